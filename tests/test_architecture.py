@@ -1,0 +1,92 @@
+"""The house: rooms import only from floors below, and only some may open a door to a heavy package."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = [
+    ["errors", "volume", "labels", "batch"],
+    ["spec"],
+    ["io", "run"],
+    ["cohort", "prepare"],
+    ["nets", "appearance", "metrics", "stats", "phantom"],
+    ["tasks"],
+    ["methods"],
+    ["train", "predict", "evaluate", "select"],
+    ["report", "registry", "monitor"],
+    ["pipelines"],
+]
+FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
+SAME_FLOOR = {
+    ("volume", "errors"), ("labels", "errors"),  # errors is the ground the nouns stand on
+    ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
+    ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
+}  # fmt: skip
+DOORS = {
+    "prefect": {"pipelines"},
+    "typer": {"pipelines"},
+    "mlflow": {"registry"},
+    "pydicom": {"io"},
+    "highdicom": {"io"},
+    "nibabel": {"io"},
+    "SimpleITK": {"io", "prepare"},
+    "torch": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "train", "predict", "select", "registry"},
+    "monai": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "train", "predict", "select", "registry"},
+}
+
+
+def room_of(path: Path) -> str | None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] == "pipelines":
+        return "pipelines"
+    return None if parts == ("xmed", "__init__") else parts[1]
+
+
+def modules() -> list[Path]:
+    return sorted([*ROOT.glob("xmed/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write the whole module name"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "xmed" else [node.module]
+            found += [(node.lineno, name) for name in whole]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_floors_below(path):
+    room = room_of(path)
+    if room is None:
+        return
+    for line, name in imports(path):
+        parts = name.split(".")
+        other = "pipelines" if parts[0] == "pipelines" else parts[1] if parts[0] == "xmed" and len(parts) > 1 else None
+        if other is None or other == room or other not in FLOOR or (room, other) in SAME_FLOOR:
+            continue
+        assert FLOOR[other] < FLOOR[room], (
+            f"{path}:{line}: {room} (floor {FLOOR[room]}) imports {other} ({FLOOR[other]})"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_its_rooms_open_a_door(path):
+    for line, name in imports(path):
+        rooms = DOORS.get(name.split(".")[0])
+        assert rooms is None or room_of(path) in rooms, f"{path}:{line}: {name} may be imported only in {sorted(rooms)}"
+
+
+def test_every_room_stands_on_a_floor():
+    rooms = {room_of(path) for path in modules()} - {None}
+    assert rooms <= set(FLOOR), f"rooms without a floor: {sorted(rooms - set(FLOOR))}"
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends():
+    names = {path.stem for path in modules()}
+    assert not names & {"utils", "util", "common", "helpers", "misc", "tools"}

@@ -1,0 +1,34 @@
+"""Batch: what one training step sees of one domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Patches of one domain on the net's grid.
+
+    image: float (b, c, i, j[, k]). label: int64 (b, i, j[, k]) or None. fov: bool (b, i, j[, k]) or None for
+    everywhere. spacing: mm along i, j, k. A target batch is built without a label, so no method can peek.
+    """
+
+    image: Tensor
+    label: Tensor | None = None
+    fov: Tensor | None = None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name, value in (("label", self.label), ("fov", self.fov)):
+            if value is not None and value.shape != (self.image.shape[0], *self.image.shape[2:]):
+                raise ValueError(f"{name} {tuple(value.shape)} does not lie on image {tuple(self.image.shape)}")
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
+        """The same batch on another device."""
+        image = self.image.to(device, non_blocking=True, memory_format=memory_format)
+        label = None if self.label is None else self.label.to(device, non_blocking=True)
+        fov = None if self.fov is None else self.fov.to(device, non_blocking=True)
+        return Batch(image, label, fov, self.spacing)

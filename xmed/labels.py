@@ -1,0 +1,87 @@
+"""LabelTable: the one table of what a voxel value means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from xmed.errors import XmedError
+
+BACKGROUND = 0
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One segmented structure: its voxel value, name, and SNOMED-CT codes (DICOM PS3.16 CID 7150, 7151)."""
+
+    value: int
+    name: str
+    category: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Structures by voxel value; value 0 is background and never listed.
+
+    Raises XmedError SPEC_INVALID for a duplicate value or name, or a value below one.
+    """
+
+    structures: tuple[Structure, ...]
+
+    def __post_init__(self) -> None:
+        values, names = [s.value for s in self.structures], [s.name for s in self.structures]
+        if len(set(values)) < len(values) or len(set(names)) < len(names) or min(values, default=1) <= BACKGROUND:
+            raise XmedError("SPEC_INVALID", f"labels {dict(zip(values, names))}", "distinct names, distinct values ≥ 1")
+
+    def __iter__(self) -> Iterator[Structure]:
+        return iter(self.structures)
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    @property
+    def names(self) -> list[str]:
+        return [s.name for s in self.structures]
+
+    @property
+    def values(self) -> list[int]:
+        return [s.value for s in self.structures]
+
+    def __getitem__(self, name: str) -> Structure:
+        for structure in self.structures:
+            if structure.name == name:
+                return structure
+        raise XmedError("SPEC_INVALID", f"structure '{name}'", f"one of {', '.join(self.names)}")
+
+    def select(self, names: list[str]) -> LabelTable:
+        """The table a net learns: the named structures in that order, renumbered 1, 2, ..."""
+        chosen = [self[name] for name in names]
+        return LabelTable(tuple(Structure(n, s.name, s.category, s.type) for n, s in enumerate(chosen, start=1)))
+
+    def renumber(self, array: np.ndarray, names: list[str]) -> np.ndarray:
+        """`array` (any shape, this table's values) in the values of `select(names)`, everything else background."""
+        out = np.zeros(array.shape, dtype=np.uint8)
+        for n, name in enumerate(names, start=1):
+            out[array == self[name].value] = n
+        return out
+
+    def check(self, array: np.ndarray) -> np.ndarray:
+        """Whole-number label values as uint8/int32, rounding stored floats within 1e-3.
+
+        Raises XmedError LABEL_VALUES for anything that is not background or in this table.
+        """
+        rounded = np.rint(array)
+        if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > 1e-3:
+            raise XmedError("LABEL_VALUES", "label values that are not whole numbers", f"0 or one of {self.values}")
+        unknown = sorted(set(np.unique(rounded).astype(int).tolist()) - {BACKGROUND, *self.values})
+        if unknown:
+            raise XmedError(
+                "LABEL_VALUES",
+                f"label values {unknown}",
+                f"0 or one of {self.values}",
+                "name them in the spec's labels",
+            )
+        return rounded.astype(np.uint8 if max(self.values, default=0) < 256 else np.int32)

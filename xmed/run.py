@@ -1,0 +1,115 @@
+"""Run: the folder that one run of a study writes, and what lies where in it.
+
+runs/<id>/
+    study.json  protocol.json                 what was asked; fixed and hashed before any target label is read
+    data.json                                 both cohorts: cases, quarantine, fingerprints
+    arms/<arm>/seed<n>/                       model/  losses.csv  train.json  checkpoint.pt (while it trains)
+    rows.json  pictures/<case>.npz            what evaluation measured, and the slices the report shows
+    environment.json  errors.json
+    report/                                   report.html  report.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.spec import Study
+
+TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
+TRIVIAL_ARMS = ("trivial_threshold", "trivial_position")
+ARMS = (*TRAINED_ARMS, *TRIVIAL_ARMS)
+
+
+def home() -> Path:
+    """The folder that holds everything xmed writes: XMED_HOME, or .xmed in the working directory."""
+    return Path(os.environ.get("XMED_HOME") or ".xmed").absolute()
+
+
+def digest(document: Any) -> str:
+    """sha256 (hex) of a JSON document in its canonical form: sorted keys, no spaces, no NaN."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one study, by its folder."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls, study: Study, under: Path) -> Run:
+        """A new run below the home `under`; its protocol is fixed and hashed here, before anything is ingested."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        run = cls(under / "runs" / f"{study.name}-{stamp}-{secrets.token_hex(2)}")
+        asked = study.model_dump(mode="json")
+        protocol = {key: asked[key] for key in ("name", "source", "target", "structures", "protocol")}
+        run.write("study", asked)
+        run.write("protocol", {**protocol, "sha256": digest(protocol), "fixed_at": datetime.now(UTC).isoformat()})
+        return run
+
+    @classmethod
+    def find(cls, id_or_folder: str | Path, under: Path) -> Run:
+        """An existing run by id or by folder. Raises XmedError RUN_NOT_FOUND."""
+        for folder in (under / "runs" / str(id_or_folder), Path(id_or_folder)):
+            if (folder / "study.json").is_file():
+                return cls(folder.absolute())
+        raise XmedError("RUN_NOT_FOUND", f"no run '{id_or_folder}'", f"an id below {under / 'runs'}, or a run's folder")
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def study(self) -> Study:
+        return Study.model_validate(self.read("study"))
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / "pictures"
+
+    def arm(self, name: str, seed: int) -> Path:
+        """Where one arm's training of one seed lies."""
+        return self.folder / "arms" / name / f"seed{seed}"
+
+    def arms(self) -> list[tuple[str, int]]:
+        """Every (arm, seed) that finished training, in the order of ARMS."""
+        found = [(path.parts[-3], int(path.parts[-2][4:])) for path in self.folder.glob("arms/*/seed*/train.json")]
+        return sorted(found, key=lambda pair: (ARMS.index(pair[0]), pair[1]))
+
+    def has(self, name: str) -> bool:
+        return (self.folder / f"{name}.json").is_file()
+
+    def read(self, name: str) -> Any:
+        """One of the run's JSON documents by its stem."""
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    def write(self, name: str, document: Any) -> None:
+        """One of the run's JSON documents, whole or not at all; NaN is refused (RFC 8259 knows none)."""
+        write_atomically(self.folder / f"{name}.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
