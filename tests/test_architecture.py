@@ -11,9 +11,9 @@ FLOORS = [
     ["spec"],
     ["io", "run"],
     ["cohort", "prepare"],
-    ["nets", "appearance", "metrics", "stats", "phantom"],
+    ["nets", "appearance", "metrics", "stats", "phantom", "domain"],
     ["tasks"],
-    ["methods"],
+    ["methods", "model"],
     ["train", "predict", "evaluate", "select"],
     ["report", "registry", "monitor"],
     ["pipelines"],
@@ -32,8 +32,8 @@ DOORS = {
     "highdicom": {"io"},
     "nibabel": {"io"},
     "SimpleITK": {"io", "prepare"},
-    "torch": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "train", "predict", "select", "registry"},
-    "monai": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "train", "predict", "select", "registry"},
+    "torch": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "model", "train", "predict", "select", "registry"},
+    "monai": {"batch", "prepare", "appearance", "nets", "tasks", "methods", "model", "train", "predict", "select", "registry"},
 }
 
 

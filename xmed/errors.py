@@ -15,11 +15,14 @@ CODES: dict[str, str] = {
     "MODEL_INVALID": "a model folder is incomplete, or its weights do not match their checksum",
     "MODEL_REFUSED": "the registry refuses this model",
     "RUN_NOT_FOUND": "no run of that id or folder",
+    "DATA_CHANGED": "a run cannot go on with other data than it began with",
+    "OUTPUT_EXISTS": "a file stands where the output should go",
     "REPORT_MISMATCH": "a report does not agree with the files it was made from",
     "NO_CASES": "nothing is left to work on after quarantine",
     "PATIENT_OVERLAP": "the same patient stands in two partitions that must be disjoint",
     "TRAINING_DIVERGED": "a loss became NaN or infinite",
     "DISK_FULL": "the disk has no room left",
+    "NOT_WRITABLE": "a folder that xmed must write to does not let it",
     # files
     "EMPTY_FILE": "a file has no bytes",
     "NOT_DICOM": "a file is neither DICOM nor any other format xmed reads",
@@ -62,6 +65,7 @@ CODES: dict[str, str] = {
     "IMAGE_MISSING": "a case of the spec has no image",
     "MODALITY_MISMATCH": "an image is of another modality than its dataset declares",
     "METRIC_INPUT": "masks, spacing or tolerance do not fit the metric",
+    "INPUT_CHANGED": "a file changed while it was being read",
     "READER_FAILED": "the reader failed for a reason not foreseen here",
 }
 """Every code xmed may answer with, and what it means. Documented, tested, never reused for something else."""

@@ -159,7 +159,7 @@ class NetworkSpec(_Strict):
     """A network by name, with its feature widths."""
 
     name: str = "unet"
-    channels: list[PositiveInt] = [16, 32, 64, 96]
+    channels: Annotated[list[PositiveInt], Field(min_length=3)] = [16, 32, 64, 96]
 
 
 class MethodSpec(BaseModel):
@@ -178,6 +178,14 @@ class Budget(_Strict):
 
     steps: PositiveInt = 600
     batch: PositiveInt = 12
+    learning_rate: PositiveFloat = 2e-3
+
+
+class TaskSpec(_Strict):
+    """How probabilities become a label map; the same for every arm of the study."""
+
+    name: Literal["segmentation"] = "segmentation"
+    largest_component: bool = Field(False, description="keep one connected piece of each structure: single organs only")
 
 
 class Primary(_Strict):
@@ -215,6 +223,7 @@ class Study(_Strict):
     structures: Annotated[list[str], Field(min_length=1)]
     grid: GridSpec
     network: NetworkSpec = NetworkSpec()
+    task: TaskSpec = TaskSpec()
     method: MethodSpec
     budget: Budget = Budget()
     seeds: Annotated[list[int], Field(min_length=1)] = [0]

@@ -1,0 +1,150 @@
+"""Appearance: renderings obey the physics they claim, and know nothing of the target's labels."""
+
+import numpy as np
+import pytest
+
+from xmed.appearance import Anatomy, match, renderer, renderers
+from xmed.appearance.anatomy import log_uniform
+from xmed.appearance.emission import _detect
+from xmed.appearance.pose import beam, place
+from xmed.prepare import Sample
+from xmed.volume import Grid
+
+MODALITIES = ["PT", "CT", "US", "MR"]
+
+
+def anatomy(shape=(40, 48, 20), spacing=(3.0, 3.0, 3.27)) -> Anatomy:
+    points = np.stack(np.meshgrid(*[np.arange(n) * mm for n, mm in zip(shape, spacing)], indexing="ij"))
+    centre = (np.array(shape) * spacing / 2)[:, None, None, None]
+    radius = np.sqrt((((points - centre) / (1, 1.2, 1)[0]) ** 2).sum(0))
+    random = np.random.default_rng(0)
+    image = np.clip((radius < 55) * (0.5 + 0.1 * random.standard_normal(shape)), 0, 1).astype(np.float32)
+    return Anatomy(image, (radius < 16).astype(np.uint8), np.ones(shape, bool), spacing)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_rendering_is_finite_varied_and_fully_determined_by_its_seed(modality):
+    render = renderer(modality)
+    one, same, other = (render(anatomy(), np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert one.shape == anatomy().shape
+    assert one.dtype == np.float32
+    assert np.isfinite(one).all()
+    assert one.std() > 0
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_rendering_leaves_its_anatomy_alone(modality):
+    given = anatomy()
+    image, label = given.image.copy(), given.label.copy()
+    renderer(modality)(given, np.random.default_rng(0))
+    assert np.array_equal(given.image, image)
+    assert np.array_equal(given.label, label)
+
+
+def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
+    assert renderers() == {"PT": "emission", "NM": "emission", "CT": "attenuation", "US": "acoustic", "IVUS": "acoustic"}
+    assert renderer("MR").__module__ == renderer("XA").__module__ == "xmed.appearance.randomise"
+
+
+def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
+    given, hot = anatomy(), 0
+    inside, around = given.label == 1, (given.label == 0) & (given.image > 0.2)
+    for seed in range(30):
+        image = renderer("PT")(given, np.random.default_rng(seed))
+        assert image.min() >= 0
+        hot += image[inside].mean() > image[around].mean()
+    assert hot >= 22
+
+
+def test_counts_make_noise_grow_with_activity():
+    flat = Anatomy(np.ones((48, 48, 24), np.float32), np.zeros((48, 48, 24), np.uint8), np.ones((48, 48, 24), bool), (3, 3, 3))
+    low = _detect(flat, np.random.default_rng(5), np.full(flat.shape, 1.0, np.float32), 1.0)
+    high = _detect(flat, np.random.default_rng(5), np.full(flat.shape, 4.0, np.float32), 1.0)
+    assert high.std() / low.std() == pytest.approx(2.0, rel=0.1)  # √4: Poisson
+
+
+def test_air_stays_air_and_tissue_stays_tissue_in_attenuation():
+    given = anatomy()
+    for seed in range(8):
+        hu = renderer("CT")(given, np.random.default_rng(seed))
+        assert np.median(hu[:2]) < -900
+        assert -200 < np.median(hu[given.label == 1]) < 300
+
+
+def test_sound_enters_where_the_field_of_view_is_narrow_along_whichever_axis():
+    cone = np.zeros((40, 40, 10), bool)
+    for depth in range(40):
+        cone[20 - depth // 3 - 3 : 20 + depth // 3 + 3, depth] = True
+    assert beam(cone) == (1, 1)
+    assert beam(cone[:, ::-1]) == (1, -1)
+    assert beam(cone.transpose(1, 0, 2)) == (0, 1)
+    assert beam(np.ones((8, 8, 8), bool)) == (1, 1)
+
+
+def test_what_lies_behind_a_strong_absorber_is_darker_than_beside_it():
+    from xmed.appearance import acoustic
+
+    shape = (64, 40, 8)
+    given = Anatomy(np.full(shape, 0.5, np.float32), np.zeros(shape, np.uint8), np.ones(shape, bool), (1, 1, 1))
+    echo, attenuation = np.ones(shape, np.float32), np.full(shape, 0.001, np.float32)
+    attenuation[10:16, 10:20] = 0.5
+    original = acoustic._medium
+    acoustic._medium = lambda *_: (echo, attenuation)
+    try:
+        seen = acoustic._scan(given, np.random.default_rng(1))
+    finally:
+        acoustic._medium = original
+    assert seen[25:, 12:18].mean() < 0.7 * seen[25:, 26:].mean()
+
+
+def test_a_probe_sees_the_labelled_structure_inside_the_targets_field_of_view():
+    random = np.random.default_rng(0)
+    given = anatomy()
+    source = Sample("s", given.image, given.fov, Grid(given.shape, np.diag([*given.spacing, 1])), given.label)
+    fov = np.zeros((50, 60, 30), bool)
+    fov[5:45, 5:55, 3:27] = True
+    target = Sample("t", fov.astype(np.float32), fov, Grid(fov.shape, np.diag([2.0, 2, 2, 1])))
+    for _ in range(10):
+        placed = place(source, target, "US", random)
+        assert placed.shape == fov.shape
+        assert (placed.label > 0).sum() * 8 > 0.3 * (source.label > 0).sum() * 3 * 3 * 3.27
+        assert not placed.label[~fov].any()
+
+
+def test_tomography_keeps_the_sources_own_grid():
+    given = anatomy()
+    source = Sample("s", given.image, given.fov, Grid(given.shape, np.diag([*given.spacing, 1])), given.label)
+    placed = place(source, source, "PT", np.random.default_rng(0))
+    assert placed.label is source.label
+    assert placed.image.min() == 0
+    assert placed.image.max() == 1
+
+
+def test_matching_keeps_what_lies_near_and_keeps_all_when_little_would_remain():
+    random = np.random.default_rng(0)
+    targets = [random.normal(0, 0.1, 5) for _ in range(12)]
+    near, far = [random.normal(0, 0.2, 5) for _ in range(60)], [random.normal(9, 0.2, 5) for _ in range(60)]
+    kept = match.nearest(near + far, targets, each=30)
+    assert len(kept) >= 40
+    assert max(kept) < 60
+    assert match.nearest(near[:30], targets, each=2) == list(range(30))
+
+
+def test_statistics_do_not_see_outside_the_field_of_view():
+    random = np.random.default_rng(0)
+    image, fov = random.normal(size=(24, 24, 12)), np.zeros((24, 24, 12), bool)
+    fov[6:18, 6:18, 2:10] = True
+    base = match.statistics(image, fov)
+    other = image.copy()
+    other[:2] = 50  # farther from the field of view than the finest filter reaches
+    np.testing.assert_allclose(match.statistics(other, fov), base, atol=1e-6)
+
+
+def test_a_log_uniform_draw_is_uniform_in_its_logarithm():
+    random = np.random.default_rng(0)
+    draws = np.log([log_uniform(random, 0.1, 10) for _ in range(4000)])
+    assert draws.min() >= np.log(0.1)
+    assert draws.max() <= np.log(10)
+    assert abs(draws.mean()) < 0.08

@@ -1,0 +1,146 @@
+"""Model and predict: what is deployed, saved without pickle, and laid back onto the scanner's own grid."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from xmed.errors import XmedError
+from xmed.labels import LabelTable, Structure
+from xmed.model import CARD, WEIGHTS, Model
+from xmed.nets import build, stride
+from xmed.predict import predict
+from xmed.spec import GridSpec, NetworkSpec
+from xmed.volume import Grid, Volume
+
+TABLE = LabelTable((Structure(1, "organ", "91723000", "41216001"),))
+
+
+class Threshold(nn.Module):
+    """A net that calls everything brighter than one standard deviation an organ: an oracle for geometry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        middle = image[:, image.shape[1] // 2]
+        return torch.stack([-(middle - self.cut), middle - self.cut], 1) * 20
+
+
+def model(patch=(32, 32, 1), spacing=(1.0, 1.0, 1.0), context=0, modality="MR", net=None) -> Model:
+    grid = GridSpec(spacing_mm=spacing, patch=patch, context=context)
+    return Model((net or Threshold()).eval(), grid, NetworkSpec(channels=[4, 8, 8]), modality, TABLE)
+
+
+def oblique(modality="MR") -> Volume:
+    """A bright ellipsoid in an oblique, anisotropic series whose axes run posterior, superior, left."""
+    random = np.random.default_rng(3)
+    turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn * (0.8, 1.1, 3.0), (-30, 12, 55)
+    shape = (60, 50, 20)
+    points = Grid(shape, affine).points(np.argwhere(np.ones(shape)))
+    middle = Grid(shape, affine).corners().mean(0) + (3, -4, 5)
+    bright = (((points - middle) / (10, 14, 12)) ** 2).sum(1).reshape(shape) < 1
+    return Volume(np.where(bright, 900, 100).astype(np.int16), affine, "1.2.840.99", modality)
+
+
+@pytest.mark.parametrize(
+    ("patch", "context"), [((32, 32, 1), 0), ((32, 32, 1), 1), ((32, 32, 16), 0)], ids=["2-D", "2.5-D", "3-D"]
+)
+def test_a_prediction_lies_on_the_inputs_own_grid_and_in_the_right_place(patch, context):
+    volume = oblique()
+    guess = predict(model(patch, context=context), volume)
+    assert guess.array.shape == volume.array.shape
+    assert guess.frame == volume.frame
+    corners = np.array([[0, 0, 0], [59, 49, 19], [59, 0, 19]])
+    np.testing.assert_allclose(guess.grid.points(corners), volume.grid.points(corners), atol=1e-3)
+    truth = volume.array == 900
+    assert 2 * (guess.array.astype(bool) & truth).sum() / (guess.array.sum() + truth.sum()) > 0.95
+
+
+def test_nothing_is_predicted_outside_the_field_of_view():
+    volume = oblique("US")
+    fov = np.ones(volume.array.shape, bool)
+    fov[:, 25:] = False
+    guess = predict(model(modality="US"), Volume(volume.array, volume.affine, None, "US", fov))
+    assert guess.array[:, :25].any()
+    assert not guess.array[:, 25:].any()
+
+
+def test_a_volume_of_another_modality_is_refused():
+    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: a CT volume · MR"):
+        predict(model(), oblique("CT"))
+
+
+def test_probabilities_sum_to_one_and_cover_volumes_smaller_and_larger_than_the_patch():
+    for shape in [(20, 25, 3), (70, 33, 5)]:
+        one = model()
+        p = one.probabilities(one.sample("x", Volume(np.random.default_rng(0).normal(size=shape), np.eye(4))))
+        assert p.shape == (2, *shape)
+        np.testing.assert_allclose(p.sum(0), 1, atol=1e-4)
+
+
+def deployable() -> Model:
+    return model(net=build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=5))
+
+
+def test_a_saved_model_predicts_the_same_after_loading(tmp_path):
+    first = deployable()
+    second = Model.load(first.save(tmp_path / "m"))
+    image = torch.randn(2, 1, 32, 32)
+    assert torch.equal(first.logits(image), second.logits(image))
+    assert second.structures == TABLE
+    assert second.grid == first.grid
+
+
+def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):
+    folder = deployable().save(tmp_path / "m")
+    weights = bytearray((folder / WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(weights)
+    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors is not the file its card names"):
+        Model.load(folder)
+
+
+@pytest.mark.parametrize("harm", ["no card", "half a card", "no weights", "other network"])
+def test_an_incomplete_model_folder_is_one_clear_error(tmp_path, harm):
+    folder = deployable().save(tmp_path / "m")
+    card = json.loads((folder / CARD).read_text())
+    if harm == "no card":
+        (folder / CARD).unlink()
+    elif harm == "half a card":
+        (folder / CARD).write_text((folder / CARD).read_text()[:80])
+    elif harm == "no weights":
+        (folder / WEIGHTS).unlink()
+    else:
+        (folder / CARD).write_text(json.dumps({**card, "network": {"name": "unet", "channels": [8, 16, 32]}}))
+    with pytest.raises(XmedError, match=r"error\[MODEL_(INVALID|NOT_FOUND)\]"):
+        Model.load(folder)
+
+
+def test_a_network_is_initialised_by_its_seed_alone_and_leaves_the_global_generator_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    one = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
+    assert torch.equal(torch.rand(1), expected)
+    two = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values()))
+
+
+@pytest.mark.parametrize("name", ["unet", "segresnet"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_every_network_answers_on_the_grid_it_is_given(name, dims):
+    spec = NetworkSpec(name=name, channels=[8, 16, 32])
+    edge = stride(spec) * 4
+    out = build(spec, dims, 3, 4)(torch.randn(1, 3, *[edge] * dims))
+    assert out.shape == (1, 4, *[edge] * dims)
+
+
+def test_an_unknown_network_is_named():
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: network 'vnet' · one of unet, segresnet"):
+        build(NetworkSpec(name="vnet"), 2, 1, 2)

@@ -1,0 +1,35 @@
+"""Domain: a cohort's cases as a study's net sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xmed.cohort import Case, Cohort
+from xmed.errors import XmedError
+from xmed.prepare import Sample, sample, window_of
+from xmed.spec import Split, Study
+from xmed.volume import Volume
+
+
+def truth(cohort: Cohort, case: Case, study: Study) -> Volume:
+    """A case's label map on its native grid, in the study's values 1, 2, ... Raises XmedError LABEL_MISSING."""
+    label = cohort.label(case)
+    return label.with_array(cohort.spec.label_table.renumber(label.array, study.structures))
+
+
+def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: bool) -> list[Sample]:
+    """The cases of some splits on the study's grid. Without `labelled`, no label file is opened.
+
+    Raises XmedError NO_CASES when there are none.
+    """
+    window = window_of(cohort.spec.modality, cohort.spec.window)
+    out = []
+    for case in cohort.split(*splits):
+        if labelled and case.label is None:
+            continue
+        label = truth(cohort, case, study) if labelled else None
+        out.append(sample(case.id, cohort.image(case), study.grid, window, label))
+    if not out:
+        wanted = "labelled cases" if labelled else "cases"
+        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {wanted} in {' or '.join(splits)}", "at least one")
+    return out

@@ -1,0 +1,5 @@
+"""Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
+
+from xmed.evaluate.judge import evaluate
+
+__all__ = ["evaluate"]

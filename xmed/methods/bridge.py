@@ -1,0 +1,140 @@
+"""Bridge: render the labelled source in the target's physics, keep what resembles the target, then self-train on it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xmed.appearance import match, renderer
+from xmed.appearance.gin import random_convolutions
+from xmed.appearance.pose import place
+from xmed.batch import Batch
+from xmed.methods.method import Domains, Method
+from xmed.prepare import Sample, normalise
+from xmed.tasks import Segmentation
+
+
+class Bridge(Method):
+    """Physics renderings of the source, matched by label-free statistics, then a masked mean teacher on the target.
+
+    pool: renderings made; nearest: how many of them each target volume may choose (0: all are kept). gin: share of each
+    batch that also goes through random convolutions. teach_from: share of the training after which the teacher's
+    pseudo-labels count; weight, confidence: of those. mask, cell: share and edge (voxels) of the blocks hidden from the
+    student. decay: of the teacher. prior: a structure whose pseudo-labelled share of a batch leaves
+    [min / prior, max · prior] of the renderings' shares is not taught in that batch.
+    """
+
+    cite: ClassVar[str] = (
+        "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
+    )
+    milestones: ClassVar[tuple[float, ...]] = (0.65, 1.0)
+
+    def __init__(
+        self,
+        net: nn.Module,
+        task: Segmentation,
+        pool: int = 120,
+        nearest: int = 15,
+        gin: float = 0.25,
+        teach_from: float = 0.65,
+        weight: float = 1.0,
+        confidence: float = 0.7,
+        mask: float = 0.3,
+        cell: int = 12,
+        decay: float = 0.99,
+        prior: float = 2.0,
+    ) -> None:
+        super().__init__(net, task)
+        self.pool, self.nearest, self.gin, self.teach_from = pool, nearest, gin, teach_from
+        self.weight, self.confidence, self.mask, self.cell = weight, confidence, mask, cell
+        self.decay, self.prior = decay, prior
+        self.teacher = copy.deepcopy(net).requires_grad_(False)
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest share of a labelled patch
+
+    def survey(self, domains: Domains) -> Sequence[Sample]:
+        random = np.random.default_rng([domains.seed, 7])
+        render = renderer(domains.target_modality)
+        made = []
+        for n in range(self.pool):
+            source = domains.source[n % len(domains.source)]
+            target = domains.target[int(random.integers(len(domains.target)))]
+            anatomy = place(source, target, domains.target_modality, random)
+            image = normalise(render(anatomy, random), anatomy.fov, domains.target_window)
+            made.append(Sample(source.case, image, anatomy.fov, source.grid, anatomy.label))
+        if self.nearest:
+            numbers = [match.statistics(s.image, s.fov) for s in made]
+            wanted = [match.statistics(s.image, s.fov) for s in domains.target]
+            made = [made[n] for n in match.nearest(numbers, wanted, self.nearest)]
+        return made
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        image = source.image
+        altered = round(self.gin * len(image))
+        if altered:
+            seen = None if source.fov is None else source.fov[:altered]
+            image = torch.cat([random_convolutions(image[:altered], seen), image[altered:]])
+        losses = {"rendered": self.task.loss(self.net(image), source.label, source.fov)}
+        self._remember(source)
+        if self.progress >= self.teach_from:
+            losses["taught"] = self._teach(target)
+        return losses
+
+    def _remember(self, source: Batch) -> None:
+        """Widen the range of shares that a structure takes of a labelled patch, as seen so far."""
+        share = _shares(source.label, source.fov, self.task.classes)
+        started = self.steps > 0
+        self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
+        self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)
+
+    def _teach(self, target: Batch) -> Tensor:
+        """Loss of the student on hidden-block target patches against the teacher on whole ones, inside the fov only."""
+        with torch.no_grad():
+            label, sure = self.task.pseudo_label(self.teacher(target.image).float().softmax(1), self.confidence)
+            if target.fov is not None:
+                sure = sure * target.fov
+            share = _shares(label, target.fov, self.task.classes)
+            missing = share < self.share[0] / self.prior
+            strays = missing | (share > self.share[1] * self.prior)
+            strays[0] = missing[1:].any()  # where a structure has vanished, background is what a collapse would teach
+            sure = sure * (~strays[label])
+        ramp = float((self.progress - self.teach_from) / max(1 - self.teach_from, 1e-6))
+        weight = self.weight * float(np.exp(-5 * (1 - min(1.0, 5 * ramp)) ** 2))
+        return weight * self.task.loss(self.net(self._hide(target.image)), label, sure)
+
+    def _hide(self, image: Tensor) -> Tensor:
+        """Half of the patches with a share `mask` of their blocks set to zero, the mean intensity."""
+        b, space = len(image), image.shape[2:]
+        coarse = [-(-n // self.cell) for n in space]
+        kept = (torch.rand(b, 1, *coarse, device=image.device) >= self.mask) | (
+            torch.rand(b, *[1] * (1 + len(space)), device=image.device) < 0.5
+        )
+        return image * nn.functional.interpolate(kept.to(image.dtype), size=space, mode="nearest")
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """The teacher follows: parameters *and* buffers, or its batch statistics would be those of the first step."""
+        self.steps += 1
+        decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
+        for ours, theirs in zip(self.teacher.state_dict().values(), self.net.state_dict().values()):
+            if ours.dtype.is_floating_point:
+                ours.lerp_(theirs, 1 - decay)
+            else:
+                ours.copy_(theirs)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.teacher(image)
+
+    def deployed(self) -> nn.Module:
+        return self.teacher
+
+
+def _shares(label: Tensor, fov: Tensor | None, classes: int) -> Tensor:
+    """Share of the (seen) voxels of a batch that each class takes, (classes,)."""
+    seen = label if fov is None else label[fov]
+    return torch.bincount(seen.flatten(), minlength=classes).float() / max(seen.numel(), 1)

@@ -1,0 +1,20 @@
+"""SourceOnly: supervised on the labelled source, the target never seen. The floor of every gap."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from xmed.batch import Batch
+from xmed.methods.method import Method
+
+
+class SourceOnly(Method):
+    """Supervised learning on the source; what a hospital has before it adapts."""
+
+    cite: ClassVar[str] = "Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597"
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        del target
+        return {"supervised": self.task.loss(self.net(source.image), source.label, source.fov)}

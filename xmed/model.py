@@ -1,0 +1,154 @@
+"""Model: what is deployed: a network, what it expects, what its numbers mean; safetensors and JSON, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import compress, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from xmed.errors import XmedError
+from xmed.labels import LabelTable, Structure
+from xmed.nets import build
+from xmed.prepare import Sample, augmentation_for, sample
+from xmed.run import write_atomically
+from xmed.spec import GridSpec, NetworkSpec
+from xmed.tasks import Segmentation
+from xmed.volume import Volume
+
+WEIGHTS, CARD = "weights.safetensors", "model.json"
+WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network for one modality on one grid, with the structures that it labels 1, 2, ... in that order.
+
+    window: intensities are clipped to it first (see prepare.normalise). card: everything else that is worth keeping:
+    study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    """
+
+    net: nn.Module
+    grid: GridSpec
+    network: NetworkSpec
+    modality: str
+    structures: LabelTable
+    window: tuple[float, float] | None = None
+    largest_component: bool = False
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Segmentation:
+        return Segmentation(tuple(self.structures.names), self.largest_component)
+
+    @cached_property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
+
+    def sample(self, case: str, volume: Volume) -> Sample:
+        """A raw volume as this model sees it."""
+        return sample(case, volume, self.grid, self.window)
+
+    @torch.inference_mode()
+    def logits(self, image: Tensor) -> Tensor:
+        """(b, c, i, j[, k]) normalised patches → logits (b, classes, i, j[, k]), float32."""
+        image = image.to(self.device, memory_format=self.memory_format)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
+            return self.net(image).float()
+
+    def probabilities(self, seen: Sample) -> np.ndarray:
+        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used."""
+        image = torch.from_numpy(seen.image)
+        low, dims, context = float(image.min()), self.grid.spatial_dims, self.grid.context
+        if dims == 2:
+            beyond = torch.nn.functional.pad(image, (context, context), value=low)  # as the sampler pads
+            stack = beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)  # (k, c, i, j)
+        else:
+            stack = image[None, None]
+        flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
+        axes = [2 + axis for axis in compress(range(dims), flips)]
+        total: Tensor | float = 0.0
+        for chosen in product((False, True), repeat=len(axes)):
+            mirrored = list(compress(axes, chosen))
+            out = sliding_window_inference(
+                stack.flip(mirrored),
+                self.grid.patch[:dims],
+                WINDOWS_AT_ONCE,
+                lambda x: self.logits(x).softmax(1).cpu(),
+                overlap=0.5,
+                mode="gaussian",
+                cval=low,
+            )
+            total = total + out.flip(mirrored)
+        mean = (total / 2 ** len(axes)).numpy()
+        return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
+
+    def save(self, folder: Path) -> Path:
+        """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = folder / WEIGHTS
+        save_file({name: t.contiguous() for name, t in self.net.state_dict().items()}, weights)
+        document = {
+            **self.card,
+            "weights_sha256": sha256(weights),
+            "grid": self.grid.model_dump(mode="json"),
+            "network": self.network.model_dump(mode="json"),
+            "modality": self.modality,
+            "window": self.window,
+            "largest_component": self.largest_component,
+            "structures": [vars(s) for s in self.structures],
+        }
+        write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | None = None) -> Model:
+        """A model from its folder, its weights checked against their checksum before they are parsed.
+
+        Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID.
+        """
+        folder = Path(folder)
+        if not (folder / CARD).is_file():
+            raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            if sha256(folder / WEIGHTS) != card["weights_sha256"]:
+                raise XmedError(
+                    "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
+                )
+            table = LabelTable(tuple(Structure(**s) for s in card["structures"]))
+            grid, network = GridSpec(**card["grid"]), NetworkSpec(**card["network"])
+            net = build(network, grid.spatial_dims, grid.channels, len(table) + 1)
+            net.load_state_dict(load_file(folder / WEIGHTS))
+        except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
+            raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
+        net = net.to(device or torch.device("cpu")).eval()
+        window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
+        return cls(net, grid, network, card["modality"], table, window, card["largest_component"], card)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether bfloat16 autocast is faster than float32 here: CUDA since Ampere, CPUs with AMX or AVX-512 BF16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,0 +1,58 @@
+"""Nets: networks by name, from MONAI, sized by the study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from monai.networks.nets import DynUNet, SegResNet
+from torch import nn
+
+from xmed.errors import XmedError
+from xmed.spec import NetworkSpec
+
+
+def _unet(dims: int, channels: int, classes: int, widths: list[int]) -> nn.Module:
+    """The plain-convolution U-Net of nnU-Net (Isensee et al. 2021), with batch normalisation.
+
+    Batch statistics, not instance statistics: methods such as AdaBN and TENT adapt them, and an ultrasound sector's
+    empty surround would dominate statistics taken per patch.
+    """
+    return DynUNet(
+        dims,
+        channels,
+        classes,
+        kernel_size=[3] * len(widths),
+        strides=[1] + [2] * (len(widths) - 1),
+        upsample_kernel_size=[2] * (len(widths) - 1),
+        filters=widths,
+        norm_name="batch",
+    )
+
+
+def _segresnet(dims: int, channels: int, classes: int, widths: list[int]) -> nn.Module:
+    """The residual encoder of Myronenko 2018; the first width counts, every level doubles it."""
+    blocks = tuple([1] * len(widths))
+    return SegResNet(
+        dims, widths[0], channels, classes, norm="batch", blocks_down=blocks, blocks_up=tuple([1] * (len(widths) - 1))
+    )
+
+
+NETWORKS = {"unet": _unet, "segresnet": _segresnet}
+
+
+def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes: int, seed: int = 0) -> nn.Module:
+    """The named network, (b, channels, i, j[, k]) → logits (b, classes, i, j[, k]), initialised by `seed` alone.
+
+    Every patch edge must divide by `stride(spec)`. Raises XmedError SPEC_INVALID for an unknown name.
+    """
+    if spec.name not in NETWORKS:
+        raise XmedError("SPEC_INVALID", f"network '{spec.name}'", f"one of {', '.join(NETWORKS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return NETWORKS[spec.name](spatial_dims, channels, classes, list(spec.channels))
+
+
+def stride(spec: NetworkSpec) -> int:
+    """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
+    return 2 ** (len(spec.channels) - 1)

@@ -1,0 +1,19 @@
+"""Prepare: a Volume onto the net's grid, its intensities normalised, its patches drawn and augmented in batches."""
+
+from xmed.prepare.geometry import acquisition_axes, grid_for, onto
+from xmed.prepare.intensity import normalise, window_of
+from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
+from xmed.prepare.sample import Sample, sample
+
+__all__ = [
+    "Augmentation",
+    "Sample",
+    "Sampler",
+    "acquisition_axes",
+    "augmentation_for",
+    "grid_for",
+    "normalise",
+    "onto",
+    "sample",
+    "window_of",
+]

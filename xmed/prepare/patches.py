@@ -1,0 +1,160 @@
+"""Patches: random crops of Samples, warped and disturbed as whole batches of tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xmed.batch import Batch
+from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.prepare.sample import Sample
+from xmed.spec import GridSpec
+
+MARGIN = 1.25
+"""Crops are this much larger than the patch, so that a rotated patch still finds anatomy in its corners."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a patch may stray. Angles in radians, shift as a share of the patch's half-width, noise in sd units."""
+
+    rotation: float = 0.5
+    scale: float = 0.2
+    shift: float = 0.15
+    flips: tuple[bool, bool, bool] = (True, True, True)
+    gain: float = 0.2
+    offset: float = 0.2
+    noise: float = 0.1
+
+
+def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
+    """The augmentation that leaves a modality plausible and every structure's name true.
+
+    Ultrasound is never turned upside down (depth is physics), and nothing is mirrored where left and right are told
+    apart by name.
+    """
+    sided = any({"left", "right"} & set(re.split(r"[\W_]+", name.lower())) for name in structures)
+    if modality in PROBE_MODALITIES:
+        return Augmentation(rotation=0.3, scale=0.25, shift=0.2, flips=(not sided, False, not sided))
+    return Augmentation(flips=(not sided, True, True))
+
+
+class Sampler:
+    """An endless source of Batches from Samples.
+
+    spec: patch and context. size: patches per batch. foreground: share of patches centred on a labelled voxel; the
+    rest, and all patches of unlabelled samples, are centred anywhere in the field of view.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        spec: GridSpec,
+        size: int,
+        augmentation: Augmentation,
+        seed: int,
+        foreground: float = 0.6,
+    ) -> None:
+        self.spec, self.size, self.augmentation, self.foreground = spec, size, augmentation, foreground
+        self.random = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.spacing = spec.spacing_mm
+        self.crop = [n if n == 1 else int(np.ceil(n * MARGIN)) for n in spec.patch]
+        self.crop[2] = 1 + 2 * spec.context if spec.spatial_dims == 2 else self.crop[2]
+        self._fill(samples)
+
+    def _fill(self, samples: Sequence[Sample]) -> None:
+        self.volumes, self.inside, self.labelled = [], [], []
+        margin = [n // 2 for n in self.crop]
+        pads = [side for n in reversed(margin) for side in (n, n)]
+        for s in samples:
+            layers = [torch.from_numpy(s.image)[None], torch.from_numpy(s.fov)[None].float()]
+            image = functional.pad(layers[0], pads, value=float(s.image.min()))
+            rest = [layers[1]] + ([] if s.label is None else [torch.from_numpy(s.label)[None].float()])
+            self.volumes.append(torch.cat([image, *(functional.pad(layer, pads) for layer in rest)]))
+            self.inside.append(np.flatnonzero(s.fov).astype(np.int32))
+            values = [] if s.label is None else [v for v in np.unique(s.label) if v]
+            self.labelled.append([np.flatnonzero(s.label == v).astype(np.int32) for v in values])
+        self.shapes = [s.image.shape for s in samples]
+
+    def __iter__(self) -> Sampler:
+        return self
+
+    def __next__(self) -> Batch:
+        stack = self._warp(torch.stack([self._crop() for _ in range(self.size)]))
+        context = self.spec.channels
+        image, fov = self._disturb(stack[:, :context]), stack[:, context] > 0.5
+        label = stack[:, context + 1].round().long() if stack.shape[1] > context + 1 else None
+        return Batch(image, label, fov, self.spacing)
+
+    def state(self) -> dict:
+        """What `restore` needs to go on exactly here."""
+        return {"random": self.random.bit_generator.state, "generator": self.generator.get_state()}
+
+    def restore(self, state: dict) -> None:
+        self.random.bit_generator.state = state["random"]
+        self.generator.set_state(state["generator"])
+
+    def _crop(self) -> Tensor:
+        """One crop as (channels, i, j[, k]): image and neighbouring slices, field of view, label where there is one."""
+        n = int(self.random.integers(len(self.volumes)))
+        spots = self.inside[n]
+        if self.labelled[n] and self.random.random() < self.foreground:
+            spots = self.labelled[n][int(self.random.integers(len(self.labelled[n])))]  # every structure alike
+        centre = np.array(np.unravel_index(int(spots[int(self.random.integers(len(spots)))]), self.shapes[n]))
+        for axis, (whole, patch) in enumerate(zip(self.shapes[n], self.spec.patch)):
+            if patch > 1 and whole <= patch:  # all of it fits: show all of it, position is information
+                centre[axis] = whole // 2
+        box = self.volumes[n][(slice(None), *(slice(c, c + size) for c, size in zip(centre, self.crop)))]
+        if self.spec.spatial_dims == 3:
+            return box
+        middle = box[1:, ..., self.spec.context]
+        return torch.cat([box[0].permute(2, 0, 1), middle])
+
+    def _warp(self, stack: Tensor) -> Tensor:
+        """Random affine of a batch (b, c, i, j[, k]) onto the patch; image linear, field of view and label nearest."""
+        dims, context, a = self.spec.spatial_dims, self.spec.channels, self.augmentation
+        patch = self.spec.patch[:dims]
+        matrix = self._matrices(len(stack), dims, a)
+        shrink = torch.tensor([p / c for p, c in zip(patch, stack.shape[2:])])
+        matrix = matrix * shrink[None, :, None]  # grid_sample's ±1 is the crop's edge, the patch lies inside it
+        theta = torch.flip(
+            torch.cat([matrix[:, :, :dims].flip(2), matrix[:, :, dims:]], 2), dims=[1]
+        )  # torch: x is last
+        grid = functional.affine_grid(theta, [len(stack), 1, *patch], align_corners=False)
+        image = functional.grid_sample(stack[:, :context], grid, "bilinear", "border", align_corners=False)
+        rest = functional.grid_sample(stack[:, context:], grid, "nearest", "zeros", align_corners=False)
+        return torch.cat([image, rest], 1)
+
+    def _matrices(self, count: int, dims: int, a: Augmentation) -> Tensor:
+        """(b, dims, dims + 1) affines in patch half-widths, axes in the order i, j[, k]."""
+        uniform = lambda *shape: torch.rand(*shape, generator=self.generator) * 2 - 1  # noqa: E731
+        linear = torch.eye(dims).repeat(count, 1, 1)
+        planes = [(0, 1)] if dims == 2 else [(0, 1), (0, 2), (1, 2)]
+        for p, q in planes:
+            angle = uniform(count) * a.rotation * (1.0 if (p, q) == (0, 1) else 0.5)
+            turn = torch.eye(dims).repeat(count, 1, 1)
+            turn[:, p, p] = turn[:, q, q] = angle.cos()
+            turn[:, p, q], turn[:, q, p] = -angle.sin(), angle.sin()
+            linear = linear @ turn
+        linear = linear * torch.exp(uniform(count, 1, 1) * a.scale) * torch.exp(uniform(count, dims, 1) * a.scale / 2)
+        flips = torch.tensor([1.0 if flip else 0.0 for flip in a.flips[:dims]])
+        signs = 1 - 2 * ((torch.rand(count, dims, generator=self.generator) < 0.5) * flips)
+        half = torch.tensor(
+            [n * mm for n, mm in zip(self.spec.patch[:dims], self.spacing)]
+        )  # turn in mm, not in voxels
+        linear = linear * signs[:, None, :] * half[None, None, :] / half[None, :, None]
+        return torch.cat([linear, uniform(count, dims, 1) * a.shift], 2)
+
+    def _disturb(self, image: Tensor) -> Tensor:
+        """Random gain, offset and noise per patch."""
+        a, ones = self.augmentation, [len(image)] + [1] * (image.ndim - 1)
+        normal = lambda *shape: torch.randn(*shape, generator=self.generator)  # noqa: E731
+        level = torch.rand(*ones, generator=self.generator) * a.noise
+        return image * (1 + normal(*ones) * a.gain) + normal(*ones) * a.offset + normal(*image.shape) * level

@@ -1,0 +1,59 @@
+"""Segmentation: one of several structures, or background, in every voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """names: the structures, values 1, 2, ... largest_component: keep one connected piece of each."""
+
+    names: tuple[str, ...]
+    largest_component: bool = False
+
+    @property
+    def classes(self) -> int:
+        return len(self.names) + 1
+
+    def loss(self, logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Cross-entropy + soft Dice of the structures present, scalar.
+
+        logits (b, c, i, j[, k]); label int64 (b, i, j[, k]); weight in [0, 1] of the label's shape, 0 where nothing is
+        known. The Dice term counts the batch as one volume (Drozdzal et al. 2016), so an empty patch teaches too.
+        """
+        logits = logits.float()
+        weight = torch.ones_like(label, dtype=logits.dtype) if weight is None else weight.to(logits.dtype)
+        total = weight.sum().clamp_min(1.0)
+        entropy = (functional.cross_entropy(logits, label, reduction="none") * weight).sum() / total
+        p = logits.softmax(1)[:, 1:] * weight[:, None]
+        truth = functional.one_hot(label, self.classes).movedim(-1, 1)[:, 1:].to(p.dtype) * weight[:, None]
+        axes = [0, *range(2, p.ndim)]
+        overlap, mass = (p * truth).sum(axes), p.sum(axes) + truth.sum(axes)
+        return entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
+
+    def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
+        """argmax (b, i, j[, k]) and a weight per voxel: 1 where the winner reaches `confidence`, else 0."""
+        best, label = probabilities.max(1)
+        return label, (best >= confidence).to(probabilities.dtype)
+
+    def decode(self, probabilities: np.ndarray) -> np.ndarray:
+        """(c, i, j, k) probabilities → uint8 label map (i, j, k)."""
+        label = probabilities.argmax(0).astype(np.uint8)
+        return largest_components(label) if self.largest_component else label
+
+
+def largest_components(label: np.ndarray) -> np.ndarray:
+    """`label` (i, j, k), every structure reduced to its largest connected piece (faces, edges and corners touch)."""
+    out = np.zeros_like(label)
+    for value in np.unique(label[label > 0]):
+        pieces, count = ndimage.label(label == value, np.ones((3, 3, 3)))
+        if count:
+            out[pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()] = value
+    return out

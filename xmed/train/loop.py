@@ -1,0 +1,161 @@
+"""Loop: steps, precision, memory format, learning rate, losses, checkpoints. Methods know none of it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xmed.errors import XmedError
+from xmed.methods import Method
+from xmed.model import bf16_pays
+from xmed.prepare import Sampler
+from xmed.spec import Budget
+
+Progress = Callable[[str, int, int, str], None]
+"""(what, done, total, note): how far a long piece of work is."""
+
+WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
+
+
+@dataclass
+class Trained:
+    """candidates: the deployable network's weights at each milestone, by step. seconds: of the steps alone."""
+
+    candidates: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def train(
+    method: Method,
+    source: Sampler,
+    target: Sampler,
+    budget: Budget,
+    device: torch.device,
+    folder: Path,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Trained:
+    """Run `budget.steps` steps of `method`; losses.csv and checkpoint.pt are written into `folder`.
+
+    AdamW under a one-cycle learning rate; bfloat16 autocast and channels-last where they pay. A checkpoint found in
+    `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED.
+    """
+    dims = source.spec.spatial_dims
+    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
+    method.to(device=device)
+    method.net.to(memory_format=layout)
+    trained_parameters = [p for p in method.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained_parameters, lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)
+    milestones = {max(1, math.ceil(share * budget.steps)) for share in method.milestones}
+    checkpoint = _Checkpoint(folder / "checkpoint.pt", method, optimiser, schedule, (source, target))
+    done, trained = checkpoint.restore()
+    with _Log(folder / "losses.csv", done) as log:
+        started, before = time.monotonic(), trained.seconds
+        for step in range(done + 1, budget.steps + 1):
+            method.train()
+            method.progress.fill_((step - 1) / budget.steps)
+            batches = next(source).to(device, layout), next(target).to(device, layout)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
+                losses = method.losses(*batches)
+            total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            values = {**{name: float(loss.detach()) for name, loss in losses.items()}, "total": float(total.detach())}
+            if not math.isfinite(values["total"]):
+                raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(trained_parameters, GRADIENT_LIMIT)
+            optimiser.step()
+            log.row(step, values, schedule.get_last_lr()[0])
+            schedule.step()
+            method.after_step()
+            trained.seconds = before + time.monotonic() - started
+            if step in milestones:
+                trained.candidates[step] = {
+                    k: v.detach().cpu().clone() for k, v in method.deployed().state_dict().items()
+                }
+            if step % CHECKPOINT_EVERY == 0 and step < budget.steps:
+                log.flush()
+                checkpoint.save(step, trained)
+            if progress:
+                left = (time.monotonic() - started) / (step - done) * (budget.steps - step)
+                progress(step, budget.steps, f"loss {values['total']:.3f}, {left:.0f} s left")
+    return trained
+
+
+class _Log:
+    """losses.csv, one row per step; a continued training drops the rows that came after its checkpoint."""
+
+    def __init__(self, path: Path, done: int) -> None:
+        self.names: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        self.path = path
+        if done and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= done]
+            self.names = [name for name in (self.rows[0] if self.rows else {}) if name not in ("step", "total", "lr")]
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def row(self, step: int, values: dict[str, float], rate: float) -> None:
+        self.names += [name for name in values if name not in (*self.names, "total")]  # a loss may begin late
+        self.rows.append({"step": step, **values, "lr": rate})
+
+    def flush(self) -> None:
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["step", *self.names, "total", "lr"], restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+
+@dataclass
+class _Checkpoint:
+    """Everything a training needs to go on as if nothing had happened, in one file that is whole or not there."""
+
+    path: Path
+    method: Method
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    samplers: tuple[Sampler, Sampler]
+
+    def save(self, step: int, trained: Trained) -> None:
+        part = self.path.with_suffix(".part")
+        state = {
+            "step": step,
+            "seconds": trained.seconds,
+            "candidates": trained.candidates,
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "samplers": [sampler.state() for sampler in self.samplers],
+            "random": torch.get_rng_state(),
+        }
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+
+    def restore(self) -> tuple[int, Trained]:
+        if not self.path.is_file():
+            return 0, Trained()
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        self.method.load_state_dict(state["method"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        for sampler, its in zip(self.samplers, state["samplers"]):
+            sampler.restore(its)
+        torch.set_rng_state(state["random"])
+        return state["step"], Trained(state["candidates"], state["seconds"])
