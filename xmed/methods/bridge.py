@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -121,7 +122,8 @@ class Bridge(Method):
         """The teacher follows: parameters *and* buffers, or its batch statistics would be those of the first step."""
         self.steps += 1
         decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
-        for ours, theirs in zip(self.teacher.state_dict().values(), self.net.state_dict().values()):
+        # Not state_dict(): MONAI's U-Net lists a tensor under several names, and would be averaged as often.
+        for ours, theirs in zip(_tensors(self.teacher), _tensors(self.net)):
             if ours.dtype.is_floating_point:
                 ours.lerp_(theirs, 1 - decay)
             else:
@@ -132,6 +134,11 @@ class Bridge(Method):
 
     def deployed(self) -> nn.Module:
         return self.teacher
+
+
+def _tensors(net: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, each once."""
+    return chain(net.parameters(), net.buffers())
 
 
 def _shares(label: Tensor, fov: Tensor | None, classes: int) -> Tensor:
