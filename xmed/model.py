@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from xmed import nets
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.nets import build
 from xmed.prepare import Sample, augmentation_for, sample
 from xmed.run import write_atomically
 from xmed.spec import GridSpec, NetworkSpec
@@ -101,7 +101,9 @@ class Model:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(self.net).items()}, weights)
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in nets.tensors(self.net).items()}, weights
+        )
         document = {
             **self.card,
             "weights_sha256": sha256(weights),
@@ -132,30 +134,14 @@ class Model:
                 )
             table = LabelTable(tuple(Structure(**s) for s in card["structures"]))
             grid, network = GridSpec(**card["grid"]), NetworkSpec(**card["network"])
-            net = build(network, grid.spatial_dims, grid.channels, len(table) + 1)
-            _fill(net, load_file(folder / WEIGHTS))
+            net = nets.build(network, grid.spatial_dims, grid.channels, len(table) + 1)
+            nets.fill(net, load_file(folder / WEIGHTS))
         except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or torch.device("cpu"), memory_format=layout).eval()
         window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
         return cls(net, grid, network, card["modality"], table, window, card["largest_component"], card)
-
-
-def tensors(net: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, each once: MONAI's U-Net holds modules under several names, and so does state_dict()."""
-    return dict([*net.named_parameters(), *net.named_buffers()])
-
-
-@torch.no_grad()
-def _fill(net: nn.Module, weights: dict[str, Tensor]) -> None:
-    own = tensors(net)
-    if own.keys() != weights.keys():
-        raise ValueError(f"weights for another network: {sorted(own.keys() ^ weights.keys())[:3]} ...")
-    for name, tensor in own.items():
-        if tensor.shape != weights[name].shape:
-            raise ValueError(f"{name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
-        tensor.copy_(weights[name])
 
 
 def sha256(path: Path) -> str:

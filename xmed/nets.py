@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from monai.networks.nets import DynUNet, SegResNet
-from torch import nn
+from torch import Tensor, nn
 
 from xmed.errors import XmedError
 from xmed.spec import NetworkSpec
@@ -56,3 +56,20 @@ def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes
 def stride(spec: NetworkSpec) -> int:
     """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
     return 2 ** (len(spec.channels) - 1)
+
+
+def tensors(net: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, each once: MONAI's U-Net holds modules under several names, and so does state_dict()."""
+    return dict([*net.named_parameters(), *net.named_buffers()])
+
+
+@torch.no_grad()
+def fill(net: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copy `weights`, named as by `tensors(net)`, into the net. Raises ValueError when they are another net's."""
+    own = tensors(net)
+    if own.keys() != weights.keys():
+        raise ValueError(f"weights for another network: {sorted(own.keys() ^ weights.keys())[:3]} ...")
+    for name, tensor in own.items():
+        if tensor.shape != weights[name].shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
+        tensor.copy_(weights[name])

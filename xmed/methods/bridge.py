@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from xmed.appearance.gin import random_convolutions
 from xmed.appearance.pose import place
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
+from xmed.nets import tensors
 from xmed.prepare import Sample, normalise
 from xmed.tasks import Segmentation
 
@@ -123,7 +123,7 @@ class Bridge(Method):
         self.steps += 1
         decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
         # Not state_dict(): MONAI's U-Net lists a tensor under several names, and would be averaged as often.
-        for ours, theirs in zip(_tensors(self.teacher), _tensors(self.net)):
+        for ours, theirs in zip(tensors(self.teacher).values(), tensors(self.net).values()):
             if ours.dtype.is_floating_point:
                 ours.lerp_(theirs, 1 - decay)
             else:
@@ -134,11 +134,6 @@ class Bridge(Method):
 
     def deployed(self) -> nn.Module:
         return self.teacher
-
-
-def _tensors(net: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers, each once."""
-    return chain(net.parameters(), net.buffers())
 
 
 def _shares(label: Tensor, fov: Tensor | None, classes: int) -> Tensor:

@@ -154,11 +154,11 @@ def _pick(
     if len(steps) > 1:
         evidence = []
         for step in steps:
-            net.load_state_dict(trained.candidates[step])
+            nets.fill(net, trained.candidates[step])
             evidence.append(select.judge(model, target, held_out, seed))
         known = [[float(np.sum(s.label == v)) * s.grid.voxel_ml for s in source] for v in model.structures.values]
         chosen, verdicts = select.choose(evidence, known)
-    net.load_state_dict(trained.candidates[steps[chosen]])
+    nets.fill(net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
     candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}

@@ -17,6 +17,7 @@ from torch import Tensor
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model import bf16_pays
+from xmed.nets import tensors
 from xmed.prepare import Sampler
 from xmed.spec import Budget
 
@@ -50,8 +51,7 @@ def train(
     """
     dims = source.spec.spatial_dims
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
-    method.to(device=device)
-    method.net.to(memory_format=layout)
+    method.to(device=device, memory_format=layout)
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained_parameters, lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)
@@ -79,9 +79,7 @@ def train(
             method.after_step()
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
-                trained.candidates[step] = {
-                    k: v.detach().cpu().clone() for k, v in method.deployed().state_dict().items()
-                }
+                trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
             if step % CHECKPOINT_EVERY == 0 and step < budget.steps:
                 log.flush()
                 checkpoint.save(step, trained)
