@@ -44,7 +44,13 @@ def test_a_rendering_leaves_its_anatomy_alone(modality):
 
 
 def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
-    assert renderers() == {"PT": "emission", "NM": "emission", "CT": "attenuation", "US": "acoustic", "IVUS": "acoustic"}
+    assert renderers() == {
+        "PT": "emission",
+        "NM": "emission",
+        "CT": "attenuation",
+        "US": "acoustic",
+        "IVUS": "acoustic",
+    }
     assert renderer("MR").__module__ == renderer("XA").__module__ == "xmed.appearance.randomise"
 
 
@@ -59,7 +65,9 @@ def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
 
 
 def test_counts_make_noise_grow_with_activity():
-    flat = Anatomy(np.ones((48, 48, 24), np.float32), np.zeros((48, 48, 24), np.uint8), np.ones((48, 48, 24), bool), (3, 3, 3))
+    flat = Anatomy(
+        np.ones((48, 48, 24), np.float32), np.zeros((48, 48, 24), np.uint8), np.ones((48, 48, 24), bool), (3, 3, 3)
+    )
     low = _detect(flat, np.random.default_rng(5), np.full(flat.shape, 1.0, np.float32), 1.0)
     high = _detect(flat, np.random.default_rng(5), np.full(flat.shape, 4.0, np.float32), 1.0)
     assert high.std() / low.std() == pytest.approx(2.0, rel=0.1)  # √4: Poisson

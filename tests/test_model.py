@@ -102,7 +102,9 @@ def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):
     weights = bytearray((folder / WEIGHTS).read_bytes())
     weights[-1] ^= 1
     (folder / WEIGHTS).write_bytes(weights)
-    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors is not the file its card names"):
+    with pytest.raises(
+        XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors is not the file its card names"
+    ):
         Model.load(folder)
 
 

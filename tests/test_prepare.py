@@ -112,7 +112,11 @@ def ball(case="a", shape=(40, 30, 12), spacing=(1, 1, 1), labelled=True) -> Samp
     mask = ((points - centre) ** 2).sum(0) < 25
     affine = np.diag([*spacing, 1.0])
     return Sample(
-        case, mask.astype(np.float32), np.ones(shape, bool), Grid(shape, affine), mask.astype(np.uint8) if labelled else None
+        case,
+        mask.astype(np.float32),
+        np.ones(shape, bool),
+        Grid(shape, affine),
+        mask.astype(np.uint8) if labelled else None,
     )
 
 

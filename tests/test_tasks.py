@@ -34,7 +34,9 @@ def test_a_voxel_of_weight_zero_changes_nothing():
 
 
 def test_nothing_to_learn_from_is_no_loss_and_no_nan():
-    loss = TASK.loss(torch.randn(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4, dtype=torch.long), torch.zeros(1, 4, 4))
+    loss = TASK.loss(
+        torch.randn(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4, dtype=torch.long), torch.zeros(1, 4, 4)
+    )
     assert loss.item() == 0
     loss.backward()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,28 +40,26 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     if not cases:
         raise XmedError("NO_CASES", f"{target.spec.name} has no labelled test case", "at least one")
     models = {(arm, seed): Model.load(run.arm(arm, seed) / "model") for arm, seed in run.arms()}
-    atlases = trivial.atlases(samples(source, study, ["train", "select"], labelled=True), _values(study))
+    atlases = trivial.atlases(
+        samples(source, study, ["train", "select"], labelled=True), range(1, len(study.structures) + 1)
+    )
     coarsest = max(max(target.image(case).spacing) for case in cases)
-    tolerance = study.protocol.nsd_tolerance_mm or coarsest
+    tolerance, credible = study.protocol.nsd_tolerance_mm or coarsest, target.spec.spacing_credible
     rows: list[Row] = []
     for n, case in enumerate(cases):
         volume, reference = target.image(case), truth(target, case, study)
+        yardstick = _Yardstick(case, reference, study.structures, tolerance, credible)
         guesses = [*_predictions(models, volume), *_baselines(atlases, target, case, volume, study)]
         for arm, seed, rule, label in guesses:
-            rows += _measure(case, arm, seed, rule, label, reference, study, tolerance)
+            rows += yardstick.rows(arm, seed, rule, label)
         _picture(run, case, volume, reference, guesses, target, study)
         if progress:
             progress("evaluate", n + 1, len(cases), case.id)
     rows = _best_rules(rows)
-    credible = target.spec.spacing_credible
-    run.write("rows", rows if credible else [_without_mm(row) for row in rows])
+    run.write("rows", rows)
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": tolerance, "spacing_credible": credible}
     run.write("metrics", conventions)
     return rows
-
-
-def _values(study: Study) -> range:
-    return range(1, len(study.structures) + 1)
 
 
 def _predictions(models: dict[tuple[str, int], Model], volume: Volume) -> Iterator[Guess]:
@@ -84,44 +83,31 @@ def _baselines(
                 yield arm, None, f"{value}: {rule}", home.array
 
 
-def _measure(
-    case: Case, arm: str, seed: int | None, rule: str, label: np.ndarray | None, reference: Volume, study: Study,
-    tolerance: float,
-) -> list[Row]:  # fmt: skip
-    rows = []
-    for value, name in zip(_values(study), study.structures):
-        if arm in TRIVIAL_ARMS and not rule.startswith(f"{value}: "):
-            continue
-        row: Row = {"arm": arm, "seed": seed, "case": case.id, "patient": case.patient, "structure": name}
-        if arm in TRIVIAL_ARMS:
-            row["rule"] = rule.partition(": ")[2]
-        truth_mask = reference.array == value
-        if label is None:
-            rows.append({**row, "status": "error", "reason": rule, **dict.fromkeys(MEASURED)})
-            continue
-        guess = label == value
-        status = "empty_prediction" if truth_mask.any() and not guess.any() else "ok"
-        rows.append({**row, "status": status, **_numbers(guess, truth_mask, reference.spacing, tolerance)})
-    return rows
+@dataclass(frozen=True)
+class _Yardstick:
+    """What one case's predictions are held against."""
 
+    case: Case
+    reference: Volume
+    structures: list[str]
+    tolerance_mm: float
+    credible: bool
 
-MEASURED = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "reference_volume_ml", "components")
-
-
-def _numbers(guess: np.ndarray, truth_mask: np.ndarray, spacing: tuple[float, float, float], tolerance: float) -> Row:
-    numbers: Row = {
-        "dice": metrics.dice(guess, truth_mask, spacing),
-        "nsd": metrics.nsd(guess, truth_mask, spacing, tolerance),
-        "hd95_mm": metrics.hd95(guess, truth_mask, spacing),
-        "hd_mm": metrics.hd(guess, truth_mask, spacing),
-        "assd_mm": metrics.assd(guess, truth_mask, spacing),
-        "volume_ml": metrics.volume_ml(guess, spacing),
-        "reference_volume_ml": metrics.volume_ml(truth_mask, spacing),
-        "components": metrics.components(guess),
-    }
-    if numbers["dice"] is None:
-        numbers["reason"] = "the structure is in neither mask"
-    return numbers
+    def rows(self, arm: str, seed: int | None, rule: str, label: np.ndarray | None) -> Iterator[Row]:
+        for value, name in enumerate(self.structures, start=1):
+            if arm in TRIVIAL_ARMS and not rule.startswith(f"{value}: "):
+                continue
+            row: Row = {"arm": arm, "seed": seed, "case": self.case.id, "patient": self.case.patient, "structure": name}
+            if arm in TRIVIAL_ARMS:
+                row["rule"] = rule.partition(": ")[2]
+            known = self.reference.array == value
+            guess = np.zeros_like(known) if label is None else label == value
+            status = "empty_prediction" if known.any() and not guess.any() else "ok"
+            measured = metrics.measure(
+                guess, known, self.reference.spacing, self.tolerance_mm, spacing_credible=self.credible
+            )
+            failed = {"status": "error", "reason": rule} if label is None else {"status": status}  # an error is a miss
+            yield {**row, **measured, **failed}
 
 
 def _best_rules(rows: list[Row]) -> list[Row]:
@@ -132,12 +118,6 @@ def _best_rules(rows: list[Row]) -> list[Row]:
             scores[row["arm"], row["structure"]][row["rule"]].append(row["dice"] or 0.0)
     best = {key: max(rules, key=lambda rule: float(np.mean(rules[rule]))) for key, rules in scores.items()}
     return [row for row in rows if row["arm"] not in TRIVIAL_ARMS or row["rule"] == best[row["arm"], row["structure"]]]
-
-
-def _without_mm(row: Row) -> Row:
-    """A row whose millimetres and millilitres would be wrong, because the headers' spacing is."""
-    blank = {key: None for key in MEASURED if key.endswith(("_mm", "_ml"))} | {"nsd": None}
-    return {**row, **blank, "reason": row.get("reason", "the dataset's spec says that its spacing is not credible")}
 
 
 def _picture(

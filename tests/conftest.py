@@ -1,0 +1,92 @@
+"""Fixtures that several test modules share: the public data where it is there, and small datasets made on the spot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xmed.io import write_nifti
+from xmed.spec import DatasetSpec
+from xmed.volume import Volume
+
+
+@pytest.fixture(scope="session")
+def xmed_data() -> Path:
+    """The folder of the public data sets; without it the test is skipped, with the reason."""
+    folder = os.environ.get("XMED_DATA")
+    if not folder:
+        pytest.skip("XMED_DATA is not set: no public data to test on")
+    if not Path(folder).is_dir():
+        pytest.skip(f"XMED_DATA is no folder: {folder}")
+    return Path(folder)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty XMED_HOME."""
+    return tmp_path / "home"
+
+
+def ball(seed: int, shape: tuple[int, int, int] = (12, 14, 10)) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy image (float32) with a brighter ball, and the ball's mask (uint8), both (i, j, k)."""
+    random = np.random.default_rng(seed)
+    centre = np.array(shape) / 2 + random.uniform(-1, 1, 3)
+    distance = np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1) - centre, axis=-1)
+    mask = (distance < 3.5).astype(np.uint8)
+    return (random.normal(100, 10, shape) + 80 * mask).astype(np.float32), mask
+
+
+@dataclass
+class Clinic:
+    """A dataset in the making: NIfTI pairs image/<case>.nii.gz and label/<case>.nii.gz below `root`."""
+
+    root: Path
+    train: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
+    ball = staticmethod(ball)
+
+    def add(
+        self, case: str, split: str = "train", image: np.ndarray | None = None, label: np.ndarray | None = None
+    ) -> None:
+        """Write one case; arrays that are not given show a ball that differs from case to case."""
+        seed = len(self.train) + len(self.test)
+        some_image, some_label = ball(seed)
+        self.write(self.image(case), some_image if image is None else image)
+        self.write(self.label(case), some_label if label is None else label)
+        getattr(self, split).append(case)
+
+    def image(self, case: str) -> Path:
+        return self.root / "image" / f"{case}.nii.gz"
+
+    def label(self, case: str) -> Path:
+        return self.root / "label" / f"{case}.nii.gz"
+
+    def write(self, path: Path, array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(Volume(array, np.diag([*spacing, 1.0])), path)
+
+    def spec(self, **changes: Any) -> DatasetSpec:
+        """The dataset's spec, with some of its keys changed."""
+        document = {
+            "name": "clinic",
+            "modality": "MR",
+            "root": str(self.root),
+            "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
+            "labels": {1: {"name": "ball", "category": "49755003", "type": "4147007"}},
+            "splits": {"train": self.train, "test": self.test},
+        }
+        return DatasetSpec.model_validate({**document, **changes})
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Clinic:
+    """Three good cases: a and b to train, c to test."""
+    made = Clinic(tmp_path / "data")
+    for case, split in (("a", "train"), ("b", "train"), ("c", "test")):
+        made.add(case, split)
+    return made

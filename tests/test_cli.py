@@ -1,0 +1,273 @@
+"""Every command keeps its manners: help at once, one JSON document, one line for an error, the promised exit code."""
+
+import json
+import os
+import sqlite3
+import sys
+import types
+from dataclasses import dataclass
+
+import pytest
+
+from pipelines import cli, command, doctor
+from pipelines.console import progress, report
+from pipelines.main import main
+from xmed.errors import CODES, XmedError
+
+COMMANDS = ["demo", "inspect", "ingest", "run", "predict", "methods", "models", "schema", "doctor"]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path):
+    """An empty home; the environment, which a command prepares for its process, is put back."""
+    before = dict(os.environ)
+    os.environ["XMED_HOME"] = str(tmp_path / "home")
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    yield tmp_path / "home"
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def answer(monkeypatch, work):
+    """Run `xmed methods` with its insides replaced by `work`."""
+    monkeypatch.setattr("xmed.methods.names", work)
+
+
+def fake_io(monkeypatch, **functions):
+    monkeypatch.setitem(sys.modules, "xmed.io", types.SimpleNamespace(**functions))
+
+
+def test_the_promised_commands_are_there(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_and_takes_json_and_debug(name, capsys):
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--json" in text
+    assert "--debug" in text
+
+
+def test_without_arguments_the_help_is_shown(capsys):
+    assert main([]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["fly"], "error[USAGE]: No such command 'fly'. · what `xmed --help` says"),
+        (["run"], "error[USAGE]: Missing argument 'study'. · what `xmed run --help` says"),
+        (["run", "x", "--epochs", "3"], "error[USAGE]: No such option: --epochs · what `xmed run --help` says"),
+        (["run", "x", "--seeds", "a"], "error[USAGE]: --seeds a · whole numbers with commas between, such as 0,1,2"),
+        (["inspect", "no/such/file"], "error[PATH_NOT_FOUND]: no file or folder no/such/file · a path that exists"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_2(arguments, line, capsys, place):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", line + "\n")
+    assert not place.exists()
+
+
+def test_a_study_that_is_not_there_is_one_line_and_nothing_is_written(capsys, place):
+    assert main(["run", "no-such-study"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error[SPEC_NOT_FOUND]: no study 'no-such-study' · ")
+    assert error.count("\n") == 1
+    assert not place.exists()
+
+
+def test_with_json_an_error_is_a_document_too(capsys):
+    assert main(["run", "no-such-study", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "SPEC_NOT_FOUND"
+    assert main(["fly", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "USAGE"
+
+
+def test_an_internal_fault_is_exit_3_with_the_log_and_no_traceback(monkeypatch, capsys, place):
+    def broken():
+        raise ZeroDivisionError("of all things")
+
+    answer(monkeypatch, broken)
+    assert main(["methods"]) == 3
+    error = capsys.readouterr().err
+    (log,) = (place / "logs").iterdir()
+    assert error == f"error[FAULT]: ZeroDivisionError: of all things · log {log}\n"
+    assert "Traceback" in log.read_text()
+    assert main(["methods", "--debug"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_something_a_person_can_act_on(monkeypatch, capsys):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    answer(monkeypatch, full)
+    assert main(["methods"]) == 2
+    assert capsys.readouterr().err.startswith("error[DISK_FULL]: ")
+
+
+def test_a_library_that_prints_does_not_spoil_the_document(monkeypatch, capsys):
+    def chatty():
+        print("hello from below")  # noqa: T201
+        return []
+
+    answer(monkeypatch, chatty)
+    assert main(["methods", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == []
+    assert "hello from below" in captured.err
+
+
+def test_a_home_that_cannot_be_written_is_said_at_once(tmp_path, monkeypatch):
+    from pipelines import surroundings
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XMED_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(XmedError, match=r"error\[NOT_WRITABLE\]"):
+        surroundings.open_home()
+
+
+def test_telemetry_is_off_and_pickles_are_refused():
+    from pipelines import surroundings
+
+    surroundings.prepare()
+    wanted = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    wanted["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    assert {name: os.environ[name] for name in wanted} == wanted
+
+
+def test_what_is_set_already_wins_over_the_embedded_defaults(monkeypatch):
+    from pipelines import surroundings
+
+    monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
+    surroundings.prepare()
+    assert os.environ["PREFECT_HOME"] == "/elsewhere"
+
+
+def test_methods_are_listed_with_their_citation(capsys):
+    assert main(["methods", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"bridge", "gin", "source_only"} <= {row["name"] for row in rows}
+    assert all(row["cite"] and row["does"] for row in rows)
+    assert main(["methods"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(rows)
+
+
+@pytest.mark.parametrize(("name", "key"), [("DatasetSpec", "layout"), ("Study", "protocol")])
+def test_the_schema_is_the_one_specs_are_read_with(name, key, capsys):
+    assert main(["schema", name, "--json"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert key in schema["required"]
+    assert schema["additionalProperties"] is False
+
+
+def test_without_models_there_is_an_empty_list_and_no_database(capsys, place):
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert not place.exists()
+
+
+@dataclass
+class Finding:
+    path: str
+    verdict: str
+    code: str | None = None
+
+
+def test_inspect_shows_each_finding(monkeypatch, tmp_path, capsys):
+    fake_io(monkeypatch, inspect=lambda path: [Finding("a.dcm", "ok"), Finding("b.dcm", "refused", "SLICE_GAP")])
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    assert [row["code"] for row in json.loads(capsys.readouterr().out)] == [None, "SLICE_GAP"]
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "SLICE_GAP" in capsys.readouterr().out
+
+
+def test_progress_is_a_line_per_tenth_without_a_terminal(capsys):
+    from rich.console import Console
+
+    with progress(Console(stderr=True)):
+        for done in range(1, 101):
+            report("train adapted seed 0", done, 100, "loss 0.3")
+    report("train adapted seed 0", 1, 100, "nobody is looking")
+    lines = capsys.readouterr().err.splitlines()
+    assert 10 <= len(lines) <= 12
+    assert lines[-1].endswith("train adapted seed 0 100/100 · loss 0.3")
+
+
+def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
+    from rich.console import Console
+
+    from pipelines.tables import show_result
+
+    dice = {"dice": {"mean": 0.81234, "ci": [0.7, 0.9], "n": 3, "n_failed": 0}}
+    summary = {"source_only": {"prostate": {"dice": {"mean": None, "reason": "n = 0"}}}, "adapted": {"prostate": dice}}
+    summary |= {"gap_closed": {"prostate": 0.91}, "gain_over_trivial": {"prostate": None}}
+    result = {"run": "r", "report": "/x/report.html", "registered": {"name": "m", "version": 2, "alias": "candidate"}}
+    show_result(Console(width=100), result, {"summary": summary, "verdict": "pass"})
+    text = capsys.readouterr().out
+    for piece in ("0.812 (0.70–0.90)", "–", "0.91", "m version 2, alias candidate", "/x/report.html"):
+        assert piece in text
+
+
+def test_the_doctor_finds_a_broken_database_and_a_half_finished_run(place, monkeypatch):
+    monkeypatch.setattr(doctor, "_packages", lambda: iter([doctor.Check("packages", True, "")]))
+    monkeypatch.setattr(doctor, "LEAST_DISK_GB", 0.0)
+    assert all(check.ok for check in doctor.examine(place))
+    (place / "prefect").mkdir(parents=True)
+    (place / "prefect" / "prefect.db").write_bytes(b"not a database at all" * 100)
+    run = place / "runs" / "toy-1"
+    run.mkdir(parents=True)
+    (run / "study.json").write_text("{}")
+    wrong = [check.name for check in doctor.examine(place) if not check.ok]
+    assert wrong == ["database"]  # the run was touched a moment ago: somebody is at it
+    for path in (run, run / "study.json"):
+        os.utime(path, (0, 0))
+    wrong = [check for check in doctor.examine(place) if not check.ok]
+    assert [check.name for check in wrong] == ["database", "runs"]
+    assert "toy-1" in wrong[1].detail
+    sqlite3.connect(place / "prefect" / "sound.db").close()
+
+
+def test_the_doctor_names_a_package_outside_its_bounds(monkeypatch):
+    monkeypatch.setattr(doctor, "requires", lambda name: ["numpy<1", "no-such-package>=2", "pytest; extra == 'dev'"])
+    (found,) = doctor._packages()
+    assert not found.ok
+    assert "is outside <1; no-such-package is not installed (>=2)" in found.detail
+
+
+def test_the_doctor_says_no_with_exit_1(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda home: [doctor.Check("disk", False, "0 GB free")])
+    assert main(["doctor", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_every_code_that_this_room_raises_is_documented():
+    assert {"USAGE", "OUTPUT_EXISTS", "DATA_CHANGED", "NOT_WRITABLE", "DISK_FULL"} <= set(CODES)
+
+
+def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
+    import pipelines.plan
+
+    flows = types.SimpleNamespace(
+        adapt=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
+    )
+    monkeypatch.setattr(pipelines.plan, "plan_study", lambda *_: None)
+    monkeypatch.setattr(cli, "_flows", lambda: flows)
+    (tmp_path / "report").mkdir()
+    for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
+        (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))
+        assert main(["run", "toy", "--json"]) == code
+
+
+def test_interrupting_is_not_a_fault(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    answer(monkeypatch, interrupted)
+    assert main(["methods"]) == command.INTERRUPTED
+    assert "can be resumed" in capsys.readouterr().err

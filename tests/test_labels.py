@@ -1,0 +1,53 @@
+"""Labels: one table says what a voxel value means, and nothing else is accepted."""
+
+import numpy as np
+import pytest
+
+from xmed.errors import XmedError
+from xmed.labels import LabelTable, Structure
+
+TABLE = LabelTable((Structure(2, "liver"), Structure(5, "kidney", "123037004", "64033007"), Structure(9, "spleen")))
+
+
+def test_a_structure_is_found_by_name():
+    assert TABLE["kidney"].value == 5
+    assert (TABLE.names, TABLE.values, len(TABLE)) == (["liver", "kidney", "spleen"], [2, 5, 9], 3)
+
+
+def test_an_unknown_structure_is_answered_with_the_known_ones():
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: structure 'heart' · one of liver, kidney, spleen"):
+        TABLE["heart"]
+
+
+@pytest.mark.parametrize("pairs", [[(1, "a"), (1, "b")], [(1, "a"), (2, "a")], [(0, "a")], [(-1, "a")]])
+def test_values_and_names_are_distinct_and_background_is_never_listed(pairs):
+    with pytest.raises(XmedError, match="distinct names, distinct values ≥ 1"):
+        LabelTable(tuple(Structure(value, name) for value, name in pairs))
+
+
+def test_a_net_learns_the_named_structures_as_one_two_three():
+    chosen = TABLE.select(["spleen", "kidney"])
+    assert [(s.value, s.name, s.type) for s in chosen] == [(1, "spleen", None), (2, "kidney", "64033007")]
+    found = TABLE.renumber(np.array([0, 2, 5, 9]), ["spleen", "kidney"])
+    np.testing.assert_array_equal(found, [0, 0, 2, 1])
+
+
+def test_stored_floats_are_rounded_within_a_thousandth():
+    found = TABLE.check(np.array([0.0, 1.9995, 5.0, 9.0005]))
+    np.testing.assert_array_equal(found, [0, 2, 5, 9])
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("values", [[0.5], [2.002], [np.nan], [np.inf]])
+def test_values_that_are_not_whole_are_refused(values):
+    with pytest.raises(XmedError, match=r"error\[LABEL_VALUES\]: label values that are not whole numbers"):
+        TABLE.check(np.array(values))
+
+
+def test_values_that_the_table_does_not_know_are_named():
+    with pytest.raises(XmedError, match=r"error\[LABEL_VALUES\]: label values \[-1, 7\] · 0 or one of \[2, 5, 9\]"):
+        TABLE.check(np.array([0, 7, -1, 2]))
+
+
+def test_values_beyond_a_byte_keep_their_width():
+    assert LabelTable((Structure(530, "white matter"),)).check(np.array([530.0])).dtype == np.int32

@@ -1,0 +1,131 @@
+"""Stats: a handful of patients must not be made to say more than they can."""
+
+import numpy as np
+import pytest
+from scipy.stats import t, ttest_1samp
+
+from xmed import stats
+
+
+def exact(n, sd):
+    """n values of mean 0.8 and standard deviation `sd` (ddof 1)."""
+    x = np.random.default_rng(n).standard_normal(n)
+    return 0.8 + sd * (x - x.mean()) / x.std(ddof=1)
+
+
+@pytest.mark.parametrize(("n", "width"), [(10, 0.143), (20, 0.094), (49, 0.0574)])
+def test_the_t_interval_is_as_wide_as_so_few_patients_make_it(n, width):
+    found = stats.mean_ci(exact(n, 0.10))
+    assert found.hi - found.lo == pytest.approx(width, abs=5e-4)
+    lo, hi = t.interval(0.95, n - 1, 0.8, 0.10 / np.sqrt(n))
+    assert (found.mean, found.lo, found.hi, found.method) == (
+        pytest.approx(0.8),
+        pytest.approx(lo),
+        pytest.approx(hi),
+        "t",
+    )
+
+
+@pytest.mark.parametrize(("n", "width"), [(50, 0.057), (100, 0.040), (200, 0.028)])
+def test_from_fifty_patients_on_the_bootstrap_takes_over(n, width):
+    found = stats.mean_ci(exact(n, 0.10))
+    assert found.method == "BCa bootstrap"
+    assert found.hi - found.lo == pytest.approx(width, abs=0.004)
+    assert found == stats.mean_ci(exact(n, 0.10)), "the same seed gives the same interval"
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "limits", "why"),
+    [
+        ([], None, (None, None), "no patient"),
+        ([0.7], 0.7, (None, None), "one patient"),
+        ([0.5] * 8, 0.5, (0.5, 0.5), "the same value"),
+        ([0.5] * 80, 0.5, (0.5, 0.5), "the same value"),
+    ],
+)
+def test_a_degenerate_interval_says_so_and_is_never_nan(values, mean, limits, why):
+    found = stats.mean_ci(values)
+    assert (found.mean, (found.lo, found.hi)) == (mean, limits)
+    assert why in found.degenerate
+
+
+def test_nan_may_not_enter_a_mean():
+    with pytest.raises(ValueError, match="leave undefined ones out and count them"):
+        stats.mean_ci([0.5, float("nan")])
+
+
+@pytest.mark.parametrize(("n", "floor"), [(5, 0.0625), (6, 0.03125)])
+def test_five_pairs_cannot_be_significant_however_clear(n, floor):
+    found = stats.paired(0.5 + 0.01 * np.arange(1, n + 1), np.full(n, 0.5))
+    assert found.p_sign_flip == found.p_wilcoxon == found.smallest_p == pytest.approx(floor)
+    assert (found.note is None) == (n == 6)
+    if n == 5:
+        assert found.note == "cannot reach p = 0.05 with 5 differing pairs"
+
+
+def test_many_pairs_are_tested_by_drawn_sign_flips_that_agree_with_the_t_test():
+    d = exact(40, 0.1) - 0.77
+    found = stats.paired(d, np.zeros(40))
+    assert found.p_sign_flip == pytest.approx(ttest_1samp(d, 0).pvalue, abs=0.015)
+    assert found.difference.mean == pytest.approx(0.03)
+
+
+def test_pairs_that_do_not_differ_have_no_p_value():
+    found = stats.paired([0.5, 0.6], [0.5, 0.6])
+    assert (found.p_sign_flip, found.p_wilcoxon, found.n_nonzero) == (None, None, 0)
+
+
+def test_holm_adjusts_in_the_order_given():
+    assert stats.holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert stats.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert stats.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert stats.holm([]) == []
+
+
+@pytest.mark.parametrize(("n", "upper"), [(20, 0.168), (50, 0.071), (100, 0.036)])
+def test_no_failure_seen_is_not_no_failure(n, upper):
+    assert stats.clopper_pearson(0, n) == (0.0, pytest.approx(upper, abs=5e-4))
+
+
+def test_a_proportion_of_nobody_can_be_anything():
+    assert stats.clopper_pearson(0, 0) == (0.0, 1.0)
+
+
+def test_seeds_do_not_count_as_patients():
+    values = {
+        (seed, patient): base + 0.02 * seed for seed in (0, 1, 2) for patient, base in {"a": 0.6, "b": 0.8}.items()
+    }
+    by_patient, between_seeds = stats.seeds_and_patients(values)
+    assert by_patient == {"a": pytest.approx(0.62), "b": pytest.approx(0.82)}
+    assert between_seeds == pytest.approx(0.02)
+    assert stats.mean_ci(list(by_patient.values())).n == 2
+    assert stats.seeds_and_patients({(0, "a"): 0.6})[1] is None
+
+
+def test_gap_closed_is_of_the_means_and_its_interval_is_over_patients():
+    source, target = exact(12, 0.05) - 0.7, exact(12, 0.05)
+    adapted = source + 0.75 * (target - source)
+    found = stats.gap_closed(source, adapted, target)
+    assert (found.mean, found.lo, found.hi) == pytest.approx((0.75, 0.75, 0.75))
+    rough = adapted + 0.1 * np.random.default_rng(0).standard_normal(12)
+    found = stats.gap_closed(source, rough, target)
+    assert found.lo < found.mean < found.hi
+    assert found == stats.gap_closed(source, rough, target)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.02, -0.1])
+def test_a_gap_that_is_not_there_cannot_be_closed(gain):
+    found = stats.gap_closed([0.5, 0.5], [0.5, 0.6], [0.5 + gain, 0.5 + gain])
+    assert (found.mean, found.lo, found.hi) == (None, None, None)
+    assert found.degenerate == "supervision gains no more than 0.02"
+
+
+def test_a_gap_that_only_some_patients_show_has_no_interval():
+    found = stats.gap_closed([0.5] * 4, [0.5, 0.5, 0.5, 0.7], [0.5, 0.5, 0.5, 0.9])
+    assert found.mean == pytest.approx(0.5)
+    assert found.lo is None
+    assert "not certain enough" in found.degenerate
+
+
+def test_one_patient_closes_a_gap_without_interval():
+    assert stats.gap_closed([0.1], [0.7], [0.9]).degenerate == "one patient has no interval"

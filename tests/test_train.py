@@ -1,0 +1,180 @@
+"""Train and evaluate: a whole small study, from NIfTI files to rows, twice the same, resumed the same."""
+
+import csv
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from xmed import metrics, train
+from xmed.cohort import Cohort, ingest, load, summary
+from xmed.domain import samples
+from xmed.errors import XmedError
+from xmed.evaluate import evaluate
+from xmed.evaluate.trivial import atlases, positions, thresholds
+from xmed.io import write_nifti
+from xmed.methods.source_only import SourceOnly
+from xmed.model import Model
+from xmed.nets import build
+from xmed.prepare import Augmentation, Sample, Sampler
+from xmed.run import Run
+from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
+from xmed.tasks import Segmentation
+from xmed.train import loop
+from xmed.volume import Grid, Volume
+
+
+def write_case(root, case, seed, inverted):
+    """A ball in noise; the target shows it dark on bright, the source bright on dark."""
+    random = np.random.default_rng(seed)
+    shape, spacing = (24, 24, 6), (1.0, 1.0, 2.0)
+    centre = np.array([12, 12, 3]) + random.uniform(-3, 3, 3) * (1, 1, 0.3)
+    apart = np.linalg.norm((np.moveaxis(np.indices(shape), 0, -1) - centre) * (1, 1, 2), axis=-1)
+    mask = (apart < 5).astype(np.uint8)
+    image = random.normal(100, 8, shape) + (-60.0 if inverted else 60.0) * mask
+    for name, array in (("image", image.astype(np.float32)), ("label", mask)):
+        path = root / name / f"{case}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(Volume(array, np.diag([*spacing, 1.0])), path)
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    return Study.model_validate(
+        {
+            "name": "balls",
+            "source": "bright",
+            "target": "dark",
+            "structures": ["ball"],
+            "grid": {"spacing_mm": [1, 1, 2], "patch": [24, 24, 1]},
+            "network": {"channels": [4, 8, 8]},
+            "method": {"name": "bridge", "pool": 6},
+            "budget": {"steps": 30, "batch": 4},
+            "protocol": {"primary": {"structure": "ball"}},
+            "register_as": "balls",
+        }
+    )
+
+
+@pytest.fixture
+def run(tmp_path, study) -> tuple[Run, object]:
+    """An ingested study with nothing trained yet, and its home."""
+    home = tmp_path / "home"
+    cohorts = []
+    for name, inverted, modality, first in (("bright", False, "MR", 0), ("dark", True, "PT", 50)):
+        root = tmp_path / name
+        cases = {"train": ["a", "b", "c"], "select": ["d"], "test": ["e", "f"]}
+        cases = {split: [f"{name}-{case}" for case in found] for split, found in cases.items()}
+        for n, case in enumerate(itertools.chain(*cases.values())):
+            write_case(root, case, first + n, inverted)
+        document = {
+            "name": name, "modality": modality, "root": str(root), "splits": cases, "labels": {1: {"name": "ball"}},
+            "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
+        }  # fmt: skip
+        cohorts.append(ingest(DatasetSpec.model_validate(document), home))
+    made = Run.create(study, home)
+    made.write("data", summary(*cohorts))
+    return made, home
+
+
+@pytest.mark.slow
+def test_a_study_goes_from_files_to_rows_and_leaves_nothing_out(run, study):
+    made, home = run
+    notes = []
+    train.fit_all(made, home, workers=2, progress=lambda *note: notes.append(note))
+    assert made.arms() == [("source_only", 0), ("adapted", 0), ("target_supervised", 0)]
+    assert {note[0] for note in notes} == {f"train {arm} seed 0" for arm, _ in made.arms()}
+    for arm, seed in made.arms():
+        record = json.loads((made.arm(arm, seed) / "train.json").read_text())
+        assert record["deployable"] is (arm != "target_supervised")
+        assert record["target_labels_used"] is (arm == "target_supervised")
+        assert record["selection"]["used_target_labels"] is False
+        assert Model.load(made.arm(arm, seed) / "model").modality == "PT"
+        with (made.arm(arm, seed) / "losses.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["step"]) for row in rows] == list(range(1, 31))
+    rows = evaluate(made, home)
+    for arm in ("source_only", "adapted", "target_supervised", "trivial_threshold", "trivial_position"):
+        found = [row for row in rows if row["arm"] == arm]
+        assert sorted(row["case"] for row in found) == ["dark-e", "dark-f"]
+        assert all(0 <= row["dice"] <= 1 for row in found)
+    assert all("rule" in row for row in rows if row["arm"].startswith("trivial"))
+    assert made.read("rows") == rows
+    picture = np.load(made.pictures / "dark-e.npz")
+    assert {"image", "truth", "adapted", "source_only", "target_supervised", "spacing"} <= set(picture)
+    assert picture["truth"].shape == picture["adapted"].shape == (24, 24, 6)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights(run):
+    made, home = run
+    torch.set_num_threads(1)
+    first = train.fit(made, "adapted", 0, home)
+    weights = (first / "model" / "weights.safetensors").read_bytes()
+    again = Run.create(made.study, home)
+    assert (train.fit(again, "adapted", 0, home) / "model" / "weights.safetensors").read_bytes() == weights
+    assert (train.fit(again, "adapted", 1, home) / "model" / "weights.safetensors").read_bytes() != weights
+
+
+def test_training_an_adapted_arm_opens_no_target_label(run, monkeypatch):
+    made, home = run
+    opened = []
+    monkeypatch.setattr(Cohort, "label", _watched(Cohort.label, opened))
+    train.fit(made, "adapted", 0, home)
+    assert set(opened) == {"bright"}
+
+
+def _watched(label, opened):
+    return lambda cohort, case: opened.append(cohort.spec.name) or label(cohort, case)
+
+
+def pieces(tmp_path, steps=12):
+    random = np.random.default_rng(0)
+    image = random.normal(size=(24, 24, 4)).astype(np.float32)
+    one = Sample("a", image, np.ones(image.shape, bool), Grid(image.shape, np.eye(4)), (image > 1).astype(np.uint8))
+    grid = GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1))
+    torch.manual_seed(0)
+    method = SourceOnly(build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",)))
+    samplers = [Sampler([one], grid, 2, Augmentation(), seed) for seed in (0, 1)]
+    return method, *samplers, Budget(steps=steps, batch=2), torch.device("cpu"), tmp_path
+
+
+def test_an_interrupted_training_ends_in_the_same_weights_as_an_uninterrupted_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 5)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    expected = loop.train(*pieces(whole)).candidates[12]
+
+    def stop(step, *_):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(*pieces(cut), progress=stop)
+    resumed = loop.train(*pieces(cut)).candidates[12]
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    assert (whole / "losses.csv").read_text() == (cut / "losses.csv").read_text()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_path):
+    parts = list(pieces(tmp_path))
+    parts[0].losses = lambda source, target: {"supervised": parts[0].net(source.image).sum() * float("nan")}
+    with pytest.raises(XmedError, match=r"error\[TRAINING_DIVERGED\]: step 1"):
+        loop.train(*parts)
+
+
+def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
+    _, home = run
+    source, target = load("bright", home), load("dark", home)
+    atlas, share = atlases(samples(source, study, ["train"], labelled=True), [1])[1]
+    seen = samples(target, study, ["test"], labelled=True)[0]
+    assert share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
+    found = dict(thresholds(seen, 1, share))
+    score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}
+    assert score["otsu, dark, largest component"] > 0.9
+    assert score["otsu, bright, largest component"] < 0.2
+    for rule, mask in positions(seen, 1, atlas, share):
+        assert metrics.dice(mask == 1, seen.label == 1, seen.spacing) > 0.4, rule

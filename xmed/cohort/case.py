@@ -1,0 +1,72 @@
+"""Case: one image and its label map by their keys in the store; a Cohort is the cases of one dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmed.cohort.store import Store
+from xmed.errors import XmedError
+from xmed.run import digest
+from xmed.spec import DatasetSpec, Split
+from xmed.volume import Volume
+
+
+@dataclass(frozen=True)
+class Case:
+    """One readable case. image and label are store keys (sha256, hex) or None."""
+
+    id: str
+    patient: str
+    split: Split
+    image: str | None
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One case in quarantine: the code and sentence say why."""
+
+    case: str
+    patient: str
+    split: Split
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The cases of one dataset. `found` counts them all: readable, refused, and those that no split names."""
+
+    spec: DatasetSpec
+    cases: tuple[Case, ...]
+    quarantined: tuple[Refusal, ...]
+    home: Path
+    found: int
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) over the sorted (case id, image key, label key): changes when any input byte does."""
+        return digest(sorted([case.id, case.image or "", case.label or ""] for case in self.cases))
+
+    def split(self, *names: Split) -> tuple[Case, ...]:
+        """The cases of the named partitions, ordered by id."""
+        return tuple(case for case in self.cases if case.split in names)
+
+    def image(self, case: Case) -> Volume:
+        """The image on its native grid, read-only, with modality, frame and field of view.
+
+        Raises XmedError IMAGE_MISSING for a case that is a label map alone.
+        """
+        if case.image is None:
+            raise XmedError("IMAGE_MISSING", f"{self.spec.name}: case {case.id} has no image", "a layout with `image`")
+        return Store(self.home).get(case.image)
+
+    def label(self, case: Case) -> Volume:
+        """The label map on the image's native grid, read-only, in the values of `spec.label_table`.
+
+        Raises XmedError LABEL_MISSING.
+        """
+        if case.label is None:
+            raise XmedError("LABEL_MISSING", f"{self.spec.name}: case {case.id} has no label", "a labelled case")
+        return Store(self.home).get(case.label)

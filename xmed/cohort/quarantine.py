@@ -1,0 +1,45 @@
+"""Quarantine: one record for each refused case, with its code, for as long as it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xmed.cohort.case import Refusal
+from xmed.cohort.store import writing
+from xmed.run import write_atomically
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """The records of one dataset. The files themselves stay where they are: a clinical archive is not ours to move."""
+
+    folder: Path
+
+    def hold(self, refusal: Refusal, files: list[Path]) -> None:
+        """Record a refusal; `since` keeps the time at which this very refusal was first seen."""
+        record = {**asdict(refusal), "files": [str(path) for path in files]}
+        path = self.folder / f"{refusal.case}.json"
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if {key: held.get(key) for key in record} == record:
+                return
+        except (OSError, ValueError, AttributeError):
+            pass  # none yet, or an unreadable one: written anew
+        record["since"] = datetime.now(UTC).isoformat(timespec="seconds")
+        with writing(self.folder):
+            write_atomically(path, json.dumps(record, indent=1) + "\n")
+
+    def release(self, case: str) -> None:
+        """Forget a case that has become good."""
+        with writing(self.folder):
+            (self.folder / f"{case}.json").unlink(missing_ok=True)
+
+    def keep_only(self, cases: Collection[str]) -> None:
+        """Forget every case but these: the others are gone from the dataset."""
+        for path in self.folder.glob("*.json"):
+            if path.stem not in cases:
+                self.release(path.stem)

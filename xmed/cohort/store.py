@@ -1,0 +1,191 @@
+"""Store: volumes on disk by the sha256 of what they were read from; an entry is there whole or not at all.
+
+store/volumes/<first two>/<key>/     image.npy  fov.npy (packed bits, if any)  meta.json
+store/datasets/<name>.json           which entries make a dataset
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.volume import Volume
+
+STALE_SECONDS = 3600.0
+"""A half-written entry this old has no writer any more: no volume takes an hour to write."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Name what the operating system refuses. Raises XmedError DISK_FULL, NOT_WRITABLE."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise XmedError(
+                "DISK_FULL", f"no room left below {folder}", "free space", "make room, run again"
+            ) from problem
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            do = "set XMED_HOME to a folder you own"
+            raise XmedError("NOT_WRITABLE", f"{folder}: {problem.strerror}", "a writable folder", do) from problem
+        raise
+
+
+@dataclass(frozen=True)
+class Store:
+    """The content-addressed store below one home."""
+
+    home: Path
+
+    @property
+    def volumes(self) -> Path:
+        return self.home / "store" / "volumes"
+
+    def folder(self, key: str) -> Path:
+        """Where the entry of a key lies, whether it exists or not."""
+        return self.volumes / key[:2] / key
+
+    def dataset(self, name: str) -> Path:
+        """Where the manifest of a dataset lies, whether it exists or not."""
+        return self.home / "store" / "datasets" / f"{name}.json"
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """shape, spacing_mm, affine (LPS+), frame, modality and digest of an entry, without its voxels.
+
+        Raises XmedError PATH_NOT_FOUND when the entry is gone or damaged.
+        """
+        try:
+            document = json.loads((self.folder(key) / "meta.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as problem:
+            raise _gone(key) from problem
+        if not isinstance(document, dict):
+            raise _gone(key)
+        return document
+
+    def get(self, key: str) -> Volume:
+        """The volume of an entry, memory-mapped and read-only. Raises XmedError PATH_NOT_FOUND when it is gone."""
+        meta, folder = self.meta(key), self.folder(key)
+        try:
+            array = np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False)
+            fov = None
+            if meta["fov"]:
+                bits = np.unpackbits(np.load(folder / "fov.npy", allow_pickle=False), count=array.size)
+                fov = bits.reshape(array.shape).astype(bool)
+            return Volume(array, np.array(meta["affine"]), meta["frame"], meta["modality"], fov)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise _gone(key) from problem
+
+    def intact(self, key: str) -> bool:
+        """Whether the entry is there and its voxels still have the digest they were written with."""
+        try:
+            volume = self.get(key)
+            return self.meta(key).get("sha256") == digest_of(volume)
+        except XmedError:
+            return False
+
+    def put(self, key: str, volume: Volume) -> None:
+        """Write an entry: a folder beside it first, flushed to the disk, then one rename.
+
+        Whoever comes second with the same key throws its own copy away; a damaged entry is replaced.
+        Raises XmedError DISK_FULL, NOT_WRITABLE.
+        """
+        volume = volume.with_array(compact(volume.array))
+        final = self.folder(key)
+        part = self.volumes / f".part-{secrets.token_hex(8)}"
+        with writing(self.home):
+            part.mkdir(parents=True)
+            final.parent.mkdir(exist_ok=True)
+            try:
+                _write(part, volume)
+                if final.exists() and not self.intact(key):
+                    final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
+                part.rename(final)
+                _flush(final.parent)
+            except OSError as problem:
+                if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed left behind."""
+        for part in self.volumes.glob(".part-*"):
+            try:
+                age = time.time() - part.stat().st_mtime
+            except FileNotFoundError:  # another ingest swept it
+                continue
+            if age > STALE_SECONDS:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def compact(array: np.ndarray) -> np.ndarray:
+    """The same values in C order and a type no wider than needed: int8 … int32, uint8, uint16 or float32."""
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    elif array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    elif array.dtype.itemsize == 8 or array.dtype == np.uint32:
+        fits = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
+        array = array.astype(np.int32 if fits else np.float32)
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def digest_of(volume: Volume) -> str:
+    """sha256 (hex) of voxel type, shape, values and field of view: the same pixels, wherever they came from."""
+    head = f"{volume.array.dtype.str} {volume.array.shape} ".encode()
+    total = hashlib.sha256(head)
+    total.update(np.ascontiguousarray(volume.array).data)
+    if volume.fov is not None:
+        total.update(np.packbits(volume.fov).data)
+    return total.hexdigest()
+
+
+def _write(folder: Path, volume: Volume) -> None:
+    arrays = {"image.npy": volume.array}
+    if volume.fov is not None:
+        arrays["fov.npy"] = np.packbits(volume.fov)
+    for name, array in arrays.items():
+        with (folder / name).open("xb") as file:
+            np.save(file, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+    # Nothing else of a DICOM header is kept: what is not stored cannot leak.
+    meta = {
+        "shape": list(volume.array.shape),
+        "spacing_mm": list(volume.spacing),
+        "affine": volume.affine.tolist(),
+        "frame": volume.frame,
+        "modality": volume.modality,
+        "fov": volume.fov is not None,
+        "sha256": digest_of(volume),
+    }
+    with (folder / "meta.json").open("x", encoding="utf-8") as text:
+        json.dump(meta, text, allow_nan=False)
+        text.flush()
+        os.fsync(text.fileno())
+    _flush(folder)
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _gone(key: str) -> XmedError:
+    return XmedError("PATH_NOT_FOUND", f"store entry {key[:12]}… is gone or damaged", "a whole entry", "ingest again")

@@ -1,0 +1,85 @@
+"""Files: what lies at a path and of which kind, judged by its first bytes, never by its name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from xmed.errors import XmedError
+
+Kind = Literal["dicom", "nifti", "picture", "other"]
+Source = str | Path | Sequence[str | Path]
+
+MAX_BYTES = 4 << 30
+"""No header makes xmed allocate more than this; 4 GiB hold a 512 × 512 CT of two metres in half-millimetre slices."""
+GZIP_MAGIC, PNG_MAGIC, JPEG_MAGIC = b"\x1f\x8b", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+GZIP_MAX_RATIO = 1032
+"""Deflate cannot expand a byte into more (zlib's technical notes: the limit of the format)."""
+_SNIFFED = 352
+_NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
+
+
+def regular(path: Path) -> Path:
+    """`path`, when it is an ordinary file with bytes. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE."""
+    if not path.exists():
+        raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "a file of bytes, no pipe, device or folder")
+    if found.st_size == 0:
+        raise XmedError("EMPTY_FILE", f"{path.name} has no bytes", "a complete file", "copy it again from its source")
+    return path
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file holds. A gzip stream is taken for NIfTI: nothing else that xmed reads is gzipped."""
+    with regular(path).open("rb") as file:
+        head = file.read(_SNIFFED)
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head.startswith(GZIP_MAGIC) or head[:4] in _NIFTI_HEADER_SIZES:
+        return "nifti"
+    if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
+        return "picture"
+    # A data set without preamble (PS3.10 forbids it, scanners wrote it) opens with group 0002 or 0008, little endian.
+    return "dicom" if head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" else "other"
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every ordinary file below `folder`, sorted. Links that leave the folder are not followed, pipes not opened."""
+    root = folder.resolve()
+    for where, folders, names in os.walk(root):  # os.walk does not enter linked folders
+        folders.sort()
+        for name in sorted(names):
+            path = Path(where, name)
+            if path.is_file() and path.resolve().is_relative_to(root):
+                yield path
+
+
+def listed(source: Source) -> list[Path]:
+    """The files that a folder, a file or a list of files names. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE."""
+    if not isinstance(source, str | Path):
+        return [regular(Path(path)) for path in source]
+    path = Path(source)
+    return list(walk(path)) if path.is_dir() else [regular(path)]
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever a parser throws at a bad file leaves as an XmedError. Its message may name people: it is not quoted."""
+    try:
+        yield
+    except XmedError:
+        raise
+    except MemoryError as problem:
+        raise XmedError(
+            "SIZE_CLAIM", f"{name} asks for more memory than there is", "a file of credible size"
+        ) from problem
+    except Exception as problem:
+        raise XmedError(
+            "READER_FAILED", f"{name}: the reader stopped with {type(problem).__name__}", "a file xmed can read"
+        ) from problem

@@ -1,0 +1,42 @@
+"""Image: whatever a dataset spec points at, read by what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from xmed.errors import XmedError
+from xmed.io.dicom import read_series
+from xmed.io.files import Source, kind_of
+from xmed.io.fov import field_of_view
+from xmed.io.nifti import read_nifti
+from xmed.io.picture import read_picture
+from xmed.volume import Volume
+
+
+def read_image(path: Source, modality: str) -> Volume:
+    """A NIfTI, a DICOM series (folder, file or list of files) or a PNG or JPEG picture, as a Volume of `modality`.
+
+    modality: DICOM modality; a DICOM series must state the same. Ultrasound gets its field of view from its pixels
+    where the file does not give one.
+
+    Raises XmedError MODALITY_MISMATCH, NOT_DICOM for a file of no kind that xmed reads, and those of the one reader.
+    """
+    single = Path(path) if isinstance(path, str | Path) else None
+    if single is None or single.is_dir():
+        volume = read_series(path)
+    else:
+        kind = kind_of(single)
+        if kind == "nifti":
+            volume = read_nifti(single, modality)
+        elif kind == "picture":
+            volume = read_picture(single, modality)
+        else:
+            volume = read_series(single)
+    if volume.modality != modality:
+        raise XmedError(
+            "MODALITY_MISMATCH", f"a series of modality {volume.modality}", modality, "correct the dataset spec"
+        )
+    if modality == "US" and volume.fov is None:
+        return replace(volume, fov=field_of_view(volume.array))
+    return volume

@@ -1,0 +1,57 @@
+"""Label: the structures that an expert drew, on the grid of the image they were drawn on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.files import kind_of, listed, reading
+from xmed.io.instance import read_instances
+from xmed.io.nifti import read_nifti
+from xmed.io.picture import read_label_picture
+from xmed.io.rtstruct import rasterise
+from xmed.io.seg import place_segments
+from xmed.labels import LabelTable
+from xmed.volume import Volume
+
+
+def read_label(
+    path: str | Path, image: Volume, table: LabelTable, *, channel: int | None = None, roi: str | None = None
+) -> Volume:
+    """Label values of `table`, uint8 (i, j, k), on exactly the grid of `image`.
+
+    A NIfTI or a picture must lie on that grid already. A DICOM SEG is placed on it, frame by frame; the contours of an
+    RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one structure.
+
+    Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, LABEL_VALUES, LABEL_MISSING, and those of the format's reader.
+    """
+    path = Path(path)
+    kind = kind_of(path) if not path.is_dir() else "dicom"
+    if kind in ("nifti", "picture"):
+        label = read_nifti(path, channel=channel) if kind == "nifti" else read_label_picture(path)
+        return image.with_array(_checked(label, image, table, path.name))
+    instances = read_instances(listed(path))
+    if len(instances) != 1:
+        raise XmedError("NOT_DICOM", f"{len(instances)} DICOM objects in {path.name}", "one SEG or RTSTRUCT")
+    with reading(path.name):
+        kind_of_object = instances[0].sop_class.name
+        if kind_of_object == "RT Structure Set Storage":
+            array = rasterise(instances[0], image, table, roi)
+        elif kind_of_object.endswith("Segmentation Storage"):
+            array = place_segments(instances[0], image, table)
+        else:
+            raise XmedError("NON_IMAGE", f"{path.name} is a {kind_of_object}", "a SEG, an RTSTRUCT or a NIfTI")
+    return image.with_array(array)
+
+
+def _checked(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:
+    if label.array.shape != image.array.shape:
+        raise XmedError("GRID_MISMATCH", f"{name} has shape {label.array.shape}", f"its image's, {image.array.shape}")
+    if not label.grid.same(image.grid):
+        away = label.grid.distance(image.grid)
+        raise XmedError(
+            "GRID_MISMATCH", f"{name} lies up to {away:.3g} mm from its image", "the same affine", "export it again"
+        )
+    return table.check(label.array).astype(np.uint8)

@@ -1,0 +1,72 @@
+"""Ultrasound pictures and films without a place in the patient: scaled and cut by their calibrated regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.fov import field_of_view
+from xmed.io.instance import Instance
+from xmed.io.pixels import modality_values
+from xmed.volume import Volume
+
+TISSUE, TWO_DIMENSIONAL, CENTIMETRES = 1, 1, 3  # Region Data Type, Region Spatial Format, Physical Units (C.8.5.5.1)
+FRAME_STEP_MM = 1.0
+"""Nominal: the frames of a film follow each other in time, not in space."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A calibrated part of the picture: columns and rows it covers (last ones included), mm per pixel along both."""
+
+    columns: slice
+    rows: slice
+    spacing: tuple[float, float]
+
+
+def regions_of(dataset: Dataset) -> list[Region]:
+    """The tissue regions that are calibrated in centimetres (PS3.3 C.8.5.5)."""
+    found = []
+    for item in dataset.get("SequenceOfUltrasoundRegions") or ():
+        kind = (item.get("RegionSpatialFormat"), item.get("RegionDataType"))
+        units = {item.get("PhysicalUnitsXDirection"), item.get("PhysicalUnitsYDirection")}
+        if kind != (TWO_DIMENSIONAL, TISSUE) or units != {CENTIMETRES}:
+            continue
+        x, y = abs(float(item.PhysicalDeltaX)) * 10, abs(float(item.PhysicalDeltaY)) * 10
+        columns = slice(max(int(item.RegionLocationMinX0), 0), int(item.RegionLocationMaxX1) + 1)
+        rows = slice(max(int(item.RegionLocationMinY0), 0), int(item.RegionLocationMaxY1) + 1)
+        found.append(Region(columns, rows, (x, y)))
+    return found
+
+
+def read_ultrasound(instance: Instance) -> Volume:
+    """A picture or film as Volume: i columns, j rows, k frames; the first pixel is the origin, the axes are L, P, S.
+
+    Spacing comes from the calibrated regions, the field of view is their union within the sector.
+
+    Raises XmedError US_NO_REGION, MIXED_SPACING, SPACING_INVALID and those of `modality_values`.
+    """
+    regions = regions_of(instance.dataset)
+    if not regions:
+        raise XmedError(
+            "US_NO_REGION",
+            f"{instance.name} has no tissue region calibrated in centimetres",
+            "Sequence of Ultrasound Regions",
+            "export with calibration, or ask the vendor how",
+        )
+    if any(not np.allclose(region.spacing, regions[0].spacing, rtol=1e-3) for region in regions):
+        raise XmedError("MIXED_SPACING", f"{instance.name} has regions of different scale", "one scale per picture")
+    x, y = regions[0].spacing
+    if not 0.001 <= min(x, y) <= max(x, y) <= 20:
+        raise XmedError("SPACING_INVALID", f"{instance.name} has pixels of {x:.4g} × {y:.4g} mm", "0.001 to 20 mm")
+    values = modality_values(instance)
+    array = np.where(np.isnan(values), np.nanmin(values), values).transpose(2, 1, 0)
+    covered = np.zeros(array.shape, dtype=bool)
+    for region in regions:
+        covered[region.columns, region.rows] = True
+    sector = field_of_view(np.where(covered, array, array.min()), moving=True)
+    frame = str(instance.dataset.get("FrameOfReferenceUID") or "") or None
+    return Volume(array, np.diag([x, y, FRAME_STEP_MM, 1.0]), frame, instance.modality, fov=covered & sector)
