@@ -16,7 +16,6 @@ CODES: dict[str, str] = {
     "MODEL_REFUSED": "the registry refuses this model",
     "RUN_NOT_FOUND": "no run of that id or folder",
     "DATA_CHANGED": "a run cannot go on with other data than it began with",
-    "HOME_NOT_WRITABLE": "the folder that holds everything xmed writes cannot be written to",
     "OUTPUT_EXISTS": "a file stands where the output should go",
     "REPORT_MISMATCH": "a report does not agree with the files it was made from",
     "NO_CASES": "nothing is left to work on after quarantine",

@@ -81,7 +81,7 @@ class Model:
             stack = image[None, None]
         flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
         axes = [2 + axis for axis in compress(range(dims), flips)]
-        total: Tensor | float = 0.0
+        total = torch.zeros(())
         for chosen in product((False, True), repeat=len(axes)):
             mirrored = list(compress(axes, chosen))
             out = sliding_window_inference(
@@ -93,6 +93,7 @@ class Model:
                 mode="gaussian",
                 cval=low,
             )
+            assert isinstance(out, Tensor)  # one tensor in, one out; MONAI also knows tuples and dictionaries
             total = total + out.flip(mirrored)
         mean = (total / 2 ** len(axes)).numpy()
         return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
@@ -139,7 +140,7 @@ class Model:
         except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or torch.device("cpu"), memory_format=layout).eval()
+        net = net.to(device or torch.device("cpu"), memory_format=layout).eval()  # type: ignore[call-overload]
         window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
         return cls(net, grid, network, card["modality"], table, window, card["largest_component"], card)
 

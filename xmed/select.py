@@ -16,6 +16,7 @@ from xmed.prepare import Sample, normalise
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"
 CONSISTENCY_DROP, PROXY_DROP, EMPTY_SHARE, PRIOR_FACTOR = 0.02, 0.05, 0.34, 2.0
+PROXY_RENDERINGS = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def judge(model: Model, target: Sequence[Sample], held_out: Sequence[Sample], se
         consistency += [_dice(plain == v, other == v) for v in values]
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
     proxy = []
-    for case in held_out:
+    for case in [case for case in held_out for _ in range(PROXY_RENDERINGS)]:
         anatomy = place(case, target[int(random.integers(len(target)))], model.modality, random)
         image = normalise(renderer(model.modality)(anatomy, random), anatomy.fov, model.window)
         seen = Sample(case.case, image, anatomy.fov, case.grid)

@@ -33,6 +33,8 @@ class Bridge(Method):
     cite: ClassVar[str] = (
         "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
     )
+    steps: Tensor
+    share: Tensor
     milestones: ClassVar[tuple[float, ...]] = (0.65, 1.0)
 
     def __init__(

@@ -41,12 +41,13 @@ class Method(nn.Module, ABC):
     milestones: ClassVar[tuple[float, ...]] = (1.0,)
     """Shares of the training after which a candidate is kept; the label-free guards choose among them."""
 
+    progress: Tensor
+    """Share of the steps done; set by the loop, saved with the rest."""
+
     def __init__(self, net: nn.Module, task: Segmentation) -> None:
         super().__init__()
         self.net, self.task = net, task
-        self.register_buffer(
-            "progress", torch.zeros(())
-        )  # share of the steps done; set by the loop, saved with the rest
+        self.register_buffer("progress", torch.zeros(()))
 
     def survey(self, domains: Domains) -> Sequence[Sample]:
         """Look at whole volumes once, before the first step; return what the source batches are drawn from."""

@@ -51,7 +51,7 @@ def train(
     """
     dims = source.spec.spatial_dims
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
-    method.to(device=device, memory_format=layout)
+    method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained_parameters, lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)
@@ -67,14 +67,14 @@ def train(
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
                 losses = method.losses(*batches)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
-            values = {**{name: float(loss.detach()) for name, loss in losses.items()}, "total": float(total.detach())}
+            values = {name: float(loss.detach()) for name, loss in (*losses.items(), ("total", total))}
             if not math.isfinite(values["total"]):
                 raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             torch.nn.utils.clip_grad_norm_(trained_parameters, GRADIENT_LIMIT)
             optimiser.step()
-            log.row(step, values, schedule.get_last_lr()[0])
+            log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
             trained.seconds = before + time.monotonic() - started
