@@ -6,14 +6,18 @@ import sqlite3
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipelines import cli, command, doctor
 from pipelines.console import progress, report
 from pipelines.main import main
 from xmed.errors import CODES, XmedError
+from xmed.spec import DatasetSpec, Study
 
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = ["demo", "inspect", "ingest", "run", "predict", "methods", "models", "schema", "doctor"]
 
 
@@ -271,3 +275,24 @@ def test_interrupting_is_not_a_fault(monkeypatch, capsys):
     answer(monkeypatch, interrupted)
     assert main(["methods"]) == command.INTERRUPTED
     assert "can be resumed" in capsys.readouterr().err
+
+
+def blocks(language):
+    """The README's code blocks of one language."""
+    return [text.split("```")[0] for text in README.split(f"```{language}\n")[1:]]
+
+
+def test_the_specs_in_the_readme_are_valid():
+    documents = [YAML(typ="safe").load(text) for text in blocks("yaml")]
+    dataset, study = DatasetSpec.model_validate(documents[0]), Study.model_validate(documents[1])
+    assert study.target == dataset.name
+
+
+def test_every_command_in_the_readme_is_one(capsys):
+    lines = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("xmed ")]
+    assert len(lines) >= 6
+    for line in lines:
+        _, name, *words = line.split("#")[0].split()
+        assert main([name, "--help"]) == 0
+        help_ = capsys.readouterr().out
+        assert all(word in help_ for word in words if word.startswith("-")), line

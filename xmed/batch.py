@@ -26,6 +26,13 @@ class Batch:
             if value is not None and value.shape != (self.image.shape[0], *self.image.shape[2:]):
                 raise ValueError(f"{name} {tuple(value.shape)} does not lie on image {tuple(self.image.shape)}")
 
+    @property
+    def truth(self) -> Tensor:
+        """The label of a source batch. Raises ValueError for a target batch, which has none."""
+        if self.label is None:
+            raise ValueError("a batch without labels was asked for them")
+        return self.label
+
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The same batch on another device."""
         image = self.image.to(device, non_blocking=True, memory_format=memory_format)

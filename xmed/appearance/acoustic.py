@@ -23,7 +23,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
         anatomy.image.transpose(order)[flip],
         anatomy.label.transpose(order)[flip],
         anatomy.fov.transpose(order)[flip],
-        tuple(anatomy.spacing[a] for a in order),
+        (anatomy.spacing[order[0]], anatomy.spacing[order[1]], anatomy.spacing[order[2]]),
     )
     back = np.argsort(order)
     return np.ascontiguousarray(_scan(turned, random)[flip].transpose(back))

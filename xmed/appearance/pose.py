@@ -22,15 +22,15 @@ def place(source: Sample, target: Sample, modality: str, random: np.random.Gener
     """
     image = _unit(source)
     if modality not in PROBE_MODALITIES:
-        return Anatomy(image, source.label, source.fov, source.spacing)
+        return Anatomy(image, source.truth, source.fov, source.spacing)
     turn = Rotation.from_euler("xyz", random.uniform(-TILT_DEG, TILT_DEG, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
     axes = np.linalg.solve(source.grid.affine[:3, :3] / source.spacing, target.grid.affine[:3, :3] / target.spacing)
     to_source = np.diag(1 / np.array(source.spacing)) @ turn @ axes @ np.diag(target.spacing)
-    offset = np.argwhere(source.label > 0).mean(0) - to_source @ _somewhere(target, random)
+    offset = np.argwhere(source.truth > 0).mean(0) - to_source @ _somewhere(target, random)
     shape = target.image.shape
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
-    label = ndimage.affine_transform(source.label, to_source, offset, shape, order=0, mode="constant")
+    label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
     return Anatomy(moved, np.where(target.fov, label, 0).astype(np.uint8), target.fov, target.spacing, beam(target.fov))
 
 

@@ -96,7 +96,7 @@ def atlases(source: Sequence[Sample], values: Sequence[int]) -> dict[int, tuple[
         for s in source:
             low, high = _box(s.fov)
             box = tuple(slice(a, b) for a, b in zip(low, high))
-            mask = np.asarray(s.label == value)
+            mask = s.truth == value
             masks.append(_resize(mask[box].astype(np.float32), (ATLAS,) * 3))
             shares.append(mask.sum() / s.fov.sum())
         out[value] = (np.mean(masks, axis=0), float(np.mean(shares)))

@@ -82,7 +82,7 @@ class Bridge(Method):
         if altered:
             seen = None if source.fov is None else source.fov[:altered]
             image = torch.cat([random_convolutions(image[:altered], seen), image[altered:]])
-        losses = {"rendered": self.task.loss(self.net(image), source.label, source.fov)}
+        losses = {"rendered": self.task.loss(self.net(image), source.truth, source.fov)}
         self._remember(source)
         if self.progress >= self.teach_from:
             losses["taught"] = self._teach(target)
@@ -90,7 +90,7 @@ class Bridge(Method):
 
     def _remember(self, source: Batch) -> None:
         """Widen the range of shares that a structure takes of a labelled patch, as seen so far."""
-        share = _shares(source.label, source.fov, self.task.classes)
+        share = _shares(source.truth, source.fov, self.task.classes)
         started = self.steps > 0
         self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
         self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)

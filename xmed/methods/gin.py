@@ -32,7 +32,7 @@ class Gin(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         del target
         logits = [self.net(random_convolutions(source.image, source.fov)).float() for _ in range(self.copies)]
-        losses = {"supervised": self.task.loss(logits[0], source.label, source.fov)}
+        losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
         if self.copies > 1:
             p = [one.softmax(1) for one in logits]
             mean = sum(p[1:], p[0]) / len(p)

@@ -17,4 +17,4 @@ class SourceOnly(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.label, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

@@ -19,4 +19,4 @@ class TargetSupervised(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """`source` is drawn from labelled target training cases: the loop hands those over as the labelled domain."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.label, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

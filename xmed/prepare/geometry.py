@@ -19,7 +19,7 @@ def acquisition_axes(grid: Grid) -> Grid:
     """The same voxels, axes permuted and flipped so that i, j, k run most nearly to L, P, S; nothing is resampled."""
     directions = grid.affine[:3, :3] / np.linalg.norm(grid.affine[:3, :3], axis=0)
     order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(directions[row, p[row]]) for row in range(3)))
-    affine, shape = grid.affine.copy(), tuple(grid.shape[axis] for axis in order)
+    affine, shape = grid.affine.copy(), (grid.shape[order[0]], grid.shape[order[1]], grid.shape[order[2]])
     affine[:3, :3] = grid.affine[:3, order]
     for axis in range(3):
         if affine[axis, axis] < 0:

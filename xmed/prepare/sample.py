@@ -23,6 +23,13 @@ class Sample:
     label: np.ndarray | None = None
 
     @property
+    def truth(self) -> np.ndarray:
+        """The label map of a labelled sample. Raises ValueError for an unlabelled one."""
+        if self.label is None:
+            raise ValueError(f"case {self.case} has no label here")
+        return self.label
+
+    @property
     def spacing(self) -> tuple[float, float, float]:
         return self.grid.spacing
 

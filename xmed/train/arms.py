@@ -14,7 +14,6 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import numpy as np
 import torch
 
 from xmed import __version__, methods, nets, select
@@ -156,7 +155,7 @@ def _pick(
         for step in steps:
             nets.fill(net, trained.candidates[step])
             evidence.append(select.judge(model, target, held_out, seed))
-        known = [[float(np.sum(s.label == v)) * s.grid.voxel_ml for s in source] for v in model.structures.values]
+        known = [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in source] for v in model.structures.values]
         chosen, verdicts = select.choose(evidence, known)
     nets.fill(net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"

@@ -1,0 +1,75 @@
+"""Labels: on exactly their image's grid, with values that the table knows, or not at all."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scanned import oblique, refusal, save, slices, texture
+
+from xmed.io import read_label, write_nifti
+from xmed.labels import LabelTable, Structure
+from xmed.volume import Volume
+
+IMAGE = Volume(texture((12, 9, 7)), oblique(), modality="MR")
+TABLE = LabelTable((Structure(1, "prostate"), Structure(4, "bladder")))
+LABELS = np.random.default_rng(0).choice([0, 1, 4], IMAGE.array.shape)
+
+
+@pytest.fixture
+def nifti(tmp_path):
+    def write(array=LABELS, affine=IMAGE.affine):
+        write_nifti(Volume(array, affine), tmp_path / "x.nii.gz")
+        return tmp_path / "x.nii.gz"
+
+    return write
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float32, np.float64])
+def test_whole_numbers_of_any_type_come_back_as_uint8(nifti, dtype):
+    label = read_label(nifti(LABELS.astype(dtype)), IMAGE, TABLE)
+    assert label.array.dtype == np.uint8
+    assert np.array_equal(label.array, LABELS)
+    assert label.grid.same(IMAGE.grid)
+
+
+def test_rounding_errors_of_a_thousandth_are_forgiven_and_fractions_are_not(nifti):
+    assert np.array_equal(read_label(nifti(LABELS * 0.9999), IMAGE, TABLE).array, LABELS)
+    with refusal("LABEL_VALUES", "whole numbers"):
+        read_label(nifti(LABELS * 0.5), IMAGE, TABLE)
+
+
+@pytest.mark.parametrize("value", [2, 300, -1])
+def test_a_value_that_the_table_does_not_know_is_refused(nifti, value):
+    labels = LABELS.astype(np.int16)
+    labels[0, 0, 0] = value
+    with refusal("LABEL_VALUES", f"[{value}]"):
+        read_label(nifti(labels), IMAGE, TABLE)
+
+
+def test_an_empty_label_map_is_an_answer(nifti):
+    assert not read_label(nifti(LABELS * 0), IMAGE, TABLE).array.any()
+
+
+def test_another_shape_place_or_handedness_is_refused(nifti):
+    with refusal("GRID_MISMATCH", "(12, 9, 6)"):
+        read_label(nifti(LABELS[:, :, 1:]), IMAGE, TABLE)
+    moved = IMAGE.affine.copy()
+    moved[2, 3] += 2
+    with refusal("GRID_MISMATCH", "up to 2 mm"):
+        read_label(nifti(affine=moved), IMAGE, TABLE)
+    mirrored = IMAGE.affine * np.array([-1, 1, 1, 1])
+    with refusal("GRID_MISMATCH"):
+        read_label(nifti(affine=mirrored), IMAGE, TABLE)
+
+
+def test_a_label_picture_is_laid_over_its_picture(tmp_path):
+    image = Volume(texture((12, 9, 1)), np.eye(4), modality="US")
+    Image.fromarray(LABELS[:, :, 0].T.astype(np.uint8)).save(tmp_path / "x.png")
+    assert np.array_equal(read_label(tmp_path / "x.png", image, TABLE).array, LABELS[:, :, :1])
+
+
+def test_an_image_is_no_label(tmp_path):
+    folder = save(slices(IMAGE.array, IMAGE.affine), tmp_path)
+    with refusal("NON_IMAGE", "MR Image Storage"):
+        read_label(folder / "000.dcm", IMAGE, TABLE)
+    with refusal("NOT_DICOM", "7 DICOM objects"):
+        read_label(folder, IMAGE, TABLE)

@@ -1,0 +1,184 @@
+"""NIfTI: what is written comes back in place, and what cannot be trusted is refused by name."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scanned import DATA, oblique, refusal, texture
+
+from xmed.io import read_nifti, write_nifti
+from xmed.volume import Volume
+
+RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A healthy 6 × 5 × 4 NIfTI, and a way to change its header bytes before it is written."""
+
+    def write(name="x.nii", array=None, affine=None, sform=1, qform=1, **fields):
+        array = texture((6, 5, 4)).astype(np.int16) if array is None else array
+        image = nib.Nifti1Image(array, np.eye(4) if affine is None else affine, dtype=array.dtype)
+        image.set_sform(image.affine, sform)
+        image.set_qform(image.affine, qform)
+        data = bytearray(image.to_bytes())
+        header = nib.Nifti1Header(bytes(data[:348]), check=False)
+        for field, value in fields.items():
+            header[field] = value
+        data[:348] = header.binaryblock
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(bytes(data)) if name.endswith(".gz") else bytes(data))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64])
+def test_a_volume_comes_back_as_it_was_written(tmp_path, name, dtype):
+    volume = Volume(texture((7, 6, 5)).astype(dtype), oblique())
+    write_nifti(volume, tmp_path / name)
+    back = read_nifti(tmp_path / name)
+    assert back.array.dtype == dtype
+    assert np.array_equal(back.array, volume.array)
+    assert back.grid.distance(volume.grid) < 1e-4  # NIfTI keeps float32
+
+
+def test_equal_volumes_give_equal_bytes_and_no_part_is_left(tmp_path):
+    volume = Volume(texture((7, 6, 5)), oblique())
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_nifti(volume, tmp_path / name)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_other_readers_see_the_written_file_in_the_same_place(tmp_path):
+    volume = Volume(texture((7, 6, 5)), oblique())
+    write_nifti(volume, tmp_path / "x.nii.gz")
+    image = nib.load(tmp_path / "x.nii.gz")
+    np.testing.assert_allclose(RAS @ image.affine, volume.affine, atol=1e-5)
+    np.testing.assert_allclose(image.get_qform(), image.get_sform(), atol=1e-4)
+    assert (image.header["sform_code"], image.header["qform_code"], image.header["xyzt_units"]) == (1, 1, 2)
+    assert not any(bytes(image.header["descrip"]))
+
+
+def test_left_in_lps_is_the_negative_of_right_in_ras(plain):
+    volume = read_nifti(plain(affine=np.diag([2.0, 3.0, 4.0, 1.0])))
+    np.testing.assert_allclose(volume.affine, np.diag([-2.0, -3.0, 4.0, 1.0]))
+
+
+def test_sform_is_preferred_and_qform_taken_where_there_is_none(plain):
+    assert read_nifti(plain(sform=2, srow_x=[9, 0, 0, 0])).spacing[0] == 9
+    assert read_nifti(plain(sform=0, srow_x=[9, 0, 0, 0])).spacing[0] == 1
+
+
+@pytest.mark.parametrize(("unit", "factor"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001)])
+def test_metres_and_micrometres_become_millimetres(plain, unit, factor):
+    np.testing.assert_allclose(read_nifti(plain(xyzt_units=unit)).spacing, [factor] * 3)
+
+
+def test_slope_and_intercept_are_applied(plain):
+    array = texture((6, 5, 4)).astype(np.int16)
+    np.testing.assert_allclose(read_nifti(plain(array=array, scl_slope=0.5, scl_inter=-7)).array, array * 0.5 - 7)
+
+
+def test_content_decides_over_the_name(plain, tmp_path):
+    (tmp_path / "y.nii.gz").write_bytes(plain("x.nii").read_bytes())
+    (tmp_path / "y.nii").write_bytes(plain("x.nii.gz").read_bytes())
+    assert np.array_equal(read_nifti(tmp_path / "y.nii.gz").array, read_nifti(tmp_path / "y.nii").array)
+
+
+def test_big_endian_comes_in_as_native(plain):
+    array = texture((6, 5, 4)).astype(">i2")
+    volume = read_nifti(plain(array=array))
+    assert np.array_equal(volume.array, array)
+    assert volume.array.dtype.isnative
+
+
+def test_a_channel_is_chosen_and_an_axis_of_one_dropped(plain):
+    array = texture((6, 5, 4, 3)).astype(np.int16)
+    assert np.array_equal(read_nifti(plain(array=array), channel=2).array, array[..., 2])
+    assert read_nifti(plain(array=array[..., :1])).array.shape == (6, 5, 4)
+    assert read_nifti(plain(array=array[:, :, 0, 0])).array.shape == (6, 5, 1)
+    with refusal("NDIM", "(6, 5, 4, 3)"):
+        read_nifti(plain(array=array))
+    with refusal("NDIM", "channel 3 was asked"):
+        read_nifti(plain(array=array), channel=3)
+
+
+def test_a_few_holes_are_filled_and_many_refused(plain):
+    array = np.arange(2000, dtype=np.float32).reshape(20, 10, 10) + 5
+    array[3, 3, 3] = np.nan
+    assert read_nifti(plain(array=array)).array[3, 3, 3] == 5
+    array[:3] = np.inf
+    with refusal("NON_FINITE", "15."):
+        read_nifti(plain(array=array))
+
+
+def test_an_image_must_not_be_constant_but_a_label_map_may_be_empty(plain):
+    path = plain(array=np.zeros((6, 5, 4), np.uint8))
+    assert not read_nifti(path).array.any()
+    with refusal("CONSTANT", "every voxel"):
+        read_nifti(path, modality="MR")
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("NO_ORIENTATION", {"sform": 0, "qform": 0}),
+        ("AFFINE_INVALID", {"srow_x": [0, 0, 0, 0]}),
+        ("AFFINE_INVALID", {"srow_y": [0, np.nan, 0, 0]}),
+        ("SIZE_CLAIM", {"dim": [3, 30000, 30000, 30000, 1, 1, 1, 1]}),
+        ("SIZE_CLAIM", {"dim": [3, 60, 5, 4, 1, 1, 1, 1]}),
+        ("NDIM", {"dim": [0, 6, 5, 4, 1, 1, 1, 1]}),
+        ("NDIM", {"dim": [3, 6, -5, 4, 1, 1, 1, 1]}),
+        ("DTYPE", {"datatype": 128}),
+        ("COMPLEX", {"datatype": 32}),
+        ("NIFTI_INVALID", {"datatype": 77}),
+        ("NIFTI_INVALID", {"vox_offset": -5}),
+        ("SIZE_CLAIM", {"vox_offset": 90000}),
+        ("NIFTI_INVALID", {"magic": b"ni1"}),
+        ("RESCALE_INVALID", {"scl_slope": np.inf}),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_a_header_that_cannot_be_trusted_is_refused(plain, name, code, changes):
+    with refusal(code):
+        read_nifti(plain(name, **changes))
+
+
+def test_a_gzip_stream_must_be_whole_and_pass_its_checksum(plain):
+    path = plain("x.nii.gz")
+    data = path.read_bytes()
+    for broken in (data[:-9], data[:-200], data[:-8] + b"\0\0\0\0" + data[-4:]):
+        path.write_bytes(broken)
+        with refusal("GZIP_TRUNCATED"):
+            read_nifti(path)
+
+
+def test_a_small_file_cannot_make_it_allocate_gigabytes(plain):
+    with refusal("SIZE_CLAIM", "claims"):
+        read_nifti(plain("x.nii.gz", dim=[3, 1200, 1200, 1200, 1, 1, 1, 1]))
+
+
+def test_what_is_no_file_or_no_nifti_is_said_plainly(tmp_path):
+    with refusal("PATH_NOT_FOUND"):
+        read_nifti(tmp_path / "none.nii")
+    with refusal("PATH_UNSAFE"):
+        read_nifti(tmp_path)
+    (tmp_path / "empty.nii").touch()
+    with refusal("EMPTY_FILE", "empty.nii has no bytes"):
+        read_nifti(tmp_path / "empty.nii")
+    (tmp_path / "text.nii").write_text("not a header" * 100)
+    with refusal("NIFTI_INVALID"):
+        read_nifti(tmp_path / "text.nii")
+
+
+@pytest.mark.skipif(not (DATA / "sct-testing-data").is_dir(), reason="XMED_DATA is not set")
+@pytest.mark.parametrize("name", ["t1/t1w.nii.gz", "t2/t2.nii.gz", "t2s/t2s.nii.gz", "mt/mt0.nii.gz"])
+def test_real_files_in_any_orientation_lie_where_nibabel_says(name):
+    path = DATA / "sct-testing-data" / name
+    volume, image = read_nifti(path, "MR"), nib.load(path)
+    np.testing.assert_allclose(volume.affine, RAS @ image.affine, atol=1e-5)
+    assert np.array_equal(volume.array, np.asanyarray(image.dataobj))

@@ -1,0 +1,157 @@
+"""DICOM SEG: written labels come back voxel by voxel, and only onto the images they were made from."""
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+from scanned import FRAME, enhanced, film, oblique, refusal, save, slices, texture
+
+from xmed.io import read_label, read_series, write_seg
+from xmed.labels import LabelTable, Structure
+
+ARRAY, AFFINE = texture((12, 9, 7)), oblique()
+TABLE = LabelTable(
+    (Structure(2, "prostate", "123037004", "41216001"), Structure(5, "bladder", "123037004", "89837001"))
+)
+LABELS = np.random.default_rng(1).choice([0, 0, 2, 5], ARRAY.shape).astype(np.uint8)
+LABELS[:, :, 3] = 0
+
+
+@pytest.fixture(params=["single-frame", "Enhanced MR", "Enhanced US Volume"])
+def source(request, tmp_path):
+    made = {
+        "single-frame": lambda: slices(ARRAY, AFFINE)[::-1],
+        "Enhanced MR": lambda: [enhanced(ARRAY, AFFINE)],
+        "Enhanced US Volume": lambda: [enhanced(ARRAY, AFFINE, "US")],
+    }
+    return save(made[request.param](), tmp_path / "source")
+
+
+@pytest.fixture
+def seg(source, tmp_path):
+    def write(labels=LABELS, table=TABLE, **changes):
+        volume = read_series(source).with_array(labels)
+        for name, value in changes.items():
+            object.__setattr__(volume, name, value)
+        write_seg(volume, source, table, tmp_path / "seg.dcm", model="bridge", version="3")
+        return tmp_path / "seg.dcm"
+
+    return write
+
+
+def test_labels_come_back_as_they_were_written(source, seg):
+    back = read_label(seg(), read_series(source), TABLE)
+    assert back.array.dtype == np.uint8
+    assert np.array_equal(back.array, LABELS)
+
+
+def test_an_empty_segmentation_comes_back_empty(source, seg):
+    assert not read_label(seg(LABELS * 0), read_series(source), TABLE).array.any()
+
+
+def test_the_object_says_who_drew_what_on_which_images(source, seg):
+    ds = pydicom.dcmread(seg())
+    segment = ds.SegmentSequence[0]
+    assert (ds.Modality, ds.FrameOfReferenceUID, ds.PatientID) == ("SEG", FRAME, "ZZ-4711")
+    assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == ("prostate", "AUTOMATIC")
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Prostate"
+    algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("bridge", "3")
+    referenced = {
+        (item.ReferencedSOPInstanceUID, item.get("ReferencedFrameNumber", 1))
+        for frame in ds.PerFrameFunctionalGroupsSequence
+        for item in frame.DerivationImageSequence[0].SourceImageSequence
+    }
+    images = {pydicom.dcmread(path).SOPInstanceUID for path in source.iterdir()}
+    assert {uid for uid, _ in referenced} <= images
+    assert len(referenced) == 6  # the empty slice is not stored
+
+
+def test_a_segment_is_known_by_its_code_where_its_name_differs(source, seg):
+    table = LabelTable((Structure(9, "Prostata", "123037004", "41216001"),))
+    back = read_label(seg(), read_series(source), table)
+    assert np.array_equal(back.array == 9, LABELS == 2)
+    assert set(np.unique(back.array)) == {0, 9}
+
+
+def test_a_structure_without_codes_cannot_be_written(seg):
+    with refusal("SPEC_INVALID", "'prostate' has no SNOMED-CT codes"):
+        seg(table=LabelTable((Structure(2, "prostate"), Structure(5, "bladder"))))
+
+
+def test_labels_of_another_frame_or_grid_are_not_written(seg, tmp_path):
+    with refusal("FRAME_MISMATCH"):
+        seg(frame=generate_uid())
+    moved = AFFINE.copy()
+    moved[0, 3] += 1
+    with refusal("GRID_MISMATCH", "up to 1 mm"):
+        seg(affine=moved)
+    with refusal("GRID_MISMATCH"):
+        seg(labels=LABELS[:, :, 1:])
+    with refusal("LABEL_VALUES", "[7]"):
+        seg(labels=LABELS * 0 + 7)
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_a_segmentation_is_not_laid_over_another_image(source, seg, tmp_path):
+    path, image = seg(), read_series(source)
+    object.__setattr__(image, "frame", generate_uid())
+    with refusal("FRAME_MISMATCH"):
+        read_label(path, image, TABLE)
+    object.__setattr__(image, "frame", FRAME)
+    moved = image.affine.copy()
+    moved[:3, 3] += 0.4 * moved[:3, 0]
+    object.__setattr__(image, "affine", moved)
+    with refusal("GRID_MISMATCH", "0.40 voxels"):
+        read_label(path, image, TABLE)
+
+
+def test_a_mirrored_or_cropped_image_takes_its_own_voxels_or_refuses(source, seg):
+    path, image = seg(), read_series(source)
+    mirrored = image.affine.copy()
+    mirrored[:3, 3] = image.affine[:3] @ (11, 0, 0, 1)
+    mirrored[:3, 0] *= -1
+    object.__setattr__(image, "affine", mirrored)
+    assert np.array_equal(read_label(path, image, TABLE).array, LABELS[::-1])
+    object.__setattr__(image, "array", image.array[2:])
+    with refusal("GRID_MISMATCH", "outside its image"):
+        read_label(path, image, TABLE)
+
+
+def test_unknown_segments_are_passed_over_but_not_all_of_them(source, seg):
+    path, image = seg(), read_series(source)
+    only = LabelTable((Structure(1, "bladder"),))
+    assert np.array_equal(read_label(path, image, only).array == 1, LABELS == 5)
+    with refusal("LABEL_MISSING", "prostate, bladder"):
+        read_label(path, image, LabelTable((Structure(1, "liver"),)))
+
+
+def test_overlapping_segments_are_refused(source, seg, tmp_path):
+    ds = pydicom.dcmread(seg(np.full_like(LABELS, 2)))
+    for frame in ds.PerFrameFunctionalGroupsSequence[:1]:
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber = 2
+        frame.PlanePositionSequence = ds.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
+    ds.save_as(tmp_path / "overlap.dcm")
+    with refusal("LABEL_VALUES", "overlap"):
+        read_label(tmp_path / "overlap.dcm", read_series(source), TABLE)
+
+
+def test_a_probability_counts_from_one_half(source, seg, tmp_path):
+    ds = pydicom.dcmread(seg(np.full_like(LABELS, 2)))
+    probability = np.random.default_rng(0).integers(0, 201, (ds.NumberOfFrames, ds.Rows, ds.Columns)).astype(np.uint8)
+    ds.SegmentationType, ds.SegmentationFractionalType, ds.MaximumFractionalValue = "FRACTIONAL", "PROBABILITY", 200
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+    ds.PixelData = probability.tobytes() + b"\0" * (probability.size % 2)
+    ds.save_as(tmp_path / "fraction.dcm")
+    image = read_series(source)
+    array = read_label(tmp_path / "fraction.dcm", image, TABLE).array
+    order = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in ds.PerFrameFunctionalGroupsSequence]
+    slices_at = np.argsort(np.array(order, float) @ image.affine[:3, 2])
+    assert np.array_equal(array == 2, (probability[slices_at] >= 100).transpose(2, 1, 0))
+
+
+def test_a_film_has_no_place_for_a_segmentation(tmp_path):
+    folder = save([film(texture((5, 30, 40)).astype(np.uint8))], tmp_path / "film")
+    volume = read_series(folder)
+    with refusal("NO_GEOMETRY"):
+        write_seg(volume, folder, TABLE, tmp_path / "x.dcm", model="m", version="1")
