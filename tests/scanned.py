@@ -1,9 +1,11 @@
 """Scanned: synthetic DICOM as a scanner would write it, for the tests of xmed.io."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
@@ -11,9 +13,14 @@ from pydicom.uid import (
     EnhancedUSVolumeStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
+    RTStructureSetStorage,
     UltrasoundMultiFrameImageStorage,
     generate_uid,
 )
+
+from xmed.errors import XmedError
+
+DATA = Path(os.environ.get("XMED_DATA") or "unset")
 
 STUDY, SERIES, FRAME = (generate_uid(entropy_srcs=[word]) for word in ("study", "series", "frame"))
 
@@ -44,7 +51,13 @@ def image(pixels, sop_class, modality):
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = STUDY, SERIES, FRAME
     ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Zz^Secret", "ZZ-4711", "", "O"
-    ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "20240101", "000000", "1", "", ""
+    ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = (
+        "20240101",
+        "000000",
+        "1",
+        "",
+        "",
+    )
     ds.ContentDate, ds.ContentTime = "20240101", "000000"
     ds.Modality, ds.SeriesNumber, ds.InstanceNumber = modality, 1, 1
     ds.Manufacturer, ds.ManufacturerModelName, ds.DeviceSerialNumber, ds.SoftwareVersions = "xmed", "test", "1", "1"
@@ -55,7 +68,7 @@ def image(pixels, sop_class, modality):
     if pixels.ndim == 3:
         ds.NumberOfFrames = len(pixels)
     bits = pixels.dtype.itemsize * 8
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits, bits - 1, pixels.dtype.kind == "i"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits, bits - 1, 0
     ds.PixelRepresentation = int(pixels.dtype.kind == "i")
     ds.PixelData = pixels.tobytes()
     return ds
@@ -129,3 +142,33 @@ def save(datasets, folder: Path, names=None):
     for n, ds in enumerate(datasets):
         pydicom.dcmwrite(folder / (names[n] if names else f"{n:03}.dcm"), ds, enforce_file_format=True)
     return folder
+
+
+def rtstruct(rois, frame=FRAME):
+    """A structure set; rois maps a name to a list of (n, 3) contours in LPS mm."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.SeriesInstanceUID, ds.Modality = generate_uid(), "RTSTRUCT"
+    ds.StructureSetROISequence, ds.ROIContourSequence = [], []
+    for number, (name, contours) in enumerate(rois.items(), start=1):
+        roi, drawn = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = number, name, frame
+        drawn.ReferencedROINumber, drawn.ContourSequence = number, []
+        for points in contours:
+            contour = Dataset()
+            contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
+            contour.ContourData = [round(float(x), 6) for x in np.asarray(points).ravel()]
+            drawn.ContourSequence.append(contour)
+        ds.StructureSetROISequence.append(roi)
+        ds.ROIContourSequence.append(drawn)
+    return ds
+
+
+def refusal(code, *words):
+    """What pytest.raises must see: an XmedError of that code, whose sentence holds these words."""
+    return pytest.raises(
+        XmedError, check=lambda error: error.code == code and all(word in str(error) for word in words)
+    )

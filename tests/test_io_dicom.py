@@ -166,7 +166,7 @@ GAP = f"{AFFINE[:3, 3] @ NORMAL + 3 * 3.1:.2f} mm"
         ("MIXED_FRAME", "frames of reference", _set(FrameOfReferenceUID=generate_uid())),
         ("MIXED_SERIES", "MR of 1, MR of 6", _set(0, SeriesInstanceUID=generate_uid())),
         ("MULTI_VOLUME", "up to 2 images at each position", _second_volume),
-        ("MULTI_VOLUME", "DiffusionBValue 0.0, 800.0", _everywhere(lambda n, ds: setattr(ds, "DiffusionBValue", 800.0 * (n > 3)))),
+        ("MULTI_VOLUME", "DiffusionBValue 0, 800", _everywhere(lambda n, ds: setattr(ds, "DiffusionBValue", 800.0 * (n > 3)))),
         ("MULTI_VOLUME", "mosaic", _set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])),
         ("NO_GEOMETRY", "no Image Position", _without("ImagePositionPatient")),
         ("NO_GEOMETRY", "no Image Orientation", _without("ImageOrientationPatient")),

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -30,7 +31,10 @@ def values(tmp_path):
     def read(stored=STORED, modality="CT", **changes):
         ds = image(stored, CTImageStorage, modality)
         for keyword, value in changes.items():
-            setattr(ds, keyword, value)
+            if isinstance(value, DataElement):
+                ds.add(value)
+            else:
+                setattr(ds, keyword, value)
         return modality_values(read_instance(save([ds], tmp_path) / "000.dcm"))[0]
 
     return read
@@ -85,6 +89,24 @@ def test_padding_becomes_the_lowest_real_value(tmp_path):
     assert (volume.array[0] == lowest).all()
     assert volume.array[1, 0, 0] == lowest
     np.testing.assert_array_equal(volume.array[2:], array[2:])
+
+
+def test_a_padding_value_written_unsigned_means_the_signed_one(values):
+    stored = STORED.copy()
+    stored[0] = -2000
+    found = values(
+        stored, PixelRepresentation=1, PixelPaddingValue=DataElement("PixelPaddingValue", "US", 65536 - 2000)
+    )
+    assert np.isnan(found[0]).all()
+    assert np.array_equal(found[1:], stored[1:])
+
+
+def test_an_image_of_padding_alone_has_no_content(tmp_path):
+    series = slices(texture((12, 9, 7)) * 0 + 7, oblique())
+    for ds in series:
+        ds.PixelPaddingValue = 7
+    with refusal("CONSTANT", "padding"):
+        read_series(save(series, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.uid import generate_uid
 from scanned import FRAME, enhanced, film, oblique, refusal, save, slices, texture
 
@@ -153,5 +154,23 @@ def test_a_probability_counts_from_one_half(source, seg, tmp_path):
 def test_a_film_has_no_place_for_a_segmentation(tmp_path):
     folder = save([film(texture((5, 30, 40)).astype(np.uint8))], tmp_path / "film")
     volume = read_series(folder)
-    with refusal("NO_GEOMETRY"):
+    with refusal("NO_GEOMETRY", "write NIfTI"):
         write_seg(volume, folder, TABLE, tmp_path / "x.dcm", model="m", version="1")
+
+
+def test_a_label_map_segmentation_is_read(source, seg, tmp_path):
+    written = pydicom.dcmread(seg())
+    images = [pydicom.dcmread(path) for path in sorted(source.iterdir())]
+    if images[0].Modality == "US":
+        pytest.skip("highdicom writes none for an Enhanced US Volume")
+    image = read_series(source)
+    order = slice(None, None, -1) if len(images) > 1 else slice(None)  # the fixture writes single frames last to first
+    made = Segmentation(
+        images,
+        np.select([LABELS == 2, LABELS == 5], [1, 2]).astype(np.uint8).transpose(2, 1, 0)[order],
+        SegmentationTypeValues.LABELMAP,
+        [SegmentDescription.from_dataset(segment) for segment in written.SegmentSequence],
+        generate_uid(), 1, generate_uid(), 1, "xmed", "test", "1", "1",
+    )  # fmt: skip
+    made.save_as(tmp_path / "map.dcm")
+    assert np.array_equal(read_label(tmp_path / "map.dcm", image, TABLE).array, LABELS)

@@ -19,7 +19,7 @@ from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
 from xmed.errors import XmedError
 from xmed.run import write_atomically
-from xmed.spec import DatasetSpec, PhantomSpec, Split, Splits
+from xmed.spec import DatasetSpec, PhantomSpec, Split
 
 Progress = Callable[[str, int, int, str], None]
 Generate = Callable[[PhantomSpec, Path], None]
@@ -45,11 +45,7 @@ def ingest(
     root = spec.folder(data_root)
     if spec.phantom and generate and (not root.is_dir() or len(find(spec.layout, root)) < spec.phantom.patients):
         generate(spec.phantom, root)
-    if not root.is_dir():
-        raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {root}", "the folder of its files")
-    found = find(spec.layout, root)
-    split_of = assign(spec.splits, [case.patient for case in found])
-    found += _absent(spec, found, split_of)
+    found, split_of = _found(spec, root)
     wanted = [case for case in found if case.patient in split_of]
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
     with writing(home):
@@ -71,7 +67,7 @@ def ingest(
         progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
     if not cases:
         raise _nothing(spec, root, refusals, quarantine.folder)
-    cohort = Cohort(spec, _ordered(cases), tuple(refusals), home, len(found))
+    cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refusals), home, len(found))
     _save(cohort)
     return cohort
 
@@ -93,12 +89,15 @@ def load(name: str, home: Path) -> Cohort:
     return Cohort(spec, cases, refusals, home, document["found"])
 
 
-def _absent(spec: DatasetSpec, found: list[Found], split_of: dict[str, Split]) -> list[Found]:
-    """Patients that an explicit split names and no file belongs to."""
-    if not isinstance(spec.splits, Splits):
-        return []
+def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]]:
+    """Every case, also of patients that an explicit split names and no file belongs to; and who is in which split."""
+    if not root.is_dir():
+        do = "set the variable in root, or pass --data-root"
+        raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {root}", "the folder of its files", do)
+    found = find(spec.layout, root)
     there = {case.patient for case in found}
-    return [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)]
+    split_of = assign(spec.splits, there)
+    return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
 
 
 def _one(spec: DatasetSpec, root: Path, files: Found, split: Split, store: Store) -> Case | Refusal:
@@ -117,10 +116,6 @@ def _one(spec: DatasetSpec, root: Path, files: Found, split: Split, store: Store
         parts = (problem.what, problem.expected, problem.do)
         message = " · ".join(" ".join(part.split()) for part in parts if part)
         return Refusal(files.case, files.patient, split, problem.code, message)
-
-
-def _ordered(cases: list[Case]) -> tuple[Case, ...]:
-    return tuple(sorted(cases, key=lambda case: case.id))
 
 
 def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Path) -> XmedError:

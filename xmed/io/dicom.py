@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
 from xmed.io.instance import Instance, read_instances
-from xmed.io.pixels import check_claim, modality_values
+from xmed.io.pixels import check_claim, filled, modality_values
 from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.io.stack import affine_of, by_position, consistent
 from xmed.io.ultrasound import read_ultrasound
@@ -106,9 +106,7 @@ def _placed(instances: Sequence[Instance]) -> Volume:
     planes = sorted_planes(instances, values)
     affine = affine_of(planes)
     block = np.stack([values(plane.owner)[plane.number] for plane in planes])
-    if np.isnan(block).any():
-        block[np.isnan(block)] = np.nanmin(block)
-    array = block.transpose(2, 1, 0)
+    array = filled(block).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
     return Volume(array, affine, planes[0].frame, modality, fov)

@@ -37,7 +37,7 @@ def regular(path: Path) -> Path:
 
 def kind_of(path: Path) -> Kind:
     """What a file holds. A gzip stream is taken for NIfTI: nothing else that xmed reads is gzipped."""
-    with regular(path).open("rb") as file:
+    with reading(path.name), regular(path).open("rb") as file:
         head = file.read(_SNIFFED)
     if head[128:132] == b"DICM":
         return "dicom"
@@ -50,13 +50,13 @@ def kind_of(path: Path) -> Kind:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every ordinary file below `folder`, sorted. Links that leave the folder are not followed, pipes not opened."""
+    """Every ordinary file below `folder`, sorted, less hidden ones; links out of it are not followed."""
     root = folder.resolve()
     for where, folders, names in os.walk(root):  # os.walk does not enter linked folders
         folders.sort()
         for name in sorted(names):
             path = Path(where, name)
-            if path.is_file() and path.resolve().is_relative_to(root):
+            if not name.startswith(".") and path.is_file() and path.resolve().is_relative_to(root):
                 yield path
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +15,7 @@ from xmed.io.dicom import by_series, volume_of
 from xmed.io.files import kind_of, reading, walk
 from xmed.io.instance import Instance, read_instances
 from xmed.io.nifti import read_nifti
-from xmed.io.picture import read_label_picture
+from xmed.io.picture import read_picture
 from xmed.volume import Volume
 
 
@@ -40,24 +42,43 @@ class Finding:
 def inspect(path: str | Path) -> list[Finding]:
     """One Finding for each image series, NIfTI, picture and other object at `path`, folders searched to the bottom.
 
-    Every pixel is read, so that "ok" means that ingest will read it, too. Contents never raise.
+    A series is looked for within one folder. Every pixel is read, so that "ok" means that ingest will read it, too.
+    Contents never raise.
 
     Raises XmedError PATH_NOT_FOUND.
     """
     path = Path(path)
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
-    folders: dict[Path, list[Instance]] = {}
-    findings = []
-    for file in walk(path) if path.is_dir() else [path]:
-        finding = _file(file)
-        if isinstance(finding, Instance):
-            folders.setdefault(file.parent, []).append(finding)
-        else:
-            findings.append(finding)
-    for folder, instances in folders.items():
-        findings += _series(folder, instances)
+    files = walk(path) if path.is_dir() else [path]
+    findings = [finding for _, group in groupby(files, key=lambda file: file.parent) for finding in _folder(group)]
     return sorted(findings, key=lambda finding: (str(finding.path), finding.series or ""))
+
+
+def _folder(files: Iterable[Path]) -> list[Finding]:
+    findings: list[Finding] = []
+    instances: list[Instance] = []
+    for file in files:
+        found = _file(file)
+        if isinstance(found, Instance):
+            instances.append(found)
+        else:
+            findings.append(found)
+    broken = [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
+    for uid, group in by_series(instances).items():
+        place = group[0].path if len(group) == 1 else group[0].path.parent
+        series = hashlib.sha256(uid.encode()).hexdigest()[:8]
+        findings.append(_judged(place, "series", partial(_whole, group, broken), len(group), group[0].modality, series))
+    return findings
+
+
+def _whole(instances: list[Instance], broken: list[Finding]) -> Volume:
+    """The Volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
+    if broken:
+        raise XmedError(
+            str(broken[0].code), f"{broken[0].path.name} in the same folder is unreadable", "whole files only"
+        )
+    return volume_of(instances)
 
 
 def _file(path: Path) -> Finding | Instance:
@@ -66,9 +87,9 @@ def _file(path: Path) -> Finding | Instance:
         with reading(path.name):
             kind = kind_of(path)
             if kind == "nifti":
-                return _judged(path, "nifti", lambda: read_nifti(path))
+                return _judged(path, "nifti", partial(read_nifti, path))
             if kind == "picture":
-                return _judged(path, "picture", lambda: read_label_picture(path))
+                return _judged(path, "picture", partial(read_picture, path))
             instances = read_instances([path])
     except XmedError as problem:
         return Finding(path, "other", "refused", code=problem.code, message=str(problem))
@@ -78,13 +99,6 @@ def _file(path: Path) -> Finding | Instance:
         message = f"DICOM {instances[0].sop_class.name}"
         return Finding(path, "other", "skipped", modality=instances[0].modality, code="NON_IMAGE", message=message)
     return instances[0]
-
-
-def _series(folder: Path, instances: list[Instance]) -> Iterator[Finding]:
-    for uid, group in by_series(instances).items():
-        short = hashlib.sha256(uid.encode()).hexdigest()[:8]
-        place = group[0].path if len(group) == 1 else folder
-        yield _judged(place, "series", lambda: volume_of(group), len(group), group[0].modality, short)  # noqa: B023
 
 
 def _judged(

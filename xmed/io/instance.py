@@ -30,10 +30,17 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One DICOM object. `pixel_length`: bytes its pixel element says it has (PS3.5 7.1.1), None without one."""
+    """One DICOM object and what identifies it.
+
+    pixel_length: bytes that its pixel element says it has (PS3.5 7.1.1), None for an object without one.
+    """
 
     path: Path
     dataset: Dataset
+    sop_class: UID
+    uid: str
+    series: str
+    modality: str | None
     pixel_length: int | None
 
     @property
@@ -41,29 +48,11 @@ class Instance:
         return self.path.name
 
     @property
-    def sop_class(self) -> UID:
-        """SOP Class UID, from the file's meta information where the data set was cut off before it."""
-        stated = self.dataset.get("SOPClassUID") or self.dataset.file_meta.get("MediaStorageSOPClassUID")
-        return UID(str(stated or ""))
-
-    @property
-    def uid(self) -> str:
-        return str(self.dataset.get("SOPInstanceUID", ""))
-
-    @property
-    def series(self) -> str:
-        return str(self.dataset.get("SeriesInstanceUID", ""))
-
-    @property
-    def modality(self) -> str | None:
-        return str(self.dataset.get("Modality", "")) or None
-
-    @property
     def is_image(self) -> bool:
         """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
         name = self.sop_class.name
-        if name == str(self.sop_class):  # a private or missing class: judged by what it holds
-            return self.pixel_length is not None and "Rows" in self.dataset
+        if name == str(self.sop_class):  # private, missing, or newer than pydicom: judged by what it holds
+            return self.pixel_length is not None and "Rows" in self.dataset and "SegmentSequence" not in self.dataset
         return name.removesuffix(" (Retired)").endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
 
 
@@ -83,14 +72,12 @@ def read_instance(path: str | Path) -> Instance:
         dataset = pydicom.dcmread(BytesIO(data), force=data[128:132] != b"DICM")
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
-        pixels = dataset.get_item("PixelData") if "PixelData" in dataset else None
-        length = None if pixels is None else getattr(pixels, "length", None) or len(pixels.value or b"")
-        instance = Instance(path, dataset, length)
-        if not instance.sop_class and "Rows" not in dataset:
-            if data[128:132] == b"DICM":
-                raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
-            raise XmedError("NOT_DICOM", f"{path.name} names no SOP class", "a DICOM object (PS3.10)")
-    if instance.is_image and length is None:
+        instance = _identified(path, dataset)
+    if not instance.sop_class and "Rows" not in dataset:
+        if data[128:132] == b"DICM":
+            raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
+        raise XmedError("NOT_DICOM", f"{path.name} names no SOP class", "a DICOM object (PS3.10)")
+    if instance.is_image and instance.pixel_length is None:
         raise XmedError("DICOM_TRUNCATED", f"{path.name} ends before its pixels", "a whole file", "fetch it again")
     return instance
 
@@ -108,6 +95,21 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
             if instance.sop_class.name != "Media Storage Directory Storage":
                 found.append(instance)
     return found
+
+
+def _identified(path: Path, dataset: Dataset) -> Instance:
+    # Where a data set was cut off before its SOP class, the meta information still names it.
+    sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    pixels = dataset.get_item("PixelData") if "PixelData" in dataset else None  # undecoded: its length is as declared
+    return Instance(
+        path,
+        dataset,
+        sop_class=UID(str(sop_class or "")),
+        uid=str(dataset.get("SOPInstanceUID", "")),
+        series=str(dataset.get("SeriesInstanceUID", "")),
+        modality=str(dataset.get("Modality", "")) or None,
+        pixel_length=None if pixels is None else getattr(pixels, "length", len(pixels.value or b"")),
+    )
 
 
 def _sniffed_syntax(dataset: Dataset) -> UID:

@@ -36,13 +36,14 @@ def read_label(
     if len(instances) != 1:
         raise XmedError("NOT_DICOM", f"{len(instances)} DICOM objects in {path.name}", "one SEG or RTSTRUCT")
     with reading(path.name):
-        kind_of_object = instances[0].sop_class.name
-        if kind_of_object == "RT Structure Set Storage":
+        if instances[0].modality == "RTSTRUCT":
             array = rasterise(instances[0], image, table, roi)
-        elif kind_of_object.endswith("Segmentation Storage"):
+        elif instances[0].modality == "SEG":
             array = place_segments(instances[0], image, table)
         else:
-            raise XmedError("NON_IMAGE", f"{path.name} is a {kind_of_object}", "a SEG, an RTSTRUCT or a NIfTI")
+            raise XmedError(
+                "NON_IMAGE", f"{path.name} holds {instances[0].sop_class.name}", "a SEG, an RTSTRUCT or a NIfTI"
+            )
     return image.with_array(array)
 
 

@@ -53,6 +53,14 @@ def modality_values(instance: Instance) -> np.ndarray:
     return values
 
 
+def filled(values: np.ndarray) -> np.ndarray:
+    """`values` with the lowest real one in place of padding. Raises XmedError CONSTANT where all of it is padding."""
+    padding = np.isnan(values)
+    if padding.all():
+        raise XmedError("CONSTANT", "every pixel is padding", "an image with content")
+    return np.where(padding, values[~padding].min(), values) if padding.any() else values
+
+
 def check_claim(instance: Instance) -> None:
     """Whether the header agrees with the bytes there are, before anything is allocated.
 
@@ -101,7 +109,7 @@ def _check_native(instance: Instance, expected: int, one_row: int) -> None:
 
 
 def _stored(instance: Instance) -> np.ndarray:
-    """Stored values as float64 (frames, rows, columns); colour as luminance, for ultrasound alone."""
+    """Stored values (frames, rows, columns); colour as luminance, for ultrasound alone."""
     dataset = instance.dataset
     colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
     if colour and dataset.get("Modality") != "US":
@@ -122,7 +130,7 @@ def _stored(instance: Instance) -> np.ndarray:
         pixels = pixels.reshape(*shape, -1)[..., :3] @ np.array(LUMA)
     if pixels.size != np.prod(shape):
         raise XmedError("PIXEL_MODULE", f"{instance.name} decodes to {pixels.shape}", f"frames, rows, columns {shape}")
-    return pixels.reshape(shape).astype(np.float64)
+    return pixels.reshape(shape)
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
@@ -131,8 +139,14 @@ def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
     if not isinstance(value, int):
         return np.zeros(stored.shape, dtype=bool)
     limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted((value, limit if isinstance(limit, int) else value))
+    ends = sorted(_signed(end, dataset) for end in (value, limit if isinstance(limit, int) else value))
     return (stored >= ends[0]) & (stored <= ends[1])
+
+
+def _signed(value: int, dataset: Dataset) -> int:
+    """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
+    bits = int(dataset.BitsAllocated)
+    return value - (1 << bits) if dataset.PixelRepresentation and value >= 1 << (bits - 1) else value
 
 
 def _rescaled(frame: np.ndarray, attributes: Mapping[str, Any], name: str) -> np.ndarray:

@@ -115,7 +115,7 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         size=(int(dataset.Rows), int(dataset.Columns)),
         depth=_depth(frame),
         frame=str(uid or dataset.get("FrameOfReferenceUID") or "") or None,
-        volume=tuple((keyword, str(frame[keyword])) for keyword in _VOLUME if frame.get(keyword) is not None),
+        volume=_volume(frame),
         owner=owner,
         number=number,
     )
@@ -137,6 +137,11 @@ def _depth(frame: Mapping[str, Any]) -> float | None:
         if stated is not None and low <= stated[0] <= high:
             return float(stated[0])
     return None
+
+
+def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    stated = ((keyword, _numbers(frame.get(keyword), 1)) for keyword in _VOLUME)
+    return tuple((keyword, f"{number[0]:.6g}") for keyword, number in stated if number is not None)
 
 
 def _flat(groups: Dataset | None) -> dict[str, Any]:

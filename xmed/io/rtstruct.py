@@ -76,9 +76,11 @@ def _filled(contours: list[Dataset], grid: Grid, name: str) -> np.ndarray:
         k = round(float(ijk[:, 2].mean()))
         if np.abs(ijk[:, 2] - k).max() > PLANE_TOLERANCE:
             raise XmedError(
-                "GRID_MISMATCH", f"a contour of {name} at slice {ijk[:, 2].min():.2f} to {ijk[:, 2].max():.2f}",
-                "contours drawn on the image's own slices", "take the series that the RTSTRUCT refers to",
-            )  # fmt: skip
+                "GRID_MISMATCH",
+                f"a contour of {name} at slice {ijk[:, 2].min():.2f} to {ijk[:, 2].max():.2f}",
+                "contours drawn on the image's own slices",
+                "take the series that the RTSTRUCT refers to",
+            )
         if 0 <= k < grid.shape[2]:
             slices.setdefault(k, []).append(ijk[:, :2])
         else:

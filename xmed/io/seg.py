@@ -33,7 +33,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     values = _values(dataset, table, instance.name)
     pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
     if dataset.SegmentationType == "FRACTIONAL":
-        pixels = pixels * 2 >= int(dataset.MaximumFractionalValue)
+        pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
     array = np.zeros(image.array.shape, dtype=np.uint8)
     to_index = np.linalg.inv(image.affine)
     for plane, own, drawn in zip(planes_of(instance), frame_attributes(dataset), pixels):

@@ -20,12 +20,22 @@ from xmed.errors import XmedError
 from xmed.io.dicom import one_series, sorted_planes
 from xmed.io.files import reading
 from xmed.io.instance import Instance
-from xmed.io.planes import Plane
+from xmed.io.planes import Plane, has_planes
 from xmed.io.stack import affine_of
 from xmed.labels import LabelTable
 from xmed.volume import Grid, Volume
 
-PATIENT_AND_STUDY = "PatientID PatientName PatientBirthDate PatientSex StudyID StudyDate StudyTime AccessionNumber ReferringPhysicianName"
+PATIENT_AND_STUDY = [
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+]
 """Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
 
 
@@ -35,21 +45,27 @@ def write_seg(labels: Volume, source: Path, table: LabelTable, path: str | Path,
     labels: values of `table`, on the grid of the series. model, version: who drew it, for the algorithm identification.
     The file appears whole or not at all.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes), and
-    those of `read_series` for the source's geometry.
+    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
+    and those of `read_series` for the source's geometry.
     """
     instances = one_series(source)
+    if not has_planes(instances[0]):
+        raise XmedError(
+            "NO_GEOMETRY",
+            f"{instances[0].name} says not where its frames lie",
+            "images with a place in space, which a segmentation refers to",
+            "write NIfTI",
+        )
     planes = sorted_planes(instances)
     _same_place(labels, planes)
     values = table.check(labels.array)
+    masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
     segments = _descriptions(table, model, version)
     images, order = _referenced(instances, planes)
     with reading(f"a segmentation of {len(images)} source objects"):
         segmentation = Segmentation(
             source_images=images,
-            pixel_array=np.stack([values == structure.value for structure in table], axis=-1)
-            .transpose(2, 1, 0, 3)[order]
-            .astype(np.uint8),
+            pixel_array=masks.transpose(2, 1, 0, 3)[order],  # frames, rows, columns, segments
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=segments,
             series_instance_uid=generate_uid(),
@@ -62,7 +78,10 @@ def write_seg(labels: Volume, source: Path, table: LabelTable, path: str | Path,
             device_serial_number="none",
             series_description=f"{model} {version}"[:64],
         )
-    path = Path(path)
+    _save(segmentation, Path(path))
+
+
+def _save(segmentation: Segmentation, path: Path) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         segmentation.save_as(part)
@@ -136,7 +155,7 @@ def _referenced(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple
 def _complete(dataset: Dataset) -> Dataset:
     copy = Dataset({element.tag: element for element in dataset if element.keyword != "PixelData"})
     copy.file_meta = dataset.file_meta
-    for keyword in PATIENT_AND_STUDY.split():
+    for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             setattr(copy, keyword, "")
     return copy

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from xmed.errors import XmedError
 from xmed.io.fov import field_of_view
 from xmed.io.instance import Instance
-from xmed.io.pixels import modality_values
+from xmed.io.pixels import filled, modality_values
 from xmed.volume import Volume
 
 TISSUE, TWO_DIMENSIONAL, CENTIMETRES = 1, 1, 3  # Region Data Type, Region Spatial Format, Physical Units (C.8.5.5.1)
@@ -62,8 +62,7 @@ def read_ultrasound(instance: Instance) -> Volume:
     x, y = regions[0].spacing
     if not 0.001 <= min(x, y) <= max(x, y) <= 20:
         raise XmedError("SPACING_INVALID", f"{instance.name} has pixels of {x:.4g} × {y:.4g} mm", "0.001 to 20 mm")
-    values = modality_values(instance)
-    array = np.where(np.isnan(values), np.nanmin(values), values).transpose(2, 1, 0)
+    array = filled(modality_values(instance)).transpose(2, 1, 0)
     covered = np.zeros(array.shape, dtype=bool)
     for region in regions:
         covered[region.columns, region.rows] = True

@@ -1,0 +1,219 @@
+"""Cli: the commands of `xmed`. What is heavy is imported by the command that needs it, so `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.command import DONE, NO, Answer, command
+from xmed import __version__
+from xmed.errors import XmedError
+
+DEMO = "phantom-mr-to-us"
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train on a labelled modality, adapt to an unlabelled one, and keep the evidence.",
+    epilog="Exit codes: 0 done · 1 done, and the answer is no · 2 wrong input · 3 an internal fault.",
+)
+
+Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")]
+
+
+class Document(StrEnum):
+    """What `xmed schema` knows the JSON Schema of."""
+
+    dataset = "DatasetSpec"
+    study = "Study"
+    report = "report"
+
+
+class Format(StrEnum):
+    """What `xmed predict` writes."""
+
+    nifti = "nifti"
+    dicom_seg = "dicom-seg"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"xmed {__version__}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def xmed(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    """Train on a labelled modality, adapt to an unlabelled one, and keep the evidence."""
+    del version
+
+
+@command(app)
+def demo(seeds: Seeds = None, resume: Annotated[str | None, typer.Option(help="Continue this run.")] = None) -> Answer:
+    """The whole main job on the built-in phantom: MR to ultrasound, from DICOM files to a registered candidate."""
+    return _adapt(DEMO, seeds, None, None, resume)
+
+
+@command(app)
+def run(
+    study: Annotated[str, typer.Argument(help="A study's name or its YAML file.")],
+    seeds: Seeds = None,
+    source_root: Annotated[Path | None, typer.Option(help="Where the source's files lie, instead of its root.")] = None,
+    target_root: Annotated[Path | None, typer.Option(help="Where the target's files lie, instead of its root.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Continue this run; what is finished is kept.")] = None,
+) -> Answer:
+    """The main job for a study: ingest, train, adapt, select, validate, report, register the candidate."""
+    return _adapt(study, seeds, source_root, target_root, resume)
+
+
+@command(app)
+def inspect(path: Annotated[Path, typer.Argument(help="A file or a folder: DICOM, NIfTI, PNG, JPEG.")]) -> Answer:
+    """What is in a folder or file, without writing: series, modality, geometry, verdict and reason code for each."""
+    if not path.exists():
+        raise XmedError("PATH_NOT_FOUND", f"no file or folder {path}", "a path that exists")
+    from pipelines.tables import table
+    from xmed.io import inspect as look
+
+    rows = [asdict(finding) for finding in look(path)]
+    columns = [name for name in (rows[0] if rows else {}) if any(row[name] not in (None, "", ()) for row in rows)]
+    short = [{**row, "path": os.path.relpath(row["path"], path if path.is_dir() else path.parent)} for row in rows]
+    return Answer(rows, lambda console: console.print(table(short, columns) if rows else "nothing in there"))
+
+
+@command(app)
+def ingest(
+    spec: Annotated[str, typer.Argument(help="A dataset spec's name or its YAML file.")],
+    data_root: Annotated[Path | None, typer.Option(help="Where the files lie, instead of the spec's root.")] = None,
+) -> Answer:
+    """A dataset spec → store and quarantine. Does nothing twice; goes on where it was interrupted."""
+    from pipelines.plan import plan_dataset
+
+    name = plan_dataset(spec, data_root).name  # before Prefect starts and anything is written
+    flows = _flows()
+    from pipelines.tables import show_cohort
+    from xmed import cohort
+    from xmed.run import home
+
+    flows.ingest(spec, data_root)
+    found = cohort.load(name, home())
+    document = cohort.summary(found, found)["source"]
+    return Answer(document, lambda console: show_cohort(console, document))
+
+
+@command(app)
+def predict(
+    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A DICOM folder or file, or a NIfTI.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.nifti,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output when it is there.")] = False,
+) -> Answer:
+    """Segment one image with a registered model; the output lies on the image's own grid."""
+    from pipelines.prediction import predict_file
+    from xmed.run import home
+
+    document = predict_file(model, source, out, format.value, force, home())
+    return Answer(document, lambda console: _show_prediction(console, document))
+
+
+@command(app)
+def methods() -> Answer:
+    """Every adaptation method, with its citation."""
+    from pipelines.tables import show_methods
+    from xmed import methods as room
+
+    rows = []
+    for name in room.names():
+        found = room.find(name)
+        first = (found.__doc__ or "").strip().splitlines()
+        rows.append({"name": name, "does": first[0] if first else "", "cite": found.cite})
+    return Answer(rows, lambda console: show_methods(console, rows))
+
+
+@command(app)
+def models() -> Answer:
+    """Every registered model version, with its aliases and verdict."""
+    from pipelines.tables import table
+    from xmed.registry import versions
+    from xmed.run import home
+
+    rows = versions(home())
+    columns = ("name", "version", "aliases", "verdict", "xmed.run", "weights_sha256")
+    short = [{**row, "weights_sha256": str(row.get("weights_sha256", ""))[:12]} for row in rows]
+    return Answer(rows, lambda console: console.print(table(short, columns) if rows else "no models yet"))
+
+
+@command(app)
+def schema(document: Annotated[Document, typer.Argument(help="Of which document.")] = Document.dataset) -> Answer:
+    """The JSON Schema of a dataset spec, a study or a report; editors check YAML files against it."""
+    if document is Document.report:
+        from importlib.resources import files
+
+        found = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
+    else:
+        from xmed import spec
+
+        found = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        found |= getattr(spec, document.value).model_json_schema()
+    return Answer(found, lambda console: console.print_json(data=found))
+
+
+@command(app)
+def doctor() -> Answer:
+    """Is this installation sound: versions, device, disk, databases, orphaned and half-finished runs."""
+    from pipelines.doctor import examine
+    from pipelines.tables import show_checks
+    from xmed.run import home
+
+    checks = [asdict(check) for check in examine(home())]
+    ok = all(check["ok"] for check in checks)
+    return Answer({"ok": ok, "checks": checks}, lambda console: show_checks(console, checks), DONE if ok else NO)
+
+
+def _adapt(
+    study: str, seeds: str | None, source_root: Path | None, target_root: Path | None, resume: str | None
+) -> Answer:
+    from pipelines.plan import plan_study
+
+    numbers = _numbers(seeds)
+    plan_study(study, numbers, source_root, target_root, resume)  # before Prefect starts and anything is written
+    flows = _flows()
+    from pipelines.tables import show_result
+
+    result = flows.adapt(study, numbers, source_root, target_root, resume)
+    report: dict[str, Any] = json.loads((Path(result["folder"]) / "report" / "report.json").read_text(encoding="utf-8"))
+    document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
+    code = NO if report["verdict"] == "fail" else DONE
+    return Answer(document, lambda console: show_result(console, result, report), code)
+
+
+def _flows() -> Any:
+    """The flows, imported once it is clear that they will be needed: Prefect writes when it is imported."""
+    from pipelines.surroundings import open_home
+
+    open_home()
+    from pipelines import flows
+
+    return flows
+
+
+def _numbers(seeds: str | None) -> list[int] | None:
+    if seeds is None:
+        return None
+    try:
+        return [int(seed) for seed in seeds.split(",")]
+    except ValueError as problem:
+        raise XmedError("USAGE", f"--seeds {seeds}", "whole numbers with commas between, such as 0,1,2") from problem
+
+
+def _show_prediction(console: Console, document: dict[str, Any]) -> None:
+    for name, volume in document["volume_ml"].items():
+        console.print(f"{name}: {volume:.1f} mL")
+    console.print(document["output"], highlight=False, soft_wrap=True)

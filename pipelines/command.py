@@ -1,0 +1,103 @@
+"""Command: what every command of `xmed` shares: --json, --debug, exit codes, and errors in one line."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.console import progress
+from pipelines.surroundings import listen, prepare
+from xmed.errors import XmedError
+
+DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else goes to stderr.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the log and, when something fails, the traceback.")]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: a JSON document, the same for a person to read, and DONE or NO."""
+
+    document: Any
+    show: Callable[[Console], None]
+    code: int = DONE
+
+
+def command(app: typer.Typer) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
+    """Make a function that returns an Answer a command of `app`, with the options and manners all of them have."""
+
+    def register(function: Callable[..., Answer]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(as_json: bool, debug: bool, **arguments: Any) -> None:
+            raise typer.Exit(answer(functools.partial(function, **arguments), as_json, debug))
+
+        shape = inspect.signature(function, eval_str=True)
+        extra = {"as_json": _Json, "debug": _Debug}
+        options = [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=a) for n, a in extra.items()
+        ]
+        run.__signature__ = shape.replace(parameters=[*shape.parameters.values(), *options])  # type: ignore[attr-defined]
+        run.__annotations__ = {n: p.annotation for n, p in shape.parameters.items()} | extra
+        del run.__wrapped__  # typer would read the options off the function inside
+        app.command()(run)
+        return run
+
+    return register
+
+
+def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
+    """Do the work, print its answer or the one line that says why there is none, and return the exit code."""
+    prepare()
+    journal, out, err = listen(debug), sys.stdout, Console(stderr=True)
+    try:
+        with redirect_stdout(sys.stderr), progress(err):  # a library's stray print must not spoil the document
+            found = work()
+    except KeyboardInterrupt:
+        err.print("interrupted; `xmed doctor` lists what can be resumed", markup=False)
+        return INTERRUPTED
+    except Exception as problem:
+        if debug:
+            traceback.print_exception(problem)
+        known = _known(problem)
+        if known is None:
+            path = journal.write(problem)
+            what = f"error[FAULT]: {type(problem).__name__}: {' '.join(str(problem).split())[:300]} · log {path}"
+            return refuse(what, {"code": "FAULT", "what": str(problem), "log": str(path)}, as_json, FAULT)
+        parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
+        return refuse(str(known), parts, as_json, WRONG_INPUT)
+    if as_json:
+        out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")
+    else:
+        found.show(Console(file=out, width=None if out.isatty() else PIPED_WIDTH))
+    out.flush()
+    return found.code
+
+
+def refuse(line: str, parts: dict[str, str], as_json: bool, code: int) -> int:
+    """One line on stderr, and with --json the same in parts on stdout."""
+    sys.stderr.write(line + "\n")
+    if as_json:
+        sys.stdout.write(json.dumps({"error": parts}, indent=1) + "\n")
+    return code
+
+
+def _known(problem: Exception) -> XmedError | None:
+    """The XmedError in it, if this is something a person can act on."""
+    if isinstance(problem, XmedError):
+        return problem
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+        return XmedError("DISK_FULL", str(problem), "room on the disk", "free some, or set XMED_HOME to another disk")
+    return None

@@ -1,0 +1,78 @@
+"""Environment: on what, with what and when a run was made, for its provenance."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from xmed import __version__
+from xmed.run import Run
+
+PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel", "SimpleITK", "mlflow", "prefect")
+
+
+def environment(run: Run, started: datetime) -> dict[str, Any]:
+    """environment.json of a run that is trained and evaluated. A resumed run keeps the time it first started at."""
+    before = run.read("environment")["started"] if run.has("environment") else started.isoformat()
+    trained = [json.loads((run.arm(*pair) / "train.json").read_text(encoding="utf-8")) for pair in run.arms()]
+    return {
+        "xmed": __version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": cpu(),
+        "device": ", ".join(sorted({str(one["device"]) for one in trained})) or None,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "started": before,
+        "finished": datetime.now(UTC).isoformat(),
+        "command": " ".join(["xmed", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("xmed", "main.py") else None,
+        "git": _git(),
+    }
+
+
+def errors(run: Run) -> list[dict[str, str]]:
+    """errors.json: the test cases that could not be predicted or measured. Quarantined cases stand in data.json."""
+    found = {}
+    for row in run.read("rows"):
+        if row["status"] == "error":
+            code, _, message = str(row.get("reason", "")).removeprefix("error[").partition("]: ")
+            code, message = (code, message) if message else ("READER_FAILED", code)
+            where = f"{row['arm']}, seed {row['seed']}, case {row['case']}"
+            found[where] = {"code": code, "message": message, "where": where}
+    return list(found.values())
+
+
+def cpu() -> str:
+    """The processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> str | None:
+    """The commit xmed runs from, with a + when the working copy differs; None outside a checkout."""
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        asked = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,131 @@
+"""Flows: ingest and adapt. Thin: each task is one library function; names and paths travel, never tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, flow, task
+from prefect.cache_policies import NO_CACHE
+
+from pipelines.console import report
+from pipelines.environment import environment, errors
+from pipelines.plan import plan_dataset, plan_study
+from xmed import cohort, evaluate, registry, train
+from xmed import report as reports
+from xmed.errors import XmedError
+from xmed.run import Run, home
+from xmed.spec import load_dataset
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(function: Callable[P, R]) -> Task[P, R]:
+    """A task that always runs and is tried once.
+
+    Each library function finds by itself what it has done already, and what is worth trying again (a tracking server
+    that does not answer) MLflow tries again itself.
+    """
+    return task(cache_policy=NO_CACHE, persist_result=False)(function)
+
+
+@step
+def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
+    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report)
+    return {"name": found.spec.name, "fingerprint": found.fingerprint}
+
+
+@step
+def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
+    """Write data.json; a resumed run must stand on the data it began with."""
+    run, summary = Run(folder), cohort.summary(cohort.load(source, home()), cohort.load(target, home()))
+    if run.has("data"):
+        before = run.read("data")
+        for side in ("source", "target"):
+            if before[side]["fingerprint"] != summary[side]["fingerprint"]:
+                what = f"{side} {summary[side]['name']} has changed since run {run.id} began"
+                raise XmedError("DATA_CHANGED", what, before[side]["fingerprint"][:12] + "…", "start a new run")
+    run.write("data", summary)
+    return {"source": summary["source"]["flow"], "target": summary["target"]["flow"]}
+
+
+@step
+def train_arms(folder: Path) -> None:
+    train.fit_all(Run(folder), home(), progress=report)
+
+
+@step
+def evaluate_run(folder: Path) -> None:
+    evaluate.evaluate(Run(folder), home(), progress=report)
+
+
+@step
+def describe_environment(folder: Path, started: datetime) -> None:
+    run = Run(folder)
+    run.write("environment", environment(run, started))
+    run.write("errors", errors(run))
+
+
+@step
+def build_report(folder: Path) -> Path:
+    return reports.build(Run(folder))
+
+
+@step
+def log_run(folder: Path) -> str:
+    return registry.log_run(Run(folder), home())
+
+
+@step
+def register_model(folder: Path) -> dict[str, Any]:
+    return registry.register(Run(folder), home())
+
+
+@flow(name="ingest", persist_result=False)
+def ingest(spec: str, root: Path | None = None) -> dict[str, Any]:
+    """A dataset spec → store and quarantine."""
+    plan_dataset(spec, root)
+    return ingest_dataset(spec, root)
+
+
+@flow(name="adapt", persist_result=False)
+def adapt(
+    study: str,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+) -> dict[str, Any]:
+    """The main job: ingest both datasets, train all arms, evaluate, report, log, register the candidate."""
+    started, plan = datetime.now(UTC), plan_study(study, seeds, source_root, target_root, resume)
+    run = plan.run or Run.create(plan.study, home())
+    report("run", 1, 1, run.id)
+    with _nothing_left_of(run, unless=plan.run is not None):
+        ingest_dataset(plan.study.source, source_root)
+        ingest_dataset(plan.study.target, target_root)
+        describe_data(run.folder, plan.source.name, plan.target.name)
+    train_arms(run.folder)
+    evaluate_run(run.folder)
+    describe_environment(run.folder, started)
+    page = build_report(run.folder)
+    log_run(run.folder)
+    registered = register_model(run.folder)
+    return {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+
+
+@contextlib.contextmanager
+def _nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
+    """A run that fails before its first training leaves no folder behind."""
+    try:
+        yield
+    except BaseException:
+        if not unless:
+            shutil.rmtree(run.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                run.folder.parent.rmdir()  # goes only when this was the first run
+        raise

@@ -1,0 +1,104 @@
+"""Surroundings: what must be said before third parties are imported, and what they may say in return."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import traceback
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xmed import __version__
+from xmed.errors import XmedError
+from xmed.run import home, write_atomically
+
+REMEMBERED = 2000
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def prepare() -> Path:
+    """Set the environment: where everything is kept, no telemetry, no pickles, Prefect embedded. Returns the home.
+
+    MLFLOW_TRACKING_URI, PREFECT_API_URL and whatever else of MLflow's and Prefect's is set already stays as it is.
+    """
+    place = home()
+    os.environ["XMED_HOME"] = str(place)  # ${XMED_HOME} in a dataset's root means this folder too
+    os.environ["DO_NOT_TRACK"] = "true"  # MLflow heeds no other spelling
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    defaults = {
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "PREFECT_HOME": str(place / "prefect"),
+        "PREFECT_LOGGING_CONFIG_PATH": str(Path(__file__).with_name("prefect_logging.yml")),
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 by default; a cold disk has taken 18
+        "PREFECT_CLI_PROMPT": "false",
+        "PYTHONWARNINGS": "ignore",  # for worker processes; in this one warnings go to the journal
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    return place
+
+
+def open_home() -> None:
+    """Make the home where it is not there yet: Prefect makes its own folder when imported, but not that one's parent.
+
+    Raises XmedError NOT_WRITABLE; without it Prefect would retry its database for two minutes.
+    """
+    place = home()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        writable = os.access(place, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise XmedError("NOT_WRITABLE", f"{place} cannot be written to", "a writable folder", "set XMED_HOME")
+
+
+class Journal(logging.Handler):
+    """The last log records, kept in memory for the log file that an internal fault leaves behind."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter(FORMAT))
+        self.lines: deque[str] = deque(maxlen=REMEMBERED)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    def write(self, fault: BaseException) -> Path:
+        """Write the fault's traceback and what went before it to a file below home/logs; returns its path."""
+        now = datetime.now(UTC)
+        path = home() / "logs" / f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+        head = [
+            f"xmed {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"$ {' '.join(sys.argv)}",
+        ]
+        text = "\n".join([*head, "", *self.lines, "", *traceback.format_exception(fault)])
+        write_atomically(path, text + "\n")
+        return path
+
+
+def listen(debug: bool) -> Journal:
+    """Send what libraries log to the journal, and to stderr only what a person should see."""
+    root, journal = logging.getLogger(), Journal()
+    for handler in [h for h in root.handlers if isinstance(h, Journal) or getattr(h, "xmed", False)]:
+        root.removeHandler(handler)
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.INFO if debug else logging.ERROR)
+    screen.setFormatter(logging.Formatter(FORMAT if debug else "%(levelname)s %(name)s: %(message)s"))
+    screen.xmed = True  # type: ignore[attr-defined]
+    if not debug:
+        # Prefect logs the traceback of what a task raised before it raises it again; the answer to it is one line.
+        screen.addFilter(lambda record: not record.name.startswith((*RUN_LOGGERS, "prefect._internal")))
+    root.setLevel(logging.INFO)
+    root.addHandler(journal)
+    root.addHandler(screen)
+    logging.captureWarnings(True)
+    return journal

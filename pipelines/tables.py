@@ -1,0 +1,104 @@
+"""Tables: what the commands show to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from xmed.run import ARMS
+
+GOOD, BAD = "green", "red"
+VERDICT = {"pass": GOOD, "fail": BAD, "inconclusive": "yellow"}
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
+    """Rows of plain values under the named columns; what is missing stays empty."""
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        grid.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        grid.add_row(*(_plain(row.get(name)) for name in columns))
+    return grid
+
+
+def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
+    """A finished run: Dice of every arm and structure with its interval, the two headline numbers, where things are."""
+    summary = report["summary"]
+    arms = [arm for arm in ARMS if summary.get(arm)]
+    structures = sorted({name for arm in arms for name in summary[arm]}, key=_order(report))
+    console.print("\nDice on the target's test patients: mean, 95 % interval", highlight=False)
+    grid = Table(header_style="bold")
+    grid.add_column("")
+    for structure in structures:
+        grid.add_column(structure, justify="right")
+    for arm in arms:
+        grid.add_row(
+            arm.replace("_", " "), *(_dice(summary[arm].get(s)) for s in structures), end_section=arm == arms[-1]
+        )
+    for key in ("gap_closed", "gain_over_trivial"):
+        values = summary.get(key) or {}
+        grid.add_row(
+            key.replace("_", " "), *(_number(values.get(s), "+.2f" if "gain" in key else ".2f") for s in structures)
+        )
+    console.print(grid)
+    registered, verdict = result["registered"], report["verdict"]
+    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    console.print(f"registered  {registered['name']} version {registered['version']}, alias {registered['alias']}")
+    console.print(f"run         {result['run']}")
+    console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+
+
+def show_cohort(console: Console, found: dict[str, Any]) -> None:
+    """What an ingest found: the flow of cases, and why the quarantined ones are."""
+    flow = ", ".join(f"{value} {key}" for key, value in found["flow"].items())
+    console.print(f"{found['name']} ({found['modality']}): {flow}")
+    console.print(f"fingerprint {found['fingerprint'][:16]}")
+    if found["quarantined"]:
+        console.print(table(found["quarantined"], ("case", "patient", "split", "code", "message"), "in quarantine"))
+
+
+def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
+    """One line per method, however long: name, what it does, citation."""
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        line = f"{row['name']:<{width}}  {row['does']} {row['cite']}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_checks(console: Console, checks: Sequence[dict[str, Any]]) -> None:
+    """The doctor's findings, one line each."""
+    for check in checks:
+        mark = f"[{GOOD}]ok   [/]" if check["ok"] else f"[{BAD}]wrong[/]"
+        console.print(f"{mark} {check['name']:<12}", end=" ")
+        console.print(check["detail"], markup=False, highlight=False, soft_wrap=True)
+
+
+def _order(report: dict[str, Any]) -> Any:
+    study = report.get("study")
+    named = list(study.get("structures", [])) if isinstance(study, dict) else []
+    return lambda name: (named.index(name) if name in named else len(named), name)
+
+
+def _dice(metrics: dict[str, Any] | None) -> str:
+    dice = (metrics or {}).get("dice") or {}
+    if dice.get("mean") is None:
+        return "–"
+    low, high = dice.get("ci") or (None, None)
+    interval = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    return f"{dice['mean']:.3f}{interval}"
+
+
+def _number(value: Any, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "–"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return " × ".join(_plain(one) for one in value) if value and not isinstance(value[0], str) else ", ".join(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("[", r"\[")

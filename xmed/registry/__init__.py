@@ -1,0 +1,17 @@
+"""Registry: what MLflow keeps of a run, and the models it hands out again. The only room that knows MLflow."""
+
+import os
+
+# Before mlflow is imported. It reads DO_NOT_TRACK only as exactly "true", and by default it would unpickle what a
+# stranger registered (its own default is to allow it); xmed stores no pickle, so nothing is lost.
+os.environ["DO_NOT_TRACK"] = "true"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from xmed.registry.fetching import fetch
+from xmed.registry.models import register, versions
+from xmed.registry.tracking import log_run, orphans
+
+__all__ = ["fetch", "log_run", "orphans", "register", "versions"]

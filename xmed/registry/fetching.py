@@ -1,0 +1,77 @@
+"""Fetching: a model by registry name or by folder, as a local folder whose weights match their checksum."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from xmed.errors import XmedError
+from xmed.registry.folder import check_model, is_model
+from xmed.registry.store import client, is_there, tracking_uri
+
+FORMS = "models:/name@alias, models:/name/3 or a model folder"
+REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+def fetch(reference: str, home: Path) -> Path:
+    """The model folder (weights.safetensors, model.json) that a reference names; its code is neither read nor run.
+
+    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID when the weights are not those that were registered.
+    """
+    if not reference.startswith("models:"):
+        folder = Path(reference)
+        if not folder.is_dir():
+            raise _lost(reference)
+        check_model(folder)
+        return folder.absolute()
+    entry = _version(reference, home)
+    expected = entry.tags.get("weights_sha256")
+    if not expected:
+        raise XmedError("MODEL_INVALID", f"'{reference}' carries no weights_sha256", "a model that xmed registered")
+    folder = home / "models" / entry.name / f"{entry.version}-{expected[:12]}"
+    if not is_model(folder):
+        _download(entry, folder, home)
+    check_model(folder, expected)
+    return folder
+
+
+def _lost(reference: str) -> XmedError:
+    return XmedError("MODEL_NOT_FOUND", f"no model '{reference}'", FORMS, "`xmed models` lists what is registered")
+
+
+def _version(reference: str, home: Path) -> ModelVersion:
+    match = REFERENCE.fullmatch(reference)
+    if match is None or not is_there(home):
+        raise _lost(reference)
+    name, alias, number = match["name"], match["alias"], match["version"]
+    registry = client(home)
+    try:
+        return registry.get_model_version_by_alias(name, alias) if alias else registry.get_model_version(name, number)
+    except MlflowException as problem:
+        if problem.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise _lost(reference) from problem
+
+
+def _download(entry: ModelVersion, folder: Path, home: Path) -> None:
+    """Bring the model's own folder out of the registry's artifacts, whole or not at all."""
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    part.mkdir(parents=True)
+    try:
+        uri = client(home).get_model_version_download_uri(entry.name, entry.version)
+        found = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{uri}/artifacts/model", dst_path=str(part), tracking_uri=tracking_uri(home)
+        )
+        check_model(Path(found), entry.tags["weights_sha256"])
+        Path(found).rename(folder)
+    except (MlflowException, OSError) as problem:
+        what = f"'{entry.name}' version {entry.version} cannot be fetched: {problem}"
+        raise XmedError("MODEL_INVALID", what, "a model folder among its artifacts") from problem
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

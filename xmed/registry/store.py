@@ -1,0 +1,60 @@
+"""Store: where MLflow keeps runs and models, and the client that speaks to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
+
+
+def tracking_uri(home: Path) -> str:
+    """MLFLOW_TRACKING_URI when set, else the SQLite file below `home`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow.db').absolute()}"
+
+
+def is_there(home: Path) -> bool:
+    """Whether there is a store to ask; asking the embedded one creates it."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (home / "mlflow.db").is_file()
+
+
+def client(home: Path) -> MlflowClient:
+    """A client of the store that belongs to `home`; the embedded one is created when it is not there yet."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        home.mkdir(parents=True, exist_ok=True)
+    uri = tracking_uri(home)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
+    """The id of the experiment `name`, created when it is not there yet."""
+    found = mlflow_client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            mlflow_client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+    # Said explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
+    embedded = not os.environ.get("MLFLOW_TRACKING_URI")
+    location = (home / "mlartifacts").absolute().as_uri() if embedded else None
+    return str(mlflow_client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def active(run_id: str, home: Path) -> Iterator[None]:
+    """For what only MLflow's fluent interface can do: `run_id` is active within, everything as it was after."""
+    # MLflow exports the URI it is given as MLFLOW_TRACKING_URI, where it would pass for the user's own choice later.
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri(home))
+    try:
+        with mlflow.start_run(run_id=run_id):
+            yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # this is how MLflow itself unsets it
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before

@@ -1,0 +1,145 @@
+"""Figures: numbers → coordinates of points and lines; the template draws them, so every text in them is escaped.
+
+Vector drawings in the page itself follow the reader's light or dark theme and need no script and no font of their own.
+Coordinates are in units of the drawing's viewBox, y downwards.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmed.run import ARMS, Run
+
+Figure = dict[str, Any]
+SHOWN_ARMS = ("trivial_threshold", "trivial_position", "source_only", "adapted", "target_supervised")
+"""From left to right: what needs no learning, no adaptation, the method, the ceiling."""
+POINTS = 120
+"""Points per training curve: as many as a small panel can show."""
+
+
+def patients(report: dict[str, Any], structure: str) -> Figure | None:
+    """Every patient's Dice under every arm, one line per patient, and each arm's mean with its interval."""
+    arms = [arm for arm in SHOWN_ARMS if structure in report["summary"][arm]]
+    step, left, top, height = 132, 44, 14, 260
+    x = {arm: left + step * (n + 0.5) for n, arm in enumerate(arms)}
+
+    def y(dice: float) -> float:
+        return round(top + height * (1 - dice), 1)
+
+    by_patient: dict[str, dict[str, list[float]]] = {}
+    for case in report["cases"]:
+        for arm in arms:
+            dice = case["arms"].get(arm, {}).get(structure, {}).get("dice")
+            if dice is not None:
+                by_patient.setdefault(case["patient"], {}).setdefault(arm, []).append(dice)
+    lines = []
+    for n, (patient, found) in enumerate(sorted(by_patient.items())):
+        shift = ((n * 0.618) % 1 - 0.5) * 26  # golden ratio: neighbours in the list never stand on each other
+        dots = [
+            {
+                "arm": arm,
+                "x": round(x[arm] + shift, 1),
+                "y": y(float(np.mean(found[arm]))),
+                "dice": float(np.mean(found[arm])),
+            }
+            for arm in arms
+            if arm in found
+        ]
+        lines.append({"patient": patient, "dots": dots, "path": " ".join(f"{d['x']},{d['y']}" for d in dots)})
+    means = []
+    for arm in arms:
+        cell = report["summary"][arm][structure]["dice"]
+        if cell["mean"] is not None:
+            low, high = cell["ci"] or (cell["mean"], cell["mean"])
+            span = (y(min(max(high, 0), 1)), y(min(max(low, 0), 1)))
+            means.append(
+                {"arm": arm, "x": x[arm], "y": y(cell["mean"]), "top": span[0], "bottom": span[1], "mean": cell["mean"]}
+            )
+    if not lines:
+        return None
+    grid = [{"y": y(tick), "label": f"{tick:.1f}"} for tick in (0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    labels = [{"arm": arm, "x": x[arm]} for arm in arms]
+    width = left + step * len(arms)
+    size = {"width": width, "height": top + height + 44, "left": left, "right": width, "bottom": top + height}
+    return {
+        "structure": structure,
+        "lines": lines,
+        "means": means,
+        "grid": grid,
+        "labels": labels,
+        "n": len(lines),
+        **size,
+    }
+
+
+def curves(run: Run, training: list[dict[str, Any]], selection: dict[str, Any]) -> list[Figure]:
+    """One group per trained arm, one panel per named loss, one smoothed line per seed; the kept step is marked."""
+    kept = {(one["arm"], one["seed"]): one["chosen"] for one in selection["arms"]}
+    groups = []
+    for arm in ARMS:
+        tables = {
+            one["seed"]: _losses(run.arm(arm, one["seed"]) / "losses.csv") for one in training if one["arm"] == arm
+        }
+        names = list(
+            dict.fromkeys(name for table in tables.values() for name in table if name not in ("step", "lr", "total"))
+        )
+        panels = [_panel(name, tables, {seed: kept.get((arm, seed)) for seed in tables}) for name in names or ["total"]]
+        found = [panel for panel in panels if panel]
+        if found:
+            groups.append({"arm": arm, "panels": found})
+    return groups
+
+
+def _panel(name: str, tables: dict[int, dict[str, np.ndarray]], kept: dict[int, int | None]) -> Figure | None:
+    width, height, left, bottom = 200.0, 96.0, 6.0, 16.0
+    lines = {}
+    for seed, table in tables.items():
+        if name in table:
+            there = np.isfinite(table[name]) & np.isfinite(table["step"])
+            if there.any():
+                lines[seed] = _thinned(table["step"][there], table[name][there])
+    if not lines:
+        return None
+    last = max(float(table["step"].max()) for table in tables.values())
+    shown = np.concatenate([smooth for _, smooth in lines.values()])
+    low, high = min(0.0, float(shown.min())), float(shown.max())
+    span = (high - low) or 1.0
+
+    def across(step: float) -> float:
+        return left + (width - 2 * left) * step / max(last, 1)
+
+    def at(step: float, value: float) -> str:
+        return f"{across(step):.1f},{(height - bottom) * (1 - (value - low) / span) + 6:.1f}"
+
+    paths = [{"seed": seed, "path": " ".join(map(at, steps, smooth))} for seed, (steps, smooth) in lines.items()]
+    marks = [
+        left + (width - 2 * left) * step / max(last, 1) for step in sorted({step for step in kept.values() if step})
+    ]
+    ends = {
+        "high": high,
+        "low": low,
+        "last": int(last),
+        "final": float(np.mean([smooth[-1] for _, smooth in lines.values()])),
+    }
+    base = height - bottom + 6
+    return {"name": name, "lines": paths, "marks": marks, "width": width, "height": height + 6, "base": base, **ends}
+
+
+def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of equal stretches: at most POINTS of them, each over at least one step."""
+    parts = np.array_split(np.arange(len(steps)), min(POINTS, max(1, len(steps) // 3)))
+    return np.array([steps[p].mean() for p in parts]), np.array([values[p].mean() for p in parts])
+
+
+def _losses(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return {}
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name}

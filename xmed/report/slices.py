@@ -1,0 +1,139 @@
+"""Slices: a case in three planes through the truth, with truth and predictions as contours, true to scale.
+
+One square window per case, the same number of millimetres in every plane. The picture is embedded once; contours are
+vectors in millimetres on top of it, so they stay sharp and can be switched off.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from skimage.measure import find_contours
+
+from xmed.run import TRAINED_ARMS
+
+PLANES = ((2, "axial", 0, 1), (1, "coronal", 0, 2), (0, "sagittal", 1, 2))
+"""(normal axis, name, axis to the right, axis downwards) of an array along left, posterior, superior."""
+ENDS = ("RL", "AP", "IS")
+MARGIN, LEAST_SHARE = 1.9, 0.45
+"""The window is so many times the structure's extent, and at least this share of the image's smallest long side."""
+MOST_PIXELS = 360
+LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100)
+
+
+def views(path: Path) -> list[dict[str, Any]]:
+    """One view per plane that is more than a voxel thick both ways: picture, contours by arm, letters, scale bar."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    spacing, turn, patient = _orientation(arrays)
+    image = _turned(arrays["image"].astype(np.float32), turn)
+    labels = {"truth": arrays["truth"]} | {arm: arrays[arm] for arm in TRAINED_ARMS if arm in arrays}
+    labels = {name: _turned(label, turn) for name, label in labels.items()}
+    centre, middle, side = _window(labels, np.array(image.shape), np.array(spacing))
+    out = []
+    for normal, name, right, down in PLANES:
+        if min(image.shape[right], image.shape[down]) > 1:
+            flip = down == 2 and patient  # superior is up
+            cut = {key: _plane(label, normal, centre[normal], right, down, flip) for key, label in labels.items()}
+            picture = _plane(image, normal, centre[normal], right, down, flip)
+            about = (middle[right], image.shape[down] - 1 - middle[down] if flip else middle[down])
+            view = _view(picture, cut, (spacing[right], spacing[down]), about, side)
+            across, along = ENDS[right], ENDS[down][::-1] if flip else ENDS[down]
+            letters = {"left": across[0], "top": along[0]} if patient else None
+            named = name if patient else f"across axis {'ijk'[normal]}"
+            out.append({**view, "plane": named, "slice": int(centre[normal]), "letters": letters})
+    return out
+
+
+def _orientation(arrays: dict[str, np.ndarray]) -> tuple[tuple[float, ...], list[tuple[int, bool]], bool]:
+    """Spacing after turning, for each of L, P, S the array axis nearest to it and whether to mirror it, if known."""
+    spacing = tuple(float(s) for s in arrays["spacing"])
+    if "affine" not in arrays:
+        return spacing, [(0, False), (1, False), (2, False)], False
+    axes = arrays["affine"][:3, :3] / np.linalg.norm(arrays["affine"][:3, :3], axis=0)
+    turn, free = [], [0, 1, 2]
+    for direction in range(3):
+        axis = max(free, key=lambda n: abs(axes[direction, n]))
+        free.remove(axis)
+        turn.append((axis, bool(axes[direction, axis] < 0)))
+    return tuple(spacing[axis] for axis, _ in turn), turn, True
+
+
+def _turned(array: np.ndarray, turn: list[tuple[int, bool]]) -> np.ndarray:
+    out = array.transpose([axis for axis, _ in turn])
+    return out[tuple(slice(None, None, -1 if mirrored else 1) for _, mirrored in turn)]
+
+
+def _window(
+    labels: dict[str, np.ndarray], shape: np.ndarray, spacing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Slice (3,) with the largest section of the truth (else of the prediction), middle voxel (3,), side in mm."""
+    extent = shape * spacing
+    shown = next((labels[name] for name in ("truth", "adapted") if name in labels and labels[name].any()), None)
+    least = LEAST_SHARE * float(np.sort(extent)[1])
+    if shown is None:
+        return shape // 2, (shape - 1) / 2, max(least, float(extent.max()))
+    found = np.argwhere(shown > 0)
+    both = np.argwhere(np.any([labels[name] > 0 for name in ("truth", "adapted") if name in labels], axis=0))
+    size = float(((both.max(0) - both.min(0) + 1) * spacing).max())
+    areas = [np.bincount(found[:, axis], minlength=shape[axis]) for axis in range(3)]
+    centre = np.array([int(np.argmax(area)) for area in areas])
+    return centre, (both.min(0) + both.max(0)) / 2, min(max(MARGIN * size, least), float(extent.max()))
+
+
+def _plane(array: np.ndarray, normal: int, at: int, right: int, down: int, flip: bool) -> np.ndarray:
+    """Rows run downwards, columns to the right."""
+    cut = np.take(array, at, axis=normal)  # the remaining axes keep their order, and right < down always
+    return cut.T[::-1] if flip else cut.T
+
+
+def _view(
+    picture: np.ndarray,
+    labels: dict[str, np.ndarray],
+    spacing: tuple[float, float],
+    middle: tuple[float, float],
+    side: float,
+) -> dict[str, Any]:
+    """Everything in mm from the corner of voxel (0, 0): x to the right, y downwards."""
+    box = []
+    for about, s, n in zip(middle, spacing, picture.shape[::-1]):
+        room = n * s - side  # inside the picture where there is room, else the picture in the middle
+        box.append(min(max((about + 0.5) * s - side / 2, 0.0), room) if room >= 0 else room / 2)
+    low = [max(0, int(b // s)) for b, s in zip(box, spacing)]
+    high = [min(n, int(np.ceil((b + side) / s))) for b, s, n in zip(box, spacing, picture.shape[::-1])]
+    seen = picture[low[1] : high[1], low[0] : high[0]]
+    place = {"x": low[0] * spacing[0], "y": low[1] * spacing[1]}
+    size = {"width": (high[0] - low[0]) * spacing[0], "height": (high[1] - low[1]) * spacing[1]}
+    length = max((mm for mm in LENGTHS_MM if mm < 0.3 * side), default=None)
+    return {
+        "x": box[0],
+        "y": box[1],
+        "side": side,
+        "image": {**place, **size, "uri": _uri(seen)},
+        "contours": [{"of": name, "path": _outline(label, spacing)} for name, label in labels.items() if label.any()],
+        "scale_mm": length,
+    }
+
+
+def _outline(label: np.ndarray, spacing: tuple[float, float]) -> str:
+    """SVG path of every structure's outline, half-way between voxels, in mm."""
+    digits = 2 if min(spacing) < 0.5 else 1
+    parts = []
+    for value in np.unique(label[label > 0]):
+        for line in find_contours(np.pad(label == value, 1).astype(np.float32), 0.5):
+            points = (line[:, ::-1] - 0.5) * spacing  # −1 for the padding, +½ to the voxel's centre
+            parts.append("M" + "L".join(f"{x:.{digits}f} {y:.{digits}f}" for x, y in points[:-1]) + "Z")
+    return "".join(parts)
+
+
+def _uri(picture: np.ndarray) -> str:
+    grey = Image.fromarray(np.rint(np.clip(np.nan_to_num(picture), 0, 1) * 255).astype(np.uint8))
+    grey.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    grey.save(file, "JPEG", quality=88, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
