@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from pipelines.console import progress
-from pipelines.surroundings import listen, prepare
+from pipelines.surroundings import listen, prepare, stoppable
 from xmed.errors import XmedError
 
 DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -63,12 +63,13 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
     prepare()
     journal, out, err = listen(debug), sys.stdout, Console(stderr=True)
     try:
-        with redirect_stdout(sys.stderr), progress(err):  # a library's stray print must not spoil the document
+        # stdout is for the document alone: what a library prints by itself goes to stderr
+        with stoppable(), redirect_stdout(sys.stderr), progress(err):
             found = work()
-    except KeyboardInterrupt:
-        err.print("interrupted; `xmed doctor` lists what can be resumed", markup=False)
-        return INTERRUPTED
-    except Exception as problem:
+    except (Exception, KeyboardInterrupt) as problem:
+        if _interrupted(problem):
+            err.print("interrupted; `xmed doctor` lists what can be resumed", markup=False)
+            return INTERRUPTED
         if debug:
             traceback.print_exception(problem)
         known = _known(problem)
@@ -94,7 +95,12 @@ def refuse(line: str, parts: dict[str, str], as_json: bool, code: int) -> int:
     return code
 
 
-def _known(problem: Exception) -> XmedError | None:
+def _interrupted(problem: BaseException | None) -> bool:
+    """Whether it began with Ctrl-C, though Prefect may have failed to tell its server, which Ctrl-C ended as well."""
+    return isinstance(problem, KeyboardInterrupt) or (problem is not None and _interrupted(problem.__context__))
+
+
+def _known(problem: BaseException) -> XmedError | None:
     """The XmedError in it, if this is something a person can act on."""
     if isinstance(problem, XmedError):
         return problem

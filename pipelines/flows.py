@@ -15,11 +15,13 @@ from prefect.cache_policies import NO_CACHE
 from pipelines.console import report
 from pipelines.environment import environment, errors
 from pipelines.plan import plan_dataset, plan_study
+from pipelines.surroundings import stoppable
 from xmed import cohort, evaluate, registry, train
 from xmed import report as reports
 from xmed.errors import XmedError
+from xmed.phantom import write
 from xmed.run import Run, home
-from xmed.spec import load_dataset
+from xmed.spec import PhantomSpec, load_dataset
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,9 +36,14 @@ def step(function: Callable[P, R]) -> Task[P, R]:
     return task(cache_policy=NO_CACHE, persist_result=False)(function)
 
 
+def write_phantom(spec: PhantomSpec, folder: Path) -> None:
+    """What ingest calls when a spec asks for the phantom; ingest itself stands below the phantom's floor."""
+    write(spec, folder, report)
+
+
 @step
 def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
-    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report)
+    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=write_phantom)
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
@@ -56,7 +63,8 @@ def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
 
 @step
 def train_arms(folder: Path) -> None:
-    train.fit_all(Run(folder), home(), progress=report)
+    with stoppable():  # again: under a flow Prefect takes SIGTERM for itself, and would let the workers finish
+        train.fit_all(Run(folder), home(), progress=report)
 
 
 @step

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import platform
+import signal
 import sys
+import threading
 import traceback
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +43,7 @@ def prepare() -> Path:
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 by default; a cold disk has taken 18
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # Ctrl-C ends the embedded server too; nobody should wait a minute for it
         "PREFECT_CLI_PROMPT": "false",
         "PYTHONWARNINGS": "ignore",  # for worker processes; in this one warnings go to the journal
     }
@@ -59,6 +65,27 @@ def open_home() -> None:
         writable = False
     if not writable:
         raise XmedError("NOT_WRITABLE", f"{place} cannot be written to", "a writable folder", "set XMED_HOME")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGTERM does what Ctrl-C does, and both end worker processes: nobody waits for them in vain."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Journal(logging.Handler):

@@ -296,3 +296,14 @@ def test_every_command_in_the_readme_is_one(capsys):
         assert main([name, "--help"]) == 0
         help_ = capsys.readouterr().out
         assert all(word in help_ for word in words if word.startswith("-")), line
+
+
+def test_an_interruption_stays_one_when_prefect_stumbles_over_it(monkeypatch):
+    def stumble():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ConnectionError("the server is gone")  # noqa: B904
+
+    answer(monkeypatch, stumble)
+    assert main(["methods"]) == command.INTERRUPTED

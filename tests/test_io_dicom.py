@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.uid import EncapsulatedPDFStorage, generate_uid
 from scanned import DATA, FRAME, enhanced, film, image, oblique, refusal, save, slices, texture
 
@@ -24,6 +25,16 @@ def test_an_oblique_anisotropic_series_comes_back_voxel_by_voxel(series, tmp_pat
     np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-8)
     np.testing.assert_allclose(volume.spacing, (0.7, 1.3, 3.1), atol=1e-8)
     assert (volume.modality, volume.frame, volume.fov) == ("MR", FRAME, None)
+
+
+def test_simpleitk_sees_the_same_voxels_in_the_same_place(series, tmp_path):
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(save(series, tmp_path))))
+    image, volume = reader.Execute(), read_series(tmp_path)
+    assert np.array_equal(sitk.GetArrayFromImage(image).transpose(2, 1, 0), volume.array)
+    corner = tuple(n - 1 for n in volume.array.shape)
+    np.testing.assert_allclose(image.TransformIndexToPhysicalPoint(corner), volume.grid.points([corner])[0], atol=1e-6)
+    np.testing.assert_allclose(image.GetOrigin(), volume.affine[:3, 3], atol=1e-6)
 
 
 def test_instance_numbers_and_file_names_do_not_matter(series, tmp_path):

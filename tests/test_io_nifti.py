@@ -140,6 +140,8 @@ def test_an_image_must_not_be_constant_but_a_label_map_may_be_empty(plain):
         ("SIZE_CLAIM", {"vox_offset": 90000}),
         ("NIFTI_INVALID", {"magic": b"ni1"}),
         ("RESCALE_INVALID", {"scl_slope": np.inf}),
+        ("SPACING_INVALID", {"sform": 0, "pixdim": [1, 1, -2, 1, 1, 1, 1, 1]}),
+        ("SPACING_INVALID", {"sform": 0, "pixdim": [1, 1, 1, 0, 1, 1, 1, 1]}),
     ],
 )
 @pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
-from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription, segread
 from pydicom.uid import generate_uid
 from scanned import FRAME, enhanced, film, oblique, refusal, save, slices, texture
 
@@ -44,6 +44,13 @@ def test_labels_come_back_as_they_were_written(source, seg):
     back = read_label(seg(), read_series(source), TABLE)
     assert back.array.dtype == np.uint8
     assert np.array_equal(back.array, LABELS)
+
+
+def test_highdicom_finds_the_labels_in_the_same_place(source, seg):
+    found = segread(seg()).get_volume(combine_segments=True, relabel=False)
+    across = np.linalg.inv(read_series(source).affine) @ found.affine
+    ijk = np.rint(across[:3, :3] @ np.indices(found.spatial_shape).reshape(3, -1) + across[:3, 3:]).astype(int)
+    assert np.array_equal(np.array([0, 2, 5])[found.array.ravel()], LABELS[tuple(ijk)])
 
 
 def test_an_empty_segmentation_comes_back_empty(source, seg):

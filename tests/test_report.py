@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def _trained(folder, arm, seed, random):
 
 def _rows(arm, seed, case, patient, guess, truth, names, credible, **more):
     for value, name in enumerate(names, start=1):
-        measured = metrics.measure(guess == value, truth == value, SPACING, 3.0, spacing_credible=credible)
+        measured = _measured((guess == value).tobytes(), (truth == value).tobytes(), truth.shape, credible)
         status = "ok" if (guess == value).any() or not (truth == value).any() else "empty_prediction"
         yield {
             "arm": arm,
@@ -180,6 +181,12 @@ def _rows(arm, seed, case, patient, guess, truth, names, credible, **more):
             **measured,
             **more,
         }
+
+
+@cache  # every test's run has the same masks
+def _measured(guess, truth, shape, credible):
+    masks = (np.frombuffer(data, dtype=bool).reshape(shape) for data in (guess, truth))
+    return metrics.measure(*masks, SPACING, 3.0, spacing_credible=credible)
 
 
 def built(run):
@@ -228,6 +235,15 @@ def test_every_number_of_the_hero_is_in_the_page(make):
     document, html = built(make())
     assert f"{100 * document['summary']['gap_closed']['prostate']:.0f} %" in html
     assert f"+{document['summary']['gain_over_trivial']['prostate']:.2f}" in html
+
+
+def test_every_case_found_is_accounted_for_in_the_flow(make):
+    run = make(patients=2)
+    data = run.read("data")
+    data["source"]["flow"]["found"] += 11
+    run.write("data", data)
+    _, html = built(run)
+    assert "<b>11</b><span>in no partition</span>" in html
 
 
 # --- verdict

@@ -71,7 +71,10 @@ class Model:
             return self.net(image).float()
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used."""
+        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
+
+        Outside the field of view everything is background.
+        """
         image = torch.from_numpy(seen.image)
         low, dims, context = float(image.min()), self.grid.spatial_dims, self.grid.context
         if dims == 2:
@@ -96,7 +99,10 @@ class Model:
             assert isinstance(out, Tensor)  # one tensor in, one out; MONAI also knows tuples and dictionaries
             total = total + out.flip(mirrored)
         mean = (total / 2 ** len(axes)).numpy()
-        return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
+        p = np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
+        p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
+        p[0, ~seen.fov] = 1
+        return p
 
     def save(self, folder: Path) -> Path:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""

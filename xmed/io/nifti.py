@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 import os
 import secrets
@@ -16,6 +17,9 @@ import numpy as np
 from xmed.errors import XmedError
 from xmed.io.files import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, regular
 from xmed.volume import Volume
+
+# What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
+nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MAX_NON_FINITE = 1e-3
@@ -34,7 +38,7 @@ def read_nifti(path: str | Path, modality: str | None = None, channel: int | Non
     become millimetres; slope and intercept are applied. Up to 0.1 % NaN or infinite voxels become the finite minimum.
 
     Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
-    AFFINE_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
+    AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
     """
     path = regular(Path(path))
     with reading(path.name):
@@ -62,9 +66,7 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
     image.set_qform(affine, code=1)
     data = image.to_bytes()
     if path.name.endswith(".gz"):
-        data = gzip.compress(
-            data, compresslevel=1, mtime=0
-        )  # higher levels take thrice the time for a tenth of the size
+        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6: thrice the time for 1 % of the size
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         part.write_bytes(data)
@@ -101,7 +103,11 @@ def _read(file: IO[bytes], name: str, most: int) -> nib.Nifti1Image:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
     if trailing > _SLACK:
         raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
-    return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
+    _check_pixdim(header, name)
+    try:
+        return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
+    except nib.spatialimages.HeaderDataError as problem:
+        raise XmedError("NIFTI_INVALID", f"{name}: {problem}", "a header that nibabel accepts") from problem
 
 
 def _header(head: bytes, name: str) -> nib.Nifti1Header:
@@ -136,6 +142,13 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
         if np.isinf(header[field]):
             raise XmedError("RESCALE_INVALID", f"{name} has {field} {header[field]}", "a finite number")
     return int(offset) + math.prod(shape) * bits
+
+
+def _check_pixdim(header: nib.Nifti1Header, name: str) -> None:
+    """Where the qform counts, so do its spacings; nibabel would take the amount of a negative one, and 1 for none."""
+    spacing = header["pixdim"][1:4]
+    if header["qform_code"] > 0 and header["sform_code"] <= 0 and not (spacing > 0).all():
+        raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
 
 
 def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:

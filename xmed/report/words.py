@@ -72,12 +72,12 @@ SECTIONS = (
     ("methods", "Methods", "Text for a manuscript, free to use (CC0)."),
     (
         "conventions",
-        "Metric definitions",
+        "Definitions",
         "Libraries disagree by tens of millimetres on the same masks; this is what was computed here.",
     ),
     (
         "claim",
-        "CLAIM 2024 checklist",
+        "CLAIM 2024",
         "What the pipeline can vouch for, and what a person must write before a board sees this.",
     ),
     ("errors", "Errors", ""),

@@ -1,0 +1,148 @@
+"""Shapes: implicit surfaces and smooth random fields, evaluated at any points in mm.
+
+Points are float32 (3, n). A distance is negative inside, in mm, and true to first order near the surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import ndimage
+
+CREST = 3.5
+"""No value of `Waves` exceeds this many standard deviations: six waves in phase reach √12."""
+
+
+class Shape(Protocol):
+    """A closed surface inside the box of half edges `reach` (3,) about `centre` (3,)."""
+
+    @property
+    def centre(self) -> np.ndarray: ...
+    @property
+    def reach(self) -> np.ndarray: ...
+    def distance(self, points: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """centre (3,), radii (3,) in mm, turn (3, 3): columns are the axes of the radii."""
+
+    centre: np.ndarray
+    radii: np.ndarray
+    turn: np.ndarray
+
+    @property
+    def reach(self) -> np.ndarray:
+        return np.linalg.norm(self.turn * self.radii, axis=1)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Along the ray from the centre."""
+        apart = points - self.centre.astype(np.float32)[:, None]
+        level = _length((self.turn / self.radii).T.astype(np.float32) @ apart)
+        return _length(apart) * (1 - 1 / np.maximum(level, 1e-3))
+
+
+@dataclass(frozen=True, eq=False)
+class Tube:
+    """Everything within a radius, in mm, of a line through `path` (m, 3); the radii (m,) change along it."""
+
+    path: np.ndarray
+    radii: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        return (self.path.min(axis=0) + self.path.max(axis=0)) / 2
+
+    @property
+    def reach(self) -> np.ndarray:
+        return (self.path.max(axis=0) - self.path.min(axis=0)) / 2 + self.radii.max()
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        nearest = np.full(points.shape[1], np.inf, dtype=np.float32)
+        path, radii = self.path.astype(np.float32), self.radii.astype(np.float32)
+        for a, b, near, far in zip(path[:-1], path[1:], radii[:-1], radii[1:]):
+            along, from_a = b - a, points - a[:, None]
+            share = np.clip(along / (along @ along) @ from_a, 0, 1)
+            apart = _length(from_a - along[:, None] * share)
+            np.minimum(nearest, apart - near - share * (far - near), out=nearest)
+        return nearest
+
+
+@dataclass(frozen=True, eq=False)
+class Trunk:
+    """An endless cylinder along z: a superellipse of half-widths (2,) about (x, y) = centre.
+
+    Distances are in mm in front and behind; at the sides they are too small, and layers of fat so much thicker.
+    """
+
+    centre: np.ndarray
+    half: np.ndarray
+    reach = np.full(3, np.inf)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        x, y = (points[:2] - self.centre[:2, None].astype(np.float32)) / self.half[:, None].astype(np.float32)
+        level = np.sqrt(np.sqrt((x * x) ** 2 + (y * y) ** 2))  # exponent 4, towards a box: a belly is flat in front
+        return (level - 1) * np.float32(self.half[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Waves:
+    """A smooth random field: a sum of plane waves, cheap and without a grid. `strength` is its standard deviation."""
+
+    vectors: np.ndarray
+    phases: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def draw(
+        cls, random: np.random.Generator, wavelengths: tuple[float, float], strength: float, channels: int = 1
+    ) -> Waves:
+        """Six waves of random direction, lengths in mm log-uniform between `wavelengths`."""
+        count = 6
+        directions = random.normal(size=(count, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        lengths = np.exp(random.uniform(np.log(wavelengths[0]), np.log(wavelengths[1]), (count, 1)))
+        weights = random.normal(size=(channels, count))
+        weights *= strength * np.sqrt(2) / np.linalg.norm(weights, axis=1, keepdims=True)
+        phases = random.uniform(0, 2 * np.pi, (count, 1))
+        return cls(*(part.astype(np.float32) for part in (2 * np.pi * directions / lengths, phases, weights)))
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Values (channels, n) at points (3, n)."""
+        return self.weights @ np.cos(self.vectors @ points + self.phases)
+
+
+@dataclass(frozen=True, eq=False)
+class Grain:
+    """A random field without direction or period that shows: smoothed noise on a lattice that repeats far away."""
+
+    lattice: np.ndarray
+    edge: float
+
+    @classmethod
+    def draw(cls, random: np.random.Generator, edge: float, octaves: tuple[float, ...] = (0.7, 2.0)) -> Grain:
+        """Unit variance. edge: mm between lattice points; octaves: widths in lattice points, of equal power."""
+        noise = random.standard_normal((len(octaves), 64, 64, 64), dtype=np.float32)
+        fields = [ndimage.gaussian_filter(layer, width, mode="wrap") for layer, width in zip(noise, octaves)]
+        field = np.sum([layer / layer.std() for layer in fields], axis=0)
+        return cls(field / field.std(), edge)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Values (n,) at points (3, n)."""
+        return ndimage.map_coordinates(self.lattice, points / np.float32(self.edge), order=1, mode="grid-wrap")
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    x, y, z = vectors
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def turned(x: float, y: float, z: float) -> np.ndarray:
+    """Rotation matrix (3, 3) of angles in degrees about the x, then the y, then the z axis."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians([x, y, z])), np.sin(np.radians([x, y, z]))
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x

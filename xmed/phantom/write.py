@@ -1,0 +1,76 @@
+"""Write: the phantom's patients as files, the way a scanner and an annotator would leave them."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from xmed.io import write_nifti
+from xmed.io.scanner import Header, write_series, write_ultrasound_volume
+from xmed.phantom import mr, ultrasound
+from xmed.phantom.anatomy import Anatomy
+from xmed.spec import PhantomSpec
+from xmed.volume import Volume
+
+Progress = Callable[[str, int, int, str], None]
+
+HEADERS = {"MR": ("xmed phantom MR", "T2 TSE TRA OBL"), "US": ("xmed phantom US", "3D SUPRAPUBIC")}
+"""By modality: model name, series description."""
+
+
+def names(spec: PhantomSpec) -> list[str]:
+    """Patient ids, which are also case ids and folder names: of the modality, the seed and the number."""
+    return [f"PHANTOM-{spec.modality}{spec.seed}-{number:02}" for number in range(1, spec.patients + 1)]
+
+
+def patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
+    """Image and label map of patient `number`, from 1. Wholly determined by modality, seed and number."""
+    word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
+    random = np.random.default_rng([word, spec.seed, number])
+    anatomy = Anatomy.draw(random)
+    return (mr if spec.modality == "MR" else ultrasound).scan(anatomy, random)
+
+
+def write(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
+    """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Those already there are left alone.
+
+    MR: a single-frame series, in half of the patients numbered from head to feet. Ultrasound: an Enhanced US Volume.
+    A patient's folder appears whole or not at all. progress: (what, done, total, patient id).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    what = f"scan phantom {spec.modality}"
+    for number, name in _missing(spec, folder):
+        if progress:
+            progress(what, number - 1, spec.patients, name)
+        part = folder / f".{name}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        _write_patient(spec, number, name, part)
+        part.rename(folder / name)
+    if progress:
+        progress(what, spec.patients, spec.patients, "")
+
+
+def _missing(spec: PhantomSpec, folder: Path) -> Iterator[tuple[int, str]]:
+    for number, name in enumerate(names(spec), start=1):
+        if not (folder / name).is_dir():
+            yield number, name
+
+
+def _write_patient(spec: PhantomSpec, number: int, name: str, folder: Path) -> None:
+    image, label = patient(spec, number)
+    model, description = HEADERS[spec.modality]
+    header = Header(name, "xmed", model, description)
+    image = replace(image, frame=str(header.uid("frame")))
+    if spec.modality == "MR":
+        last = image.array.shape[2] - 1
+        order = [last - k if number % 2 else k for k in range(last + 1)]
+        write_series(image, folder / "image", header, order)
+    else:
+        write_ultrasound_volume(image, folder / "image" / "IM0001.dcm", header)
+    write_nifti(label, folder / "label.nii.gz")
