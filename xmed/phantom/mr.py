@@ -22,10 +22,10 @@ FULL_SCALE = 1500.0
 
 SIGNAL = table(
     {
-        Tissue.AIR: 0.0, Tissue.SKIN: 0.35, Tissue.FAT: 0.95, Tissue.FASCIA: 0.25, Tissue.MUSCLE: 0.22,
-        Tissue.PELVIC_FAT: 0.8, Tissue.BONE: 0.06, Tissue.MARROW: 0.55, Tissue.CARTILAGE: 0.3,
-        Tissue.BLADDER_WALL: 0.24, Tissue.URINE: 1.25, Tissue.CAPSULE: 0.28, Tissue.PERIPHERAL_ZONE: 0.8,
-        Tissue.TRANSITION_ZONE: 0.42, Tissue.SEMINAL_VESICLE: 0.95, Tissue.RECTAL_WALL: 0.36, Tissue.STOOL: 0.5,
+        Tissue.AIR: 0.0, Tissue.SKIN: 0.35, Tissue.FAT: 0.85, Tissue.FASCIA: 0.25, Tissue.MUSCLE: 0.22,
+        Tissue.PELVIC_FAT: 0.6, Tissue.BONE: 0.06, Tissue.MARROW: 0.55, Tissue.CARTILAGE: 0.3,
+        Tissue.BLADDER_WALL: 0.24, Tissue.URINE: 1.25, Tissue.CAPSULE: 0.28, Tissue.PERIPHERAL_ZONE: 1.0,
+        Tissue.TRANSITION_ZONE: 0.55, Tissue.SEMINAL_VESICLE: 1.0, Tissue.RECTAL_WALL: 0.36, Tissue.STOOL: 0.5,
         Tissue.RECTAL_GAS: 0.02, Tissue.BOWEL_WALL: 0.4, Tissue.BOWEL_FLUID: 1.0, Tissue.BOWEL_GAS: 0.02,
         Tissue.VESSEL: 0.1,
     }
