@@ -130,14 +130,12 @@ def test_tomography_keeps_the_sources_own_grid():
     assert placed.image.max() == 1
 
 
-def test_matching_keeps_what_lies_near_and_keeps_all_when_little_would_remain():
+def test_matching_keeps_the_share_that_lies_nearest_to_some_target():
     random = np.random.default_rng(0)
-    targets = [random.normal(0, 0.1, 5) for _ in range(12)]
-    near, far = [random.normal(0, 0.2, 5) for _ in range(60)], [random.normal(9, 0.2, 5) for _ in range(60)]
-    kept = match.nearest(near + far, targets, each=30)
-    assert len(kept) >= 40
-    assert max(kept) < 60
-    assert match.nearest(near[:30], targets, each=2) == list(range(30))
+    targets = [random.normal(0, 0.1, 5) for _ in range(6)] + [random.normal(5, 0.1, 5) for _ in range(6)]
+    pool = [random.normal(place, 0.2, 5) for place in (0, 5, 20) for _ in range(20)]
+    assert match.nearest(pool, targets, share=2 / 3) == list(range(40))
+    assert match.nearest(pool, targets, share=1.0) == list(range(60))
 
 
 def test_statistics_do_not_see_outside_the_field_of_view():

@@ -43,7 +43,7 @@ def oblique(modality="MR") -> Volume:
     affine[:3, :3], affine[:3, 3] = turn * (0.8, 1.1, 3.0), (-30, 12, 55)
     shape = (60, 50, 20)
     points = Grid(shape, affine).points(np.argwhere(np.ones(shape)))
-    middle = Grid(shape, affine).corners().mean(0) + (3, -4, 5)
+    middle = Grid(shape, affine).corners().mean(0) + np.array((3, -4, 5))
     bright = (((points - middle) / (10, 14, 12)) ** 2).sum(1).reshape(shape) < 1
     return Volume(np.where(bright, 900, 100).astype(np.int16), affine, "1.2.840.99", modality)
 

@@ -1,6 +1,6 @@
 """Tabulate: a finished run's report.json → the committed table under reports/benchmarks/.
 
-    python tests/bench/tabulate.py RUN_FOLDER [RUN_FOLDER ...]
+python tests/bench/tabulate.py RUN_FOLDER [RUN_FOLDER ...]
 """
 
 import json
@@ -24,7 +24,10 @@ def rows_of(folder: Path) -> list[dict]:
 
 
 def table(report: dict, rows: list[dict]) -> str:
-    lines = ["| structure | arm | Dice mean | 95 % interval (patients) | each seed | failed |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| structure | arm | Dice mean | 95 % interval (patients) | each seed | failed |",
+        "|---|---|---|---|---|---|",
+    ]
     structures = list(dict.fromkeys(row["structure"] for row in rows))
     for structure in structures:
         for arm in ARMS:
@@ -38,7 +41,9 @@ def table(report: dict, rows: list[dict]) -> str:
             name = arm + (f" ({found[0]['rule']})" if "rule" in found[0] else "")
             by_seed = ", ".join(number(sum(v) / len(v)) for v in each) or "–"
             interval = f"{number(low)} to {number(high)}"
-            lines.append(f"| {structure} | {name} | {number(dice['mean'])} | {interval} | {by_seed} | {dice['n_failed']} |")
+            lines.append(
+                f"| {structure} | {name} | {number(dice['mean'])} | {interval} | {by_seed} | {dice['n_failed']} |"
+            )
     closed, gain = report["summary"]["gap_closed"], report["summary"]["gain_over_trivial"]
     lines += ["", "| structure | gap closed | gain over the better trivial baseline (Dice) |", "|---|---|---|"]
     lines += [f"| {name} | {number(closed[name])} | {number(gain[name])} |" for name in structures]

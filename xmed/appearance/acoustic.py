@@ -38,7 +38,7 @@ def _scan(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     loss = ndimage.gaussian_filter1d(path, anatomy.voxels(random.uniform(1, 4))[1], axis=1)
     # The scanner's time-gain compensation undoes what soft tissue takes, more or less well: fluid is over-compensated.
     gain = depth * float(np.median(attenuation)) * random.uniform(0.7, 1.3) + depth * random.uniform(-0.004, 0.004)
-    amplitude *= np.exp(gain - loss)
+    amplitude *= np.exp(gain - loss) * _contact(anatomy, random, depth)
     amplitude += _haze(anatomy, random, depth) + np.median(amplitude) * log_uniform(random, 1e-3, 0.1)
     return _compress(anatomy, random, amplitude)
 
@@ -57,7 +57,9 @@ def _medium(anatomy: Anatomy, random: np.random.Generator) -> tuple[np.ndarray, 
     dark = (smooth < random.uniform(0.05, 0.2)) & (anatomy.label == 0) & (body > 0.9)
     if random.random() < 0.7:  # what MR does not see is bone, gas or fluid: three very different things to sound
         echo[dark] = log_uniform(random, 0.01, 4)
-        attenuation[dark] = soft * log_uniform(random, 0.1, 20)
+        attenuation[dark] = soft * (
+            log_uniform(random, 5, 40) if random.random() < 0.6 else log_uniform(random, 0.1, 5)
+        )
     for value in np.unique(anatomy.label[anatomy.label > 0]):
         _organ(anatomy, random, anatomy.label == value, echo, attenuation, soft)
     return echo, attenuation
@@ -72,9 +74,11 @@ def _organ(
     odds = [fluid, *((1 - fluid) * np.array([0.6, 0.15, 0.25]))]
     kind = random.choice(["fluid", "hypoechoic", "hyperechoic", "as its signal"], p=odds)
     edge = anatomy.smooth(mask, random.uniform(0.5, 1.5))
+    rim = edge * (1 - edge)
     around = float(np.median(echo[anatomy.smooth(mask, 6.0) * ~mask > 0.1])) if (~mask).any() else 1.0
     if kind == "fluid":
-        level, own = random.uniform(-45, -18), soft * random.uniform(0.0, 0.2)
+        level, own = random.uniform(-45, -15), soft * random.uniform(0.0, 0.2)
+        edge = anatomy.smooth(_lumen(anatomy, mask), random.uniform(0.5, 1.2))  # a wall is no fluid
     else:
         level = random.uniform(-12, -2) if kind == "hypoechoic" else random.uniform(2, 8)
         own = soft * random.uniform(0.5, 1.5)
@@ -83,14 +87,37 @@ def _organ(
         echo += edge * (around * 10 ** (level / 10) * inner - echo)
     attenuation[mask] = own
     if random.random() < 0.5:  # capsule or wall
-        echo += around * log_uniform(random, 0.3, 8) * 4 * edge * (1 - edge)
+        echo += around * log_uniform(random, 0.3, 8) * 4 * rim
 
 
 def _fluidity(anatomy: Anatomy, mask: np.ndarray) -> float:
-    """How likely a structure is fluid: fluid is uniform in every modality, so its signal varies little in the source."""
-    signal = anatomy.image[anatomy.smooth(mask, 2.0) > 0.95] if mask.any() else anatomy.image[mask]
-    variation = float(signal.std() / max(float(signal.mean()), 1e-3)) if signal.size else 1.0
-    return 0.1 + 0.75 * float(sigmoid(np.float64((0.15 - variation) / 0.03)))
+    """How likely a structure is fluid: fluid is uniform in every modality, so its signal varies little in the source.
+
+    Variation is the median absolute deviation over the median, deep inside: a wall or a stone does not count.
+    """
+    deep = anatomy.smooth(mask, 2.0) > 0.95
+    signal = anatomy.image[deep if deep.any() else mask]
+    middle = float(np.median(signal))
+    variation = 1.48 * float(np.median(np.abs(signal - middle))) / max(middle, 1e-3)
+    return 0.04 + 0.88 * float(sigmoid(np.array((0.1 - variation) / 0.02)))
+
+
+def _lumen(anatomy: Anatomy, mask: np.ndarray) -> np.ndarray:
+    """The part of a structure whose signal in the source is that of its middle: the fluid without the wall."""
+    deep = anatomy.smooth(mask, 2.0) > 0.95
+    return mask & (np.abs(anatomy.image - np.median(anatomy.image[deep if deep.any() else mask])) < 0.2)
+
+
+def _contact(anatomy: Anatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
+    """Sectors that the sound reaches weakly, or not at all: lost contact at one side, bone, gas, from some depth on."""
+    through = np.ones(anatomy.shape, dtype=np.float32)
+    across, along = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in anatomy.shape[1:]), indexing="ij")
+    for _ in range(int(random.choice([0, 1, 2], p=[0.4, 0.4, 0.2]))):
+        angle = random.normal(0, 0.5) + (np.pi if random.random() < 0.5 else 0)
+        beyond = across * np.cos(angle) + along * np.sin(angle) - random.uniform(0.1, 0.9)
+        shaded = sigmoid(beyond / random.uniform(0.02, 0.2)) * sigmoid((depth - random.uniform(-10, 60)) / 4)
+        through *= np.exp(-shaded * log_uniform(random, 0.3, 6))
+    return through
 
 
 def _speckle(anatomy: Anatomy, random: np.random.Generator, echo: np.ndarray) -> np.ndarray:
@@ -103,7 +130,8 @@ def _speckle(anatomy: Anatomy, random: np.random.Generator, echo: np.ndarray) ->
     axial = anatomy.voxels(random.uniform(0.4, 1.2))[0]
     near, far = random.uniform(0.9, 2.0), random.uniform(1.5, 5.0)
     sharp, broad = (
-        ndimage.gaussian_filter(scatter, (0, axial, *anatomy.voxels(lateral)[1:]), truncate=2.5) for lateral in (near, far)
+        ndimage.gaussian_filter(scatter, (0, axial, *anatomy.voxels(lateral)[1:]), truncate=2.5)
+        for lateral in (near, far)
     )
     depth = np.linspace(0, 1, anatomy.shape[0], dtype=np.float32)[:, None, None]
     field = sharp * np.sqrt(1 - depth) / max(float(sharp.std()), 1e-6)

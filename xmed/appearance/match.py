@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage, stats
 
-CLIP, MIN_KEPT = 4.0, 40  # from the prototypes: fewer than 40 distinct volumes hurt more than matching helps
+CLIP = 4.0
 
 
 def statistics(image: np.ndarray, fov: np.ndarray) -> np.ndarray:
@@ -23,16 +23,15 @@ def statistics(image: np.ndarray, fov: np.ndarray) -> np.ndarray:
     return np.array([*spread, *shape, *smooth, fine, *bands])
 
 
-def nearest(pool: Sequence[np.ndarray], targets: Sequence[np.ndarray], each: int = 15) -> list[int]:
-    """Indices of the pool's statistics that are among the `each` nearest of some target; all when too few remain.
+def nearest(pool: Sequence[np.ndarray], targets: Sequence[np.ndarray], share: float) -> list[int]:
+    """Indices, ascending, of the `share` of the pool's statistics that lie nearest to some target's.
 
     Scale: sd over the targets + a quarter of the sd over the pool; distance: mean absolute difference, clipped at 4.
     """
     p, t = np.stack(pool), np.stack(targets)
     scale = t.std(0) + 0.25 * p.std(0) + 1e-6
-    distance = np.minimum(np.abs(p[None] - t[:, None]) / scale, CLIP).mean(-1)
-    kept = sorted({int(n) for row in distance for n in np.argsort(row, kind="stable")[:each]})
-    return kept if len(kept) >= min(MIN_KEPT, len(pool)) else list(range(len(pool)))
+    distance = np.minimum(np.abs(p[None] - t[:, None]) / scale, CLIP).mean(-1).min(0)
+    return sorted(np.argsort(distance, kind="stable")[: max(1, round(share * len(p)))].tolist())
 
 
 def _correlation(centred: np.ndarray, fov: np.ndarray, axis: int, lag: int) -> float:

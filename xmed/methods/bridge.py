@@ -23,7 +23,8 @@ from xmed.tasks import Segmentation
 class Bridge(Method):
     """Physics renderings of the source, matched by label-free statistics, then a masked mean teacher on the target.
 
-    pool: renderings made; nearest: how many of them each target volume may choose (0: all are kept). gin: share of each
+    pool: renderings made; kept: share of them that is trained on,
+    the nearest to any target volume by image statistics. gin: share of each
     batch that also goes through random convolutions. teach_from: share of the training after which the teacher's
     pseudo-labels count; weight, confidence: of those. mask, cell: share and edge (voxels) of the blocks hidden from the
     student. decay: of the teacher. prior: a structure whose pseudo-labelled share of a batch leaves
@@ -42,7 +43,7 @@ class Bridge(Method):
         net: nn.Module,
         task: Segmentation,
         pool: int = 120,
-        nearest: int = 15,
+        kept: float = 0.6,
         gin: float = 0.25,
         teach_from: float = 0.65,
         weight: float = 1.0,
@@ -53,7 +54,7 @@ class Bridge(Method):
         prior: float = 2.0,
     ) -> None:
         super().__init__(net, task)
-        self.pool, self.nearest, self.gin, self.teach_from = pool, nearest, gin, teach_from
+        self.pool, self.kept, self.gin, self.teach_from = pool, kept, gin, teach_from
         self.weight, self.confidence, self.mask, self.cell = weight, confidence, mask, cell
         self.decay, self.prior = decay, prior
         self.teacher = copy.deepcopy(net).requires_grad_(False)
@@ -70,11 +71,8 @@ class Bridge(Method):
             anatomy = place(source, target, domains.target_modality, random)
             image = normalise(render(anatomy, random), anatomy.fov, domains.target_window)
             made.append(Sample(source.case, image, anatomy.fov, source.grid, anatomy.label))
-        if self.nearest:
-            numbers = [match.statistics(s.image, s.fov) for s in made]
-            wanted = [match.statistics(s.image, s.fov) for s in domains.target]
-            made = [made[n] for n in match.nearest(numbers, wanted, self.nearest)]
-        return made
+        numbers, wanted = ([match.statistics(s.image, s.fov) for s in some] for some in (made, domains.target))
+        return [made[n] for n in match.nearest(numbers, wanted, self.kept)]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         image = source.image

@@ -70,18 +70,14 @@ class Sampler:
         self._fill(samples)
 
     def _fill(self, samples: Sequence[Sample]) -> None:
-        self.volumes, self.inside, self.labelled = [], [], []
-        margin = [n // 2 for n in self.crop]
-        pads = [side for n in reversed(margin) for side in (n, n)]
-        for s in samples:
-            layers = [torch.from_numpy(s.image)[None], torch.from_numpy(s.fov)[None].float()]
-            image = functional.pad(layers[0], pads, value=float(s.image.min()))
-            rest = [layers[1]] + ([] if s.label is None else [torch.from_numpy(s.label)[None].float()])
-            self.volumes.append(torch.cat([image, *(functional.pad(layer, pads) for layer in rest)]))
-            self.inside.append(np.flatnonzero(s.fov).astype(np.int32))
-            values = [] if s.label is None else [v for v in np.unique(s.label) if v]
-            self.labelled.append([np.flatnonzero(s.label == v).astype(np.int32) for v in values])
-        self.shapes = [s.image.shape for s in samples]
+        self.layers = [
+            [torch.from_numpy(layer) for layer in (s.image, s.fov, s.label) if layer is not None] for s in samples
+        ]
+        self.darkest = [float(s.image.min()) for s in samples]
+        self.labelled = [
+            [] if s.label is None else [np.flatnonzero(s.label == v).astype(np.int32) for v in np.unique(s.label) if v]
+            for s in samples
+        ]
 
     def __iter__(self) -> Sampler:
         return self
@@ -103,19 +99,36 @@ class Sampler:
 
     def _crop(self) -> Tensor:
         """One crop as (channels, i, j[, k]): image and neighbouring slices, field of view, label where there is one."""
-        n = int(self.random.integers(len(self.volumes)))
-        spots = self.inside[n]
+        n = int(self.random.integers(len(self.layers)))
+        image, *rest = self.layers[n]
         if self.labelled[n] and self.random.random() < self.foreground:
             spots = self.labelled[n][int(self.random.integers(len(self.labelled[n])))]  # every structure alike
-        centre = np.array(np.unravel_index(int(spots[int(self.random.integers(len(spots)))]), self.shapes[n]))
-        for axis, (whole, patch) in enumerate(zip(self.shapes[n], self.spec.patch)):
+            centre = np.array(np.unravel_index(int(spots[int(self.random.integers(len(spots)))]), image.shape))
+        else:
+            centre = self._anywhere(rest[0])
+        for axis, (whole, patch) in enumerate(zip(image.shape, self.spec.patch)):
             if patch > 1 and whole <= patch:  # all of it fits: show all of it, position is information
                 centre[axis] = whole // 2
-        box = self.volumes[n][(slice(None), *(slice(c, c + size) for c, size in zip(centre, self.crop)))]
+        seen = self._box(image, centre, self.darkest[n])
+        others = torch.stack([self._box(layer, centre, 0).float() for layer in rest])
         if self.spec.spatial_dims == 3:
-            return box
-        middle = box[1:, ..., self.spec.context]
-        return torch.cat([box[0].permute(2, 0, 1), middle])
+            return torch.cat([seen[None], others])
+        return torch.cat([seen.permute(2, 0, 1), others[..., self.spec.context]])
+
+    def _anywhere(self, fov: Tensor) -> np.ndarray:
+        """A voxel of the field of view, each as likely as any other: drawn from the box until one lies inside."""
+        while True:
+            centre = self.random.integers(0, fov.shape)
+            if fov[tuple(centre)] or not fov.any():
+                return centre
+
+    def _box(self, layer: Tensor, centre: np.ndarray, beyond: float) -> Tensor:
+        """The crop around `centre` of one layer (i, j, k), with `beyond` where it leaves the volume."""
+        low = centre - np.array(self.crop) // 2
+        high = low + self.crop
+        inner = layer[tuple(slice(max(a, 0), b) for a, b in zip(low, high))]
+        pads = [(max(-a, 0), max(b - n, 0)) for a, b, n in zip(low, high, layer.shape)]
+        return functional.pad(inner, [side for pair in reversed(pads) for side in pair], value=beyond)
 
     def _warp(self, stack: Tensor) -> Tensor:
         """Random affine of a batch (b, c, i, j[, k]) onto the patch; image linear, field of view and label nearest."""
