@@ -49,7 +49,8 @@ def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
 
 @step
 def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
-    """Write data.json; a resumed run must stand on the data it began with."""
+    """Write data.json; a run needs cases to be judged on, and a resumed one the data it began with."""
+    evaluate.judged(cohort.load(target, home()))
     run, summary = Run(folder), cohort.summary(cohort.load(source, home()), cohort.load(target, home()))
     if run.has("data"):
         before = run.read("data")

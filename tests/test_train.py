@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from xmed import metrics, train
 from xmed.cohort import Cohort, ingest, load, summary
 from xmed.domain import samples
 from xmed.errors import XmedError
-from xmed.evaluate import evaluate
+from xmed.evaluate import evaluate, judged
 from xmed.evaluate.trivial import atlases, positions, thresholds
 from xmed.io import write_nifti
 from xmed.methods.source_only import SourceOnly
@@ -116,6 +117,27 @@ def test_the_same_seed_gives_the_same_weights(run):
     again = Run.create(made.study, home)
     assert (train.fit(again, "adapted", 0, home) / "model" / "weights.safetensors").read_bytes() == weights
     assert (train.fit(again, "adapted", 1, home) / "model" / "weights.safetensors").read_bytes() != weights
+
+
+@pytest.mark.slow
+def test_a_target_without_training_labels_is_adapted_to_and_judged_without_a_ceiling(run, tmp_path):
+    made, home = run
+    for case in "abc":
+        (tmp_path / "dark" / "label" / f"dark-{case}.nii.gz").unlink()
+    ingest(load("dark", home).spec, home)
+    train.fit_all(made, home)
+    assert made.arms() == [("source_only", 0), ("adapted", 0)]
+    assert {row["arm"] for row in evaluate(made, home)} >= {"source_only", "adapted", "trivial_threshold"}
+
+
+def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
+    _, home = run
+    target = load("dark", home)
+    bare = replace(target, cases=tuple(replace(case, label=None) for case in target.cases))
+    with pytest.raises(
+        XmedError, match=r"error\[NO_CASES\]: dark has no labelled test case · at least one .* · label a few"
+    ):
+        judged(bare)
 
 
 def test_training_an_adapted_arm_opens_no_target_label(run, monkeypatch):

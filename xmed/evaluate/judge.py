@@ -33,9 +33,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     """
     study = run.study
     source, target = load(study.source, home), load(study.target, home)
-    cases = [case for case in target.split("test") if case.label]
-    if not cases:
-        raise XmedError("NO_CASES", f"{target.spec.name} has no labelled test case", "at least one")
+    cases = judged(target)
     models = {(arm, seed): Model.load(run.arm(arm, seed) / "model") for arm, seed in run.arms()}
     baselines = Baselines.of(study, source, target, cases)
     coarsest = max(max(target.image(case).spacing) for case in cases)
@@ -59,6 +57,19 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": tolerance, "spacing_credible": credible}
     run.write("metrics", conventions)
     return rows
+
+
+def judged(target: Cohort) -> list[Case]:
+    """The labelled test cases of a target. Raises XmedError NO_CASES, which is better known before training."""
+    cases = [case for case in target.split("test") if case.label]
+    if not cases:
+        raise XmedError(
+            "NO_CASES",
+            f"{target.spec.name} has no labelled test case",
+            "at least one to validate on",
+            "label a few cases",
+        )
+    return cases
 
 
 def _predicted(model: Model, volume: Volume) -> tuple[np.ndarray | None, str]:

@@ -91,12 +91,14 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
 
 
 def fit_all(run: Run, home: Path, workers: int | None = None, progress: Progress | None = None) -> list[Path]:
-    """Every arm and seed of the run's study, most expensive first.
+    """Every arm and seed of the run's study, most expensive first; no ceiling where the target has no training labels.
 
     On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
     one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other.
     """
     order = sorted(TRAINED_ARMS, key=lambda arm: arm != "adapted")
+    if not any(case.label for case in load(run.study.target, home).split("train")):
+        order.remove("target_supervised")
     jobs = [(arm, seed) for arm in order for seed in run.study.seeds]
     if torch.cuda.is_available():
         return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
