@@ -1,5 +1,7 @@
 """Appearance: renderings obey the physics they claim, and know nothing of the target's labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,17 @@ def test_sound_enters_where_the_field_of_view_is_narrow_along_whichever_axis():
     assert beam(cone[:, ::-1]) == (1, -1)
     assert beam(cone.transpose(1, 0, 2)) == (0, 1)
     assert beam(np.ones((8, 8, 8), bool)) == (1, 1)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("voxels", [1, 3])
+def test_a_structure_of_a_voxel_or_two_renders_as_well(modality, voxels):
+    given = anatomy()
+    label = np.zeros_like(given.label)
+    label[20, 20, 10 : 10 + voxels] = 1
+    for seed in range(12):
+        image = renderer(modality)(replace(given, label=label), np.random.default_rng(seed))
+        assert np.isfinite(image).all()
 
 
 def test_what_lies_behind_a_strong_absorber_is_darker_than_beside_it():
