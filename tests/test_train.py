@@ -140,6 +140,17 @@ def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
         judged(bare)
 
 
+@pytest.mark.slow
+def test_an_arm_that_fails_ends_the_others_and_says_why(run):
+    made, home = run
+    asked = made.read("study")
+    made.write("study", {**asked, "budget": {"steps": 100000, "batch": 4}})
+    (made.arm("adapted", 0) / "losses.csv").mkdir(parents=True)  # cannot be written: this arm fails at once
+    with pytest.raises(OSError, match=r"losses\.csv"):
+        train.fit_all(made, home, workers=2)
+    assert made.arms() == []
+
+
 def test_training_an_adapted_arm_opens_no_target_label(run, monkeypatch):
     made, home = run
     opened = []

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -104,22 +104,32 @@ def fit_all(run: Run, home: Path, workers: int | None = None, progress: Progress
         return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-        queue = manager.Queue()
-        futures = [pool.submit(fit, run, arm, seed, home, _Relay(queue)) for arm, seed in jobs]
-        while not all(future.done() for future in futures):
-            with contextlib.suppress(Empty):
-                note = queue.get(timeout=0.5)
-                if progress:
-                    progress(*note)
-            if any(future.done() and future.exception() for future in futures):
-                pool.shutdown(wait=False, cancel_futures=True)
-                break
-        failed = [future.exception() for future in futures if future.done() and not future.cancelled()]
-        for problem in failed:
-            if problem:
-                raise problem
+    with context.Manager() as manager:
+        queue, others = manager.Queue(), set(multiprocessing.active_children())
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            futures = [pool.submit(fit, run, arm, seed, home, _Relay(queue)) for arm, seed in jobs]
+            try:
+                _follow(futures, queue, progress)
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()  # the other arms would train on for minutes; their checkpoints stay
+                raise
         return [future.result() for future in futures]
+
+
+def _follow(futures: Sequence[Future[Path]], queue: Any, progress: Progress | None) -> None:
+    """Pass on progress until every arm is done; raise at once what an arm raised."""
+    pending = list(futures)
+    while pending:
+        with contextlib.suppress(Empty):
+            note = queue.get(timeout=0.5)
+            if progress:
+                progress(*note)
+        for future in [future for future in pending if future.done()]:
+            future.result()
+            pending.remove(future)
 
 
 def _one_thread() -> None:
