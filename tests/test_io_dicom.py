@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from pydicom.uid import EncapsulatedPDFStorage, generate_uid
 from scanned import DATA, FRAME, enhanced, film, image, oblique, refusal, save, slices, texture
 
+from xmed.errors import XmedError
 from xmed.io import read_nifti, read_series
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
@@ -229,6 +230,20 @@ def test_an_unreadable_slice_stops_the_series_even_at_its_end(series, tmp_path):
         (folder / "006.dcm").write_bytes(data)
         with refusal(code, "006.dcm"):
             read_series(folder)
+
+
+def test_a_file_cut_anywhere_in_its_header_is_refused_and_nearly_always_called_truncated(series, tmp_path):
+    folder = save(series[:1], tmp_path)
+    path = next(folder.iterdir())
+    whole = path.read_bytes()
+    codes = []
+    for length in range(132, len(whole) - 400, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(XmedError) as caught:
+            read_series(folder)
+        codes.append(caught.value.code)
+    assert codes.count("DICOM_TRUNCATED") > 0.7 * len(codes)
+    assert set(codes) <= {"DICOM_TRUNCATED", "NOT_DICOM", "NON_IMAGE", "READER_FAILED"}
 
 
 def test_no_name_of_a_patient_stands_in_a_refusal(series, tmp_path):

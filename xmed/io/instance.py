@@ -69,7 +69,12 @@ def read_instance(path: str | Path) -> Instance:
         data = path.read_bytes()
         _refuse_bomb(data, path.name)
         # From memory: a parser that believes a length of 2 GiB gets the bytes there are, and allocates no more.
-        dataset = pydicom.dcmread(BytesIO(data), force=data[128:132] != b"DICM")
+        try:
+            dataset = pydicom.dcmread(BytesIO(data), force=data[128:132] != b"DICM")
+        except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
+            raise XmedError(
+                "DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again"
+            ) from problem
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
         instance = _identified(path, dataset)
