@@ -17,6 +17,7 @@ from xmed.evaluate.trivial import Baselines
 from xmed.model import Model
 from xmed.predict import predict
 from xmed.prepare import window_of
+from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -119,13 +120,14 @@ def _picture(
     seen = volume.array[volume.inside]
     low, high = window_of(target.spec.modality, target.spec.window) or np.percentile(seen, (0.5, 99.5))
     image = np.clip((volume.array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float16)
+    # A probe's axes are not the patient's: without an affine the report names no left, anterior or superior.
+    place = {} if target.spec.modality in PROBE_MODALITIES else {"affine": volume.affine}
     run.pictures.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         run.pictures / f"{against.case.id}.npz",
         image=image,
         truth=against.reference.array.astype(np.uint8),
         spacing=np.array(volume.spacing),
-        affine=volume.affine,
         names=np.array(study.structures),
-        **drawn,  # type: ignore[arg-type]
+        **{**place, **drawn},  # type: ignore[arg-type]
     )
