@@ -98,7 +98,7 @@ class Library:
         return {
             "cohort": SimpleNamespace(ingest=self.ingest, load=lambda name, home: name, summary=self.summary),
             "train": SimpleNamespace(fit_all=self.fit_all),
-            "evaluate": SimpleNamespace(evaluate=self.evaluate),
+            "evaluate": SimpleNamespace(evaluate=self.evaluate, judged=lambda target: self.call("judged")),
             "reports": SimpleNamespace(build=self.build),
             "registry": SimpleNamespace(
                 log_run=lambda run, home: self.call("log"),
@@ -131,7 +131,7 @@ def prefect_server(tmp_path_factory):
     os.environ.update(before)
 
 
-ORDER = ["ingest toy-mr", "ingest toy-us", "train", "evaluate", "report", "log", "register"]
+ORDER = ["ingest toy-mr", "ingest toy-us", "judged", "train", "evaluate", "report", "log", "register"]
 
 
 @pytest.mark.slow
@@ -162,6 +162,15 @@ class TestUnderPrefect:
         library.raises["ingest toy-us"] = XmedError("NO_CASES", "toy-us: nothing left after quarantine")
         with pytest.raises(XmedError, match="NO_CASES"):
             flows.adapt(str(study))
+        assert not (place / "runs").exists()
+
+    def test_a_target_without_test_labels_is_refused_before_training(self, study, place, library):
+        from pipelines import flows
+
+        library.raises["judged"] = XmedError("NO_CASES", "toy-us has no labelled test case")
+        with pytest.raises(XmedError, match="NO_CASES"):
+            flows.adapt(str(study))
+        assert "train" not in library.calls
         assert not (place / "runs").exists()
 
     def test_a_run_that_fails_later_is_kept_and_can_be_resumed(self, study, place, library):
