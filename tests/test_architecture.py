@@ -24,6 +24,7 @@ SAME_FLOOR = {
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
+TENSORS = set("batch prepare appearance nets tasks methods model train predict select registry".split())
 DOORS = {
     "prefect": {"pipelines"},
     "typer": {"pipelines"},
@@ -32,32 +33,8 @@ DOORS = {
     "highdicom": {"io"},
     "nibabel": {"io"},
     "SimpleITK": {"io", "prepare"},
-    "torch": {
-        "batch",
-        "prepare",
-        "appearance",
-        "nets",
-        "tasks",
-        "methods",
-        "model",
-        "train",
-        "predict",
-        "select",
-        "registry",
-    },
-    "monai": {
-        "batch",
-        "prepare",
-        "appearance",
-        "nets",
-        "tasks",
-        "methods",
-        "model",
-        "train",
-        "predict",
-        "select",
-        "registry",
-    },
+    "torch": TENSORS,
+    "monai": TENSORS,
 }
 
 
