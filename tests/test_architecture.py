@@ -24,7 +24,9 @@ SAME_FLOOR = {
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
-TENSORS = set("batch prepare appearance nets tasks methods model train predict select registry".split())
+TENSORS = {
+    "batch", "prepare", "appearance", "nets", "tasks", "methods", "model", "train", "predict", "select", "registry",
+}  # fmt: skip
 DOORS = {
     "prefect": {"pipelines"},
     "typer": {"pipelines"},
