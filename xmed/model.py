@@ -126,7 +126,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Model:
-        """A model from its folder, its weights checked against their checksum before they are parsed.
+        """A model from its folder, on the GPU where there is one; weights are checked against their checksum first.
 
         Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID.
         """
@@ -146,7 +146,7 @@ class Model:
         except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or torch.device("cpu"), memory_format=layout).eval()  # type: ignore[call-overload]
+        net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
         window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
         return cls(net, grid, network, card["modality"], table, window, card["largest_component"], card)
 

@@ -53,6 +53,11 @@ def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes
         return NETWORKS[spec.name](spatial_dims, channels, classes, list(spec.channels))
 
 
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def stride(spec: NetworkSpec) -> int:
     """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
     return 2 ** (len(spec.channels) - 1)

@@ -61,7 +61,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
     drawn = Sampler(pool, grid, batch, augmentation_for(modality, study.structures), seed, FOREGROUND_SHARE)
     other = Sampler(unlabelled, grid, batch, augmentation_for(target.spec.modality, study.structures), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = nets.device()
     trained = train(method, drawn, other, study.budget, device, folder, report)
     held_out = samples(source, study, ["select"], labelled=True) if source.split("select") and not supervised else []
     card = _card(run, arm, seed, spec, {"source": source, "target": target})
@@ -100,7 +100,7 @@ def fit_all(run: Run, home: Path, workers: int | None = None, progress: Progress
     if not any(case.label for case in load(run.study.target, home).split("train")):
         order.remove("target_supervised")
     jobs = [(arm, seed) for arm in order for seed in run.study.seeds]
-    if torch.cuda.is_available():
+    if nets.device().type == "cuda":
         return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     context = multiprocessing.get_context("spawn")
