@@ -22,6 +22,7 @@ FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 SAME_FLOOR = {
     ("volume", "errors"), ("labels", "errors"),  # errors is the ground the nouns stand on
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
+    ("select", "predict"),  # what is chosen among must predict as it will when it is deployed
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
 TENSORS = {

@@ -96,8 +96,10 @@ def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
         methods.check("bridge", {"pol": 3})
 
 
-def test_only_the_ceiling_uses_target_labels():
-    assert [name for name in methods.names() if methods.find(name).uses_target_labels] == ["target_supervised"]
+def test_only_the_ceiling_uses_all_target_labels_and_only_few_shot_some():
+    kinds = {name: methods.find(name).target_labels for name in methods.names()}
+    assert [name for name, kind in kinds.items() if kind == "all"] == ["target_supervised"]
+    assert {name for name, kind in kinds.items() if kind == "few"} <= {"few_shot"}
 
 
 def test_random_convolutions_keep_the_norm_and_what_lies_outside_the_field_of_view():

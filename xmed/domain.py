@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
-from xmed.prepare import Sample, sample, window_of
+from xmed.prepare import Sample, map_sample, sample, window_of
 from xmed.spec import Split, Study
 from xmed.volume import Volume
 
@@ -20,6 +20,8 @@ def truth(cohort: Cohort, case: Case, study: Study) -> Volume:
 def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: bool) -> list[Sample]:
     """The cases of some splits on the study's grid. Without `labelled`, no label file is opened.
 
+    A case that is a label map alone has it, ids and all, as its image: a scene draws from it.
+
     Raises XmedError NO_CASES when there are none.
     """
     window = window_of(cohort.spec.modality, cohort.spec.window)
@@ -28,6 +30,9 @@ def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: boo
         if labelled and case.label is None:
             continue
         label = truth(cohort, case, study) if labelled else None
+        if case.image is None and label is not None:
+            out.append(map_sample(case.id, cohort.label(case), study.grid, label))
+            continue
         out.append(sample(case.id, cohort.image(case), study.grid, window, label))
     if not out:
         wanted = "labelled cases" if labelled else "cases"

@@ -24,17 +24,19 @@ class Structure:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Structures by voxel value; value 0 is background and never listed.
+    """Structures by voxel value; value 0 is background and never listed. Several values may name one structure: the
+    parts that a finer segmentation tells apart.
 
-    Raises XmedError SPEC_INVALID for a duplicate value or name, or a value below one.
+    Raises XmedError SPEC_INVALID for a duplicate value, a value below one, or one name under different codes.
     """
 
     structures: tuple[Structure, ...]
 
     def __post_init__(self) -> None:
-        values, names = [s.value for s in self.structures], [s.name for s in self.structures]
-        if len(set(values)) < len(values) or len(set(names)) < len(names) or min(values, default=1) <= BACKGROUND:
-            raise XmedError("SPEC_INVALID", f"labels {dict(zip(values, names))}", "distinct names, distinct values ≥ 1")
+        values, coded = self.values, {(s.name, s.category, s.type) for s in self.structures}
+        if len(set(values)) < len(values) or len(coded) > len(self.names) or min(values, default=1) <= BACKGROUND:
+            listed = {s.value: s.name for s in self.structures}
+            raise XmedError("SPEC_INVALID", f"labels {listed}", "distinct values ≥ 1, each name with the same codes")
 
     def __iter__(self) -> Iterator[Structure]:
         return iter(self.structures)
@@ -44,7 +46,7 @@ class LabelTable:
 
     @property
     def names(self) -> list[str]:
-        return [s.name for s in self.structures]
+        return list(dict.fromkeys(s.name for s in self.structures))
 
     @property
     def values(self) -> list[int]:
@@ -65,7 +67,7 @@ class LabelTable:
         """`array` (any shape, this table's values) in the values of `select(names)`, everything else background."""
         out = np.zeros(array.shape, dtype=np.uint8)
         for n, name in enumerate(names, start=1):
-            out[array == self[name].value] = n
+            out[np.isin(array, [s.value for s in self.structures if s.name == self[name].name])] = n
         return out
 
     def check(self, array: np.ndarray) -> np.ndarray:

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-import numpy as np
+import copy
+from dataclasses import replace
 
+import numpy as np
+import torch
+
+from xmed import methods
 from xmed.errors import XmedError
 from xmed.model import Model
+from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
 from xmed.tasks import largest_components
 from xmed.volume import Volume
 
-__all__ = ["Model", "predict"]
+__all__ = ["Model", "predict", "probabilities"]
+
+WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
+"""Patches as they are: at test time a method disturbs them itself, or not at all."""
+TEST_BATCH = 16
+
+
+def probabilities(model: Model, seen: Sample) -> np.ndarray:
+    """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so.
+
+    The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
+    """
+    name = model.card.get("method")
+    if name not in methods.names() or not methods.find(name).test_time:
+        return model.probabilities(seen)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(0)
+        net = copy.deepcopy(model.net).train()
+        method = methods.find(name)(net, model.task, **model.card.get("hyperparameters", {}))
+        method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
+    return replace(model, net=method.deployed().eval()).probabilities(seen)
 
 
 def predict(model: Model, volume: Volume) -> Volume:
@@ -24,7 +50,7 @@ def predict(model: Model, volume: Volume) -> Volume:
             "MODALITY_MISMATCH", f"a {volume.modality} volume", f"{model.modality}, what the model learned on"
         )
     seen = model.sample("input", volume)
-    p = model.probabilities(seen)
+    p = probabilities(model, seen)
     best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
     for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them

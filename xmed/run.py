@@ -99,9 +99,9 @@ class Run:
         return self.folder / "arms" / name / f"seed{seed}"
 
     def arms(self) -> list[tuple[str, int]]:
-        """Every (arm, seed) that finished training, in the order of ARMS."""
+        """Every (arm, seed) that finished training: in the order of ARMS, then methods by name."""
         found = [(path.parts[-3], int(path.parts[-2][4:])) for path in self.folder.glob("arms/*/seed*/train.json")]
-        return sorted(found, key=lambda pair: (ARMS.index(pair[0]), pair[1]))
+        return sorted(found, key=lambda pair: (ARMS.index(pair[0]) if pair[0] in ARMS else len(ARMS), *pair))
 
     def has(self, name: str) -> bool:
         return (self.folder / f"{name}.json").is_file()

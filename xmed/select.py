@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from xmed.appearance import renderer
-from xmed.appearance.pose import place
+from xmed.appearance.imitate import imitate
 from xmed.model import Model
-from xmed.prepare import Sample, normalise
+from xmed.prepare import Sample
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"
 CONSISTENCY_DROP, PROXY_DROP, EMPTY_SHARE, PRIOR_FACTOR = 0.02, 0.05, 0.34, 2.0
@@ -34,8 +33,13 @@ class Evidence:
     volume_ml: list[float]
 
 
-def judge(model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int) -> Evidence:
-    """Evidence for one candidate from unlabelled `target` samples and labelled source samples it was not trained on."""
+def judge(
+    model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int, scene: str | None = None
+) -> Evidence:
+    """Evidence for one candidate from unlabelled `target` samples and labelled source samples it was not trained on.
+
+    scene: what draws the source, if anything does.
+    """
     random = np.random.default_rng([seed, 11])
     values = range(1, len(model.structures) + 1)
     consistency, volumes = [], []
@@ -46,11 +50,10 @@ def judge(model: Model, target: Sequence[Sample], held_out: Sequence[Sample], se
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
     proxy = []
     for case in [case for case in held_out for _ in range(PROXY_RENDERINGS)]:
-        anatomy = place(case, target[int(random.integers(len(target)))], model.modality, random)
-        image = normalise(renderer(model.modality)(anatomy, random), anatomy.fov, model.window)
-        seen = Sample(case.case, image, anatomy.fov, case.grid)
+        anywhere = target[int(random.integers(len(target)))]
+        seen = imitate(case, anywhere, model.modality, model.window, random, scene)
         guess = model.task.decode(model.probabilities(seen))
-        proxy += [_dice(guess == v, anatomy.label == v) for v in values if (anatomy.label == v).any()]
+        proxy += [_dice(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
     found = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),

@@ -38,6 +38,7 @@ class Layout(_Strict):
     label: str | None = Field(None, description="NIfTI, DICOM SEG or RTSTRUCT; {case}, {patient}")
     label_channel: int | None = Field(None, ge=0, description="which channel of a 4-D label file holds the labels")
     roi: str | None = Field(None, description="RTSTRUCT ROI name, when it differs from the structure's")
+    label_outline: bool = Field(False, description="label pictures show outlines: what they enclose is filled")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -105,6 +106,9 @@ class DatasetSpec(_Strict):
     window: tuple[float, float] | None = Field(None, description="intensities are clipped to this before anything else")
     spacing_credible: bool = Field(True, description="false: header spacing is known to be wrong; no metric in mm")
     phantom: PhantomSpec | None = None
+    scene: Name | None = Field(
+        None, description="what draws pictures from these label maps: a file of appearance/scenes"
+    )
 
     @property
     def label_table(self) -> LabelTable:
@@ -130,9 +134,17 @@ class DatasetSpec(_Strict):
 
 
 class GridSpec(_Strict):
-    """The net's grid: voxel spacing, patch, and how many neighbouring slices a 2-D net sees on each side."""
+    """The net's grid: voxel spacing, patch, and how many neighbouring slices a 2-D net sees on each side.
 
-    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    Pictures have no scale: `fit` lays each one's field of view on that many voxels instead, whatever its size.
+    """
+
+    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
+        None, description="voxel edges along i, j, k; beside `fit`, those of the label maps that a scene draws from"
+    )
+    fit: tuple[PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        None, description="voxels along i, j, k onto which the box of every field of view is resampled"
+    )
     patch: tuple[PositiveInt, PositiveInt, PositiveInt]
     context: Annotated[int, Field(ge=0, le=8)] = 0
 
@@ -148,6 +160,8 @@ class GridSpec(_Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.spacing_mm is None and self.fit is None:
+            raise ValueError("a grid needs spacing_mm, or fit for pictures without a scale")
         if 1 in self.patch[:2]:
             raise ValueError("a patch may be one voxel thick along its last axis only")
         if self.context and self.spatial_dims == 3:
@@ -160,6 +174,8 @@ class NetworkSpec(_Strict):
 
     name: str = "unet"
     channels: Annotated[list[PositiveInt], Field(min_length=3)] = [16, 32, 64, 96]
+    input: Literal["intensity", "mind"] = Field("intensity", description="mind: the net sees self-similarity instead")
+    members: PositiveInt = Field(1, description="networks whose probabilities are averaged")
 
 
 class MethodSpec(BaseModel):

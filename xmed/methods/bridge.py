@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance import match, renderer
+from xmed.appearance import match
 from xmed.appearance.gin import random_convolutions
-from xmed.appearance.pose import place
+from xmed.appearance.imitate import imitations
 from xmed.batch import Batch
-from xmed.methods.method import Domains, Method
+from xmed.methods.method import Domains, Method, Schedule
 from xmed.nets import tensors
-from xmed.prepare import Sample, normalise
+from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 
 
@@ -36,7 +36,7 @@ class Bridge(Method):
     )
     steps: Tensor
     share: Tensor
-    milestones: ClassVar[tuple[float, ...]] = (0.65, 1.0)
+    schedule: ClassVar[Schedule] = Schedule(milestones=(0.65, 1.0))
 
     def __init__(
         self,
@@ -63,14 +63,8 @@ class Bridge(Method):
 
     def survey(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 7])
-        render = renderer(domains.target_modality)
-        made = []
-        for n in range(self.pool):
-            source = domains.source[n % len(domains.source)]
-            target = domains.target[int(random.integers(len(domains.target)))]
-            anatomy = place(source, target, domains.target_modality, random)
-            image = normalise(render(anatomy, random), anatomy.fov, domains.target_window)
-            made.append(Sample(source.case, image, anatomy.fov, source.grid, anatomy.label))
+        asked = domains.target_modality, domains.target_window, random, domains.scene
+        made = imitations(self.pool, domains.source, domains.target, *asked)
         numbers, wanted = ([match.statistics(s.image, s.fov) for s in some] for some in (made, domains.target))
         return [made[n] for n in match.nearest(numbers, wanted, self.kept)]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.prepare import Sample
+from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 
 
@@ -20,7 +22,9 @@ class Domains:
     """What a method may look at once, before the first step: whole volumes on the net's grid.
 
     source: labelled Samples. target: Samples without labels. Modalities are DICOM codes; a window is how a domain's raw
-    intensities are clipped before normalisation. seed: of this training.
+    intensities are clipped before normalisation. seed: of this training. few: labelled target Samples, only for a method
+    whose `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene: which
+    one draws the source (see xmed.appearance.scenes), where its volumes are label maps alone (`images` False).
     """
 
     source: Sequence[Sample]
@@ -29,6 +33,24 @@ class Domains:
     target_modality: str
     target_window: tuple[float, float] | None
     seed: int
+    few: Sequence[Sample] = ()
+    folder: Path | None = None
+    scene: str | None = None
+    images: bool = True
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a method trains. start: a method whose finished training of the same seed gives the first weights.
+
+    steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
+    training after which a candidate is kept; the label-free guards choose among them.
+    """
+
+    start: str | None = None
+    steps: float = 1.0
+    rate: float = 1.0
+    milestones: tuple[float, ...] = (1.0,)
 
 
 class Method(nn.Module, ABC):
@@ -36,10 +58,11 @@ class Method(nn.Module, ABC):
 
     cite: ClassVar[str]
     """The paper."""
-    uses_target_labels: ClassVar[bool] = False
-    """True only for the supervised ceiling: its models are marked non-deployable and the registry refuses them."""
-    milestones: ClassVar[tuple[float, ...]] = (1.0,)
-    """Shares of the training after which a candidate is kept; the label-free guards choose among them."""
+    target_labels: ClassVar[Literal["none", "few", "all"]] = "none"
+    """all: the supervised ceiling alone; its models are marked non-deployable and the registry refuses them."""
+    schedule: ClassVar[Schedule] = Schedule()
+    test_time: ClassVar[bool] = False
+    """True for a method whose `adapt` is called on every volume that is to be predicted."""
 
     progress: Tensor
     """Share of the steps done; set by the loop, saved with the rest."""
@@ -49,17 +72,33 @@ class Method(nn.Module, ABC):
         self.net, self.task = net, task
         self.register_buffer("progress", torch.zeros(()))
 
+    @classmethod
+    def network(cls, spec: NetworkSpec) -> NetworkSpec:
+        """The network this method trains, given the study's: for methods that change what the net is shown."""
+        return spec
+
     def survey(self, domains: Domains) -> Sequence[Sample]:
         """Look at whole volumes once, before the first step; return what the source batches are drawn from."""
         return domains.source
 
     @abstractmethod
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """Named scalars; the loop minimises their sum and logs each."""
+        """Named scalars; the loop minimises their sum and logs each. None at all: nothing is minimised in this step."""
+
+    def adapt(self, volume: Iterator[Batch]) -> None:
+        """At test time: learn from patches of the one volume that is about to be predicted. The net starts afresh each.
+
+        Only called where `test_time` is set. `volume` yields batches of unaugmented patches without end.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not adapt at test time")
 
     def after_step(self) -> None:
         """Moving averages and the like, after every optimiser step."""
         return
+
+    def rates(self) -> dict[nn.Module, float]:
+        """Modules whose learning rate is this share of everything else's."""
+        return {}
 
     def forward(self, image: Tensor) -> Tensor:
         """What is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,7 +14,7 @@ class TargetSupervised(Method):
     """Supervised learning on labelled target training cases: the ceiling, never deployable."""
 
     cite: ClassVar[str] = "Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597"
-    uses_target_labels: ClassVar[bool] = True
+    target_labels: ClassVar[Literal["none", "few", "all"]] = "all"
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """`source` is drawn from labelled target training cases: the loop hands those over as the labelled domain."""

@@ -1,9 +1,9 @@
 """Prepare: a Volume onto the net's grid, its intensities normalised, its patches drawn and augmented in batches."""
 
-from xmed.prepare.geometry import acquisition_axes, grid_for, onto
+from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, onto
 from xmed.prepare.intensity import normalise, window_of
 from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
-from xmed.prepare.sample import Sample, sample
+from xmed.prepare.sample import Sample, map_sample, sample
 
 __all__ = [
     "Augmentation",
@@ -11,7 +11,9 @@ __all__ = [
     "Sampler",
     "acquisition_axes",
     "augmentation_for",
+    "fitted",
     "grid_for",
+    "map_sample",
     "normalise",
     "onto",
     "sample",

@@ -44,6 +44,23 @@ def grid_for(volume: Volume, spacing_mm: tuple[float, float, float]) -> Grid:
     return Grid(tuple(shape), affine, old.frame)
 
 
+def fitted(volume: Volume, shape: tuple[int, int, int]) -> Grid:
+    """The net's grid for a volume without a scale: the box of its field of view, divided into `shape` voxels.
+
+    Axes as in `grid_for`. The spacing that comes out is the case's own, and means as much as the volume's does.
+    """
+    old = volume.grid if volume.modality in PROBE_MODALITIES else acquisition_axes(volume.grid)
+    to_old = np.linalg.inv(old.affine) @ volume.affine
+    seen = np.argwhere(volume.inside) if volume.inside.any() else np.argwhere(np.ones_like(volume.inside))
+    ends = np.stack([seen.min(0), seen.max(0)]) @ to_old[:3, :3].T + to_old[:3, 3]
+    low, extent = ends.min(0) - 0.5, np.ptp(ends, axis=0) + 1  # from edge to edge of the outermost voxels
+    step = extent / np.array(shape)
+    affine = old.affine.copy()
+    affine[:3, :3] = old.affine[:3, :3] * step
+    affine[:3, 3] = old.points((low + step / 2)[None])[0]
+    return Grid(shape, affine, old.frame)
+
+
 def onto(volume: Volume, where: Volume | Grid, labels: bool = False) -> Volume:
     """`volume` resampled onto the grid of `where`, in patient space.
 
@@ -85,6 +102,14 @@ def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.n
         order=1,
         mode="constant",
         cval=outside,
+    )
+
+
+def nearest(volume: Volume, grid: Grid) -> np.ndarray:
+    """The values (i, j, k) of the voxels that lie nearest to those of `grid`, 0 beyond the box."""
+    to_old = np.linalg.inv(volume.affine) @ grid.affine
+    return ndimage.affine_transform(
+        volume.array, to_old[:3, :3], to_old[:3, 3], grid.shape, order=0, mode="grid-constant", cval=0
     )
 
 

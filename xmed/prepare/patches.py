@@ -64,7 +64,8 @@ class Sampler:
         self.spec, self.size, self.augmentation, self.foreground = spec, size, augmentation, foreground
         self.random = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        self.spacing = spec.spacing_mm
+        # Pictures laid on `fit` voxels have no scale: there a voxel counts as a cube.
+        self.spacing = (1.0, 1.0, 1.0) if spec.fit or not spec.spacing_mm else spec.spacing_mm
         self.crop = [n if n == 1 else int(np.ceil(n * MARGIN)) for n in spec.patch]
         self.crop[2] = 1 + 2 * spec.context if spec.spatial_dims == 2 else self.crop[2]
         self._fill(samples)

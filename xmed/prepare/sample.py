@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.prepare.geometry import grid_for, onto
+from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, nearest, onto
 from xmed.prepare.intensity import normalise
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
@@ -42,7 +42,25 @@ def sample(
     label: Volume | None = None,
 ) -> Sample:
     """`volume` (and its label map, already in the net's values 0, 1, ...) on the study's grid, normalised."""
-    grid = grid_for(volume, spec.spacing_mm)
+    grid = net_grid(volume, spec)
     moved = onto(volume, grid)
     mask = None if label is None else onto(label, grid, labels=True).array.astype(np.uint8)
     return Sample(case, normalise(moved.array, moved.inside, window), moved.inside, grid, mask)
+
+
+def net_grid(volume: Volume, spec: GridSpec) -> Grid:
+    """Where a study's net sees a volume: `fit` voxels of its field of view, or voxels of `spacing_mm`."""
+    if spec.fit is not None:
+        return fitted(volume, spec.fit)
+    assert spec.spacing_mm is not None  # a GridSpec has one of the two
+    return grid_for(volume, spec.spacing_mm)
+
+
+def map_sample(case: str, dense: Volume, spec: GridSpec, label: Volume) -> Sample:
+    """A label map alone: `dense` (all its ids) as the image, `label` (the net's values) beside it.
+
+    On voxels of `spacing_mm`, or its own where the study's grid names none; every voxel takes its nearest id.
+    """
+    grid = grid_for(dense, spec.spacing_mm or acquisition_axes(dense.grid).spacing)
+    ids, mask = nearest(dense, grid).astype(np.float32), nearest(label, grid).astype(np.uint8)
+    return Sample(case, ids, np.ones(grid.shape, dtype=bool), grid, mask)

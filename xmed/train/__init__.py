@@ -1,6 +1,7 @@
-"""Train: the one loop that every method shares, and the arms of a study that go through it."""
+"""Train: the one loop that every method shares, and the arms of a run that go through it."""
 
-from xmed.train.arms import fit, fit_all
+from xmed.train.arms import fit
 from xmed.train.loop import Progress, Trained, train
+from xmed.train.workers import fit_all
 
 __all__ = ["Progress", "Trained", "fit", "fit_all", "train"]

@@ -1,182 +1,218 @@
-"""Arms: source-only, adapted and target-supervised trainings of a study, each a folder of its run."""
+"""Arms: one training of a run: source-only floor, adapted model, supervised ceiling, or any method by name."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import multiprocessing
-import os
-import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from xmed import __version__, methods, nets, select
+from xmed.appearance.imitate import imitations
 from xmed.cohort import Cohort, load
 from xmed.domain import samples
-from xmed.methods.method import Domains
+from xmed.methods import Domains
 from xmed.model import WEIGHTS, Model, sha256
-from xmed.prepare import Sample, Sampler, augmentation_for, window_of
-from xmed.run import TRAINED_ARMS, Run, write_atomically
-from xmed.spec import MethodSpec, Study
+from xmed.prepare import Augmentation, Sample, Sampler, augmentation_for, window_of
+from xmed.run import Run, write_atomically
+from xmed.spec import GridSpec, MethodSpec, Study
 from xmed.tasks import Segmentation
-from xmed.train.loop import Progress, Trained, train
+from xmed.train import compose
+from xmed.train.loop import Progress, Trained, steps_of, train
 
-FOREGROUND_SHARE = 0.7
+FOREGROUND_SHARE, SCENES_MEASURED = 0.7, 40
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:
     """The method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
-    return study.method if arm == "adapted" else MethodSpec(name=arm)
+    return study.method if arm in ("adapted", study.method.name) else MethodSpec(name=arm)
 
 
 def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
     """Train one arm with one seed into `run.arm(arm, seed)`: model/, losses.csv, train.json.
 
     A finished arm is left alone, an interrupted one goes on from its checkpoint. The same seed gives the same weights
-    on the same machine. Raises XmedError NO_CASES, TRAINING_DIVERGED.
+    on the same machine. What the arm begins with, or is made of (see methods.needs), must be trained already.
+    Raises XmedError NO_CASES, TRAINING_DIVERGED, METHOD_NEEDS.
     """
-    folder = run.arm(arm, seed)
+    folder, spec = run.arm(arm, seed), method_of(run.study, arm)
     if (folder / "train.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    study, spec = run.study, method_of(run.study, arm)
-    source, target = load(study.source, home), load(study.target, home)
-    supervised = methods.find(spec.name).uses_target_labels
-    labelled_from = target if supervised else source
-    labelled = samples(labelled_from, study, ["train"], labelled=True)
-    unlabelled = samples(target, study, ["train"], labelled=False)
-    window = window_of(target.spec.modality, target.spec.window)
-    torch.manual_seed(seed)
-    method = _assemble(study, spec, seed)
-    pool = method.survey(Domains(labelled, unlabelled, source.spec.modality, target.spec.modality, window, seed))
-    # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
-    modality = labelled_from.spec.modality if pool is labelled else target.spec.modality
-    batch, grid = study.budget.batch, study.grid
-    drawn = Sampler(pool, grid, batch, augmentation_for(modality, study.structures), seed, FOREGROUND_SHARE)
-    other = Sampler(unlabelled, grid, batch, augmentation_for(target.spec.modality, study.structures), seed + 1)
+    data = _Data.of(run.study, spec, home)
+    if spec.name in methods.COMPOSITIONS:
+        return _compose(run, arm, seed, spec, data)
+    method, source = _begin(run, spec, seed, data, folder)
+    target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
     device = nets.device()
-    trained = train(method, drawn, other, study.budget, device, folder, report)
-    held_out = samples(source, study, ["select"], labelled=True) if source.split("select") and not supervised else []
-    card = _card(run, arm, seed, spec, {"source": source, "target": target})
-    fixed = {
-        "grid": grid, "network": study.network, "modality": target.spec.modality, "window": window, "card": card,
-        "structures": target.spec.label_table.select(study.structures),
-        "largest_component": study.task.largest_component,
-    }  # fmt: skip
-    model, selection = _pick(trained, fixed, method.deployed(), unlabelled, labelled, held_out, seed)
-    model.save(folder / "model")
+    trained = train(method, source, target, run.study.budget, device, folder, report)
+    card = _card(run, arm, seed, spec, data)
+    network = method.network(run.study.network)
+    model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
+    model, selection = _pick(trained, model, data, seed)
     record = {
-        **{key: card[key] for key in ("arm", "seed", "method", "hyperparameters", "deployable")},
-        "cite": method.cite,
-        "steps": study.budget.steps,
-        "batch": batch,
+        "steps": steps_of(method, run.study.budget),
+        "batch": data.batch,
         "seconds": round(trained.seconds, 1),
-        "parameters": sum(p.numel() for p in model.net.parameters()),
         "device": str(device),
-        "network": study.network.model_dump(mode="json"),
-        "target_labels_used": supervised,
+        "network": network.model_dump(mode="json"),
+        "target_labels_used": method.target_labels != "none",
         "selection": selection,
-        "weights_sha256": sha256(folder / "model" / WEIGHTS),
     }
-    write_atomically(folder / "train.json", json.dumps(record, indent=1) + "\n")
+    return _finish(folder, model, record)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What one arm learns from. labelled: of the source, or of the target where the method is the ceiling."""
+
+    study: Study
+    source: Cohort
+    target: Cohort
+    labelled_from: Cohort
+    labelled: list[Sample]
+    unlabelled: list[Sample]
+    few: list[Sample]
+
+    @classmethod
+    def of(cls, study: Study, spec: MethodSpec, home: Path) -> _Data:
+        source, target = load(study.source, home), load(study.target, home)
+        kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
+        labelled_from = target if kind == "all" else source
+        few = samples(target, study, ["train"], labelled=True) if kind == "few" else []
+        labelled = samples(labelled_from, study, ["train"], labelled=True)
+        return cls(
+            study, source, target, labelled_from, labelled, samples(target, study, ["train"], labelled=False), few
+        )
+
+    @property
+    def grid(self) -> GridSpec:
+        return self.study.grid
+
+    @property
+    def batch(self) -> int:
+        return self.study.budget.batch
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        return window_of(self.target.spec.modality, self.target.spec.window)
+
+    @property
+    def held_out(self) -> list[Sample]:
+        """Labelled source cases that no training saw."""
+        if not self.source.split("select") or self.labelled_from is self.target:
+            return []
+        return samples(self.source, self.study, ["select"], labelled=True)
+
+    @property
+    def seen_by_model(self) -> dict[str, Any]:
+        """What a Model must know of its input and of its output."""
+        return {
+            "grid": self.grid,
+            "modality": self.target.spec.modality,
+            "window": self.window,
+            "structures": self.target.spec.label_table.select(self.study.structures),
+            "largest_component": self.study.task.largest_component,
+        }
+
+    def augmentation(self, cohort: Cohort) -> Augmentation:
+        return augmentation_for(cohort.spec.modality, self.study.structures)
+
+    @property
+    def scene(self) -> str | None:
+        """What draws the labelled cases, where they are label maps of the source."""
+        return None if self.labelled_from is self.target else self.source.spec.scene
+
+    def source_ml(self) -> list[list[float]]:
+        """Per structure, the volumes (ml) that the labelled cases have; in a scene, those that it draws."""
+        known, values = self.labelled, range(1, len(self.study.structures) + 1)
+        if self.scene is not None:
+            asked = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
+            known = imitations(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
+        return [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in known] for v in values]
+
+
+def _begin(run: Run, spec: MethodSpec, seed: int, data: _Data, folder: Path) -> tuple[methods.Method, Sampler]:
+    """The method with its first weights, having surveyed the domains, and where its source batches come from."""
+    torch.manual_seed(seed)
+    kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
+    net = nets.build(kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed)
+    if kind.schedule.start:
+        nets.fill(net, load_file(run.arm(kind.schedule.start, seed) / "model" / WEIGHTS))
+    method = kind(net, task, **spec.hyperparameters)
+    modality = data.target.spec.modality
+    domains = Domains(
+        data.labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
+        data.scene, data.labelled_from.spec.layout.image is not None,
+    )  # fmt: skip
+    pool = method.survey(domains)
+    # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
+    augmentation = data.augmentation(data.labelled_from if pool is data.labelled else data.target)
+    return method, Sampler(pool, data.grid, data.batch, augmentation, seed, FOREGROUND_SHARE)
+
+
+def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: _Data) -> Path:
+    """The ensemble of finished arms, or the one of them that is chosen without target labels."""
+    names = methods.needs(spec)
+    models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
+    if spec.name == "ensemble":
+        model, selection = compose.ensemble(list(models.values())), {"rule": "all members", "members": names}
+    else:
+        chosen, selection = select.pick(models, data.unlabelled, data.held_out, data.source_ml(), seed)
+        model = models[chosen]
+    model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": selection})
+    record = {
+        "steps": 0,
+        "batch": data.batch,
+        "seconds": round(compose.cost([run.arm(name, seed) for name in names]), 1),
+        "device": str(model.device),
+        "network": model.network.model_dump(mode="json"),
+        "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
+        "selection": {"used_target_labels": False, **selection},
+    }
+    return _finish(run.arm(arm, seed), model, record)
+
+
+def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
+    """Save the model; train.json goes last, so that an arm that has one is finished."""
+    model.save(folder / "model")
+    document = {
+        **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
+        "parameters": sum(p.numel() for p in model.net.parameters()),
+        "weights_sha256": sha256(folder / "model" / WEIGHTS),
+        **record,
+    }
+    write_atomically(folder / "train.json", json.dumps(document, indent=1) + "\n")
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return folder
 
 
-def fit_all(run: Run, home: Path, workers: int | None = None, progress: Progress | None = None) -> list[Path]:
-    """Every arm and seed of the run's study, most expensive first; no ceiling where the target has no training labels.
-
-    On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
-    one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other.
-    """
-    order = sorted(TRAINED_ARMS, key=lambda arm: arm != "adapted")
-    if not any(case.label for case in load(run.study.target, home).split("train")):
-        order.remove("target_supervised")
-    jobs = [(arm, seed) for arm in order for seed in run.study.seeds]
-    if nets.device().type == "cuda":
-        return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
-    workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        queue, others = manager.Queue(), set(multiprocessing.active_children())
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-            futures = [pool.submit(fit, run, arm, seed, home, _Relay(queue)) for arm, seed in jobs]
-            try:
-                _follow(futures, queue, progress)
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()  # the other arms would train on for minutes; their checkpoints stay
-                raise
-        return [future.result() for future in futures]
-
-
-def _follow(futures: Sequence[Future[Path]], queue: Any, progress: Progress | None) -> None:
-    """Pass on progress until every arm is done; raise at once what an arm raised."""
-    pending = list(futures)
-    while pending:
-        with contextlib.suppress(Empty):
-            note = queue.get(timeout=0.5)
-            if progress:
-                progress(*note)
-        for future in [future for future in pending if future.done()]:
-            future.result()
-            pending.remove(future)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-class _Relay:
-    """Progress from a worker process: at most about two notes a second go through the queue."""
-
-    def __init__(self, queue: Any) -> None:
-        self.queue, self.last = queue, 0.0
-
-    def __call__(self, what: str, done: int, total: int, note: str) -> None:
-        if done == total or time.monotonic() - self.last > 0.5:
-            self.queue.put((what, done, total, note))
-            self.last = time.monotonic()
-
-
-def _assemble(study: Study, spec: MethodSpec, seed: int) -> methods.Method:
-    task = Segmentation(tuple(study.structures), study.task.largest_component)
-    net = nets.build(study.network, study.grid.spatial_dims, study.grid.channels, task.classes, seed)
-    return methods.find(spec.name)(net, task, **spec.hyperparameters)
-
-
-def _pick(
-    trained: Trained, fixed: dict[str, Any], net: torch.nn.Module, target: Sequence[Sample], source: Sequence[Sample],
-    held_out: Sequence[Sample], seed: int,
-) -> tuple[Model, dict[str, Any]]:  # fmt: skip
-    """The candidate that the label-free guards choose, loaded into `net`, and the record of that choice."""
+def _pick(trained: Trained, model: Model, data: _Data, seed: int) -> tuple[Model, dict[str, Any]]:
+    """The candidate that the label-free guards choose, loaded into `model`, and the record of that choice."""
     steps = sorted(trained.candidates)
-    model = Model(net.eval(), **fixed)
     chosen, verdicts = 0, [{"kept": True, "guards": {}}]
     if len(steps) > 1:
-        evidence = []
+        evidence, held_out = [], data.held_out
         for step in steps:
-            nets.fill(net, trained.candidates[step])
-            evidence.append(select.judge(model, target, held_out, seed))
-        known = [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in source] for v in model.structures.values]
-        chosen, verdicts = select.choose(evidence, known)
-    nets.fill(net, trained.candidates[steps[chosen]])
+            nets.fill(model.net, trained.candidates[step])
+            evidence.append(select.judge(model, data.unlabelled, held_out, seed, data.scene))
+        chosen, verdicts = select.choose(evidence, data.source_ml())
+    nets.fill(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
     candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
 
 
-def _card(run: Run, arm: str, seed: int, spec: MethodSpec, cohorts: dict[str, Cohort]) -> dict[str, Any]:
+def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: _Data) -> dict[str, Any]:
     """What a model's folder says of where it comes from."""
+    composed = methods.COMPOSITIONS.get(spec.name)
+    kind = composed or methods.find(spec.name)
     return {
         "xmed": __version__,
         "study": run.study.name,
@@ -185,7 +221,8 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, cohorts: dict[str, Co
         "seed": seed,
         "method": spec.name,
         "hyperparameters": {**methods.hyperparameters(spec.name), **spec.hyperparameters},
-        "deployable": not methods.find(spec.name).uses_target_labels,
+        "cite": kind.cite,
+        "deployable": data.labelled_from is not data.target,
         "protocol_sha256": run.read("protocol")["sha256"],
-        "data": {name: cohort.fingerprint for name, cohort in cohorts.items()},
+        "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
     }

@@ -49,29 +49,31 @@ def train(
     AdamW under a one-cycle learning rate; bfloat16 autocast and channels-last where they pay. A checkpoint found in
     `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED.
     """
-    dims = source.spec.spatial_dims
+    dims, steps, rate = source.spec.spatial_dims, steps_of(method, budget), budget.learning_rate * method.schedule.rate
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
     method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained_parameters, lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)
-    milestones = {max(1, math.ceil(share * budget.steps)) for share in method.milestones}
+    groups = _groups(method, rate)
+    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], total_steps=steps)
+    milestones = {max(1, math.ceil(share * steps)) for share in method.schedule.milestones}
     checkpoint = _Checkpoint(folder / "checkpoint.pt", method, optimiser, schedule, (source, target))
     done, trained = checkpoint.restore()
     with _Log(folder / "losses.csv", done) as log:
         started, before = time.monotonic(), trained.seconds
-        for step in range(done + 1, budget.steps + 1):
+        for step in range(done + 1, steps + 1):
             method.train()
-            method.progress.fill_((step - 1) / budget.steps)
+            method.progress.fill_((step - 1) / steps)
             batches = next(source).to(device, layout), next(target).to(device, layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
                 losses = method.losses(*batches)
-            total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            total = torch.stack([loss.float() for loss in losses.values()] or [torch.zeros(())]).sum()
             values = {name: float(loss.detach()) for name, loss in (*losses.items(), ("total", total))}
             if not math.isfinite(values["total"]):
                 raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
             optimiser.zero_grad(set_to_none=True)
-            total.backward()
+            if losses:
+                total.backward()
             torch.nn.utils.clip_grad_norm_(trained_parameters, GRADIENT_LIMIT)
             optimiser.step()
             log.row(step, values, float(schedule.get_last_lr()[0]))
@@ -80,13 +82,28 @@ def train(
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
-            if step % CHECKPOINT_EVERY == 0 and step < budget.steps:
+            if step % CHECKPOINT_EVERY == 0 and step < steps:
                 log.flush()
                 checkpoint.save(step, trained)
             if progress:
-                left = (time.monotonic() - started) / (step - done) * (budget.steps - step)
-                progress(step, budget.steps, f"loss {values['total']:.3f}, {left:.0f} s left")
+                left = (time.monotonic() - started) / (step - done) * (steps - step)
+                progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
     return trained
+
+
+def steps_of(method: Method, budget: Budget) -> int:
+    """How many steps a method's training takes of a study's budget."""
+    return max(2, math.ceil(method.schedule.steps * budget.steps))  # one-cycle needs two
+
+
+def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
+    """Parameters by learning rate: those of the modules that `method.rates()` names, and all others."""
+    slow = {p: share for module, share in method.rates().items() for p in module.parameters()}
+    shares = {p: slow.get(p, 1.0) for p in method.parameters() if p.requires_grad}
+    return [
+        {"params": [p for p, s in shares.items() if s == share], "lr": rate * share}
+        for share in sorted(set(shares.values()))
+    ]
 
 
 class _Log:

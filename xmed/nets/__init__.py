@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -9,6 +11,7 @@ from monai.networks.nets import DynUNet, SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
+from xmed.nets import mind
 from xmed.spec import NetworkSpec
 
 
@@ -38,6 +41,7 @@ def _segresnet(dims: int, channels: int, classes: int, widths: list[int]) -> nn.
     )
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NETWORKS = {"unet": _unet, "segresnet": _segresnet}
 
 
@@ -48,9 +52,64 @@ def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes
     """
     if spec.name not in NETWORKS:
         raise XmedError("SPEC_INVALID", f"network '{spec.name}'", f"one of {', '.join(NETWORKS)}")
+    shown = mind.channels(spatial_dims) * channels if spec.input == "mind" else channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[spec.name](spatial_dims, channels, classes, list(spec.channels))
+        net = NETWORKS[spec.name](spatial_dims, shown, classes, list(spec.channels))
+        net = nn.Sequential(mind.Mind(), net) if spec.input == "mind" else net
+    return net if spec.members == 1 else Ensemble(copy.deepcopy(net) for _ in range(spec.members))
+
+
+class Ensemble(nn.Module):
+    """Several networks; logits are the log of their mean probabilities (Lakshminarayanan et al., NeurIPS 2017)."""
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.stack([member(image).float().softmax(1) for member in self.members]).mean(0).clamp_min(1e-7).log()
+
+
+def head(net: nn.Module) -> nn.Module:
+    """The last convolution of a network: features (b, f, i, j[, k]) → logits."""
+    return [module for module in net.modules() if isinstance(module, CONVOLUTIONS)][-1]
+
+
+def deepest(net: nn.Module) -> nn.Module:
+    """The block at the coarsest resolution; its output (b, f, i, j[, k]) is what alignment methods align."""
+    for module in net.modules():
+        if isinstance(module, DynUNet):
+            return module.bottleneck
+        if isinstance(module, SegResNet):
+            return module.down_layers[-1]
+    raise XmedError(
+        "METHOD_NEEDS", f"a {type(net).__name__}", f"a network of {', '.join(NETWORKS)} with a deepest block"
+    )
+
+
+def features(net: nn.Module, image: Tensor, level: Literal["last", "deepest"] = "last") -> tuple[Tensor, Tensor]:
+    """One forward pass: logits, and the features the head sees ("last", full resolution) or the deepest block makes."""
+    seen: list[Tensor] = []
+    if level == "last":
+        hook = head(net).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    else:
+        hook = deepest(net).register_forward_hook(lambda _, __, output: seen.append(output))
+    try:
+        logits = net(image)
+    finally:
+        hook.remove()
+    return logits, seen[-1]
+
+
+def statistics(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The layers with running statistics, of any dimension. Raises XmedError METHOD_NEEDS where there are none."""
+    found = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not any(layer.track_running_stats for layer in found):
+        raise XmedError(
+            "METHOD_NEEDS", "a network without running statistics", "batch normalisation", "choose a method without it"
+        )
+    return found
 
 
 def device() -> torch.device:

@@ -1,0 +1,52 @@
+"""Imitate: one labelled source case as the target's scanner would have shown it, normalised as a target case is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xmed.appearance import renderer
+from xmed.appearance.pose import place
+from xmed.appearance.scenes import scene as scene_of
+from xmed.prepare import Sample, normalise
+from xmed.prepare.geometry import PROBE_MODALITIES
+
+
+def imitate(
+    source: Sample,
+    target: Sample,
+    modality: str,
+    window: tuple[float, float] | None,
+    random: np.random.Generator,
+    scene: str | None = None,
+) -> Sample:
+    """A labelled Sample in the manner of `modality`, seen through the field of view of the unlabelled `target`.
+
+    It lies on the target's grid where a scene drew it or a probe was posed, else on the source's own. window: how the
+    target's raw intensities are clipped. Raises XmedError SPEC_INVALID for an unknown scene.
+    """
+    if scene is not None:
+        image, label = scene_of(scene)(source, target, random)
+        fov, grid = target.fov, target.grid
+    else:
+        anatomy = place(source, target, modality, random)
+        image, label, fov = renderer(modality)(anatomy, random), anatomy.label, anatomy.fov
+        grid = target.grid if modality in PROBE_MODALITIES else source.grid
+    return Sample(source.case, normalise(image, fov, window), fov, grid, label)
+
+
+def imitations(
+    count: int,
+    source: Sequence[Sample],
+    target: Sequence[Sample],
+    modality: str,
+    window: tuple[float, float] | None,
+    random: np.random.Generator,
+    scene: str | None = None,
+) -> list[Sample]:
+    """`count` labelled Samples: the source cases in turn, each seen through the field of view of some target case."""
+    seen = (target[int(random.integers(len(target)))] for _ in range(count))
+    return [
+        imitate(source[n % len(source)], through, modality, window, random, scene) for n, through in enumerate(seen)
+    ]

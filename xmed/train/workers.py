@@ -1,0 +1,108 @@
+"""Workers: the arms of a run, each trained in a process of its own, in the order in which they need each other."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import torch
+
+from xmed import methods, nets
+from xmed.cohort import load
+from xmed.run import TRAINED_ARMS, Run
+from xmed.train.arms import fit, method_of
+from xmed.train.loop import Progress
+
+Job = tuple[str, int]
+"""(arm, seed)."""
+
+
+def fit_all(
+    run: Run, home: Path, arms: Sequence[str] = TRAINED_ARMS, workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:  # fmt: skip
+    """Every arm and seed of the run's study, and the arms that these begin with; what is finished is left alone.
+
+    On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
+    one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other.
+    A target without training labels loses only its ceiling.
+    """
+    jobs = _jobs(run, home, arms)
+    if nets.device().type == "cuda":
+        return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
+    workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        queue, others = manager.Queue(), set(multiprocessing.active_children())
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            try:
+                return _follow(pool, run, home, jobs, queue, progress)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()  # the other arms would train on for minutes; their checkpoints stay
+                raise
+
+
+def _jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
+    """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
+    study = run.study
+    ceiling = any(case.label for case in load(study.target, home).split("train"))
+    wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
+    before: dict[str, list[str]] = {}
+
+    def visit(arm: str) -> None:
+        if arm not in before:
+            needed = methods.needs(method_of(study, arm))
+            for other in needed:
+                visit(other)
+            before[arm] = needed
+
+    for arm in sorted(wanted, key=lambda arm: arm != "adapted"):
+        visit(arm)
+    return {(arm, seed): [(other, seed) for other in before[arm]] for seed in study.seeds for arm in before}
+
+
+def _follow(
+    pool: ProcessPoolExecutor, run: Run, home: Path, jobs: dict[Job, list[Job]], queue: Any, progress: Progress | None
+) -> list[Path]:
+    """Hand out jobs as soon as what they need is there; pass on progress; raise at once what a job raised."""
+    done: dict[Job, Path] = {}
+    running: dict[Future[Path], Job] = {}
+    waiting = list(jobs)
+    while waiting or running:
+        for job in [job for job in waiting if all(other in done for other in jobs[job])]:
+            running[pool.submit(fit, run, *job, home, _Relay(queue))] = job
+            waiting.remove(job)
+        finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        with contextlib.suppress(Empty):
+            while True:
+                note = queue.get_nowait()
+                if progress:
+                    progress(*note)
+        for future in finished:
+            done[running.pop(future)] = future.result()
+    return [done[job] for job in jobs]
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class _Relay:
+    """Progress from a worker process: at most about two notes a second go through the queue."""
+
+    def __init__(self, queue: Any) -> None:
+        self.queue, self.last = queue, 0.0
+
+    def __call__(self, what: str, done: int, total: int, note: str) -> None:
+        if done == total or time.monotonic() - self.last > 0.5:
+            self.queue.put((what, done, total, note))
+            self.last = time.monotonic()
