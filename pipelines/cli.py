@@ -27,6 +27,9 @@ app = typer.Typer(
 
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")]
 
+SourceRoot = Annotated[Path | None, typer.Option(help="Where the source's files lie, instead of its root.")]
+TargetRoot = Annotated[Path | None, typer.Option(help="Where the target's files lie, instead of its root.")]
+
 
 class Document(StrEnum):
     """What `xmed schema` knows the JSON Schema of."""
@@ -65,12 +68,38 @@ def demo(seeds: Seeds = None, resume: Annotated[str | None, typer.Option(help="C
 def run(
     study: Annotated[str, typer.Argument(help="A study's name or its YAML file.")],
     seeds: Seeds = None,
-    source_root: Annotated[Path | None, typer.Option(help="Where the source's files lie, instead of its root.")] = None,
-    target_root: Annotated[Path | None, typer.Option(help="Where the target's files lie, instead of its root.")] = None,
+    source_root: SourceRoot = None,
+    target_root: TargetRoot = None,
     resume: Annotated[str | None, typer.Option(help="Continue this run; what is finished is kept.")] = None,
 ) -> Answer:
     """The main job for a study: ingest, train, adapt, select, validate, report, register the candidate."""
     return _adapt(study, seeds, source_root, target_root, resume)
+
+
+@command(app)
+def compare(
+    study: Annotated[str, typer.Argument(help="A study's name or its YAML file.")],
+    methods: Annotated[str | None, typer.Option(help="Such as bridge,gin,coral; or all.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many seeds (3 is 0,1,2), or which (0,4).")] = None,
+    source_root: SourceRoot = None,
+    target_root: TargetRoot = None,
+    resume: Annotated[str | None, typer.Option(help="Continue this comparison; finished cells are kept.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at once, on a CPU; as many as cores.")] = None,
+) -> Answer:
+    """The same study under several methods: the table, the ranking with its uncertainty, a page, comparison.json."""
+    from pipelines.plan import plan_comparison
+
+    chosen = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
+    numbers = list(range(int(seeds))) if seeds and seeds.isdecimal() and int(seeds) > 0 else _numbers(seeds)
+    asked = study, chosen, numbers, source_root, target_root, resume
+    plan_comparison(*asked)  # before Prefect starts and anything is written
+    _flows()
+    from pipelines.comparing import compare as flow
+    from pipelines.tables import show_comparison
+
+    result = flow(*asked, jobs)
+    document = json.loads((Path(result["folder"]) / "comparison.json").read_text(encoding="utf-8"))
+    return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
 
 
 @command(app)

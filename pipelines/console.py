@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 Report = Callable[[str, int, int, str], None]
 """(what, done, total, note): the shape every library function reports progress in."""
 
+FAILED = "failed: "
+"""How the note of a training begins that did not come to its end."""
 STEPS_PER_LINE = 0.1  # without a terminal: one line per tenth of the work
 _current: ContextVar[Report | None] = ContextVar("progress", default=None)
 
@@ -24,6 +28,13 @@ def report(what: str, done: int, total: int, note: str = "") -> None:
         show(what, done, total, note)
 
 
+def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
+    """On a terminal, show trainings in one table from here on: a line per arm, a column per seed."""
+    show = _current.get()
+    if isinstance(show, _Bars):
+        show.bars.cells = {(row, column): "·" for row in rows for column in columns}
+
+
 @contextmanager
 def progress(console: Console) -> Iterator[None]:
     """Show what `report` is told, for the time of the block."""
@@ -32,7 +43,7 @@ def progress(console: Console) -> Iterator[None]:
             yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("[dim]{task.fields[note]}"), console=console) as bars, _shown_by(_Bars(bars)):
+    with _Display(*columns, TextColumn("[dim]{task.fields[note]}"), console=console) as bars, _shown_by(_Bars(bars)):
         yield
 
 
@@ -45,16 +56,42 @@ def _shown_by(show: Report) -> Iterator[None]:
         _current.reset(token)
 
 
-class _Bars:
-    """One bar per piece of work; a finished one keeps its time."""
+class _Display(Progress):
+    """Bars, and above them the table of trainings where one is laid out."""
 
-    def __init__(self, bars: Progress) -> None:
-        self.bars, self.tasks = bars, dict[str, TaskID]()
+    cells: Mapping[tuple[str, int], str] = {}
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.cells:
+            columns = list(dict.fromkeys(column for _, column in self.cells))
+            grid = Table("", *(f"seed {column}" for column in columns), box=None, pad_edge=False, header_style="bold")
+            for row in dict.fromkeys(row for row, _ in self.cells):
+                grid.add_row(row, *(self.cells.get((row, column), "") for column in columns))
+            yield grid
+        yield from super().get_renderables()
+
+
+class _Bars:
+    """One bar per piece of work; a finished one keeps its time. Trainings fill the table's cells where there is one."""
+
+    def __init__(self, bars: _Display) -> None:
+        self.bars, self.tasks, self.began = bars, dict[str, TaskID](), dict[tuple[str, int], float]()
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
+        named = re.fullmatch(r"train (\S+) seed (\d+)", what)
+        if named and self.bars.cells:
+            self.fill((named[1], int(named[2])), done / max(total, 1), note)
+            return
         if what not in self.tasks:
             self.tasks[what] = self.bars.add_task(what, total=total, note=note)
         self.bars.update(self.tasks[what], completed=done, total=total, note=note)
+
+    def fill(self, cell: tuple[str, int], share: float, note: str) -> None:
+        now = time.monotonic()
+        over = f"[green]✓[/] [dim]{now - self.began[cell]:.0f} s[/]" if cell in self.began else "[green]✓[/]"
+        over = "[red]failed[/]" if note.startswith(FAILED) else over
+        self.began.setdefault(cell, now)
+        self.bars.cells = {**self.bars.cells, cell: over if share >= 1 else f"{share:.0%}"}
 
 
 class _Lines:

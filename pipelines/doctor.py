@@ -142,10 +142,12 @@ def _orphans(home: Path) -> Iterator[Check]:
 def _unfinished(home: Path) -> Iterator[Check]:
     half = []
     for folder in sorted((home / "runs").glob("*/")):
-        if not (folder / "study.json").is_file() or (folder / "report" / "report.json").is_file():
+        ends = [folder / "report" / "report.json", folder / "comparison.json"]
+        if not (folder / "study.json").is_file() or any(end.is_file() for end in ends):
             continue
         touched = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
         if time.time() - touched > ALIVE_SECONDS:  # less: most likely somebody is at it
             half.append(folder.name)
-    detail = f"half-finished: {', '.join(half)}; resume with `xmed run STUDY --resume RUN`, or delete the folder"
+    ways = "resume with `xmed run STUDY --resume RUN`, a comparison with `xmed compare`, or delete the folder"
+    detail = f"half-finished: {', '.join(half)}; {ways}"
     yield Check("runs", not half, detail if half else "none half-finished")

@@ -16,12 +16,12 @@ from pipelines.console import report
 from pipelines.environment import environment, errors
 from pipelines.plan import plan_dataset, plan_study
 from pipelines.surroundings import stoppable
-from xmed import cohort, evaluate, registry, train
+from xmed import cohort, evaluate, phantom, registry, train
 from xmed import report as reports
+from xmed.appearance.scenes import write as maps
 from xmed.errors import XmedError
-from xmed.phantom import write
 from xmed.run import Run, home
-from xmed.spec import PhantomSpec, load_dataset
+from xmed.spec import MapsSpec, PhantomSpec, load_dataset
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,14 +36,17 @@ def step(function: Callable[P, R]) -> Task[P, R]:
     return task(cache_policy=NO_CACHE, persist_result=False)(function)
 
 
-def write_phantom(spec: PhantomSpec, folder: Path) -> None:
-    """What ingest calls when a spec asks for the phantom; ingest itself stands below the phantom's floor."""
-    write(spec, folder, report)
+def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
+    """What ingest calls for a dataset that xmed writes itself; ingest stands below the floor of whatever writes it."""
+    if isinstance(spec, PhantomSpec):
+        phantom.write(spec, folder, report)
+    else:
+        maps.write(spec, folder, report)
 
 
 @step
 def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
-    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=write_phantom)
+    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make)
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
@@ -66,6 +69,11 @@ def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
 def train_arms(folder: Path) -> None:
     with stoppable():  # again: under a flow Prefect takes SIGTERM for itself, and would let the workers finish
         train.fit_all(Run(folder), home(), progress=report)
+
+
+@step
+def promote_model(folder: Path) -> None:
+    train.promote(Run(folder), home(), progress=report)
 
 
 @step
@@ -110,15 +118,16 @@ def adapt(
     target_root: Path | None = None,
     resume: str | None = None,
 ) -> dict[str, Any]:
-    """The main job: ingest both datasets, train all arms, evaluate, report, log, register the candidate."""
+    """The main job: ingest both, train all arms, decide whether to adapt, evaluate, report, log, register the candidate."""
     started, plan = datetime.now(UTC), plan_study(study, seeds, source_root, target_root, resume)
     run = plan.run or Run.create(plan.study, home())
     report("run", 1, 1, run.id)
-    with _nothing_left_of(run, unless=plan.run is not None):
+    with nothing_left_of(run, unless=plan.run is not None):
         ingest_dataset(plan.study.source, source_root)
         ingest_dataset(plan.study.target, target_root)
         describe_data(run.folder, plan.source.name, plan.target.name)
     train_arms(run.folder)
+    promote_model(run.folder)
     evaluate_run(run.folder)
     describe_environment(run.folder, started)
     page = build_report(run.folder)
@@ -128,7 +137,7 @@ def adapt(
 
 
 @contextlib.contextmanager
-def _nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
+def nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
     """A run that fails before its first training leaves no folder behind."""
     try:
         yield

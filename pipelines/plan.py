@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xmed import methods
+from xmed.appearance.scenes import scene, scenes
 from xmed.errors import XmedError
 from xmed.nets import NETWORKS, stride
 from xmed.run import Run, home
-from xmed.spec import DatasetSpec, Splits, Study, load_dataset, load_study
+from xmed.spec import DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Plan:
     target: DatasetSpec
     roots: tuple[Path | None, Path | None]
     run: Run | None = None
+    methods: tuple[str, ...] = ()
 
 
 def plan_study(
@@ -32,9 +34,45 @@ def plan_study(
 ) -> Plan:
     """Read and check a study, or the run of it that is to be resumed; nothing is written.
 
-    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, PATH_NOT_FOUND, RUN_NOT_FOUND or USAGE.
+    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, METHOD_NEEDS, PATH_NOT_FOUND, RUN_NOT_FOUND or USAGE.
     """
     run = Run.find(resume, home()) if resume else None
+    if run is not None and run.methods:
+        raise XmedError("USAGE", f"run {run.id} is a comparison", "a run", "`xmed compare` goes on with it")
+    return _plan(study, seeds, source_root, target_root, run)
+
+
+def plan_comparison(
+    study: str,
+    names: list[str] | None,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+) -> Plan:
+    """The same of a comparison: of the named methods or `all`, with the floor, the ceiling and what they begin with.
+
+    A comparison that is resumed has its methods and seeds already.
+    """
+    run = Run.find(resume, home()) if resume else None
+    if run is not None and (names or not run.methods):
+        what = "--methods with --resume" if run.methods else f"run {run.id} is no comparison"
+        raise XmedError("USAGE", what, "a comparison, which has its methods already", "leave --methods out")
+    if run is None and not names:
+        raise XmedError("USAGE", "no --methods", "methods with commas between, or all", "see `xmed methods`")
+    plan = _plan(study, seeds, source_root, target_root, run)
+    chosen = [*methods.names(), *methods.COMPOSITIONS] if names == ["all"] else names or []
+    wanted = list(dict.fromkeys(run.methods if run else ["source_only", *chosen, "target_supervised"]))
+    for name in wanted:
+        spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
+        for needed in [name, *methods.needs(spec)]:
+            methods.check(needed, {})
+    return replace(plan, methods=tuple(wanted))
+
+
+def _plan(
+    study: str, seeds: list[int] | None, source_root: Path | None, target_root: Path | None, run: Run | None
+) -> Plan:
     asked = load_study(study)
     if run is not None:
         if seeds or run.study.name != asked.name:
@@ -58,14 +96,19 @@ def plan_study(
             else f"target {target.name} has no images"
         )
         raise XmedError("SPEC_INVALID", bare, "a labelled source, and a target with images", "see the spec's layout")
+    if source.layout.image is None and source.scene is None:
+        what = f"source {source.name} is label maps without images"
+        raise XmedError("METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scenes())}", "or give it images")
+    if source.scene is not None:
+        scene(source.scene)
     return Plan(asked, source, target, (source_root, target_root), run)
 
 
 def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
-    """A dataset spec whose folder is there, or can be written by the phantom. Raises XmedError PATH_NOT_FOUND too."""
+    """A dataset spec whose folder is there, or is one that xmed writes itself. Raises XmedError PATH_NOT_FOUND too."""
     spec = load_dataset(name)
     folder = spec.folder(root)
-    if spec.phantom is None and not folder.is_dir():
+    if spec.made is None and not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "its root", "or pass --data-root")
     if isinstance(spec.splits, Splits) and not any((spec.splits.train, spec.splits.select, spec.splits.test)):
         raise XmedError("SPEC_INVALID", f"dataset {spec.name}: no patients in splits", "patients in train or test")

@@ -46,9 +46,38 @@ def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]
     console.print(grid)
     registered, verdict = result["registered"], report["verdict"]
     console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
-    console.print(f"registered  {registered['name']} version {registered['version']}, alias {registered['alias']}")
+    alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
+    console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
+    if registered.get("not_promoted"):
+        console.print(f"selection   {registered['not_promoted']}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"run         {result['run']}")
     console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+
+
+def show_comparison(console: Console, result: dict[str, Any], found: dict[str, Any]) -> None:
+    """A finished comparison: one line per method, best first, for each structure; what it means; where things are."""
+    for structure in found["structures"]:
+        grid = Table(
+            header_style="bold", title=f"\n{structure}: Dice on {found['patients']} test patients, 95 % interval"
+        )
+        grid.title_justify = "left"
+        for name in ("rank", "method", "Dice", "gap closed", "over source only", "p (Holm)", "over trivial", "seconds"):
+            grid.add_column(name, justify="left" if name == "method" else "right")
+        for one in found["ranking"][structure]:
+            place, gain = one["rank"], one["minus_source_only"] or {}
+            rank = "labels" if one["target_labels_used"] else _rank(place)
+            numbers = (_number(gain.get("value"), "+z.3f"), _number(gain.get("p_holm"), ".3f"))
+            last = _number(one["gain_over_trivial"]["value"], "+z.3f"), f"{one['seconds']:.0f}"
+            grid.add_row(rank, one["method"], _dice(one), _number(one["gap_closed"]["value"], ".0%"), *numbers, *last)
+        for one in (one for one in found["baselines"] if one["structure"] == structure):
+            grid.add_row("", one["method"], _dice(one), *[""] * 5)
+        console.print(grid)
+    for one in found["failed"]:
+        console.print(f"failed      {one['method']} seed {one['seed']}: {one['message']}", markup=False, soft_wrap=True)
+    for sentence in found["verdict"]:
+        console.print(sentence, markup=False, highlight=False)
+    console.print(f"comparison  {result['run']}")
+    console.print(f"page        {result['page']}", soft_wrap=True, highlight=False)
 
 
 def show_cohort(console: Console, found: dict[str, Any]) -> None:
@@ -89,6 +118,11 @@ def _dice(metrics: dict[str, Any] | None) -> str:
     low, high = dice.get("ci") or (None, None)
     interval = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
     return f"{dice['mean']:.3f}{interval}"
+
+
+def _rank(place: dict[str, Any] | None) -> str:
+    """1 (1–3): the rank, and where 95 % of the resamples of patients have it."""
+    return "–" if place is None else f"{place['value']} ({place['ci'][0]}–{place['ci'][1]})"
 
 
 def _number(value: Any, form: str) -> str:

@@ -12,7 +12,7 @@ from xmed.appearance.pose import beam, place
 from xmed.prepare import Sample
 from xmed.volume import Grid
 
-MODALITIES = ["PT", "CT", "US", "MR"]
+MODALITIES = ["PT", "CT", "US", "MR", "XA"]
 
 
 def anatomy(shape=(40, 48, 20), spacing=(3.0, 3.0, 3.27)) -> Anatomy:
@@ -52,8 +52,9 @@ def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
         "CT": "attenuation",
         "US": "acoustic",
         "IVUS": "acoustic",
+        "MR": "magnetic",
     }
-    assert renderer("MR").__module__ == renderer("XA").__module__ == "xmed.appearance.randomise"
+    assert renderer("XA").__module__ == renderer("MG").__module__ == "xmed.appearance.randomise"
 
 
 def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
@@ -81,6 +82,24 @@ def test_air_stays_air_and_tissue_stays_tissue_in_attenuation():
         hu = renderer("CT")(given, np.random.default_rng(seed))
         assert np.median(hu[:2]) < -900
         assert -200 < np.median(hu[given.label == 1]) < 300
+
+
+def test_the_noise_of_a_magnitude_image_is_rician():
+    empty = Anatomy(
+        np.zeros((40, 40, 20), np.float32), np.zeros((40, 40, 20), np.uint8), np.ones((40, 40, 20), bool), (2, 2, 2)
+    )
+    for seed in range(5):
+        air = renderer("MR")(empty, np.random.default_rng(seed))
+        # without signal a Rician is a Rayleigh distribution, whose mean over sd is √(π / (4 − π))
+        assert air.mean() / air.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), rel=0.02)
+
+
+def test_a_structure_is_brighter_in_one_sequence_and_darker_in_another():
+    given = anatomy()
+    inside, around = given.label == 1, (given.label == 0) & (given.image > 0.2)
+    seen = [renderer("MR")(given, np.random.default_rng(seed)) for seed in range(30)]
+    brighter = sum(image[inside].mean() > image[around].mean() for image in seen)
+    assert 6 <= brighter <= 24
 
 
 def test_sound_enters_where_the_field_of_view_is_narrow_along_whichever_axis():

@@ -11,11 +11,11 @@ FLOORS = [
     ["spec"],
     ["io", "run"],
     ["cohort", "prepare"],
-    ["nets", "appearance", "metrics", "stats", "phantom", "domain"],
-    ["tasks"],
+    ["nets", "appearance", "metrics", "stats", "phantom", "domain", "position"],
+    ["tasks", "translate"],
     ["methods", "model"],
     ["train", "predict", "evaluate", "select"],
-    ["report", "registry", "monitor"],
+    ["report", "registry", "monitor", "compare"],
     ["pipelines"],
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
@@ -23,10 +23,12 @@ SAME_FLOOR = {
     ("volume", "errors"), ("labels", "errors"),  # errors is the ground the nouns stand on
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
     ("select", "predict"),  # what is chosen among must predict as it will when it is deployed
+    ("compare", "report"),  # a comparison is completed, averaged and drawn as a report is
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
 TENSORS = {
-    "batch", "prepare", "appearance", "nets", "tasks", "methods", "model", "train", "predict", "select", "registry",
+    "batch", "prepare", "appearance", "nets", "tasks", "translate", "methods", "model", "train", "predict", "select",
+    "registry",
 }  # fmt: skip
 DOORS = {
     "prefect": {"pipelines"},

@@ -18,7 +18,7 @@ from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-COMMANDS = ["demo", "inspect", "ingest", "run", "predict", "methods", "models", "schema", "doctor"]
+COMMANDS = ["demo", "inspect", "ingest", "run", "compare", "predict", "methods", "models", "schema", "doctor"]
 
 
 @pytest.fixture(autouse=True)
@@ -216,6 +216,20 @@ def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
     text = capsys.readouterr().out
     for piece in ("0.812 (0.70–0.90)", "–", "0.91", "m version 2, alias candidate", "/x/report.html"):
         assert piece in text
+
+
+def test_a_model_that_is_not_promoted_is_shown_with_the_reason(capsys):
+    from rich.console import Console
+
+    from pipelines.tables import show_result
+
+    registered = {"name": "m", "version": 2, "alias": None, "not_promoted": "source-only is as good"}
+    summary = {"gap_closed": {}, "gain_over_trivial": {}}
+    result = {"run": "r", "report": "/x/report.html", "registered": registered}
+    show_result(Console(width=100), result, {"summary": summary, "verdict": "pass"})
+    text = capsys.readouterr().out
+    assert "m version 2, not as candidate" in text
+    assert "selection   source-only is as good" in text
 
 
 def test_the_doctor_finds_a_broken_database_and_a_half_finished_run(place, monkeypatch):

@@ -97,7 +97,7 @@ class Library:
     def rooms(self):
         return {
             "cohort": SimpleNamespace(ingest=self.ingest, load=lambda name, home: name, summary=self.summary),
-            "train": SimpleNamespace(fit_all=self.fit_all),
+            "train": SimpleNamespace(fit_all=self.fit_all, promote=lambda run, home, progress: self.call("promote")),
             "evaluate": SimpleNamespace(evaluate=self.evaluate, judged=lambda target: self.call("judged")),
             "reports": SimpleNamespace(build=self.build),
             "registry": SimpleNamespace(
@@ -131,7 +131,7 @@ def prefect_server(tmp_path_factory):
     os.environ.update(before)
 
 
-ORDER = ["ingest toy-mr", "ingest toy-us", "judged", "train", "evaluate", "report", "log", "register"]
+ORDER = ["ingest toy-mr", "ingest toy-us", "judged", "train", "promote", "evaluate", "report", "log", "register"]
 
 
 @pytest.mark.slow
@@ -231,6 +231,20 @@ def test_a_study_that_cannot_work_is_refused_before_anything_is_written(study, p
     with pytest.raises(XmedError, match=says):
         plan_study(str(study))
     assert not place.exists()
+
+
+def test_label_maps_without_images_need_a_scene_that_exists(study, tmp_path, place):
+    from pipelines.plan import plan_study
+
+    dataset = tmp_path / "toy-mr.yaml"
+    changed(dataset, 'image: "{case}.nii.gz", ', "")
+    with pytest.raises(XmedError, match=r"error\[METHOD_NEEDS\]: source toy-mr is label maps without images · `scene`"):
+        plan_study(str(study))
+    changed(dataset, "modality: MR", "modality: MR\nscene: feet")
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: no scene 'feet'"):
+        plan_study(str(study))
+    changed(dataset, "scene: feet", "scene: heads")
+    assert plan_study(str(study)).source.scene == "heads"
 
 
 def test_a_missing_folder_is_refused_and_another_root_accepted(study, tmp_path, place):

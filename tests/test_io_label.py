@@ -6,12 +6,47 @@ from PIL import Image
 from scanned import oblique, refusal, save, slices, texture
 
 from xmed.io import read_label, write_nifti
+from xmed.io.label import fill
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
 IMAGE = Volume(texture((12, 9, 7)), oblique(), modality="MR")
 TABLE = LabelTable((Structure(1, "prostate"), Structure(4, "bladder")))
 LABELS = np.random.default_rng(0).choice([0, 1, 4], IMAGE.array.shape)
+
+
+@pytest.mark.parametrize("drawing", ["outline", "filled"])
+def test_a_drawn_outline_is_filled_and_a_filled_one_stays(tmp_path, drawing):
+    i, j = np.indices((40, 30))
+    radius = np.hypot((i - 20) / 14, (j - 15) / 10)
+    disc = radius < 1
+    rim = disc & (radius > 0.85)
+    Image.fromarray((255 * (rim if drawing == "outline" else disc)).astype(np.uint8).T).save(tmp_path / "x.png")
+    picture, table = Volume(np.random.default_rng(0).random((40, 30, 1)), np.eye(4)), LabelTable((Structure(255, "a"),))
+    found = read_label(tmp_path / "x.png", picture, table, outline=True).array[:, :, 0]
+    np.testing.assert_array_equal(found, 255 * disc)
+    bare = read_label(tmp_path / "x.png", picture, table).array[:, :, 0]
+    np.testing.assert_array_equal(bare, 255 * (rim if drawing == "outline" else disc))
+
+
+def test_an_outline_that_runs_out_of_the_picture_is_closed_by_its_hull():
+    i, j = np.indices((40, 30))
+    radius = np.hypot((i - 20) / 14, (j - 24) / 10)  # its lower part lies below the picture
+    rim = ((radius < 1) & (radius > 0.85)).astype(np.uint8)
+    filled = fill(rim[:, :, None])[:, :, 0]
+    assert ((filled == 1) == (radius < 1)).mean() > 0.97
+
+
+def test_two_structures_are_filled_each_by_itself():
+    array = np.zeros((30, 20, 1), np.uint8)
+    array[2:12, 2:12] = 1
+    array[3:11, 3:11] = 0
+    array[15:25, 5:15] = 4
+    array[16:24, 6:14] = 0
+    filled = fill(array)
+    assert (filled[2:12, 2:12] == 1).all()
+    assert (filled[15:25, 5:15] == 4).all()
+    assert (filled > 0).sum() == 200
 
 
 @pytest.fixture

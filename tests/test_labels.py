@@ -19,10 +19,23 @@ def test_an_unknown_structure_is_answered_with_the_known_ones():
         TABLE["heart"]
 
 
-@pytest.mark.parametrize("pairs", [[(1, "a"), (1, "b")], [(1, "a"), (2, "a")], [(0, "a")], [(-1, "a")]])
-def test_values_and_names_are_distinct_and_background_is_never_listed(pairs):
-    with pytest.raises(XmedError, match="distinct names, distinct values ≥ 1"):
+@pytest.mark.parametrize("pairs", [[(1, "a"), (1, "b")], [(0, "a")], [(-1, "a")]])
+def test_values_are_distinct_and_background_is_never_listed(pairs):
+    with pytest.raises(XmedError, match="distinct values ≥ 1"):
         LabelTable(tuple(Structure(value, name) for value, name in pairs))
+
+
+def test_several_values_may_be_one_structure_and_are_learned_as_one():
+    head = "123037004", "69536005"
+    table = LabelTable((Structure(2, "head", *head), Structure(3, "head", *head), Structure(24, "fluid")))
+    assert (table.names, table.values, len(table)) == (["head", "fluid"], [2, 3, 24], 2)
+    np.testing.assert_array_equal(table.renumber(np.array([0, 2, 3, 24]), ["fluid", "head"]), [0, 2, 2, 1])
+    assert [(s.value, s.name) for s in table.select(["head"])] == [(1, "head")]
+
+
+def test_one_name_under_two_codes_is_refused():
+    with pytest.raises(XmedError, match="each name with the same codes"):
+        LabelTable((Structure(1, "head", "1", "2"), Structure(2, "head", "1", "3")))
 
 
 def test_a_net_learns_the_named_structures_as_one_two_three():
@@ -50,4 +63,5 @@ def test_values_that_the_table_does_not_know_are_named():
 
 
 def test_values_beyond_a_byte_keep_their_width():
-    assert LabelTable((Structure(530, "white matter"),)).check(np.array([530.0])).dtype == np.int32
+    assert LabelTable((Structure(530, "white matter"),)).check(np.array([530.0])).dtype == np.uint16
+    assert LabelTable((Structure(70000, "white matter"),)).check(np.array([7e4])).dtype == np.int32

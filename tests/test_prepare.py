@@ -1,12 +1,25 @@
 """Prepare: onto the net's grid and back, intensities, patches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from xmed.errors import XmedError
-from xmed.prepare import Augmentation, Sample, Sampler, acquisition_axes, augmentation_for, grid_for, normalise, onto
-from xmed.prepare.sample import sample
+from xmed.prepare import (
+    Augmentation,
+    Sample,
+    Sampler,
+    acquisition_axes,
+    augmentation_for,
+    fitted,
+    grid_for,
+    map_sample,
+    normalise,
+    onto,
+    sample,
+)
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
 
@@ -51,6 +64,52 @@ def test_a_probes_volume_keeps_its_own_axes():
     volume = oblique(modality="US")
     directions = grid_for(volume, (1.5, 2.0, 3.0)).affine[:3, :3] / (1.5, 2.0, 3.0)
     np.testing.assert_allclose(directions, TURN, atol=1e-12)
+
+
+@pytest.mark.parametrize("modality", ["US", "MR"])
+def test_a_fitted_grid_covers_the_box_of_the_field_of_view_and_nothing_else(modality):
+    fov = np.zeros((20, 24, 16), bool)
+    fov[4:14, 3:23, 2:10] = True
+    volume = replace(oblique(modality=modality), fov=fov)
+    grid = fitted(volume, (30, 16, 8))
+    assert grid.shape == (30, 16, 8)
+    low, high = (np.argwhere(fov).min(0) - 0.5, np.argwhere(fov).max(0) + 0.5)
+    edges = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape], indexing="ij")).reshape(3, 8).T
+    back = np.linalg.inv(volume.affine) @ np.c_[grid.points(edges), np.ones(8)].T
+    np.testing.assert_allclose(back[:3].min(1), low, atol=1e-6)
+    np.testing.assert_allclose(back[:3].max(1), high, atol=1e-6)
+    seen = sample("a", volume, GridSpec(fit=(30, 16, 8), patch=(16, 16, 1)))
+    assert seen.fov.mean() > 0.99
+    assert seen.grid.same(grid)
+
+
+def test_pictures_of_any_size_come_to_one_size_and_what_is_drawn_there_comes_home():
+    for columns, rows in ((100, 60), (61, 83)):
+        array = np.random.default_rng(0).normal(100, 5, (columns, rows, 1))
+        fov = np.zeros(array.shape, bool)
+        fov[10:-10, 5:-8] = True
+        picture = Volume(array, np.eye(4), modality="US", fov=fov)
+        there = sample("a", picture, GridSpec(fit=(64, 48, 1), patch=(64, 48, 1)))
+        assert there.image.shape == (64, 48, 1)
+        left = np.zeros((64, 48, 1), np.uint8)
+        left[:32] = 1
+        home = onto(Volume(left, there.grid.affine), picture, labels=True)
+        inside = np.argwhere(home.array > 0)
+        np.testing.assert_allclose(inside.min(0), (10, 5, 0), atol=1)
+        np.testing.assert_allclose(inside.max(0), ((columns - 1) / 2, rows - 9, 0), atol=1)
+
+
+def test_a_label_map_keeps_its_ids_on_a_coarser_grid_with_axes_to_left_posterior_superior():
+    ids = np.zeros((8, 12, 10), np.uint16)
+    ids[:4], ids[4:, 6:] = 507, 24
+    affine = np.diag([1.0, 1, 1, 1])[[0, 2, 1, 3]]  # second axis to superior, third to posterior
+    seen = map_sample("a", Volume(ids, affine), GridSpec(spacing_mm=(2, 2, 2), fit=(8, 8, 1), patch=(8, 8, 1)))
+    assert seen.image.shape == (4, 5, 6)
+    assert set(np.unique(seen.image)) == {0, 24, 507}
+    assert (seen.image[:2] == 507).all()
+    assert (seen.image[2:, :, 3:] == 24).all()
+    own = map_sample("a", Volume(ids, np.eye(4)), GridSpec(fit=(8, 8, 1), patch=(8, 8, 1)))
+    np.testing.assert_array_equal(own.image, ids)
 
 
 def test_labels_come_home_after_a_journey_over_a_finer_grid():

@@ -195,6 +195,18 @@ def test_a_failed_verdict_registers_as_a_candidate_that_says_so(run, home):
     assert registry.register(run, home)["verdict"] == "fail"
 
 
+def test_a_net_that_is_no_better_than_source_only_is_registered_but_not_as_candidate(run, home):
+    run.write("selection", {"promoted": False, "reason": "adapted does not lead"})
+    found = registry.register(run, home)
+    assert (found["alias"], found["uri"]) == (None, "models:/toy-prostate-us/1")
+    assert found["not_promoted"] == "adapted does not lead"
+    (row,) = registry.versions(home)
+    assert row["aliases"] == []
+    assert row["not_promoted"] == "adapted does not lead"
+    run.write("selection", {"promoted": True, "reason": "adapted leads"})
+    assert registry.register(run, home)["alias"] == "candidate"
+
+
 def test_what_is_served_gives_probabilities_and_holds_no_pickle(run, home, monkeypatch):
     import mlflow
 

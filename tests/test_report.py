@@ -217,6 +217,40 @@ def test_the_numbers_are_those_of_the_rows(make):
     assert document["summary"]["gain_over_trivial"]["prostate"] == pytest.approx(gain)
 
 
+@pytest.mark.parametrize(("promoted", "says"), [(True, "Promoted, decided"), (False, "Not promoted, and registered")])
+def test_whether_to_adapt_at_all_is_said_with_its_reason_and_its_evidence(make, promoted, says):
+    run = make()
+    candidates = [
+        {"name": "source_only", "kept": True, "mean_rank": 1.5, "scores": {"reverse": 0.437, "proxy": None}},
+        {"name": "adapted", "kept": False, "mean_rank": None, "scores": {"reverse": 0.891, "proxy": None}},
+    ]
+    found = {"candidates": candidates, "validators": ["reverse"], "chosen": "adapted" if promoted else "source_only"}
+    run.write("selection", {"promoted": promoted, "reason": "so it came out", "seeds": {"0": found}})
+    document, page = built(run)
+    assert (document["selection"]["promoted"], document["selection"]["reason"]) == (promoted, "so it came out")
+    assert f"{says}" in page
+    assert all(piece in page for piece in ("so it came out", "0.437", "0.891"))
+    assert report.verify(run.folder) == []
+
+
+def test_an_arm_that_was_chosen_or_averaged_from_others_has_its_place_in_the_report(make):
+    run = make()
+    folder = run.arm("adapted", 0)
+    record = json.loads((folder / "train.json").read_text())
+    guards = {"consistency": {"value": 0.5, "limit": 0.6, "ok": False}}
+    chosen = [
+        {"name": "bridge", "kept": True, "guards": guards},
+        {"name": "source_only", "kept": True, "guards": guards},
+    ]
+    record["selection"] |= {"candidates": chosen, "chosen": "bridge"}
+    (folder / "losses.csv").unlink()
+    (folder / "train.json").write_text(json.dumps(record))
+    assert '<td class="n">bridge</td>' in built(run)[1]
+    record["selection"] = {"rule": "all members", "used_target_labels": False, "members": ["bridge", "gin"]}
+    (folder / "train.json").write_text(json.dumps(record))
+    assert built(run)[0]["selection"]["rule"] == "all members"
+
+
 def test_worst_cases_come_first(make):
     document, html = built(make())
     dice = [case["metrics"]["prostate"]["dice"] for case in document["cases"]]

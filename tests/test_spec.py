@@ -171,6 +171,8 @@ def test_a_patch_one_voxel_thick_means_two_dimensions_and_neighbours_are_channel
         ({"grid": {"spacing_mm": [1, 1, 1], "patch": [1, 32, 32]}}, "one voxel thick along its last axis only"),
         ({"grid": {"spacing_mm": [1, 1, 1], "patch": [32, 32, 32], "context": 1}}, "goes with a patch"),
         ({"grid": {"spacing_mm": [1, 0, 1], "patch": [32, 32, 1]}}, "greater than 0"),
+        ({"grid": {"patch": [32, 32, 1]}}, "a grid needs spacing_mm, or fit for pictures without a scale"),
+        ({"grid": {"fit": [32, 0, 1], "patch": [32, 32, 1]}}, "greater than 0"),
         ({"protocol": {"primary": {"structure": "cube"}}}, "is not one of structures: ball"),
         ({"seeds": []}, "at least 1 item"),
         ({"budget": {"step": 3}}, "Extra inputs"),

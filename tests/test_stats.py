@@ -129,3 +129,15 @@ def test_a_gap_that_only_some_patients_show_has_no_interval():
 
 def test_one_patient_closes_a_gap_without_interval():
     assert stats.gap_closed([0.1], [0.7], [0.9]).degenerate == "one patient has no interval"
+
+
+def test_a_rank_is_certain_only_where_the_patients_agree():
+    better, worse = [0.8, 0.9, 0.7, 0.8], [0.3, 0.4, 0.2, 0.3]
+    assert stats.ranks([worse, better]) == [stats.Rank(2, 2, 2, 0.0), stats.Rank(1, 1, 1, 1.0)]
+    torn = stats.ranks([[0.1, 0.9, 0.5, 0.5], [0.9, 0.2, 0.5, 0.5]])
+    assert [(one.lo, one.hi) for one in torn] == [(1, 2), (1, 2)]
+    assert sum(one.first for one in torn) >= 1  # ties are shared
+
+
+def test_equal_means_share_the_better_rank():
+    assert [one.rank for one in stats.ranks([[0.1, 0.3], [0.2, 0.2], [0.0, 0.1]])] == [1, 1, 3]

@@ -96,6 +96,7 @@ def test_a_study_goes_from_files_to_rows_and_leaves_nothing_out(run, study):
         with (made.arm(arm, seed) / "losses.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [int(row["step"]) for row in rows] == list(range(1, 31))
+    check_promotion(made, home)
     rows = evaluate(made, home)
     for arm in ("source_only", "adapted", "target_supervised", "trivial_threshold", "trivial_position"):
         found = [row for row in rows if row["arm"] == arm]
@@ -106,6 +107,21 @@ def test_a_study_goes_from_files_to_rows_and_leaves_nothing_out(run, study):
     picture = np.load(made.pictures / "dark-e.npz")
     assert {"image", "truth", "adapted", "source_only", "target_supervised", "spacing"} <= set(picture)
     assert picture["truth"].shape == picture["adapted"].shape == (24, 24, 6)
+
+
+def check_promotion(made, home):
+    """Whether to adapt is decided before evaluation, from the same evidence whenever it is asked."""
+    asked = []
+    found = train.promote(made, home, progress=lambda *note: asked.append(note))
+    assert found == made.read("selection")
+    assert asked == [("select", 1, 1, found["reason"])]
+    assert found["used_target_labels"] is False
+    assert [one["name"] for one in found["seeds"]["0"]["candidates"]] == ["source_only", "adapted"]
+    assert found["promoted"] is (found["seeds"]["0"]["chosen"] == "adapted")
+    kept = {arm: (made.arm(arm, 0) / "findings.json").stat().st_mtime_ns for arm in ("source_only", "adapted")}
+    with_all = train.promote(made, home, arms=("source_only", "adapted", "target_supervised"))
+    assert with_all == found  # what saw target labels is left out, what was found is not looked for again
+    assert kept == {arm: (made.arm(arm, 0) / "findings.json").stat().st_mtime_ns for arm in kept}
 
 
 @pytest.mark.slow

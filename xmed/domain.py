@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
@@ -29,10 +30,12 @@ def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: boo
     for case in cohort.split(*splits):
         if labelled and case.label is None:
             continue
-        label = truth(cohort, case, study) if labelled else None
-        if case.image is None and label is not None:
-            out.append(map_sample(case.id, cohort.label(case), study.grid, label))
+        if labelled and case.image is None:
+            dense = map_sample(case.id, cohort.label(case), study.grid)
+            names = cohort.spec.label_table.renumber(dense.image, study.structures)
+            out.append(replace(dense, label=names))
             continue
+        label = truth(cohort, case, study) if labelled else None
         out.append(sample(case.id, cohort.image(case), study.grid, window, label))
     if not out:
         wanted = "labelled cases" if labelled else "cases"

@@ -42,7 +42,7 @@ class LabelTable:
         return iter(self.structures)
 
     def __len__(self) -> int:
-        return len(self.structures)
+        return len(self.names)
 
     @property
     def names(self) -> list[str]:
@@ -71,7 +71,7 @@ class LabelTable:
         return out
 
     def check(self, array: np.ndarray) -> np.ndarray:
-        """Whole-number label values as uint8/int32, rounding stored floats within 1e-3.
+        """Whole-number label values as uint8, uint16 or int32, rounding stored floats within 1e-3.
 
         Raises XmedError LABEL_VALUES for anything that is not background or in this table.
         """
@@ -86,4 +86,5 @@ class LabelTable:
                 f"0 or one of {self.values}",
                 "name them in the spec's labels",
             )
-        return rounded.astype(np.uint8 if max(self.values, default=0) < 256 else np.int32)
+        highest = max(self.values, default=0)
+        return rounded.astype(np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress, product
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from xmed import nets
+from xmed import nets, position
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.prepare import Sample, augmentation_for, sample
@@ -27,6 +28,8 @@ from xmed.tasks import Segmentation
 from xmed.volume import Volume
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
+PLACES = "position.places"
+"""Among the weights, the one tensor that is not the network's."""
 WINDOWS_AT_ONCE = 16
 
 
@@ -34,8 +37,10 @@ WINDOWS_AT_ONCE = 16
 class Model:
     """A network for one modality on one grid, with the structures that it labels 1, 2, ... in that order.
 
-    window: intensities are clipped to it first (see prepare.normalise). card: everything else that is worth keeping:
-    study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    window: intensities are clipped to it first (see prepare.normalise). places: how likely each structure is at each
+    place of the field of view, by the network's own predictions of unlabelled volumes (see xmed.position), float32
+    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. card: everything
+    else that is worth keeping: study, method, seed, whether it may be deployed, versions, the weights' sha256.
     """
 
     net: nn.Module
@@ -45,6 +50,7 @@ class Model:
     structures: LabelTable
     window: tuple[float, float] | None = None
     largest_component: bool = False
+    places: np.ndarray | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,13 +110,26 @@ class Model:
         p[0, ~seen.fov] = 1
         return p
 
+    def placed(self, fov: np.ndarray) -> np.ndarray | None:
+        """`places` laid into a field of view (i, j, k): float32 (structures, i, j, k), or None where none are known."""
+        return None if self.places is None else np.stack([position.placed(one, fov) for one in self.places])
+
+    def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
+        """Probabilities (classes, i, j, k) on the net's grid → uint8 label map (i, j, k)."""
+        return self.task.decode(p, self.placed(fov))
+
+    def learn_places(self, predicted: Sequence[np.ndarray], fields: Sequence[np.ndarray]) -> Model:
+        """This model, knowing where it found each structure in unlabelled volumes: their probabilities and fields."""
+        labels = [self.task.decode(p) for p in predicted]
+        framed = [[position.framed(lab == v, fov) for lab, fov in zip(labels, fields)] for v in self.structures.values]
+        return replace(self, places=np.stack([position.likelihood(masks) for masks in framed]))
+
     def save(self, folder: Path) -> Path:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in nets.tensors(self.net).items()}, weights
-        )
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in nets.tensors(self.net).items()}
+        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
         document = {
             **self.card,
             "weights_sha256": sha256(weights),
@@ -142,13 +161,15 @@ class Model:
             table = LabelTable(tuple(Structure(**s) for s in card["structures"]))
             grid, network = GridSpec(**card["grid"]), NetworkSpec(**card["network"])
             net = nets.build(network, grid.spatial_dims, grid.channels, len(table) + 1)
-            nets.fill(net, load_file(folder / WEIGHTS))
+            weights = load_file(folder / WEIGHTS)
+            places = weights.pop(PLACES).numpy() if PLACES in weights else None
+            nets.fill(net, weights)
         except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
         window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
-        return cls(net, grid, network, card["modality"], table, window, card["largest_component"], card)
+        return cls(net, grid, network, card["modality"], table, window, card["largest_component"], places, card)
 
 
 def sha256(path: Path) -> str:

@@ -13,10 +13,10 @@ from xmed.errors import XmedError
 from xmed.model import Model
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
-from xmed.tasks import largest_components
+from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "predict", "probabilities"]
+__all__ = ["Model", "made_by", "predict", "probabilities"]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
@@ -28,15 +28,22 @@ def probabilities(model: Model, seen: Sample) -> np.ndarray:
 
     The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
     """
-    name = model.card.get("method")
+    name = made_by(model)
     if name not in methods.names() or not methods.find(name).test_time:
         return model.probabilities(seen)
+    given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         net = copy.deepcopy(model.net).train()
-        method = methods.find(name)(net, model.task, **model.card.get("hyperparameters", {}))
+        method = methods.find(name)(net, model.task, **(given if name == model.card["method"] else {}))
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
     return replace(model, net=method.deployed().eval()).probabilities(seen)
+
+
+def made_by(model: Model) -> str:
+    """The method that trained a model; of one that was chosen among several, the chosen one's."""
+    card = model.card
+    return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
 
 
 def predict(model: Model, volume: Volume) -> Volume:
@@ -59,5 +66,9 @@ def predict(model: Model, volume: Volume) -> Volume:
         label[won], best[won] = value, home[won]
     label[~volume.inside] = 0
     if model.largest_component:
-        label = largest_components(label)
+        places = model.placed(seen.fov)
+        plausible = p[1:] if places is None else p[1:] * places
+        label = one_component(
+            label, lambda value: interpolate(plausible[value - 1], seen.grid, volume.grid, outside=0.0)
+        )
     return volume.with_array(label)

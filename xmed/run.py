@@ -4,9 +4,11 @@ runs/<id>/
     study.json  protocol.json                 what was asked; fixed and hashed before any target label is read
     data.json                                 both cohorts: cases, quarantine, fingerprints
     arms/<arm>/seed<n>/                       model/  losses.csv  train.json  checkpoint.pt (while it trains)
+    selection.json                            whether the adapted model may become a candidate, and why
     rows.json  pictures/<case>.npz            what evaluation measured, and the slices the report shows
     environment.json  errors.json
     report/                                   report.html  report.json
+    methods.json  comparison.json             of a comparison: the methods that it compares, and how they did
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +63,15 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, study: Study, under: Path) -> Run:
-        """A new run below the home `under`; its protocol is fixed and hashed here, before anything is ingested."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        run = cls(under / "runs" / f"{study.name}-{stamp}-{secrets.token_hex(2)}")
+    def create(cls, study: Study, under: Path, methods: Sequence[str] = ()) -> Run:
+        """A new run below the home `under`; its protocol is fixed and hashed here, before anything is ingested.
+
+        methods: what a comparison compares; none for an ordinary run.
+        """
+        stamp, kind = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "-compare" if methods else ""
+        run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
+        if methods:
+            run.write("methods", list(methods))
         asked = study.model_dump(mode="json")
         protocol = {key: asked[key] for key in ("name", "source", "target", "structures", "protocol")}
         run.write("study", asked)
@@ -85,6 +93,11 @@ class Run:
     @property
     def study(self) -> Study:
         return Study.model_validate(self.read("study"))
+
+    @property
+    def methods(self) -> list[str]:
+        """What a comparison compares; empty for an ordinary run."""
+        return self.read("methods") if self.has("methods") else []
 
     @property
     def report(self) -> Path:

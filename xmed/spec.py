@@ -84,6 +84,14 @@ class PhantomSpec(_Strict):
     seed: int = 0
 
 
+class MapsSpec(_Strict):
+    """A dataset of label maps that a scene of xmed's own writes below `root` when it is not there yet."""
+
+    scene: Name = Field(description="a file of appearance/scenes with a function `anatomy`")
+    patients: PositiveInt
+    seed: int = 0
+
+
 class FileSpec(_Strict):
     """One file to fetch."""
 
@@ -106,9 +114,15 @@ class DatasetSpec(_Strict):
     window: tuple[float, float] | None = Field(None, description="intensities are clipped to this before anything else")
     spacing_credible: bool = Field(True, description="false: header spacing is known to be wrong; no metric in mm")
     phantom: PhantomSpec | None = None
+    maps: MapsSpec | None = None
     scene: Name | None = Field(
         None, description="what draws pictures from these label maps: a file of appearance/scenes"
     )
+
+    @property
+    def made(self) -> PhantomSpec | MapsSpec | None:
+        """What xmed writes itself when it is not there."""
+        return self.phantom or self.maps
 
     @property
     def label_table(self) -> LabelTable:

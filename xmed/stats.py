@@ -44,6 +44,16 @@ class Paired:
     note: str | None
 
 
+@dataclass(frozen=True)
+class Rank:
+    """Where a method stands among others, where it stands in 95 % of the resamples, and in how many it is first."""
+
+    rank: int
+    lo: int
+    hi: int
+    first: float
+
+
 def mean_ci(values: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
     """Mean of per-patient values and its interval: t below 50 patients, BCa bootstrap from there on.
 
@@ -102,6 +112,24 @@ def holm(p: Sequence[float]) -> list[float]:
     out = np.empty(len(p))
     out[order] = adjusted
     return out.tolist()
+
+
+def ranks(values: Sequence[Sequence[float]], level: float = 0.95, seed: int = 0) -> list[Rank]:
+    """Rank of every row (method) by its mean over the columns (the same patients for all); 1 is the largest mean.
+
+    Interval and share of first places come from resampling patients, together for all methods (Wiesenfarth et al.,
+    Sci Rep 2021, doi 10.1038/s41598-021-82017-6). A handful of patients makes them too narrow, never too wide.
+    """
+    x = np.asarray(values, dtype=np.float64)
+
+    def places(means: np.ndarray) -> np.ndarray:
+        return stats.rankdata(-means.round(12), method="min", axis=-1)  # equal means share the better place
+
+    now = places(x.mean(1))
+    drawn = _resampled(x.shape[1], seed, lambda pick: places(x[:, pick].mean(2).T))
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0, method="closest_observation")
+    first = (drawn == 1).mean(0)
+    return [Rank(int(now[n]), int(low[n]), int(high[n]), float(first[n])) for n in range(len(x))]
 
 
 def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -58,5 +58,11 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(random.uniform(np.log(low), np.log(high))))
 
 
+def smooth_noise(random: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]) -> np.ndarray:
+    """White noise under a Gaussian of `sigma` voxels, zero mean and unit variance, float32."""
+    field = ndimage.gaussian_filter(random.standard_normal(shape, dtype=np.float32), sigma, mode="reflect", truncate=3)
+    return (field - field.mean()) / max(float(field.std()), 1e-6)
+
+
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(x, -30, 30)))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xmed.appearance import renderer
+from xmed.appearance import renderer, scenes
 from xmed.appearance.pose import place
-from xmed.appearance.scenes import scene as scene_of
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
 
@@ -27,13 +26,28 @@ def imitate(
     target's raw intensities are clipped. Raises XmedError SPEC_INVALID for an unknown scene.
     """
     if scene is not None:
-        image, label = scene_of(scene)(source, target, random)
+        image, label = scenes.scene(scene)(source, target, random)
         fov, grid = target.fov, target.grid
     else:
         anatomy = place(source, target, modality, random)
         image, label, fov = renderer(modality)(anatomy, random), anatomy.label, anatomy.fov
         grid = target.grid if modality in PROBE_MODALITIES else source.grid
     return Sample(source.case, normalise(image, fov, window), fov, grid, label)
+
+
+def likenesses(
+    count: int, source: Sequence[Sample], target: Sequence[Sample], scene: str, random: np.random.Generator
+) -> list[Sample]:
+    """`count` labelled Samples in the manner of the source, for methods that need pictures where it has none.
+
+    Each is a label map in turn, seen through the field of view of some target case but without the target's physics.
+    """
+    made = []
+    for n in range(count):
+        case, through = source[n % len(source)], target[int(random.integers(len(target)))]
+        image, label = scenes.plain(scene)(case, through, random)
+        made.append(Sample(case.case, normalise(image, through.fov), through.fov, through.grid, label))
+    return made
 
 
 def imitations(

@@ -41,7 +41,7 @@ def beam(fov: np.ndarray) -> tuple[int, int]:
     box says nothing: then sound comes from the top of the picture, along the second axis.
     """
     growth = []
-    for axis in range(3):
+    for axis in range(3 if fov.shape[2] > 1 else 2):  # a picture has no third axis to look along
         near, far = np.array_split(np.moveaxis(fov, axis, 0), 2)
         growth.append(float(np.log((far.sum() + 1) / (near.sum() + 1))))
     axis = int(np.argmax(np.abs(growth)))

@@ -19,10 +19,10 @@ from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
 from xmed.errors import XmedError
 from xmed.run import write_atomically
-from xmed.spec import DatasetSpec, PhantomSpec, Split
+from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split
 
 Progress = Callable[[str, int, int, str], None]
-Generate = Callable[[PhantomSpec, Path], None]
+Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
 
 
 def ingest(
@@ -36,15 +36,15 @@ def ingest(
     """Read every case of a dataset into the store below `home`, one at a time, and write the dataset's manifest.
 
     data_root: a folder in place of the spec's `root`. progress: (what, done, total, note), called for each case.
-    generate: writes the phantom a spec asks for when fewer patients than it names are there; the phantom stands on a
-    higher floor than ingest, so whoever calls both passes it in.
+    generate: writes the phantom or the label maps that a spec asks for when fewer patients than it names are there;
+    both stand on a higher floor than ingest, so whoever calls both passes it in.
 
     Raises XmedError PATH_NOT_FOUND (no such root; nothing is written), NO_CASES (none found, or all refused),
     DISK_FULL, NOT_WRITABLE.
     """
     root = spec.folder(data_root)
-    if spec.phantom and generate and (not root.is_dir() or len(find(spec.layout, root)) < spec.phantom.patients):
-        generate(spec.phantom, root)
+    if spec.made and generate and (not root.is_dir() or len(find(spec.layout, root)) < spec.made.patients):
+        generate(spec.made, root)
     found, split_of = _found(spec, root)
     wanted = [case for case in found if case.patient in split_of]
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)

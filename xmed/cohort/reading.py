@@ -54,6 +54,7 @@ class Inputs:
         if label is not None:
             table = [[s.value, s.name] for s in spec.label_table]
             asked = {"reader": READER, "table": table, "channel": layout.label_channel, "roi": layout.roi}
+            asked |= {"outline": True} if layout.label_outline else {}
             label_key = digest({**asked, "on": image_key, "label": _hashes((label,), root, stamps)})
         image = files.image[0] if len(files.image) == 1 else list(files.image)
         return cls(image or None, label, image_key, label_key, stamps)
@@ -92,7 +93,8 @@ def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Volume | None, Vo
 def _label(spec: DatasetSpec, path: Path, image: Volume | None) -> Volume:
     layout, table = spec.layout, spec.label_table
     if image is not None:
-        return read_label(path, image, table, channel=layout.label_channel, roi=layout.roi)
+        drawn = layout.label_outline
+        return read_label(path, image, table, channel=layout.label_channel, roi=layout.roi, outline=drawn)
     alone = read_nifti(path, channel=layout.label_channel)
     return alone.with_array(table.check(alone.array))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from xmed import metrics
+from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort, load
 from xmed.domain import truth
 from xmed.errors import XmedError
 from xmed.evaluate.trivial import Baselines
-from xmed.model import Model
+from xmed.model import WEIGHTS, Model, sha256
 from xmed.predict import predict
 from xmed.prepare import window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.run import Run
+from xmed.run import Run, digest, write_atomically
 from xmed.spec import Study
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
 Row = dict[str, Any]
+LABELS = "labels.npz"
+"""Beside a judged arm's model: its label map of every test case, on the native grid, by the case's number."""
 
 
 def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
@@ -31,32 +34,26 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
 
     This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
     on the native grid. A case that cannot be predicted stands in the rows with status `error`; none is left out.
+    An arm that was judged already, with these weights on these cases, is not judged again.
     """
     study = run.study
     source, target = load(study.source, home), load(study.target, home)
-    cases = judged(target)
-    models = {(arm, seed): Model.load(run.arm(arm, seed) / "model") for arm, seed in run.arms()}
-    baselines = Baselines.of(study, source, target, cases)
+    cases, cells = judged(target), run.arms()
     coarsest = max(max(target.image(case).spacing) for case in cases)
-    tolerance, credible = study.protocol.nsd_tolerance_mm or coarsest, target.spec.spacing_credible
+    bench = _Bench(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
+    baselines = Baselines.of(study, source, target, cases)
     rows: list[Row] = []
-    for n, case in enumerate(cases):
-        volume = target.image(case)
-        against = _Truth(case, truth(target, case, study), study.structures, tolerance, credible)
-        drawn: dict[str, np.ndarray] = {}
-        for (arm, seed), model in models.items():
-            label, reason = _predicted(model, volume)
-            rows += [against.row(arm, seed, value, label, reason) for value in against.values]
-            if label is not None:
-                drawn.setdefault(arm, label)
-        for arm, value, rule, label in baselines.of_case(case, volume):
-            rows.append({**against.row(arm, None, value, label), "rule": rule})
-        _picture(run, against, volume, drawn, target, study)
+    for n, (arm, seed) in enumerate(cells):
+        rows += bench.judge(arm, seed)
         if progress:
-            progress("evaluate", n + 1, len(cases), case.id)
+            progress("evaluate", n + 1, len(cells) + 1, f"{arm} seed {seed}")
+    rows += bench.finish(baselines)
+    if progress:
+        progress("evaluate", len(cells) + 1, len(cells) + 1, "trivial baselines")
     run.write("rows", rows)
-    conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": tolerance, "spacing_credible": credible}
-    run.write("metrics", conventions)
+    credible = target.spec.spacing_credible
+    conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
+    run.write("metrics", {**conventions, "spacing_credible": credible})
     return rows
 
 
@@ -71,6 +68,56 @@ def judged(target: Cohort) -> list[Case]:
             "label a few cases",
         )
     return cases
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """Where the arms of one run are judged, one after the other, on the same cases."""
+
+    run: Run
+    study: Study
+    target: Cohort
+    cases: list[Case]
+    tolerance_mm: float
+
+    def truth(self, case: Case) -> _Truth:
+        reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
+        return _Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
+
+    def judge(self, arm: str, seed: int) -> list[Row]:
+        """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
+        folder = self.run.arm(arm, seed)
+        asked = [sha256(folder / "model" / WEIGHTS), self.target.fingerprint, self.tolerance_mm, self.study.structures]
+        of = digest([*asked, self.target.spec.spacing_credible, __version__])
+        kept = folder / "judged.json"
+        if kept.is_file():
+            before = json.loads(kept.read_text(encoding="utf-8"))
+            if before["of"] == of:
+                return before["rows"]
+        model, rows, drawn = Model.load(folder / "model"), [], {}
+        for n, case in enumerate(self.cases):
+            label, reason = _predicted(model, self.target.image(case))
+            against = self.truth(case)
+            rows += [against.row(arm, seed, value, label, reason) for value in against.values]
+            if label is not None:
+                drawn[f"case{n}"] = label
+        np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
+        write_atomically(kept, json.dumps({"of": of, "rows": rows}, allow_nan=False) + "\n")
+        return rows
+
+    def finish(self, baselines: Baselines) -> list[Row]:
+        """The rows of the trivial arms, and a picture of every case with what each arm's first seed says of it."""
+        rows: list[Row] = []
+        for n, case in enumerate(self.cases):
+            volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
+            for arm, seed in self.run.arms():
+                with np.load(self.run.arm(arm, seed) / LABELS, allow_pickle=False) as file:
+                    if arm not in drawn and f"case{n}" in file:
+                        drawn[arm] = file[f"case{n}"]
+            for arm, value, rule, label in baselines.of_case(case, volume):
+                rows.append({**against.row(arm, None, value, label), "rule": rule})
+            _picture(self.run, against, volume, drawn, self.target, self.study)
+        return rows
 
 
 def _predicted(model: Model, volume: Volume) -> tuple[np.ndarray | None, str]:

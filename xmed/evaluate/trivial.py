@@ -14,7 +14,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from xmed import metrics
+from xmed import metrics, position
+from xmed.appearance.imitate import imitations
 from xmed.cohort import Case, Cohort
 from xmed.domain import samples, truth
 from xmed.prepare import Sample, onto, sample, window_of
@@ -23,8 +24,8 @@ from xmed.spec import Study
 from xmed.tasks import largest_components
 from xmed.volume import Volume
 
-ATLAS = 48
-"""Voxels per edge of the frame in which source masks are averaged: the field of view's box, whatever its size."""
+SCENES = 100
+"""Drawn scenes that stand for the source where it is label maps alone."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Baselines:
     @classmethod
     def of(cls, study: Study, source: Cohort, target: Cohort, cases: Sequence[Case]) -> Baselines:
         values = range(1, len(study.structures) + 1)
-        all_rules = cls(study, target, atlases(samples(source, study, ["train", "select"], labelled=True), values), {})
+        all_rules = cls(study, target, atlases(known(study, source, target), values), {})
         scores: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for case in cases:
             volume, reference = target.image(case), truth(target, case, study).array
@@ -62,6 +63,17 @@ class Baselines:
                         yield arm, value, rule, home.array
 
 
+def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
+    """Labelled source cases; where they are label maps that a scene draws from, SCENES of what it draws."""
+    labelled = samples(source, study, ["train", "select"], labelled=True)
+    if source.spec.scene is None:
+        return labelled
+    window = window_of(target.spec.modality, target.spec.window)
+    unlabelled = samples(target, study, ["train"], labelled=False)
+    random = np.random.default_rng(0)
+    return imitations(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
+
+
 def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
     """(rule, label map) of each way to find one structure by intensity: bright or dark, by Otsu or by expected size.
 
@@ -78,37 +90,20 @@ def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np
 
 def positions(seen: Sample, value: int, atlas: np.ndarray, share: float) -> Iterator[tuple[str, np.ndarray]]:
     """(rule, label map) of each way to place the mean source mask into the field of view's bounding box."""
-    low, high = _box(seen.fov)
-    placed = np.zeros(seen.image.shape, dtype=np.float32)
-    box = tuple(slice(a, b) for a, b in zip(low, high))
-    placed[box] = _resize(atlas, tuple(high - low))
-    placed[~seen.fov] = 0
+    placed = position.placed(atlas, seen.fov)
     cuts = {"mean mask > 0.5": 0.5, "mean mask, expected size": float(np.quantile(placed[seen.fov], 1 - share))}
     for name, cut in cuts.items():
         yield name, (placed > max(cut, 1e-6)).astype(np.uint8) * value
 
 
 def atlases(source: Sequence[Sample], values: Sequence[int]) -> dict[int, tuple[np.ndarray, float]]:
-    """Per value: the mean source mask in its field of view's box (ATLAS³) and the mean share of the field it takes."""
+    """Per value: the framed mean source mask (see xmed.position) and the mean share of the field of view it takes."""
     out = {}
     for value in values:
         masks, shares = [], []
         for s in source:
-            low, high = _box(s.fov)
-            box = tuple(slice(a, b) for a, b in zip(low, high))
             mask = s.truth == value
-            masks.append(_resize(mask[box].astype(np.float32), (ATLAS,) * 3))
+            masks.append(position.framed(mask, s.fov))
             shares.append(mask.sum() / s.fov.sum())
         out[value] = (np.mean(masks, axis=0), float(np.mean(shares)))
     return out
-
-
-def _box(fov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found = np.argwhere(fov)
-    return found.min(0), found.max(0) + 1
-
-
-def _resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Linear resampling of a box to another number of voxels, edges on edges."""
-    ratio = np.array(array.shape) / np.array(shape)
-    return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
+from skimage.morphology import convex_hull_image
 
 from xmed.errors import XmedError
 from xmed.io.files import kind_of, listed, reading
@@ -16,14 +18,24 @@ from xmed.io.seg import place_segments
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 
+OPEN = 0.5
+"""A filled outline that takes less than this share of its convex hull was not closed."""
+
 
 def read_label(
-    path: str | Path, image: Volume, table: LabelTable, *, channel: int | None = None, roi: str | None = None
+    path: str | Path,
+    image: Volume,
+    table: LabelTable,
+    *,
+    channel: int | None = None,
+    roi: str | None = None,
+    outline: bool = False,
 ) -> Volume:
     """Label values of `table`, uint8 (i, j, k), on exactly the grid of `image`.
 
     A NIfTI or a picture must lie on that grid already. A DICOM SEG is placed on it, frame by frame; the contours of an
     RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one structure.
+    outline: a NIfTI or picture shows outlines, and what each encloses is filled.
 
     Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, LABEL_VALUES, LABEL_MISSING, and those of the format's reader.
     """
@@ -31,7 +43,8 @@ def read_label(
     kind = kind_of(path) if not path.is_dir() else "dicom"
     if kind in ("nifti", "picture"):
         label = read_nifti(path, channel=channel) if kind == "nifti" else read_label_picture(path)
-        return image.with_array(_checked(label, image, table, path.name))
+        array = _checked(label, image, table, path.name)
+        return image.with_array(fill(array) if outline else array)
     instances = read_instances(listed(path))
     if len(instances) != 1:
         raise XmedError("NOT_DICOM", f"{len(instances)} DICOM objects in {path.name}", "one SEG or RTSTRUCT")
@@ -45,6 +58,24 @@ def read_label(
                 "NON_IMAGE", f"{path.name} holds {instances[0].sop_class.name}", "a SEG, an RTSTRUCT or a NIfTI"
             )
     return image.with_array(array)
+
+
+def fill(array: np.ndarray) -> np.ndarray:
+    """Drawn outlines → what they enclose, slice by slice; a structure that is filled already stays as it is.
+
+    An outline that runs out of the picture encloses nothing: it is closed by its convex hull.
+    """
+    out = array.copy()
+    for k in range(array.shape[2]):
+        for value in np.unique(array[:, :, k]):
+            drawn = array[:, :, k] == value
+            if value == 0:
+                continue
+            filled = ndimage.binary_fill_holes(drawn)
+            hull = convex_hull_image(drawn, offset_coordinates=False)
+            inside = hull if filled.sum() < OPEN * hull.sum() else filled
+            out[:, :, k][inside & (out[:, :, k] == 0)] = value
+    return out
 
 
 def _checked(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:

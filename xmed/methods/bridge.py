@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from xmed.appearance import match
+from xmed.appearance.disturb import hidden
 from xmed.appearance.gin import random_convolutions
 from xmed.appearance.imitate import imitations
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.nets import tensors
+from xmed.nets.teacher import Alignment, Teacher, ramp_up
 from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 
@@ -23,20 +23,21 @@ from xmed.tasks import Segmentation
 class Bridge(Method):
     """Physics renderings of the source, matched by label-free statistics, then a masked mean teacher on the target.
 
-    pool: renderings made; kept: share of them that is trained on,
-    the nearest to any target volume by image statistics. gin: share of each
-    batch that also goes through random convolutions. teach_from: share of the training after which the teacher's
-    pseudo-labels count; weight, confidence: of those. mask, cell: share and edge (voxels) of the blocks hidden from the
-    student. decay: of the teacher. prior: a structure whose pseudo-labelled share of a batch leaves
-    [min / prior, max · prior] of the renderings' shares is not taught in that batch.
+    pool: renderings made; kept: share of them that is trained on, the nearest to any target volume by image statistics.
+    gin: share of each batch that also goes through random convolutions. teach_from: share of the training after which
+    the teacher's pseudo-labels count; weight, confidence: of those. align: how far the teacher's probability of a
+    structure that it sees less of in the target than renderings hold is raised (distribution alignment, Berthelot et
+    al., ReMixMatch, ICLR 2020, with this exponent, and never downwards: a population of target organs may be larger).
+    mask, cell: share and edge (voxels) of the blocks hidden from the student. decay: of the teacher. prior: a structure
+    whose pseudo-labelled share of a batch leaves [min / prior, max · prior] of the renderings' is not taught in it.
     """
 
     cite: ClassVar[str] = (
         "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
     )
-    steps: Tensor
     share: Tensor
     schedule: ClassVar[Schedule] = Schedule(milestones=(0.65, 1.0))
+    renders: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Bridge(Method):
         teach_from: float = 0.65,
         weight: float = 1.0,
         confidence: float = 0.7,
+        align: float = 0.5,
         mask: float = 0.3,
         cell: int = 12,
         decay: float = 0.99,
@@ -55,18 +57,21 @@ class Bridge(Method):
     ) -> None:
         super().__init__(net, task)
         self.pool, self.kept, self.gin, self.teach_from = pool, kept, gin, teach_from
-        self.weight, self.confidence, self.mask, self.cell = weight, confidence, mask, cell
-        self.decay, self.prior = decay, prior
-        self.teacher = copy.deepcopy(net).requires_grad_(False)
-        self.register_buffer("steps", torch.zeros(()))
-        self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest share of a labelled patch
+        self.weight, self.confidence = weight, confidence
+        self.mask, self.cell, self.prior = mask, cell, prior
+        self.teacher, self.alignment = Teacher(net, decay, own_statistics=True), Alignment(task.classes, align)
+        self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch
 
     def survey(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 7])
         asked = domains.target_modality, domains.target_window, random, domains.scene
         made = imitations(self.pool, domains.source, domains.target, *asked)
-        numbers, wanted = ([match.statistics(s.image, s.fov) for s in some] for some in (made, domains.target))
-        return [made[n] for n in match.nearest(numbers, wanted, self.kept)]
+        kept = made
+        if self.kept < 1:
+            numbers, wanted = ([match.statistics(s.image, s.fov) for s in some] for some in (made, domains.target))
+            kept = [made[n] for n in match.nearest(numbers, wanted, self.kept)]
+        self.alignment.expect(kept)
+        return kept
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         image = source.image
@@ -83,14 +88,15 @@ class Bridge(Method):
     def _remember(self, source: Batch) -> None:
         """Widen the range of shares that a structure takes of a labelled patch, as seen so far."""
         share = _shares(source.truth, source.fov, self.task.classes)
-        started = self.steps > 0
+        started = self.teacher.steps > 0
         self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
         self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)
 
     def _teach(self, target: Batch) -> Tensor:
         """Loss of the student on hidden-block target patches against the teacher on whole ones, inside the fov only."""
         with torch.no_grad():
-            label, sure = self.task.pseudo_label(self.teacher(target.image).float().softmax(1), self.confidence)
+            p = self.alignment(self.teacher.probabilities(target.image), target.fov)
+            label, sure = self.task.pseudo_label(p, self.confidence)
             if target.fov is not None:
                 sure = sure * target.fov
             share = _shares(label, target.fov, self.task.classes)
@@ -98,36 +104,20 @@ class Bridge(Method):
             strays = missing | (share > self.share[1] * self.prior)
             strays[0] = missing[1:].any()  # where a structure has vanished, background is what a collapse would teach
             sure = sure * (~strays[label])
-        ramp = float((self.progress - self.teach_from) / max(1 - self.teach_from, 1e-6))
-        weight = self.weight * float(np.exp(-5 * (1 - min(1.0, 5 * ramp)) ** 2))
-        return weight * self.task.loss(self.net(self._hide(target.image)), label, sure)
+        taught = (self.progress - self.teach_from) / max(1 - self.teach_from, 1e-6)
+        weight = self.weight * ramp_up(taught, over=0.2)
+        gone = hidden(target.image, self.mask, self.cell)
+        gone[::2] = False  # half of the patches stay whole, or batch statistics would be those of holes
+        return weight * self.task.loss(self.net(target.image.masked_fill(gone, 0)), label, sure)
 
-    def _hide(self, image: Tensor) -> Tensor:
-        """Half of the patches with a share `mask` of their blocks set to zero, the mean intensity."""
-        b, space = len(image), image.shape[2:]
-        coarse = [-(-n // self.cell) for n in space]
-        kept = (torch.rand(b, 1, *coarse, device=image.device) >= self.mask) | (
-            torch.rand(b, *[1] * (1 + len(space)), device=image.device) < 0.5
-        )
-        return image * nn.functional.interpolate(kept.to(image.dtype), size=space, mode="nearest")
-
-    @torch.no_grad()
     def after_step(self) -> None:
-        """The teacher follows: parameters *and* buffers, or its batch statistics would be those of the first step."""
-        self.steps += 1
-        decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
-        # Not state_dict(): MONAI's U-Net lists a tensor under several names, and would be averaged as often.
-        for ours, theirs in zip(tensors(self.teacher).values(), tensors(self.net).values()):
-            if ours.dtype.is_floating_point:
-                ours.lerp_(theirs, 1 - decay)
-            else:
-                ours.copy_(theirs)
+        self.teacher.follow(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher(image)
+        return self.teacher.net(image)
 
     def deployed(self) -> nn.Module:
-        return self.teacher
+        return self.teacher.net
 
 
 def _shares(label: Tensor, fov: Tensor | None, classes: int) -> Tensor:

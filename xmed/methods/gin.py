@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmed.appearance.gin import random_convolutions
+from xmed.appearance.gin import blend, random_convolutions
 from xmed.batch import Batch
 from xmed.methods.method import Method
 from xmed.tasks import Segmentation
@@ -16,7 +16,8 @@ from xmed.tasks import Segmentation
 class Gin(Method):
     """Global intensity non-linear augmentation with consistency between copies.
 
-    copies: random appearances of each patch; the first is supervised. consistency: weight of the divergence of all
+    copies: random appearances of each patch; the first is supervised. blend: the first two are blended by a smooth
+    random map (interventional pseudo-correlation). consistency: weight of the divergence of all
     copies from their mean prediction (the reference implementation's 10 is a mean over classes as well as voxels, which
     makes it 10 / classes per voxel; here it is per voxel).
     """
@@ -25,13 +26,18 @@ class Gin(Method):
         "Ouyang et al., Causality-inspired single-source domain generalization, TMI 2022, arXiv:2111.12525"
     )
 
-    def __init__(self, net: nn.Module, task: Segmentation, copies: int = 2, consistency: float = 1.0) -> None:
+    def __init__(
+        self, net: nn.Module, task: Segmentation, copies: int = 2, consistency: float = 1.0, blend: bool = True
+    ) -> None:
         super().__init__(net, task)
-        self.copies, self.consistency = copies, consistency
+        self.copies, self.consistency, self.blend = copies, consistency, blend
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         del target
-        logits = [self.net(random_convolutions(source.image, source.fov)).float() for _ in range(self.copies)]
+        images = [random_convolutions(source.image, source.fov) for _ in range(self.copies)]
+        if self.blend and self.copies > 1:
+            images[:2] = blend(*images[:2])
+        logits = [self.net(image).float() for image in images]
         losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
         if self.copies > 1:
             p = [one.softmax(1) for one in logits]

@@ -23,8 +23,8 @@ class Domains:
 
     source: labelled Samples. target: Samples without labels. Modalities are DICOM codes; a window is how a domain's raw
     intensities are clipped before normalisation. seed: of this training. few: labelled target Samples, only for a method
-    whose `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene: which
-    one draws the source (see xmed.appearance.scenes), where its volumes are label maps alone (`images` False).
+    whose `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene:
+    what draws the source (see xmed.appearance.scenes), if anything does; images: False where it is label maps alone.
     """
 
     source: Sequence[Sample]
@@ -63,6 +63,9 @@ class Method(nn.Module, ABC):
     schedule: ClassVar[Schedule] = Schedule()
     test_time: ClassVar[bool] = False
     """True for a method whose `adapt` is called on every volume that is to be predicted."""
+
+    renders: ClassVar[bool] = False
+    """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
 
     progress: Tensor
     """Share of the steps done; set by the loop, saved with the rest."""

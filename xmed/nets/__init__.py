@@ -71,7 +71,7 @@ class Ensemble(nn.Module):
         return torch.stack([member(image).float().softmax(1) for member in self.members]).mean(0).clamp_min(1e-7).log()
 
 
-def head(net: nn.Module) -> nn.Module:
+def head(net: nn.Module) -> nn.modules.conv._ConvNd:
     """The last convolution of a network: features (b, f, i, j[, k]) → logits."""
     return [module for module in net.modules() if isinstance(module, CONVOLUTIONS)][-1]
 

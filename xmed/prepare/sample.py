@@ -56,11 +56,10 @@ def net_grid(volume: Volume, spec: GridSpec) -> Grid:
     return grid_for(volume, spec.spacing_mm)
 
 
-def map_sample(case: str, dense: Volume, spec: GridSpec, label: Volume) -> Sample:
-    """A label map alone: `dense` (all its ids) as the image, `label` (the net's values) beside it.
+def map_sample(case: str, dense: Volume, spec: GridSpec) -> Sample:
+    """A label map alone: its ids, not normalised, as the image.
 
     On voxels of `spacing_mm`, or its own where the study's grid names none; every voxel takes its nearest id.
     """
     grid = grid_for(dense, spec.spacing_mm or acquisition_axes(dense.grid).spacing)
-    ids, mask = nearest(dense, grid).astype(np.float32), nearest(label, grid).astype(np.uint8)
-    return Sample(case, ids, np.ones(grid.shape, dtype=bool), grid, mask)
+    return Sample(case, nearest(dense, grid).astype(np.float32), np.ones(grid.shape, dtype=bool), grid)

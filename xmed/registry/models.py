@@ -30,7 +30,9 @@ EXAMPLE_EDGE = {2: 32, 3: 16}  # voxels: MLflow keeps the example twice as JSON,
 def register(run: Run, home: Path) -> dict[str, Any]:
     """Register the adapted arm's net of the first seed under the study's `register_as`, alias `candidate`.
 
-    A failing verdict registers too: it is a candidate, its tags say so, and approval is somebody else's decision.
+    A failing verdict registers too: it is a candidate, its tags say so, and approval is somebody else's decision. A net
+    that is estimated, without target labels, to be no better than source-only is registered without the alias, and its
+    tag `not_promoted` says why; an earlier candidate stays.
     Idempotent: a net that is already registered with the same report is not registered again.
 
     Raises XmedError MODEL_REFUSED (no report, a report on another protocol, not deployable, target labels used) or
@@ -47,12 +49,14 @@ def register(run: Run, home: Path) -> dict[str, Any]:
         found = _log(folder, name, source, home)
         for key, value in {**tags, "study_run": parent}.items():
             client(home).set_model_version_tag(name, found.version, key, value)
-    client(home).set_registered_model_alias(name, CANDIDATE, found.version)
+    promoted = "not_promoted" not in tags
+    if promoted:
+        client(home).set_registered_model_alias(name, CANDIDATE, found.version)
     return {
         "name": name,
         "version": int(found.version),
-        "alias": CANDIDATE,
-        "uri": f"models:/{name}@{CANDIDATE}",
+        "alias": CANDIDATE if promoted else None,
+        "uri": f"models:/{name}@{CANDIDATE}" if promoted else f"models:/{name}/{found.version}",
         **tags,
     }
 
@@ -103,7 +107,14 @@ def _evidence(run: Run, seed: int) -> dict[str, str]:
         "report_sha256": sha256(report_path),
         "protocol_sha256": protocol["sha256"],
         "weights_sha256": document["weights_sha256"],
+        **_held_back(run),
     }
+
+
+def _held_back(run: Run) -> dict[str, str]:
+    """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
+    found = run.read("selection") if run.has("selection") else {"promoted": True}
+    return {} if found["promoted"] else {"not_promoted": found["reason"]}
 
 
 def _refused(what: str, expected: str, do: str = "") -> XmedError:

@@ -18,7 +18,7 @@ from xmed.registry.store import client, experiment, is_there
 from xmed.run import Run
 
 METRICS_A_CALL, PARAMS_A_CALL, PARAM_LENGTH = 1000, 100, 6000  # limits of MLflow's log-batch
-DOCUMENTS = ("study", "protocol", "data", "environment", "errors")
+DOCUMENTS = ("study", "protocol", "data", "selection", "environment", "errors")
 RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "mlflow.parentRunId"
 
 

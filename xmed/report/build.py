@@ -23,8 +23,12 @@ def build(run: Run) -> Path:
     """Write report/report.json and report/report.html of an evaluated run; return the page's path.
 
     Only files are read, so a report can be built again at any time. Raises XmedError REPORT_MISMATCH when the document
-    breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated.
+    breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated or is a comparison.
     """
+    if run.methods:
+        raise XmedError(
+            "RUN_NOT_FOUND", f"run {run.id} is a comparison", "an ordinary run", "see comparison.html there"
+        )
     for name in ("data", "rows", "metrics"):
         if not run.has(name):
             raise XmedError(

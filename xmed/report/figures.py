@@ -78,12 +78,12 @@ def patients(report: dict[str, Any], structure: str) -> Figure | None:
 
 def curves(run: Run, training: list[dict[str, Any]], selection: dict[str, Any]) -> list[Figure]:
     """One group per trained arm, one panel per named loss, one smoothed line per seed; the kept step is marked."""
-    kept = {(one["arm"], one["seed"]): one["chosen"] for one in selection["arms"]}
+    steps = [one for one in selection["arms"] if isinstance(one.get("chosen"), int)]  # not of those made of others
+    kept = {(one["arm"], one["seed"]): one["chosen"] for one in steps}
     groups = []
     for arm in ARMS:
-        tables = {
-            one["seed"]: _losses(run.arm(arm, one["seed"]) / "losses.csv") for one in training if one["arm"] == arm
-        }
+        read = {one["seed"]: _losses(run.arm(arm, one["seed"]) / "losses.csv") for one in training if one["arm"] == arm}
+        tables = {seed: table for seed, table in read.items() if table}
         names = list(
             dict.fromkeys(name for table in tables.values() for name in table if name not in ("step", "lr", "total"))
         )

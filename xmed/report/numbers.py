@@ -42,7 +42,7 @@ def compose(run: Run) -> dict[str, Any]:
         "intervals": intervals,
         "cases": rows.cases(structures, primary["structure"]),
         "metrics_conventions": conventions(measured),
-        "selection": _selection(trained),
+        "selection": _selection(trained, run.read("selection") if run.has("selection") else {}),
         "training": [{key: one[key] for key in one if key != "selection"} for one in trained],
         "data": _data(data),
         "environment": run.read("environment") if run.has("environment") else {},
@@ -117,13 +117,16 @@ def _model(study: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _selection(trained: list[dict[str, Any]]) -> dict[str, Any]:
-    """How the deployed weights were chosen; the adapted arm's rule stands for the study."""
+def _selection(trained: list[dict[str, Any]], found: dict[str, Any]) -> dict[str, Any]:
+    """How the deployed weights were chosen, and whether to adapt at all (found: selection.json, where there is one)."""
     arms = [{"arm": one["arm"], "seed": one["seed"], **one["selection"]} for one in trained]
     adapted = [one for one in arms if one["arm"] == "adapted"]
     return {
         "rule": adapted[0]["rule"] if adapted else None,
         "used_target_labels": any(one["used_target_labels"] for one in adapted),
+        "promoted": found.get("promoted"),
+        "reason": found.get("reason"),
+        "seeds": found.get("seeds", {}),
         "arms": arms,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from xmed import __version__
 from xmed.report import words
@@ -16,14 +16,6 @@ from xmed.run import Run
 
 def page(run: Run, report: dict[str, Any]) -> str:
     """report.html of a report. Deterministic: the same files give the same text."""
-    environment = Environment(
-        loader=PackageLoader("xmed.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "signed": _signed, "percent": _percent, "span": _span, "plain": _plain}
     structures = report["study"]["structures"]
     primary = report["protocol"]["protocol"]["primary"]["structure"]
     pictures = {}
@@ -31,26 +23,43 @@ def page(run: Run, report: dict[str, Any]) -> str:
         path = run.pictures / f"{case['case']}.npz"
         pictures[case["case"]] = views(path) if path.is_file() else []
     drawn = [figure for structure in structures if (figure := patients(report, structure))]
-    return environment.get_template("page.html.j2").render(
-        report=report,
-        words=words,
-        structures=structures,
-        primary=primary,
-        arms=[arm for arm in SHOWN_ARMS if report["summary"][arm]],
-        sentence=words.headline(report),
-        methods=words.methods(report),
-        patients=drawn,
-        curves=curves(run, report["training"], report["selection"]),
-        pictures=pictures,
-        guards=_guards(report["selection"]),
-        shown_contours=[arm for arm in ("adapted", "source_only", "target_supervised") if report["summary"][arm]],
-        version=__version__,
+    return (
+        drawing()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            words=words,
+            structures=structures,
+            primary=primary,
+            arms=[arm for arm in SHOWN_ARMS if report["summary"][arm]],
+            sentence=words.headline(report),
+            methods=words.methods(report),
+            patients=drawn,
+            curves=curves(run, report["training"], report["selection"]),
+            pictures=pictures,
+            guards=_guards(report["selection"]),
+            shown_contours=[arm for arm in ("adapted", "source_only", "target_supervised") if report["summary"][arm]],
+            version=__version__,
+        )
     )
+
+
+def drawing(*packages: str) -> Environment:
+    """How a page is drawn: every string escaped, nothing undefined; templates of `packages`, then the report's own."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "xmed.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "signed": _signed, "percent": _percent, "span": _span, "plain": _plain}
+    return environment
 
 
 def _guards(selection: dict[str, Any]) -> list[str]:
     """Every guard that any candidate was held against, in the order met: the columns of one table."""
-    candidates = [one for arm in selection["arms"] for one in arm["candidates"]]
+    candidates = [one for arm in selection["arms"] for one in arm.get("candidates", [])]
     return list(dict.fromkeys(name for one in candidates for name in one["guards"]))
 
 

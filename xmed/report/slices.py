@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ MOST_PIXELS = 360
 LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100)
 
 
-def views(path: Path) -> list[dict[str, Any]]:
+def views(path: Path, arms: Sequence[str] = TRAINED_ARMS) -> list[dict[str, Any]]:
     """One view per plane that is more than a voxel thick both ways: picture, contours by arm, letters, scale bar."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     spacing, turn, patient = _orientation(arrays)
     image = _turned(arrays["image"].astype(np.float32), turn)
-    labels = {"truth": arrays["truth"]} | {arm: arrays[arm] for arm in TRAINED_ARMS if arm in arrays}
+    labels = {"truth": arrays["truth"]} | {arm: arrays[arm] for arm in arms if arm in arrays}
     labels = {name: _turned(label, turn) for name, label in labels.items()}
     centre, middle, side = _window(labels, np.array(image.shape), np.array(spacing))
     out = []

@@ -113,12 +113,20 @@ def headline(report: dict[str, Any]) -> str:
     return text + (f"; {failed} of {cell['adapted']['n_cases']} cases failed." if failed else "; no case failed.")
 
 
+def promotion(report: dict[str, Any]) -> str:
+    """Whether the adapted model may become a candidate, and why, in one sentence."""
+    found = report["selection"]
+    start = "Promoted" if found["promoted"] else "Not promoted, and registered without the alias “candidate”"
+    return f"{start}, decided before any test label was read: {found['reason']}."
+
+
 def methods(report: dict[str, Any]) -> list[str]:
     """Paragraphs of boilerplate, from the files alone."""
     study, data, model = report["study"], report["data"], report["model"]
     source, target = data["source"], data["target"]
     split = {side: data["flow"][side] for side in ("source", "target")}
-    grid = " × ".join(f"{s:g}" for s in study["grid"]["spacing_mm"])
+    edges, unit = (study["grid"]["fit"], "voxels") if study["grid"].get("fit") else (study["grid"]["spacing_mm"], "mm")
+    grid = " × ".join(f"{edge:g}" for edge in edges) + f" {unit}"
     patch = " × ".join(str(n) for n in study["grid"]["patch"])
     cited = f" ({model['cite']})" if model["cite"] else ""
     seeds = len({one["seed"] for one in report["training"]})
@@ -131,7 +139,7 @@ def methods(report: dict[str, Any]) -> list[str]:
     return [
         f"A network was trained on {split['source']['train']} labelled {source['modality']} cases ({source['name']}) "
         f"and adapted to {split['target']['train']} unlabelled {target['modality']} cases ({target['name']}) with the "
-        f"method “{model['method']}”{cited}. Volumes were resampled to {grid} mm and "
+        f"method “{model['method']}”{cited}. Volumes were resampled to {grid} and "
         f"their intensities normalised; patches were {patch} voxels. Weights were initialised at random, without "
         f"pretraining; {seeds} seed{'s were' if seeds != 1 else ' was'} trained, without ensembling.",
         f"The weights were selected without target labels. Predictions were made by sliding window, resampled to the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,17 +44,30 @@ class Segmentation:
         best, label = probabilities.max(1)
         return label, (best >= confidence).to(probabilities.dtype)
 
-    def decode(self, probabilities: np.ndarray) -> np.ndarray:
-        """(c, i, j, k) probabilities → uint8 label map (i, j, k)."""
+    def decode(self, probabilities: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """(c, i, j, k) probabilities → uint8 label map (i, j, k).
+
+        places: how likely each structure is at each voxel, (c - 1, i, j, k). With it the one piece that is kept of a
+        structure is the one with the greatest sum of probability times that, else the largest.
+        """
         label = probabilities.argmax(0).astype(np.uint8)
-        return largest_components(label) if self.largest_component else label
+        if not self.largest_component:
+            return label
+        if places is None:
+            return largest_components(label)
+        return one_component(label, lambda value: probabilities[value] * places[value - 1])
 
 
 def largest_components(label: np.ndarray) -> np.ndarray:
     """`label` (i, j, k), every structure reduced to its largest connected piece (faces, edges and corners touch)."""
+    return one_component(label, lambda value: np.ones(label.shape, dtype=np.float32))
+
+
+def one_component(label: np.ndarray, weight: Callable[[int], np.ndarray]) -> np.ndarray:
+    """`label` (i, j, k), of every structure only the connected piece whose sum of `weight(value)` is the greatest."""
     out = np.zeros_like(label)
     for value in np.unique(label[label > 0]):
         pieces, count = ndimage.label(label == value, np.ones((3, 3, 3)))
-        if count:
-            out[pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()] = value
+        mass = ndimage.sum_labels(weight(int(value)), pieces, np.arange(1, count + 1)) if count > 1 else [1.0]
+        out[pieces == 1 + int(np.argmax(mass))] = value
     return out

@@ -2,6 +2,7 @@
 
 from xmed.train.arms import fit
 from xmed.train.loop import Progress, Trained, train
+from xmed.train.promote import promote
 from xmed.train.workers import fit_all
 
-__all__ = ["Progress", "Trained", "fit", "fit_all", "train"]
+__all__ = ["Progress", "Trained", "fit", "fit_all", "promote", "train"]

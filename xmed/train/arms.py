@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from xmed import __version__, methods, nets, select
-from xmed.appearance.imitate import imitations
+from xmed.appearance.imitate import imitations, likenesses
 from xmed.cohort import Cohort, load
 from xmed.domain import samples
+from xmed.errors import XmedError
 from xmed.methods import Domains
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.prepare import Augmentation, Sample, Sampler, augmentation_for, window_of
@@ -25,7 +25,9 @@ from xmed.tasks import Segmentation
 from xmed.train import compose
 from xmed.train.loop import Progress, Trained, steps_of, train
 
-FOREGROUND_SHARE, SCENES_MEASURED = 0.7, 40
+FOREGROUND_SHARE, SCENES_MEASURED, LIKENESSES = 0.7, 40, 300
+PLACES_LEARNED_FROM = 24
+"""Unlabelled volumes; more would sharpen nothing."""
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:
@@ -44,7 +46,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
     if (folder / "train.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    data = _Data.of(run.study, spec, home)
+    data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
     method, source = _begin(run, spec, seed, data, folder)
@@ -65,11 +67,11 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
     }
-    return _finish(folder, model, record)
+    return _finish(folder, _settled(model, data), record)
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
     """What one arm learns from. labelled: of the source, or of the target where the method is the ceiling."""
 
     study: Study
@@ -81,7 +83,7 @@ class _Data:
     few: list[Sample]
 
     @classmethod
-    def of(cls, study: Study, spec: MethodSpec, home: Path) -> _Data:
+    def of(cls, study: Study, spec: MethodSpec, home: Path) -> Data:
         source, target = load(study.source, home), load(study.target, home)
         kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
         labelled_from = target if kind == "all" else source
@@ -111,6 +113,11 @@ class _Data:
         return samples(self.source, self.study, ["select"], labelled=True)
 
     @property
+    def judges(self) -> list[Sample]:
+        """Labelled source cases that finished models are compared on: held out where there are any."""
+        return self.held_out or self.labelled
+
+    @property
     def seen_by_model(self) -> dict[str, Any]:
         """What a Model must know of its input and of its output."""
         return {
@@ -129,6 +136,18 @@ class _Data:
         """What draws the labelled cases, where they are label maps of the source."""
         return None if self.labelled_from is self.target else self.source.spec.scene
 
+    @property
+    def images(self) -> bool:
+        """Whether the labelled cases have images."""
+        return self.labelled_from.spec.layout.image is not None
+
+    def likenesses(self, seed: int) -> list[Sample]:
+        """Plain pictures of a source that is label maps alone. Raises XmedError METHOD_NEEDS where nothing draws it."""
+        if self.scene is None:
+            what = f"{self.source.spec.name}, label maps without images"
+            raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/appearance/scenes")
+        return likenesses(LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17]))
+
     def source_ml(self) -> list[list[float]]:
         """Per structure, the volumes (ml) that the labelled cases have; in a scene, those that it draws."""
         known, values = self.labelled, range(1, len(self.study.structures) + 1)
@@ -138,18 +157,20 @@ class _Data:
         return [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in known] for v in values]
 
 
-def _begin(run: Run, spec: MethodSpec, seed: int, data: _Data, folder: Path) -> tuple[methods.Method, Sampler]:
+def _begin(run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path) -> tuple[methods.Method, Sampler]:
     """The method with its first weights, having surveyed the domains, and where its source batches come from."""
     torch.manual_seed(seed)
     kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
     net = nets.build(kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed)
     if kind.schedule.start:
-        nets.fill(net, load_file(run.arm(kind.schedule.start, seed) / "model" / WEIGHTS))
+        start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
+        nets.fill(net, nets.tensors(start.net))
     method = kind(net, task, **spec.hyperparameters)
     modality = data.target.spec.modality
+    labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
     domains = Domains(
-        data.labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
-        data.scene, data.labelled_from.spec.layout.image is not None,
+        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
+        data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
     pool = method.survey(domains)
     # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
@@ -157,14 +178,15 @@ def _begin(run: Run, spec: MethodSpec, seed: int, data: _Data, folder: Path) -> 
     return method, Sampler(pool, data.grid, data.batch, augmentation, seed, FOREGROUND_SHARE)
 
 
-def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: _Data) -> Path:
+def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Path:
     """The ensemble of finished arms, or the one of them that is chosen without target labels."""
     names = methods.needs(spec)
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
-        model, selection = compose.ensemble(list(models.values())), {"rule": "all members", "members": names}
+        model = _settled(compose.ensemble(list(models.values())), data)
+        selection: dict[str, Any] = {"rule": "all members", "members": names}
     else:
-        chosen, selection = select.pick(models, data.unlabelled, data.held_out, data.source_ml(), seed)
+        chosen, selection = select.pick(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
         model = models[chosen]
     model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": selection})
     record = {
@@ -193,7 +215,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     return folder
 
 
-def _pick(trained: Trained, model: Model, data: _Data, seed: int) -> tuple[Model, dict[str, Any]]:
+def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, dict[str, Any]]:
     """The candidate that the label-free guards choose, loaded into `model`, and the record of that choice."""
     steps = sorted(trained.candidates)
     chosen, verdicts = 0, [{"kept": True, "guards": {}}]
@@ -209,7 +231,15 @@ def _pick(trained: Trained, model: Model, data: _Data, seed: int) -> tuple[Model
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
 
 
-def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: _Data) -> dict[str, Any]:
+def _settled(model: Model, data: Data) -> Model:
+    """The model, knowing where it finds each structure in the unlabelled target, if only one piece of each can be."""
+    if not model.largest_component:
+        return model
+    seen = data.unlabelled[:PLACES_LEARNED_FROM]
+    return model.learn_places([model.probabilities(case) for case in seen], [case.fov for case in seen])
+
+
+def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:
     """What a model's folder says of where it comes from."""
     composed = methods.COMPOSITIONS.get(spec.name)
     kind = composed or methods.find(spec.name)

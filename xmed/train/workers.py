@@ -6,8 +6,8 @@ import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -16,34 +16,38 @@ import torch
 
 from xmed import methods, nets
 from xmed.cohort import load
+from xmed.errors import XmedError
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
 
 Job = tuple[str, int]
 """(arm, seed)."""
+Refuse = Callable[[str, int, Exception], None]
+"""(arm, seed, why): what is told of a job that failed where the others are to go on."""
 
 
 def fit_all(
     run: Run, home: Path, arms: Sequence[str] = TRAINED_ARMS, workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, refuse: Refuse | None = None,
 ) -> list[Path]:  # fmt: skip
     """Every arm and seed of the run's study, and the arms that these begin with; what is finished is left alone.
 
     On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
     one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other.
-    A target without training labels loses only its ceiling.
+    A target without training labels loses only its ceiling. What a job raises ends the others too, unless `refuse` is
+    given: then that is told, and only what begins with the job is left out with it.
     """
     jobs = _jobs(run, home, arms)
     if nets.device().type == "cuda":
-        return [fit(run, arm, seed, home, progress) for arm, seed in jobs]
+        return _one_by_one(run, home, jobs, progress, refuse)
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         queue, others = manager.Queue(), set(multiprocessing.active_children())
         with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
             try:
-                return _follow(pool, run, home, jobs, queue, progress)
+                return _follow(pool, run, home, jobs, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for worker in set(multiprocessing.active_children()) - others:
@@ -70,10 +74,25 @@ def _jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     return {(arm, seed): [(other, seed) for other in before[arm]] for seed in study.seeds for arm in before}
 
 
-def _follow(
-    pool: ProcessPoolExecutor, run: Run, home: Path, jobs: dict[Job, list[Job]], queue: Any, progress: Progress | None
+def _one_by_one(
+    run: Run, home: Path, jobs: dict[Job, list[Job]], progress: Progress | None, refuse: Refuse | None
 ) -> list[Path]:
-    """Hand out jobs as soon as what they need is there; pass on progress; raise at once what a job raised."""
+    done: dict[Job, Path] = {}
+    waiting = list(jobs)
+    while waiting:
+        job = waiting.pop(0)
+        try:
+            done[job] = fit(run, *job, home, progress)
+        except Exception as problem:
+            waiting = _without(waiting, jobs, job, problem, refuse)
+    return list(done.values())
+
+
+def _follow(
+    pool: ProcessPoolExecutor, run: Run, home: Path, jobs: dict[Job, list[Job]], queue: Any,
+    progress: Progress | None, refuse: Refuse | None,
+) -> list[Path]:  # fmt: skip
+    """Hand out jobs as soon as what they need is there; pass on progress; raise or tell at once what a job raised."""
     done: dict[Job, Path] = {}
     running: dict[Future[Path], Job] = {}
     waiting = list(jobs)
@@ -88,8 +107,25 @@ def _follow(
                 if progress:
                     progress(*note)
         for future in finished:
-            done[running.pop(future)] = future.result()
-    return [done[job] for job in jobs]
+            job = running.pop(future)
+            try:
+                done[job] = future.result()
+            except Exception as problem:
+                waiting = _without(waiting, jobs, job, problem, refuse)
+    return [done[job] for job in jobs if job in done]
+
+
+def _without(
+    waiting: list[Job], jobs: dict[Job, list[Job]], lost: Job, problem: Exception, refuse: Refuse | None
+) -> list[Job]:
+    """What still waits once a job is lost: not what begins with it. A full disk or a lost worker ends everything."""
+    if refuse is None or isinstance(problem, OSError | BrokenExecutor):
+        raise problem
+    refuse(*lost, problem)
+    while job := next((job for job in waiting if lost in jobs[job]), None):
+        why = XmedError("METHOD_NEEDS", f"{job[0]} begins with {lost[0]}, which failed", f"a trained {lost[0]}")
+        waiting = _without([other for other in waiting if other != job], jobs, job, why, refuse)
+    return waiting
 
 
 def _one_thread() -> None:

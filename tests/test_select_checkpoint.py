@@ -1,4 +1,4 @@
-"""Select: the guards let improvement through and hold collapse, explosion and instability back."""
+"""Checkpoint: the guards let improvement through and hold collapse, explosion and instability back."""
 
 from dataclasses import replace
 

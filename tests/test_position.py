@@ -1,0 +1,61 @@
+"""Position: a frame that every field of view shares, and what it says of pieces of which only one can be true."""
+
+import numpy as np
+import pytest
+
+from xmed import position
+from xmed.tasks import Segmentation, largest_components, one_component
+
+
+def field(shape=(40, 30, 20), low=(4, 2, 0), high=(36, 28, 20)) -> np.ndarray:
+    fov = np.zeros(shape, bool)
+    fov[tuple(slice(a, b) for a, b in zip(low, high))] = True
+    return fov
+
+
+def test_a_mask_framed_in_one_field_and_placed_in_another_keeps_its_share_of_the_way_through():
+    fov, mask = field(), np.zeros((40, 30, 20), bool)
+    mask[12:20, 8:14, 5:10] = True  # from a quarter to half of the 32 voxels of the field along i
+    other = field((80, 70, 40), (10, 10, 0), (74, 62, 40))
+    laid = position.placed(position.framed(mask, fov), other) > 0.5
+    found = np.argwhere(laid)
+    assert found.min(0).tolist() == pytest.approx([10 + 64 * 8 / 32, 10 + 52 * 6 / 26, 10], abs=1.5)
+    assert (found.max(0) + 1).tolist() == pytest.approx([10 + 64 * 16 / 32, 10 + 52 * 12 / 26, 20], abs=1.5)
+
+
+def test_nothing_is_placed_outside_a_field_of_view():
+    fov = field()
+    fov[4:10, 2:8] = False
+    assert not position.placed(np.ones((position.CELLS,) * 3, np.float32), fov)[~fov].any()
+
+
+def test_no_place_is_ruled_out_and_unseen_structures_are_likely_nowhere_more_than_elsewhere():
+    never = position.likelihood([np.zeros((position.CELLS,) * 3)] * 3)
+    assert np.unique(never).tolist() == [np.float32(position.FLOOR)]
+
+
+def two_pieces() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (2, i, j, k) with a large piece in an odd place and a smaller one where the structure belongs."""
+    p = np.zeros((2, 32, 32, 4), np.float32)
+    p[1, 2:12, 2:12] = 0.9
+    p[1, 20:28, 20:28] = 0.9
+    p[0] = 1 - p[1]
+    places = np.full((1, 32, 32, 4), position.FLOOR, np.float32)
+    places[0, 18:30, 18:30] = 0.8
+    return p, places
+
+
+def test_the_piece_that_is_kept_lies_where_the_structure_usually_does():
+    p, places = two_pieces()
+    task = Segmentation(("organ",), largest_component=True)
+    assert task.decode(p)[5, 5, 0] == 1
+    assert task.decode(p, places)[24, 24, 0] == 1
+    assert task.decode(p, places)[5, 5, 0] == 0
+    assert task.decode(p, places)[24, 24, 0] == task.decode(p, places).max()
+
+
+def test_with_equal_weights_the_kept_piece_is_the_largest():
+    label = two_pieces()[0].argmax(0).astype(np.uint8)
+    assert np.array_equal(
+        one_component(label, lambda value: np.full(label.shape, float(value))), largest_components(label)
+    )

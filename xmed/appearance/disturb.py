@@ -1,0 +1,56 @@
+"""Disturb: the same patches in other light, blurred, noisy or partly hidden; what a student must not mind.
+
+Random numbers come from torch's global generator; outside the field of view nothing changes.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+GAIN, OFFSET, NOISE = 0.2, 0.2, 0.2
+"""Standard deviations of the log gain and of the offset, largest noise; in units of the image's standard deviation."""
+BLUR, TAPS = (0.15, 1.15), 7
+"""Standard deviation (voxels) of a Gaussian that half of the patches get: DAFormer (Hoyer et al., CVPR 2022)."""
+
+
+@torch.no_grad()
+def disturb(image: Tensor, fov: Tensor | None = None) -> Tensor:
+    """Patches (b, c, i, j[, k]), each with its own blur, gain, offset and noise."""
+    ones = [len(image)] + [1] * (image.ndim - 1)
+    draw = functools.partial(torch.rand, device=image.device, dtype=image.dtype)
+    normal = functools.partial(torch.randn, device=image.device, dtype=image.dtype)
+    blurred = torch.where(draw(ones) < 0.5, blur(image), image)
+    level = NOISE * draw(ones)
+    out = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
+    return out if fov is None else torch.where(fov[:, None], out, image)
+
+
+def blur(image: Tensor) -> Tensor:
+    """Every patch (b, c, i, j[, k]) under a separable Gaussian of its own random width, edges replicated."""
+    b, c, *space = image.shape
+    low, high = BLUR
+    sigma = low + (high - low) * torch.rand(b, 1, device=image.device, dtype=image.dtype)
+    offsets = torch.arange(TAPS, device=image.device, dtype=image.dtype) - TAPS // 2
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
+    convolve = functional.conv2d if len(space) == 2 else functional.conv3d
+    x = image.reshape(1, b * c, *space)
+    for axis in range(len(space)):
+        shape = [TAPS if n == axis else 1 for n in range(len(space))]
+        pads = [side for n in reversed(range(len(space))) for side in ([TAPS // 2] * 2 if n == axis else [0, 0])]
+        weight = kernel.reshape(b * c, 1, *shape)
+        x = convolve(functional.pad(x, pads, mode="replicate"), weight, groups=b * c)
+    return x.reshape(image.shape)
+
+
+def hidden(image: Tensor, share: float, cell: int) -> Tensor:
+    """Bool (b, 1, i, j[, k]): blocks of `cell` voxels to a side, each hidden with probability `share`."""
+    space = image.shape[2:]
+    blocks = torch.rand(len(image), 1, *[-(-n // cell) for n in space], device=image.device) < share
+    for axis, n in enumerate(space, start=2):
+        blocks = blocks.repeat_interleave(cell, axis).narrow(axis, 0, n)
+    return blocks

@@ -1,0 +1,84 @@
+"""Ranking: which of several methods is best, by how much over which others, and how sure the patients make that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from xmed import stats
+from xmed.report.rows import Rows
+from xmed.run import TRIVIAL_ARMS
+
+REFERENCE = "bridge"
+"""Beside source-only and the best, what every other method is held against: xmed's own."""
+Cell = tuple[str, int]
+"""(method, seed)."""
+Document = dict[str, Any]
+
+
+def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: dict[Cell, float]) -> list[Document]:
+    """One entry per method, best first, methods that saw target labels last: Dice, what it gains, how sure that is."""
+    arms = list(dict.fromkeys(arm for arm, _ in trained))
+    dice = {arm: rows.by_patient(arm, structure, "dice")[0] for arm in (*arms, *TRIVIAL_ARMS)}
+    informed = {arm for (arm, _), record in trained.items() if record["target_labels_used"]}
+    blind = [arm for arm in arms if arm not in informed and dice[arm]]
+    everyone = sorted(set.intersection(*(set(dice[arm]) for arm in blind))) if blind else []
+    places = dict(zip(blind, stats.ranks([[dice[arm][p] for p in everyone] for arm in blind]) if everyone else []))
+    best = min(places, key=lambda arm: places[arm].rank) if places else None
+    trivial = max(TRIVIAL_ARMS, key=lambda arm: stats.mean_ci(list(dice[arm].values())).mean or 0.0)
+    against = {"source_only": "source_only", REFERENCE: REFERENCE, "best": best}
+    tested = {name: differences(dice, other, blind) for name, other in against.items() if other}
+    out = []
+    for arm in sorted(arms, key=lambda arm: (arm in informed, -(stats.mean_ci(list(dice[arm].values())).mean or 0.0))):
+        seeds = [seed for other, seed in trained if other == arm]
+        record, place = trained[arm, seeds[0]], places.get(arm)
+        out.append({
+            "method": arm,
+            "target_labels_used": arm in informed,
+            "seeds": seeds,
+            **statistic(rows, arm, structure),
+            "gap_closed": gap_closed(dice, arm),
+            "gain_over_trivial": _difference(dice[arm], dice[trivial]),
+            **{f"minus_{name}": found.get(arm) for name, found in tested.items()},
+            "rank": place and {"value": place.rank, "ci": [place.lo, place.hi], "first": place.first},
+            "seconds": float(np.mean([seconds[arm, seed] for seed in seeds])),
+            "cite": record["cite"],
+        })  # fmt: skip
+    return out
+
+
+def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[str]) -> dict[str, Document]:
+    """Of every arm but `other` itself: paired Dice difference to `other`; p_holm adjusts for all of them together."""
+    found = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
+    tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
+    adjusted = dict(zip(tested, stats.holm([found[arm]["p_sign_flip"] for arm in tested])))
+    return {arm: {**one, "p_holm": adjusted.get(arm)} for arm, one in found.items()}
+
+
+def statistic(rows: Rows, arm: str, structure: str) -> Document:
+    found = rows.statistic(arm, structure, "dice")
+    return {
+        "dice": {key: found[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
+    }
+
+
+def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
+    chosen = [dice.get(name, {}) for name in ("source_only", arm, "target_supervised")]
+    everyone = sorted(set.intersection(*(set(values) for values in chosen)))
+    found = stats.gap_closed(*([values[p] for p in everyone] for values in chosen))
+    return {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
+
+
+def _difference(a: dict[str, float], b: dict[str, float]) -> Document:
+    shared = sorted(set(a) & set(b))
+    found = stats.paired([a[p] for p in shared], [b[p] for p in shared])
+    ci = None if found.difference.lo is None else [found.difference.lo, found.difference.hi]
+    return {
+        "value": found.difference.mean,
+        "ci": ci,
+        "n": found.difference.n,
+        "p_sign_flip": found.p_sign_flip,
+        "smallest_p": found.smallest_p,
+    }

@@ -1,0 +1,77 @@
+"""FewShot: a handful of labelled target cases beside the source, and a mean teacher on the unlabelled rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xmed.appearance.disturb import disturb
+from xmed.batch import Batch
+from xmed.errors import XmedError
+from xmed.methods.mean_teacher import consistency
+from xmed.methods.method import Domains, Method, Schedule
+from xmed.nets.teacher import Teacher, ramp_up
+from xmed.prepare import Sample
+from xmed.tasks import Segmentation
+
+
+class FewShot(Method):
+    """Semi-supervised adaptation: `shots` target training cases with their labels take half of the draws.
+
+    Begins with the net of `gin`; the cases are drawn by the training's seed. weight, confidence, decay: of the mean
+    teacher's consistency on the target.
+    """
+
+    cite: ClassVar[str] = (
+        "Saito et al., Semi-supervised domain adaptation, ICCV 2019, arXiv:1904.06487; "
+        "Tarvainen & Valpola, NeurIPS 2017, arXiv:1703.01780"
+    )
+    target_labels: ClassVar[Literal["none", "few", "all"]] = "few"
+    schedule: ClassVar[Schedule] = Schedule(start="gin", steps=0.6, rate=0.5)
+
+    def __init__(
+        self,
+        net: nn.Module,
+        task: Segmentation,
+        shots: int = 2,
+        weight: float = 3.0,
+        confidence: float = 0.9,
+        decay: float = 0.99,
+    ) -> None:
+        super().__init__(net, task)
+        self.shots, self.weight, self.confidence = shots, weight, confidence
+        self.teacher = Teacher(net, decay)
+
+    def survey(self, domains: Domains) -> Sequence[Sample]:
+        if len(domains.few) < self.shots:
+            raise XmedError(
+                "METHOD_NEEDS", f"{len(domains.few)} labelled target training cases", f"{self.shots}, as `shots` says",
+                "label more of them, or ask for fewer",
+            )  # fmt: skip
+        chosen = np.random.default_rng([domains.seed, 19]).choice(len(domains.few), self.shots, replace=False)
+        repeats = -(-len(domains.source) // self.shots)  # a batch is drawn case by case: half of it from the few
+        return [*domains.source, *[domains.few[n] for n in chosen] * repeats]
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """`source` holds patches of the source and of the few labelled target cases."""
+        b = len(source.image)
+        p = self.teacher.probabilities(target.image)
+        logits = self.net(torch.cat([source.image, disturb(target.image, target.fov)])).float()
+        agree = consistency(logits[b:], p, self.confidence, target.fov)
+        return {
+            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "consistency": self.weight * ramp_up(self.progress) * agree,
+        }
+
+    def after_step(self) -> None:
+        self.teacher.follow(self.net)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.teacher.net(image)
+
+    def deployed(self) -> nn.Module:
+        return self.teacher.net

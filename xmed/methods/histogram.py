@@ -1,0 +1,56 @@
+"""Histogram: the source with the intensity histograms of target volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from skimage.exposure import match_histograms
+from torch import Tensor, nn
+
+from xmed.batch import Batch
+from xmed.errors import XmedError
+from xmed.methods.method import Domains, Method
+from xmed.prepare import Sample
+from xmed.tasks import Segmentation
+
+
+class Histogram(Method):
+    """Every source volume matched to the histograms of random target volumes, supervised on these.
+
+    copies: matched volumes made of each source case, every one after another target volume where there are enough.
+    """
+
+    cite: ClassVar[str] = "Gonzalez & Woods, Digital image processing (histogram specification); Nyul et al., TMI 2000"
+
+    def __init__(self, net: nn.Module, task: Segmentation, copies: int = 3) -> None:
+        super().__init__(net, task)
+        self.copies = copies
+
+    def survey(self, domains: Domains) -> Sequence[Sample]:
+        if not domains.images:
+            raise XmedError(
+                "METHOD_NEEDS", "a source of label maps alone", "source images whose histograms can be matched",
+                "choose a method that renders: bridge or synth",
+            )  # fmt: skip
+        random = np.random.default_rng([domains.seed, 11])
+        copies = min(self.copies, len(domains.target))
+        return [
+            matched(source, domains.target[n])
+            for source in domains.source
+            for n in random.choice(len(domains.target), copies, replace=False)
+        ]
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        del target
+        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+
+
+def matched(source: Sample, target: Sample) -> Sample:
+    """`source` whose intensities inside its field of view are distributed as those inside the target's."""
+    seen = match_histograms(source.image[source.fov], target.image[target.fov]).astype(np.float32)
+    image = np.full_like(source.image, seen.min(initial=np.inf) if seen.size else 0)
+    image[source.fov] = seen
+    return replace(source, image=image)

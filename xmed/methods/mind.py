@@ -1,0 +1,27 @@
+"""Mind: supervised on self-similarity in place of intensity, which means the same in every modality."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from xmed.batch import Batch
+from xmed.methods.method import Method
+from xmed.spec import NetworkSpec
+
+
+class Mind(Method):
+    """A network that is shown MIND descriptors, supervised on the source alone."""
+
+    cite: ClassVar[str] = (
+        "Heinrich et al., MIND, MedIA 2012 and SSC, MICCAI 2013; as input: Weihsbach et al., DG-TTA, arXiv:2312.06275"
+    )
+
+    @classmethod
+    def network(cls, spec: NetworkSpec) -> NetworkSpec:
+        return spec.model_copy(update={"input": "mind"})
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        del target
+        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

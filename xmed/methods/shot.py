@@ -1,0 +1,81 @@
+"""Shot: the source's classifier, and features of the target that fall on its sides as the source's do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xmed.batch import Batch
+from xmed.methods.method import Domains, Method, Schedule
+from xmed.nets import features, head
+from xmed.nets.teacher import mean_share, prior
+from xmed.prepare import Sample
+from xmed.tasks import Segmentation
+
+
+class Shot(Method):
+    """Source hypothesis transfer without source images: entropy, class shares and centroid pseudo-labels of the target.
+
+    The head stays what the source made it. pseudo: weight of the pseudo-labels (the paper's 0.3). In place of the
+    paper's diversity, which would have every class fill as much of the picture as background does, the mean prediction
+    is held to the source's class shares, by `share` times their divergence.
+    """
+
+    cite: ClassVar[str] = (
+        "Liang et al., SHOT, ICML 2020, arXiv:2002.08546; class shares: Bateson et al., Source-relaxed domain "
+        "adaptation for segmentation, MICCAI 2020, arXiv:2005.03697"
+    )
+    schedule: ClassVar[Schedule] = Schedule(start="source_only", steps=0.5, rate=0.1)
+    prior: Tensor
+
+    def __init__(self, net: nn.Module, task: Segmentation, pseudo: float = 0.3, share: float = 1.0) -> None:
+        super().__init__(net, task)
+        self.pseudo, self.share = pseudo, share
+        head(net).requires_grad_(False)
+        self.register_buffer("prior", torch.full((task.classes,), 1 / task.classes))
+
+    def survey(self, domains: Domains) -> Sequence[Sample]:
+        self.prior.copy_(prior(domains.source, self.task.classes))
+        return domains.source
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        del source
+        logits, seen = features(self.net, target.image)
+        logits = logits.float()
+        inside = torch.ones(logits.shape[:1] + logits.shape[2:], dtype=torch.bool, device=logits.device)
+        inside = inside if target.fov is None else target.fov
+        if not inside.any():
+            return {"nothing in view": logits.sum() * 0}
+        log_p = logits.log_softmax(1).movedim(1, -1)[inside]
+        label = nearest_centroid(seen.detach().float().movedim(1, -1)[inside], log_p.detach().exp())
+        return {
+            "entropy": -(log_p.exp() * log_p).sum(1).mean(),
+            "shares": self.share * divergence(mean_share(logits.softmax(1), inside), self.prior),
+            "pseudo": self.pseudo * functional.nll_loss(log_p, label),
+        }
+
+
+def divergence(p: Tensor, q: Tensor) -> Tensor:
+    """KL(p ‖ q) of two distributions over classes (c,), in nats."""
+    return (p * (p.clamp_min(1e-8) / q.clamp_min(1e-4)).log()).sum()
+
+
+def nearest_centroid(vectors: Tensor, p: Tensor) -> Tensor:
+    """Labels (n,) of feature vectors (n, f) by the cosine to class centroids; section 3.3 of the paper, two rounds.
+
+    First the centroids are means weighted by the probabilities p (n, c), then means of what those labelled. A constant
+    1 is appended to the vectors, as in the reference code, and a class that is predicted nowhere gets no voxel.
+    """
+    vectors = functional.normalize(functional.pad(vectors, (0, 1), value=1.0), dim=1)
+    weights, known = p, torch.bincount(p.argmax(1), minlength=p.shape[1]) > 0
+    label = p.argmax(1)
+    for _ in range(2):
+        centroids = functional.normalize(weights.T @ vectors, dim=1)
+        label = (vectors @ centroids.T).masked_fill(~known, -math.inf).argmax(1)
+        weights = functional.one_hot(label, p.shape[1]).to(vectors.dtype)
+    return label

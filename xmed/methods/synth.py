@@ -1,0 +1,49 @@
+"""Synth: images of no modality at all, drawn anew for every labelled structure, in place of the source's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from xmed.appearance.pose import place
+from xmed.appearance.randomise import render
+from xmed.batch import Batch
+from xmed.methods.method import Domains, Method
+from xmed.prepare import Sample, normalise
+from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.tasks import Segmentation
+
+
+class Synth(Method):
+    """Label-conditioned random appearances of the source, held as the target's scanner holds it; supervised on these.
+
+    pool: volumes drawn once before the training, the source cases in turn.
+    """
+
+    cite: ClassVar[str] = "Billot et al., SynthSeg, Medical Image Analysis 2023, arXiv:2107.09559"
+
+    def __init__(self, net: nn.Module, task: Segmentation, pool: int = 120) -> None:
+        super().__init__(net, task)
+        self.pool = pool
+
+    def survey(self, domains: Domains) -> Sequence[Sample]:
+        random = np.random.default_rng([domains.seed, 13])
+        seen = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
+        return [
+            drawn(domains.source[n % len(domains.source)], through, domains.target_modality, random)
+            for n, through in enumerate(seen)
+        ]
+
+    def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        del target
+        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+
+
+def drawn(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Sample:
+    """One random appearance of a labelled case, on the target's grid where a probe of `modality` is held to it."""
+    anatomy = place(source, target, modality, random)
+    grid = target.grid if modality in PROBE_MODALITIES else source.grid
+    return Sample(source.case, normalise(render(anatomy, random), anatomy.fov), anatomy.fov, grid, anatomy.label)

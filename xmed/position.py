@@ -1,0 +1,47 @@
+"""Position: where in the field of view a structure usually lies, from label maps alone.
+
+A voxel's place is its share of the way through the field of view's bounding box, so that cases of any size compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+CELLS = 32
+"""Cells per edge of the frame in which masks are averaged: the field of view's box, whatever its size."""
+SPREAD, FLOOR = 0.04, 0.01
+"""A few masks are a coarse sample of where a structure may be: their mean is blurred by this share of the box, and no
+place is ruled out."""
+
+
+def framed(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    """A mask (i, j, k) inside its field of view's box, float32 (CELLS, CELLS, CELLS)."""
+    return _resize(mask[_box(fov)].astype(np.float32), (CELLS,) * 3)
+
+
+def placed(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    """A framed map laid into the box of a field of view (i, j, k), float32; 0 outside the field."""
+    out = np.zeros(fov.shape, dtype=np.float32)
+    where = _box(fov)
+    out[where] = _resize(atlas, out[where].shape)
+    return np.where(fov, out, 0)
+
+
+def likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Framed masks of several cases → how likely each place belongs to the structure, float32 (CELLS, CELLS, CELLS)."""
+    mean = ndimage.gaussian_filter(np.mean(masks, axis=0), SPREAD * CELLS)
+    return np.clip(mean, FLOOR, 1).astype(np.float32)
+
+
+def _box(fov: np.ndarray) -> tuple[slice, ...]:
+    found = np.argwhere(fov)
+    return tuple(slice(low, high + 1) for low, high in zip(found.min(0), found.max(0)))
+
+
+def _resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Linear resampling of a box to another number of voxels, edges on edges."""
+    ratio = np.array(array.shape) / np.array(shape)
+    return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")

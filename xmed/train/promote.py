@@ -1,0 +1,100 @@
+"""Promote: whether adapted models are estimated to be better than source-only, before a test label is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmed import select
+from xmed.model import WEIGHTS, Model, sha256
+from xmed.run import Run, write_atomically
+from xmed.select import SOURCE, Bench, Findings
+from xmed.train.arms import Data, method_of
+from xmed.train.loop import Progress
+
+FINDINGS, LABELS = "findings.json", "findings.npz"
+"""Beside an arm's model: what was found of it, and its label maps of the target volumes that were looked at."""
+
+
+def promote(
+    run: Run, home: Path, arms: Sequence[str] = (SOURCE, "adapted"), progress: Progress | None = None
+) -> dict[str, Any]:
+    """Write selection.json: per seed which arm is estimated best without target labels; return it.
+
+    `promoted` says whether the net that would be registered, the adapted one of the first seed, may become a candidate:
+    where it, and the adapted nets of most seeds, are estimated to be better than source-only of their seed. Arms that
+    saw target labels are left out. What was found of an arm is kept beside its model, and not looked for again.
+    """
+    bench, seeds = _Bench(run, home), {}
+    for n, seed in enumerate(run.study.seeds):
+        blind = [arm for arm in arms if _learned_blind(run.arm(arm, seed))]
+        found = {arm: _known(run.arm(arm, seed)) or _keep(run.arm(arm, seed), bench) for arm in blind}
+        seeds[str(seed)] = select.decide(found, bench.data.source_ml())[1]
+        if progress:
+            progress("select", n + 1, len(run.study.seeds), seeds[str(seed)]["reason"])
+    first, ahead = next(iter(seeds.values())), [_adapted_is_better(one) for one in seeds.values()]
+    promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
+    few = f"the adapted model is estimated to be better than source-only with {sum(ahead)} of {len(ahead)} seeds only"
+    selection = {
+        "promoted": promoted,
+        "reason": first["reason"] if promoted or not _adapted_is_better(first) else few,
+        "rule": first["rule"],
+        "used_target_labels": False,
+        "seeds": seeds,
+    }
+    run.write("selection", selection)
+    return selection
+
+
+def _adapted_is_better(record: dict[str, Any]) -> bool:
+    """Whether the adapted arm beats source-only, whatever else it was compared with."""
+    return "adapted" in record["better"]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What the arms of a run are shown, made when the first of them needs it."""
+
+    run: Run
+    home: Path
+
+    @cached_property
+    def data(self) -> Data:
+        return Data.of(self.run.study, method_of(self.run.study, SOURCE), self.home)
+
+    @cached_property
+    def bench(self) -> Bench:
+        model = Model.load(self.run.arm(SOURCE, self.run.study.seeds[0]) / "model")
+        return Bench.of(model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene)
+
+
+def _learned_blind(folder: Path) -> bool:
+    """Whether this arm was trained, and without a single target label."""
+    card = folder / "train.json"
+    return card.is_file() and not json.loads(card.read_text(encoding="utf-8"))["target_labels_used"]
+
+
+def _keep(folder: Path, bench: _Bench) -> Findings:
+    """What is found of an arm; kept beside its model, the document last."""
+    found = bench.bench.findings(Model.load(folder / "model"))
+    np.savez_compressed(folder / LABELS, *found.labels)
+    document = {"weights_sha256": sha256(folder / "model" / WEIGHTS), **found.record()}
+    write_atomically(folder / FINDINGS, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    return found
+
+
+def _known(folder: Path) -> Findings | None:
+    """What was found of an arm before, if it was of these weights."""
+    if not (folder / FINDINGS).is_file():
+        return None
+    document = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
+    if document.pop("weights_sha256") != sha256(folder / "model" / WEIGHTS):
+        return None
+    with np.load(folder / LABELS) as labels:
+        return Findings(**document, labels=list(labels.values()))
