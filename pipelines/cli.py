@@ -154,15 +154,20 @@ def predict(
 
 @command(app)
 def methods() -> Answer:
-    """Every adaptation method, with its citation."""
+    """Every adaptation method, and the baselines that stand beside each, with citations."""
     from pipelines.tables import show_methods
     from xmed import methods as room
+    from xmed.evaluate import BASELINES
 
     rows = []
     for name in room.names():
         found = room.find(name)
-        first = (found.__doc__ or "").strip().splitlines()
-        rows.append({"name": name, "does": first[0] if first else "", "cite": found.cite})
+        does = (found.__doc__ or "").strip().splitlines()[0]
+        rows.append({"kind": "method", "name": name, "does": does, "cite": found.cite})
+    rows += [
+        {"kind": "made of others", "name": n, "does": c.does, "cite": c.cite} for n, c in room.COMPOSITIONS.items()
+    ]
+    rows += [{"kind": "in every table", "name": n, "does": d, "cite": c} for n, (d, c) in BASELINES.items()]
     return Answer(rows, lambda console: show_methods(console, rows))
 
 

@@ -118,7 +118,7 @@ def adapt(
     target_root: Path | None = None,
     resume: str | None = None,
 ) -> dict[str, Any]:
-    """The main job: ingest both, train all arms, decide whether to adapt, evaluate, report, log, register the candidate."""
+    """The main job: ingest both, train all arms, decide whether to adapt, evaluate, report, log, register the model."""
     started, plan = datetime.now(UTC), plan_study(study, seeds, source_root, target_root, resume)
     run = plan.run or Run.create(plan.study, home())
     report("run", 1, 1, run.id)

@@ -90,9 +90,12 @@ def show_cohort(console: Console, found: dict[str, Any]) -> None:
 
 
 def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
-    """One line per method, however long: name, what it does, citation."""
-    width = max(len(row["name"]) for row in rows)
+    """One line per method, however long: name, what it does, citation; a heading where the kind changes."""
+    width, kind = max(len(row["name"]) for row in rows), rows[0]["kind"]
     for row in rows:
+        if row["kind"] != kind:
+            kind = row["kind"]
+            console.print(f"\n{kind}:")
         line = f"{row['name']:<{width}}  {row['does']} {row['cite']}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

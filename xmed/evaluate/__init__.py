@@ -1,5 +1,6 @@
 """Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
 
 from xmed.evaluate.judge import evaluate, judged
+from xmed.evaluate.trivial import BASELINES
 
-__all__ = ["evaluate", "judged"]
+__all__ = ["BASELINES", "evaluate", "judged"]

@@ -19,15 +19,19 @@ from xmed.nets.teacher import Alignment, Teacher, ramp_up
 from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 
+TEACH_FROM = 0.65
+"""Share of the training that goes into renderings alone. Then the rate has come down, so that it is a settled net that
+begins to teach, and rises again to half."""
+
 
 class Bridge(Method):
     """Physics renderings of the source, matched by label-free statistics, then a masked mean teacher on the target.
 
     pool: renderings made; kept: share of them that is trained on, the nearest to any target volume by image statistics.
-    gin: share of each batch that also goes through random convolutions. teach_from: share of the training after which
-    the teacher's pseudo-labels count; weight, confidence: of those. align: how far the teacher's probability of a
-    structure that it sees less of in the target than renderings hold is raised (distribution alignment, Berthelot et
-    al., ReMixMatch, ICLR 2020, with this exponent, and never downwards: a population of target organs may be larger).
+    gin: share of each batch that also goes through random convolutions. weight, confidence: of the pseudo-labels.
+    align: how far the teacher's probability of a structure that it sees less of in the target than renderings hold is
+    raised (distribution alignment, Berthelot et al., ReMixMatch, ICLR 2020, with this exponent, and never downwards: a
+    population of target organs may be larger).
     mask, cell: share and edge (voxels) of the blocks hidden from the student. decay: of the teacher. prior: a structure
     whose pseudo-labelled share of a batch leaves [min / prior, max · prior] of the renderings' is not taught in it.
     """
@@ -36,7 +40,9 @@ class Bridge(Method):
         "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
     )
     share: Tensor
-    schedule: ClassVar[Schedule] = Schedule(milestones=(0.65, 1.0))
+    schedule: ClassVar[Schedule] = Schedule(
+        milestones=(TEACH_FROM, 1.0), cycles=((TEACH_FROM, 1.0), (1 - TEACH_FROM, 0.5))
+    )
     renders: ClassVar[bool] = True
 
     def __init__(
@@ -46,7 +52,6 @@ class Bridge(Method):
         pool: int = 120,
         kept: float = 0.6,
         gin: float = 0.25,
-        teach_from: float = 0.65,
         weight: float = 1.0,
         confidence: float = 0.7,
         align: float = 0.5,
@@ -56,7 +61,7 @@ class Bridge(Method):
         prior: float = 2.0,
     ) -> None:
         super().__init__(net, task)
-        self.pool, self.kept, self.gin, self.teach_from = pool, kept, gin, teach_from
+        self.pool, self.kept, self.gin = pool, kept, gin
         self.weight, self.confidence = weight, confidence
         self.mask, self.cell, self.prior = mask, cell, prior
         self.teacher, self.alignment = Teacher(net, decay, own_statistics=True), Alignment(task.classes, align)
@@ -81,7 +86,7 @@ class Bridge(Method):
             image = torch.cat([random_convolutions(image[:altered], seen), image[altered:]])
         losses = {"rendered": self.task.loss(self.net(image), source.truth, source.fov)}
         self._remember(source)
-        if self.progress >= self.teach_from:
+        if self.progress >= TEACH_FROM:
             losses["taught"] = self._teach(target)
         return losses
 
@@ -104,7 +109,7 @@ class Bridge(Method):
             strays = missing | (share > self.share[1] * self.prior)
             strays[0] = missing[1:].any()  # where a structure has vanished, background is what a collapse would teach
             sure = sure * (~strays[label])
-        taught = (self.progress - self.teach_from) / max(1 - self.teach_from, 1e-6)
+        taught = (self.progress - TEACH_FROM) / (1 - TEACH_FROM)
         weight = self.weight * ramp_up(taught, over=0.2)
         gone = hidden(target.image, self.mask, self.cell)
         gone[::2] = False  # half of the patches stay whole, or batch statistics would be those of holes

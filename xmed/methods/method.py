@@ -22,8 +22,8 @@ class Domains:
     """What a method may look at once, before the first step: whole volumes on the net's grid.
 
     source: labelled Samples. target: Samples without labels. Modalities are DICOM codes; a window is how a domain's raw
-    intensities are clipped before normalisation. seed: of this training. few: labelled target Samples, only for a method
-    whose `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene:
+    intensities are clipped before normalisation. seed: of this training. few: labelled target Samples, only where a
+    method's `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene:
     what draws the source (see xmed.appearance.scenes), if anything does; images: False where it is label maps alone.
     """
 
@@ -44,12 +44,15 @@ class Schedule:
     """How a method trains. start: a method whose finished training of the same seed gives the first weights.
 
     steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
-    training after which a candidate is kept; the label-free guards choose among them.
+    training after which a candidate is kept; the label-free guards choose among them. cycles: (share of the training,
+    share of the rate) of each cycle of the learning rate, one after another: a second one lets a method settle before
+    something new begins.
     """
 
     start: str | None = None
     steps: float = 1.0
     rate: float = 1.0
+    cycles: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
     milestones: tuple[float, ...] = (1.0,)
 
 

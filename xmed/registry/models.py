@@ -113,8 +113,10 @@ def _evidence(run: Run, seed: int) -> dict[str, str]:
 
 def _held_back(run: Run) -> dict[str, str]:
     """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
-    found = run.read("selection") if run.has("selection") else {"promoted": True}
-    return {} if found["promoted"] else {"not_promoted": found["reason"]}
+    if not run.has("selection"):
+        return {}
+    found = run.read("selection")
+    return {} if found["promoted"] else {"not_promoted": str(found["reason"])}
 
 
 def _refused(what: str, expected: str, do: str = "") -> XmedError:

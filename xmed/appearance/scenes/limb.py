@@ -1,6 +1,7 @@
 """Limb: label maps of vessels among nerves, muscle and bone, drawn by a random generator; no person is behind them.
 
-Lengths are in pixels of a map 128 wide and deep, (i lateral, j depth). Ranges are those of the measured recipe.
+Lengths are in pixels of a map 128 wide and deep, (i lateral, j depth). Numbers and sizes of vessels are those of
+the recipe that vessels names; muscle and bone are drawn larger and more varied, by eye.
 """
 
 from __future__ import annotations
