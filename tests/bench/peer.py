@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from pipelines.environment import cpu
 from xmed import nets, train
 from xmed.evaluate import evaluate
-from xmed.model import WEIGHTS, Model, bf16_pays, sha256
+from xmed.model import Model, bf16_pays
 from xmed.nets.cells import width
 from xmed.prepare import Sampler
 from xmed.run import Run, home, write_atomically
@@ -79,7 +79,8 @@ def hook_of(peer: str, task: Segmentation, optimiser: torch.optim.Optimizer):
     supervised = CLossHook(loss_fn=lambda logits, batch: task.loss(logits, batch.truth, batch.fov))
     if peer == "peer_dann":
         return DANNHook([optimiser], pre=[both], c_hook=supervised)
-    weigher = MeanWeighter({"features_confusion_loss": OUR_CORAL_WEIGHT if peer == "peer_coral_100" else 1.0})
+    weight = OUR_CORAL_WEIGHT if peer == "peer_coral_100" else 1.0
+    weigher = MeanWeighter(weights={"features_confusion_loss": weight})
     # AlignerPlusCHook's own body, but for the loss and for aligning maps of logits, which CORALLoss cannot take.
     step = OptimizerHook(ChainHook(both, AlignerHook(CORALLoss()), supervised), [optimiser], weigher)
     return ChainHook(step, SummaryHook({"total_loss": step}))
@@ -133,8 +134,7 @@ def fit_peer(peer: str, run: Run) -> None:
     seen = data.unlabelled[:PLACES_LEARNED_FROM]  # as every arm's model learns them, see train.arms
     model = model.learn_places([model.probabilities(case) for case in seen], [case.fov for case in seen])
     model.save(folder / "model")
-    document = {"arm": peer, "seed": SEED, "last_losses": last, "weights_sha256": sha256(folder / "model" / WEIGHTS)}
-    document |= {"device": "cpu", "target_labels_used": False, "seconds": clock.record()["wall_seconds"]}
+    document = {"arm": peer, "seed": SEED, "last_losses": last, "target_labels_used": False}
     write_atomically(folder / "clock.json", json.dumps(clock.record()))
     write_atomically(folder / "train.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
 

@@ -20,8 +20,7 @@ from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 
 TEACH_FROM = 0.65
-"""Share of the training that goes into renderings alone. Then the rate has come down, so that it is a settled net that
-begins to teach, and rises again to half."""
+"""Share of the training that goes into renderings alone: a net that knows little would confirm its own errors."""
 
 
 class Bridge(Method):
@@ -40,9 +39,7 @@ class Bridge(Method):
         "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
     )
     share: Tensor
-    schedule: ClassVar[Schedule] = Schedule(
-        milestones=(TEACH_FROM, 1.0), cycles=((TEACH_FROM, 1.0), (1 - TEACH_FROM, 0.5))
-    )
+    schedule: ClassVar[Schedule] = Schedule(milestones=(TEACH_FROM, 1.0))
     renders: ClassVar[bool] = True
 
     def __init__(

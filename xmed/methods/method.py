@@ -44,15 +44,12 @@ class Schedule:
     """How a method trains. start: a method whose finished training of the same seed gives the first weights.
 
     steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
-    training after which a candidate is kept; the label-free guards choose among them. cycles: (share of the training,
-    share of the rate) of each cycle of the learning rate, one after another: a second one lets a method settle before
-    something new begins.
+    training after which a candidate is kept; the label-free guards choose among them.
     """
 
     start: str | None = None
     steps: float = 1.0
     rate: float = 1.0
-    cycles: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
     milestones: tuple[float, ...] = (1.0,)
 
 

@@ -20,7 +20,6 @@ from xmed.model import bf16_pays
 from xmed.nets import tensors
 from xmed.prepare import Sampler
 from xmed.spec import Budget
-from xmed.train.cycles import Cycles
 
 Progress = Callable[[str, int, int, str], None]
 """(what, done, total, note): how far a long piece of work is."""
@@ -47,16 +46,16 @@ def train(
 ) -> Trained:
     """Run `budget.steps` steps of `method`; losses.csv and checkpoint.pt are written into `folder`.
 
-    AdamW under one cycle of the learning rate, or several; bfloat16 autocast and channels-last where they pay. A
-    checkpoint found in `folder` is continued, to the same weights as without the interruption.
-    Raises XmedError TRAINING_DIVERGED.
+    AdamW under a one-cycle learning rate; bfloat16 autocast and channels-last where they pay. A checkpoint found in
+    `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED.
     """
     dims, steps, rate = source.spec.spatial_dims, steps_of(method, budget), budget.learning_rate * method.schedule.rate
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
     method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(_groups(method, rate), lr=rate, weight_decay=WEIGHT_DECAY)
-    schedule = Cycles(optimiser, steps, method.schedule.cycles)
+    groups = _groups(method, rate)
+    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], total_steps=steps)
     milestones = {max(1, math.ceil(share * steps)) for share in method.schedule.milestones}
     checkpoint = _Checkpoint(folder / "checkpoint.pt", method, optimiser, schedule, (source, target))
     done, trained = checkpoint.restore()
@@ -77,7 +76,7 @@ def train(
                 total.backward()
             torch.nn.utils.clip_grad_norm_(trained_parameters, GRADIENT_LIMIT)
             optimiser.step()
-            log.row(step, values, float(optimiser.param_groups[0]["lr"]))
+            log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
             trained.seconds = before + time.monotonic() - started
@@ -143,7 +142,7 @@ class _Checkpoint:
     path: Path
     method: Method
     optimiser: torch.optim.Optimizer
-    schedule: Cycles
+    schedule: torch.optim.lr_scheduler.LRScheduler
     samplers: tuple[Sampler, Sampler]
 
     def save(self, step: int, trained: Trained) -> None:

@@ -1,0 +1,32 @@
+"""Spec: the YAML files that say what exists (datasets) and what to do with it (studies)."""
+
+from xmed.spec.dataset import (
+    SPLITS,
+    DatasetSpec,
+    FileSpec,
+    FractionSplits,
+    Layout,
+    MapsSpec,
+    PhantomSpec,
+    Split,
+    Splits,
+    StructureSpec,
+)  # fmt: skip
+from xmed.spec.files import load_dataset, load_study, names, spec_folders
+from xmed.spec.study import (
+    Accept,
+    Budget,
+    GridSpec,
+    MethodSpec,
+    NetworkSpec,
+    Primary,
+    Protocol,
+    Study,
+    TaskSpec,
+)  # fmt: skip
+
+__all__ = [
+    "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout", "MapsSpec",
+    "MethodSpec", "NetworkSpec", "PhantomSpec", "Primary", "Protocol", "Split", "Splits", "StructureSpec", "Study",
+    "TaskSpec", "load_dataset", "load_study", "names", "spec_folders",
+]  # fmt: skip

@@ -1,0 +1,141 @@
+"""Dataset: WHAT exists: the files of one modality, how they pair up, what their labels mean, who serves what."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from xmed.errors import XmedError
+from xmed.labels import LabelTable, Structure
+from xmed.spec.strict import Name, Strict
+
+Split = Literal["train", "select", "test"]
+SPLITS: tuple[Split, ...] = ("train", "select", "test")
+
+
+class StructureSpec(Strict):
+    """One labelled structure; SNOMED-CT codes are needed only to write DICOM SEG."""
+
+    name: Name
+    category: str | None = Field(None, description="SNOMED-CT category code, DICOM PS3.16 CID 7150")
+    type: str | None = Field(None, description="SNOMED-CT type code, DICOM PS3.16 CID 7151 and kin")
+
+
+class Layout(Strict):
+    """How files pair up below `root`: {case} is the case id, {patient} the patient when it differs."""
+
+    image: str | None = Field(None, description="a NIfTI, a folder or glob of DICOM, or a picture; {case}, {patient}")
+    label: str | None = Field(None, description="NIfTI, DICOM SEG or RTSTRUCT; {case}, {patient}")
+    label_channel: int | None = Field(None, ge=0, description="which channel of a 4-D label file holds the labels")
+    roi: str | None = Field(None, description="RTSTRUCT ROI name, when it differs from the structure's")
+    label_outline: bool = Field(False, description="label pictures show outlines: what they enclose is filled")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.image is None and self.label is None:
+            raise ValueError("a layout needs an image, a label, or both")
+        return self
+
+
+class Splits(Strict):
+    """Patients of each partition, disjoint."""
+
+    train: list[str] = Field([])
+    select: list[str] = Field([])
+    test: list[str] = Field([])
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        everyone = [*self.train, *self.select, *self.test]
+        twice = sorted({patient for patient in everyone if everyone.count(patient) > 1})
+        if twice:
+            raise ValueError(f"patients in two partitions: {', '.join(twice)}")
+        return self
+
+
+class FractionSplits(Strict):
+    """Shares of the patients, drawn with a seed."""
+
+    fraction: dict[Split, PositiveFloat]
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(sum(self.fraction.values()) - 1.0) > 1e-6:
+            raise ValueError(f"fractions add up to {sum(self.fraction.values()):g}, not 1")
+        return self
+
+
+class PhantomSpec(Strict):
+    """A dataset that xmed's own phantom scanner writes below `root` when it is not there yet."""
+
+    modality: Literal["MR", "US"]
+    patients: PositiveInt
+    seed: int = 0
+
+
+class MapsSpec(Strict):
+    """A dataset of label maps that a scene of xmed's own writes below `root` when it is not there yet."""
+
+    scene: Name = Field(description="a file of appearance/scenes with a function `anatomy`")
+    patients: PositiveInt
+    seed: int = 0
+
+
+class FileSpec(Strict):
+    """One file to fetch."""
+
+    url: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DatasetSpec(Strict):
+    """WHAT exists: one dataset of one modality."""
+
+    name: Name
+    modality: Annotated[str, Field(pattern=r"^[A-Z]{2,4}$", description="DICOM modality: MR CT PT US ...")]
+    licence: str = ""
+    source: str = Field("", description="where the data comes from")
+    files: list[FileSpec] = Field([])
+    root: str = Field(description="folder of the data; environment variables are expanded")
+    layout: Layout
+    labels: dict[PositiveInt, StructureSpec]
+    splits: Splits | FractionSplits
+    window: tuple[float, float] | None = Field(None, description="intensities are clipped to this before anything else")
+    spacing_credible: bool = Field(True, description="false: header spacing is known to be wrong; no metric in mm")
+    phantom: PhantomSpec | None = None
+    maps: MapsSpec | None = None
+    scene: Name | None = Field(
+        None, description="what draws pictures from these label maps: a file of appearance/scenes"
+    )
+
+    @property
+    def made(self) -> PhantomSpec | MapsSpec | None:
+        """What xmed writes itself when it is not there."""
+        return self.phantom or self.maps
+
+    @property
+    def label_table(self) -> LabelTable:
+        return LabelTable(tuple(Structure(v, s.name, s.category, s.type) for v, s in sorted(self.labels.items())))
+
+    def folder(self, data_root: Path | None = None) -> Path:
+        """`root` with environment variables expanded, or `data_root` in its place.
+
+        Raises XmedError PATH_NOT_FOUND when a variable is not set (not when the folder is missing).
+        """
+        if data_root is not None:
+            return Path(data_root)
+        expanded = os.path.expandvars(self.root)
+        unset = re.findall(r"\$\{?(\w+)\}?", expanded)
+        if unset:
+            raise XmedError(
+                "PATH_NOT_FOUND",
+                f"dataset {self.name}: environment variable {unset[0]} is not set",
+                f"root {self.root}",
+                f"export {unset[0]}=… or pass --data-root",
+            )
+        return Path(expanded)

@@ -1,0 +1,70 @@
+"""Files: the YAML files of specs: where they are looked for, and every problem of one at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from xmed.errors import XmedError
+from xmed.spec.dataset import DatasetSpec
+from xmed.spec.study import Study
+
+Spec = TypeVar("Spec", DatasetSpec, Study)
+
+
+def spec_folders() -> list[Path]:
+    """Where specs are looked for by name: ./data_specs, then the checkout's, then the installed package's own."""
+    package = Path(__file__).resolve().parent.parent
+    return [Path("data_specs"), package.parent / "data_specs", package / "data_specs"]
+
+
+def load_dataset(name_or_path: str | Path) -> DatasetSpec:
+    """A dataset spec by name or by path. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once)."""
+    return _load(DatasetSpec, _find(str(name_or_path), "", "dataset"))
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """A study by name or by path. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once)."""
+    return _load(Study, _find(str(name_or_path), "studies", "study"))
+
+
+def names(kind: Literal["dataset", "study"]) -> list[str]:
+    """Every dataset or study that can be named."""
+    below = "studies" if kind == "study" else ""
+    return sorted({path.stem for folder in spec_folders() for path in (folder / below).glob("*.yaml")})
+
+
+def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> Path:
+    if name_or_path.endswith((".yaml", ".yml")):
+        candidates = [Path(name_or_path)]
+    else:
+        candidates = [folder / below / f"{name_or_path}.yaml" for folder in spec_folders()]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = ", ".join(names(kind)) or "none"
+    raise XmedError("SPEC_NOT_FOUND", f"no {kind} '{name_or_path}'", f"a path to a YAML file, or one of: {known}")
+
+
+def _load(model: type[Spec], path: Path) -> Spec:
+    # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none of it.
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as problem:
+        raise XmedError("SPEC_INVALID", f"{path}: {problem}", "a YAML document") from problem
+    if not isinstance(document, dict):
+        raise XmedError("SPEC_INVALID", f"{path}: a {type(document).__name__}", "a mapping of keys to values")
+    try:
+        spec = model.model_validate(document)
+    except ValidationError as problem:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in problem.errors()]
+        raise XmedError(
+            "SPEC_INVALID", f"{path}: " + "; ".join(lines), f"the schema that `xmed schema {model.__name__}` prints"
+        ) from problem
+    if spec.name != path.stem:
+        raise XmedError("SPEC_INVALID", f"{path}: name: '{spec.name}'", f"the file's own name, '{path.stem}'")
+    return spec

@@ -1,0 +1,129 @@
+"""Study: WHAT to do: a source, a target, a method, and what counts as success."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from xmed.spec.strict import Name, Strict
+
+
+class GridSpec(Strict):
+    """The net's grid: voxel spacing, patch, and how many neighbouring slices a 2-D net sees on each side.
+
+    Pictures have no scale: `fit` lays each one's field of view on that many voxels instead, whatever its size.
+    """
+
+    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
+        None, description="voxel edges along i, j, k; beside `fit`, those of the label maps that a scene draws from"
+    )
+    fit: tuple[PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        None, description="voxels along i, j, k onto which the box of every field of view is resampled"
+    )
+    patch: tuple[PositiveInt, PositiveInt, PositiveInt]
+    context: Annotated[int, Field(ge=0, le=8)] = 0
+
+    @property
+    def spatial_dims(self) -> Literal[2, 3]:
+        """2 where the patch is one voxel thick along k, else 3."""
+        return 2 if self.patch[2] == 1 else 3
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the net: the slice itself and its neighbours (2.5-D)."""
+        return 1 + 2 * self.context
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.spacing_mm is None and self.fit is None:
+            raise ValueError("a grid needs spacing_mm, or fit for pictures without a scale")
+        if 1 in self.patch[:2]:
+            raise ValueError("a patch may be one voxel thick along its last axis only")
+        if self.context and self.spatial_dims == 3:
+            raise ValueError("context (neighbouring slices) goes with a patch that is one voxel thick")
+        return self
+
+
+class NetworkSpec(Strict):
+    """A network by name, with its feature widths."""
+
+    name: str = "unet"
+    channels: Annotated[list[PositiveInt], Field(min_length=3)] = Field([16, 32, 64, 96])
+    input: Literal["intensity", "mind"] = Field("intensity", description="mind: the net sees self-similarity instead")
+    members: PositiveInt = Field(1, description="networks whose probabilities are averaged")
+
+
+class MethodSpec(BaseModel):
+    """A method by name; every other key is one of its hyper-parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: Name
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Budget(Strict):
+    """How long one training may take."""
+
+    steps: PositiveInt = 600
+    batch: PositiveInt = 12
+    learning_rate: PositiveFloat = 2e-3
+
+
+class TaskSpec(Strict):
+    """How probabilities become a label map; the same for every arm of the study."""
+
+    name: Literal["segmentation"] = "segmentation"
+    largest_component: bool = Field(False, description="keep one connected piece of each structure: single organs only")
+
+
+class Primary(Strict):
+    """The one number the study is about."""
+
+    metric: Literal["dice", "nsd"] = "dice"
+    structure: str
+
+
+class Accept(Strict):
+    """What the adapted model must reach to pass."""
+
+    gap_closed: float | None = None
+    dice: float | None = None
+    gain_over_trivial: float | None = None
+    not_below_source_only: bool = True
+
+
+class Protocol(Strict):
+    """Fixed and hashed before the test labels are read."""
+
+    primary: Primary
+    accept: Accept = Accept()
+    nsd_tolerance_mm: PositiveFloat | None = Field(
+        None, description="NSD tolerance; default: the largest native spacing"
+    )
+
+
+class Study(Strict):
+    """WHAT to do: one labelled source, one unlabelled target, one method."""
+
+    name: Name
+    source: str
+    target: str
+    structures: Annotated[list[str], Field(min_length=1)]
+    grid: GridSpec
+    network: NetworkSpec = NetworkSpec()
+    task: TaskSpec = TaskSpec()
+    method: MethodSpec
+    budget: Budget = Budget()
+    seeds: Annotated[list[int], Field(min_length=1)] = Field([0])
+    protocol: Protocol
+    register_as: Name
+
+    @model_validator(mode="after")
+    def _primary(self) -> Self:
+        if self.protocol.primary.structure not in self.structures:
+            raise ValueError(f"protocol.primary.structure is not one of structures: {', '.join(self.structures)}")
+        return self
