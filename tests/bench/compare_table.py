@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tabulate import BENCHMARKS, MACHINE, number, rows_of
+from run_table import BENCHMARKS, MACHINE, number, rows_of
 
 KEPT = (
     "study",

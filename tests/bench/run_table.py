@@ -1,6 +1,6 @@
 """Tabulate: a finished run's report.json → the committed table under reports/benchmarks/.
 
-python tests/bench/tabulate.py RUN_FOLDER [RUN_FOLDER ...]
+python tests/bench/run_table.py RUN_FOLDER [RUN_FOLDER ...]
 """
 
 import json
