@@ -90,7 +90,16 @@ def test_agreement_needs_others_and_speaks_against_the_outsider():
     _, record = chosen(bridge=better(), gin=better("gin"), mmd=better("mmd", labels=[moved]))
     scores = {c["name"]: c["scores"]["agreement"] for c in record["candidates"]}
     assert scores["mmd"] < min(scores[SOURCE], scores["bridge"], scores["gin"])
-    assert "agreement" not in chosen(bridge=better())[1]["validators"]
+    assert "agreement" not in chosen(bridge=better())[1]["candidates"][1]["scores"]
+
+
+def test_a_crowd_that_fails_alike_does_not_outvote_the_one_that_sees():
+    moved = np.roll(BLOB, 4, 0)
+    crowd = {f"m{n}": better(f"m{n}", by=0.05, labels=[moved]) for n in range(12)}
+    name, record = chosen(bridge=better(by=0.3), **crowd)
+    agreeing = {c["name"]: c["scores"]["agreement"] for c in record["candidates"]}
+    assert agreeing["bridge"] < agreeing["m0"]
+    assert name == "bridge"
 
 
 # Volumes with a bright organ beside a brighter, longer streak that is none, on a ramp of the coil.

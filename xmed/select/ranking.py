@@ -25,7 +25,9 @@ MARGIN = 0.03
 """Scores that differ by no more share a rank: three seeds of one training differ by as much (LOG.md: 0.742, 0.715 and
 0.759 on one study), and ranks would otherwise make as much of a hair as of a collapse."""
 CROWD = 3
-"""Teacher agreement needs others to agree with: of two models each agrees equally with the other."""
+"""Teacher agreement needs others to agree with: of two models each agrees equally with the other. It is shown and does
+not vote: where the gap is wide most methods fail, and fail alike, so that the crowd outvotes the one that sees (LOG.md:
+weighted Spearman -0.66 with Dice over 21 methods, MR to PET)."""
 
 
 def pick(
@@ -50,7 +52,8 @@ def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) 
     checks = {name: guards(one, found[SOURCE], source_ml) for name, one in found.items()}
     failed = {name: [g for g, check in checks[name].items() if not check["ok"]] for name in found if name != SOURCE}
     kept = [name for name in found if not failed.get(name)]
-    scores = validated({name: found[name] for name in kept})
+    voters = {name: found[name] for name in kept}
+    scores, crowd = validated(voters), agreements(voters)
     ranks = {v: dict(zip(kept, _ranks([row[name] for name in kept]))) for v, row in scores.items()}
     mean = {name: float(np.mean([row[name] for row in ranks.values()])) for name in kept}
     lead = {name: sum(int(np.sign(row[SOURCE] - row[name])) for row in ranks.values()) for name in kept}
@@ -62,7 +65,7 @@ def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) 
             "name": name,
             "kept": name in kept,
             "guards": checks[name],
-            "scores": found[name].scores | {v: row[name] for v, row in scores.items() if name in row},
+            "scores": found[name].scores | ({"agreement": crowd[name]} if name in crowd else {}),
             "ranks": {v: row[name] for v, row in ranks.items()} if name in kept else {},
             "mean_rank": mean.get(name),
         }
@@ -82,11 +85,7 @@ def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) 
 
 
 def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
-    """validator -> model -> score, of the validators that every model has and that favour none of them.
-
-    `agreement` is added where there are enough models: mean Dice over target volumes with each of the others, which
-    together are the teacher. A model is not its own teacher, or a confident mistake would be its own proof.
-    """
+    """validator -> model -> score, of the validators that every model has and that favour none of them."""
     names = list(found)
     unfair = {RENDERED_BY[one.method] for one in found.values() if one.method in RENDERED_BY}
     table: dict[str, dict[str, float]] = {}
@@ -94,9 +93,15 @@ def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
         row = {name: value for name in names if (value := found[name].scores[validator]) is not None}
         if len(row) == len(names):
             table[validator] = row
-    if len(names) >= CROWD:
-        table["agreement"] = {name: _with_others(name, found) for name in names}
     return table
+
+
+def agreements(found: Mapping[str, Findings]) -> dict[str, float]:
+    """model -> mean Dice over target volumes with each of the others, which together are the teacher.
+
+    A model is not its own teacher, or a confident mistake would be its own proof. Empty with fewer than CROWD models.
+    """
+    return {name: _with_others(name, found) for name in found} if len(found) >= CROWD else {}
 
 
 def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, Guard]:
