@@ -160,8 +160,8 @@ def test_a_missing_seed_is_left_out_and_a_failure_told(make):
 def test_regret_is_what_the_label_free_choice_costs(make):
     run = make(wobble=0.0)
     candidates = [
-        {"name": name, "kept": True, "scores": {"consistency": score}, "guards": {}}
-        for name, score in (("source_only", 0.1), ("gin", 0.9), ("bridge", 0.5))
+        {"name": name, "kept": True, "scores": {"consistency": score}, "guards": {}, "mean_rank": rank}
+        for name, score, rank in (("source_only", 0.1, 3.0), ("gin", 0.9, 2.0), ("bridge", 0.5, 1.0))
     ]
     record = {"chosen": "gin", "reason": "gin ranks first", "candidates": candidates}
     run.write("selection", {"seeds": {"0": record, "1": {**record, "chosen": "bridge"}}})
@@ -169,7 +169,8 @@ def test_regret_is_what_the_label_free_choice_costs(make):
     assert [one["regret"] for one in found["seeds"]] == [pytest.approx(0.2), 0.0]
     assert found["regret"] == pytest.approx(0.1)
     assert found["seeds"][0]["over_source_only"] == pytest.approx(0.3)
-    (validator,) = found["validators"]
+    validator, together = found["validators"]
+    assert (together["name"], together["regret"]) == ("mean_rank", 0.0)  # the rank that was chosen by, low is good
     assert (validator["name"], validator["regret"]) == ("consistency", pytest.approx(0.2))
     assert validator["weighted_spearman"] == pytest.approx(-0.357, abs=1e-3)  # the two that matter are reversed
 

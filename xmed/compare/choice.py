@@ -8,6 +8,7 @@ import numpy as np
 
 from xmed import select
 from xmed.select import SOURCE
+from xmed.select.oracle import ALL
 
 Document = dict[str, Any]
 
@@ -37,7 +38,11 @@ def choice(selection: Document, dice: dict[tuple[str, int], float]) -> Document:
             "over_source_only": chosen - known[SOURCE],
             "reason": record["reason"],
         })  # fmt: skip
-        kept = {one["name"]: one["scores"] for one in record["candidates"] if one["kept"] and one["name"] in known}
+        kept = {
+            one["name"]: one["scores"] | {ALL: -one["mean_rank"]}  # only those that vote count in it
+            for one in record["candidates"]
+            if one["kept"] and one["name"] in known
+        }
         if len(kept) > 1:
             tables.append(select.oracle(kept, known))
     names = list(dict.fromkeys(name for table in tables for name in table))

@@ -19,7 +19,8 @@ def oracle(
     """Per validator, and for their mean rank: how it orders the cells that have both, and what choosing by it costs.
 
     A cell is whatever is chosen among, a (method, seed) say. Higher scores are better; a validator that some cell lacks
-    is left out. Values: `weighted_spearman` (None where either side is constant), `regret` (Dice), `n`.
+    is left out. Where the evidence holds a `mean_rank` that was chosen by, that counts, else that of all validators.
+    Values: `weighted_spearman` (None where either side is constant), `regret` (Dice), `n`.
     """
     cells = [cell for cell in evidence_by_cell if cell in dice_by_cell]
     if not cells:
@@ -28,7 +29,7 @@ def oracle(
     names = list(dict.fromkeys(name for cell in cells for name in evidence_by_cell[cell]))
     columns = {name: [evidence_by_cell[cell].get(name) for cell in cells] for name in names}
     scores = {name: np.array(column, float) for name, column in columns.items() if None not in column}
-    if len(scores) > 1:
+    if len(scores) > 1 and ALL not in scores:
         scores[ALL] = np.mean([rankdata(score) for score in scores.values()], axis=0)
     return {
         name: {"weighted_spearman": weighted_spearman(score, truth), "regret": regret(score, truth), "n": len(cells)}
