@@ -15,12 +15,11 @@ from xmed.spec import DatasetSpec, MethodSpec, Splits, Study, load_dataset, load
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: a study, its two datasets, where their files lie, and the run it continues, if any."""
+    """What a run will do: a study, its two datasets, and the run it continues, if any."""
 
     study: Study
     source: DatasetSpec
     target: DatasetSpec
-    roots: tuple[Path | None, Path | None]
     run: Run | None = None
     methods: tuple[str, ...] = ()
 
@@ -101,7 +100,7 @@ def _plan(
         raise XmedError("METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scenes())}", "or give it images")
     if source.scene is not None:
         scene(source.scene)
-    return Plan(asked, source, target, (source_root, target_root), run)
+    return Plan(asked, source, target, run)
 
 
 def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:

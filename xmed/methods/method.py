@@ -91,9 +91,10 @@ class Method(nn.Module, ABC):
     def adapt(self, volume: Iterator[Batch]) -> None:
         """At test time: learn from patches of the one volume that is about to be predicted. The net starts afresh each.
 
-        Only called where `test_time` is set. `volume` yields batches of unaugmented patches without end.
+        Only called where `test_time` is set; most methods learn nothing then. `volume` yields batches of unaugmented
+        patches without end.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not adapt at test time")
+        del volume
 
     def after_step(self) -> None:
         """Moving averages and the like, after every optimiser step."""
