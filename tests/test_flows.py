@@ -253,7 +253,7 @@ def test_a_missing_folder_is_refused_and_another_root_accepted(study, tmp_path, 
     (tmp_path / "toy-us").rmdir()
     with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset toy-us: no folder .*toy-us"):
         plan_study(str(study))
-    plan_study(str(study), target_root=tmp_path)  # a folder in place of the variable: nothing to refuse
+    assert plan_study(str(study), target_root=tmp_path).target.name == "toy-us"
 
 
 def test_a_resumed_run_keeps_its_own_study_and_seeds(study, tmp_path, place):
