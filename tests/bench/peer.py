@@ -41,7 +41,8 @@ from xmed.prepare import Sampler
 from xmed.run import Run, home, write_atomically
 from xmed.spec import MethodSpec
 from xmed.tasks import Segmentation
-from xmed.train.arms import FOREGROUND_SHARE, PLACES_LEARNED_FROM, Data
+from xmed.train.arms import FOREGROUND_SHARE, PLACES_LEARNED_FROM
+from xmed.train.data import Data
 from xmed.train.loop import WEIGHT_DECAY
 
 SEED = 0

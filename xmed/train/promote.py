@@ -15,7 +15,8 @@ from xmed import select
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.run import Run, write_atomically
 from xmed.select import SOURCE, Bench, Findings
-from xmed.train.arms import Data, method_of
+from xmed.train.arms import method_of
+from xmed.train.data import Data
 from xmed.train.loop import Progress
 
 FINDINGS, LABELS = "findings.json", "findings.npz"
