@@ -162,6 +162,53 @@ def test_tomography_keeps_the_sources_own_grid():
     assert placed.image.max() == 1
 
 
+def heard(fluid: float = 0.05, tissue: float = 0.5) -> Sample:
+    """An ultrasound sector (i, j, k) with a black cyst (1) and a grey gland (2) below it."""
+    i, j, k = np.meshgrid(*(np.arange(n) for n in (40, 40, 24)), indexing="ij")
+    fov = np.abs(i - 20) < 4 + 0.45 * j
+    label = np.zeros(fov.shape, np.uint8)
+    label[(i - 20) ** 2 + (j - 16) ** 2 + (k - 12) ** 2 < 36] = 1
+    label[(i - 20) ** 2 + (j - 29) ** 2 + (k - 12) ** 2 < 36] = 2
+    speckle = np.random.default_rng(0).rayleigh(0.8, fov.shape)
+    image = np.where(label == 1, fluid, tissue) * speckle * fov
+    return Sample("heard", image.astype(np.float32), fov, Grid(fov.shape, np.diag([2.5, 2.5, 2.5, 1])), label)
+
+
+def tomograph() -> Sample:
+    grid = Grid((48, 44, 20), np.diag([2.5, 2.5, 3, 1]))
+    return Sample("tomograph", np.ones(grid.shape, np.float32), np.ones(grid.shape, bool), grid)
+
+
+def test_a_tomograph_sees_more_than_the_sector_that_the_source_was():
+    placed = place(heard(), tomograph(), "MR", np.random.default_rng(0))
+    assert placed.shape == placed.fov.shape == tomograph().fov.shape
+    assert placed.fov.all()
+    assert set(np.unique(placed.label)) == {0, 1, 2}
+    far = placed.smooth(placed.label > 0, 10.0) < 1e-3
+    assert placed.image[far].std() > 0.02, "beyond the sector there is tissue, not one grey"
+
+
+def test_fluid_is_what_sound_finds_black():
+    for seed in range(3):
+        placed = place(heard(), tomograph(), "MR", np.random.default_rng(seed))
+        assert placed.fluid[1] > 0.8
+        assert placed.fluid[2] < 0.2
+
+
+def test_fluid_is_uniform_in_magnetic_resonance_and_brighter_or_darker_than_tissue():
+    bright = dark = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        placed = replace(place(heard(), tomograph(), "MR", random), fluid={1: 1.0, 2: 0.0})
+        signal = renderer("MR")(placed, random)
+        deep = placed.smooth(placed.label == 1, 3.0) > 0.9
+        level = np.median(signal[deep])
+        bright += level > np.percentile(signal[placed.label == 0], 90)
+        dark += level < np.percentile(signal[placed.label == 0], 40)
+    assert bright >= 4
+    assert dark >= 2
+
+
 def test_matching_keeps_the_share_that_lies_nearest_to_some_target():
     random = np.random.default_rng(0)
     targets = [random.normal(0, 0.1, 5) for _ in range(6)] + [random.normal(5, 0.1, 5) for _ in range(6)]

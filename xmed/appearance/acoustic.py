@@ -75,8 +75,7 @@ def _organ(
     kind = random.choice(["fluid", "hypoechoic", "hyperechoic", "as its signal"], p=odds)
     edge = anatomy.smooth(mask, random.uniform(0.5, 1.5))
     rim = edge * (1 - edge)
-    near = (anatomy.smooth(mask, 6.0) > 0.01) & ~mask
-    around = float(np.median(echo[near if near.any() else mask]))
+    around = float(np.median(echo[anatomy.around(mask)]))
     if kind == "fluid":
         level, own = random.uniform(-45, -15), soft * random.uniform(0.0, 0.2)
         edge = anatomy.smooth(_lumen(anatomy, mask), random.uniform(0.5, 1.2))  # a wall is no fluid

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
@@ -11,7 +12,8 @@ from scipy import ndimage
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """image float32 (i, j, k) in [0, 1], 0 for air and 1 for the 99th percentile of the source; label uint8 (i, j, k);
-    fov bool (i, j, k); spacing mm; probe the unit step of the beam along an array axis as (axis, ±1), sound only.
+    fov bool (i, j, k); spacing mm; probe the unit step of the beam along an array axis as (axis, ±1), sound only;
+    fluid: label value → how likely that structure is fluid, where the source's modality says so.
     """
 
     image: np.ndarray
@@ -19,6 +21,7 @@ class Anatomy:
     fov: np.ndarray
     spacing: tuple[float, float, float]
     probe: tuple[int, int] = (1, 1)
+    fluid: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,6 +40,11 @@ class Anatomy:
         solid = self.smooth(self.image, 3.0) > 0.06
         filled = np.stack([ndimage.binary_fill_holes(s) for s in np.moveaxis(solid, 2, 0)], axis=2)
         return self.smooth(filled, 1.5)
+
+    def around(self, mask: np.ndarray) -> np.ndarray:
+        """The unlabelled surroundings of a structure, bool (i, j, k); the structure itself where nothing is in view."""
+        near = (self.smooth(mask, 6.0) > 0.01) & ~mask
+        return near if near.any() else mask
 
     def noise(self, random: np.random.Generator, cell_mm: float) -> np.ndarray:
         """Smooth Gaussian noise, zero mean and unit variance, float32 (i, j, k), varying over about `cell_mm`."""

@@ -9,7 +9,6 @@ import numpy as np
 from xmed.appearance import renderer, scenes
 from xmed.appearance.pose import place
 from xmed.prepare import Sample, normalise
-from xmed.prepare.geometry import PROBE_MODALITIES
 
 
 def imitate(
@@ -31,7 +30,7 @@ def imitate(
     else:
         anatomy = place(source, target, modality, random)
         image, label, fov = renderer(modality)(anatomy, random), anatomy.label, anatomy.fov
-        grid = target.grid if modality in PROBE_MODALITIES else source.grid
+        grid = target.grid if fov is target.fov else source.grid
     return Sample(source.case, normalise(image, fov, window), fov, grid, label)
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from xmed.appearance.anatomy import Anatomy
+from xmed.appearance.surround import anechoic, surround
 from xmed.prepare import Sample
 from xmed.prepare.geometry import PROBE_MODALITIES
 
-TILT_DEG = 35.0
+TILT_DEG, LYING_DEG = 35.0, 10.0
+"""How far a hand tilts a probe, and how far a patient lies askew in a tomograph."""
+WHOLE = 0.7
+"""Share of its box that a tomograph's field of view fills; even a round one fills 0.78. A sector fills about half."""
 
 
 def place(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Anatomy:
     """The labelled source as an Anatomy for a rendering in `modality`.
 
-    Tomography sees the body as the source did: the source's own grid and field of view. A probe does not: the source is
-    laid along the axes of an unlabelled target volume as both headers say, turned at random about that, and cut out
-    through the target's field of view, its labelled structures somewhere inside.
+    Tomography sees the body as another tomograph did: the source's own grid and field of view. A probe does not, and
+    what a probe saw is only a part of what a tomograph sees: then the source is laid along the axes of an unlabelled
+    target volume as both headers say, turned at random about that, and cut out through the target's field of view, its
+    labelled structures somewhere inside. What lies beyond a source sector is invented.
     """
-    image = _unit(source)
-    if modality not in PROBE_MODALITIES:
+    image, sector = _unit(source), source.fov.mean() < WHOLE
+    if modality not in PROBE_MODALITIES and not sector:
         return Anatomy(image, source.truth, source.fov, source.spacing)
-    turn = Rotation.from_euler("xyz", random.uniform(-TILT_DEG, TILT_DEG, 3), degrees=True).as_matrix()
+    tilt = TILT_DEG if modality in PROBE_MODALITIES else LYING_DEG
+    turn = Rotation.from_euler("xyz", random.uniform(-tilt, tilt, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
     axes = np.linalg.solve(source.grid.affine[:3, :3] / source.spacing, target.grid.affine[:3, :3] / target.spacing)
     to_source = np.diag(1 / np.array(source.spacing)) @ turn @ axes @ np.diag(target.spacing)
@@ -31,7 +39,13 @@ def place(source: Sample, target: Sample, modality: str, random: np.random.Gener
     shape = target.image.shape
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
     label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
-    return Anatomy(moved, np.where(target.fov, label, 0).astype(np.uint8), target.fov, target.spacing, beam(target.fov))
+    label = np.where(target.fov, label, 0).astype(np.uint8)
+    anatomy = Anatomy(moved, label, target.fov, target.spacing, beam(target.fov))
+    if not sector:
+        return anatomy
+    seen = ndimage.affine_transform(source.fov.astype(np.uint8), to_source, offset, shape, order=0, mode="constant") > 0
+    fluid = {int(v): anechoic(anatomy, label == v, seen) for v in np.unique(label[label > 0])}
+    return replace(anatomy, image=surround(anatomy, seen, random), fluid=fluid)
 
 
 def beam(fov: np.ndarray) -> tuple[int, int]:
