@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xmed.appearance import Anatomy, match, renderer, renderers
+from xmed.appearance import Anatomy, renderer, renderers
 from xmed.appearance.anatomy import log_uniform
 from xmed.appearance.emission import _detect
 from xmed.appearance.pose import beam, place
@@ -207,24 +207,6 @@ def test_fluid_is_uniform_in_magnetic_resonance_and_brighter_or_darker_than_tiss
         dark += level < np.percentile(signal[placed.label == 0], 40)
     assert bright >= 4
     assert dark >= 2
-
-
-def test_matching_keeps_the_share_that_lies_nearest_to_some_target():
-    random = np.random.default_rng(0)
-    targets = [random.normal(0, 0.1, 5) for _ in range(6)] + [random.normal(5, 0.1, 5) for _ in range(6)]
-    pool = [random.normal(place, 0.2, 5) for place in (0, 5, 20) for _ in range(20)]
-    assert match.nearest(pool, targets, share=2 / 3) == list(range(40))
-    assert match.nearest(pool, targets, share=1.0) == list(range(60))
-
-
-def test_statistics_do_not_see_outside_the_field_of_view():
-    random = np.random.default_rng(0)
-    image, fov = random.normal(size=(24, 24, 12)), np.zeros((24, 24, 12), bool)
-    fov[6:18, 6:18, 2:10] = True
-    base = match.statistics(image, fov)
-    other = image.copy()
-    other[:2] = 50  # farther from the field of view than the finest filter reaches
-    np.testing.assert_allclose(match.statistics(other, fov), base, atol=1e-6)
 
 
 def test_a_log_uniform_draw_is_uniform_in_its_logarithm():

@@ -1,4 +1,4 @@
-"""Bridge: render the labelled source in the target's physics, keep what resembles the target, then self-train on it."""
+"""Bridge: render the labelled source in the target's physics, learn from that, then from the target itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance import match
 from xmed.appearance.disturb import hidden
 from xmed.appearance.gin import random_convolutions
 from xmed.appearance.imitate import imitations
@@ -24,10 +23,10 @@ TEACH_FROM = 0.65
 
 
 class Bridge(Method):
-    """Physics renderings of the source, matched by label-free statistics, then a masked mean teacher on the target.
+    """Physics renderings of the source, then a masked mean teacher on the target.
 
-    pool: renderings made; kept: share of them that is trained on, the nearest to any target volume by image statistics.
-    gin: share of each batch that also goes through random convolutions. weight, confidence: of the pseudo-labels.
+    pool: renderings made, once. gin: share of each batch that also goes through random convolutions. weight,
+    confidence: of the pseudo-labels.
     align: how far the teacher's probability of a structure that it sees less of in the target than renderings hold is
     raised (distribution alignment, Berthelot et al., ReMixMatch, ICLR 2020, with this exponent, and never downwards: a
     population of target organs may be larger).
@@ -47,7 +46,6 @@ class Bridge(Method):
         net: nn.Module,
         task: Segmentation,
         pool: int = 120,
-        kept: float = 0.6,
         gin: float = 0.25,
         weight: float = 1.0,
         confidence: float = 0.7,
@@ -58,8 +56,7 @@ class Bridge(Method):
         prior: float = 2.0,
     ) -> None:
         super().__init__(net, task)
-        self.pool, self.kept, self.gin = pool, kept, gin
-        self.weight, self.confidence = weight, confidence
+        self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence
         self.mask, self.cell, self.prior = mask, cell, prior
         self.teacher, self.alignment = Teacher(net, decay, own_statistics=True), Alignment(task.classes, align)
         self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch
@@ -68,12 +65,8 @@ class Bridge(Method):
         random = np.random.default_rng([domains.seed, 7])
         asked = domains.target_modality, domains.target_window, random, domains.scene
         made = imitations(self.pool, domains.source, domains.target, *asked)
-        kept = made
-        if self.kept < 1:
-            numbers, wanted = ([match.statistics(s.image, s.fov) for s in some] for some in (made, domains.target))
-            kept = [made[n] for n in match.nearest(numbers, wanted, self.kept)]
-        self.alignment.expect(kept)
-        return kept
+        self.alignment.expect(made)
+        return made
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         image = source.image
