@@ -22,7 +22,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     signal = np.maximum(signal, 0) * body  # air and cortical bone give no signal, whatever the sequence
     coil = np.exp(random.uniform(0, 0.4) * anatomy.noise(random, log_uniform(random, 60, 200)))
     blurred = ndimage.gaussian_filter(signal * coil, anatomy.voxels(log_uniform(random, 0.3, 2.0)), truncate=3)
-    level = log_uniform(random, 0.005, 0.08)
+    level = log_uniform(random, 0.005, 0.05)
     real, imaginary = (level * random.standard_normal(anatomy.shape, dtype=np.float32) for _ in range(2))
     return np.hypot(blurred + real, imaginary).astype(np.float32)  # Gudbjartsson & Patz, MRM 1995
 
@@ -52,7 +52,7 @@ def _organ(anatomy: Anatomy, random: np.random.Generator, value: int, signal: np
     mask = anatomy.label == value
     around = float(np.median(signal[anatomy.around(mask)]))
     level: np.ndarray | float
-    kept = random.uniform(0, 0.6)  # share of its own pattern in the source that shows through
+    kept = random.uniform(0, 0.4)  # share of its own pattern in the source that shows through
     grain = anatomy.noise(random, log_uniform(random, 4, 25))
     if random.random() < anatomy.fluid.get(value, 0.0):
         bright, dark = float(signal.max()) * random.uniform(0.8, 1.5), around * random.uniform(0.05, 0.6)

@@ -19,7 +19,7 @@ def surround(anatomy: Anatomy, seen: np.ndarray, random: np.random.Generator) ->
     labelled structures themselves are always kept.
     """
     made = _tissue(anatomy, random)
-    for _ in range(int(random.integers(4, 16))):
+    for _ in range(int(random.integers(2, 10))):
         _oval(anatomy, random, made)
     _layers(anatomy, random, made)
     smooth = anatomy.smooth(anatomy.image, log_uniform(random, 1.5, 4))

@@ -30,8 +30,9 @@ class Bridge(Method):
     align: how far the teacher's probability of a structure that it sees less of in the target than renderings hold is
     raised (distribution alignment, Berthelot et al., ReMixMatch, ICLR 2020, with this exponent, and never downwards: a
     population of target organs may be larger).
-    mask, cell: share and edge (voxels) of the blocks hidden from the student. decay: of the teacher. prior: a structure
-    whose pseudo-labelled share of a batch leaves [min / prior, max · prior] of the renderings' is not taught in it.
+    mask, cell: share and edge (voxels) of the blocks hidden from the student. decay: of the teacher. prior: a class
+    whose pseudo-labelled share of a batch is above max · prior of the renderings' is not taught in it, and nothing at
+    all is where a structure's share is below min / prior.
     """
 
     cite: ClassVar[str] = (
@@ -95,10 +96,10 @@ class Bridge(Method):
             if target.fov is not None:
                 sure = sure * target.fov
             share = _shares(label, target.fov, self.task.classes)
-            missing = share < self.share[0] / self.prior
-            strays = missing | (share > self.share[1] * self.prior)
-            strays[0] = missing[1:].any()  # where a structure has vanished, background is what a collapse would teach
-            sure = sure * (~strays[label])
+            missing, spread = share < self.share[0] / self.prior, share > self.share[1] * self.prior
+            # Where a structure has vanished, background is what a collapse would teach, and the other structures, which
+            # would go on being taught, would spread: such a batch teaches nothing.
+            sure = sure * ~spread[label] * ~missing[1:].any()
         taught = (self.progress - TEACH_FROM) / (1 - TEACH_FROM)
         weight = self.weight * ramp_up(taught, over=0.2)
         gone = hidden(target.image, self.mask, self.cell)
