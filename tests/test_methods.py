@@ -166,6 +166,30 @@ def test_bridges_teacher_normalises_the_target_by_the_targets_own_statistics():
     assert not torch.equal(layer.running_mean, before)
 
 
+def test_a_bridge_of_one_set_of_statistics_shows_its_student_renderings_and_target_as_one_batch():
+    torch.manual_seed(0)
+    source, target = batches()
+    bridge = Bridge(nn.BatchNorm2d(1), TASK, gin=0, own_statistics=False).train()
+    bridge.teacher.net = _Always(0)
+    bridge.task = _Means()
+    bridge.progress.fill_(0.9)
+    bridge.mask = 0
+    losses = bridge.losses(source, Batch(target.image + 5, None, target.fov))
+    assert losses["rendered"] < -0.5  # darker than the mean of both
+    assert losses["taught"] > 0.5
+    assert bridge.net.running_mean.item() == pytest.approx(0.25, abs=0.05)  # a tenth of (0 + 5) / 2
+
+
+def test_a_bridge_of_one_set_of_statistics_has_a_teacher_that_the_target_does_not_move():
+    torch.manual_seed(0)
+    bridge = Bridge(make("bridge").net, TASK, own_statistics=False).train()
+    source, target = batches()
+    bridge.progress.fill_(0.9)
+    before = [layer.running_mean.clone() for layer in nets.statistics(bridge.teacher.net)]
+    bridge.losses(source, Batch(target.image + 5, None, target.fov))
+    assert all(torch.equal(layer.running_mean, was) for layer, was in zip(nets.statistics(bridge.teacher.net), before))
+
+
 def test_a_collapsed_teacher_teaches_nothing():
     bridge = make("bridge").train()
     source, target = batches()
@@ -181,6 +205,16 @@ def test_confidence_is_judged_per_voxel_not_per_batch():
     label, sure = TASK.pseudo_label(p, 0.7)
     assert label.tolist() == [[[0, 0]]]
     assert sure.tolist() == [[[1.0, 0.0]]]
+
+
+class _Means(Segmentation):
+    """Its loss is the mean of what the student gave."""
+
+    def __init__(self) -> None:
+        super().__init__(TASK.names)
+
+    def loss(self, logits, label, weight=None):
+        return logits.mean()
 
 
 class _Always(nn.Module):

@@ -106,6 +106,22 @@ def test_alignment_raises_what_is_missing_by_the_root_of_what_is_missing_and_low
     torch.testing.assert_close(aligned.found, torch.tensor([0.7, 0.1, 0.2]))
 
 
+def test_counted_alignment_raises_a_structure_until_it_wins_as_many_voxels_as_expected_and_no_further():
+    organ = torch.linspace(0.0, 0.45, 100).reshape(1, 1, 10, 10)  # probable, but nowhere the winner
+    p = torch.cat([1 - organ, organ], 1)
+    counted, mean = Alignment(2, 1.0, counted=True), Alignment(2, 1.0)
+    for aligned in (counted, mean):
+        aligned.expected.copy_(torch.tensor([0.8, 0.2]))
+        for _ in range(40):
+            found = aligned(p, None).argmax(1).float().mean().item()
+        assert found == pytest.approx(0.2 if aligned.counted else 0, abs=0.03)  # its mean is 0.225: nothing is missing
+    rare = Alignment(2, 1.0, counted=True)
+    rare.expected.copy_(torch.tensor([0.99, 0.01]))
+    for _ in range(5):
+        rare(p.flip(1), None)  # far more than expected
+    assert rare.raised.tolist() == [1, 1]
+
+
 def test_class_shares_count_the_field_of_view_only():
     case = volume(0, True)
     fov = np.zeros(case.fov.shape, bool)

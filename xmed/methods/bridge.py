@@ -33,6 +33,10 @@ class Bridge(Method):
     mask, cell: share and edge (voxels) of the blocks hidden from the student. decay: of the teacher. prior: a class
     whose pseudo-labelled share of a batch is above max · prior of the renderings' is not taught in it, and nothing at
     all is where a structure's share is below min / prior.
+    own_statistics: the teacher normalises the target by the target's statistics; without, student and teacher have one
+    set for renderings and target. Unlabelled target cases show which: on usgra's training pictures one and the same net
+    called 6.6 % vessel with them, much of it plain dark voids, and 2.6 % without; the renderings hold 3.7 %.
+    counted: see Alignment.
     """
 
     cite: ClassVar[str] = (
@@ -55,11 +59,14 @@ class Bridge(Method):
         cell: int = 12,
         decay: float = 0.99,
         prior: float = 2.0,
+        own_statistics: bool = True,
+        counted: bool = False,
     ) -> None:
         super().__init__(net, task)
         self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence
         self.mask, self.cell, self.prior = mask, cell, prior
-        self.teacher, self.alignment = Teacher(net, decay, own_statistics=True), Alignment(task.classes, align)
+        self.teacher = Teacher(net, decay, own_statistics=own_statistics)
+        self.alignment = Alignment(task.classes, align, counted)
         self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch
 
     def survey(self, domains: Domains) -> Sequence[Sample]:
@@ -75,11 +82,22 @@ class Bridge(Method):
         if altered:
             seen = None if source.fov is None else source.fov[:altered]
             image = torch.cat([random_convolutions(image[:altered], seen), image[altered:]])
-        losses = {"rendered": self.task.loss(self.net(image), source.truth, source.fov)}
+        taught = bool(self.progress >= TEACH_FROM)
+        shown = self._partly_hidden(target.image) if taught else target.image[:0]
+        if self.teacher.own_statistics:
+            ours, theirs = self.net(image), self.net(shown) if taught else shown
+        else:  # one set of statistics for both is what the teacher, and then the model, will be deployed with
+            ours, theirs = self.net(torch.cat([image, shown])).split([len(image), len(shown)])
+        losses = {"rendered": self.task.loss(ours, source.truth, source.fov)}
         self._remember(source)
-        if self.progress >= TEACH_FROM:
-            losses["taught"] = self._teach(target)
+        if taught:
+            losses["taught"] = self._teach(target, theirs)
         return losses
+
+    def _partly_hidden(self, image: Tensor) -> Tensor:
+        gone = hidden(image, self.mask, self.cell)
+        gone[::2] = False  # half of the patches stay whole, or batch statistics would be those of holes
+        return image.masked_fill(gone, 0)
 
     def _remember(self, source: Batch) -> None:
         """Widen the range of shares that a structure takes of a labelled patch, as seen so far."""
@@ -88,8 +106,8 @@ class Bridge(Method):
         self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
         self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)
 
-    def _teach(self, target: Batch) -> Tensor:
-        """Loss of the student on hidden-block target patches against the teacher on whole ones, inside the fov only."""
+    def _teach(self, target: Batch, logits: Tensor) -> Tensor:
+        """Loss of the student's logits of hidden-block patches against the teacher on whole ones, in the fov only."""
         with torch.no_grad():
             p = self.alignment(self.teacher.probabilities(target.image), target.fov)
             label, sure = self.task.pseudo_label(p, self.confidence)
@@ -101,10 +119,7 @@ class Bridge(Method):
             # would go on being taught, would spread: such a batch teaches nothing.
             sure = sure * ~spread[label] * ~missing[1:].any()
         taught = (self.progress - TEACH_FROM) / (1 - TEACH_FROM)
-        weight = self.weight * ramp_up(taught, over=0.2)
-        gone = hidden(target.image, self.mask, self.cell)
-        gone[::2] = False  # half of the patches stay whole, or batch statistics would be those of holes
-        return weight * self.task.loss(self.net(target.image.masked_fill(gone, 0)), label, sure)
+        return self.weight * ramp_up(taught, over=0.2) * self.task.loss(logits, label, sure)
 
     def after_step(self) -> None:
         self.teacher.follow(self.net)
