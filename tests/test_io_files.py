@@ -1,6 +1,7 @@
 """Files: a kind is known by content, and nothing outside the named folder is opened."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scanned import image, refusal, save
 
 from xmed.errors import XmedError
 from xmed.io import write_nifti
-from xmed.io.files import kind_of, listed, reading, walk
+from xmed.io.files import entries, kind_of, listed, reading, walk
 from xmed.volume import Volume
 
 
@@ -38,6 +39,33 @@ def test_the_walk_stays_in_its_folder_and_passes_over_what_is_hidden_or_no_file(
     assert [path.relative_to(inside).as_posix() for path in walk(inside)] == ["b", "near", "deep/a"]
 
 
+def test_what_is_unsafe_in_a_folder_is_named_with_the_reason(tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    os.mkfifo(inside / "pipe")
+    (inside / "link").symlink_to("/etc/hostname")
+    (inside / "dead").symlink_to(inside / "nothing")
+    Path(os.fsdecode(bytes(inside) + b"/\xff.dcm")).write_text("x")
+    (inside / "plain").write_text("x")
+    found = {path.name: problem and problem.code for path, problem in entries(inside)}
+    unsafe = "PATH_UNSAFE"
+    assert found == {"pipe": unsafe, "link": unsafe, "dead": unsafe, "\\xff.dcm": unsafe, "plain": None}
+    with refusal(unsafe):
+        listed(inside)
+
+
+def test_a_tree_without_end_is_refused_before_it_is_walked(tmp_path, monkeypatch):
+    for n in range(4):
+        (tmp_path / f"{n}").write_text("x")
+    deep = tmp_path.joinpath(*["a"] * 70)
+    deep.mkdir(parents=True)
+    with refusal("PATH_UNSAFE", "64 folders in one another"):
+        listed(tmp_path)
+    monkeypatch.setattr("xmed.io.files.MAX_FILES", 3)
+    with refusal("PATH_UNSAFE", "more than 3 files"):
+        listed(tmp_path)
+
+
 def test_a_path_must_name_bytes(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").touch()
@@ -46,9 +74,18 @@ def test_a_path_must_name_bytes(tmp_path):
             listed(tmp_path / name)
 
 
+class Panic(BaseException):
+    """What a codec in Rust raises."""
+
+
 @pytest.mark.parametrize(
     ("problem", "code"),
-    [(MemoryError(), "SIZE_CLAIM"), (RecursionError(), "READER_FAILED"), (ValueError("Zz^Secret"), "READER_FAILED")],
+    [
+        (MemoryError(), "OOM"),
+        (RecursionError(), "NESTING"),
+        (ValueError("Zz^Secret"), "READER_FAILED"),
+        (Panic("Zz"), "READER_FAILED"),
+    ],
 )
 def test_whatever_a_parser_throws_becomes_a_coded_refusal_that_quotes_nothing(problem, code):
     with refusal(code, "x.dcm") as caught, reading("x.dcm"):
@@ -59,3 +96,8 @@ def test_whatever_a_parser_throws_becomes_a_coded_refusal_that_quotes_nothing(pr
 def test_a_refusal_passes_through_as_it_is():
     with refusal("SLICE_GAP"), reading("x"):
         raise XmedError("SLICE_GAP", "here")
+
+
+def test_whoever_presses_ctrl_c_is_obeyed():
+    with pytest.raises(KeyboardInterrupt), reading("x"):
+        raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""XmedError: a code, what came, what was expected, what to do; the codes are a closed table."""
+"""XmedError: a code, what came, what was expected, what to do; its codes and those of notes are closed tables."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ CODES: dict[str, str] = {
     "TRAINING_DIVERGED": "a loss became NaN or infinite",
     "DISK_FULL": "the disk has no room left",
     "NOT_WRITABLE": "a folder that xmed must write to does not let it",
+    "FETCH_FAILED": "a file that a spec names could not be fetched",
+    "FETCH_MISMATCH": "a fetched file is not the one that the spec names",
     # files
     "EMPTY_FILE": "a file has no bytes",
     "NOT_DICOM": "a file is neither DICOM nor any other format xmed reads",
@@ -31,10 +33,25 @@ CODES: dict[str, str] = {
     "TSUID_MISMATCH": "pixel data does not decode under the transfer syntax it names",
     "SIZE_CLAIM": "a header claims more data than the file can hold or xmed will allocate",
     "PIXEL_MODULE": "the image pixel module is incomplete or contradictory",
+    "META_LENGTH": "the meta information of a DICOM file claims more than the file can hold",
+    "INFLATE_LIMIT": "a compressed stream swells beyond every credible size",
+    "NESTING": "sequences are nested deeper than any real data set",
+    "PREAMBLE_EXECUTABLE": "the first bytes of a DICOM file are a program or an archive",
+    "UID_INVALID": "an identifier holds other signs than digits and dots, or too many of them",
     "RESCALE_INVALID": "rescale slope or intercept is zero, NaN or infinite",
     "GZIP_TRUNCATED": "a gzip stream ends early or fails its checksum",
+    "ARCHIVE_INVALID": "a zip or tar archive cannot be unpacked",
     "NIFTI_INVALID": "a NIfTI header or its data cannot be read",
     "PICTURE_INVALID": "a PNG or JPEG cannot be read",
+    # de-identification
+    "KEY_INVALID": "the de-identification key is too short, open to others, or not the one that was used",
+    "DEID_UNSAFE": "a file that cannot be de-identified and still mean what it meant",
+    "BURNED_IN_TEXT": "something in the pixels looks like writing",
+    "FACE_VISIBLE": "images of a head may show a face, and nothing says what to do about it",
+    # archives
+    "PACS_UNREACHABLE": "a picture archive does not answer, or is too busy to",
+    "PACS_REFUSED": "a picture archive refuses what it is asked",
+    "PACS_ANSWER": "a picture archive answers with something that the standard does not know",
     # geometry
     "NO_GEOMETRY": "no position or orientation in patient space",
     "NO_ORIENTATION": "a NIfTI has neither a valid qform nor sform",
@@ -50,8 +67,9 @@ CODES: dict[str, str] = {
     "MIXED_SERIES": "several series where one was expected",
     "MIXED_FRAME": "slices of one series have different frames of reference",
     "MULTI_VOLUME": "one series holds several volumes (time points, b-values, echoes)",
-    "GANTRY_TILT": "slices are shifted against their normal",
+    "GANTRY_TILT": "slices are shifted in their plane, and not by equal steps",
     "FRAME_MISMATCH": "two objects do not share a frame of reference",
+    "SUV_INVALID": "a PET series in Bq/ml lacks what its SUV is computed from, or contradicts itself",
     "US_NO_REGION": "an ultrasound picture without calibrated regions",
     "GRID_MISMATCH": "a label does not lie on its image's grid",
     "NDIM": "an array has the wrong number of dimensions",
@@ -67,8 +85,41 @@ CODES: dict[str, str] = {
     "METRIC_INPUT": "masks, spacing or tolerance do not fit the metric",
     "INPUT_CHANGED": "a file changed while it was being read",
     "READER_FAILED": "the reader failed for a reason not foreseen here",
+    "READER_TIMEOUT": "the reader took longer than its case may take",
+    "READER_CRASHED": "the process that read a case was killed or crashed",
+    "OOM": "reading a case needs more memory than a case may have",
 }
 """Every code xmed may answer with, and what it means. Documented, tested, never reused for something else."""
+
+NOTES: dict[str, str] = {
+    "NO_PREAMBLE": "a DICOM file without preamble was read from its first element",
+    "SYNTAX_SNIFFED": "a DICOM file names no transfer syntax; it was found out from the bytes",
+    "MONOCHROME1": "an image stored with black and white exchanged was inverted, once",
+    "HIGH_BITS": "bits beyond those that an image says it stores (overlays, garbage) were left out",
+    "PADDING": "padding outside the scanned field became the lowest real value",
+    "CHARSET": "text in bytes that its character set does not have; none of it is kept",
+    "LUMINANCE": "an ultrasound picture in colour became grey (ITU-R BT.601)",
+    "DUPLICATE": "images that came twice, pixel by pixel, were counted once",
+    "LOCALIZER": "localizer images in a series were left out",
+    "NON_IMAGE": "DICOM objects without pixels beside an image series were passed over",
+    "OTHER_SERIES": "series of other modalities than the one asked for were passed over",
+    "GANTRY_TILT": "slices are stacked off their normal, each by the same step; the affine keeps the shear",
+    "SEVERAL_VOLUMES": "one of the volumes of a series was taken, as it was named",
+    "SUV": "PET activity became standardised uptake values by body weight",
+    "PET_UNITS": "PET values in a unit that is not SUV were kept as they are",
+    "HOLES": "a few NaN or infinite voxels became the lowest value and lie outside the field of view",
+    "SLOPE": "a NIfTI slope of zero or NaN was taken for no scaling",
+    "FORMS": "sform and qform of a NIfTI disagree; the sform was taken",
+    "SHEAR": "the axes of a NIfTI are not at right angles; the affine keeps them as they are",
+    "PIXDIM": "a NIfTI pixdim of zero or less was passed over for the spacing of the sform",
+    "UNITS": "NIfTI lengths in metres or micrometres became millimetres",
+    "SQUEEZED": "an axis of one was dropped",
+    "LABEL_UNPLACED": "a label map without orientation was laid on its image of the same shape and spacing",
+    "LABEL_ROUNDED": "label values within a thousandth of a whole number were rounded to it",
+    "EMPTY": "a NIfTI of zeros alone, which may be an empty label map, was let pass",
+    "GZIP_NAME": "a name says gzip and the bytes do not, or the reverse; the bytes were believed",
+}
+"""Every repair that a reader makes by itself and puts on record, and what it means. A note never stops a case."""
 
 
 class XmedError(Exception):

@@ -19,6 +19,10 @@ MAX_BYTES = 4 << 30
 GZIP_MAGIC, PNG_MAGIC, JPEG_MAGIC = b"\x1f\x8b", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 GZIP_MAX_RATIO = 1032
 """Deflate cannot expand a byte into more (zlib's technical notes: the limit of the format)."""
+MAX_INFLATED = 512 << 20
+MAX_RATIO = 200
+"""A stream that swells beyond both is a bomb: an empty label map packs a thousand to one, but is not that large."""
+MAX_FILES, MAX_FOLDERS = 500_000, 64
 _SNIFFED = 352
 _NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
 
@@ -50,14 +54,40 @@ def kind_of(path: Path) -> Kind:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every ordinary file below `folder`, sorted, less hidden ones; links out of it are not followed."""
-    root = folder.resolve()
+    """Every ordinary file below `folder`, sorted, less hidden ones; what is unsafe is passed over, see `entries`."""
+    return (path for path, problem in entries(folder) if problem is None)
+
+
+def entries(folder: Path) -> Iterator[tuple[Path, XmedError | None]]:
+    """Every file below `folder`, sorted, less hidden ones, and why it may not be opened. Linked folders stay shut.
+
+    Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
+    """
+    root, met = folder.resolve(), 0
     for where, folders, names in os.walk(root):  # os.walk does not enter linked folders
         folders.sort()
+        met += len(names)
+        if met > MAX_FILES or len(Path(where).relative_to(root).parts) > MAX_FOLDERS:
+            raise XmedError(
+                "PATH_UNSAFE",
+                f"more than {MAX_FILES} files, or {MAX_FOLDERS} folders in one another",
+                "the folder of one dataset",
+                "name a smaller folder",
+            )
         for name in sorted(names):
-            path = Path(where, name)
-            if not name.startswith(".") and path.is_file() and path.resolve().is_relative_to(root):
-                yield path
+            if not name.startswith("."):
+                yield _entry(Path(where, name), root)
+
+
+def _entry(path: Path, root: Path) -> tuple[Path, XmedError | None]:
+    shown = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    if shown != path:
+        return shown, XmedError("PATH_UNSAFE", f"{shown.name} is no text in UTF-8", "a name in UTF-8", "rename it")
+    if path.is_symlink() and not path.resolve().is_relative_to(root):  # os.walk has not entered linked folders
+        return path, XmedError("PATH_UNSAFE", f"{path.name} is a link out of its folder", "files of its own", "copy it")
+    if not path.is_file():
+        return path, XmedError("PATH_UNSAFE", f"{path.name} is a pipe, a device or a dead link", "a file of bytes")
+    return path, None
 
 
 def listed(source: Source) -> list[Path]:
@@ -65,7 +95,24 @@ def listed(source: Source) -> list[Path]:
     if not isinstance(source, str | Path):
         return [regular(Path(path)) for path in source]
     path = Path(source)
-    return list(walk(path)) if path.is_dir() else [regular(path)]
+    if not path.is_dir():
+        return [regular(path)]
+    found = []
+    for inner, problem in entries(path):
+        if problem:
+            raise problem
+        found.append(inner)
+    return found
+
+
+def refuse_bomb(inflated: int, packed: int, name: str) -> None:
+    """Raises XmedError INFLATE_LIMIT when this many bytes out of that many are too much of both."""
+    if inflated > MAX_INFLATED and inflated > MAX_RATIO * packed:
+        raise XmedError(
+            "INFLATE_LIMIT",
+            f"{name} swells from {packed} bytes beyond {inflated}",
+            f"{MAX_INFLATED >> 20} MiB, or {MAX_RATIO} to one",
+        )
 
 
 @contextmanager
@@ -73,13 +120,13 @@ def reading(name: str) -> Iterator[None]:
     """Whatever a parser throws at a bad file leaves as an XmedError. Its message may name people: it is not quoted."""
     try:
         yield
-    except XmedError:
+    except (XmedError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except MemoryError as problem:
-        raise XmedError(
-            "SIZE_CLAIM", f"{name} asks for more memory than there is", "a file of credible size"
-        ) from problem
-    except Exception as problem:
+        raise XmedError("OOM", f"{name} needs more memory than it may have", "a file of credible size") from problem
+    except RecursionError as problem:
+        raise XmedError("NESTING", f"{name} nests its parts too deeply", "a data set of real life") from problem
+    except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
         raise XmedError(
             "READER_FAILED", f"{name}: the reader stopped with {type(problem).__name__}", "a file xmed can read"
         ) from problem

@@ -1,0 +1,85 @@
+"""Limits: the memory and time of the reader at work in a guarded process, kept by the kernel.
+
+The kernel stops also what never looks up. Memory follows what was checked: a small file never gets much.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_SECONDS_PER_BYTE = 5e-7  # of memory: eight times what JPEG 2000, the slowest codec, takes to fill one on one core
+_PATIENCE = 10  # seconds of waiting for one of computing, on a machine that does nine other things
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one case may use beside what `afford` adds: bytes of memory, seconds of computing, and of waiting."""
+
+    memory: int = 1 << 30
+    computing: float = 60.0
+    waiting: float = 600.0
+
+
+class _Limits:
+    def __init__(self, budget: Budget) -> None:
+        self.memory = _mapped() + budget.memory
+        self.computing = time.process_time() + budget.computing
+        self.waiting = time.monotonic() + budget.waiting
+        self._keep()
+
+    def grow(self, size: int) -> None:
+        seconds = size * _SECONDS_PER_BYTE
+        self.memory, self.computing = self.memory + size, self.computing + seconds
+        self.waiting += _PATIENCE * seconds
+        self._keep()
+
+    def _keep(self) -> None:
+        _soft(resource.RLIMIT_AS, self.memory)
+        _soft(resource.RLIMIT_CPU, int(self.computing) + 1)
+        signal.setitimer(signal.ITIMER_REAL, max(self.waiting - time.monotonic(), 1e-3))
+
+
+_limits: _Limits | None = None
+
+
+@contextmanager
+def limited(budget: Budget) -> Iterator[None]:
+    """Keep this process within a budget: MemoryError beyond its memory, death by SIGXCPU or SIGALRM beyond its time."""
+    global _limits
+    _limits = _Limits(budget)
+    try:
+        yield
+    finally:
+        _limits = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _soft(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+        _soft(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
+
+
+def afford(size: int) -> None:
+    """Let the reader at work use `size` more bytes, and the time to fill them; nothing happens in any other process.
+
+    For readers to call once the claim of a header has been checked against the bytes there are.
+    """
+    if _limits is not None:
+        _limits.grow(size)
+
+
+def _soft(kind: int, limit: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    known = [bound for bound in (limit, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(kind, (min(known, default=resource.RLIM_INFINITY), hard))
+
+
+def _mapped() -> int:
+    """Bytes of memory that this process has mapped; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0

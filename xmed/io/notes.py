@@ -1,0 +1,53 @@
+"""Notes: what a reader put right by itself, on record, so that nothing is repaired in silence."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from xmed.errors import NOTES
+
+
+@dataclass(frozen=True, order=True)
+class Note:
+    """One repair. code: from `xmed.errors.NOTES`. text: what was found and done, in numbers, naming no person."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"note[{self.code}]: {self.text}"
+
+
+class Repaired(UserWarning):
+    """A note that nobody collects, for whoever calls a reader directly."""
+
+
+_open: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
+
+
+def note(code: str, text: str) -> None:
+    """Record a repair, once; outside of `collected` it becomes a Python warning.
+
+    Raises KeyError for a code that `xmed.errors.NOTES` does not list.
+    """
+    NOTES[code]
+    made, notes = Note(code, text), _open.get()
+    if notes is None:
+        warnings.warn(str(made), Repaired, stacklevel=2)
+    elif made not in notes:
+        notes.append(made)
+
+
+@contextmanager
+def collected() -> Iterator[list[Note]]:
+    """The notes that readers make while the block runs, also when it ends in an error."""
+    notes: list[Note] = []
+    token = _open.set(notes)
+    try:
+        yield notes
+    finally:
+        _open.reset(token)

@@ -1,0 +1,159 @@
+"""Prescan: what a DICOM file claims, held against the bytes it has, before a parser believes any of it.
+
+One pass over the element headers (PS3.5 section 7.1) that allocates nothing, recurses nowhere and looks into no value.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from xmed.errors import XmedError
+from xmed.io.files import MAX_BYTES, refuse_bomb
+
+MAX_DEPTH = 64
+"""Sequences in sequences. Structured reports of real life reach 20; a parser that recurses ends near 1,000."""
+MAX_VALUE = 64 << 20
+"""Bytes of one value that are no pixels. A claim above this that the file does not hold is a claim, not a cut."""
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
+                b"\xca\xfe\xba\xbe")  # fmt: skip
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5 table 7.1-1
+_SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL",
+          b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}  # fmt: skip
+_KNOWN = _LONG | _SHORT
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0x7FE00010
+
+
+def prescan(data: bytes, name: str) -> None:
+    """Refuse a DICOM file whose structure lies.
+
+    Raises XmedError PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
+    no file of this size holds) and DICOM_TRUNCATED (the file ends inside a value that is no pixels, or a header).
+    """
+    if len(data) > MAX_BYTES:
+        raise XmedError("SIZE_CLAIM", f"{name} has {len(data)} bytes", f"at most {MAX_BYTES}")
+    preamble = data[128:132] == b"DICM"
+    if preamble and data.startswith(_EXECUTABLES):
+        raise XmedError(
+            "PREAMBLE_EXECUTABLE", f"{name} opens as a program or an archive", "128 bytes of zeros, or of TIFF",
+            "do not run it; ask where it comes from",
+        )  # fmt: skip
+    start, syntax = _meta(data, 132 if preamble else 0, name)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        _inflated(data[start:], name)
+    elif len(data) >= start + 8:
+        implicit, order = _encoding(data, start, syntax, name)
+        _walk(data, start, implicit, order, name)
+
+
+def refuse_uids(uids: Iterable[str], name: str) -> None:
+    """Raises XmedError UID_INVALID for what PS3.5 section 9.1 does not allow: other signs, or more than 64 of them."""
+    for uid in uids:
+        if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
+            raise XmedError(
+                "UID_INVALID", f"{name} has an identifier that is no UID", "digits and dots, 64 at most",
+                "export it again; a UID with a path in it was made to do harm",
+            )  # fmt: skip
+
+
+def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
+    """Where the data set begins, and the transfer syntax that the meta information (PS3.10 7.1) names."""
+    syntax = ""
+    while data[at : at + 2] == b"\x02\x00":
+        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG
+        header = 12 if long else 8
+        if len(data) < at + header:
+            raise _cut(name)
+        if not long and vr not in _SHORT:
+            raise XmedError("META_LENGTH", f"{name} has a value of no known kind in its meta information", "PS3.10 7.1")
+        length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
+        if length > len(data) - at - header:
+            if length <= 0xFFFF:
+                raise _cut(name)
+            raise XmedError("META_LENGTH", f"{name} claims {length} bytes of meta information", "what it holds")
+        if data[at + 2 : at + 4] == b"\x10\x00":
+            syntax = data[at + header : at + header + length].decode("ascii", "replace").strip("\0 ")
+        at += header + length
+    return at, syntax
+
+
+def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
+    """Whether values are typed implicitly, and their byte order, from the first element and from what is claimed."""
+    big = data[at] == 0 and data[at + 1] != 0  # groups begin at 0008
+    explicit = data[at + 4 : at + 6] in _KNOWN
+    implicit_claim, big_claim = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
+    if syntax and (explicit == implicit_claim or big != big_claim):
+        raise XmedError(
+            "TSUID_MISMATCH", f"{name} is not encoded in the transfer syntax it names", "the one it names",
+            "export it again",
+        )  # fmt: skip
+    return not explicit, ">" if big else "<"
+
+
+def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> None:
+    """From element to element until the pixels, into every sequence, with a list in place of recursion."""
+    size = len(data)
+    ends: list[int] = []  # where each open sequence or item ends; the end of the file where only a delimiter says
+    while at + 8 <= size:
+        while ends and at >= ends[-1] and ends[-1] < size:
+            ends.pop()
+        tag, vr, header, length = _element(data, at, implicit, order, name)
+        if tag == _PIXELS and not ends:
+            return  # whether their length is true, the pixel module says: see `check_claim`
+        if tag >> 16 != 0xFFFE and not implicit and vr not in _KNOWN:
+            return  # a fault, or a kind that the standard got later: from here on the parser judges
+        at += header
+        if length != UNDEFINED_LENGTH and length > size - at:
+            raise _too_long(length, name)
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            del ends[-1:]
+        elif tag == _ITEM or length == UNDEFINED_LENGTH or (vr == b"SQ" and not implicit):
+            ends.append(size if length == UNDEFINED_LENGTH else at + length)
+            if len(ends) > 2 * MAX_DEPTH:  # a sequence and its item
+                raise XmedError("NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "a data set of real life")
+        else:
+            at += length
+
+
+def _element(data: bytes, at: int, implicit: bool, order: str, name: str) -> tuple[int, bytes, int, int]:
+    """Tag, kind of value, bytes of the header and bytes of the value (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here."""
+    group, element = struct.unpack_from(order + "HH", data, at)
+    vr = data[at + 4 : at + 6]
+    if implicit or group == 0xFFFE or vr not in _LONG:
+        short = not (implicit or group == 0xFFFE)
+        length = struct.unpack_from(order + ("H" if short else "I"), data, at + (6 if short else 4))[0]
+        return group << 16 | element, vr, 8, length
+    if at + 12 > len(data):
+        raise _cut(name)
+    return group << 16 | element, vr, 12, struct.unpack_from(order + "I", data, at + 8)[0]
+
+
+def _inflated(stream: bytes, name: str) -> None:
+    """Count what a deflated data set inflates to, a piece at a time, and let go of it."""
+    inflater, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, stream
+    try:
+        while rest and not inflater.eof:
+            total += len(inflater.decompress(rest, 1 << 20))
+            rest = inflater.unconsumed_tail
+            refuse_bomb(total, len(stream), name)
+    except zlib.error as problem:
+        raise XmedError("TSUID_MISMATCH", f"{name} does not inflate", "a deflated data set") from problem
+    if not inflater.eof:
+        raise _cut(name)
+
+
+def _too_long(length: int, name: str) -> XmedError:
+    if length > MAX_VALUE:
+        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "what the file holds")
+    return _cut(name)
+
+
+def _cut(name: str) -> XmedError:
+    return XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again")
