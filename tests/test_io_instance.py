@@ -46,8 +46,8 @@ def test_a_deflated_bomb_is_not_inflated(tmp_path, monkeypatch):
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = save([ds], tmp_path) / "000.dcm"
     assert read_instance(path).pixel_length == 8_000_000
-    monkeypatch.setattr("xmed.io.instance.MAX_INFLATED", 1 << 20)
-    with refusal("SIZE_CLAIM", "inflates beyond 1 MiB"):
+    monkeypatch.setattr("xmed.io.files.MAX_INFLATED", 1 << 20)
+    with refusal("INFLATE_LIMIT", "1 MiB"):
         read_instance(path)
     whole = path.read_bytes()
     start = 144 + int.from_bytes(whole[140:144], "little")

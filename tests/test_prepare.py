@@ -19,6 +19,7 @@ from xmed.prepare import (
     normalise,
     onto,
     sample,
+    upright,
 )
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
@@ -50,6 +51,31 @@ def test_the_nets_grid_covers_the_volumes_box_and_keeps_its_middle():
     np.testing.assert_allclose(grid.corners().mean(0), volume.grid.corners().mean(0), atol=1e-9)
     extent = np.sort(np.array(grid.shape) * grid.spacing)
     np.testing.assert_allclose(extent, np.sort(np.array(volume.array.shape) * volume.spacing), atol=1.1)
+
+
+def test_a_tilted_gantrys_volume_is_prepared_at_right_angles_with_everything_in_its_place():
+    affine = oblique().affine.copy()
+    affine[:3, 2] += 0.25 * affine[:3, 1]
+    sheared = Grid((24, 20, 16), affine)
+    ramp = sheared.points(np.argwhere(np.ones(sheared.shape))) @ (0.5, -1.0, 0.25)
+    tilted = Volume(ramp.reshape(sheared.shape).astype(np.float32), affine, "1.2.3", "CT")
+    square = upright(sheared)
+    directions = square.affine[:3, :3] / np.array(square.spacing)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-12)
+    assert square.voxel_ml == pytest.approx(sheared.voxel_ml)
+    corners = np.linalg.inv(square.affine) @ np.c_[sheared.corners(), np.ones(8)].T
+    assert corners[:3].min() > -1e-6
+    assert (corners[:3].max(axis=1) < np.array(square.shape) - 1 + 1e-6).all()
+    points = square.points(np.argwhere(np.ones(square.shape)))
+    index = (np.linalg.inv(affine) @ np.c_[points, np.ones(len(points))].T)[:3].T
+    deep = ((index > 3) & (index < np.array(sheared.shape) - 4)).all(axis=1).reshape(square.shape)
+    expected = (points @ (0.5, -1.0, 0.25)).reshape(square.shape)
+    assert deep.sum() > 1000
+    np.testing.assert_allclose(onto(tilted, square).array[deep], expected[deep], atol=0.05)
+    assert upright(square) is square
+    assert upright(oblique().grid).same(oblique().grid)
+    prepared = grid_for(tilted, (2.0, 2.0, 2.0)).affine[:3, :3] / 2
+    np.testing.assert_allclose(prepared.T @ prepared, np.eye(3), atol=1e-12)
 
 
 def test_axes_run_to_left_posterior_superior_without_moving_a_voxel():

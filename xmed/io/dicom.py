@@ -2,48 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
-from xmed.io.instance import Instance, read_instances
+from xmed.io.instance import Instance, read_instances, unreadable_text
+from xmed.io.notes import note
 from xmed.io.pixels import check_claim, filled, modality_values
 from xmed.io.planes import Plane, has_planes, planes_of
-from xmed.io.stack import affine_of, by_position, consistent
+from xmed.io.split import Values, Volumes, volumes
+from xmed.io.stack import affine_of
+from xmed.io.suv import suv_scale
 from xmed.io.ultrasound import read_ultrasound
 from xmed.volume import Volume
 
+Chosen = TypeVar("Chosen")
 
-def read_series(path: Source) -> Volume:
+
+def read_series(path: Source, volume: int | None = None, modality: str | None = None) -> Volume:
     """The one image series in a folder (searched below, too), a file or a list of files.
 
-    Single-frame and multi-frame images, classic and enhanced. Axes (i, j, k) are (column, row, slice): i runs along the
-    row direction, j along the column direction, k along their cross product by position; Instance Number is not read.
-    Values are modality values, float32; padding gets the lowest value. `frame` is the Frame of Reference UID; `fov` is
-    set for ultrasound.
+    Single-frame and multi-frame images, classic and enhanced, Siemens mosaics. Axes (i, j, k) are (column, row, slice):
+    i runs along the row direction, j along the column direction, k from slice to slice on the side of their cross
+    product; Instance Number is not read. Values are modality values, float32, PET as SUV by body weight; padding gets
+    the lowest value. `frame` is the Frame of Reference UID; `fov` is set for ultrasound.
+
+    volume: which one of a series of several (time points, b-values, echoes), from 0, as `read_volumes` lists them.
+    modality: of the series to take where there are several; a single one is taken whatever its modality.
 
     Raises XmedError PATH_NOT_FOUND, EMPTY_FILE, NOT_DICOM, NON_IMAGE, DICOM_TRUNCATED, NO_GEOMETRY, SLICE_GAP,
     DUP_POSITION, IRREGULAR_SPACING, MIXED_*, MULTI_VOLUME, GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID,
-    SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH, US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
+    SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH, US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody
+    foresaw.
     """
-    return volume_of(one_series(path))
+    return _chosen(volumes_of(one_series(path, modality)), volume)()
 
 
-def one_series(path: Source) -> list[Instance]:
-    """The instances of the one image series at `path`. Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES."""
+def read_volumes(path: Source) -> dict[str, Volume]:
+    """Every volume of the one series at `path`, by what tells it apart: "DiffusionBValue 800"; "" for the only one.
+
+    Raises XmedError as `read_series` does, MULTI_VOLUME only where nothing in the header tells the volumes apart.
+    """
+    return {name: read() for name, read in volumes_of(one_series(path)).items()}
+
+
+def one_series(path: Source, modality: str | None = None) -> list[Instance]:
+    """The instances of the one image series at `path`, or of the only one of that modality.
+
+    Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES.
+    """
     where = Path(path).name if isinstance(path, str | Path) else "the list"
     found = read_instances(listed(path))
     if not found:
         raise XmedError("NOT_DICOM", f"no DICOM object in {where}", "a DICOM series")
+    others = sorted({instance.sop_class.name for instance in found if not instance.is_image})
     series = by_series(instance for instance in found if instance.is_image)
     if not series:
-        kinds = ", ".join(sorted({instance.sop_class.name for instance in found}))
-        raise XmedError("NON_IMAGE", f"{where} holds only {kinds}", "an image series")
+        raise XmedError("NON_IMAGE", f"{where} holds only {', '.join(others)}", "an image series")
+    if others:
+        note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
+    asked = [group for group in series.values() if group[0].modality == modality]
+    if len(series) > 1 and len(asked) == 1:
+        note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
+        return asked[0]
     if len(series) > 1:
         sizes = ", ".join(f"{group[0].modality} of {len(group)}" for group in series.values())
         raise XmedError("MIXED_SERIES", f"{len(series)} series in {where} ({sizes})", "one series", "name its folder")
@@ -58,55 +85,77 @@ def by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
     return series
 
 
-def volume_of(instances: Sequence[Instance]) -> Volume:
-    """The Volume that the instances of one series make. Raises as `read_series` does."""
+def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
+    """What reads each volume of a series, by what tells it apart; "" for the only one.
+
+    Raises XmedError as `read_series` does, here for the series as a whole, in reading for a single volume.
+    """
     with reading(f"a series of {len(instances)} files"):
         for instance in instances:
             check_claim(instance)
-            _refuse_mosaic(instance)
+        if unreadable_text(instances[0].dataset):
+            note("CHARSET", "the header's text does not follow its character set; none of it is kept")
         if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
-            volume = _unplaced(instances)
-        else:
-            volume = _placed(instances)
+            return {"": partial(_read, instances, partial(_unplaced, instances))}
+        values = _decoded(instances)
+        found = _volumes(instances, values)
+    return {
+        name: partial(
+            _read,
+            instances,
+            partial(_placed, instances, planes, values),
+            f"volume {n} of {len(found)} in the series was taken: {name}" if len(found) > 1 else "",
+        )
+        for n, (name, planes) in enumerate(found.items())
+    }
+
+
+def _read(instances: Sequence[Instance], read: Callable[[], Volume], taken: str = "") -> Volume:
+    with reading(f"a series of {len(instances)} files"):
+        volume = read()
     if volume.array.min() == volume.array.max():
         raise XmedError("CONSTANT", f"every voxel is {volume.array.flat[0]}", "an image with content")
+    if taken:
+        note("SEVERAL_VOLUMES", taken)
     return volume
 
 
-def sorted_planes(instances: Sequence[Instance], values: Callable[[int], np.ndarray] | None = None) -> list[Plane]:
+def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> list[Plane]:
     """One plane for each position, ascending along the normal; true duplicates are dropped.
 
-    values: the frames of the instance at an index, when the caller has them decoded.
-
-    Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position, and as `consistent` does.
+    volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `volumes` does.
     """
-    values = values or cache(lambda owner: modality_values(instances[owner]))
-    planes = [plane for owner, instance in enumerate(instances) for plane in planes_of(instance, owner)]
-    consistent(planes)
-    groups = by_position(planes)
-    crowded = [group for group in groups if _differ(group, values)]
-    if len(crowded) * 2 > len(groups):
-        most = max(map(len, crowded))
-        raise XmedError("MULTI_VOLUME", f"up to {most} images at each position", "one volume", "split the series")
-    if crowded:
-        where = ", ".join(f"{group[0].position @ planes[0].normal:.2f}" for group in crowded[:8])
-        raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
-    return [group[0] for group in groups]
+    return _chosen(_volumes(instances, _decoded(instances)), volume)
 
 
-def _differ(group: Sequence[Plane], values: Callable[[int], np.ndarray]) -> bool:
-    """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
-    pictures = (values(plane.owner)[plane.number] for plane in group) if len(group) > 1 else iter(())
-    first = next(pictures, None)
-    return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
+def _decoded(instances: Sequence[Instance]) -> Values:
+    """The frames of the instance at an index; the last few are kept, since frames of several files may alternate."""
+    return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
 
 
-def _placed(instances: Sequence[Instance]) -> Volume:
-    values = cache(lambda owner: modality_values(instances[owner]))
-    planes = sorted_planes(instances, values)
-    affine = affine_of(planes)
-    block = np.stack([values(plane.owner)[plane.number] for plane in planes])
-    array = filled(block).transpose(2, 1, 0)
+def _volumes(instances: Sequence[Instance], values: Values) -> Volumes:
+    return volumes([plane for n, instance in enumerate(instances) for plane in planes_of(instance, n)], values)
+
+
+def _chosen(found: Mapping[str, Chosen], volume: int | None) -> Chosen:
+    if volume is None and len(found) == 1:
+        volume = 0
+    if volume is not None and volume < len(found):
+        return list(found.values())[volume]
+    listed = " · ".join(f"{n}: {name}" for n, name in enumerate(list(found)[:12])) + (" …" if len(found) > 12 else "")
+    asked = "" if volume is None else f", volume {volume} was asked"
+    raise XmedError(
+        "MULTI_VOLUME", f"{len(found)} volumes in one series ({listed}){asked}", "one", "name it: layout.image_channel"
+    )
+
+
+def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
+    affine, (rows, columns) = affine_of(planes), planes[0].size
+    block = np.empty((len(planes), rows, columns), dtype=np.float32)
+    for k, plane in enumerate(planes):
+        block[k] = values(plane.owner)[plane.number]
+    scale = suv_scale([instance.dataset for instance in instances])
+    array = filled(block if scale is None else block * np.float32(scale)).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
     return Volume(array, affine, planes[0].frame, modality, fov)
@@ -118,14 +167,3 @@ def _unplaced(instances: Sequence[Instance]) -> Volume:
             "NO_GEOMETRY", f"{len(instances)} ultrasound pictures without a place in space", "one", "name a single file"
         )
     return read_ultrasound(instances[0])
-
-
-def _refuse_mosaic(instance: Instance) -> None:
-    """Siemens packs the slices of a volume into one picture; as one slice it would be a wrong volume without a sign."""
-    if "MOSAIC" in (instance.dataset.get("ImageType") or ()):
-        raise XmedError(
-            "MULTI_VOLUME",
-            f"{instance.name} is a Siemens mosaic, all slices in one picture",
-            "one picture per slice",
-            "unpack it with the scanner's export or dcm2niix",
-        )

@@ -14,29 +14,34 @@ from xmed.io.picture import read_picture
 from xmed.volume import Volume
 
 
-def read_image(path: Source, modality: str) -> Volume:
+def read_image(path: Source, modality: str, channel: int | None = None) -> Volume:
     """A NIfTI, a DICOM series (folder, file or list of files) or a PNG or JPEG picture, as a Volume of `modality`.
 
-    modality: DICOM modality; a DICOM series must state the same. Ultrasound gets its field of view from its pixels
-    where the file does not give one.
+    modality: DICOM modality; a DICOM series must state the same. channel: which volume of a DICOM series or a NIfTI
+    that holds several, from 0. Ultrasound gets its field of view from its pixels where the file does not give one.
 
     Raises XmedError MODALITY_MISMATCH, NOT_DICOM for a file of no kind that xmed reads, and those of the one reader.
     """
     single = Path(path) if isinstance(path, str | Path) else None
     if single is None or single.is_dir():
-        volume = read_series(path)
+        volume = read_series(path, channel, modality)
     else:
         kind = kind_of(single)
         if kind == "nifti":
-            volume = read_nifti(single, modality)
+            volume = _with_sector(read_nifti(single, modality, channel))
         elif kind == "picture":
-            volume = read_picture(single, modality)
+            volume = _with_sector(read_picture(single, modality))
         else:
-            volume = read_series(single)
+            volume = read_series(single, channel)
     if volume.modality != modality:
         raise XmedError(
             "MODALITY_MISMATCH", f"a series of modality {volume.modality}", modality, "correct the dataset spec"
         )
-    if modality == "US" and volume.fov is None:
-        return replace(volume, fov=field_of_view(volume.array))
     return volume
+
+
+def _with_sector(volume: Volume) -> Volume:
+    """Ultrasound with the field of view that its pixels show; voxels that the file had no value for are outside."""
+    if volume.modality != "US":
+        return volume
+    return replace(volume, fov=field_of_view(volume.array) & volume.inside)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 from xmed.errors import XmedError
-from xmed.io.dicom import by_series, volume_of
-from xmed.io.files import kind_of, reading, walk
+from xmed.io.dicom import by_series, volumes_of
+from xmed.io.files import entries, kind_of, reading
+from xmed.io.guard import guarded
 from xmed.io.instance import Instance, read_instances
 from xmed.io.nifti import read_nifti
+from xmed.io.notes import Note, collected, note
 from xmed.io.picture import read_picture
 from xmed.volume import Volume
+
+_DEADLY = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Finding:
     """One series, file or object: what it is, and what ingest would say to it. Names no person.
 
     path: the folder of a series, else the file. series: short hash of the Series Instance UID.
-    shape: (i, j, k). spacing_mm: along i, j, k. code, message: why it is refused, from the table of `xmed.errors`.
+    volume: what tells it apart from the other volumes of its series, in the order that layout.image_channel counts.
+    shape: (i, j, k). spacing_mm: along i, j, k. code, message: why it is refused, from the table of `xmed.errors`;
+    do: what to do about it. notes: what its reader put right.
     """
 
     path: Path
@@ -33,52 +39,84 @@ class Finding:
     files: int = 1
     modality: str | None = None
     series: str | None = None
+    volume: str | None = None
     shape: tuple[int, int, int] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     code: str | None = None
     message: str | None = None
+    do: str | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def inspect(path: str | Path) -> list[Finding]:
     """One Finding for each image series, NIfTI, picture and other object at `path`, folders searched to the bottom.
 
-    A series is looked for within one folder. Every pixel is read, so that "ok" means that ingest will read it, too.
-    Contents never raise.
+    A series is looked for within one folder. Every pixel is read, so that "ok" means that ingest will read it, too;
+    in a guarded process, so that a file that kills its reader is one finding, and the next one follows.
 
-    Raises XmedError PATH_NOT_FOUND.
+    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE (a tree without end).
     """
     path = Path(path)
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
-    files = walk(path) if path.is_dir() else [path]
-    findings = [finding for _, group in groupby(files, key=lambda file: file.parent) for finding in _folder(group)]
+    findings: list[Finding] = []
+    for _, group in groupby(entries(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent):
+        found = list(group)
+        unsafe = [_refused(Finding(file, "other", "refused"), problem) for file, problem in found if problem]
+        findings += unsafe + _survived([file for file, problem in found if problem is None], unsafe)
     return sorted(findings, key=lambda finding: (str(finding.path), finding.series or ""))
 
 
-def _folder(files: Iterable[Path]) -> list[Finding]:
+def _survived(files: list[Path], broken: list[Finding]) -> list[Finding]:
+    """`_folder` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
+    try:
+        return guarded(_folder, files, broken)
+    except XmedError as problem:
+        if len(files) == 1:
+            return [_refused(Finding(files[0], "other", "refused"), problem)]
+        alone = [(file, _survived([file], [])) for file in files]
+        deadly = [found[0] for _, found in alone if found and found[0].code in _DEADLY]
+        if not deadly:
+            return [_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
+        killers = {found.path for found in deadly}
+        return deadly + _survived([file for file in files if file not in killers], broken + deadly)
+
+
+def _folder(files: list[Path], broken: list[Finding]) -> list[Finding]:
+    """The findings of one folder. broken: those of files in it that cannot even be opened."""
     findings: list[Finding] = []
     instances: list[Instance] = []
+    repairs: dict[str, list[Note]] = {}
     for file in files:
-        found = _file(file)
+        with collected() as notes:
+            found = _file(file)
         if isinstance(found, Instance):
             instances.append(found)
+            repairs.setdefault(found.series, []).extend(notes)
         else:
             findings.append(found)
-    broken = [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
+    broken = broken + [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
     for uid, group in by_series(instances).items():
         place = group[0].path if len(group) == 1 else group[0].path.parent
         series = hashlib.sha256(uid.encode()).hexdigest()[:8]
-        findings.append(_judged(place, "series", partial(_whole, group, broken), len(group), group[0].modality, series))
+        noted = tuple(dict.fromkeys(repairs[uid]))
+        found = Finding(place, "series", "ok", len(group), group[0].modality, series, notes=noted)
+        findings += _series(found, group, broken)
     return findings
 
 
-def _whole(instances: list[Instance], broken: list[Finding]) -> Volume:
-    """The Volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
+def _series(found: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
+    """A Finding for each volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
     if broken:
-        raise XmedError(
-            str(broken[0].code), f"{broken[0].path.name} in the same folder is unreadable", "whole files only"
-        )
-    return volume_of(instances)
+        what = f"{broken[0].path.name} in the same folder is unreadable"
+        return [_refused(found, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))]
+    with collected() as notes:
+        try:
+            volumes = volumes_of(instances)
+        except XmedError as problem:
+            return [_refused(found, problem)]
+    found = replace(found, notes=(*found.notes, *notes))
+    return [_judged(replace(found, volume=name or None), read) for name, read in volumes.items()]
 
 
 def _file(path: Path) -> Finding | Instance:
@@ -87,12 +125,12 @@ def _file(path: Path) -> Finding | Instance:
         with reading(path.name):
             kind = kind_of(path)
             if kind == "nifti":
-                return _judged(path, "nifti", partial(read_nifti, path))
+                return _judged(Finding(path, "nifti", "ok"), partial(_nifti, path))
             if kind == "picture":
-                return _judged(path, "picture", partial(read_picture, path))
+                return _judged(Finding(path, "picture", "ok"), partial(read_picture, path))
             instances = read_instances([path])
     except XmedError as problem:
-        return Finding(path, "other", "refused", code=problem.code, message=str(problem))
+        return _refused(Finding(path, "other", "refused"), problem)
     if not instances:
         return Finding(path, "other", "skipped", code="NOT_DICOM", message="no file of a kind that xmed reads")
     if not instances[0].is_image:
@@ -101,16 +139,26 @@ def _file(path: Path) -> Finding | Instance:
     return instances[0]
 
 
-def _judged(
-    path: Path,
-    kind: Literal["series", "nifti", "picture"],
-    read: Callable[[], Volume],
-    files: int = 1,
-    modality: str | None = None,
-    series: str | None = None,
-) -> Finding:
-    try:
-        volume = read()
-    except XmedError as problem:
-        return Finding(path, kind, "refused", files, modality, series, code=problem.code, message=str(problem))
-    return Finding(path, kind, "ok", files, modality, series, volume.grid.shape, volume.spacing)
+def _nifti(path: Path) -> Volume:
+    """An image or a label map: which of them, nobody says here. Nothing but zeros may be an empty label map."""
+    volume = read_nifti(path)
+    if (value := volume.array.flat[0]) == 0 and not volume.array.any():
+        note("EMPTY", "every voxel is 0: a label map without structures, or no image")
+    elif (volume.array == value).all():
+        raise XmedError("CONSTANT", f"every voxel is {value}", "an image with content, or a label map")
+    return volume
+
+
+def _judged(found: Finding, read: Callable[[], Volume]) -> Finding:
+    with collected() as notes:
+        try:
+            volume = read()
+        except XmedError as problem:
+            return _refused(found, problem)
+    noted = tuple(dict.fromkeys((*found.notes, *notes)))
+    return replace(found, shape=volume.grid.shape, spacing_mm=volume.spacing, notes=noted)
+
+
+def _refused(found: Finding, problem: XmedError) -> Finding:
+    message = " · ".join(" ".join(part.split()) for part in (problem.what, problem.expected) if part)
+    return replace(found, verdict="refused", code=problem.code, message=message, do=problem.do or None)

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom import Dataset
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.sr.codedict import codes
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xmed.errors import XmedError
 from xmed.io.files import kind_of, reading, regular
+from xmed.io.frames import frame_attributes
+from xmed.io.limits import afford
+from xmed.io.notes import note
+from xmed.io.prescan import prescan, refuse_uids
 
 # Scanners write values longer than their VR allows. What xmed uses it checks itself, the rest it never quotes.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-MAX_INFLATED = 512 << 20
-UNDEFINED_LENGTH = 0xFFFFFFFF
+_MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
+_TEXT = (
+    "PatientName",
+    "PatientID",
+    "InstitutionName",
+    "ReferringPhysicianName",
+    "StudyDescription",
+    "SeriesDescription",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +62,11 @@ class Instance:
     def name(self) -> str:
         return self.path.name
 
+    @cached_property
+    def frames(self) -> list[Mapping[str, Any]]:
+        """What the header says of each frame, see `frame_attributes`."""
+        return frame_attributes(self.dataset)
+
     @property
     def is_image(self) -> bool:
         """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
@@ -60,26 +80,32 @@ def read_instance(path: str | Path) -> Instance:
     """Parse one DICOM file, with or without preamble, whole or cut short; pixels stay as they are stored.
 
     Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (an image without its pixels),
-    SIZE_CLAIM (a deflated data set that bursts), READER_FAILED.
+    UID_INVALID, READER_FAILED, and what `prescan` refuses.
     """
     path = regular(Path(path))
     if kind_of(path) != "dicom":
         raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
     with reading(path.name):
         data = path.read_bytes()
-        _refuse_bomb(data, path.name)
+        afford(4 * len(data))  # the bytes, the parser's copy of them, and what it makes of them
+        prescan(data, path.name)
+        preamble = data[128:132] == b"DICM"
+        if not preamble:
+            note("NO_PREAMBLE", "files without preamble were read from their first element")
         # From memory: a parser that believes a length of 2 GiB gets the bytes there are, and allocates no more.
         try:
-            dataset = pydicom.dcmread(BytesIO(data), force=data[128:132] != b"DICM")
+            dataset = pydicom.dcmread(BytesIO(data), force=not preamble)
         except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
             raise XmedError(
                 "DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again"
             ) from problem
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
+            note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
         instance = _identified(path, dataset)
+    refuse_uids((instance.uid, instance.series, instance.sop_class), path.name)
     if not instance.sop_class and "Rows" not in dataset:
-        if data[128:132] == b"DICM":
+        if preamble:
             raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
         raise XmedError("NOT_DICOM", f"{path.name} names no SOP class", "a DICOM object (PS3.10)")
     if instance.is_image and instance.pixel_length is None:
@@ -102,6 +128,18 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
     return found
 
 
+def unreadable_text(dataset: Dataset) -> bool:
+    """Whether text in a header is in bytes that its Specific Character Set (PS3.3 C.12.1.1.2) does not have."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        encodings = convert_encodings(dataset.get("SpecificCharacterSet") or "")
+        for keyword in _TEXT:
+            raw = dataset.get_item(keyword) if keyword in dataset else None
+            if raw is not None and isinstance(raw.value, bytes):
+                decode_bytes(raw.value, encodings, TEXT_VR_DELIMS)
+    return bool(caught)
+
+
 def _identified(path: Path, dataset: Dataset) -> Instance:
     # Where a data set was cut off before its SOP class, the meta information still names it.
     sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
@@ -112,26 +150,17 @@ def _identified(path: Path, dataset: Dataset) -> Instance:
         sop_class=UID(str(sop_class or "")),
         uid=str(dataset.get("SOPInstanceUID", "")),
         series=str(dataset.get("SeriesInstanceUID", "")),
-        modality=str(dataset.get("Modality", "")) or None,
+        modality=_modality(str(dataset.get("Modality") or "")),
         pixel_length=None if pixels is None else getattr(pixels, "length", len(pixels.value or b"")),
     )
+
+
+def _modality(stated: str) -> str | None:
+    """One of the standard's terms (PS3.16 CID 29 and 33), None where it is empty, OT for whatever else stands there."""
+    return (stated if stated in _MODALITIES else "OT") if stated else None
 
 
 def _sniffed_syntax(dataset: Dataset) -> UID:
     """How a file that does not say so was encoded, as the parser found out from its bytes (PS3.5 section 10)."""
     implicit, little = dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _refuse_bomb(data: bytes, name: str) -> None:
-    """Inflate a deflated data set once, no further than the limit: pydicom would inflate all of it."""
-    if DeflatedExplicitVRLittleEndian.encode() not in data[132:1024] or data[128:132] != b"DICM":
-        return
-    start = 144 + int.from_bytes(data[140:144], "little")  # (0002,0000) gives the length of the meta information
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        stream.decompress(data[start:], MAX_INFLATED)
-    except zlib.error as problem:
-        raise XmedError("DICOM_TRUNCATED", f"{name} does not inflate", "a whole deflated data set") from problem
-    if stream.unconsumed_tail:
-        raise XmedError("SIZE_CLAIM", f"{name} inflates beyond {MAX_INFLATED >> 20} MiB", "a data set of credible size")

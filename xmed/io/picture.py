@@ -9,6 +9,7 @@ from PIL import Image
 
 from xmed.errors import XmedError
 from xmed.io.files import reading, regular
+from xmed.io.limits import afford
 from xmed.io.pixels import LUMA
 from xmed.volume import Volume
 
@@ -48,6 +49,7 @@ def _open(path: str | Path, *, palette: bool) -> np.ndarray:
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise XmedError("SIZE_CLAIM", f"{path.name} claims {picture.size} pixels", f"at most {MAX_PIXELS}")
+                afford(32 * picture.width * picture.height)
                 grey = "P" if palette else "RGB"
                 kept = picture.convert(grey) if picture.mode == "P" else picture
                 return np.asarray(kept)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian
 
 from xmed.errors import XmedError
-from xmed.io.files import MAX_BYTES
-from xmed.io.instance import UNDEFINED_LENGTH, Instance
-from xmed.io.planes import frame_attributes
+from xmed.io.files import MAX_BYTES, refuse_bomb
+from xmed.io.frames import stated
+from xmed.io.instance import Instance
+from xmed.io.limits import afford
+from xmed.io.mosaic import mosaic_of
+from xmed.io.notes import note
+from xmed.io.prescan import UNDEFINED_LENGTH
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey from red, green and blue: ITU-R BT.601, the weights of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+_BYTES_PER_PIXEL = 48  # stored, in colour, as luminance (float64), as value (float32), stacked, and filled
 _REQUIRED = [
     "Rows",
     "Columns",
@@ -29,6 +35,10 @@ _REQUIRED = [
 ]
 
 
+_checked: WeakSet[Instance] = WeakSet()
+"""Instances whose claims were found true: each is asked about before the first allocation, and again at its own."""
+
+
 def modality_values(instance: Instance) -> np.ndarray:
     """The frames of an image as float32 (frames, rows, columns): rescaled, upright in grey, padding as NaN.
 
@@ -39,18 +49,21 @@ def modality_values(instance: Instance) -> np.ndarray:
     """
     check_claim(instance)
     dataset = instance.dataset
+    afford(_BYTES_PER_PIXEL * int(dataset.get("NumberOfFrames") or 1) * int(dataset.Rows) * int(dataset.Columns))
     stored = _stored(instance)
     padding = _padding(dataset, stored)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
+        note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
         span = (1 << int(dataset.BitsStored)) - 1
         stored = span - stored if not dataset.PixelRepresentation else -1 - stored  # lowest + highest - stored
     if "ModalityLUTSequence" in dataset:
         values = np.asarray(apply_modality_lut(stored.astype(np.int64), dataset), dtype=np.float32)
     else:
-        frames = zip(stored, frame_attributes(dataset))
+        frames = zip(stored, instance.frames)
         values = np.stack([_rescaled(frame, attributes, instance.name) for frame, attributes in frames])
     values[padding] = np.nan
-    return values
+    mosaic = mosaic_of(dataset, instance.name)
+    return values if mosaic is None else mosaic.unpacked(values)
 
 
 def filled(values: np.ndarray) -> np.ndarray:
@@ -58,7 +71,11 @@ def filled(values: np.ndarray) -> np.ndarray:
     padding = np.isnan(values)
     if padding.all():
         raise XmedError("CONSTANT", "every pixel is padding", "an image with content")
-    return np.where(padding, values[~padding].min(), values) if padding.any() else values
+    if not padding.any():
+        return values
+    lowest = values[~padding].min()
+    note("PADDING", f"{padding.mean():.1%} of the pixels are padding: they became {lowest:g}, the lowest real value")
+    return np.where(padding, lowest, values)
 
 
 def check_claim(instance: Instance) -> None:
@@ -66,20 +83,28 @@ def check_claim(instance: Instance) -> None:
 
     Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
     """
+    if instance in _checked:
+        return
     dataset, name = instance.dataset, instance.name
-    missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) in (None, "")]
+    said = {keyword: stated(dataset, keyword) for keyword in _REQUIRED}
+    missing = [keyword for keyword, value in said.items() if value in (None, "")]
     if missing:
         raise XmedError("PIXEL_MODULE", f"{name} lacks {', '.join(missing)}", "a complete Image Pixel module")
-    rows, columns, samples, bits = (
-        int(dataset.get(keyword)) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
-    )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    try:
+        rows, columns, samples, bits = (
+            int(said[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+        )
+        frames = int(dataset.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError) as problem:
+        raise XmedError("PIXEL_MODULE", f"{name} counts its pixels in no number", "integers") from problem
     if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= dataset.BitsStored <= bits:
         raise XmedError(
             "PIXEL_MODULE",
             f"{name}: {frames} frames of {rows} × {columns} × {samples}, {dataset.BitsStored} of {bits} bits",
             "at least one pixel, of 1, 8, 16 or 32 bits",
         )
+    if dataset.HighBit != dataset.BitsStored - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
+        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {dataset.HighBit}", f"{dataset.BitsStored - 1}")
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         samples = 2  # two pixels share their chrominance
     expected = (frames * rows * columns * samples * bits + 7) // 8
@@ -90,8 +115,11 @@ def check_claim(instance: Instance) -> None:
     if syntax.is_transfer_syntax and syntax.is_encapsulated != undefined:
         stored = "encapsulated" if undefined else "native"
         raise XmedError("TSUID_MISMATCH", f"{name} names {syntax.name}, its pixels are {stored}", "the syntax it names")
-    if not undefined:
+    if undefined:
+        refuse_bomb(expected, len(dataset.PixelData or b""), name)
+    else:
         _check_native(instance, expected, columns * max(bits // 8, 1))
+    _checked.add(instance)
 
 
 def _check_native(instance: Instance, expected: int, one_row: int) -> None:
@@ -117,20 +145,52 @@ def _stored(instance: Instance) -> np.ndarray:
     try:
         pixels = pixel_array(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
-            pixels = apply_color_lut(pixels, dataset)
-    except MemoryError:
+            pixels = apply_color_lut(pixels, _palette(dataset))
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as problem:
+    except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", ""))).name or "none"
         raise XmedError(
             "TSUID_MISMATCH", f"{instance.name} does not decode as {syntax}", "pixels in the syntax it names"
         ) from problem
+    if _has_high_bits(instance):
+        note("HIGH_BITS", f"bits above the {dataset.BitsStored} stored ones (an overlay, or garbage) were left out")
     shape = (int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns))
     if colour:
+        note("LUMINANCE", "colour became grey: luminance after ITU-R BT.601")
         pixels = pixels.reshape(*shape, -1)[..., :3] @ np.array(LUMA)
     if pixels.size != np.prod(shape):
         raise XmedError("PIXEL_MODULE", f"{instance.name} decodes to {pixels.shape}", f"frames, rows, columns {shape}")
     return pixels.reshape(shape)
+
+
+def _palette(dataset: Dataset) -> Dataset:
+    """The data set with 16-bit palettes in little endian, which pydicom 3.0.2 takes every palette for."""
+    big = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
+    if not big or "RedPaletteColorLookupTableData" not in dataset:
+        return dataset
+    swapped = Dataset(dataset)
+    for colour in ("Red", "Green", "Blue"):
+        table = dataset.get(f"{colour}PaletteColorLookupTableData")
+        if table and dataset[f"{colour}PaletteColorLookupTableDescriptor"].value[2] == 16:
+            data = np.frombuffer(table, ">u2").astype("<u2").tobytes()
+            swapped[f"{colour}PaletteColorLookupTableData"] = DataElement(
+                f"{colour}PaletteColorLookupTableData", "OW", data
+            )
+    return swapped
+
+
+def _has_high_bits(instance: Instance) -> bool:
+    """Whether native 16-bit pixels hold more than their value and its sign; pydicom drops the rest without a word."""
+    dataset = instance.dataset
+    unused = 16 - int(dataset.BitsStored)
+    if dataset.BitsAllocated != 16 or unused == 0 or instance.pixel_length == UNDEFINED_LENGTH:
+        return False
+    big = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+    words = np.frombuffer(dataset.PixelData, dtype=">i2" if big else "<i2", count=len(dataset.PixelData) // 2)
+    above = words >> int(dataset.BitsStored)  # arithmetic: -1 where the sign was extended
+    extended = above == (words << unused >> 15) if dataset.PixelRepresentation else np.zeros(1, dtype=bool)
+    return not bool(((above == 0) | extended).all())
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:

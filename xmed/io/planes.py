@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset
 
 from xmed.errors import XmedError
+from xmed.io.frames import VOLUME_KEYWORDS
 from xmed.io.instance import Instance
+from xmed.io.mosaic import Mosaic, mosaic_of
 
 PLAUSIBLE_SPACING_MM = (0.01, 20.0)
 UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions; dicom-numpy takes the same
-_ROOT = [
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "DiffusionBValue",
-    "EchoTime",
-]
-"""Attributes that stand in the data set itself where it has no functional groups."""
-_VOLUME = ["TemporalPositionIdentifier", "TemporalPositionIndex", "DiffusionBValue", "EchoTime", "EffectiveEchoTime"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +24,8 @@ class Plane:
     position: (3,) centre of the first pixel. row: (3,) unit vector along which the column index grows.
     column: (3,) unit vector along which the row index grows. spacing: between rows, between columns (PS3.3 10.7.1.3).
     size: rows, columns. depth: thickness of the slice as the header states it, or None. frame: frame of reference.
-    volume: what tells the volumes of a 4-D series apart. owner, number: whose frame it is, and which, both from 0.
+    volume: what tells the volumes of a 4-D series apart. told: everything else that the header says of this frame.
+    owner, number: whose frame it is, and which, both from 0.
     """
 
     position: np.ndarray
@@ -50,26 +36,13 @@ class Plane:
     depth: float | None
     frame: str | None
     volume: tuple[tuple[str, str], ...]
+    told: Mapping[str, Any]
     owner: int
     number: int
 
     @property
     def normal(self) -> np.ndarray:
         return np.cross(self.row, self.column)
-
-
-def frame_attributes(dataset: Dataset) -> list[Mapping[str, Any]]:
-    """For every frame its attributes by keyword: its own functional groups, then the shared ones, then the data set.
-
-    The functional groups (PS3.3 C.7.6.16) are flattened: no keyword read here stands in two of them.
-    """
-    shared = _flat((dataset.get("SharedFunctionalGroupsSequence") or [None])[0])
-    own = [_flat(groups) for groups in dataset.get("PerFrameFunctionalGroupsSequence") or ()]
-    count = int(dataset.get("NumberOfFrames") or 1)
-    if own and len(own) != count:
-        raise XmedError("PIXEL_MODULE", f"{count} frames with {len(own)} functional groups", "one group for each frame")
-    root = {keyword: dataset[keyword].value for keyword in _ROOT if keyword in dataset}
-    return [ChainMap(mine, shared, root) for mine in own or [{} for _ in range(count)]]
 
 
 def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
@@ -80,13 +53,15 @@ def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
 
     Raises XmedError NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
     """
-    attributes = frame_attributes(instance.dataset)
-    return [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
+    attributes = instance.frames
+    planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
+    mosaic = mosaic_of(instance.dataset, instance.name)
+    return planes if mosaic is None else _tiles(planes[0], mosaic)
 
 
 def has_planes(instance: Instance) -> bool:
     """Whether the image says where its frames lie."""
-    first = frame_attributes(instance.dataset)[0]
+    first = instance.frames[0]
     return any(first.get(keyword) for keyword in ("ImagePositionPatient", "ImagePositionVolume"))
 
 
@@ -116,9 +91,32 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         depth=_depth(frame),
         frame=str(uid or dataset.get("FrameOfReferenceUID") or "") or None,
         volume=_volume(frame),
+        told=frame,
         owner=owner,
         number=number,
     )
+
+
+def _tiles(square: Plane, mosaic: Mosaic) -> list[Plane]:
+    """The slices of a mosaic. Its Image Position belongs to a square around the first slice's centre."""
+    rows, columns = (n // mosaic.across for n in square.size)
+    down, along = ((whole - own) / 2 * mm for whole, own, mm in zip(square.size, (rows, columns), square.spacing))
+    corner = square.position + down * square.column + along * square.row
+    step = _depth(square.told, ("SpacingBetweenSlices", "SliceThickness"))
+    if step is None:
+        raise XmedError("SPACING_INVALID", "a mosaic of no slice distance", "Spacing Between Slices of 0.01 to 20 mm")
+    weighting = () if mosaic.weighting is None else (("DiffusionBValue", f"{mosaic.weighting:.6g}"),)
+    return [
+        replace(
+            square,
+            position=corner + k * step * mosaic.normal,
+            size=(rows, columns),
+            depth=step,
+            volume=tuple({**dict(weighting), **dict(square.volume)}.items()),
+            number=k,
+        )
+        for k in range(mosaic.count)
+    ]
 
 
 def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
@@ -130,9 +128,11 @@ def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     return float(spacing[0]), float(spacing[1])
 
 
-def _depth(frame: Mapping[str, Any]) -> float | None:
+def _depth(
+    frame: Mapping[str, Any], keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
+) -> float | None:
     low, high = PLAUSIBLE_SPACING_MM
-    for keyword in ("SliceThickness", "SpacingBetweenSlices"):
+    for keyword in keywords:
         stated = _numbers(frame.get(keyword), 1)
         if stated is not None and low <= stated[0] <= high:
             return float(stated[0])
@@ -140,16 +140,13 @@ def _depth(frame: Mapping[str, Any]) -> float | None:
 
 
 def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    stated = ((keyword, _numbers(frame.get(keyword), 1)) for keyword in _VOLUME)
-    return tuple((keyword, f"{number[0]:.6g}") for keyword, number in stated if number is not None)
-
-
-def _flat(groups: Dataset | None) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for macro in groups or ():
-        for item in macro.value if macro.VR == "SQ" else ():
-            flat |= {element.keyword: element.value for element in item}
-    return flat
+    found = []
+    for keyword in VOLUME_KEYWORDS:
+        count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)
+        numbers = _numbers(frame.get(keyword), count)
+        if numbers is not None:
+            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:g}" for n in numbers)))
+    return tuple(found)
 
 
 def _numbers(value: Any, count: int) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xmed.errors import XmedError
+from xmed.io.notes import note
 from xmed.io.planes import Plane
 
 SAME_POSITION_MM = 0.01
@@ -20,16 +21,15 @@ SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that wer
 
 
 def consistent(planes: Sequence[Plane]) -> None:
-    """Refuse planes that cannot be of one volume.
+    """Refuse planes that cannot lie on one grid.
 
-    Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME, MULTI_VOLUME.
+    Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
     """
     first = planes[0]
     for plane in planes:
         if plane.size != first.size:
             raise XmedError("MIXED_MATRIX", f"slices of {first.size} and {plane.size} pixels", "one matrix size")
-        turned = np.abs([plane.row - first.row, plane.column - first.column]).max()
-        if turned > DIRECTION_TOLERANCE:
+        if not parallel(plane, first):
             raise XmedError(
                 "MIXED_ORIENTATION",
                 f"slices along {_vector(first.normal)} and along {_vector(plane.normal)}",
@@ -40,12 +40,11 @@ def consistent(planes: Sequence[Plane]) -> None:
             raise XmedError("MIXED_SPACING", f"pixels of {first.spacing} and {plane.spacing} mm", "one pixel spacing")
         if plane.frame != first.frame:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
-    for keyword in dict(first.volume):
-        values = sorted({dict(plane.volume).get(keyword, "none") for plane in planes})
-        if len(values) > 1:
-            raise XmedError(
-                "MULTI_VOLUME", f"{keyword} {', '.join(values[:6])} in one series", "one volume", "split the series"
-            )
+
+
+def parallel(one: Plane, other: Plane) -> bool:
+    """Whether both planes have the same directions of rows and columns."""
+    return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 
 def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
@@ -64,7 +63,8 @@ def affine_of(planes: Sequence[Plane]) -> np.ndarray:
     """The (4, 4) matrix from voxel index (i, j, k) to LPS millimetres, for planes in order, one at each position.
 
     i is the column index and runs along the row direction, j is the row index and runs along the column direction, k
-    counts slices along row × column, so the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
+    counts slices along row × column, so the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). Slices of
+    a tilted gantry are each shifted by the same step: k is then not at a right angle to i and j, and stays so.
 
     Raises XmedError SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
     """
@@ -86,14 +86,20 @@ def _regular(planes: Sequence[Plane]) -> None:
     normal = planes[0].normal
     offsets = np.array([plane.position - planes[0].position for plane in planes])
     along = offsets @ normal
-    shift = float(np.linalg.norm(offsets - np.outer(along, normal), axis=1).max())
-    if shift > max(SHIFT_TOLERANCE * min(planes[0].spacing), SAME_POSITION_MM):
+    across = offsets - np.outer(along, normal)  # where the slice went in its own plane
+    even = np.outer(along / along[-1], across[-1])
+    tolerance = max(SHIFT_TOLERANCE * min(planes[0].spacing), SAME_POSITION_MM)
+    uneven = float(np.linalg.norm(across - even, axis=1).max())
+    if uneven > tolerance:
         raise XmedError(
             "GANTRY_TILT",
-            f"slices shifted by up to {shift:.3g} mm in their plane",
-            "slices stacked along their normal",
-            "resample the series onto a rectangular grid before use",
+            f"slices shifted by up to {uneven:.3g} mm in their plane, not by equal steps",
+            "slices stacked along one line",
+            "fetch the series again, or resample it before use",
         )
+    if np.linalg.norm(across[-1]) > tolerance:
+        angle = np.degrees(np.arctan2(np.linalg.norm(across[-1]), along[-1]))
+        note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
     positions = along + planes[0].position @ normal
     steps = np.diff(along)
     step = steps.min()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from xmed.io.instance import Instance
 from xmed.io.pixels import filled, modality_values
 from xmed.volume import Volume
 
-TISSUE, TWO_DIMENSIONAL, CENTIMETRES = 1, 1, 3  # Region Data Type, Region Spatial Format, Physical Units (C.8.5.5.1)
+TISSUE, COLOUR_FLOW = 1, 2  # Region Data Type (C.8.5.5.1.2)
+TWO_DIMENSIONAL, CENTIMETRES = 1, 3  # Region Spatial Format, Physical Units (C.8.5.5.1.1, C.8.5.5.1.15)
 FRAME_STEP_MM = 1.0
 """Nominal: the frames of a film follow each other in time, not in space."""
 
@@ -27,17 +29,17 @@ class Region:
     spacing: tuple[float, float]
 
 
-def regions_of(dataset: Dataset) -> list[Region]:
-    """The tissue regions that are calibrated in centimetres (PS3.3 C.8.5.5)."""
+def regions_of(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[Region]:
+    """The regions of these kinds (Region Data Type) that are calibrated in centimetres (PS3.3 C.8.5.5)."""
     found = []
     for item in dataset.get("SequenceOfUltrasoundRegions") or ():
-        kind = (item.get("RegionSpatialFormat"), item.get("RegionDataType"))
+        flat = item.get("RegionSpatialFormat") == TWO_DIMENSIONAL
         units = {item.get("PhysicalUnitsXDirection"), item.get("PhysicalUnitsYDirection")}
-        if kind != (TWO_DIMENSIONAL, TISSUE) or units != {CENTIMETRES}:
+        if not flat or item.get("RegionDataType") not in kinds or units != {CENTIMETRES}:
             continue
         x, y = abs(float(item.PhysicalDeltaX)) * 10, abs(float(item.PhysicalDeltaY)) * 10
-        columns = slice(max(int(item.RegionLocationMinX0), 0), int(item.RegionLocationMaxX1) + 1)
-        rows = slice(max(int(item.RegionLocationMinY0), 0), int(item.RegionLocationMaxY1) + 1)
+        columns = slice(max(int(item.RegionLocationMinX0), 0), max(int(item.RegionLocationMaxX1) + 1, 0))
+        rows = slice(max(int(item.RegionLocationMinY0), 0), max(int(item.RegionLocationMaxY1) + 1, 0))
         found.append(Region(columns, rows, (x, y)))
     return found
 
@@ -45,7 +47,8 @@ def regions_of(dataset: Dataset) -> list[Region]:
 def read_ultrasound(instance: Instance) -> Volume:
     """A picture or film as Volume: i columns, j rows, k frames; the first pixel is the origin, the axes are L, P, S.
 
-    Spacing comes from the calibrated regions, the field of view is their union within the sector.
+    Spacing comes from the calibrated regions, the field of view is their union within the sector. A frame of reference
+    is not taken over: nothing has a position in it.
 
     Raises XmedError US_NO_REGION, MIXED_SPACING, SPACING_INVALID and those of `modality_values`.
     """
@@ -67,5 +70,4 @@ def read_ultrasound(instance: Instance) -> Volume:
     for region in regions:
         covered[region.columns, region.rows] = True
     sector = field_of_view(np.where(covered, array, array.min()), moving=True)
-    frame = str(instance.dataset.get("FrameOfReferenceUID") or "") or None
-    return Volume(array, np.diag([x, y, FRAME_STEP_MM, 1.0]), frame, instance.modality, fov=covered & sector)
+    return Volume(array, np.diag([x, y, FRAME_STEP_MM, 1.0]), modality=instance.modality, fov=covered & sector)

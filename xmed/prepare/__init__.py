@@ -1,6 +1,6 @@
 """Prepare: a Volume onto the net's grid, its intensities normalised, its patches drawn and augmented in batches."""
 
-from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, onto
+from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, onto, upright
 from xmed.prepare.intensity import normalise, window_of
 from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
 from xmed.prepare.sample import Sample, map_sample, sample
@@ -17,5 +17,6 @@ __all__ = [
     "normalise",
     "onto",
     "sample",
+    "upright",
     "window_of",
 ]

@@ -28,12 +28,31 @@ def acquisition_axes(grid: Grid) -> Grid:
     return Grid(shape, affine, grid.frame)
 
 
+def upright(grid: Grid) -> Grid:
+    """A grid of three right angles around a sheared one (a tilted gantry's), or the grid itself where it has them.
+
+    i keeps its direction, j stays in its plane, k stands on both. Voxels keep their size, and the box covers the other.
+    """
+    directions = grid.affine[:3, :3] / np.array(grid.spacing)
+    if np.abs(directions.T @ directions - np.eye(3)).max() * max(grid.shape) < 1e-2:  # of a voxel, across the grid
+        return grid
+    square, lengths = np.linalg.qr(grid.affine[:3, :3])
+    affine, signs = np.eye(4), np.sign(np.diag(lengths))
+    affine[:3, :3] = square * signs * np.abs(np.diag(lengths))
+    corners = (grid.corners() - grid.affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    low = np.floor(corners.min(0) + 1e-6)
+    affine[:3, 3] = grid.affine[:3, 3] + affine[:3, :3] @ low
+    shape = np.ceil(corners.max(0) - low - 1e-6).astype(int) + 1
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, grid.frame)
+
+
 def grid_for(volume: Volume, spacing_mm: tuple[float, float, float]) -> Grid:
     """The net's grid for one volume: its own box, `spacing_mm` along i, j, k.
 
-    Axes run most nearly to left, posterior and superior, oblique angles kept; a probe's volume keeps its own axes.
+    Axes run most nearly to left, posterior and superior, oblique angles kept, and stand at right angles; a probe's
+    volume keeps its own axes.
     """
-    old = volume.grid if volume.modality in PROBE_MODALITIES else acquisition_axes(volume.grid)
+    old = _own_axes(volume)
     extent = np.array(old.shape) * old.spacing
     shape = np.maximum(1, np.rint(extent / spacing_mm)).astype(int)
     directions = old.affine[:3, :3] / np.array(old.spacing)
@@ -44,12 +63,18 @@ def grid_for(volume: Volume, spacing_mm: tuple[float, float, float]) -> Grid:
     return Grid(tuple(shape), affine, old.frame)
 
 
+def _own_axes(volume: Volume) -> Grid:
+    """The volume's grid, upright, its axes named after the patient's unless they are a probe's."""
+    grid = upright(volume.grid)
+    return grid if volume.modality in PROBE_MODALITIES else acquisition_axes(grid)
+
+
 def fitted(volume: Volume, shape: tuple[int, int, int]) -> Grid:
     """The net's grid for a volume without a scale: the box of its field of view, divided into `shape` voxels.
 
     Axes as in `grid_for`. The spacing that comes out is the case's own, and means as much as the volume's does.
     """
-    old = volume.grid if volume.modality in PROBE_MODALITIES else acquisition_axes(volume.grid)
+    old = _own_axes(volume)
     to_old = np.linalg.inv(old.affine) @ volume.affine
     seen = np.argwhere(volume.inside) if volume.inside.any() else np.argwhere(np.ones_like(volume.inside))
     ends = np.stack([seen.min(0), seen.max(0)]) @ to_old[:3, :3].T + to_old[:3, 3]

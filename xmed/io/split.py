@@ -1,0 +1,166 @@
+"""Split: the planes of one series apart into its volumes: time points, b-values, echoes, cardiac phases, scouts.
+
+What tells volumes apart is looked for in the header, and believed only when every volume then has one image at each
+position. Instance Number is asked last, and only where it counts through the positions in one and the same order:
+exports renumber images as they please.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.frames import TIME_KEYWORDS, VARIANT_KEYWORDS
+from xmed.io.notes import note
+from xmed.io.planes import Plane
+from xmed.io.stack import by_position, consistent, parallel
+
+Values = Callable[[int], np.ndarray]
+Volumes = dict[str, list[Plane]]
+
+
+def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
+    """The planes of every volume by what tells it apart ("" for the only one), ascending along the normal.
+
+    values: the frames (frames, rows, columns) of the instance at an index.
+
+    Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position that nothing tells apart, and
+    as `consistent` does.
+    """
+    found: Volumes = {}
+    for scout, members in _without_scouts(planes).items():
+        consistent(members)
+        for told, group in _by_keys(members).items():
+            for variant, volume in _one_image_each(group, values).items():
+                found[", ".join(word for word in (scout, told, variant) if word)] = volume
+    return found
+
+
+def _without_scouts(planes: Sequence[Plane]) -> Volumes:
+    """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
+    slices = [plane for plane in planes if not _is_scout(plane)]
+    if slices:
+        if len(slices) < len(planes):
+            note("LOCALIZER", f"{len(planes) - len(slices)} localizer images in the series are left out")
+        return {"": slices}
+    groups: list[list[Plane]] = []
+    for plane in planes:
+        home = next((group for group in groups if parallel(plane, group[0])), None)
+        if home is None:
+            groups.append([plane])
+        else:
+            home.append(plane)
+    return {f"orientation {n}" if len(groups) > 1 else "": group for n, group in enumerate(groups)}
+
+
+def _is_scout(plane: Plane) -> bool:
+    return any("LOCALIZER" in (plane.told.get(keyword) or ()) for keyword in ("ImageType", "FrameType"))
+
+
+def _by_keys(planes: Sequence[Plane]) -> Volumes:
+    """By the attributes that are constant throughout a volume, in ascending order of their values."""
+    keys = [dict(plane.volume) for plane in planes]
+    varying = [
+        keyword for keyword in {k: None for key in keys for k in key} if len({key.get(keyword) for key in keys}) > 1
+    ]
+    groups: dict[tuple[str, ...], list[Plane]] = {}
+    for plane, key in zip(planes, keys):
+        groups.setdefault(tuple(key.get(keyword, "none") for keyword in varying), []).append(plane)
+    named = {key: ", ".join(f"{k} {v}" for k, v in zip(varying, key)) for key in groups}
+    return {named[key]: groups[key] for key in sorted(groups, key=_numerically)}
+
+
+def _numerically(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
+    return [[(word == "none", 0.0 if word == "none" else float(word)) for word in value.split()] for value in key]
+
+
+def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
+    groups = by_position(planes)
+    if not any(_differ(group, values) for group in groups):
+        twins = len(planes) - len(groups)
+        if twins:
+            note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
+        return {"": [group[0] for group in groups]}
+    groups = [_once(group, values) for group in groups]
+    apart = _apart(groups) if len({len(group) for group in groups}) == 1 else None
+    if apart is not None:
+        return apart
+    crowded = [group for group in groups if _differ(group, values)]
+    if len(crowded) * 2 > len(groups):
+        raise XmedError(
+            "MULTI_VOLUME",
+            f"up to {max(map(len, crowded))} images at each position, and nothing that tells their volumes apart",
+            "one volume, or images that name theirs",
+            "split the series",
+        )
+    where = ", ".join(f"{group[0].position @ planes[0].normal:.2f}" for group in crowded[:8])
+    raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
+
+
+def _apart(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
+    """Volumes of one image per position, by the first attribute that makes them; None when there is no such one."""
+    for keyword in VARIANT_KEYWORDS:
+        told = [{_variant(plane.told.get(keyword)): plane for plane in group} for group in groups]
+        if len(told[0]) == len(groups[0]) and all(one.keys() == told[0].keys() for one in told):
+            return {f"{keyword} {value}": [one[number, value] for one in told] for number, value in sorted(told[0])}
+    for keyword in TIME_KEYWORDS:
+        ranked = [_ranked(group, keyword) for group in groups]
+        if all(ranked):
+            return {f"{keyword} {n}": [group[n] for group in ranked] for n in range(len(ranked[0]))}
+    ranked = [_ranked(group, "InstanceNumber") for group in groups]
+    if all(ranked) and _counts_through(ranked):
+        return {f"InstanceNumber {n}": [group[n] for group in ranked] for n in range(len(ranked[0]))}
+    return None
+
+
+def _ranked(group: Sequence[Plane], keyword: str) -> list[Plane]:
+    """The images of one position in the order of an attribute; none when it does not order them strictly."""
+    try:
+        order = sorted(group, key=lambda plane: float(plane.told.get(keyword)))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
+    return order if all(a.told[keyword] < b.told[keyword] for a, b in pairwise(order)) else []
+
+
+def _counts_through(ranked: Sequence[Sequence[Plane]]) -> bool:
+    """Whether images are numbered volume by volume, or position by position, each time in the same order."""
+    numbers = np.array([[float(plane.told["InstanceNumber"]) for plane in group] for group in ranked])
+    by_volume = bool((numbers[:, :-1].max(axis=0) < numbers[:, 1:].min(axis=0)).all())
+    one_order = (np.argsort(numbers, axis=0) == np.argsort(numbers[:, :1], axis=0)).all()
+    first = numbers[np.argsort(numbers[:, 0])]
+    by_position = bool((first[:-1].max(axis=1) < first[1:].min(axis=1)).all())
+    return bool(one_order) and (by_volume or by_position)
+
+
+def _once(group: Sequence[Plane], values: Values) -> list[Plane]:
+    """Without the copies of one file: same instance, same frame, same picture."""
+    kept: list[Plane] = []
+    for plane in group:
+        same = [other for other in kept if _name(other) == _name(plane)]
+        if not any(not _differ([other, plane], values) for other in same):
+            kept.append(plane)
+    return kept
+
+
+def _name(plane: Plane) -> tuple[str, int]:
+    return str(plane.told.get("SOPInstanceUID")), plane.number
+
+
+def _differ(group: Sequence[Plane], values: Values) -> bool:
+    """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
+    pictures = (values(plane.owner)[plane.number] for plane in group) if len(group) > 1 else iter(())
+    first = next(pictures, None)
+    return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
+
+
+def _variant(value: object) -> tuple[float, str]:
+    """An attribute in the order of its numbers, or else of its words."""
+    try:
+        return float(value), f"{float(value):g}"  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0, "/".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(
+            value
+        )
