@@ -1,12 +1,16 @@
 """Labels: on exactly their image's grid, with values that the table knows, or not at all."""
 
+from contextlib import nullcontext
+
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 from scanned import oblique, refusal, save, slices, texture
 
-from xmed.io import read_label, write_nifti
+from xmed.io import read_label, read_nifti, write_nifti
 from xmed.io.label import fill
+from xmed.io.notes import collected
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -67,7 +71,9 @@ def test_whole_numbers_of_any_type_come_back_as_uint8(nifti, dtype):
 
 
 def test_rounding_errors_of_a_thousandth_are_forgiven_and_fractions_are_not(nifti):
-    assert np.array_equal(read_label(nifti(LABELS * 0.9999), IMAGE, TABLE).array, LABELS)
+    with collected() as notes:
+        assert np.array_equal(read_label(nifti(LABELS * 0.9999), IMAGE, TABLE).array, LABELS)
+    assert [note.code for note in notes] == ["LABEL_ROUNDED"]
     with refusal("LABEL_VALUES", "whole numbers"):
         read_label(nifti(LABELS * 0.5), IMAGE, TABLE)
 
@@ -89,11 +95,37 @@ def test_another_shape_place_or_handedness_is_refused(nifti):
         read_label(nifti(LABELS[:, :, 1:]), IMAGE, TABLE)
     moved = IMAGE.affine.copy()
     moved[2, 3] += 2
-    with refusal("GRID_MISMATCH", "up to 2 mm"):
+    with refusal("GRID_MISMATCH", "up to 2 mm and 0.0° from its image"):
         read_label(nifti(affine=moved), IMAGE, TABLE)
+    turn = np.diag([1.0, 1, 1, 1])
+    turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
+    with refusal("GRID_MISMATCH", "mm and 5."):
+        read_label(nifti(affine=turn @ IMAGE.affine), IMAGE, TABLE)
     mirrored = IMAGE.affine * np.array([-1, 1, 1, 1])
-    with refusal("GRID_MISMATCH"):
+    with refusal("GRID_MISMATCH", "180.0° from its image, mirrored against it"):
         read_label(nifti(affine=mirrored), IMAGE, TABLE)
+
+
+def test_values_beyond_a_byte_are_kept(nifti):
+    table = LabelTable((Structure(1, "prostate"), Structure(300, "bladder")))
+    wide = np.where(LABELS == 4, 300, LABELS).astype(np.int16)
+    assert np.array_equal(read_label(nifti(wide), IMAGE, table).array, wide)
+
+
+@pytest.mark.parametrize("stretched", [False, True])
+def test_a_label_without_orientation_needs_its_images_shape_and_spacing(tmp_path, stretched):
+    spacing = np.array(IMAGE.spacing) * (1 + stretched)
+    image = nib.Nifti1Image(LABELS.astype(np.uint8), np.diag([*spacing, 1]))
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nib.save(image, tmp_path / "x.nii")
+    with collected() as notes, refusal("NO_ORIENTATION") if stretched else nullcontext():
+        label = read_label(tmp_path / "x.nii", IMAGE, TABLE)
+        assert np.array_equal(label.array, LABELS)
+        assert label.grid.same(IMAGE.grid)
+    assert [note.code for note in notes] == ([] if stretched else ["LABEL_UNPLACED"])
+    with refusal("NO_ORIENTATION"):
+        read_nifti(tmp_path / "x.nii")
 
 
 def test_a_label_picture_is_laid_over_its_picture(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from conformance import faults
 
 from xmed.errors import XmedError
 from xmed.io import read_series
@@ -95,3 +96,10 @@ def test_axes_that_dicom_cannot_stack_are_refused(tmp_path):
         with pytest.raises(XmedError, match=r"AFFINE_INVALID.*orthogonal axes, right-handed"):
             write_series(volume(affine=affine), tmp_path, HEADER)
     assert not list(tmp_path.iterdir())
+
+
+def test_dciodvfy_finds_no_error_in_what_it_writes(tmp_path):
+    files = write_series(volume(), tmp_path, HEADER)
+    write_ultrasound_volume(volume(np.uint8), tmp_path / "us.dcm", HEADER)
+    for path in (*files, tmp_path / "us.dcm"):
+        assert faults(path) == []

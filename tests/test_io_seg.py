@@ -3,17 +3,21 @@
 import numpy as np
 import pydicom
 import pytest
+from conformance import faults
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription, segread
-from pydicom.uid import generate_uid
+from pydicom.uid import UltrasoundImageStorage, generate_uid
 from scanned import FRAME, enhanced, film, oblique, refusal, save, slices, texture
 
-from xmed.io import read_label, read_series, write_seg
+from xmed.io import Algorithm, read_label, read_nifti, read_series, write_nifti, write_seg
+from xmed.io.notes import collected
 from xmed.labels import LabelTable, Structure
+from xmed.volume import Volume
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
 TABLE = LabelTable(
     (Structure(2, "prostate", "123037004", "41216001"), Structure(5, "bladder", "123037004", "89837001"))
 )
+BY = Algorithm("bridge", "3", "ab" * 32)
 LABELS = np.random.default_rng(1).choice([0, 0, 2, 5], ARRAY.shape).astype(np.uint8)
 LABELS[:, :, 3] = 0
 
@@ -34,7 +38,7 @@ def seg(source, tmp_path):
         volume = read_series(source).with_array(labels)
         for name, value in changes.items():
             object.__setattr__(volume, name, value)
-        write_seg(volume, source, table, tmp_path / "seg.dcm", model="bridge", version="3")
+        write_seg(volume, source, table, tmp_path / "seg.dcm", BY)
         return tmp_path / "seg.dcm"
 
     return write
@@ -65,6 +69,7 @@ def test_the_object_says_who_drew_what_on_which_images(source, seg):
     assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Prostate"
     algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("bridge", "3")
+    assert algorithm.AlgorithmParameters == f"weights_sha256={'ab' * 32}"
     referenced = {
         (item.ReferencedSOPInstanceUID, item.get("ReferencedFrameNumber", 1))
         for frame in ds.PerFrameFunctionalGroupsSequence
@@ -158,11 +163,107 @@ def test_a_probability_counts_from_one_half(source, seg, tmp_path):
     assert np.array_equal(array == 2, (probability[slices_at] >= 100).transpose(2, 1, 0))
 
 
-def test_a_film_has_no_place_for_a_segmentation(tmp_path):
-    folder = save([film(texture((5, 30, 40)).astype(np.uint8))], tmp_path / "film")
+@pytest.mark.parametrize("labels", [LABELS, LABELS * 0], ids=["full", "empty"])
+def test_dciodvfy_finds_no_error_in_it(seg, labels):
+    assert faults(seg(labels)) == []
+
+
+def test_it_goes_through_nifti_and_comes_back_on_the_exact_grid(source, seg, tmp_path):
+    image = read_series(source)
+    back = read_label(seg(), image, TABLE)
+    write_nifti(back, tmp_path / "x.nii.gz")
+    assert read_nifti(tmp_path / "x.nii.gz").grid.distance(image.grid) < 1e-4
+    again = read_label(tmp_path / "x.nii.gz", image, TABLE)
+    assert np.array_equal(again.array, LABELS)
+    write_seg(again, source, TABLE, tmp_path / "again.dcm", BY)
+    assert np.array_equal(read_label(tmp_path / "again.dcm", image, TABLE).array, LABELS)
+
+
+def test_a_header_that_says_more_than_a_decimal_string_holds_or_states_a_wrong_gap_does_no_harm(tmp_path):
+    series = slices(ARRAY, AFFINE)
+    for n, ds in enumerate(series):
+        ds.SpacingBetweenSlices = 0.5
+        ds.ImageOrientationPatient = [x + 1e-7 * (n % 2) for x in ds.ImageOrientationPatient]
+    folder = save(series, tmp_path / "source")
+    image = read_series(folder)
+    write_seg(image.with_array(LABELS), folder, TABLE, tmp_path / "seg.dcm", BY)
+    assert np.array_equal(read_label(tmp_path / "seg.dcm", image, TABLE).array, LABELS)
+    measures = pydicom.dcmread(tmp_path / "seg.dcm").SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SpacingBetweenSlices == pytest.approx(3.1)
+    assert faults(tmp_path / "seg.dcm") == []
+
+
+def test_slices_stacked_off_their_normal_keep_their_place(tmp_path):
+    lean = np.eye(4)
+    lean[1, 2] = 0.5
+    folder = save(slices(ARRAY, AFFINE @ lean), tmp_path / "source")
+    with collected():
+        image = read_series(folder)
+    with collected() as notes:
+        write_seg(image.with_array(LABELS), folder, TABLE, tmp_path / "seg.dcm", BY)
+    assert notes == []  # whoever read the image has heard it
+    assert np.array_equal(read_label(tmp_path / "seg.dcm", image, TABLE).array, LABELS)
+    assert faults(tmp_path / "seg.dcm") == []
+
+
+PICTURES = {
+    "film": lambda: film(texture((7, 9, 12)).astype(np.uint8)),
+    "film of one frame": lambda: film(texture((1, 9, 12)).astype(np.uint8)),
+    "picture": lambda: picture(),
+}
+
+
+def picture():
+    ds = film(texture((1, 9, 12)).astype(np.uint8))
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+    del ds.NumberOfFrames
+    return ds
+
+
+@pytest.fixture(params=list(PICTURES))
+def filmed(request, tmp_path):
+    """An ultrasound picture or film, labels on it, and the SEG of them."""
+    folder = save([PICTURES[request.param]()], tmp_path / "film")
     volume = read_series(folder)
-    with refusal("NO_GEOMETRY", "write NIfTI"):
-        write_seg(volume, folder, TABLE, tmp_path / "x.dcm", model="m", version="1")
+    labels = volume.with_array(LABELS[:, :, : volume.array.shape[2]])
+    write_seg(labels, folder, TABLE, tmp_path / "seg.dcm", BY)
+    return volume, labels, tmp_path / "seg.dcm"
+
+
+def test_a_film_is_segmented_frame_by_frame_without_a_frame_of_reference(filmed):
+    volume, labels, path = filmed
+    assert np.array_equal(read_label(path, volume, TABLE).array, labels.array)
+    assert "FrameOfReferenceUID" not in pydicom.dcmread(path)
+    assert faults(path) == []
+
+
+def test_highdicom_finds_the_labels_of_a_film_in_the_same_frames(filmed):
+    volume, labels, path = filmed
+    found = segread(path)
+    uid = found.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+    frames = range(1, volume.array.shape[2] + 1)
+    whole = {"combine_segments": True, "ignore_spatial_locations": True, "assert_missing_frames_are_empty": True}
+    if (
+        "ReferencedFrameNumber"
+        in found.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+    ):
+        pixels = found.get_pixels_by_source_frame(uid, frames, **whole)
+    else:
+        pixels = found.get_pixels_by_source_instance([uid], **whole)
+    assert np.array_equal(np.array([0, 2, 5])[pixels.transpose(2, 1, 0)], labels.array)
+
+
+def test_a_segmentation_without_a_place_is_not_laid_over_an_image_that_has_one(filmed, source):
+    _, _, path = filmed
+    with refusal("NO_GEOMETRY"):
+        read_label(path, read_series(source), TABLE)
+
+
+def test_a_film_of_another_size_or_length_does_not_take_the_segmentation(filmed):
+    volume, _, path = filmed
+    smaller = Volume(volume.array[1:], volume.affine, modality="US")
+    with refusal("GRID_MISMATCH"):
+        read_label(path, smaller, TABLE)
 
 
 def test_a_label_map_segmentation_is_read(source, seg, tmp_path):

@@ -12,6 +12,8 @@ from xmed.errors import XmedError
 from xmed.io.files import kind_of, listed, reading
 from xmed.io.instance import read_instances
 from xmed.io.nifti import read_nifti
+from xmed.io.nifti_place import degrees_between
+from xmed.io.notes import note
 from xmed.io.picture import read_label_picture
 from xmed.io.rtstruct import rasterise
 from xmed.io.seg import place_segments
@@ -31,10 +33,11 @@ def read_label(
     roi: str | None = None,
     outline: bool = False,
 ) -> Volume:
-    """Label values of `table`, uint8 (i, j, k), on exactly the grid of `image`.
+    """Label values of `table` (i, j, k), uint8 where they fit, on exactly the grid of `image`.
 
-    A NIfTI or a picture must lie on that grid already. A DICOM SEG is placed on it, frame by frame; the contours of an
-    RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one structure.
+    A NIfTI or a picture must lie on that grid already; a NIfTI without orientation only needs its shape and spacing. A
+    DICOM SEG is placed on it, frame by frame; the contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
+    NIfTI. roi: the RTSTRUCT's name for the one structure.
     outline: a NIfTI or picture shows outlines, and what each encloses is filled.
 
     Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, LABEL_VALUES, LABEL_MISSING, and those of the format's reader.
@@ -42,7 +45,7 @@ def read_label(
     path = Path(path)
     kind = kind_of(path) if not path.is_dir() else "dicom"
     if kind in ("nifti", "picture"):
-        label = read_nifti(path, channel=channel) if kind == "nifti" else read_label_picture(path)
+        label = read_nifti(path, channel=channel, on=image.grid) if kind == "nifti" else read_label_picture(path)
         array = _checked(label, image, table, path.name)
         return image.with_array(fill(array) if outline else array)
     instances = read_instances(listed(path))
@@ -82,8 +85,11 @@ def _checked(label: Volume, image: Volume, table: LabelTable, name: str) -> np.n
     if label.array.shape != image.array.shape:
         raise XmedError("GRID_MISMATCH", f"{name} has shape {label.array.shape}", f"its image's, {image.array.shape}")
     if not label.grid.same(image.grid):
-        away = label.grid.distance(image.grid)
-        raise XmedError(
-            "GRID_MISMATCH", f"{name} lies up to {away:.3g} mm from its image", "the same affine", "export it again"
-        )
-    return table.check(label.array).astype(np.uint8)
+        away, turned = label.grid.distance(image.grid), degrees_between(label.grid, image.grid)
+        mirrored = np.linalg.det(label.affine[:3, :3]) * np.linalg.det(image.affine[:3, :3]) < 0
+        how = f"up to {away:.3g} mm and {turned:.1f}° from its image" + (", mirrored against it" if mirrored else "")
+        raise XmedError("GRID_MISMATCH", f"{name} lies {how}", "the same affine", "export it again")
+    values = table.check(label.array)
+    if label.array.dtype.kind == "f" and (values != label.array).any():
+        note("LABEL_ROUNDED", "label values within a thousandth of a whole number were rounded to it")
+    return values

@@ -1,4 +1,4 @@
-"""NIfTI: the one place where its RAS+ becomes the LPS+ that everything else in xmed means."""
+"""NIfTI: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
 
 from __future__ import annotations
 
@@ -15,38 +15,43 @@ import nibabel as nib
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.files import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, regular
-from xmed.volume import Volume
+from xmed.io.files import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, refuse_bomb, regular
+from xmed.io.limits import afford
+from xmed.io.nifti_place import RAS_TO_LPS, place
+from xmed.io.notes import note
+from xmed.volume import Grid, Volume
 
 # What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MAX_NON_FINITE = 1e-3
 """Share of NaN or infinite voxels up to which they are taken for holes and filled, not for damage."""
-_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) is millimetres by custom
 _RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
+_SHARE = 16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
 _SLACK = 1 << 20  # bytes that writers leave behind the voxels
 
 
-def read_nifti(path: str | Path, modality: str | None = None, channel: int | None = None) -> Volume:
+def read_nifti(
+    path: str | Path, modality: str | None = None, channel: int | None = None, on: Grid | None = None
+) -> Volume:
     """A single-file NIfTI-1 or -2, plain or gzipped, as a Volume in LPS+ millimetres.
 
     modality: DICOM modality. Naming one says that this is an image, so that a constant array is refused; without one
     the file may be a label map, which may be empty. channel: which one of a 4-D file; an axis of one is dropped.
-    The sform is taken where its code is positive, else the qform (nifti1.h, methods 3 and 2); metres and micrometres
-    become millimetres; slope and intercept are applied. Up to 0.1 % NaN or infinite voxels become the finite minimum.
+    on: the grid of a label map's image, see `place`, which says where the voxels lie. Slope and intercept are applied.
+    Up to 0.1 % NaN or infinite voxels become the finite minimum, and lie outside the field of view of an image.
 
     Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
     AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
     """
     path = regular(Path(path))
     with reading(path.name):
-        image = _parse(path)
-        array = _finite(_channel(np.asanyarray(image.dataobj), channel, path.name), path.name)
-        volume = Volume(
-            array.astype(_plain(array.dtype), copy=False), _affine(image.header, path.name), modality=modality
-        )
+        image = parsed(path)
+        array = _channel(np.asanyarray(image.dataobj), channel, path.name)
+        array, whole = _finite(array, path.name)
+        fov = None if whole is None or modality is None else whole
+        affine = place(image.header, path.name, on)
+        volume = Volume(array.astype(_plain(array.dtype), copy=False), affine, modality=modality, fov=fov)
     if modality is not None and array.size and array.min() == array.max():
         raise XmedError("CONSTANT", f"every voxel of {path.name} is {array.flat[0]}", "an image with content")
     return volume
@@ -75,35 +80,41 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _parse(path: Path) -> nib.Nifti1Image:
+def parsed(path: Path) -> nib.Nifti1Image:
     """The file's header and voxels, read no further than the file can be honest about."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
         file.seek(0)
+        size = path.stat().st_size
+        if packed != path.name.endswith(".gz"):
+            note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
         if not packed:
-            return _read(file, path.name, path.stat().st_size)
+            return _read(file, path.name, size, size)
         try:
             with gzip.GzipFile(fileobj=file) as stream:
-                return _read(cast(IO[bytes], stream), path.name, path.stat().st_size * GZIP_MAX_RATIO)
+                return _read(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
         except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
             raise XmedError(
                 "GZIP_TRUNCATED", f"{path.name}: {problem}", "a whole gzip stream", "copy it again"
             ) from problem
 
 
-def _read(file: IO[bytes], name: str, most: int) -> nib.Nifti1Image:
+def _read(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
+    """The image in an open file of `size` bytes that cannot hold more than `most`."""
     head = file.read(540)
     header = _header(head, name)
     claim = _claimed_bytes(header, name)
     if claim > min(MAX_BYTES, most):
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes", f"what its file can hold, {MAX_BYTES} at most")
+    refuse_bomb(claim, size, name)
+    afford(_SHARE * claim)
     data = head + file.read(max(claim - len(head), 0))
     trailing = len(file.read(_SLACK + 1))  # a gzip stream proves its checksum only when it is read to its end
     if len(data) < claim:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
     if trailing > _SLACK:
         raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
-    _check_pixdim(header, name)
+    _check_repaired(header, name)
     try:
         return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
     except nib.spatialimages.HeaderDataError as problem:
@@ -138,40 +149,28 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
     offset = float(header["vox_offset"])
     if not offset >= header.sizeof_hdr or offset > MAX_BYTES:
         raise XmedError("NIFTI_INVALID", f"{name} has voxels at offset {offset}", f"at least {header.sizeof_hdr}")
-    for field in ("scl_slope", "scl_inter"):
-        if np.isinf(header[field]):
-            raise XmedError("RESCALE_INVALID", f"{name} has {field} {header[field]}", "a finite number")
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isinf(slope) or math.isinf(intercept) or (math.isnan(intercept) and slope and not math.isnan(slope)):
+        raise XmedError("RESCALE_INVALID", f"{name} has slope {slope}, intercept {intercept}", "finite numbers")
     return int(offset) + math.prod(shape) * bits
 
 
-def _check_pixdim(header: nib.Nifti1Header, name: str) -> None:
-    """Where the qform counts, so do its spacings; nibabel would take the amount of a negative one, and 1 for none."""
-    spacing = header["pixdim"][1:4]
-    if header["qform_code"] > 0 and header["sform_code"] <= 0 and not (spacing > 0).all():
-        raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
-
-
-def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
-    affine, code = header.get_sform(coded=True)
-    if not code:
-        try:
-            affine, code = header.get_qform(coded=True)
-        except (ValueError, nib.spatialimages.HeaderDataError) as problem:
-            raise XmedError("AFFINE_INVALID", f"{name} has no unit quaternion", "a valid qform") from problem
-    if not code:
-        raise XmedError(
-            "NO_ORIENTATION",
-            f"{name} has sform and qform code 0",
-            "an orientation: readers disagree here, and mirror the patient",
-            "convert it again from DICOM",
-        )
-    millimetres = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
-    return RAS_TO_LPS @ np.diag([millimetres] * 3 + [1.0]) @ affine
+def _check_repaired(header: nib.Nifti1Header, name: str) -> None:
+    """What nibabel repairs without a word when it reads a header: spacings of zero or less, and no slope."""
+    spacing = header["pixdim"][1 : 1 + min(int(header["dim"][0]), 3)]
+    if not (spacing > 0).all():
+        if header["sform_code"] <= 0 and header["qform_code"] > 0:
+            raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
+        note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
+    slope = float(header["scl_slope"])
+    if slope == 0 or math.isnan(slope):
+        note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
 
 
 def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
         array = array[..., 0]
+        note("SQUEEZED", "a fourth axis of one was dropped")
     if array.ndim == 5 and array.shape[3] == 1:  # NIfTI keeps axis 4 for time, vectors go to axis 5
         array = array[:, :, :, 0]
     if array.ndim == 4 and channel is not None and channel < array.shape[3]:
@@ -184,13 +183,18 @@ def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     return array
 
 
-def _finite(array: np.ndarray, name: str) -> np.ndarray:
+def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array with its holes filled, and where it has none (bool), or None when it is whole."""
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
-        return array
+        return array, None
     share = 1.0 - finite.mean()
     if share > MAX_NON_FINITE:
         raise XmedError("NON_FINITE", f"{share:.1%} of {name} is NaN or infinite", f"at most {MAX_NON_FINITE:.1%}")
-    return np.where(finite, array, array[finite].min())
+    note(
+        "HOLES",
+        f"{array.size - np.count_nonzero(finite)} NaN or infinite voxels became the lowest value and are masked",
+    )
+    return np.where(finite, array, array[finite].min()), finite
 
 
 def _plain(dtype: np.dtype) -> np.dtype:

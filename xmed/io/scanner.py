@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
-from pydicom.valuerep import DS
 
 from xmed.errors import XmedError
+from xmed.io.decimals import decimals
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
 
 MADE_ON = "20240101"
-"""Study date of everything: bytes must not depend on the day they are written."""
+MADE_AT = f"{MADE_ON}120000"
+"""Date and time of everything: bytes must not depend on the day they are written."""
+DURATION_MS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequ
         ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
         ds.FrameOfReferenceUID = volume.frame or header.uid("frame")
         ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
-        ds.ImagePositionPatient = _decimals(volume.affine[:3, 3] + k * volume.affine[:3, 2])
-        ds.ImageOrientationPatient = _decimals(directions[:, :2].T.ravel())
+        ds.ImagePositionPatient = decimals(volume.affine[:3, 3] + k * volume.affine[:3, 2])
+        ds.ImageOrientationPatient = decimals(directions[:, :2].T.ravel())
         columns_apart, rows_apart, slices_apart = volume.spacing
-        ds.PixelSpacing = _decimals([rows_apart, columns_apart])
-        ds.SliceThickness, ds.SpacingBetweenSlices = _decimals([slices_apart, slices_apart])
+        ds.PixelSpacing = decimals([rows_apart, columns_apart])
+        ds.SliceThickness, ds.SpacingBetweenSlices = decimals([slices_apart, slices_apart])
         _save(ds, folder / _name(number))
     return [folder / _name(number) for number in sorted(order)]
 
@@ -76,19 +78,33 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) ->
     directions, spacing = _directions(volume), volume.spacing
     ds = _image(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
     ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "US", 1
-    ds.VolumetricProperties, ds.VolumeBasedCalculationTechnique = "VOLUME", "NONE"
-    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = f"{MADE_ON}120000", 1000.0, "RESEARCH"
+    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = MADE_AT, DURATION_MS, "RESEARCH"
     ds.BurnedInAnnotation, ds.LossyImageCompression, ds.PresentationLUTShape = "NO", "00", "IDENTITY"
-    ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus = "RIGID", float(spacing[1] * volume.array.shape[1] / 2)
-    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = header.uid("frame"), ""
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator, ds.PatientOrientation = header.uid("frame"), "", ""
     ds.VolumeFrameOfReferenceUID = volume.frame or header.uid("volume frame")
     ds.UltrasoundAcquisitionGeometry, ds.ApexPosition = "APEX", [0.0, 0.0, 0.0]
     ds.VolumeToTransducerRelationship = "FIXED"
     ds.VolumeToTransducerMappingMatrix = np.eye(4).ravel().tolist()
+    ds.SynchronizationFrameOfReferenceUID = header.uid("clock")
+    ds.SynchronizationTrigger, ds.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
     ds.AcquisitionContextSequence = []
+    _transducer(ds, spacing[1] * volume.array.shape[1])
     _frames(ds, volume, directions, header)
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(ds, path)
+
+
+def _transducer(ds: Dataset, depth: float) -> None:
+    """The Enhanced US Image module (PS3.3 C.8.24.3) of a curved array on the skin that a motor tilts, `depth` in mm."""
+    ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus, ds.DepthOfScanField = "RIGID", depth / 2, round(depth)
+    ds.MechanicalIndex, ds.BoneThermalIndex, ds.CranialThermalIndex, ds.SoftTissueThermalIndex = 1.0, 0.5, 0.5, 0.5
+    ds.RescaleSlope, ds.RescaleIntercept = 1, 0
+    ds.TransducerScanPatternCodeSequence = [_coded(codes.cid12032.VolumeScanPattern)]
+    ds.TransducerGeometryCodeSequence = [_coded(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
+    ds.TransducerBeamSteeringCodeSequence = [_coded(codes.cid12034.MechanicalBeamSteering)]
+    ds.TransducerApplicationCodeSequence = [_coded(codes.cid12035.ExternalTransducer)]
+    ds.AnatomicRegionSequence = [_coded(Code("12921003", "SCT", "Pelvis"))]
+    ds.ViewCodeSequence = [_coded(codes.SCT.ObliqueAxial)]
 
 
 def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header) -> None:
@@ -100,21 +116,22 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header)
     pointer = _item(DimensionIndexPointer=0x00209301, FunctionalGroupPointer=0x0020930E)  # Image Position (Volume)
     pointer.DimensionOrganizationUID = dimension.DimensionOrganizationUID
     ds.DimensionIndexSequence = [pointer]
-    measures = _item(PixelSpacing=_decimals([rows_apart, columns_apart]), SliceThickness=_decimals([frames_apart])[0])
+    measures = _item(PixelSpacing=decimals([rows_apart, columns_apart]), SliceThickness=decimals([frames_apart])[0])
     measures.SpacingBetweenSlices = measures.SliceThickness
-    anatomy = _item(FrameLaterality="U", AnatomicRegionSequence=[_coded(Code("12921003", "SCT", "Pelvis"))])
     kind = _item(FrameType=ds.ImageType, VolumetricProperties="VOLUME", VolumeBasedCalculationTechnique="NONE")
     shared = _item(
         PixelMeasuresSequence=[measures],
         PlaneOrientationVolumeSequence=[_item(ImageOrientationVolume=directions[:, :2].T.ravel().tolist())],
-        FrameAnatomySequence=[anatomy],
+        ImageDataTypeSequence=[_item(DataType="TISSUE_INTENSITY", AliasedDataType="NO")],
+        FrameVOILUTSequence=[_item(WindowCenter="127.5", WindowWidth="255")],
         USImageDescriptionSequence=[kind],
     )
     ds.SharedFunctionalGroupsSequence = [shared]
     frames = []
     for k in range(volume.array.shape[2]):
         position = (volume.affine[:3, 3] + k * volume.affine[:3, 2]).tolist()
-        content = _item(DimensionIndexValues=[k + 1])
+        content = _item(DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=MADE_AT, FrameReferenceDateTime=MADE_AT)
+        content.FrameAcquisitionDuration = DURATION_MS
         place = _item(ImagePositionVolume=position)
         frames.append(_item(FrameContentSequence=[content], PlanePositionVolumeSequence=[place]))
     ds.PerFrameFunctionalGroupsSequence = frames
@@ -131,7 +148,7 @@ def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[objec
     ds.PatientBirthDate, ds.PatientSex, ds.PatientComments = "", "O", "Synthetic: no person was scanned"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = header.uid("study"), header.uid("series")
     ds.StudyDate = ds.SeriesDate = ds.ContentDate = MADE_ON
-    ds.StudyTime = ds.SeriesTime = ds.ContentTime = "120000"
+    ds.StudyTime = ds.SeriesTime = ds.ContentTime = MADE_AT[8:]
     ds.StudyID, ds.SeriesNumber, ds.AccessionNumber, ds.ReferringPhysicianName = "1", 1, "", ""
     ds.StudyDescription, ds.SeriesDescription, ds.BodyPartExamined = "PHANTOM", header.description, "PELVIS"
     ds.Manufacturer, ds.ManufacturerModelName = header.manufacturer, header.model
@@ -161,11 +178,6 @@ def _directions(volume: Volume) -> np.ndarray:
             "flip or resample",
         )
     return directions
-
-
-def _decimals(values: Sequence[float] | np.ndarray) -> list[Any]:
-    """Numbers in the 16 characters of a Decimal String (PS3.5 6.2)."""
-    return [DS(float(value), auto_format=True) for value in values]
 
 
 def _item(**attributes: object) -> Dataset:

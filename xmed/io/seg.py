@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from pydicom import Dataset
 from pydicom.pixels import pixel_array
 
 from xmed.errors import XmedError
+from xmed.io.frames import frame_attributes
 from xmed.io.instance import Instance
 from xmed.io.pixels import check_claim
-from xmed.io.planes import Plane, frame_attributes, planes_of
+from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -20,10 +24,11 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     """Label values (i, j, k), uint8, on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
 
     A segment is the structure of its label, or else of its property type code; others are passed over. Frames may be
-    cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels.
+    cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels. Frames
+    without a place in space go onto the frames of an ultrasound film that they name by number.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), and for pixels as
-    `check_claim` does.
+    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
+    without a place, for an image that has one), and for pixels as `check_claim` does.
     """
     check_claim(instance)
     dataset = instance.dataset
@@ -36,14 +41,19 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
         pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
     array = np.zeros(image.array.shape, dtype=np.uint8)
     to_index = np.linalg.inv(image.affine)
-    for plane, own, drawn in zip(planes_of(instance), frame_attributes(dataset), pixels):
+    planes = planes_of(instance) if has_planes(instance) else None
+    for n, (own, drawn) in enumerate(zip(frame_attributes(dataset), pixels)):
         if dataset.SegmentationType == "LABELMAP":
             painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}
         else:
             painted = {int(own["ReferencedSegmentNumber"]): drawn.astype(bool)}
         for number, mask in painted.items():
             if number in values and mask.any():
-                _paint(array, _voxels(plane, mask, to_index, array.shape, instance.name), values[number])
+                if planes is None:
+                    voxels = _film_voxels(own, mask, image, instance.name)
+                else:
+                    voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
+                _paint(array, voxels, values[number])
     return array
 
 
@@ -87,6 +97,23 @@ def _voxels(
     if (whole < 0).any() or (whole >= shape).any():
         raise XmedError("GRID_MISMATCH", f"{name} marks voxels outside its image", "segments inside the image")
     return tuple(whole.astype(int).T)
+
+
+def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
+    """Voxel indices of the pixels that `mask` (rows, columns) marks in the frame of a film that `own` refers to."""
+    if image.frame or image.modality != "US":
+        raise XmedError("NO_GEOMETRY", f"{name} says not where its frames lie", "a place for every frame in space")
+    sources = own.get("SourceImageSequence") or []
+    number = sources[0].get("ReferencedFrameNumber", 1) if len(sources) == 1 else None
+    columns, rows, frames = image.array.shape
+    if mask.shape != (rows, columns) or not isinstance(number, int) or not 1 <= number <= frames:
+        raise XmedError(
+            "GRID_MISMATCH",
+            f"{name} has {mask.shape} pixels, drawn on frame {number}",
+            f"frames of {image.array.shape}",
+        )
+    j, i = np.nonzero(mask)
+    return i, j, np.full(len(i), number - 1)
 
 
 def _paint(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -17,96 +18,87 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.dicom import one_series, sorted_planes
-from xmed.io.files import reading
-from xmed.io.instance import Instance
-from xmed.io.planes import Plane, has_planes
-from xmed.io.stack import affine_of
+from xmed.io.files import Source, reading
+from xmed.io.limits import afford
+from xmed.io.notes import collected
+from xmed.io.referenced import referenced
+from xmed.io.seg_film import film_segmentation
 from xmed.labels import LabelTable
-from xmed.volume import Grid, Volume
+from xmed.volume import Volume
 
-PATIENT_AND_STUDY = [
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-]
-"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
+_BYTES_PER_VOXEL = 64  # highdicom keeps the labels several times over while it packs them, once for each structure
 
 
-def write_seg(labels: Volume, source: Path, table: LabelTable, path: str | Path, *, model: str, version: str) -> None:
+@dataclass(frozen=True)
+class Algorithm:
+    """Who drew: a model's name and version, each of at most 64 characters, and the sha256 (hex) of its weights."""
+
+    name: str
+    version: str
+    weights_sha256: str
+
+
+def write_seg(labels: Volume, source: Source, table: LabelTable, path: str | Path, by: Algorithm) -> None:
     """Write `labels` as a binary DICOM SEG (PS3.3 A.51) that refers to the images in `source`, frame by frame.
 
-    labels: values of `table`, on the grid of the series. model, version: who drew it, for the algorithm identification.
-    The file appears whole or not at all.
+    labels: values of `table`, on the grid of the series. Patient and study are those of the source. The frames of an
+    ultrasound film, which has no place in space, are referred to by their numbers alone. The file appears whole or not
+    at all.
 
     Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
     and those of `read_series` for the source's geometry.
     """
-    instances = one_series(source)
-    if not has_planes(instances[0]):
-        raise XmedError(
-            "NO_GEOMETRY",
-            f"{instances[0].name} says not where its frames lie",
-            "images with a place in space, which a segmentation refers to",
-            "write NIfTI",
-        )
-    planes = sorted_planes(instances)
-    _same_place(labels, planes)
+    afford(_BYTES_PER_VOXEL * labels.array.size)
+    with collected():  # whoever read the image for the labels has heard it all
+        images = referenced(source)
+    images.same_place(labels)
     values = table.check(labels.array)
+    segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
-    segments = _descriptions(table, model, version)
-    images, order = _referenced(instances, planes)
-    with reading(f"a segmentation of {len(images)} source objects"):
-        segmentation = Segmentation(
-            source_images=images,
-            pixel_array=masks.transpose(2, 1, 0, 3)[order],  # frames, rows, columns, segments
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=segments,
-            series_instance_uid=generate_uid(),
-            series_number=int(images[0].get("SeriesNumber") or 0) + 1000,
-            sop_instance_uid=generate_uid(),
-            instance_number=1,
-            manufacturer="xmed",
-            manufacturer_model_name=model,
-            software_versions=version,
-            device_serial_number="none",
-            series_description=f"{model} {version}"[:64],
-        )
-    _save(segmentation, Path(path))
+    frames = masks.transpose(2, 1, 0, 3)[images.order]  # frames, rows, columns, segments
+    with reading(f"a segmentation of {len(images.images)} source objects"):
+        named: dict[str, Any] = {
+            "segmentation_type": SegmentationTypeValues.BINARY,
+            "segment_descriptions": segments,
+            "series_instance_uid": generate_uid(),
+            "series_number": int(images.images[0].get("SeriesNumber") or 0) + 1000,
+            "sop_instance_uid": generate_uid(),
+            "instance_number": 1,
+            "manufacturer": "xmed",
+            "manufacturer_model_name": by.name,
+            "software_versions": by.version,
+            "device_serial_number": "none",
+            "series_description": f"{by.name} {by.version}"[:64],
+        }
+        if images.placed:
+            segmentation = Segmentation(images.images, frames, **named)
+        else:
+            segmentation = film_segmentation(images.images[0], frames, named)
+    save_whole(segmentation, Path(path))
 
 
-def _save(segmentation: Segmentation, path: Path) -> None:
+def save_whole(dataset: Dataset, path: Path) -> None:
+    """Write a data set so that it appears whole or not at all."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        segmentation.save_as(part)
+        dataset.save_as(part, enforce_file_format=True)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _same_place(labels: Volume, planes: Sequence[Plane]) -> None:
-    rows, columns = planes[0].size
-    grid = Grid((columns, rows, len(planes)), affine_of(planes), planes[0].frame)
-    if labels.frame != grid.frame:
-        raise XmedError("FRAME_MISMATCH", "labels of another frame of reference", "that of the source images")
-    if not labels.grid.same(grid):
-        raise XmedError(
-            "GRID_MISMATCH",
-            f"labels of {labels.array.shape}, up to {labels.grid.distance(grid):.3g} mm from the source's voxels",
-            f"the source's own grid, {grid.shape}",
-            "resample the labels onto it",
-        )
+def coded(value: str, otherwise: str) -> Code:
+    """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
+    known = (code for code in codes.SCT.concepts.values() if code.value == value)
+    return next(known, Code(value, "SCT", otherwise))
 
 
-def _descriptions(table: LabelTable, model: str, version: str) -> list[SegmentDescription]:
+def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescription]:
     algorithm = AlgorithmIdentificationSequence(
-        name=model, family=codes.cid7162.ArtificialIntelligence, version=version
+        name=by.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=by.version,
+        parameters={"weights_sha256": by.weights_sha256},
     )
     found = []
     for number, structure in enumerate(table, start=1):
@@ -121,60 +113,10 @@ def _descriptions(table: LabelTable, model: str, version: str) -> list[SegmentDe
             SegmentDescription(
                 segment_number=number,
                 segment_label=structure.name,
-                segmented_property_category=_code(structure.category, structure.name),
-                segmented_property_type=_code(structure.type, structure.name),
+                segmented_property_category=coded(structure.category, structure.name),
+                segmented_property_type=coded(structure.type, structure.name),
                 algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
                 algorithm_identification=algorithm,
             )
         )
     return found
-
-
-def _code(value: str, otherwise: str) -> Code:
-    """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
-    known = (code for code in codes.SCT.concepts.values() if code.value == value)
-    return next(known, Code(value, "SCT", otherwise))
-
-
-def _referenced(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
-    """The source as highdicom takes it, and for each of its frames the slice k that lies there."""
-    multiframe = [instance for instance in instances if int(instance.dataset.get("NumberOfFrames") or 1) > 1]
-    if not multiframe:
-        return [_complete(instances[plane.owner].dataset) for plane in planes], list(range(len(planes)))
-    slice_of = {plane.number: k for k, plane in enumerate(planes)}
-    if len(instances) > 1 or len(slice_of) != int(multiframe[0].dataset.NumberOfFrames):
-        raise XmedError(
-            "MULTI_VOLUME", f"{len(instances)} objects, {len(planes)} different slices", "one frame for each slice"
-        )
-    dataset = _complete(multiframe[0].dataset)
-    if "VolumeFrameOfReferenceUID" in dataset:
-        _in_patient_terms(dataset, planes)
-    return [dataset], [slice_of[number] for number in range(len(planes))]
-
-
-def _complete(dataset: Dataset) -> Dataset:
-    copy = Dataset({element.tag: element for element in dataset if element.keyword != "PixelData"})
-    copy.file_meta = dataset.file_meta
-    for keyword in PATIENT_AND_STUDY:
-        if keyword not in copy:
-            setattr(copy, keyword, "")
-    return copy
-
-
-def _in_patient_terms(dataset: Dataset, planes: Sequence[Plane]) -> None:
-    """State the planes of an Enhanced US Volume where highdicom looks for planes.
-
-    A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
-    """
-    first = planes[0]
-    measures, orientation, shared = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = list(first.spacing), first.depth
-    orientation.ImageOrientationPatient = [*map(float, first.row), *map(float, first.column)]
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
-    dataset.FrameOfReferenceUID = first.frame
-    dataset.SharedFunctionalGroupsSequence = [shared]
-    dataset.PerFrameFunctionalGroupsSequence = deepcopy(dataset.PerFrameFunctionalGroupsSequence)
-    for plane in planes:
-        position = Dataset()
-        position.ImagePositionPatient = [float(x) for x in plane.position]
-        dataset.PerFrameFunctionalGroupsSequence[plane.number].PlanePositionSequence = [position]

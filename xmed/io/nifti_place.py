@@ -1,0 +1,110 @@
+"""NIfTI's place: sform, qform and units become one affine (index → LPS+ mm), and what disagrees goes on record."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.notes import note
+from xmed.volume import Grid
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+FORMS_APART_MM, FORMS_APART_DEGREES = 0.1, 1.0
+FLAT = 1e-9  # mm³ of a voxel: no volume
+SHEAR = 1e-3
+"""Cosine between two axes beyond which they are no longer taken for right-angled: 0.06 degrees."""
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) is millimetres by custom
+
+
+def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.ndarray:
+    """The affine (4, 4) of a NIfTI, index → LPS+ mm: its sform where that has a code, else its qform.
+
+    (nifti1.h, methods 3 and 2. Images and labels are read by the same rule, so a file whose two forms differ stays with
+    its label.) Metres and micrometres become millimetres. Shear is kept: the affine says exactly where the voxels lie.
+    on: the grid of the image that a label map belongs to, which stands in where the label has neither form.
+
+    Raises XmedError NO_ORIENTATION, AFFINE_INVALID.
+    """
+    to_lps_mm = RAS_TO_LPS @ np.diag([_unit(header)] * 3 + [1.0])
+    sform, qform = header.get_sform(coded=True)[0], _qform(header, name)
+    if sform is None and qform is None:
+        return _lent(header, name, on)
+    affine = to_lps_mm @ (qform if sform is None else sform)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < FLAT:
+        raise XmedError("AFFINE_INVALID", f"{name} has the affine {affine.tolist()}", "a finite one with an inverse")
+    if sform is not None and qform is not None:
+        _compare(Grid(_shape(header), affine), to_lps_mm @ qform)
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    skew = float(np.abs(np.triu(axes.T @ axes, 1)).max())
+    if skew > SHEAR:
+        note("SHEAR", f"axes {np.degrees(np.arcsin(min(skew, 1.0))):.2f}° off the right angle; the affine keeps them")
+    return affine
+
+
+def _unit(header: nib.Nifti1Header) -> float:
+    code = int(header["xyzt_units"]) & 7
+    millimetres = _MM_PER_UNIT.get(code, 1.0)
+    if code not in (0, 2):
+        note("UNITS", f"lengths in unit {code} of NIfTI became millimetres, times {millimetres:g}")
+    return millimetres
+
+
+def _qform(header: nib.Nifti1Header, name: str) -> np.ndarray | None:
+    """The qform where it has a code; of one that is no rotation, an error where nothing else is left."""
+    placed = header["sform_code"] > 0
+    try:
+        qform = header.get_qform(coded=True)[0]
+        if qform is not None and not np.isfinite(qform).all():
+            raise ValueError("NaN in the qform")
+        return qform
+    except (ValueError, nib.spatialimages.HeaderDataError) as problem:
+        if not placed:
+            raise XmedError("AFFINE_INVALID", f"{name} has no unit quaternion", "a valid qform") from problem
+        note("FORMS", "a qform that is no rotation was passed over for the sform")
+        return None
+
+
+def _compare(taken: Grid, qform: np.ndarray) -> None:
+    """Say so where the qform puts a corner elsewhere, or turns an axis, beyond tolerance. The sform stands."""
+    if abs(np.linalg.det(qform[:3, :3])) < FLAT:
+        note("FORMS", "a qform without extent was passed over for the sform")
+        return
+    other = Grid(taken.shape, qform)
+    apart, turned = taken.distance(other), degrees_between(taken, other)
+    if apart > FORMS_APART_MM or turned > FORMS_APART_DEGREES:
+        note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart; the sform was taken")
+
+
+def _shape(header: nib.Nifti1Header) -> tuple[int, int, int]:
+    """The first three axes; those that the file has not got have one voxel."""
+    dimensions = int(header["dim"][0])
+    i, j, k = (int(header["dim"][axis]) if axis <= dimensions else 1 for axis in (1, 2, 3))
+    return i, j, k
+
+
+def degrees_between(one: Grid, other: Grid) -> float:
+    """The largest angle between like axes of two grids; 180 for an axis that runs the other way."""
+    cosines = [
+        float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        for a, b in zip(one.affine[:3, :3].T, other.affine[:3, :3].T)
+    ]
+    return float(np.degrees(np.arccos(np.clip(min(cosines), -1.0, 1.0))))
+
+
+def _lent(header: nib.Nifti1Header, name: str, on: Grid | None) -> np.ndarray:
+    """The image's own affine for a label map without one, when it has the image's shape and spacing."""
+    if on is not None:
+        spacing = np.abs(header["pixdim"][1:4].astype(float)) * _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+        if _shape(header) == on.shape and np.allclose(spacing, on.spacing, rtol=1e-3):
+            note(
+                "LABEL_UNPLACED",
+                "a label map without orientation was laid on its image, whose shape and spacing it has",
+            )
+            return on.affine
+    raise XmedError(
+        "NO_ORIENTATION",
+        f"{name} has sform and qform code 0",
+        "an orientation: readers disagree here, and mirror the patient",
+        "convert it again from DICOM",
+    )

@@ -1,0 +1,140 @@
+"""Referenced: the images that a segmentation was drawn on, in the words that highdicom takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.decimals import decimals
+from xmed.io.dicom import one_series, sorted_planes
+from xmed.io.files import Source
+from xmed.io.instance import Instance
+from xmed.io.planes import Plane, has_planes
+from xmed.io.stack import affine_of
+from xmed.io.ultrasound import read_ultrasound
+from xmed.volume import Grid, Volume
+
+PATIENT_AND_STUDY = [
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+]
+"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Referenced:
+    """The images of one series, without their pixels.
+
+    images: single frames, or one multi-frame image. order: for each of their frames the slice k of `grid` that lies
+    there. grid: as the readers find it. placed: whether the frames say where in space they lie; those of an ultrasound
+    film do not, and its grid is then only the picture's own.
+    """
+
+    images: list[Dataset]
+    order: list[int]
+    grid: Grid
+    placed: bool
+
+    def same_place(self, labels: Volume) -> None:
+        """Raises XmedError FRAME_MISMATCH or GRID_MISMATCH for labels that are not on these very images.
+
+        highdicom 0.28 does not see it: where it compares frames of reference, it compares one with itself.
+        """
+        if labels.frame != self.grid.frame:
+            raise XmedError("FRAME_MISMATCH", "labels of another frame of reference", "that of the source images")
+        if not labels.grid.same(self.grid):
+            raise XmedError(
+                "GRID_MISMATCH",
+                f"labels of {labels.array.shape}, up to {labels.grid.distance(self.grid):.3g} mm from the source's",
+                f"the source's own grid, {self.grid.shape}",
+                "resample the labels onto it",
+            )
+
+
+def referenced(source: Source) -> Referenced:
+    """The one image series in `source`. Raises XmedError as `read_series` does, MULTI_VOLUME for several multi-frames.
+
+    The patient's and the study's attributes are kept: the object that is made of them belongs to the same patient.
+    """
+    instances = one_series(source)
+    first = instances[0]
+    if first.modality == "US" and not any(has_planes(instance) for instance in instances):
+        grid = read_ultrasound(first).grid
+        return Referenced([_complete(first.dataset)], list(range(grid.shape[2])), grid, placed=False)
+    planes = sorted_planes(instances)
+    rows, columns = planes[0].size
+    images, order = _placed(instances, planes)
+    return Referenced(images, order, Grid((columns, rows, len(planes)), affine_of(planes), planes[0].frame), True)
+
+
+def _placed(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
+    first = instances[0].dataset
+    if planes[0].size != (first.Rows, first.Columns):
+        raise XmedError("MULTI_VOLUME", "slices that are parts of one picture", "one frame for each", "write NIfTI")
+    multiframe = [instance for instance in instances if int(instance.dataset.get("NumberOfFrames") or 1) > 1]
+    if not multiframe:
+        measures = _measures(planes)
+        return [_slice(instances[plane.owner], plane, planes[0], measures) for plane in planes], [*range(len(planes))]
+    slice_of = {plane.number: k for k, plane in enumerate(planes)}
+    if len(instances) > 1 or len(slice_of) != int(multiframe[0].dataset.NumberOfFrames):
+        raise XmedError(
+            "MULTI_VOLUME", f"{len(instances)} objects, {len(planes)} different slices", "one frame for each slice"
+        )
+    return [_frames(multiframe[0], planes)], [slice_of[number] for number in range(len(planes))]
+
+
+def _complete(dataset: Dataset) -> Dataset:
+    copy = Dataset({element.tag: element for element in dataset if element.keyword != "PixelData"})
+    copy.file_meta = dataset.file_meta
+    for keyword in PATIENT_AND_STUDY:
+        if keyword not in copy:
+            setattr(copy, keyword, "")
+    return copy
+
+
+def _slice(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
+    """A single frame where the readers found it. highdicom wants directions that agree in their last digit."""
+    dataset = _complete(instance.dataset)
+    dataset.update(measures)
+    dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from the positions
+    dataset.ImageOrientationPatient = decimals([*first.row, *first.column])
+    dataset.ImagePositionPatient = decimals(plane.position)
+    return dataset
+
+
+def _frames(instance: Instance, planes: Sequence[Plane]) -> Dataset:
+    """A multi-frame image with its planes where highdicom looks for them, also those of an Enhanced US Volume.
+
+    A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
+    """
+    dataset, first = _complete(instance.dataset), planes[0]
+    orientation, shared = Dataset(), Dataset()
+    orientation.ImageOrientationPatient = decimals([*first.row, *first.column])
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [_measures(planes)], [orientation]
+    dataset.FrameOfReferenceUID = first.frame
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    dataset.PerFrameFunctionalGroupsSequence = [Dataset() for _ in planes]
+    for plane in planes:
+        position = Dataset()
+        position.ImagePositionPatient = decimals(plane.position)
+        dataset.PerFrameFunctionalGroupsSequence[plane.number].PlanePositionSequence = [position]
+    return dataset
+
+
+def _measures(planes: Sequence[Plane]) -> Dataset:
+    """Pixel spacing and slice thickness, which is required: where no header states it, the slices touch."""
+    depth = planes[0].depth or float(np.linalg.norm(affine_of(planes)[:3, 2]))
+    measures = Dataset()
+    measures.PixelSpacing, measures.SliceThickness = decimals(planes[0].spacing), decimals([depth])[0]
+    return measures

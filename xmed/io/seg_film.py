@@ -1,0 +1,69 @@
+"""SEG of a film: frames that lie nowhere in space, referred to by their numbers.
+
+A Segmentation needs planes and a frame of reference only where its frames are not derived from those of an image
+(PS3.3 A.51.3 and table A.51-2: Plane Position is required where Derivation Image is absent). highdicom 0.28 writes one
+such frame and no more; the others are repeated after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from highdicom.seg import Segmentation
+from pydicom import Dataset
+from pydicom.pixels import pack_bits
+from pydicom.tag import Tag
+
+_FRAME_CONTENT, _TEMPORAL_POSITION = Tag("FrameContentSequence"), Tag("TemporalPositionIndex")
+
+
+def film_segmentation(film: Dataset, masks: np.ndarray, named: Mapping[str, Any]) -> Segmentation:
+    """A Segmentation of a single- or multi-frame picture without planes.
+
+    film: without pixels. masks: uint8 (frames, rows, columns, segments). named: what else `Segmentation` is given.
+    Frames in which a segment is empty are left out, as highdicom does; of a wholly empty one the first frame stays.
+    """
+    single, numbered = deepcopy(film), "NumberOfFrames" in film
+    shared = Dataset()
+    shared.PixelMeasuresSequence = [Dataset()]  # highdicom asks every multi-frame image for them
+    single.NumberOfFrames, single.SharedFunctionalGroupsSequence = 1, [shared]
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator", "PixelSpacing"):  # no position, no frame
+        single.pop(keyword, None)
+    segments = named["segment_descriptions"]
+    one = {**named, "segment_descriptions": segments[:1]}
+    segmentation = Segmentation([single], np.ones_like(masks[:1, ..., :1]), **one)
+    segmentation.SegmentSequence = list(segments)
+    template = segmentation.PerFrameFunctionalGroupsSequence[0]
+    for keyword in ("PixelMeasuresSequence", "SegmentIdentificationSequence"):  # there are none; each frame has its own
+        segmentation.SharedFunctionalGroupsSequence[0].pop(keyword, None)
+    drawn = [(s, k) for s in range(masks.shape[3]) for k in range(len(masks)) if masks[k, ..., s].any()] or [(0, 0)]
+    segmentation.PerFrameFunctionalGroupsSequence = [_frame(template, s + 1, k + 1, numbered) for s, k in drawn]
+    segmentation.NumberOfFrames = len(drawn)
+    segmentation.PixelData = pack_bits(np.stack([masks[k, ..., s] for s, k in drawn]), pad=True)
+    segmentation.DimensionIndexSequence.append(_by_time(segmentation.DimensionIndexSequence[0]))
+    segmentation.PatientOrientation = ""  # type 2C of General Image: required, and unknown, where there is no position
+    return segmentation
+
+
+def _frame(template: Dataset, segment: int, number: int, numbered: bool) -> Dataset:
+    """Functional groups of one frame: which segment, in which frame of the film, both from 1."""
+    frame = deepcopy(template)
+    content = frame.FrameContentSequence[0]
+    content.DimensionIndexValues, content.TemporalPositionIndex = [segment, number], number
+    frame.SegmentIdentificationSequence = [Dataset()]
+    frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber = segment
+    if numbered:
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = number
+    return frame
+
+
+def _by_time(dimension: Dataset) -> Dataset:
+    """The second dimension, after the segments: the film's frames in their order."""
+    second = Dataset()
+    second.DimensionOrganizationUID = dimension.DimensionOrganizationUID
+    second.DimensionIndexPointer, second.FunctionalGroupPointer = _TEMPORAL_POSITION, _FRAME_CONTENT
+    second.DimensionDescriptionLabel = "Frame"
+    return second
