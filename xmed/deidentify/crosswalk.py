@@ -1,0 +1,66 @@
+"""Crosswalk: who is behind which pseudonym; encrypted, apart from the output, on the disk before a pixel is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.fernet import InvalidToken
+
+from xmed.deidentify.secret import Secret
+from xmed.errors import XmedError
+
+
+@dataclass
+class Crosswalk:
+    """Pairs (kind, pseudonym) → original, appended to one file of encrypted lines (mode 0600).
+
+    Nothing is ever changed in it: a line that a crash cut short is passed over, and what it would have said is said
+    again by the next run, because no file leaves before its line is on the disk.
+    """
+
+    path: Path
+    secret: Secret
+    _known: set[tuple[str, str]] | None = field(default=None, repr=False)
+
+    @classmethod
+    def below(cls, home: Path, secret: Secret) -> Crosswalk:
+        """The crosswalk of an XMED_HOME."""
+        return cls(home / "deidentify" / "crosswalk", secret)
+
+    def read(self) -> Iterator[dict[str, str]]:
+        """Every record {kind, pseudonym, original} in the order of writing; a record may come twice.
+
+        Raises XmedError KEY_INVALID when it was written with another key.
+        """
+        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
+        opened = [self._open(line) for line in lines]
+        if lines and not any(opened):
+            raise XmedError("KEY_INVALID", f"{self.path} does not open", "the key that it was written with")
+        for records in opened:
+            yield from records
+
+    def commit(self, pairs: list[tuple[str, str, str]]) -> None:
+        """Put (kind, pseudonym, original) on the disk, those that are not there yet, before returning."""
+        if self._known is None:
+            self._known = {(record["kind"], record["pseudonym"]) for record in self.read()}
+        new = [pair for pair in dict.fromkeys(pairs) if pair[:2] not in self._known]
+        if not new:
+            return
+        records = [dict(zip(("kind", "pseudonym", "original"), pair)) for pair in new]
+        line = b"\n" + self.secret.cipher.encrypt(json.dumps(records).encode()) + b"\n"  # what a crash cut short ends
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._known |= {pair[:2] for pair in new}
+
+    def _open(self, line: bytes) -> list[dict[str, str]]:
+        try:
+            return json.loads(self.secret.cipher.decrypt(line)) if line else []
+        except InvalidToken:
+            return []

@@ -1,0 +1,63 @@
+"""Explain: what de-identification does, said by the tables that it works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.uid import UID
+
+from xmed.deidentify import pixels, text
+from xmed.deidentify.nifti import KEPT
+from xmed.deidentify.permitted import EMPTY, METHOD_CODES, PATIENT, PERMITTED, VENDORS, Rule, Words
+from xmed.deidentify.secret import MAX_DAYS, VARIABLE
+
+
+def explain() -> dict[str, Any]:
+    """Every rule by name: attributes that cross and how, what becomes of pixels, names, NIfTI headers; the limits."""
+    return {
+        "attributes": {
+            group: {keyword: _said(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
+        },
+        "of the patient, in positron emission alone": {keyword: _said(rule) for keyword, rule in PATIENT.items()},
+        "empty where nothing crosses": list(EMPTY),
+        "made anew": {
+            "PatientName, PatientID": "one pseudonym, keyed",
+            "Manufacturer": f"the vendor's word, of {', '.join(sorted(VENDORS))}",
+            "file meta information, preamble": "written for the new object; nothing of the old",
+            "file and folder names": "keyed pseudonyms; never a tag, never the old name",
+        },
+        "time": f"a patient's moments move back by one keyed amount, up to {MAX_DAYS} days and a part of a day",
+        "key": f"{VARIABLE}, else the file deidentify/key in XMED_HOME",
+        "screens": {
+            "kinds": _names(pixels.PICTURES),
+            "kept": "tissue regions calibrated in cm, to the bit; 0 elsewhere, in every frame",
+            "withheld": f"without such a region, or where they cover {pixels.WHOLE:.0%} of the picture or more",
+        },
+        "slices": {"kinds": _names(pixels.SLICES), "kept": "the stored bits of every pixel"},
+        "every other kind": "withheld",
+        "writing": " ".join((text.__doc__ or "").split()) + f" {text.LETTERS} in a row withhold the file.",
+        "faces": "MR, CT and PET of what the header calls a head are withheld until --face says what holds for them",
+        "nifti": {"kept": list(KEPT), "dropped": "every other field, extensions, what follows the voxels"},
+        "method codes (PS3.16 CID 7050)": dict(METHOD_CODES),
+    }
+
+
+def lines(document: Any, depth: int = 0) -> list[str]:
+    """A document of `explain` for a person to read."""
+    if not isinstance(document, dict):
+        return [f"{'  ' * depth}{', '.join(document) if isinstance(document, list) else document}"]
+    found = []
+    for name, value in document.items():
+        if isinstance(value, str):
+            found.append(f"{'  ' * depth}{name}: {value}")
+        else:
+            found += [f"{'  ' * depth}{name}", *lines(value, depth + 1)]
+    return found
+
+
+def _said(rule: Rule | Words) -> str:
+    return rule.value if isinstance(rule, Rule) else f"kept where it is one of {', '.join(sorted(rule))}"
+
+
+def _names(uids: set[UID]) -> list[str]:
+    return sorted(uid.name for uid in uids)
