@@ -1,0 +1,46 @@
+"""Sending: what a prediction wrote goes to a picture archive, and how each object fared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.io.pacs import connect, send
+from xmed.spec import load_dataset
+
+
+def archive(named: str, form: str) -> str:
+    """The address of an archive, given as it is or as the dataset whose spec has it; checked before anything is done.
+
+    Raises XmedError USAGE, SPEC_INVALID, SPEC_NOT_FOUND.
+    """
+    if form != "dicom-seg":
+        raise XmedError("USAGE", f"--send beside {form}", "--format dicom-seg: archives store DICOM alone")
+    if "://" not in named:
+        spec = load_dataset(named)
+        if spec.pacs is None:
+            raise XmedError("SPEC_INVALID", f"dataset {spec.name} has no `pacs`", "one, or the address of an archive")
+        named = spec.pacs.server
+    connect(named)
+    return named
+
+
+def send_back(files: list[Path], server: str) -> list[dict[str, Any]]:
+    """Store every file; returns name and status of each.
+
+    Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER; its sentence says what became of every file. Sending
+    again does no harm.
+    """
+    found: list[dict[str, Any]] = []
+    failed: XmedError | None = None
+    for path in files:
+        try:
+            found.append({"file": str(path), "status": send(path, server)})
+        except XmedError as problem:
+            failed = failed or problem
+            found.append({"file": str(path), "status": problem.what})
+    if failed is not None:
+        told = "; ".join(f"{one['file']}: {one['status']}" for one in found)
+        raise XmedError(failed.code, told, failed.expected, failed.do or "the files are written: send them again")
+    return found

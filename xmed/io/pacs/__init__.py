@@ -1,0 +1,6 @@
+"""Pacs: images come from a picture archive and segmentations go back, over DICOMweb or DIMSE."""
+
+from xmed.io.pacs.connect import connect, send
+from xmed.io.pacs.retrieve import retrieve
+
+__all__ = ["connect", "retrieve", "send"]

@@ -1,0 +1,83 @@
+"""Catalogue: the series that a query names, level by level, and only those that really match it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import translate
+from functools import partial
+from itertools import product
+
+from xmed.errors import XmedError
+from xmed.io.pacs.archive import Archive, Level, Record, Series, patiently
+from xmed.spec.pacs import Wanted
+
+Query = dict[str, str | list[str]]
+STUDY = ("PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyDescription", "StudyInstanceUID",
+         "ModalitiesInStudy")  # fmt: skip
+SERIES = ("Modality", "SeriesDescription", "SeriesInstanceUID", "BodyPartExamined", "ProtocolName")
+OBJECT = ("SOPInstanceUID", "SOPClassUID")
+UID = re.compile(r"[0-9.]{1,64}")
+"""PS3.5 9.1. Anything else in the place of a UID would be asked for, or become part of an address, as it stands."""
+
+
+def catalogue(archive: Archive, query: Wanted, studies: Sequence[Series] = ()) -> list[Series]:
+    """Every series that `query` names, each with its objects, ordered by UID.
+
+    studies: look only in the studies of these series. Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
+    """
+    found: dict[str, Series] = {}
+    of_study: Query = {key: value for key, value in query.items() if key in STUDY}
+    of_series: Query = {key: value for key, value in query.items() if key in SERIES}
+    for study in _studies(archive, of_study, studies):
+        uid = _uid(study, "StudyInstanceUID")
+        for series in _matches(archive, "SERIES", {**of_series, "StudyInstanceUID": uid}, SERIES):
+            place = {"StudyInstanceUID": uid, "SeriesInstanceUID": _uid(series, "SeriesInstanceUID")}
+            objects = patiently(partial(archive.find, "IMAGE", place, OBJECT))
+            names = {_uid(one, "SOPInstanceUID"): one["SOPClassUID"] for one in objects}
+            if names:
+                patient = study["PatientID"] or uid
+                found[place["SeriesInstanceUID"]] = Series(patient, uid, place["SeriesInstanceUID"], names)
+    return [found[uid] for uid in sorted(found)]
+
+
+def _studies(archive: Archive, query: Query, studies: Sequence[Series]) -> Iterator[Record]:
+    if studies:
+        known = {series.study: series.patient for series in studies}
+        yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(known.items()))
+    else:
+        yield from _matches(archive, "STUDY", query, STUDY)
+
+
+def _matches(archive: Archive, level: Level, query: Query, wanted: Sequence[str]) -> list[Record]:
+    """What the archive names, asked once for each combination of listed values, less what it should not have named.
+
+    An archive passes over keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and answers with more.
+    """
+    found = []
+    lists = [value if isinstance(value, list) else [value] for value in query.values()]
+    for values in product(*lists):
+        keys = dict(zip(query, values))
+        answers = patiently(partial(archive.find, level, keys, wanted))
+        found += [one for one in answers if all(_fits(one.get(key, ""), keys[key]) for key in keys)]
+    return found
+
+
+def _fits(value: str, asked: str) -> bool:
+    """Matching of PS3.4 C.2.2.2: wildcards without regard to case, ranges of dates, one of several values.
+
+    Where the archive does not show the value nothing can be compared, and it is believed.
+    """
+    if not value or not asked:
+        return True
+    dates = re.fullmatch(r"(\d{8})?-(\d{8})?", asked)
+    if dates and value.isdecimal():
+        return (dates[1] or "0") <= value <= (dates[2] or "9")
+    pattern = re.compile(translate(asked.replace("[", "[[]")), re.IGNORECASE)
+    return any(pattern.match(one.strip()) for one in value.split("\\"))
+
+
+def _uid(match: Record, keyword: str) -> str:
+    if not UID.fullmatch(match[keyword]):
+        raise XmedError("PACS_ANSWER", f"the archive names something without a {keyword}", "a UID (PS3.5 9.1)")
+    return match[keyword]

@@ -1,0 +1,38 @@
+"""Connect: an archive's address, and which protocol it asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xmed.errors import XmedError
+from xmed.io.pacs.archive import Archive, patiently
+from xmed.spec.pacs import address_problem
+
+
+def connect(server: str, listen: int | None = None) -> Archive:
+    """The archive at `https://host/path` or `dimse://OUR_AE@host:port/THEIR_AE`; nothing is sent yet.
+
+    Raises XmedError SPEC_INVALID.
+    """
+    problem = address_problem(server)
+    if problem:
+        raise XmedError("SPEC_INVALID", problem, "the address of an archive")
+    # Imported here: each brings a network library, which nobody pays for who has files.
+    if urlsplit(server).scheme == "dimse":
+        from xmed.io.pacs.dimse import Dimse
+
+        return Dimse(server, listen)
+    from xmed.io.pacs.web import Web
+
+    return Web(server)
+
+
+def send(path: Path, server: str) -> str:
+    """Store one DICOM object in an archive (STOW-RS or C-STORE); returns its status in words.
+
+    Sending the same object twice leaves one: archives tell objects apart by their UID.
+    Raises XmedError SPEC_INVALID, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
+    """
+    archive = connect(server)
+    return patiently(lambda: archive.store(path))

@@ -1,0 +1,182 @@
+"""Dimse: an archive that speaks DIMSE (PS3.7): C-FIND finds, C-GET or C-MOVE fetches, C-STORE stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import pydicom
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    EnhancedUSVolumeStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.transport import ThreadedAssociationServer
+
+from xmed.errors import XmedError
+from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
+from xmed.io.pacs.receiving import MAX_PDU, bound, receive
+
+# pynetdicom logs whom it was asked about, and every fault besides raising it.
+_config.LOG_HANDLER_LEVEL = "none"
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
+"""The Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
+IMAGES: tuple[str, ...] = (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    EnhancedUSVolumeStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
+"""Asked for where an archive does not say of which class its objects are."""
+SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
+MAX_CONTEXTS = 127
+"""PS3.8 7.1.1.13 numbers them with odd bytes: 128, of which one is the query's own."""
+SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
+
+
+class Dimse:
+    """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET."""
+
+    def __init__(self, url: str, listen: int | None = None) -> None:
+        parts = urlsplit(url)
+        self.host, self.port, self.peer = parts.hostname or "", parts.port or 104, parts.path.strip("/")
+        self.listen = listen
+        self.ae = AE(ae_title=parts.username or "XMED")
+        self.ae.maximum_pdu_size = MAX_PDU
+        self.ae.connection_timeout = self.ae.acse_timeout = self.ae.dimse_timeout = TIMEOUT_SECONDS
+        self.ae.network_timeout = TIMEOUT_SECONDS
+
+    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+        identifier = Dataset()
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+        identifier.QueryRetrieveLevel = level
+        for keyword in (*wanted, *keys):
+            setattr(identifier, keyword, keys.get(keyword, ""))
+        found = []
+        with self._associated([build_context(FIND)]) as association:
+            for status, match in association.send_c_find(identifier, FIND):
+                code = self._code(status, "C-FIND")
+                if code in PENDING and match is not None:
+                    found.append(record(match, wanted))
+                elif code != SUCCESS:
+                    raise self._refused("C-FIND", status)
+        return found
+
+    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "IMAGE"
+        identifier.StudyInstanceUID, identifier.SeriesInstanceUID = series.study, series.uid
+        identifier.SOPInstanceUID = list(objects)
+        receiving = [(evt.EVT_C_STORE, receive, [keep, frozenset(objects)])]
+        classes = {series.objects[uid] for uid in objects}
+        wanted: list[str] = sorted(classes) if all(classes) else list(IMAGES)
+        if self.listen is None:
+            self._get(identifier, wanted, receiving)
+        else:
+            self._move(identifier, wanted, receiving, self.listen)
+
+    def store(self, path: Path) -> str:
+        dataset = pydicom.dcmread(path)
+        context = build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+        with self._associated([context]) as association:
+            status = association.send_c_store(dataset)
+            code = self._code(status, "C-STORE")
+            if code != SUCCESS and code not in WARNINGS:
+                raise self._refused(f"C-STORE of {path.name}", status)
+        return "stored" if code == SUCCESS else f"stored with warning 0x{code:04X}"
+
+    def _get(self, identifier: Dataset, classes: list[str], receiving: list[Any]) -> None:
+        roles = [build_role(uid, scp_role=True) for uid in classes]
+        with self._associated([build_context(GET), *_storage(classes)], receiving, roles) as association:
+            self._finish(association.send_c_get(identifier, GET), "C-GET")
+
+    def _move(self, identifier: Dataset, classes: list[str], receiving: list[Any], port: int) -> None:
+        storage = [build_context(uid, SYNTAXES) for uid in classes]
+        receiving = [*receiving, (evt.EVT_CONN_OPEN, bound)]
+        self.ae.require_called_aet = True
+        server = cast(
+            ThreadedAssociationServer,
+            self.ae.start_server(("", port), block=False, contexts=storage, evt_handlers=receiving),
+        )
+        try:
+            with self._associated([build_context(MOVE)]) as association:
+                self._finish(association.send_c_move(identifier, self.ae.ae_title, MOVE), "C-MOVE")
+        finally:
+            server.shutdown()
+
+    def _finish(self, answers: Iterator[tuple[Dataset, Dataset | None]], what: str) -> None:
+        """Wait for the last answer. A warning means that some objects did not come: the caller sees which."""
+        for status, _ in answers:
+            code = self._code(status, what)
+            if code not in (*PENDING, SUCCESS) and code not in WARNINGS:
+                raise self._refused(what, status)
+
+    @contextmanager
+    def _associated(
+        self, contexts: list[PresentationContext], handlers: Sequence[Any] = (), roles: Sequence[Any] = ()
+    ) -> Iterator[Association]:
+        where = f"{self.peer} at {self.host}:{self.port}"
+        association = self.ae.associate(
+            self.host,
+            self.port,
+            contexts=contexts,
+            ae_title=self.peer,
+            ext_neg=list(roles),
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, bound)],
+        )
+        if association.is_rejected:
+            do = f"let the archive know {self.ae.ae_title}, its address and port"
+            raise XmedError("PACS_REFUSED", f"{where} rejects {self.ae.ae_title}", "an association", do)
+        if not association.is_established:
+            if association.acceptor.primitive is not None:  # it answered, and accepted no context
+                raise XmedError("PACS_REFUSED", f"{where} accepts none of what is asked", "a service it offers")
+            raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", "is it running?")
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
+
+    def _code(self, status: Dataset, what: str) -> int:
+        if "Status" not in status:  # pynetdicom: the connection was lost, or nothing came in time
+            raise XmedError("PACS_UNREACHABLE", f"{self.peer} broke off during {what}", "an answer", "try again later")
+        return int(status.Status)
+
+    def _refused(self, what: str, status: Dataset) -> XmedError:
+        # Not its Error Comment: archives quote there whom it was about.
+        return XmedError("PACS_REFUSED", f"{self.peer}: {what} ended with 0x{status.Status:04X}", "0x0000 (PS3.7 C)")
+
+
+def _storage(classes: list[str]) -> list[PresentationContext]:
+    """What objects may come as: where there is room a context for each syntax, so that nothing need be recoded."""
+    if len(classes) * len(SYNTAXES) > MAX_CONTEXTS:
+        return [build_context(uid, SYNTAXES) for uid in classes[:MAX_CONTEXTS]]
+    return [build_context(uid, syntax) for uid in classes for syntax in SYNTAXES]

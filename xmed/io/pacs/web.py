@@ -1,0 +1,152 @@
+"""Web: an archive that speaks DICOMweb (PS3.18): QIDO-RS finds, WADO-RS fetches, STOW-RS stores."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pydicom
+import requests
+from dicomweb_client import DICOMwebClient
+from pydicom import Dataset
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from xmed.errors import XmedError
+from xmed.io.files import MAX_BYTES
+from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
+
+BUSY = frozenset({408, 429, 500, 502, 503, 504})
+"""What a server answers when the same request may succeed later (RFC 9110; 429: RFC 6585)."""
+logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs what servers warn of
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CHUNK = 1 << 20
+UNSAFE = re.compile(r"[^A-Za-z0-9._*?-]")
+
+
+class Web:
+    """One DICOMweb service. Credentials: XMED_PACS_TOKEN, or XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc."""
+
+    def __init__(self, url: str) -> None:
+        session = _Session()
+        session.auth = _credentials()
+        if session.auth and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in LOOPBACK:
+            raise XmedError("PACS_REFUSED", "a password over http:// to another machine", "https://", "ask for TLS")
+        session.hooks["response"].append(_bounded)
+        self.host = urlsplit(url).hostname
+        self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
+        self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
+
+    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+        above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
+        place = [keys[key] for key in above]
+        # What an address would have to escape is asked for by a wildcard, and compared by the catalogue: Debian 12's
+        # Orthanc does not turn %20 and %5E back.
+        rest = {key: UNSAFE.sub("?", value) for key, value in keys.items() if key not in above}
+        searches: dict[Level, Callable[..., Any]] = {
+            "STUDY": self.client.search_for_studies,
+            "SERIES": self.client.search_for_series,
+            "IMAGE": self.client.search_for_instances,
+        }
+        found: dict[str, Any] = {}
+        with self._asking("search"):
+            # Page by page, until nothing new comes: there are servers that pass over `offset`.
+            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(found)):
+                fresh = {json.dumps(one, sort_keys=True): one for one in page}
+                if fresh.keys() <= found.keys():
+                    break
+                found |= fresh
+            return [record(Dataset.from_json(one), wanted) for one in found.values()]
+
+    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+        # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
+        media = (("application/dicom", "*"),)
+        for uid in objects:
+            try:
+                with self._asking("retrieve"):
+                    dataset = self.client.retrieve_instance(series.study, series.uid, uid, media_types=media)
+                    file = BytesIO()
+                    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+            except XmedError as problem:
+                if problem.code == "PACS_UNREACHABLE" or "401" in problem.what:
+                    raise
+                continue  # this object alone is refused or damaged: the others go on
+            keep(uid, file.getvalue())
+
+    def store(self, path: Path) -> str:
+        dataset = pydicom.dcmread(path)
+        with self._asking("store"):
+            answer = self.client.store_instances([dataset])
+        failed = answer.get("FailedSOPSequence")
+        if failed:
+            reason = failed[0].get("FailureReason")
+            raise XmedError(
+                "PACS_REFUSED", f"{self.host} did not store {path.name}: reason {_hex(reason)}", "PS3.18 I.2"
+            )
+        warned = (answer.get("ReferencedSOPSequence") or [Dataset()])[0].get("WarningReason")
+        return f"stored with warning {_hex(warned)}" if warned else "stored"
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Name what went wrong. The cause is left behind: its text holds the address, which may hold a name."""
+        where = f"{self.host}: {what}"
+        try:
+            yield
+        except XmedError:
+            raise
+        except requests.HTTPError as problem:
+            status = 0 if problem.response is None else problem.response.status_code
+            if status in BUSY:
+                raise XmedError("PACS_UNREACHABLE", f"{where} answered {status}", "200", "try again later") from None
+            do = "set XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc" if status in (401, 403) else ""
+            raise XmedError("PACS_REFUSED", f"{where} answered {status}", "200", do) from None
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as problem:
+            kind = type(problem).__name__
+            raise XmedError("PACS_UNREACHABLE", f"{where}: {kind}", "an answer", "is it running?") from None
+        except Exception as problem:
+            raise XmedError("PACS_ANSWER", f"{where}: {type(problem).__name__} in the answer", "DICOMweb") from None
+
+
+class _Session(requests.Session):
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        request.url = (request.url or "").replace("%2A", "*").replace("%3F", "?")  # the same address by RFC 3986
+        return super().send(request, **settings)
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def _credentials() -> AuthBase | None:
+    """None leaves it to requests, which reads ~/.netrc or the file that NETRC names."""
+    token, user = os.environ.get("XMED_PACS_TOKEN"), os.environ.get("XMED_PACS_USER")
+    if token:
+        return _Bearer(token)
+    return HTTPBasicAuth(user, os.environ.get("XMED_PACS_PASSWORD", "")) if user else None
+
+
+def _bounded(response: requests.Response, **_: object) -> None:
+    """Read the answer, inflated as it comes, and stop where no object can be that large."""
+    body = bytearray()
+    for chunk in response.iter_content(CHUNK):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            response.close()
+            raise XmedError("SIZE_CLAIM", f"an answer of more than {MAX_BYTES} bytes", "one object")
+    response._content = bytes(body)  # where requests itself puts it
+
+
+def _hex(status: int | None) -> str:
+    return "unknown" if status is None else f"0x{status:04X}"
