@@ -39,6 +39,14 @@ class Document(StrEnum):
     report = "report"
 
 
+class Face(StrEnum):
+    """What a person decided about the faces in images of heads."""
+
+    not_in_view = "not-in-view"
+    defaced = "defaced"
+    retained = "retained"
+
+
 class Format(StrEnum):
     """What `xmed predict` writes."""
 
@@ -107,13 +115,13 @@ def inspect(path: Annotated[Path, typer.Argument(help="A file or a folder: DICOM
     """What is in a folder or file, without writing: series, modality, geometry, verdict and reason code for each."""
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {path}", "a path that exists")
-    from pipelines.tables import table
+    from pipelines.findings import show_findings
     from xmed.io import inspect as look
 
     rows = [asdict(finding) for finding in look(path)]
-    columns = [name for name in (rows[0] if rows else {}) if any(row[name] not in (None, "", ()) for row in rows)]
-    short = [{**row, "path": os.path.relpath(row["path"], path if path.is_dir() else path.parent)} for row in rows]
-    return Answer(rows, lambda console: console.print(table(short, columns) if rows else "nothing in there"))
+    base = path if path.is_dir() else path.parent
+    short = [{**row, "path": os.path.relpath(row["path"], base)} for row in rows]
+    return Answer(rows, lambda console: show_findings(console, short))
 
 
 @command(app)
@@ -137,18 +145,57 @@ def ingest(
 
 
 @command(app)
+def deidentify(
+    source: Annotated[Path | None, typer.Argument(metavar="IN", help="A file or folder: DICOM, NIfTI.")] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The folder to write below.")] = None,
+    face: Annotated[
+        Face | None, typer.Option(help="What holds for images of heads; without it they stay here.")
+    ] = None,
+    colour_flow: Annotated[bool, typer.Option("--colour-flow", help="Ultrasound colour flow is tissue, too.")] = False,
+    keep_writing: Annotated[bool, typer.Option("--keep-writing", help="Writing left in pixels was looked at.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what it does, and do nothing.")] = False,
+    crosswalk: Annotated[bool, typer.Option("--crosswalk", help="Say who is behind which pseudonym.")] = False,
+) -> Answer:
+    """Copies that name nobody: what is permitted crosses, ultrasound within its regions only. Exit 1: some withheld."""
+    from pipelines import removal
+    from pipelines.tables import table
+    from xmed import deidentify as room
+    from xmed.run import home
+
+    if explain:
+        rules = room.explain()
+        return Answer(rules, lambda console: console.print("\n".join(room.lines(rules)), markup=False, highlight=False))
+    if crosswalk:
+        known = removal.who(home())
+        return Answer(known, lambda console: console.print(table(known, ["kind", "pseudonym", "original"])))
+    policy = room.Policy(colour_flow, keep_writing, face.value if face else None)
+    document, outcome = removal.remove(source, out, home(), policy)
+    return Answer(
+        document, lambda console: removal.show_outcome(console, outcome, out), NO if outcome.withheld else DONE
+    )
+
+
+@command(app)
 def predict(
     model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A DICOM folder or file, or a NIfTI.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.nifti,
+    sr: Annotated[Path | None, typer.Option(help="Measurements as a DICOM SR, beside dicom-seg.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output when it is there.")] = False,
+    send: Annotated[
+        str | None, typer.Option(help="Store it in this archive, too: https://…, dimse://…, or a dataset with `pacs`.")
+    ] = None,
 ) -> Answer:
     """Segment one image with a registered model; the output lies on the image's own grid."""
     from pipelines.prediction import predict_file
+    from pipelines.sending import archive, send_back
     from xmed.run import home
 
-    document = predict_file(model, source, out, format.value, force, home())
+    server = archive(send, format.value) if send else None
+    document = predict_file(model, source, out, format.value, force, home(), sr=sr)
+    if server:
+        document["sent"] = send_back([path for path in (out, sr) if path], server)
     return Answer(document, lambda console: _show_prediction(console, document))
 
 
@@ -248,6 +295,10 @@ def _numbers(seeds: str | None) -> list[int] | None:
 
 
 def _show_prediction(console: Console, document: dict[str, Any]) -> None:
+    for made in document["notes"]:
+        console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
     for name, volume in document["volume_ml"].items():
         console.print(f"{name}: {volume:.1f} mL")
     console.print(document["output"], highlight=False, soft_wrap=True)
+    for sent in document.get("sent", ()):
+        console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,6 @@ import functools
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import typer
 from rich.console import Console
 
 from pipelines.console import progress
-from pipelines.surroundings import listen, prepare, stoppable
+from pipelines.surroundings import listen, prepare, said, stoppable, told
 from xmed.errors import XmedError
 
 DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -71,12 +70,13 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             err.print("interrupted; `xmed doctor` lists what can be resumed", markup=False)
             return INTERRUPTED
         if debug:
-            traceback.print_exception(problem)
+            sys.stderr.writelines(told(problem))
         known = _known(problem)
         if known is None:
             path = journal.write(problem)
-            what = f"error[FAULT]: {type(problem).__name__}: {' '.join(str(problem).split())[:300]} · log {path}"
-            return refuse(what, {"code": "FAULT", "what": str(problem), "log": str(path)}, as_json, FAULT)
+            what = said(problem)
+            line = f"error[FAULT]: {what[:300]} · log {path}"
+            return refuse(line, {"code": "FAULT", "what": what, "log": str(path)}, as_json, FAULT)
         parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
         return refuse(str(known), parts, as_json, WRONG_INPUT)
     if as_json:

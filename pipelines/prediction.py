@@ -1,56 +1,73 @@
-"""Prediction: one image through one model, into one file that is whole or not there."""
+"""Prediction: one image through one model, into files that are whole or not there."""
 
 from __future__ import annotations
 
-import secrets
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io import read_image, write_nifti, write_seg
+from xmed.io import Algorithm, read_image, write_nifti, write_seg, write_sr
+from xmed.io.guard import guarded
+from xmed.io.notes import collected
 from xmed.predict import Model, predict
 from xmed.registry import fetch
 
 ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
 
 
-def predict_file(reference: str, source: Path, out: Path, form: str, force: bool, home: Path) -> dict[str, Any]:
+def predict_file(
+    reference: str, source: Path, out: Path, form: str, force: bool, home: Path, *, sr: Path | None = None
+) -> dict[str, Any]:
     """Segment `source` with the model that `reference` names, write `out`; returns what was done, volumes in mL.
+
+    sr: where the measurements go as a DICOM report, beside a DICOM SEG.
 
     Raises XmedError USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
     reading the image raises.
     """
-    if not out.name.endswith(ENDINGS[form]):
-        raise XmedError("USAGE", f"output {out.name}", f"a name that ends in {' or '.join(ENDINGS[form])} for {form}")
     if not source.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
-    if out.exists() and not force:
-        raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
-    if not out.absolute().parent.is_dir():
-        raise XmedError("PATH_NOT_FOUND", f"no folder {out.absolute().parent}", "an existing folder to write into")
+    _check_output(out, form, force)
+    if sr is not None:
+        if form != "dicom-seg":
+            raise XmedError("USAGE", f"--sr beside {form}", "--format dicom-seg: measurements refer to its segments")
+        if sr.absolute() == out.absolute():
+            raise XmedError("USAGE", f"--sr and --out are both {sr}", "a file for each")
+        _check_output(sr, form, force)
     folder = fetch(reference, home)
     model = Model.load(folder)
-    image = read_image(source, model.modality)
+    with collected() as notes:
+        image = guarded(read_image, source, model.modality)
     labels = predict(model, image)
-    part = out.with_name(f".{secrets.token_hex(4)}.{out.name}")  # the ending stays: writers choose the format by it
-    try:
-        if form == "nifti":
-            write_nifti(labels, part)
-        else:
-            named = {"model": str(model.card.get("study", "xmed")), "version": str(model.card["weights_sha256"])[:12]}
-            write_seg(labels, source, model.structures, part, **named)  # not the reference: it may be somebody's path
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    if form == "nifti":
+        write_nifti(labels, out)
+    else:
+        weights = str(model.card["weights_sha256"])
+        by = Algorithm(str(model.card.get("study", "xmed")), weights[:12], weights)  # no reference: may be a path
+        guarded(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
+        if sr is not None:
+            write_sr(labels, out, model.structures, sr, by)
     voxels = {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures}
     return {
         "output": str(out),
+        "measurements": None if sr is None else str(sr),
         "model": reference,
         "weights_sha256": model.card.get("weights_sha256"),
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
         "voxels": voxels,
+        "notes": [asdict(made) for made in notes],
         "volume_ml": {name: count * labels.grid.voxel_ml for name, count in voxels.items()},
     }
+
+
+def _check_output(out: Path, form: str, force: bool) -> None:
+    if not out.name.endswith(ENDINGS[form]):
+        raise XmedError("USAGE", f"output {out.name}", f"a name that ends in {' or '.join(ENDINGS[form])} for {form}")
+    if out.exists() and not force:
+        raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
+    if not out.absolute().parent.is_dir():
+        raise XmedError("PATH_NOT_FOUND", f"no folder {out.absolute().parent}", "an existing folder to write into")

@@ -21,6 +21,7 @@ from xmed.errors import XmedError
 from xmed.run import home, write_atomically
 
 REMEMBERED = 2000
+PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -88,6 +89,35 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def told(fault: BaseException) -> list[str]:
+    """The traceback of a fault and of what caused it, less messages that may quote a patient's file."""
+    why = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
+    before = [*told(why), "\nand then:\n"] if why is not None else []
+    where = traceback.format_tb(fault.__traceback__)
+    return [*before, "Traceback (most recent call last):\n", *where, f"{said(fault)}\n"]
+
+
+def said(fault: BaseException) -> str:
+    """What an exception says, in one line; its kind alone where it passed through a room that reads patients' files."""
+    name, frame = type(fault).__name__, fault.__traceback__
+    while frame is not None and not _reads(frame.tb_frame.f_code.co_filename):
+        frame = frame.tb_next
+    if frame is not None:
+        return f"{name}[{fault.code}]" if isinstance(fault, XmedError) else name
+    return f"{name}: {' '.join(str(fault).split())}"
+
+
+def quotes_no_file(record: logging.LogRecord) -> bool:
+    """Whether a log record is none of those in which a parser quotes what it read."""
+    parser = record.name.split(".")[0] in PARSERS
+    return not parser and not (record.name == "py.warnings" and _reads(record.getMessage()))
+
+
+def _reads(text: str) -> bool:
+    """Whether a path, or a warning that begins with one, belongs to what reads patients' files."""
+    return any(f"{os.sep}{room}{os.sep}" in text for room in (*PARSERS, f"xmed{os.sep}io", f"xmed{os.sep}deidentify"))
+
+
 class Journal(logging.Handler):
     """The last log records, kept in memory for the log file that an internal fault leaves behind."""
 
@@ -105,9 +135,9 @@ class Journal(logging.Handler):
         path = home() / "logs" / f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
         head = [
             f"xmed {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            f"$ {' '.join(sys.argv)}",
+            f"$ {' '.join('PATH' if os.path.exists(word) else word for word in sys.argv)}",
         ]
-        text = "\n".join([*head, "", *self.lines, "", *traceback.format_exception(fault)])
+        text = "\n".join([*head, "", *self.lines, "", *told(fault)])
         write_atomically(path, text + "\n")
         return path
 
@@ -125,7 +155,8 @@ def listen(debug: bool) -> Journal:
         # Prefect logs the traceback of what a task raised before it raises it again; the answer to it is one line.
         screen.addFilter(lambda record: not record.name.startswith((*RUN_LOGGERS, "prefect._internal")))
     root.setLevel(logging.INFO)
-    root.addHandler(journal)
-    root.addHandler(screen)
+    for handler in (journal, screen):
+        handler.addFilter(quotes_no_file)
+        root.addHandler(handler)
     logging.captureWarnings(True)
     return journal

@@ -87,6 +87,9 @@ def show_cohort(console: Console, found: dict[str, Any]) -> None:
     console.print(f"fingerprint {found['fingerprint'][:16]}")
     if found["quarantined"]:
         console.print(table(found["quarantined"], ("case", "patient", "split", "code", "message"), "in quarantine"))
+    repaired = [{"case": case["case"], **note} for case in found.get("cases", ()) for note in case.get("notes", ())]
+    if repaired:
+        console.print(table(repaired, ("case", "code", "text"), "put right"))
 
 
 def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xmed.cohort import reading
 from xmed.io import write_nifti
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
@@ -30,6 +31,12 @@ def xmed_data() -> Path:
 def home(tmp_path: Path) -> Path:
     """An empty XMED_HOME."""
     return tmp_path / "home"
+
+
+@pytest.fixture
+def unguarded(monkeypatch):
+    """Reading happens in this process, where a test can reach it."""
+    monkeypatch.setattr(reading, "guarded", lambda function, *arguments: function(*arguments))
 
 
 def ball(seed: int, shape: tuple[int, int, int] = (12, 14, 10)) -> tuple[np.ndarray, np.ndarray]:

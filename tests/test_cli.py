@@ -5,7 +5,6 @@ import os
 import sqlite3
 import sys
 import types
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -178,19 +177,33 @@ def test_without_models_there_is_an_empty_list_and_no_database(capsys, place):
     assert not place.exists()
 
 
-@dataclass
-class Finding:
-    path: str
-    verdict: str
-    code: str | None = None
+def test_inspect_shows_each_finding_and_what_to_do_about_it(monkeypatch, tmp_path, capsys):
+    from xmed.io import Finding
+    from xmed.io.notes import Note
 
-
-def test_inspect_shows_each_finding(monkeypatch, tmp_path, capsys):
-    fake_io(monkeypatch, inspect=lambda path: [Finding("a.dcm", "ok"), Finding("b.dcm", "refused", "SLICE_GAP")])
+    note = Note("PADDING", "2.0% of the pixels are padding")
+    found = [
+        Finding(tmp_path / "a", "series", "ok", 7, "MR", "0f", None, (12, 9, 7), (0.7, 1.3, 3.1), notes=(note,)),
+        Finding(tmp_path / "b", "series", "refused", code="SLICE_GAP", message="no slice at 3 mm", do="fetch it"),
+        Finding(tmp_path / "c.txt", "other", "skipped", code="NOT_DICOM", message="no file that xmed reads"),
+    ]
+    fake_io(monkeypatch, inspect=lambda path: found)
     assert main(["inspect", str(tmp_path), "--json"]) == 0
-    assert [row["code"] for row in json.loads(capsys.readouterr().out)] == [None, "SLICE_GAP"]
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["code"] for row in rows] == [None, "SLICE_GAP", "NOT_DICOM"]
+    assert (rows[0]["notes"][0]["code"], rows[1]["do"]) == ("PADDING", "fetch it")
+    monkeypatch.setenv("COLUMNS", "160")
     assert main(["inspect", str(tmp_path)]) == 0
-    assert "SLICE_GAP" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for words in (
+        "12 × 9 × 7",
+        "0.7 × 1.3 × 3.1",
+        "SLICE_GAP b\n  no slice at 3 mm → fetch it",
+        "a: 2.0% of the pixels are padding",
+        "passed over: 1 × no file that xmed reads",
+        "1 good, 1 refused, 1 passed over",
+    ):
+        assert words in shown
 
 
 def test_progress_is_a_line_per_tenth_without_a_terminal(capsys):

@@ -79,3 +79,41 @@ def test_dots_in_a_pattern_are_dots(files):
 def test_a_pattern_that_cannot_work_is_refused(files, pattern):
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: layout"):
         find(Layout(image=pattern), files("x/1.nii"))
+
+
+def test_bids_is_short_for_its_patterns(files):
+    root = files(
+        "participants.tsv",
+        "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_T1w.json",
+        "sub-01/ses-1/anat/sub-01_ses-1_T2w.nii.gz",
+        "sub-02/anat/sub-02_run-1_T1w.nii",
+        "sub-02/anat/sub-02_run-2_T1w.nii",
+        "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_dseg.nii.gz",
+        "derivatives/manual/sub-02/anat/sub-02_run-2_desc-lesion_dseg.nii.gz",
+        "derivatives/manual/sub-02/anat/sub-02_run-2_desc-lesion_probseg.nii.gz",
+    )
+    expected = [
+        (
+            "sub-01_ses-1",
+            "01",
+            ["sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz"],
+            ["derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_dseg.nii.gz"],
+        ),
+        ("sub-02_run-1", "02", ["sub-02/anat/sub-02_run-1_T1w.nii"], []),
+        (
+            "sub-02_run-2",
+            "02",
+            ["sub-02/anat/sub-02_run-2_T1w.nii"],
+            ["derivatives/manual/sub-02/anat/sub-02_run-2_desc-lesion_dseg.nii.gz"],
+        ),
+    ]
+    assert found(root, bids="T1w") == expected
+    assert [row[0] for row in found(root, bids="T2w", label=None)] == ["sub-01_ses-1"]
+
+
+def test_layout_bids_means_the_images_of_the_datasets_modality(clinic):
+    assert clinic.spec(layout="bids").layout == Layout(bids="T1w")
+    assert clinic.spec(layout="bids", modality="PT").layout == Layout(bids="pet")
+    saved = clinic.spec(layout="bids")
+    assert type(saved).model_validate(saved.model_dump(mode="json")) == saved

@@ -18,6 +18,7 @@ def test_the_summary_says_what_there_is_and_what_was_refused(clinic, home):
     found = summary(source, source)["source"]
     assert found["cases"][1] == {
         "case": "b", "patient": "b", "split": "train", "has_label": False, "shape": [12, 14, 10], "spacing_mm": [1.0, 1.0, 2.0],
+        "notes": [],
     }  # fmt: skip
     assert found["flow"] == {"found": 4, "readable": 3, "quarantined": 1, "train": 2, "select": 0, "test": 1}
     assert found["quarantined"][0]["code"] == "EMPTY_FILE"

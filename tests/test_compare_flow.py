@@ -20,6 +20,7 @@ from xmed.errors import XmedError
 from xmed.evaluate import judge
 from xmed.run import Run
 from xmed.train import workers
+from xmed.volume import Volume
 
 JOBS = {
     ("source_only", 0): [],
@@ -113,7 +114,7 @@ def test_an_arm_is_judged_again_only_when_its_weights_change(tmp_path, monkeypat
         image=lambda case: "volume",
         label=lambda case: None,
     )
-    truth = SimpleNamespace(array=label, spacing=(1.0, 1.0, 1.0))
+    truth = Volume(label, np.eye(4))
     loads = []
     monkeypatch.setattr(judge, "truth", lambda *_: truth)
     monkeypatch.setattr(judge.Model, "load", lambda folder: loads.append(folder))

@@ -7,21 +7,31 @@ affects their reading, so whatever is already there under its key is not read ag
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from xmed.cohort.case import Case, Cohort, Refusal
+from xmed.cohort.fetch import fetch
+from xmed.cohort.index import Index
 from xmed.cohort.layout import Found, find
 from xmed.cohort.quarantine import Quarantine
 from xmed.cohort.reading import Inputs, read_and_check
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
+from xmed.cohort.unnamed import framed_anew, pseudonyms, unnamed
+from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
+from xmed.io.pacs import retrieve
 from xmed.run import write_atomically
-from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split
+from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
 Progress = Callable[[str, int, int, str], None]
+MAX_WORKERS = 8
+"""Cases at once, each of which may need a gibibyte or two; beyond that the disk is what is waited for."""
 Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
 
 
@@ -33,35 +43,45 @@ def ingest(
     progress: Progress | None = None,
     generate: Generate | None = None,
 ) -> Cohort:
-    """Read every case of a dataset into the store below `home`, one at a time, and write the dataset's manifest.
+    """Read every case of a dataset into the store below `home`, one on each core, and write the dataset's manifest.
 
     data_root: a folder in place of the spec's `root`. progress: (what, done, total, note), called for each case.
     generate: writes the phantom or the label maps that a spec asks for when fewer patients than it names are there;
     both stand on a higher floor than ingest, so whoever calls both passes it in.
 
     Raises XmedError PATH_NOT_FOUND (no such root; nothing is written), NO_CASES (none found, or all refused),
-    DISK_FULL, NOT_WRITABLE.
+    DISK_FULL, NOT_WRITABLE, KEY_INVALID.
     """
     root = spec.folder(data_root)
     if spec.made and generate and (not root.is_dir() or len(find(spec.layout, root)) < spec.made.patients):
         generate(spec.made, root)
+    if spec.pacs:
+        with writing(root):
+            retrieve(spec.pacs, root, Secret.find(home)[0].name, progress)
+    fetch(spec, root)
     found, split_of = _found(spec, root)
+    secret = _secret(home, progress)
+    found, split_of = pseudonyms(spec, found, split_of, Crosswalk.below(home, secret))
     wanted = [case for case in found if case.patient in split_of]
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
     with writing(home):
         store.sweep()
     cases: list[Case] = []
     refusals: list[Refusal] = []
-    for done, files in enumerate(wanted):
-        if progress:
-            progress(f"ingest {spec.name}", done, len(wanted), files.case)
-        verdict = _one(spec, root, files, split_of[files.patient], store)
-        if isinstance(verdict, Case):
-            cases.append(verdict)
-            quarantine.release(verdict.id)
-        else:
-            refusals.append(verdict)
-            quarantine.hold(verdict, [*files.image, *files.label])
+    one = partial(_one, spec, root, split_of, store, secret)
+    pool = ThreadPoolExecutor(min(_cores(), MAX_WORKERS))
+    try:
+        for done, (files, verdict) in enumerate(zip(wanted, pool.map(one, wanted))):
+            if progress:
+                progress(f"ingest {spec.name}", done, len(wanted), files.case)
+            if isinstance(verdict, Case):
+                cases.append(verdict)
+                quarantine.release(verdict.id)
+            else:
+                refusals.append(verdict)
+                quarantine.hold(verdict)
+    finally:
+        pool.shutdown(cancel_futures=True)
     quarantine.keep_only([refusal.case for refusal in refusals])
     if progress:
         progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
@@ -74,6 +94,8 @@ def ingest(
 
 def load(name: str, home: Path) -> Cohort:
     """The cohort that ingest wrote, by the dataset's name or its spec's path. Raises XmedError PATH_NOT_FOUND."""
+    if name.endswith(".json"):
+        name = load_dataset(name).name
     stem = Path(name).stem if name.endswith((".yaml", ".yml")) else name
     path = Store(home).dataset(stem)
     try:
@@ -89,6 +111,17 @@ def load(name: str, home: Path) -> Cohort:
     return Cohort(spec, cases, refusals, home, document["found"])
 
 
+def _secret(home: Path, progress: Progress | None) -> Secret:
+    secret, made = Secret.find(home)
+    if made and progress:
+        progress("a new key for pseudonyms", 1, 1, str(made))
+    return secret
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]]:
     """Every case, also of patients that an explicit split names and no file belongs to; and who is in which split."""
     if not root.is_dir():
@@ -100,22 +133,23 @@ def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]
     return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
 
 
-def _one(spec: DatasetSpec, root: Path, files: Found, split: Split, store: Store) -> Case | Refusal:
+def _one(
+    spec: DatasetSpec, root: Path, split_of: dict[str, Split], store: Store, secret: Secret, files: Found
+) -> Case | Refusal:
     """The verdict on one case; its volumes are let go of when this returns."""
+    split = split_of[files.patient]
     try:
-        inputs = Inputs.of(spec, root, files, split)
+        inputs = Inputs.of(spec, root, files, split, Index(store.home))
         if not all(store.intact(key) for key in (inputs.image_key, inputs.label_key) if key):
             image, label = read_and_check(spec, inputs)
-            for key, volume in ((inputs.image_key, image), (inputs.label_key, label)):
-                if key and volume is not None:
-                    store.put(key, volume)
+            for key, read in ((inputs.image_key, image), (inputs.label_key, label)):
+                if key and read is not None:
+                    store.put(key, framed_anew(read.volume, secret), read.notes)
         return Case(files.case, files.patient, split, inputs.image_key, inputs.label_key)
     except XmedError as problem:
-        if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID"):
+        if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
             raise  # not this case's fault: the next one would fail the same way
-        parts = (problem.what, problem.expected, problem.do)
-        message = " · ".join(" ".join(part.split()) for part in parts if part)
-        return Refusal(files.case, files.patient, split, problem.code, message)
+        return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
 
 
 def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Path) -> XmedError:

@@ -15,13 +15,16 @@ from xmed.run import write_atomically
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The records of one dataset. The files themselves stay where they are: a clinical archive is not ours to move."""
+    """The records of one dataset, by case. The files stay where they are: a clinical archive is not ours to move.
+
+    Their paths are not recorded, for they may name people; the case id and the spec's layout lead to them.
+    """
 
     folder: Path
 
-    def hold(self, refusal: Refusal, files: list[Path]) -> None:
+    def hold(self, refusal: Refusal) -> None:
         """Record a refusal; `since` keeps the time at which this very refusal was first seen."""
-        record = {**asdict(refusal), "files": [str(path) for path in files]}
+        record = asdict(refusal)
         path = self.folder / f"{refusal.case}.json"
         try:
             held = json.loads(path.read_text(encoding="utf-8"))

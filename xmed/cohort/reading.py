@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from xmed.cohort.index import Index, Stamp, stamp_of
 from xmed.cohort.layout import Found
 from xmed.errors import XmedError
 from xmed.io import read_image, read_label, read_nifti
+from xmed.io.guard import guarded
+from xmed.io.notes import Note, collected
 from xmed.run import digest
 from xmed.spec import DatasetSpec, Split
 from xmed.volume import Volume
 
-READER = 1
+READER = 2
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
-
-Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Inputs:
     stamps: dict[Path, Stamp] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split) -> Inputs:
-        """Look at every input byte once.
+    def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split, index: Index) -> Inputs:
+        """Look once at every input byte that `index` does not know.
 
         Raises XmedError IMAGE_MISSING, LABEL_MISSING (a test case of a layout with labels), MIXED_SERIES (several
         label files), EMPTY_FILE, PATH_UNSAFE (leaves the root, or is no ordinary file or folder).
@@ -49,36 +49,59 @@ class Inputs:
         stamps: dict[Path, Stamp] = {}
         image_key = label_key = None
         if files.image:
-            asked = {"reader": READER, "modality": spec.modality}
-            image_key = digest({**asked, "image": _hashes(files.image, root, stamps)})
+            asked = {"reader": READER, "modality": spec.modality, "channel": layout.image_channel}
+            image_key = digest({**asked, "image": index.hashes(files.image, root, stamps)})
         if label is not None:
             table = [[s.value, s.name] for s in spec.label_table]
             asked = {"reader": READER, "table": table, "channel": layout.label_channel, "roi": layout.roi}
             asked |= {"outline": True} if layout.label_outline else {}
-            label_key = digest({**asked, "on": image_key, "label": _hashes((label,), root, stamps)})
+            asked |= {"empty": True} if layout.label_empty else {}
+            label_key = digest({**asked, "on": image_key, "label": index.hashes((label,), root, stamps)})
         image = files.image[0] if len(files.image) == 1 else list(files.image)
         return cls(image or None, label, image_key, label_key, stamps)
 
     def unchanged(self) -> None:
         """Raises XmedError INPUT_CHANGED when a file is no longer the one whose bytes were hashed."""
         for path, stamp in self.stamps.items():
-            if not path.is_file() or _stamp(path) != stamp:
+            if not path.is_file() or stamp_of(path) != stamp:
                 do = "ingest again when the transfer is done"
                 raise XmedError("INPUT_CHANGED", f"{path} changed while it was read", "a file at rest", do)
 
 
-def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Volume | None, Volume | None]:
-    """A case's image and label map on one grid.
+class Read(NamedTuple):
+    """A volume, and what its reader put right."""
+
+    volume: Volume
+    notes: list[Note]
+
+
+def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read | None]:
+    """A case's image and label map on one grid, read in a guarded process: whatever kills it costs this case alone.
+
+    Raises OOM, READER_TIMEOUT, READER_CRASHED, and as `_read_and_check` does.
+    """
+    return guarded(_read_and_check, spec, inputs)
+
+
+def _read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read | None]:
+    """The same, in this process.
 
     Raises XmedError with the reader's code, or MODALITY_MISMATCH, CONSTANT, INPUT_CHANGED; whatever else goes wrong in
     a reader becomes READER_FAILED, so that one odd file never stops the others. Its message may quote a header that
     names a person: only its kind is kept.
     """
+    image = label = None
     try:
-        image = None if inputs.image is None else read_image(inputs.image, spec.modality)
-        if image is not None:
-            _check(spec, image)
-        label = None if inputs.label is None else _label(spec, inputs.label, image)
+        if inputs.image is not None:
+            with collected() as notes:
+                image = Read(read_image(inputs.image, spec.modality, spec.layout.image_channel), notes)
+            _check(spec, image.volume)
+        if inputs.label is not None:
+            with collected() as notes:
+                label = Read(_label(spec, inputs.label, image and image.volume), notes)
+        if label is not None and not (spec.layout.label_empty or label.volume.array.any()):
+            do = "set layout.label_empty where this is an answer"
+            raise XmedError("CONSTANT", "a label map without any structure", "one voxel of one, at least", do)
     except XmedError:
         inputs.unchanged()  # a file still arriving looks truncated: say the truth about it
         raise
@@ -125,30 +148,3 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     yield from (inner for inner in sorted(path.rglob("*")) if not inner.is_dir() and not inner.name.startswith("."))
-
-
-def _hashes(paths: tuple[Path, ...], root: Path, stamps: dict[Path, Stamp]) -> list[str]:
-    """sha256 of each file, sorted: neither names nor their order matter to the readers."""
-    base = root.resolve()
-    out = []
-    for path in (inner for outer in paths for inner in _files(outer)):
-        try:
-            out.append(_hash(path, base, stamps))
-        except OSError as problem:
-            raise XmedError("READER_FAILED", f"{path}: {problem.strerror}", "a file that can be read") from problem
-    return sorted(out)
-
-
-def _hash(path: Path, base: Path, stamps: dict[Path, Stamp]) -> str:
-    if not path.resolve().is_relative_to(base) or not stat.S_ISREG(path.stat().st_mode):
-        raise XmedError("PATH_UNSAFE", f"{path}", f"an ordinary file below {base}", "copy the file in")
-    stamps[path] = _stamp(path)
-    if stamps[path][0] == 0:
-        raise XmedError("EMPTY_FILE", f"{path} has no bytes", "a file with contents", "copy it again")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> Stamp:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns

@@ -13,15 +13,17 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xmed.cohort.index import Index, Stamp, stamp_of
 from xmed.errors import XmedError
+from xmed.io.notes import Note
 from xmed.volume import Volume
 
 STALE_SECONDS = 3600.0
@@ -63,7 +65,7 @@ class Store:
         return self.home / "store" / "datasets" / f"{name}.json"
 
     def meta(self, key: str) -> dict[str, Any]:
-        """shape, spacing_mm, affine (LPS+), frame, modality and digest of an entry, without its voxels.
+        """shape, spacing_mm, affine (LPS+), frame, modality, digest and notes of an entry, without its voxels.
 
         Raises XmedError PATH_NOT_FOUND when the entry is gone or damaged.
         """
@@ -89,15 +91,23 @@ class Store:
             raise _gone(key) from problem
 
     def intact(self, key: str) -> bool:
-        """Whether the entry is there and its voxels still have the digest they were written with."""
+        """Whether the entry is there and its voxels still have the digest they were written with.
+
+        They are read again only where a file of the entry is not as it was when last they had it.
+        """
         try:
-            volume = self.get(key)
-            return self.meta(key).get("sha256") == digest_of(volume)
-        except XmedError:
+            index, seen = Index(self.home), self._seen(key)
+            if index.find(seen) == seen:
+                return True
+            whole = self.meta(key).get("sha256") == digest_of(self.get(key))
+            if whole:
+                index.keep(seen)
+            return whole
+        except (OSError, XmedError):
             return False
 
-    def put(self, key: str, volume: Volume) -> None:
-        """Write an entry: a folder beside it first, flushed to the disk, then one rename.
+    def put(self, key: str, volume: Volume, notes: Sequence[Note] = ()) -> None:
+        """Write an entry and its reader's notes: a folder beside it first, flushed to the disk, then one rename.
 
         Whoever comes second with the same key throws its own copy away; a damaged entry is replaced.
         Raises XmedError DISK_FULL, NOT_WRITABLE.
@@ -109,26 +119,34 @@ class Store:
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
-                _write(part, volume)
+                _write(part, volume, notes)
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
                 _flush(final.parent)
+                Index(self.home).keep(self._seen(key))
             except OSError as problem:
                 if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             finally:
                 shutil.rmtree(part, ignore_errors=True)
 
+    def _seen(self, key: str) -> dict[Stamp, str]:
+        """What the index keeps of a whole entry: what each of its files is like, of how many. Raises OSError."""
+        stamps = [stamp_of(path) for path in self.folder(key).iterdir()]
+        return dict.fromkeys(stamps, f"{key} of {len(stamps)}")
+
     def sweep(self) -> None:
         """Remove what writers that were killed left behind."""
-        for part in self.volumes.glob(".part-*"):
+        for part in [*self.volumes.glob(".part-*"), *(self.home / "store" / "datasets").glob(".*")]:
             try:
                 age = time.time() - part.stat().st_mtime
             except FileNotFoundError:  # another ingest swept it
                 continue
-            if age > STALE_SECONDS:
+            if age > STALE_SECONDS and part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
+            elif age > STALE_SECONDS:
+                part.unlink(missing_ok=True)
 
 
 def compact(array: np.ndarray) -> np.ndarray:
@@ -153,7 +171,7 @@ def digest_of(volume: Volume) -> str:
     return total.hexdigest()
 
 
-def _write(folder: Path, volume: Volume) -> None:
+def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
     arrays = {"image.npy": volume.array}
     if volume.fov is not None:
         arrays["fov.npy"] = np.packbits(volume.fov)
@@ -171,6 +189,7 @@ def _write(folder: Path, volume: Volume) -> None:
         "modality": volume.modality,
         "fov": volume.fov is not None,
         "sha256": digest_of(volume),
+        "notes": [asdict(made) for made in notes],
     }
     with (folder / "meta.json").open("x", encoding="utf-8") as text:
         json.dump(meta, text, allow_nan=False)

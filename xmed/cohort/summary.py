@@ -53,8 +53,8 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
 
 
 def _case(cohort: Cohort, case: Case) -> dict[str, Any]:
-    key = case.image or case.label
-    meta = Store(cohort.home).meta(key) if key else {"shape": None, "spacing_mm": None}
+    metas = [Store(cohort.home).meta(key) for key in (case.image, case.label) if key]
+    meta = metas[0] if metas else {"shape": None, "spacing_mm": None}
     return {
         "case": case.id,
         "patient": case.patient,
@@ -62,6 +62,7 @@ def _case(cohort: Cohort, case: Case) -> dict[str, Any]:
         "has_label": case.label is not None,
         "shape": meta["shape"],
         "spacing_mm": meta["spacing_mm"],
+        "notes": [note for meta in metas for note in meta.get("notes", ())],
     }
 
 

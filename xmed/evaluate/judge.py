@@ -17,7 +17,7 @@ from xmed.errors import XmedError
 from xmed.evaluate.trivial import Baselines
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.predict import predict
-from xmed.prepare import window_of
+from xmed.prepare import onto, upright, window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.run import Run, digest, write_atomically
 from xmed.spec import Study
@@ -145,9 +145,10 @@ class _Truth:
         """One line of rows.json. No label map at all is an error, and counts as a miss."""
         known = self.reference.array == value
         guess = np.zeros_like(known) if label is None else label == value
-        numbers = metrics.measure(
-            guess, known, self.reference.spacing, self.tolerance_mm, spacing_credible=self.credible
-        )
+        place = upright(self.reference.grid)  # distances are measured between voxels at right angles
+        masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
+        drawn, true = (onto(mask, place, labels=True).array > 0 for mask in masks)
+        numbers = metrics.measure(drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible)
         status = "empty_prediction" if known.any() and not guess.any() else "ok"
         return {
             "arm": arm,

@@ -1,14 +1,16 @@
-"""Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI and DICOM SEG go out."""
+"""Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI, DICOM SEG and SR go out."""
 
-from xmed.io.dicom import read_series
+from xmed.io.dicom import read_series, read_volumes
 from xmed.io.image import read_image
 from xmed.io.inspect import Finding, inspect
 from xmed.io.label import read_label
 from xmed.io.nifti import read_nifti, write_nifti
 from xmed.io.picture import read_picture
-from xmed.io.seg_object import write_seg
+from xmed.io.seg_object import Algorithm, write_seg
+from xmed.io.sr_object import write_sr
 
 __all__ = [
+    "Algorithm",
     "Finding",
     "inspect",
     "read_image",
@@ -16,6 +18,8 @@ __all__ = [
     "read_nifti",
     "read_picture",
     "read_series",
+    "read_volumes",
     "write_nifti",
     "write_seg",
+    "write_sr",
 ]

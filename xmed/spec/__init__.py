@@ -13,6 +13,7 @@ from xmed.spec.dataset import (
     StructureSpec,
 )  # fmt: skip
 from xmed.spec.files import load_dataset, load_study, names, spec_folders
+from xmed.spec.pacs import PacsSpec
 from xmed.spec.study import (
     Accept,
     Budget,
@@ -27,6 +28,6 @@ from xmed.spec.study import (
 
 __all__ = [
     "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout", "MapsSpec",
-    "MethodSpec", "NetworkSpec", "PhantomSpec", "Primary", "Protocol", "Split", "Splits", "StructureSpec", "Study",
-    "TaskSpec", "load_dataset", "load_study", "names", "spec_folders",
+    "MethodSpec", "NetworkSpec", "PacsSpec", "PhantomSpec", "Primary", "Protocol", "Split", "Splits", "StructureSpec",
+    "Study", "TaskSpec", "load_dataset", "load_study", "names", "spec_folders",
 ]  # fmt: skip

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.spec.strict import Name, Strict
+from xmed.spec.pacs import PacsSpec
+from xmed.spec.strict import NAME, Name, Strict
 
 Split = Literal["train", "select", "test"]
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
+
+
+BIDS_SUFFIX = {"MR": "T1w", "PT": "pet"}
+"""Which images `layout: bids` means, by modality; of any other, those with the modality's name for a suffix."""
 
 
 class StructureSpec(Strict):
@@ -26,13 +32,28 @@ class StructureSpec(Strict):
 
 
 class Layout(Strict):
-    """How files pair up below `root`: {case} is the case id, {patient} the patient when it differs."""
+    """How files pair up below `root`: {case} is the case id, {patient} the patient when it differs.
 
+    `layout: bids` is short for {bids: T1w}, or for {bids: pet} and so on, as the modality goes. It stands for patterns
+    of the Brain Imaging Data Structure 1.10: raw images, and discrete segmentations among the derivatives.
+    """
+
+    bids: Name | None = Field(None, description="suffix of the images of a BIDS dataset: T1w, T2w, FLAIR, pet ...")
     image: str | None = Field(None, description="a NIfTI, a folder or glob of DICOM, or a picture; {case}, {patient}")
     label: str | None = Field(None, description="NIfTI, DICOM SEG or RTSTRUCT; {case}, {patient}")
+    image_channel: int | None = Field(None, ge=0, description="which volume of a 4-D image: time point, b-value, echo")
     label_channel: int | None = Field(None, ge=0, description="which channel of a 4-D label file holds the labels")
     roi: str | None = Field(None, description="RTSTRUCT ROI name, when it differs from the structure's")
+    label_empty: bool = Field(False, description="a label map without any structure is an answer, not a mistake")
     label_outline: bool = Field(False, description="label pictures show outlines: what they enclose is filled")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bids(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("bids"):
+            return data
+        image = f"sub-{{patient}}/**/{{case}}_{data['bids']}.nii*"
+        return {"image": image, "label": "derivatives/**/sub-{patient}/**/{case}_*dseg.nii*", **data}
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -87,10 +108,22 @@ class MapsSpec(Strict):
 
 
 class FileSpec(Strict):
-    """One file to fetch."""
+    """One file to fetch to below `root` and to check before it is read; archives (.zip, .tar.gz ...) are unpacked."""
 
-    url: str
+    url: Annotated[str, Field(pattern=r"^https://[^/\s]+/\S+$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    to: Name | None = Field(None, description="its name below `root`; by default the last part of the URL")
+
+    @property
+    def name(self) -> str:
+        """What the file is called below `root`."""
+        return self.to or Path(unquote(urlsplit(self.url).path)).name
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not re.fullmatch(NAME, self.name):
+            raise ValueError(f"the URL gives the file the name '{self.name}': give it another one with `to`")
+        return self
 
 
 class DatasetSpec(Strict):
@@ -109,9 +142,27 @@ class DatasetSpec(Strict):
     spacing_credible: bool = Field(True, description="false: header spacing is known to be wrong; no metric in mm")
     phantom: PhantomSpec | None = None
     maps: MapsSpec | None = None
+    pacs: PacsSpec | None = Field(None, description="fetch the files from a picture archive to below `root`")
+    pseudonyms: bool | None = Field(
+        None, description="case and patient ids become keyed pseudonyms; by default where splits are drawn, not named"
+    )
     scene: Name | None = Field(
         None, description="what draws pictures from these label maps: a file of appearance/scenes"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bids(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("layout") != "bids":
+            return data
+        modality = str(data.get("modality"))
+        return {**data, "layout": {"bids": BIDS_SUFFIX.get(modality, modality.lower())}}
+
+    @model_validator(mode="after")
+    def _hidden(self) -> Self:
+        if self.pseudonyms and isinstance(self.splits, Splits):
+            raise ValueError("splits that name patients cannot hide them: without `pseudonyms`, or with fractions")
+        return self
 
     @property
     def made(self) -> PhantomSpec | MapsSpec | None:

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from xmed.errors import XmedError
 from xmed.spec.dataset import DatasetSpec
+from xmed.spec.decathlon import read_decathlon
 from xmed.spec.study import Study
 
 Spec = TypeVar("Spec", DatasetSpec, Study)
@@ -23,7 +24,12 @@ def spec_folders() -> list[Path]:
 
 
 def load_dataset(name_or_path: str | Path) -> DatasetSpec:
-    """A dataset spec by name or by path. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once)."""
+    """A dataset spec by name or by path, or the dataset.json of an nnU-Net or Decathlon dataset.
+
+    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once).
+    """
+    if str(name_or_path).endswith(".json"):
+        return read_decathlon(Path(name_or_path))
     return _load(DatasetSpec, _find(str(name_or_path), "", "dataset"))
 
 

@@ -1,0 +1,101 @@
+"""Fetching: the files that a dataset spec names by URL and sha256, checked before any of them is read.
+
+Only https, also after a redirect; never more than MAX_BYTES; a file of another sha256 is thrown away. What was fetched
+once is not asked for again: a hidden mark beside it says which bytes they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from xmed.cohort.store import writing
+from xmed.cohort.unpack import ENDINGS, unpack
+from xmed.errors import XmedError
+from xmed.spec import DatasetSpec, FileSpec
+
+MAX_BYTES = 64 << 30
+TIMEOUT_SECONDS = 60.0
+CHUNK = 1 << 20
+Open = Callable[[str], IO[bytes]]
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if not newurl.startswith("https://"):
+            raise URLError(f"redirected to {urlsplit(newurl).scheme}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
+    """Fetch what is not there yet of `spec.files` to `root`, and unpack archives there.
+
+    open_url: what opens a URL for reading, in place of https.
+
+    Raises XmedError FETCH_FAILED (no connection, or the server refuses), FETCH_MISMATCH (other bytes than the spec
+    names), PATH_UNSAFE and SIZE_CLAIM for an archive that reaches out or bursts, DISK_FULL, NOT_WRITABLE.
+    """
+    for file in spec.files:
+        path = root / file.name
+        mark = path.with_name(f".{path.name}.fetched")
+        if mark.is_file() and mark.read_text(encoding="utf-8").strip() == file.sha256:
+            continue
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+            if not (path.is_file() and _sha256(path) == file.sha256):  # brought here by hand
+                _download(file, path, open_url or _https)
+            if path.name.endswith(ENDINGS):
+                unpack(path, root)
+            mark.write_text(file.sha256 + "\n", encoding="utf-8")
+
+
+def _download(file: FileSpec, path: Path, open_url: Open) -> None:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    total, size = hashlib.sha256(), 0
+    try:
+        with open_url(file.url) as source, part.open("xb") as target:
+            while chunk := source.read(CHUNK):
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise XmedError(
+                        "FETCH_MISMATCH", f"{file.url} goes on after {MAX_BYTES >> 30} GiB", "a smaller file"
+                    )
+                total.update(chunk)
+                target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        if total.hexdigest() != file.sha256:
+            raise XmedError(
+                "FETCH_MISMATCH",
+                f"{file.url} has sha256 {total.hexdigest()}",
+                file.sha256,
+                "ask the publisher which one is right; do not just copy the new one into the spec",
+            )
+        os.replace(part, path)
+    except (URLError, HTTPException, TimeoutError, ConnectionError) as problem:
+        reason = problem.reason if isinstance(problem, URLError) else problem
+        do = f"fetch it where there is a connection, and put it at {path}"
+        raise XmedError("FETCH_FAILED", f"{file.url}: {reason}", "an answer over https", do) from problem
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _https(url: str) -> IO[bytes]:
+    opener = urllib.request.build_opener(_HttpsOnly)
+    response: IO[bytes] = opener.open(url, timeout=TIMEOUT_SECONDS)
+    return response
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

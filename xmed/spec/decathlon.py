@@ -1,0 +1,98 @@
+"""Decathlon: a dataset.json of the Medical Segmentation Decathlon or of nnU-Net (v1, v2), read as a dataset spec.
+
+The folder that it lies in names the dataset and is its root. Only its labelled images (`imagesTr`) are taken; since the
+format knows no validation on a target, they are divided by patient into 60 % train, 15 % select and 25 % test, seed 0.
+Whoever wants another division, one of several channels, or regions writes the few lines of YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.spec.dataset import DatasetSpec
+
+SPLITS = {"fraction": {"train": 0.6, "select": 0.15, "test": 0.25}, "seed": 0}
+_MODALITIES = {
+    "MR": r"mri?|t[12]w?|t1ce|t1gd|t2\*|flair|adc|dwi|swi|pd|mp2?rage|bold|cine.*mri?",
+    "CT": r"ct|cbct|cta",
+    "PT": r"pet|pt|suv|fdg.*",
+    "US": r"us|ultra-?sound",
+}
+"""What datasets call their channels, by DICOM modality; the format itself prescribes no names but CT."""
+
+
+def read_decathlon(path: Path) -> DatasetSpec:
+    """The dataset that a dataset.json describes. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise XmedError("SPEC_NOT_FOUND", f"no file {path}", "a dataset.json, or a YAML spec") from problem
+    except ValueError as problem:
+        raise XmedError("SPEC_INVALID", f"{path} is no JSON", "a dataset.json of nnU-Net or the Decathlon") from problem
+    channels = document.get("channel_names", document.get("modality")) if isinstance(document, dict) else None
+    if not isinstance(channels, dict) or not isinstance(document.get("labels"), dict):
+        raise _invalid(path, "names no channels or no labels", "channel_names (or modality) and labels")
+    if len(channels) != 1:
+        listed = ", ".join(f"{number}: {name}" for number, name in channels.items())
+        raise _invalid(path, f"has {len(channels)} channels ({listed})", "one modality in one channel")
+    root = path.resolve().parent
+    return DatasetSpec.model_validate(
+        {
+            "name": _plain(root.name),
+            "modality": _modality(str(next(iter(channels.values()))), path),
+            "licence": str(document.get("licence", document.get("license", ""))),
+            "source": str(document.get("reference", "")),
+            "root": str(root),
+            "layout": _layout(document, root, path),
+            "labels": _labels(document["labels"], path),
+            "splits": SPLITS,
+        }
+    )
+
+
+def _modality(channel: str, path: Path) -> str:
+    for modality, names in _MODALITIES.items():
+        if re.fullmatch(names, channel.strip().lower()):
+            return modality
+    raise _invalid(path, f"calls its channel '{channel}'", "a name that tells its modality (CT, T1, PET, US ...)")
+
+
+def _labels(labels: dict[str, Any], path: Path) -> dict[int, dict[str, str]]:
+    """Value → structure, from v2's name → value or from value → name; background, value 0, is no structure."""
+    pairs = [(value, name) if not str(name).isdecimal() else (name, value) for name, value in labels.items()]
+    found = {}
+    for value, name in pairs:
+        if isinstance(value, list | tuple) or not str(value).isdecimal() or name == "ignore":
+            raise _invalid(
+                path, f"has the label {name}: {value}", "one value for each structure, no regions, no ignore"
+            )
+        if int(value):
+            found[int(value)] = {"name": _plain(str(name))}
+    return found
+
+
+def _layout(document: dict[str, Any], root: Path, path: Path) -> dict[str, str]:
+    """Patterns for images and labels; nnU-Net adds the channel, _0000, to the image's name and leaves it unsaid."""
+    first = next(iter(document.get("training") or ()), None)
+    if first is None:  # nnU-Net v2 lists no files
+        ending = document.get("file_ending", ".nii.gz")
+        return {"image": f"imagesTr/{{case}}_0000{ending}", "label": f"labelsTr/{{case}}{ending}"}
+    if not isinstance(first, dict) or not all(isinstance(first.get(key), str) for key in ("image", "label")):
+        raise _invalid(path, "pairs its files in a way of its own", 'training: [{"image": …, "label": …}]')
+    image, label = (PurePosixPath(first[key]) for key in ("image", "label"))
+    ending = "".join(PurePosixPath(label.name).suffixes[-2:]) if label.name.endswith(".gz") else label.suffix
+    channel = "" if (root / image).exists() else "_0000"
+    return {"image": f"{image.parent}/{{case}}{channel}{ending}", "label": f"{label.parent}/{{case}}{ending}"}
+
+
+def _plain(name: str) -> str:
+    """A name in the letters that names in specs have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "dataset"
+
+
+def _invalid(path: Path, what: str, expected: str) -> XmedError:
+    return XmedError("SPEC_INVALID", f"{path} {what}", expected, "write a YAML spec for it: see data_specs/")
