@@ -1,10 +1,10 @@
-"""Compare table: a finished comparison's comparison.json → reports/benchmarks/<study>-methods.md and .json.
+"""Compare table: a finished comparison's comparison.json → reports/benchmarks/<study>-<name>.md and .json.
 
-python tests/bench/compare_table.py COMPARISON_FOLDER [COMPARISON_FOLDER ...]
+python tests/bench/compare_table.py [--name methods] COMPARISON_FOLDER [COMPARISON_FOLDER ...]
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from run_table import BENCHMARKS, MACHINE, number, rows_of
@@ -83,7 +83,11 @@ def choice(found: dict) -> str:
 
 
 def main() -> None:
-    for folder in map(Path, sys.argv[1:]):
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("folders", nargs="+", type=Path)
+    asked.add_argument("--name", default="methods", help="what the table is of")
+    given = asked.parse_args()
+    for folder in given.folders:
         found = json.loads((folder / "comparison.json").read_text())
         environment = {key: found["environment"].get(key) for key in MACHINE}
         tables = "\n\n".join(f"## {structure}\n\n{table(found, structure)}" for structure in found["structures"])
@@ -98,10 +102,10 @@ def main() -> None:
             f"Protocol {found['protocol_sha256'][:12]}.\n"
         )
         BENCHMARKS.mkdir(parents=True, exist_ok=True)
-        (BENCHMARKS / f"{found['study']}-methods.md").write_text(text, encoding="utf-8")
+        (BENCHMARKS / f"{found['study']}-{given.name}.md").write_text(text, encoding="utf-8")
         document = {key: found[key] for key in KEPT} | {"selection": found.get("selection"), "environment": environment}
         document["dice"] = rows_of(folder)
-        (BENCHMARKS / f"{found['study']}-methods.json").write_text(
+        (BENCHMARKS / f"{found['study']}-{given.name}.json").write_text(
             json.dumps(document, indent=1) + "\n", encoding="utf-8"
         )
 
