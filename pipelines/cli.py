@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pipelines.command import DONE, NO, Answer, command
 from xmed import __version__
@@ -188,7 +187,7 @@ def predict(
     ] = None,
 ) -> Answer:
     """Segment one image with a registered model; the output lies on the image's own grid."""
-    from pipelines.prediction import predict_file
+    from pipelines.prediction import predict_file, show_prediction
     from pipelines.sending import archive, send_back
     from xmed.run import home
 
@@ -196,7 +195,7 @@ def predict(
     document = predict_file(model, source, out, format.value, force, home(), sr=sr)
     if server:
         document["sent"] = send_back([path for path in (out, sr) if path], server)
-    return Answer(document, lambda console: _show_prediction(console, document))
+    return Answer(document, lambda console: show_prediction(console, document))
 
 
 @command(app)
@@ -292,13 +291,3 @@ def _numbers(seeds: str | None) -> list[int] | None:
         return [int(seed) for seed in seeds.split(",")]
     except ValueError as problem:
         raise XmedError("USAGE", f"--seeds {seeds}", "whole numbers with commas between, such as 0,1,2") from problem
-
-
-def _show_prediction(console: Console, document: dict[str, Any]) -> None:
-    for made in document["notes"]:
-        console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
-    for name, volume in document["volume_ml"].items():
-        console.print(f"{name}: {volume:.1f} mL")
-    console.print(document["output"], highlight=False, soft_wrap=True)
-    for sent in document.get("sent", ()):
-        console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)

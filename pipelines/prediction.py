@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from xmed.errors import XmedError
 from xmed.io import Algorithm, read_image, write_nifti, write_seg, write_sr
@@ -71,3 +72,14 @@ def _check_output(out: Path, form: str, force: bool) -> None:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
     if not out.absolute().parent.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {out.absolute().parent}", "an existing folder to write into")
+
+
+def show_prediction(console: Console, document: dict[str, Any]) -> None:
+    """What was put right at reading, the volumes, the output, and what an archive said to it."""
+    for made in document["notes"]:
+        console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
+    for name, volume in document["volume_ml"].items():
+        console.print(f"{name}: {volume:.1f} mL")
+    console.print(document["output"], highlight=False, soft_wrap=True)
+    for sent in document.get("sent", ()):
+        console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)

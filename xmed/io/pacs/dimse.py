@@ -10,22 +10,8 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pydicom
-from pydicom import Dataset
-from pydicom.uid import (
-    UID,
-    AllTransferSyntaxes,
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    EnhancedUSVolumeStorage,
-    MRImageStorage,
-    PositronEmissionTomographyImageStorage,
-    RTStructureSetStorage,
-    SegmentationStorage,
-    UltrasoundImageStorage,
-    UltrasoundMultiFrameImageStorage,
-)
+from pydicom import Dataset, uid
+from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
@@ -43,17 +29,17 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
 """The Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
 IMAGES: tuple[str, ...] = (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    EnhancedUSVolumeStorage,
-    MRImageStorage,
-    PositronEmissionTomographyImageStorage,
-    RTStructureSetStorage,
-    SegmentationStorage,
-    UltrasoundImageStorage,
-    UltrasoundMultiFrameImageStorage,
+    uid.CTImageStorage,
+    uid.EnhancedCTImageStorage,
+    uid.EnhancedMRImageStorage,
+    uid.EnhancedPETImageStorage,
+    uid.EnhancedUSVolumeStorage,
+    uid.MRImageStorage,
+    uid.PositronEmissionTomographyImageStorage,
+    uid.RTStructureSetStorage,
+    uid.SegmentationStorage,
+    uid.UltrasoundImageStorage,
+    uid.UltrasoundMultiFrameImageStorage,
 )
 """Asked for where an archive does not say of which class its objects are."""
 SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
