@@ -59,3 +59,15 @@ def test_with_equal_weights_the_kept_piece_is_the_largest():
     assert np.array_equal(
         one_component(label, lambda value: np.full(label.shape, float(value))), largest_components(label)
     )
+
+
+def test_a_mean_mask_lies_where_the_masks_lay_and_is_as_large_as_they_were_in_a_field_of_any_size():
+    fovs, masks = [field(), field()], [np.zeros((40, 30, 20), bool) for _ in range(2)]
+    masks[0][12:20, 8:14, 5:10] = True
+    masks[1][14:22, 8:14, 5:10] = True
+    usually = position.MeanMask.of(masks, fovs)
+    assert usually.share == pytest.approx(240 / fovs[0].sum())
+    other = field((80, 70, 40), (10, 10, 0), (74, 62, 40))
+    laid = usually.above(other)
+    assert laid.sum() / other.sum() == pytest.approx(usually.share, rel=0.25)
+    assert np.argwhere(laid).mean(0).tolist() == pytest.approx([10 + 64 * 13 / 32, 10 + 52 * 9 / 26, 15], abs=1.5)

@@ -14,7 +14,7 @@ from xmed.select.disturbance import Turn
 from xmed.select.findings import spread
 from xmed.volume import Grid
 
-SCORES = {"consistency": 0.8, "proxy": 0.6, "reverse": 0.7, "information": -0.5}
+SCORES = {"consistency": 0.8, "proxy": 0.6, "reverse": 0.7, "position": 0.4, "information": -0.5}
 BLOB = np.zeros((12, 12, 6), np.uint8)
 BLOB[3:8, 3:8, 1:4] = 1
 PLAIN = Findings("source_only", SCORES, 0.9, [0.0], [40.0], 0.0, [BLOB])
@@ -80,9 +80,17 @@ def test_a_validator_on_whose_pictures_a_candidate_was_trained_counts_for_none()
     assert "proxy" in chosen(bridge=better())[1]["validators"]
 
 
+def test_a_validator_that_no_candidate_can_read_abstains():
+    unread = {n: replace(one, scores=one.scores | {"proxy": p}) for n, one, p in
+              [(SOURCE, PLAIN, 0.2), ("bridge", better(), 0.0)]}  # fmt: skip
+    name, record = decide(unread, SOURCE_ML)
+    assert record["validators"] == ["consistency", "reverse", "position", "information"]
+    assert name == "bridge"
+
+
 def test_a_validator_that_a_study_cannot_have_is_left_out():
     none = {SOURCE: replace(PLAIN, scores=SCORES | {"proxy": None}), "bridge": better()}
-    assert decide(none, SOURCE_ML)[1]["validators"] == ["consistency", "reverse", "information"]
+    assert decide(none, SOURCE_ML)[1]["validators"] == ["consistency", "reverse", "position", "information"]
 
 
 def test_agreement_needs_others_and_speaks_against_the_outsider():
@@ -163,6 +171,12 @@ def test_the_validators_alone_rank_the_right_model_first(found, trap):
     blind = [replace(found[name], empty=[0.0], volume_ml=[3.0], known=1.0) for name in ("right", trap)]
     assert decide({SOURCE: blind[1], "adapted": blind[0]}, TRUE_ML)[0] == "adapted"
     assert decide({SOURCE: blind[0], "adapted": blind[1]}, TRUE_ML)[0] == SOURCE
+
+
+def test_what_lies_where_structures_usually_lie_scores_by_position_and_what_lies_elsewhere_does_not(found):
+    position = {name: one.scores["position"] for name, one in found.items()}
+    assert position["right"] > 0.5
+    assert max(position[name] for name in found if name != "right") < 0.1
 
 
 def test_pick_falls_back_to_source_only_where_every_adapted_model_is_broken():

@@ -14,7 +14,7 @@ from xmed.cohort import Cohort, ingest, load, summary
 from xmed.domain import samples
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
-from xmed.evaluate.trivial import atlases, positions, thresholds
+from xmed.evaluate.trivial import positions, thresholds, usual
 from xmed.io import write_nifti
 from xmed.methods.source_only import SourceOnly
 from xmed.model import Model
@@ -218,12 +218,12 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
     source, target = load("bright", home), load("dark", home)
-    atlas, share = atlases(samples(source, study, ["train"], labelled=True), [1])[1]
+    usually = usual(samples(source, study, ["train"], labelled=True), [1])[1]
     seen = samples(target, study, ["test"], labelled=True)[0]
-    assert share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
-    found = dict(thresholds(seen, 1, share))
+    assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
+    found = dict(thresholds(seen, 1, usually.share))
     score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}
     assert score["otsu, dark, largest component"] > 0.9
     assert score["otsu, bright, largest component"] < 0.2
-    for rule, mask in positions(seen, 1, atlas, share):
+    for rule, mask in positions(seen, 1, usually):
         assert metrics.dice(mask == 1, seen.label == 1, seen.spacing) > 0.4, rule

@@ -6,6 +6,7 @@ A voxel's place is its share of the way through the field of view's bounding box
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +29,25 @@ def placed(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
     where = _box(fov)
     out[where] = _resize(atlas, out[where].shape)
     return np.where(fov, out, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanMask:
+    """Where one structure lies in labelled cases: the mean of their framed masks; share: of the field that it takes."""
+
+    atlas: np.ndarray
+    share: float
+
+    @classmethod
+    def of(cls, masks: Sequence[np.ndarray], fovs: Sequence[np.ndarray]) -> MeanMask:
+        """From bool masks (i, j, k), each with its field of view."""
+        shares = [mask.sum() / fov.sum() for mask, fov in zip(masks, fovs)]
+        return cls(np.mean([framed(mask, fov) for mask, fov in zip(masks, fovs)], axis=0), float(np.mean(shares)))
+
+    def above(self, fov: np.ndarray, cut: float | None = None) -> np.ndarray:
+        """The mask (i, j, k) laid into a field of view and cut there; by default so that it has the expected size."""
+        laid = placed(self.atlas, fov)
+        return laid > max(float(np.quantile(laid[fov], 1 - self.share)) if cut is None else cut, 1e-6)
 
 
 def likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:

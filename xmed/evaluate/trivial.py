@@ -14,10 +14,11 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from xmed import metrics, position
+from xmed import metrics
 from xmed.appearance.imitate import imitations
 from xmed.cohort import Case, Cohort
 from xmed.domain import samples, truth
+from xmed.position import MeanMask
 from xmed.prepare import Sample, onto, sample, window_of
 from xmed.run import TRIVIAL_ARMS
 from xmed.spec import Study
@@ -45,13 +46,13 @@ class Baselines:
 
     study: Study
     target: Cohort
-    atlases: dict[int, tuple[np.ndarray, float]]
+    usual: dict[int, MeanMask]
     best: dict[tuple[str, int], str]
 
     @classmethod
     def of(cls, study: Study, source: Cohort, target: Cohort, cases: Sequence[Case]) -> Baselines:
         values = range(1, len(study.structures) + 1)
-        all_rules = cls(study, target, atlases(known(study, source, target), values), {})
+        all_rules = cls(study, target, usual(known(study, source, target), values), {})
         scores: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for case in cases:
             volume, reference = target.image(case), truth(target, case, study).array
@@ -65,8 +66,8 @@ class Baselines:
         """(arm, value, rule, label map on the native grid) of the best rules, or of all where none is known yet."""
         spec = self.target.spec
         seen = sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
-        for value, (atlas, share) in self.atlases.items():
-            families = thresholds(seen, value, share), positions(seen, value, atlas, share)
+        for value, usually in self.usual.items():
+            families = thresholds(seen, value, usually.share), positions(seen, value, usually)
             for arm, family in zip(TRIVIAL_ARMS, families):
                 for rule, label in family:
                     if not self.best or self.best[arm, value] == rule:
@@ -99,22 +100,12 @@ def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np
             yield f"{name}, {way}, largest component", largest_components((mask & seen.fov).astype(np.uint8)) * value
 
 
-def positions(seen: Sample, value: int, atlas: np.ndarray, share: float) -> Iterator[tuple[str, np.ndarray]]:
+def positions(seen: Sample, value: int, usually: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
     """(rule, label map) of each way to place the mean source mask into the field of view's bounding box."""
-    placed = position.placed(atlas, seen.fov)
-    cuts = {"mean mask > 0.5": 0.5, "mean mask, expected size": float(np.quantile(placed[seen.fov], 1 - share))}
-    for name, cut in cuts.items():
-        yield name, (placed > max(cut, 1e-6)).astype(np.uint8) * value
+    for name, cut in {"mean mask > 0.5": 0.5, "mean mask, expected size": None}.items():
+        yield name, usually.above(seen.fov, cut).astype(np.uint8) * value
 
 
-def atlases(source: Sequence[Sample], values: Sequence[int]) -> dict[int, tuple[np.ndarray, float]]:
-    """Per value: the framed mean source mask (see xmed.position) and the mean share of the field of view it takes."""
-    out = {}
-    for value in values:
-        masks, shares = [], []
-        for s in source:
-            mask = s.truth == value
-            masks.append(position.framed(mask, s.fov))
-            shares.append(mask.sum() / s.fov.sum())
-        out[value] = (np.mean(masks, axis=0), float(np.mean(shares)))
-    return out
+def usual(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
+    """Per value, where and how large it is in labelled cases."""
+    return {v: MeanMask.of([s.truth == v for s in source], [s.fov for s in source]) for v in values}

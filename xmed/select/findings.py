@@ -12,6 +12,7 @@ from xmed.appearance import randomise
 from xmed.appearance.imitate import imitate, likenesses
 from xmed.appearance.pose import place
 from xmed.model import Model
+from xmed.position import MeanMask
 from xmed.predict import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
@@ -19,9 +20,9 @@ from xmed.select import validators
 from xmed.select.disturbance import Turn, relit
 from xmed.select.validators import Reference
 
-VOLUMES, VIEWS, REFERENCES = 6, 4, 8
-"""Target volumes, labelled views of each kind and atlas references used. A model is judged in seconds with these:
-three predictions of each target volume, one of each view."""
+VOLUMES, VIEWS, REFERENCES, POSES = 6, 4, 8, 24
+"""Target volumes, labelled views of each kind, atlas references, and poses of labelled cases that tell where structures
+lie. A model is judged in seconds with these: three predictions of each target volume, one of each view."""
 RENDERED_BY = {"synth": "proxy"}
 """Methods that learn from the very pictures of a validator: among candidates with one of these it is not ranked.
 In prototypes proxy Dice misled wherever a candidate had been trained on the proxy's own renderer (Spearman with true
@@ -33,7 +34,8 @@ class Findings:
     """Of one model. scores: validators by name, higher is better, None where this study cannot have it.
 
     consistency: Dice with its own predictions of the relit, and of the turned, volumes. proxy: Dice on labelled source
-    cases in random appearance. reverse: see validators.reverse. information: see validators.information. known: Dice on
+    cases in random appearance. reverse: see validators.reverse. position: Dice with where structures lie on average in
+    labelled cases held as the target's scanner would hold them. information: see validators.information. known: Dice on
     labelled cases in the light it reads best: as they are, in the target's physics or in random appearance. empty,
     volume_ml: per structure, share of target volumes without it, and median volume. outside: share of foreground
     outside the field of view. labels: its label maps of the target volumes. method: which made it.
@@ -60,6 +62,7 @@ class Bench:
     relit: list[Sample]
     turns: list[Turn]
     references: list[Reference]
+    usual: list[np.ndarray]
     prior: np.ndarray
     raw: list[Sample]
     rendered: list[Sample]
@@ -82,22 +85,25 @@ class Bench:
         if scene is None:
             shown = [_random_light(*pair, model, random) for pair in pairs]
             raw, drawn = [labelled[n] for n in spread(len(labelled), VIEWS // 2)], shown[:VIEWS]
+            posed = [_posed(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
             shown = [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs]
             raw, drawn = likenesses(VIEWS // 2, labelled, target, scene, random), []
+            posed = [(s.truth, s.fov) for s in shown]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
         return cls(
             target, [relit(case, random) for case in target], [Turn.draw(case, random) for case in target],
-            [Reference.of(s.truth, classes) for s in shown], np.mean(shares, axis=0), raw,
+            [Reference.of(s.truth, classes) for s in shown], _usual(posed, target, classes),
+            np.mean(shares, axis=0), raw,
             [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]], drawn,
         )  # fmt: skip
 
     def findings(self, model: Model) -> Findings:
         """What one model shows here."""
         classes = len(model.structures) + 1
-        labels, means, entropies, stable, reverse = [], [], [], [], []
-        for case, other, turn in zip(self.target, self.relit, self.turns):
+        labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
+        for case, other, turn, usual in zip(self.target, self.relit, self.turns, self.usual):
             p = probabilities(model, case)
             label, turned = model.decode(p, case.fov), turn.image(case)
             means.append(p[:, case.fov].mean(1))
@@ -106,6 +112,7 @@ class Bench:
             stable.append(validators.agreement(label, _label(model, other), classes))
             stable.append(validators.agreement(expected, _label(model, turned), classes))
             reverse.append(validators.reverse(label, self.references, classes))
+            position.append(validators.agreement(label, usual, classes))
             labels.append(label)
         views = [[_known(model, s, classes) for s in some] for some in (self.raw, self.rendered, self.random) if some]
         ml = np.array([[float((lab == v).sum()) for v in range(1, classes)] for lab in labels])
@@ -114,6 +121,7 @@ class Bench:
             "consistency": float(np.mean(stable)),
             "proxy": float(np.mean(views[-1])) if self.random else None,
             "reverse": float(np.mean(reverse)),
+            "position": float(np.mean(position)),
             "information": validators.information(np.mean(means, axis=0), np.mean(entropies, axis=0), self.prior),
         }
         return Findings(
@@ -139,6 +147,27 @@ def _random_light(source: Sample, target: Sample, model: Model, random: np.rando
     return Sample(
         source.case, normalise(randomise.render(anatomy, random), anatomy.fov), anatomy.fov, grid, anatomy.label
     )
+
+
+def _posed(
+    source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Label map and field of view of a labelled case as the target's scanner would hold it."""
+    anatomy = place(source, target[int(random.integers(len(target)))], model.modality, random)
+    return anatomy.label, anatomy.fov
+
+
+def _usual(known: Sequence[tuple[np.ndarray, np.ndarray]], target: Sequence[Sample], classes: int) -> list[np.ndarray]:
+    """Label map (i, j, k) per target case of where structures usually lie, each at its usual size; see MeanMask.
+
+    known: label maps, each with its field of view. Where two structures may be, the later one stands.
+    """
+    usually = {v: MeanMask.of([label == v for label, _ in known], [fov for _, fov in known]) for v in range(1, classes)}
+    maps = [np.zeros(case.image.shape, np.uint8) for case in target]
+    for value, mean in usually.items():
+        for laid, case in zip(maps, target):
+            laid[mean.above(case.fov)] = value
+    return maps
 
 
 def _label(model: Model, case: Sample) -> np.ndarray:
