@@ -122,6 +122,13 @@ def check_promotion(made, home):
     with_all = train.promote(made, home, arms=("source_only", "adapted", "target_supervised"))
     assert with_all == found  # what saw target labels is left out, what was found is not looked for again
     assert kept == {arm: (made.arm(arm, 0) / "findings.json").stat().st_mtime_ns for arm in kept}
+    card = (
+        made.arm("adapted", 0) / "findings.json"
+    )  # as an earlier version, with one validator fewer, would have left it
+    stale = json.loads(card.read_text())
+    del stale["scores"]["position"]
+    card.write_text(json.dumps(stale))
+    assert train.promote(made, home) == found
 
 
 @pytest.mark.slow

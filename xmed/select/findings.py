@@ -23,6 +23,7 @@ from xmed.select.validators import Reference
 VOLUMES, VIEWS, REFERENCES, POSES = 6, 4, 8, 24
 """Target volumes, labelled views of each kind, atlas references, and poses of labelled cases that tell where structures
 lie. A model is judged in seconds with these: three predictions of each target volume, one of each view."""
+VALIDATORS = ("consistency", "proxy", "reverse", "position", "information")
 RENDERED_BY = {"synth": "proxy"}
 """Methods that learn from the very pictures of a validator: among candidates with one of these it is not ranked.
 In prototypes proxy Dice misled wherever a candidate had been trained on the proxy's own renderer (Spearman with true
@@ -126,7 +127,7 @@ class Bench:
         }
         return Findings(
             method=made_by(model),
-            scores=scores,
+            scores={name: scores[name] for name in VALIDATORS},
             known=max(float(np.mean(view)) for view in views),
             empty=(ml == 0).mean(0).tolist(),
             volume_ml=np.median(ml * [[case.grid.voxel_ml] for case in self.target], axis=0).tolist(),

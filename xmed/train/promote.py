@@ -14,7 +14,7 @@ import numpy as np
 from xmed import select
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.run import Run, write_atomically
-from xmed.select import SOURCE, Bench, Findings
+from xmed.select import SOURCE, VALIDATORS, Bench, Findings
 from xmed.train.arms import method_of
 from xmed.train.data import Data
 from xmed.train.loop import Progress
@@ -91,11 +91,12 @@ def _keep(folder: Path, bench: _Bench) -> Findings:
 
 
 def _known(folder: Path) -> Findings | None:
-    """What was found of an arm before, if it was of these weights."""
+    """What was found of an arm before, if it was of these weights and by all of today's validators."""
     if not (folder / FINDINGS).is_file():
         return None
     document = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
-    if document.pop("weights_sha256") != sha256(folder / "model" / WEIGHTS):
+    same = document.pop("weights_sha256") == sha256(folder / "model" / WEIGHTS)
+    if not same or tuple(document["scores"]) != VALIDATORS:
         return None
     with np.load(folder / LABELS) as labels:
         return Findings(**document, labels=list(labels.values()))
