@@ -9,11 +9,18 @@ from xmed.appearance.anatomy import Anatomy, log_uniform
 
 MODALITIES = ("CT",)
 AIR = -1000.0
+AS_SHOWN = 1 / 3
+"""Share of renderings that are the source as it is, on some part of the scale of soft tissue. MR and CT both show
+anatomy: most edges lie at the same places, and here a lesion keeps its own texture."""
 
 
 def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     """HU, float32 (i, j, k)."""
     body = anatomy.body()
+    if random.random() < AS_SHOWN:
+        low, high = random.uniform(-160, -60), random.uniform(140, 240)
+        shown = low + np.clip(anatomy.image, 0, 1) * (high - low)
+        return (AIR + body * (shown - AIR)).astype(np.float32)
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
         deep = anatomy.smooth(body, 4.0) > 0.95  # cortical bone has no MR signal, but neither has air beyond the skin
