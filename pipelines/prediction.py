@@ -13,8 +13,11 @@ from xmed.errors import XmedError
 from xmed.io import Algorithm, read_image, write_nifti, write_seg, write_sr
 from xmed.io.guard import guarded
 from xmed.io.notes import collected
+from xmed.io.ultrasound import is_film
+from xmed.labels import LabelTable
 from xmed.predict import Model, predict
 from xmed.registry import fetch
+from xmed.volume import Volume
 
 ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
 
@@ -22,7 +25,7 @@ ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
 def predict_file(
     reference: str, source: Path, out: Path, form: str, force: bool, home: Path, *, sr: Path | None = None
 ) -> dict[str, Any]:
-    """Segment `source` with the model that `reference` names, write `out`; returns what was done, volumes in mL.
+    """Segment `source` with the model that `reference` names, write `out`; returns what was done and measured.
 
     sr: where the measurements go as a DICOM report, beside a DICOM SEG.
 
@@ -51,7 +54,6 @@ def predict_file(
         guarded(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
         if sr is not None:
             write_sr(labels, out, model.structures, sr, by)
-    voxels = {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures}
     return {
         "output": str(out),
         "measurements": None if sr is None else str(sr),
@@ -59,10 +61,20 @@ def predict_file(
         "weights_sha256": model.card.get("weights_sha256"),
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
-        "voxels": voxels,
+        "voxels": {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures},
         "notes": [asdict(made) for made in notes],
-        "volume_ml": {name: count * labels.grid.voxel_ml for name, count in voxels.items()},
+        **_measured(labels, model.structures),
     }
+
+
+def _measured(labels: Volume, structures: LabelTable) -> dict[str, dict[str, float] | None]:
+    """Volume of each structure in mL; in an ultrasound film, where nothing has one, its largest area in cm²."""
+    counts = {s.name: np.count_nonzero(labels.array == s.value, axis=(0, 1)) for s in structures}
+    if is_film(labels):
+        x, y, _ = labels.spacing
+        areas = {name: float(pixels.max()) * x * y / 100 for name, pixels in counts.items()}
+        return {"volume_ml": None, "largest_area_cm2": areas}
+    return {"volume_ml": {name: int(pixels.sum()) * labels.grid.voxel_ml for name, pixels in counts.items()}}
 
 
 def _check_output(out: Path, form: str, force: bool) -> None:
@@ -75,11 +87,13 @@ def _check_output(out: Path, form: str, force: bool) -> None:
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:
-    """What was put right at reading, the volumes, the output, and what an archive said to it."""
+    """What was put right at reading, what was measured, the output, and what an archive said to it."""
     for made in document["notes"]:
         console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
-    for name, volume in document["volume_ml"].items():
+    for name, volume in (document["volume_ml"] or {}).items():
         console.print(f"{name}: {volume:.1f} mL")
+    for name, area in document.get("largest_area_cm2", {}).items():
+        console.print(f"{name}: {area:.1f} cm² in the frame where it is largest")
     console.print(document["output"], highlight=False, soft_wrap=True)
     for sent in document.get("sent", ()):
         console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)

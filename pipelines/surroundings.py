@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import __version__
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.run import home, write_atomically
+from xmed.run import home
 
 REMEMBERED = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")

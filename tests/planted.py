@@ -47,10 +47,14 @@ IDENTIFIERS = [*TEXT.values(), *BINARY.values(), *PLACES.values()]
 NIFTI = {"descrip": "ZQN1DESCRIP", "aux_file": "ZQN2AUX", "intent_name": "ZQN3INTENT", "db_name": "ZQN4DB"}
 
 
-def planted():
+def planted(seed=0):
     """A film (RGB) of moving noise within its region, and an identifier everywhere else."""
-    noise = np.random.default_rng(0).integers(0, 60, (FRAMES, ROWS, COLUMNS)).astype(np.uint8)
-    ds = film(noise, [REGION])
+    noise = np.random.default_rng(seed).integers(0, 60, (FRAMES, ROWS, COLUMNS)).astype(np.uint8)
+    return into(film(noise, [REGION]))
+
+
+def into(ds):
+    """Plant every identifier in a data set."""
     ds.is_implicit = False
     for keyword, value in TEXT.items():
         setattr(ds, keyword, value)
@@ -67,9 +71,9 @@ def planted():
     hidden = Dataset()
     hidden.private_block(0x0013, "ZQ55DEEP", create=True).add_new(1, "UT", PLACES["private, nested"])
     block.add_new(0x50, "SQ", Sequence([hidden]))
-    region = ds.SequenceOfUltrasoundRegions[0]
-    region.private_block(0x0013, "ZQ55DEEP", create=True).add_new(1, "LO", PLACES["private, nested"])
-    region.PatientName = PLACES["nested"]
+    for region in ds.get("SequenceOfUltrasoundRegions") or ():
+        region.private_block(0x0013, "ZQ55DEEP", create=True).add_new(1, "LO", PLACES["private, nested"])
+        region.PatientName = PLACES["nested"]
     ds.add_new(0x50003000, "OW", _even(PLACES["curve"]))
     ds.add_new(0x60001500, "LO", PLACES["overlay"])
     ds.add_new(0x60003000, "OW", _even(PLACES["overlay"]))
@@ -152,12 +156,16 @@ def _value(vr: str, data: bytes):
     return data
 
 
-def planted_nifti(path: Path) -> list[str]:
-    """Write a NIfTI with an identifier in every text field, in an extension and behind the voxels; returns them."""
+def planted_nifti(path: Path, voxels=None, affine=None) -> list[str]:
+    """Write a NIfTI with an identifier in every text field, in an extension and behind the voxels; returns them.
+
+    affine: index → RAS+ mm.
+    """
     import nibabel as nib
 
-    voxels = np.random.default_rng(0).integers(0, 999, (6, 5, 4)).astype(np.int16)
-    image = nib.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0]))
+    if voxels is None:
+        voxels = np.random.default_rng(0).integers(0, 999, (6, 5, 4)).astype(np.int16)
+    image = nib.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0]) if affine is None else affine)
     image.header["descrip"], image.header["aux_file"] = NIFTI["descrip"], NIFTI["aux_file"]
     image.header["intent_name"], image.header["db_name"] = NIFTI["intent_name"], NIFTI["db_name"]
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"ZQN5EXTENSION"))

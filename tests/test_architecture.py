@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    ["errors", "volume", "labels", "batch"],
+    ["errors", "volume", "labels", "batch", "atomic"],
     ["spec"],
     ["io", "run"],
     ["deidentify"],

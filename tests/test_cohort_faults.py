@@ -129,7 +129,7 @@ def test_four_processes_at_once_leave_one_result(spec, tmp_path, unguarded):
 def hashed(monkeypatch):
     """The files whose bytes were really hashed, by name."""
     names, hashing = [], index._hash
-    monkeypatch.setattr(index, "_hash", lambda path: (names.append(path.name), hashing(path))[1])
+    monkeypatch.setattr(index, "_hash", lambda path: (names.append(Path(path).name), hashing(path))[1])
     return names
 
 

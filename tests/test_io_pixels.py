@@ -44,6 +44,39 @@ def test_slope_and_intercept_are_applied(values):
     np.testing.assert_allclose(values(RescaleSlope=0.5, RescaleIntercept=-1024), STORED * 0.5 - 1024)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "stored", "intercept", "kept"),
+    [
+        (np.uint16, 4000, 0, "uint16"),
+        (np.uint16, 4000, -1024, "int16"),
+        (np.int16, -1000, -24, "int16"),
+        (np.uint16, 65000, -40000, "int16"),  # neither term has room there, the sum has
+        (np.uint16, 65000, -1024, "float32"),
+        (np.int16, -32000, -1024, "float32"),
+        (np.uint16, 4000, 0.5, "float32"),
+    ],
+)
+def test_where_nothing_but_a_whole_number_is_added_values_stay_whole(values, dtype, stored, intercept, kept):
+    given = np.array([[stored, stored - 1], [stored, stored]], dtype)
+    found = values(given, RescaleSlope=1, RescaleIntercept=intercept)
+    assert found.dtype == kept
+    assert np.array_equal(found.astype(np.float64), given.astype(np.float64) + intercept)
+
+
+def test_slices_that_need_different_types_get_one_that_holds_them_all(tmp_path):
+    array = texture((12, 9, 7))
+    series = slices(array, oblique(), modality="CT")
+    for k, ds in enumerate(series):
+        ds.RescaleSlope, ds.RescaleIntercept = 1, -1024 if k % 2 else 0
+    found = read_series(save(series[:6], tmp_path / "whole")).array
+    assert found.dtype == np.int32
+    assert np.array_equal(found, array[..., :6].astype(int) - 1024 * (np.arange(6) % 2))
+    series[6].RescaleSlope = 0.5
+    mixed = read_series(save(series, tmp_path / "mixed")).array
+    assert mixed.dtype == np.float32
+    assert np.array_equal(mixed[..., :6], found)
+
+
 def test_every_slice_has_its_own_rescale(tmp_path):
     array = texture((12, 9, 7))
     series = slices(array, oblique(), modality="PT")

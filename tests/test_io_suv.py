@@ -6,6 +6,7 @@ from pydicom import Dataset
 from scanned import oblique, refusal, save, slices, texture
 
 from xmed.io import read_series
+from xmed.io.header import Header
 from xmed.io.notes import collected
 from xmed.io.suv import suv_scale
 
@@ -47,7 +48,7 @@ BY_HAND = 74_000 / (370e6 * 2 ** (-3600 / HALF_LIFE))  # 74 kg in grams, over wh
 )
 @pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
 def test_the_scale_is_weight_over_the_dose_that_was_left(changes, expected):
-    assert suv_scale([scan(**changes)]) == (None if expected is None else pytest.approx(expected, rel=1e-9))
+    assert suv_scale([Header(scan(**changes))]) == (None if expected is None else pytest.approx(expected, rel=1e-9))
 
 
 @pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
@@ -61,21 +62,21 @@ def test_of_a_series_made_after_its_scan_the_start_is_found_from_a_frame():
         SeriesTime="150000", AcquisitionTime="110500", FrameReferenceTime=360_000.0, ActualFrameDuration=120_000
     )
     waited = 3600 + 300 - 300.0631
-    assert suv_scale([later]) == pytest.approx(74_000 / (370e6 * 2 ** (-waited / HALF_LIFE)), rel=1e-8)
+    assert suv_scale([Header(later)]) == pytest.approx(74_000 / (370e6 * 2 ** (-waited / HALF_LIFE)), rel=1e-8)
 
 
 def test_philips_counts_are_scaled_by_their_own_factor():
     ds = scan(Units="CNTS")
     ds.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "DS", "0.00025")
     with collected() as notes:
-        assert suv_scale([ds]) == 0.00025
+        assert suv_scale([Header(ds)]) == 0.00025
     assert [note.code for note in notes] == ["SUV"]
 
 
 @pytest.mark.parametrize("changes", [{"Units": None}, {"Units": "CNTS"}, {"Units": "GML", "SUVType": "LBM"}])
 def test_another_unit_is_kept_and_said_to_be_another(changes):
     with collected() as notes:
-        assert suv_scale([scan(**changes)]) is None
+        assert suv_scale([Header(scan(**changes))]) is None
     assert [note.code for note in notes] == ["PET_UNITS"]
 
 
@@ -98,12 +99,12 @@ def test_another_unit_is_kept_and_said_to_be_another(changes):
 )
 def test_what_is_missing_or_cannot_be_is_named(changes, sentence):
     with refusal("SUV_INVALID", sentence):
-        suv_scale([scan(**changes)])
+        suv_scale([Header(scan(**changes))])
 
 
 def test_slices_in_two_units_are_refused():
     with refusal("SUV_INVALID", "different units"):
-        suv_scale([scan(), scan(Units="GML")])
+        suv_scale([Header(scan()), Header(scan(Units="GML"))])
 
 
 def test_a_pet_series_in_becquerels_is_read_as_suv(tmp_path):

@@ -7,7 +7,9 @@ import socket
 import stat
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -16,6 +18,10 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
@@ -31,6 +37,7 @@ from xmed.io.pacs.catalogue import catalogue
 from xmed.io.pacs.connect import connect
 from xmed.io.pacs.dimse import Dimse
 from xmed.io.pacs.receiving import MAX_PDU, receive
+from xmed.io.pacs.secured import from_archive
 from xmed.io.pacs.web import Web
 from xmed.labels import LabelTable, Structure
 from xmed.spec import DatasetSpec, PacsSpec
@@ -497,13 +504,13 @@ def peer():
     """Starts DICOM servers that answer as they are told, and stops them."""
     started = []
 
-    def start(contexts, handlers):
+    def start(contexts, handlers, tls=None):
         ae = AE("PACS")
         for uid in contexts:
             ae.add_supported_context(uid)
-        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
         started.append(server)
-        return f"dimse://XMED@127.0.0.1:{server.socket.getsockname()[1]}/PACS"
+        return f"dimse{'s' if tls else ''}://XMED@127.0.0.1:{server.socket.getsockname()[1]}/PACS"
 
     yield start
     for server in started:
@@ -533,6 +540,71 @@ def test_an_archive_without_the_service_refuses(peer):
     server = peer([MRImageStorage], [])
     with refusal("PACS_REFUSED", "accepts none"):
         connect(server).find("STUDY", {}, ["StudyInstanceUID"])
+
+
+def certificate(path, host):
+    """A key and the certificate that it signed for itself, in one file (PEM)."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now, alone = datetime.now(UTC), x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    signed = built.add_extension(alone, False).sign(key, hashes.SHA256())
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = serialization.Encoding.PEM
+    path.write_bytes(key.private_bytes(pem, *plain) + signed.public_bytes(pem))
+    return str(path)
+
+
+@pytest.fixture
+def secured(peer, tmp_path, monkeypatch):
+    """An archive that answers over TLS to who shows the right certificate; ours is the right one, and so is its own."""
+    ours, theirs = certificate(tmp_path / "ours.pem", "127.0.0.1"), certificate(tmp_path / "theirs.pem", "127.0.0.1")
+    monkeypatch.setenv("XMED_PACS_CERT", theirs)
+    monkeypatch.setenv("XMED_PACS_CA", ours)
+    tls = from_archive()
+    monkeypatch.setenv("XMED_PACS_CERT", ours)
+    monkeypatch.setenv("XMED_PACS_CA", theirs)
+    found = Dataset()
+    found.StudyInstanceUID = "1.2.3"
+    answer = (evt.EVT_C_FIND, lambda _: iter([(0xFF00, found), (0x0000, None)]))
+    return peer([StudyRootQueryRetrieveInformationModelFind], [answer], tls)
+
+
+def studies(server):
+    return connect(server).find("STUDY", {}, ["StudyInstanceUID"])
+
+
+def test_over_tls_each_side_sees_whom_it_talks_to(secured):
+    assert studies(secured) == [{"StudyInstanceUID": "1.2.3"}]
+    with refusal("PACS_UNREACHABLE"):
+        studies(secured.replace("dimses:", "dimse:"))
+
+
+@pytest.mark.parametrize("variable", ["XMED_PACS_CA", "XMED_PACS_CERT"])
+def test_nobody_is_talked_to_whose_certificate_is_a_strangers(secured, tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, certificate(tmp_path / "stranger.pem", "127.0.0.1"))
+    with refusal("PACS_UNREACHABLE", "does each side trust"):
+        studies(secured)
+
+
+def test_a_certificate_is_for_one_host(peer, secured, tmp_path, monkeypatch):
+    elsewhere = certificate(tmp_path / "elsewhere.pem", "127.0.0.2")
+    monkeypatch.setenv("XMED_PACS_CERT", elsewhere)
+    monkeypatch.setenv("XMED_PACS_CA", str(tmp_path / "ours.pem"))
+    server = peer([StudyRootQueryRetrieveInformationModelFind], [], from_archive())
+    monkeypatch.setenv("XMED_PACS_CERT", str(tmp_path / "ours.pem"))
+    monkeypatch.setenv("XMED_PACS_CA", elsewhere)
+    with refusal("PACS_UNREACHABLE"):
+        studies(server)
+
+
+def test_a_certificate_that_is_none_and_one_that_is_missing_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("XMED_PACS_CA", str(tmp_path / "nowhere.pem"))
+    with refusal("PACS_REFUSED", "XMED_PACS_CA"):
+        studies("dimses://XMED@127.0.0.1:104/PACS")
+    monkeypatch.delenv("XMED_PACS_CERT", raising=False)
+    with refusal("PACS_REFUSED", "XMED_PACS_CERT is not set"):
+        from_archive()
 
 
 def test_a_pdu_that_claims_more_than_was_agreed_ends_the_connection():

@@ -7,9 +7,10 @@ import numpy as np
 import pydicom
 import pytest
 from conformance import faults
-from scanned import oblique, refusal, save, slices, texture
+from rich.console import Console
+from scanned import film, oblique, refusal, save, slices, texture
 
-from pipelines.prediction import predict_file
+from pipelines.prediction import predict_file, show_prediction
 from xmed.io import read_label, read_nifti, read_series
 from xmed.labels import LabelTable, Structure
 
@@ -31,7 +32,8 @@ def predicted(monkeypatch, source, tmp_path):
     monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
     monkeypatch.setattr("pipelines.prediction.predict", lambda _, image: image.with_array(MASK))
 
-    def run(out="out.dcm", form="dicom-seg", sr=None, force=False):
+    def run(out="out.dcm", form="dicom-seg", sr=None, force=False, modality="MR"):
+        known.modality = modality
         sr = tmp_path / sr if sr else None
         return predict_file("model", source, tmp_path / out, form, force, tmp_path / "home", sr=sr)
 
@@ -59,6 +61,20 @@ def test_nifti_lies_on_the_images_grid(predicted, source, tmp_path):
     back = read_nifti(tmp_path / "out.nii.gz")
     assert np.array_equal(back.array, MASK)
     assert back.grid.distance(read_series(source).grid) < 1e-4
+
+
+def test_in_a_film_the_third_axis_is_time_and_nothing_has_a_volume(predicted, source, tmp_path, capsys):
+    frames = np.random.default_rng(0).integers(1, 200, (7, 9, 12)).astype(np.uint8)
+    for path in source.iterdir():
+        path.unlink()
+    save([film(frames)], source)
+    document = predicted("out.nii.gz", "nifti", modality="US")
+    assert document["volume_ml"] is None
+    assert document["largest_area_cm2"]["prostate"] == pytest.approx(12 * 0.2 * 0.3 / 100)
+    show_prediction(Console(), document)
+    said = capsys.readouterr().out
+    assert "mL" not in said
+    assert "cm²" in said
 
 
 @pytest.mark.parametrize(

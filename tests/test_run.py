@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.run import Run, digest, home, write_atomically
+from xmed.run import Run, digest, home
 from xmed.spec import Study
 
 

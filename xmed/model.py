@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xmed import nets, position
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.prepare import Sample, augmentation_for, sample
-from xmed.run import write_atomically
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Volume

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.spec import Study
 
@@ -40,20 +41,6 @@ def digest(document: Any) -> str:
     """sha256 (hex) of a JSON document in its canonical form: sorted keys, no spaces, no NaN."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

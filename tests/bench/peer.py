@@ -34,11 +34,12 @@ from torch import Tensor, nn
 
 from pipelines.environment import cpu
 from xmed import nets, train
+from xmed.atomic import write_atomically
 from xmed.evaluate import evaluate
 from xmed.model import Model, bf16_pays
 from xmed.nets.cells import width
 from xmed.prepare import Sampler
-from xmed.run import Run, home, write_atomically
+from xmed.run import Run, home
 from xmed.spec import MethodSpec
 from xmed.tasks import Segmentation
 from xmed.train.arms import FOREGROUND_SHARE, PLACES_LEARNED_FROM

@@ -10,25 +10,34 @@ import hashlib
 import os
 import sqlite3
 import stat
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock, local
 from typing import NamedTuple
 
 from xmed.errors import XmedError
-from xmed.io.files import entries
+from xmed.io.files import scanned
 
 RACY_NS = 2_000_000_000
 """A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
 entries); no clock of a file system ticks more slowly than FAT's two seconds."""
 PATIENCE_SECONDS = 30.0
 """How long a writer waits for the others; each holds the index for milliseconds."""
-_TABLE = """CREATE TABLE IF NOT EXISTS files (device INTEGER, inode INTEGER, size INTEGER, modified INTEGER,
- changed INTEGER, value TEXT, PRIMARY KEY (device, inode)) WITHOUT ROWID"""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS files (device INTEGER, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER,
+ value TEXT, PRIMARY KEY (device, inode)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sets (mark BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
 _KEEP = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
 _FIND = "SELECT value FROM files WHERE device=? AND inode=? AND size=? AND modified=? AND changed=?"
+_KEEP_SET = "INSERT OR REPLACE INTO sets VALUES (?, ?)"
+_FIND_SET = "SELECT value FROM sets WHERE mark=?"
+_STAMP = struct.Struct("<5q")
+_PIECE = 1 << 20
+_hashing = local()
 
 
 class Stamp(NamedTuple):
@@ -46,98 +55,161 @@ class Stamp(NamedTuple):
         return cls(facts.st_dev, facts.st_ino - (1 << 63), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
-@dataclass(frozen=True)
 class Index:
-    """The index below one home; several processes may use it at once."""
+    """The index below one home; several threads and processes may use it at once."""
 
-    home: Path
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._path = home / "store" / "index.db"
+        self._turn, self._owner = Lock(), 0
+        self._open: sqlite3.Connection | None = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def find(self, stamps: Iterable[Stamp]) -> dict[Stamp, str]:
         """What was kept for these very stamps."""
-        if not self._path.exists():
-            return {}
-        try:
-            with closing(self._connect()) as table:
+        found: dict[Stamp, str] = {}
+        with self._using() as table:
+            if table is not None:
                 rows = ((stamp, table.execute(_FIND, stamp).fetchone()) for stamp in stamps)
-                return {stamp: row[0] for stamp, row in rows if row}
-        except sqlite3.Error:
-            return {}
+                found |= {stamp: row[0] for stamp, row in rows if row}
+        return found
 
     def keep(self, values: Mapping[Stamp, str]) -> None:
         """Remember a value for each stamp, in place of what was known about the same file."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as table, table:
-                table.executemany(_KEEP, [(*stamp, value) for stamp, value in values.items()])
-        except (OSError, sqlite3.OperationalError):  # locked, a full disk, a folder that nobody may write to
-            return
-        except sqlite3.DatabaseError:  # no database any more
-            self._path.unlink(missing_ok=True)
+        with self._using(make=True) as table:
+            if table is not None:
+                with table:
+                    table.executemany(_KEEP, [(*stamp, value) for stamp, value in values.items()])
 
-    def hashes(self, paths: Iterable[Path], root: Path, stamps: dict[Path, Stamp]) -> list[str]:
-        """sha256 (hex) of each file and of every file below each folder, sorted; only what is unknown is read.
+    def digest(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+        """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
+        read, and of a set that was met before not even its files are looked up.
 
-        Neither names nor their order matter to the readers. stamps: takes what each file was like.
+        Neither names nor their order matter to the readers. root: resolved. stamps: takes what each file was like.
 
         Raises XmedError PATH_UNSAFE (leaves `root`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
         """
-        met = dict(_stamped(paths, root.resolve()))
+        met = dict(_stamped(paths, root))
         stamps |= met
+        mark = hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
+        with self._using() as table:
+            if table is not None and (row := table.execute(_FIND_SET, (mark,)).fetchone()):
+                return str(row[0])
+        hashes, settled = self._hashes(met)
+        value = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+        if settled:
+            with self._using(make=True) as table:
+                if table is not None:
+                    with table:
+                        table.execute(_KEEP_SET, (mark, value))
+        return value
+
+    def close(self) -> None:
+        """Let go of the database; whoever asks next opens it again."""
+        with self._turn:
+            if self._open is not None and self._owner == os.getpid():
+                self._open.close()
+            self._open = None
+
+    def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
+        """The sorted sha256 of files, and whether they have all been at rest for long enough to be known by stamps."""
         known, new, began = self.find(met.values()), dict[Stamp, str](), time.time_ns()
         for path, stamp in met.items():
             if stamp not in known:
                 known[stamp] = _hash(path)
-                if max(stamp.modified, stamp.changed) < began - RACY_NS:
-                    new[stamp] = known[stamp]
-        if new:
-            self.keep(new)
-        return sorted(known[stamp] for stamp in met.values())
+                new[stamp] = known[stamp]
+        settled = {s: value for s, value in new.items() if max(s.modified, s.changed) < began - RACY_NS}
+        if settled:
+            self.keep(settled)
+        return sorted(known[stamp] for stamp in met.values()), len(settled) == len(new)
 
-    @property
-    def _path(self) -> Path:
-        return self.home / "store" / "index.db"
+    @contextmanager
+    def _using(self, make: bool = False) -> Iterator[sqlite3.Connection | None]:
+        """The database, for one at a time; None where there is none or where it does not answer."""
+        with self._turn:
+            try:
+                table = self._connection(make)
+            except (OSError, sqlite3.Error) as problem:
+                self._give_up(problem, make)
+                yield None
+                return
+            try:
+                yield table
+            except sqlite3.Error as problem:
+                self._give_up(problem, make)
 
-    def _connect(self) -> sqlite3.Connection:
-        table = sqlite3.connect(self._path, timeout=PATIENCE_SECONDS)
-        table.execute("PRAGMA journal_mode=WAL")
-        table.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last rows, never the rest
-        table.execute(_TABLE)
-        return table
+    def _give_up(self, problem: Exception, make: bool) -> None:
+        """Do without for now: locked, a full disk, a folder that nobody may write to. What is no database goes."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+        if make and isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError):
+            self._path.unlink(missing_ok=True)
+
+    def _connection(self, make: bool) -> sqlite3.Connection | None:
+        if self._owner != os.getpid():  # a connection must not be carried across a fork
+            self._open = None
+        if self._open is None and (make or self._path.exists()):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._open = sqlite3.connect(self._path, timeout=PATIENCE_SECONDS, check_same_thread=False)
+            self._owner = os.getpid()
+            self._open.execute("PRAGMA journal_mode=WAL")
+            self._open.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last rows, never the rest
+            self._open.executescript(_TABLES)
+        return self._open
 
 
-def stamp_of(path: Path) -> Stamp:
+def stamp_of(path: Path | str) -> Stamp:
     """The stamp of a file as it is now. Raises OSError."""
-    return Stamp.of(path.stat())
+    return Stamp.of(os.stat(path))
 
 
-def _stamped(paths: Iterable[Path], base: Path) -> Iterator[tuple[Path, Stamp]]:
-    inside: dict[Path, bool] = {}  # resolving a path costs a question for each of its folders: once per folder
+def _stamped(paths: Iterable[Path], base: Path) -> Iterator[tuple[str, Stamp]]:
+    real: dict[Path, str] = {}  # resolving a path costs a question for each of its folders: once per folder
     for outer in paths:
-        for path, unsafe in entries(outer) if outer.is_dir() else [(outer, None)]:
+        folder = outer if outer.is_dir() else outer.parent
+        if folder not in real:
+            real[folder] = os.path.realpath(folder)
+        linked = folder != outer and outer.is_symlink()
+        if not Path(os.path.realpath(outer) if linked else real[folder]).is_relative_to(base):
+            raise _outside(outer, base)
+        if folder != outer:
+            yield str(outer), _stamp(outer, base)
+            continue
+        for entry, unsafe in scanned(real[folder]):
             if unsafe is not None:
                 raise unsafe
-            if path.parent not in inside:
-                inside[path.parent] = path.parent.resolve().is_relative_to(base)
-            try:
-                facts = path.lstat()
-                linked = stat.S_ISLNK(facts.st_mode)
-                facts = path.stat() if linked else facts
-            except OSError as problem:
-                raise _unreadable(path, problem) from problem
-            safe = inside[path.parent] and (not linked or path.resolve().is_relative_to(base))
-            if not safe or not stat.S_ISREG(facts.st_mode):
-                raise XmedError("PATH_UNSAFE", f"{path}", f"an ordinary file below {base}", "copy the file in")
-            if facts.st_size == 0:
-                raise XmedError("EMPTY_FILE", f"{path} has no bytes", "a file with contents", "copy it again")
-            yield path, Stamp.of(facts)
+            yield entry.path, _stamp(entry, base)
 
 
-def _hash(path: Path) -> str:
+def _stamp(file: Path | os.DirEntry[str], base: Path) -> Stamp:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        facts = file.stat()
     except OSError as problem:
-        raise _unreadable(path, problem) from problem
+        raise _unreadable(Path(file), problem) from problem
+    if not stat.S_ISREG(facts.st_mode):
+        raise _outside(Path(file), base)
+    if facts.st_size == 0:
+        raise XmedError("EMPTY_FILE", f"{Path(file)} has no bytes", "a file with contents", "copy it again")
+    return Stamp.of(facts)
+
+
+def _outside(path: Path, base: Path) -> XmedError:
+    return XmedError("PATH_UNSAFE", f"{path}", f"an ordinary file below {base}", "copy the file in")
+
+
+def _hash(path: str) -> str:
+    buffer = _hashing.__dict__.setdefault("buffer", bytearray(_PIECE))  # memory is got once for each thread
+    view, total = memoryview(buffer), hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while count := file.readinto(view):
+                total.update(view[:count])
+    except OSError as problem:
+        raise _unreadable(Path(path), problem) from problem
+    return total.hexdigest()
 
 
 def _unreadable(path: Path, problem: OSError) -> XmedError:

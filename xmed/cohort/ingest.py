@@ -10,13 +10,13 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
 
+from xmed.atomic import write_atomically
 from xmed.cohort.case import Case, Cohort, Refusal
 from xmed.cohort.fetch import fetch
-from xmed.cohort.index import Index
 from xmed.cohort.layout import Found, find
 from xmed.cohort.quarantine import Quarantine
 from xmed.cohort.reading import Inputs, read_and_check
@@ -26,12 +26,14 @@ from xmed.cohort.unnamed import framed_anew, pseudonyms, unnamed
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import retrieve
-from xmed.run import write_atomically
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
 Progress = Callable[[str, int, int, str], None]
-MAX_WORKERS = 8
-"""Cases at once, each of which may need a gibibyte or two; beyond that the disk is what is waited for."""
+MAX_READERS = 8
+"""Cases read at once, each of which may need a gibibyte or two."""
+WRITERS = 3
+"""Cases in hand for each one that is being read: waiting for the disk keeps no core busy, and a disk that is asked to
+flush for several at once does it in one go."""
 Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
 
 
@@ -68,10 +70,11 @@ def ingest(
         store.sweep()
     cases: list[Case] = []
     refusals: list[Refusal] = []
-    one = partial(_one, spec, root, split_of, store, secret)
-    pool = ThreadPoolExecutor(min(_cores(), MAX_WORKERS))
+    readers = min(_cores(), MAX_READERS)
+    desk = _Desk(spec, root.resolve(), split_of, store, secret, BoundedSemaphore(readers))
+    pool = ThreadPoolExecutor(readers * WRITERS)
     try:
-        for done, (files, verdict) in enumerate(zip(wanted, pool.map(one, wanted))):
+        for done, (files, verdict) in enumerate(zip(wanted, pool.map(desk.verdict, wanted))):
             if progress:
                 progress(f"ingest {spec.name}", done, len(wanted), files.case)
             if isinstance(verdict, Case):
@@ -82,11 +85,13 @@ def ingest(
                 quarantine.hold(verdict)
     finally:
         pool.shutdown(cancel_futures=True)
+        store.index.close()
     quarantine.keep_only([refusal.case for refusal in refusals])
     if progress:
         progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
     if not cases:
         raise _nothing(spec, root, refusals, quarantine.folder)
+    store.flush(desk.written)
     cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refusals), home, len(found))
     _save(cohort)
     return cohort
@@ -133,23 +138,38 @@ def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]
     return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
 
 
-def _one(
-    spec: DatasetSpec, root: Path, split_of: dict[str, Split], store: Store, secret: Secret, files: Found
-) -> Case | Refusal:
-    """The verdict on one case; its volumes are let go of when this returns."""
-    split = split_of[files.patient]
-    try:
-        inputs = Inputs.of(spec, root, files, split, Index(store.home))
-        if not all(store.intact(key) for key in (inputs.image_key, inputs.label_key) if key):
-            image, label = read_and_check(spec, inputs)
-            for key, read in ((inputs.image_key, image), (inputs.label_key, label)):
-                if key and read is not None:
-                    store.put(key, framed_anew(read.volume, secret), read.notes)
-        return Case(files.case, files.patient, split, inputs.image_key, inputs.label_key)
-    except XmedError as problem:
-        if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
-            raise  # not this case's fault: the next one would fail the same way
-        return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
+@dataclass(frozen=True)
+class _Desk:
+    """Where cases are read and put into the store, several at once. written: the keys of what was put there."""
+
+    spec: DatasetSpec
+    root: Path
+    split_of: dict[str, Split]
+    store: Store
+    secret: Secret
+    readers: BoundedSemaphore
+    written: list[str] = field(default_factory=list)
+
+    def verdict(self, files: Found) -> Case | Refusal:
+        """On one case; its volumes are let go of when this returns."""
+        split = self.split_of[files.patient]
+        try:
+            inputs = Inputs.of(self.spec, self.root, files, split, self.store.index)
+            if not all(self.store.intact(key) for key in (inputs.image_key, inputs.label_key) if key):
+                self._take_in(inputs)
+            return Case(files.case, files.patient, split, inputs.image_key, inputs.label_key)
+        except XmedError as problem:
+            if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
+                raise  # not this case's fault: the next one would fail the same way
+            return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
+
+    def _take_in(self, inputs: Inputs) -> None:
+        with self.readers:
+            image, label = read_and_check(self.spec, inputs)
+        for key, read in ((inputs.image_key, image), (inputs.label_key, label)):
+            if key and read is not None:
+                self.store.put(key, framed_anew(read.volume, self.secret), read.notes)
+                self.written.append(key)
 
 
 def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Path) -> XmedError:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xmed.atomic import write_atomically
 from xmed.cohort.case import Refusal
 from xmed.cohort.store import writing
-from xmed.run import write_atomically
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from xmed.errors import XmedError
 from xmed.io import read_image, read_label, read_nifti
 from xmed.io.guard import guarded
 from xmed.io.notes import Note, collected
+from xmed.labels import LabelTable
 from xmed.run import digest
-from xmed.spec import DatasetSpec, Split
+from xmed.spec import DatasetSpec, Layout, Split
 from xmed.volume import Volume
 
-READER = 2
+READER = 3
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
 
 
@@ -31,7 +32,7 @@ class Inputs:
     label: Path | None
     image_key: str | None
     label_key: str | None
-    stamps: dict[Path, Stamp] = field(default_factory=dict)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split, index: Index) -> Inputs:
@@ -46,24 +47,28 @@ class Inputs:
         if layout.label and not files.label and (split == "test" or layout.image is None):
             raise XmedError("LABEL_MISSING", f"case {files.case}: no label", f"a file like {layout.label}")
         label = _only(files)
-        stamps: dict[Path, Stamp] = {}
+        stamps: dict[str, Stamp] = {}
         image_key = label_key = None
         if files.image:
             asked = {"reader": READER, "modality": spec.modality, "channel": layout.image_channel}
-            image_key = digest({**asked, "image": index.hashes(files.image, root, stamps)})
+            image_key = digest({**asked, "image": index.digest(files.image, root, stamps)})
         if label is not None:
             table = [[s.value, s.name] for s in spec.label_table]
             asked = {"reader": READER, "table": table, "channel": layout.label_channel, "roi": layout.roi}
             asked |= {"outline": True} if layout.label_outline else {}
             asked |= {"empty": True} if layout.label_empty else {}
-            label_key = digest({**asked, "on": image_key, "label": index.hashes((label,), root, stamps)})
+            label_key = digest({**asked, "on": image_key, "label": index.digest((label,), root, stamps)})
         image = files.image[0] if len(files.image) == 1 else list(files.image)
         return cls(image or None, label, image_key, label_key, stamps)
 
     def unchanged(self) -> None:
         """Raises XmedError INPUT_CHANGED when a file is no longer the one whose bytes were hashed."""
         for path, stamp in self.stamps.items():
-            if not path.is_file() or stamp_of(path) != stamp:
+            try:
+                same = stamp_of(path) == stamp
+            except OSError:
+                same = False
+            if not same:
                 do = "ingest again when the transfer is done"
                 raise XmedError("INPUT_CHANGED", f"{path} changed while it was read", "a file at rest", do)
 
@@ -75,46 +80,61 @@ class Read(NamedTuple):
     notes: list[Note]
 
 
+class Asked(NamedTuple):
+    """What of a dataset spec matters to the reading of a case."""
+
+    modality: str
+    layout: Layout
+    table: LabelTable
+
+
 def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read | None]:
     """A case's image and label map on one grid, read in a guarded process: whatever kills it costs this case alone.
 
-    Raises OOM, READER_TIMEOUT, READER_CRASHED, and as `_read_and_check` does.
+    Raises OOM, READER_TIMEOUT, READER_CRASHED, INPUT_CHANGED, and as `_read_and_check` does.
     """
-    return guarded(_read_and_check, spec, inputs)
+    try:
+        asked = Asked(spec.modality, spec.layout, spec.label_table)
+        read = guarded(_read_and_check, asked, inputs.image, inputs.label)
+    except XmedError:
+        inputs.unchanged()  # a file still arriving looks truncated: say the truth about it
+        raise
+    inputs.unchanged()
+    return read
 
 
-def _read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read | None]:
+def _read_and_check(
+    asked: Asked, image_at: Path | list[Path] | None, label_at: Path | None
+) -> tuple[Read | None, Read | None]:
     """The same, in this process.
 
-    Raises XmedError with the reader's code, or MODALITY_MISMATCH, CONSTANT, INPUT_CHANGED; whatever else goes wrong in
-    a reader becomes READER_FAILED, so that one odd file never stops the others. Its message may quote a header that
-    names a person: only its kind is kept.
+    Raises XmedError with the reader's code, or MODALITY_MISMATCH, CONSTANT; whatever else goes wrong in a reader
+    becomes READER_FAILED, so that one odd file never stops the others. Its message may quote a header that names a
+    person: only its kind is kept.
     """
     image = label = None
     try:
-        if inputs.image is not None:
+        if image_at is not None:
             with collected() as notes:
-                image = Read(read_image(inputs.image, spec.modality, spec.layout.image_channel), notes)
-            _check(spec, image.volume)
-        if inputs.label is not None:
+                image = Read(read_image(image_at, asked.modality, asked.layout.image_channel), notes)
+            _check(asked.modality, image.volume)
+        if label_at is not None:
             with collected() as notes:
-                label = Read(_label(spec, inputs.label, image and image.volume), notes)
-        if label is not None and not (spec.layout.label_empty or label.volume.array.any()):
+                label = Read(_label(asked, label_at, image and image.volume), notes)
+        if label is not None and not (asked.layout.label_empty or label.volume.array.any()):
             do = "set layout.label_empty where this is an answer"
             raise XmedError("CONSTANT", "a label map without any structure", "one voxel of one, at least", do)
     except XmedError:
-        inputs.unchanged()  # a file still arriving looks truncated: say the truth about it
         raise
     except Exception as problem:
         raise XmedError(
             "READER_FAILED", f"the reader stopped with {type(problem).__name__}", "a readable case"
         ) from problem
-    inputs.unchanged()
     return image, label
 
 
-def _label(spec: DatasetSpec, path: Path, image: Volume | None) -> Volume:
-    layout, table = spec.layout, spec.label_table
+def _label(asked: Asked, path: Path, image: Volume | None) -> Volume:
+    layout, table = asked.layout, asked.table
     if image is not None:
         drawn = layout.label_outline
         return read_label(path, image, table, channel=layout.label_channel, roi=layout.roi, outline=drawn)
@@ -122,11 +142,9 @@ def _label(spec: DatasetSpec, path: Path, image: Volume | None) -> Volume:
     return alone.with_array(table.check(alone.array))
 
 
-def _check(spec: DatasetSpec, image: Volume) -> None:
-    if image.modality not in (None, spec.modality):
-        raise XmedError(
-            "MODALITY_MISMATCH", f"an image of modality {image.modality}", f"{spec.modality}, as the spec says"
-        )
+def _check(modality: str, image: Volume) -> None:
+    if image.modality not in (None, modality):
+        raise XmedError("MODALITY_MISMATCH", f"an image of modality {image.modality}", f"{modality}, as the spec says")
     seen = image.array if image.fov is None else image.array[image.fov]
     if seen.size == 0 or np.min(seen) == np.max(seen):
         raise XmedError("CONSTANT", "every voxel has the same value", "an image with contrast", "export it again")

@@ -13,15 +13,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xmed.cohort.index import Index, Stamp, stamp_of
+from xmed.cohort.index import Index, Stamp
 from xmed.errors import XmedError
 from xmed.io.notes import Note
 from xmed.volume import Volume
@@ -51,6 +52,11 @@ class Store:
     """The content-addressed store below one home."""
 
     home: Path
+
+    @cached_property
+    def index(self) -> Index:
+        """What is known of the files of this home's entries, and of those that they were read from."""
+        return Index(self.home)
 
     @property
     def volumes(self) -> Path:
@@ -96,12 +102,12 @@ class Store:
         They are read again only where a file of the entry is not as it was when last they had it.
         """
         try:
-            index, seen = Index(self.home), self._seen(key)
-            if index.find(seen) == seen:
+            seen = self._seen(key)
+            if self.index.find(seen) == seen:
                 return True
             whole = self.meta(key).get("sha256") == digest_of(self.get(key))
             if whole:
-                index.keep(seen)
+                self.index.keep(seen)
             return whole
         except (OSError, XmedError):
             return False
@@ -109,8 +115,8 @@ class Store:
     def put(self, key: str, volume: Volume, notes: Sequence[Note] = ()) -> None:
         """Write an entry and its reader's notes: a folder beside it first, flushed to the disk, then one rename.
 
-        Whoever comes second with the same key throws its own copy away; a damaged entry is replaced.
-        Raises XmedError DISK_FULL, NOT_WRITABLE.
+        Its bytes are on the disk when it gets its name; the name itself is after `flush`. Whoever comes second with the
+        same key throws its own copy away; a damaged entry is replaced. Raises XmedError DISK_FULL, NOT_WRITABLE.
         """
         volume = volume.with_array(compact(volume.array))
         final = self.folder(key)
@@ -123,17 +129,24 @@ class Store:
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
-                _flush(final.parent)
-                Index(self.home).keep(self._seen(key))
+                self.index.keep(self._seen(key))
             except OSError as problem:
                 if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             finally:
                 shutil.rmtree(part, ignore_errors=True)
 
+    def flush(self, keys: Iterable[str]) -> None:
+        """See to it that the names of these entries outlast a power cut. Raises XmedError DISK_FULL, NOT_WRITABLE."""
+        folders = {self.folder(key).parent for key in keys}
+        with writing(self.home):
+            for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
+                _flush(folder)
+
     def _seen(self, key: str) -> dict[Stamp, str]:
         """What the index keeps of a whole entry: what each of its files is like, of how many. Raises OSError."""
-        stamps = [stamp_of(path) for path in self.folder(key).iterdir()]
+        with os.scandir(self.folder(key)) as found:
+            stamps = [Stamp.of(entry.stat()) for entry in found]
         return dict.fromkeys(stamps, f"{key} of {len(stamps)}")
 
     def sweep(self) -> None:
@@ -150,7 +163,10 @@ class Store:
 
 
 def compact(array: np.ndarray) -> np.ndarray:
-    """The same values in C order and a type no wider than needed: int8 … int32, uint8, uint16 or float32."""
+    """The same values in a type no wider than needed: int8 … int32, uint8, uint16 or float32.
+
+    In Fortran order, i fastest: so scanners write them, and nothing has to be turned round on the way to the disk.
+    """
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
     elif array.dtype.kind == "f":
@@ -158,14 +174,14 @@ def compact(array: np.ndarray) -> np.ndarray:
     elif array.dtype.itemsize == 8 or array.dtype == np.uint32:
         fits = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
         array = array.astype(np.int32 if fits else np.float32)
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return np.asfortranarray(array, dtype=array.dtype.newbyteorder("="))
 
 
 def digest_of(volume: Volume) -> str:
-    """sha256 (hex) of voxel type, shape, values and field of view: the same pixels, wherever they came from."""
+    """sha256 (hex) of voxel type, shape, values (i fastest) and field of view: the same pixels, wherever from."""
     head = f"{volume.array.dtype.str} {volume.array.shape} ".encode()
     total = hashlib.sha256(head)
-    total.update(np.ascontiguousarray(volume.array).data)
+    total.update(np.ascontiguousarray(volume.array.T).data)
     if volume.fov is not None:
         total.update(np.packbits(volume.fov).data)
     return total.hexdigest()
@@ -180,6 +196,8 @@ def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
             np.save(file, array, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):  # left in memory, a thousand series would push out what others work with
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     # Nothing else of a DICOM header is kept: what is not stored cannot leak.
     meta = {
         "shape": list(volume.array.shape),
@@ -195,7 +213,6 @@ def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
         json.dump(meta, text, allow_nan=False)
         text.flush()
         os.fsync(text.fileno())
-    _flush(folder)
 
 
 def _flush(folder: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xmed.atomic import write_atomically
 from xmed.compare.numbers import compose
 from xmed.compare.page import page
 from xmed.errors import XmedError
-from xmed.run import Run, write_atomically
+from xmed.run import Run
 
 
 def build(run: Run) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from xmed import __version__
+from xmed.atomic import write_atomically
 from xmed.deidentify.crosswalk import Crosswalk
 from xmed.deidentify.dicom import Clean, Policy, clean_dicom
 from xmed.deidentify.nifti import clean_nifti
@@ -20,7 +19,6 @@ from xmed.errors import CODES, XmedError
 from xmed.io.files import kind_of, listed
 from xmed.io.guard import guarded
 from xmed.io.notes import collected
-from xmed.run import write_atomically
 
 Progress = Callable[[str, int, int, str], None]
 
@@ -123,14 +121,4 @@ def _write(out: Path, clean: Clean, left: dict[str, str]) -> None:
     found = hashlib.sha256(clean.data).hexdigest()
     if left.setdefault(clean.name, found) != found:
         raise XmedError("OUTPUT_EXISTS", "two different files under one identifier", "one file each")
-    path = out / clean.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with part.open("xb") as file:
-            file.write(clean.data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(out / clean.name, clean.data)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xmed import __version__, metrics
+from xmed.atomic import write_atomically
 from xmed.cohort import Case, Cohort, load
 from xmed.domain import truth
 from xmed.errors import XmedError
@@ -19,7 +20,7 @@ from xmed.model import WEIGHTS, Model, sha256
 from xmed.predict import predict
 from xmed.prepare import onto, upright, window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.run import Run, digest, write_atomically
+from xmed.run import Run, digest
 from xmed.spec import Study
 from xmed.volume import Volume
 

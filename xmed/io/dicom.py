@@ -30,8 +30,9 @@ def read_series(path: Source, volume: int | None = None, modality: str | None = 
 
     Single-frame and multi-frame images, classic and enhanced, Siemens mosaics. Axes (i, j, k) are (column, row, slice):
     i runs along the row direction, j along the column direction, k from slice to slice on the side of their cross
-    product; Instance Number is not read. Values are modality values, float32, PET as SUV by body weight; padding gets
-    the lowest value. `frame` is the Frame of Reference UID; `fov` is set for ultrasound.
+    product; Instance Number is not read. Values are modality values, PET as SUV by body weight, float32, or integers
+    where no rescaling makes them anything else; padding gets the lowest value. `frame` is the Frame of
+    Reference UID; `fov` is set for ultrasound.
 
     volume: which one of a series of several (time points, b-values, echoes), from 0, as `read_volumes` lists them.
     modality: of the series to take where there are several; a single one is taken whatever its modality.
@@ -93,7 +94,7 @@ def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]
     with reading(f"a series of {len(instances)} files"):
         for instance in instances:
             check_claim(instance)
-        if unreadable_text(instances[0].dataset):
+        if unreadable_text(instances[0].header):
             note("CHARSET", "the header's text does not follow its character set; none of it is kept")
         if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
             return {"": partial(_read, instances, partial(_unplaced, instances))}
@@ -150,15 +151,25 @@ def _chosen(found: Mapping[str, Chosen], volume: int | None) -> Chosen:
 
 
 def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
-    affine, (rows, columns) = affine_of(planes), planes[0].size
-    block = np.empty((len(planes), rows, columns), dtype=np.float32)
-    for k, plane in enumerate(planes):
-        block[k] = values(plane.owner)[plane.number]
-    scale = suv_scale([instance.dataset for instance in instances])
+    affine, block = affine_of(planes), _stacked(planes, values)
+    scale = suv_scale([instance.header for instance in instances])
     array = filled(block if scale is None else block * np.float32(scale)).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
     return Volume(array, affine, planes[0].frame, modality, fov)
+
+
+def _stacked(planes: Sequence[Plane], values: Values) -> np.ndarray:
+    """The pictures (slices, rows, columns), in a type that holds them all."""
+    first = values(planes[0].owner)[planes[0].number]
+    block = np.empty((len(planes), *planes[0].size), dtype=first.dtype)
+    for k, plane in enumerate(planes):
+        picture = values(plane.owner)[plane.number]
+        if picture.dtype != block.dtype:
+            whole = picture.dtype.kind != "f" and block.dtype.kind != "f"
+            block = block.astype(np.result_type(picture, block) if whole else np.float32, copy=False)
+        block[k] = picture
+    return block
 
 
 def _unplaced(instances: Sequence[Instance]) -> Volume:

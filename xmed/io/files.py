@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -23,15 +23,17 @@ MAX_INFLATED = 512 << 20
 MAX_RATIO = 200
 """A stream that swells beyond both is a bomb: an empty label map packs a thousand to one, but is not that large."""
 MAX_FILES, MAX_FOLDERS = 500_000, 64
-_SNIFFED = 352
+SNIFFED = 352
+"""Bytes at its beginning that tell what a file holds."""
 _NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
 
 
 def regular(path: Path) -> Path:
     """`path`, when it is an ordinary file with bytes. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE."""
-    if not path.exists():
-        raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
-    found = path.stat()
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder") from problem
     if not stat.S_ISREG(found.st_mode):
         raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "a file of bytes, no pipe, device or folder")
     if found.st_size == 0:
@@ -42,7 +44,11 @@ def regular(path: Path) -> Path:
 def kind_of(path: Path) -> Kind:
     """What a file holds. A gzip stream is taken for NIfTI: nothing else that xmed reads is gzipped."""
     with reading(path.name), regular(path).open("rb") as file:
-        head = file.read(_SNIFFED)
+        return kind_in(file.read(SNIFFED))
+
+
+def kind_in(head: bytes) -> Kind:
+    """What a file holds that begins with these SNIFFED bytes."""
     if head[128:132] == b"DICM":
         return "dicom"
     if head.startswith(GZIP_MAGIC) or head[:4] in _NIFTI_HEADER_SIZES:
@@ -63,31 +69,60 @@ def entries(folder: Path) -> Iterator[tuple[Path, XmedError | None]]:
 
     Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
     """
-    root, met = folder.resolve(), 0
-    for where, folders, names in os.walk(root):  # os.walk does not enter linked folders
-        folders.sort()
-        met += len(names)
-        if met > MAX_FILES or len(Path(where).relative_to(root).parts) > MAX_FOLDERS:
+    for entry, problem in scanned(os.path.realpath(folder)):
+        yield Path(_shown(entry.path)), problem
+
+
+def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
+    """As `entries`, below a folder whose path is resolved, with what the system said of each file in passing."""
+    met, waiting = 0, [(root, 0)]
+    while waiting:
+        where, depth = waiting.pop()
+        found = _listing(where)
+        folders = [entry for entry in found if _is(entry.is_dir)]
+        files = [entry for entry in found if not _is(entry.is_dir)]
+        met += len(files)
+        if met > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
                 f"more than {MAX_FILES} files, or {MAX_FOLDERS} folders in one another",
                 "the folder of one dataset",
                 "name a smaller folder",
             )
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield _entry(Path(where, name), root)
+        for entry in files:
+            if not entry.name.startswith("."):
+                yield entry, _unsafe(entry, root)
+        waiting += [(entry.path, depth + 1) for entry in reversed(folders) if not entry.is_symlink()]
 
 
-def _entry(path: Path, root: Path) -> tuple[Path, XmedError | None]:
-    shown = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
-    if shown != path:
-        return shown, XmedError("PATH_UNSAFE", f"{shown.name} is no text in UTF-8", "a name in UTF-8", "rename it")
-    if path.is_symlink() and not path.resolve().is_relative_to(root):  # os.walk has not entered linked folders
-        return path, XmedError("PATH_UNSAFE", f"{path.name} is a link out of its folder", "files of its own", "copy it")
-    if not path.is_file():
-        return path, XmedError("PATH_UNSAFE", f"{path.name} is a pipe, a device or a dead link", "a file of bytes")
-    return path, None
+def _listing(where: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(where) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:  # gone, or nobody may look into it
+        return []
+
+
+def _is(what: Callable[[], bool]) -> bool:
+    try:
+        return what()
+    except OSError:  # a link in circles, or into what nobody may look at
+        return False
+
+
+def _shown(path: str) -> str:
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _unsafe(entry: os.DirEntry[str], root: str) -> XmedError | None:
+    if _shown(entry.path) != entry.path:
+        name = Path(_shown(entry.path)).name
+        return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
+    if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+        return XmedError("PATH_UNSAFE", f"{entry.name} is a link out of its folder", "files of its own", "copy it")
+    if not _is(entry.is_file):
+        return XmedError("PATH_UNSAFE", f"{entry.name} is a pipe, a device or a dead link", "a file of bytes")
+    return None
 
 
 def listed(source: Source) -> list[Path]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.tag import Tag
 
 from xmed.errors import XmedError
+from xmed.io.header import Header
 
 VOLUME_KEYWORDS = (
     "TemporalPositionIdentifier",
@@ -35,46 +34,19 @@ TIME_KEYWORDS = (
 """Attributes that grow from one image of a position to the next, and may differ from slice to slice as well."""
 
 
-_tag = cache(Tag)
-
-
-def stated(dataset: Dataset, keyword: str) -> Any:
-    """What `dataset.get(keyword)` gives, ten times as fast: pydicom spells a keyword anew each time, tags it finds."""
-    tag = _tag(keyword)
-    return dataset[tag].value if tag in dataset else None
-
-
-class _Stated(Mapping[str, Any]):
-    """The attributes of a data set itself, each converted only when it is asked for: scanners write hundreds."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-
-    def __getitem__(self, keyword: str) -> Any:
-        value = stated(self._dataset, keyword)
-        if value is None:
-            raise KeyError(keyword)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._dataset.dir())
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-
-def frame_attributes(dataset: Dataset) -> list[Mapping[str, Any]]:
+def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
     """For every frame its attributes by keyword: its own functional groups, then the shared ones, then the data set.
 
     The functional groups (PS3.3 C.7.6.16) are flattened: no keyword read here stands in two of them.
     """
-    shared = _flat((dataset.get("SharedFunctionalGroupsSequence") or [None])[0])
-    own = [_flat(groups) for groups in dataset.get("PerFrameFunctionalGroupsSequence") or ()]
-    count = int(dataset.get("NumberOfFrames") or 1)
+    count = int(header.get("NumberOfFrames") or 1)
+    if not (header.get("SharedFunctionalGroupsSequence") or header.get("PerFrameFunctionalGroupsSequence")):
+        return [header] * count
+    shared = _flat((header.get("SharedFunctionalGroupsSequence") or [None])[0])
+    own = [_flat(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
     if own and len(own) != count:
         raise XmedError("PIXEL_MODULE", f"{count} frames with {len(own)} functional groups", "one group for each frame")
-    root = _Stated(dataset)
-    return [ChainMap(mine, shared, root) for mine in own or [{} for _ in range(count)]]  # type: ignore[arg-type]
+    return [ChainMap(mine, shared, header) for mine in own or [{} for _ in range(count)]]  # type: ignore[arg-type]
 
 
 def _flat(groups: Dataset | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from pydicom.uid import (
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xmed.errors import XmedError
-from xmed.io.files import kind_of, reading, regular
+from xmed.io.files import SNIFFED, kind_in, kind_of, reading, regular
 from xmed.io.frames import frame_attributes
+from xmed.io.header import Header
 from xmed.io.limits import afford
 from xmed.io.notes import note
 from xmed.io.prescan import prescan, refuse_uids
@@ -51,28 +53,33 @@ class Instance:
     """
 
     path: Path
-    dataset: Dataset
+    header: Header
     sop_class: UID
     uid: str
     series: str
     modality: str | None
     pixel_length: int | None
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def dataset(self) -> Dataset:
+        """The whole object, parsed when it is first asked for."""
+        return self.header.dataset
 
     @cached_property
     def frames(self) -> list[Mapping[str, Any]]:
         """What the header says of each frame, see `frame_attributes`."""
-        return frame_attributes(self.dataset)
+        return frame_attributes(self.header)
 
-    @property
+    @cached_property
     def is_image(self) -> bool:
         """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
         name = self.sop_class.name
         if name == str(self.sop_class):  # private, missing, or newer than pydicom: judged by what it holds
-            return self.pixel_length is not None and "Rows" in self.dataset and "SegmentSequence" not in self.dataset
+            return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
         return name.removesuffix(" (Retired)").endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
 
 
@@ -83,34 +90,43 @@ def read_instance(path: str | Path) -> Instance:
     UID_INVALID, READER_FAILED, and what `prescan` refuses.
     """
     path = regular(Path(path))
-    if kind_of(path) != "dicom":
-        raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
     with reading(path.name):
-        data = path.read_bytes()
-        afford(4 * len(data))  # the bytes, the parser's copy of them, and what it makes of them
-        prescan(data, path.name)
-        preamble = data[128:132] == b"DICM"
-        if not preamble:
-            note("NO_PREAMBLE", "files without preamble were read from their first element")
-        # From memory: a parser that believes a length of 2 GiB gets the bytes there are, and allocates no more.
-        try:
-            dataset = pydicom.dcmread(BytesIO(data), force=not preamble)
-        except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
-            raise XmedError(
-                "DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again"
-            ) from problem
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
-            note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
-        instance = _identified(path, dataset)
+        data = _bytes_of(path)
+        layout = prescan(data, path.name)
+        header = Header(data=data, layout=layout) if layout else Header(_parsed(data, path.name))
+        instance = _identified(path, header)
     refuse_uids((instance.uid, instance.series, instance.sop_class), path.name)
-    if not instance.sop_class and "Rows" not in dataset:
-        if preamble:
+    if not instance.sop_class and "Rows" not in header:
+        if data[128:132] == b"DICM":
             raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
         raise XmedError("NOT_DICOM", f"{path.name} names no SOP class", "a DICOM object (PS3.10)")
     if instance.is_image and instance.pixel_length is None:
         raise XmedError("DICOM_TRUNCATED", f"{path.name} ends before its pixels", "a whole file", "fetch it again")
     return instance
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds, in memory: a parser that believes a length of 2 GiB gets the bytes there are, and no more."""
+    with path.open("rb", buffering=0) as file:
+        if kind_in(file.read(SNIFFED)) != "dicom":
+            raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
+        afford(4 * os.fstat(file.fileno()).st_size)  # the bytes, the parser's copy of them, and what it makes of them
+        file.seek(0)
+        return file.read()
+
+
+def _parsed(data: bytes, name: str) -> Dataset:
+    preamble = data[128:132] == b"DICM"
+    if not preamble:
+        note("NO_PREAMBLE", "files without preamble were read from their first element")
+    try:
+        dataset = pydicom.dcmread(BytesIO(data), force=not preamble)
+    except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
+        raise XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again") from problem
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
+        note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
+    return dataset
 
 
 def read_instances(paths: Iterable[Path]) -> list[Instance]:
@@ -128,30 +144,29 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
     return found
 
 
-def unreadable_text(dataset: Dataset) -> bool:
+def unreadable_text(header: Header) -> bool:
     """Whether text in a header is in bytes that its Specific Character Set (PS3.3 C.12.1.1.2) does not have."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        encodings = convert_encodings(dataset.get("SpecificCharacterSet") or "")
+        named = header.get("SpecificCharacterSet") or ""
+        encodings = convert_encodings(list(named) if isinstance(named, tuple) else named)
         for keyword in _TEXT:
-            raw = dataset.get_item(keyword) if keyword in dataset else None
-            if raw is not None and isinstance(raw.value, bytes):
-                decode_bytes(raw.value, encodings, TEXT_VR_DELIMS)
+            if (raw := header.raw(keyword)) is not None:
+                decode_bytes(raw, encodings, TEXT_VR_DELIMS)
     return bool(caught)
 
 
-def _identified(path: Path, dataset: Dataset) -> Instance:
+def _identified(path: Path, header: Header) -> Instance:
     # Where a data set was cut off before its SOP class, the meta information still names it.
-    sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
-    pixels = dataset.get_item("PixelData") if "PixelData" in dataset else None  # undecoded: its length is as declared
+    sop_class = header.get("SOPClassUID") or header.dataset.file_meta.get("MediaStorageSOPClassUID")
     return Instance(
         path,
-        dataset,
+        header,
         sop_class=UID(str(sop_class or "")),
-        uid=str(dataset.get("SOPInstanceUID", "")),
-        series=str(dataset.get("SeriesInstanceUID", "")),
-        modality=_modality(str(dataset.get("Modality") or "")),
-        pixel_length=None if pixels is None else getattr(pixels, "length", len(pixels.value or b"")),
+        uid=str(header.get("SOPInstanceUID", "")),
+        series=str(header.get("SeriesInstanceUID", "")),
+        modality=_modality(str(header.get("Modality") or "")),
+        pixel_length=header.pixel_length,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS_PER_BYTE = 5e-7  # of memory: eight times what JPEG 2000, the slowest codec, takes to fill one on one core
+_CREDIT = 1 / 16  # of a case's own budget: so much more is not worth telling the kernel, file by file
 _PATIENCE = 10  # seconds of waiting for one of computing, on a machine that does nine other things
 
 
@@ -28,6 +29,7 @@ class Budget:
 
 class _Limits:
     def __init__(self, budget: Budget) -> None:
+        self._own = budget.memory
         self.memory = _mapped() + budget.memory
         self.computing = time.process_time() + budget.computing
         self.waiting = time.monotonic() + budget.waiting
@@ -37,9 +39,12 @@ class _Limits:
         seconds = size * _SECONDS_PER_BYTE
         self.memory, self.computing = self.memory + size, self.computing + seconds
         self.waiting += _PATIENCE * seconds
-        self._keep()
+        self._owed += size
+        if self._owed > _CREDIT * self._own:
+            self._keep()
 
     def _keep(self) -> None:
+        self._owed = 0
         _soft(resource.RLIMIT_AS, self.memory)
         _soft(resource.RLIMIT_CPU, int(self.computing) + 1)
         signal.setitimer(signal.ITIMER_REAL, max(self.waiting - time.monotonic(), 1e-3))

@@ -7,6 +7,11 @@ import pickle
 import socket
 from typing import Any
 
+import numpy as np
+
+_KEPT = 16 << 20
+"""Bytes of the file that stay: memory given back for each message would have to be got again for the next one."""
+
 
 class Line:
     """One end of a line between two processes that take turns in talking.
@@ -38,14 +43,15 @@ class Line:
         head, sizes = pickle.load(self._words)
         buffers, at = [], 0
         for size in sizes:
-            rest = memoryview(bytearray(size))
+            rest = np.empty(size, dtype=np.uint8).data  # a bytearray would be filled with zeros first
             buffers.append(rest)
             while rest:
                 read = os.preadv(self._memory, [rest], at)
                 if not read:
                     raise EOFError
                 at, rest = at + read, rest[read:]
-        os.ftruncate(self._memory, 0)
+        if at > _KEPT:
+            os.ftruncate(self._memory, 0)
         return pickle.loads(head, buffers=buffers)
 
     def close(self) -> None:

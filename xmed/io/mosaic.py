@@ -13,13 +13,13 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom import Dataset
 
 with warnings.catch_warnings():  # nibabel calls its DICOM readers experimental; only its CSA header parser is used
     warnings.simplefilter("ignore", UserWarning)
     from nibabel.nicom import csareader
 
 from xmed.errors import XmedError
+from xmed.io.header import Header
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,18 @@ class Mosaic:
         return tiles.reshape(-1, rows, columns)[: self.count]
 
 
-def mosaic_of(dataset: Dataset, name: str) -> Mosaic | None:
+def mosaic_of(header: Header, name: str) -> Mosaic | None:
     """How to take an image apart; None for any image that is no mosaic.
 
     Raises XmedError MULTI_VOLUME for a mosaic whose private attributes are gone or do not fit its size.
     """
-    if "MOSAIC" not in (dataset.get("ImageType") or ()):
+    if "MOSAIC" not in (header.get("ImageType") or ()):
         return None
+    dataset = header.dataset
     try:
-        header = csareader.get_csa_header(dataset)
-        count, normal = int(csareader.get_n_mosaic(header)), np.array(csareader.get_slice_normal(header), dtype=float)
-        weighting, number = csareader.get_b_value(header), csareader.get_scalar(header, "ProtocolSliceNumber")
+        csa = csareader.get_csa_header(dataset)
+        count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
+        weighting, number = csareader.get_b_value(csa), csareader.get_scalar(csa, "ProtocolSliceNumber")
     except Exception as problem:  # the parser of a private binary format: whatever it throws means the same
         raise _unknown(name, "its private header is gone") from problem
     across = math.isqrt(max(count - 1, 0)) + 1

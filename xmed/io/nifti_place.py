@@ -38,7 +38,10 @@ def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.nda
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     skew = float(np.abs(np.triu(axes.T @ axes, 1)).max())
     if skew > SHEAR:
-        note("SHEAR", f"axes {np.degrees(np.arcsin(min(skew, 1.0))):.2f}° off the right angle; the affine keeps them")
+        note(
+            "SHEAR",
+            f"axes {np.degrees(np.arcsin(min(skew, 1.0))):.2f}° off the right angle: kept here, resampled for a net",
+        )
     return affine
 
 

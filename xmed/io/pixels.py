@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -13,7 +14,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from xmed.errors import XmedError
 from xmed.io.files import MAX_BYTES, refuse_bomb
-from xmed.io.frames import stated
+from xmed.io.header import Header
 from xmed.io.instance import Instance
 from xmed.io.limits import afford
 from xmed.io.mosaic import mosaic_of
@@ -40,39 +41,43 @@ _checked: WeakSet[Instance] = WeakSet()
 
 
 def modality_values(instance: Instance) -> np.ndarray:
-    """The frames of an image as float32 (frames, rows, columns): rescaled, upright in grey, padding as NaN.
+    """The frames of an image (frames, rows, columns): rescaled, upright in grey.
 
     Rescale slope and intercept or the modality LUT are applied frame by frame. MONOCHROME1 is inverted within its
     stored range, once, before that. Colour passes only in ultrasound, where scanners store grey as colour.
 
+    Returns float32, padding as NaN; integers, as narrow as they are stored or int16, where nothing is padding and all
+    that is done to stored values of 8 or 16 bits is to add a whole number.
+
     Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH, RESCALE_INVALID, DTYPE.
     """
     check_claim(instance)
-    dataset = instance.dataset
-    afford(_BYTES_PER_PIXEL * int(dataset.get("NumberOfFrames") or 1) * int(dataset.Rows) * int(dataset.Columns))
-    stored = _stored(instance)
-    padding = _padding(dataset, stored)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
+    header = instance.header
+    afford(_BYTES_PER_PIXEL * int(header.get("NumberOfFrames") or 1) * int(header["Rows"]) * int(header["Columns"]))
+    stored = _native(header)
+    if stored is None:
+        stored = _stored(instance)
+    padding = _padding(header, stored)
+    if header["PhotometricInterpretation"] == "MONOCHROME1":
         note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
-        span = (1 << int(dataset.BitsStored)) - 1
-        stored = span - stored if not dataset.PixelRepresentation else -1 - stored  # lowest + highest - stored
-    if "ModalityLUTSequence" in dataset:
-        values = np.asarray(apply_modality_lut(stored.astype(np.int64), dataset), dtype=np.float32)
+        span = (1 << int(header["BitsStored"])) - 1
+        stored = span - stored if not header["PixelRepresentation"] else -1 - stored  # lowest + highest - stored
+    if "ModalityLUTSequence" in header:
+        values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
     else:
-        frames = zip(stored, instance.frames)
-        values = np.stack([_rescaled(frame, attributes, instance.name) for frame, attributes in frames])
-    values[padding] = np.nan
-    mosaic = mosaic_of(dataset, instance.name)
+        values = _rescaled(stored, [_line(attributes, instance.name) for attributes in instance.frames], padding)
+    if padding is not None:
+        values[padding] = np.nan
+    mosaic = mosaic_of(header, instance.name)
     return values if mosaic is None else mosaic.unpacked(values)
 
 
 def filled(values: np.ndarray) -> np.ndarray:
     """`values` with the lowest real one in place of padding. Raises XmedError CONSTANT where all of it is padding."""
-    padding = np.isnan(values)
+    if values.dtype.kind != "f" or not (padding := np.isnan(values)).any():
+        return values
     if padding.all():
         raise XmedError("CONSTANT", "every pixel is padding", "an image with content")
-    if not padding.any():
-        return values
     lowest = values[~padding].min()
     note("PADDING", f"{padding.mean():.1%} of the pixels are padding: they became {lowest:g}, the lowest real value")
     return np.where(padding, lowest, values)
@@ -85,8 +90,8 @@ def check_claim(instance: Instance) -> None:
     """
     if instance in _checked:
         return
-    dataset, name = instance.dataset, instance.name
-    said = {keyword: stated(dataset, keyword) for keyword in _REQUIRED}
+    header, name = instance.header, instance.name
+    said = {keyword: header.get(keyword) for keyword in _REQUIRED}
     missing = [keyword for keyword, value in said.items() if value in (None, "")]
     if missing:
         raise XmedError("PIXEL_MODULE", f"{name} lacks {', '.join(missing)}", "a complete Image Pixel module")
@@ -94,36 +99,36 @@ def check_claim(instance: Instance) -> None:
         rows, columns, samples, bits = (
             int(said[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
         )
-        frames = int(dataset.get("NumberOfFrames") or 1)
+        frames = int(header.get("NumberOfFrames") or 1)
     except (TypeError, ValueError) as problem:
         raise XmedError("PIXEL_MODULE", f"{name} counts its pixels in no number", "integers") from problem
-    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= dataset.BitsStored <= bits:
+    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= said["BitsStored"] <= bits:
         raise XmedError(
             "PIXEL_MODULE",
-            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {dataset.BitsStored} of {bits} bits",
+            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {said['BitsStored']} of {bits} bits",
             "at least one pixel, of 1, 8, 16 or 32 bits",
         )
-    if dataset.HighBit != dataset.BitsStored - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
-        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {dataset.HighBit}", f"{dataset.BitsStored - 1}")
-    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+    if said["HighBit"] != said["BitsStored"] - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
+        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {said['HighBit']}", f"{said['BitsStored'] - 1}")
+    if said["PhotometricInterpretation"] == "YBR_FULL_422":
         samples = 2  # two pixels share their chrominance
     expected = (frames * rows * columns * samples * bits + 7) // 8
     if expected > MAX_BYTES:
         raise XmedError("SIZE_CLAIM", f"{name} claims {expected} bytes of pixels", f"at most {MAX_BYTES}")
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    syntax = header.syntax
     undefined = instance.pixel_length == UNDEFINED_LENGTH
     if syntax.is_transfer_syntax and syntax.is_encapsulated != undefined:
         stored = "encapsulated" if undefined else "native"
         raise XmedError("TSUID_MISMATCH", f"{name} names {syntax.name}, its pixels are {stored}", "the syntax it names")
     if undefined:
-        refuse_bomb(expected, len(dataset.PixelData or b""), name)
+        refuse_bomb(expected, len(header.pixels), name)
     else:
         _check_native(instance, expected, columns * max(bits // 8, 1))
     _checked.add(instance)
 
 
 def _check_native(instance: Instance, expected: int, one_row: int) -> None:
-    declared, held, name = instance.pixel_length or 0, len(instance.dataset.PixelData or b""), instance.name
+    declared, held, name = instance.pixel_length or 0, len(instance.header.pixels), instance.name
     if declared < expected or (declared > held and declared > expected + one_row):
         raise XmedError(
             "SIZE_CLAIM", f"{name} claims {max(expected, declared)} bytes of pixels", f"the {held} it holds"
@@ -134,6 +139,24 @@ def _check_native(instance: Instance, expected: int, one_row: int) -> None:
         )
     if held > expected + one_row:
         raise XmedError("PIXEL_MODULE", f"{name} holds {held} bytes of pixels", f"the {expected} its header describes")
+
+
+def _native(header: Header) -> np.ndarray | None:
+    """Stored values as they lie in the file (frames, rows, columns), read-only; None where it takes more to get them.
+
+    Grey, of 8 or 16 bits, little endian, and nothing above the bits that are stored.
+    """
+    bits, shape = header["BitsAllocated"], (-1, header["Rows"], header["Columns"])
+    plain = header["PhotometricInterpretation"] in ("MONOCHROME1", "MONOCHROME2") and header["SamplesPerPixel"] == 1
+    if not (plain and bits in (8, 16) and header.laid_out):
+        return None
+    count = int(header.get("NumberOfFrames") or 1) * header["Rows"] * header["Columns"]
+    signed = bool(header["PixelRepresentation"])
+    stored = np.frombuffer(header.pixels, f"<{'iu'[not signed]}{bits // 8}", count)
+    span = 1 << (header["BitsStored"] - signed)
+    if header["BitsStored"] < bits and not (-span if signed else 0) <= stored.min() <= stored.max() < span:
+        return None
+    return stored.reshape(shape)
 
 
 def _stored(instance: Instance) -> np.ndarray:
@@ -193,27 +216,49 @@ def _has_high_bits(instance: Instance) -> bool:
     return not bool(((above == 0) | extended).all())
 
 
-def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Where pixels are padding (PS3.3 C.7.5.1.1.2): a value, or all between it and the range limit."""
-    value = dataset.get("PixelPaddingValue")
+def _padding(header: Header, stored: np.ndarray) -> np.ndarray | None:
+    """Where pixels are padding (PS3.3 C.7.5.1.1.2): a value, or all between it and the range limit. None: nowhere."""
+    value = header.get("PixelPaddingValue")
     if not isinstance(value, int):
-        return np.zeros(stored.shape, dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted(_signed(end, dataset) for end in (value, limit if isinstance(limit, int) else value))
-    return (stored >= ends[0]) & (stored <= ends[1])
+        return None
+    limit = header.get("PixelPaddingRangeLimit")
+    ends = sorted(_signed(end, header) for end in (value, limit if isinstance(limit, int) else value))
+    if ends[1] < stored.min() or ends[0] > stored.max():
+        return None
+    padding = (stored >= ends[0]) & (stored <= ends[1])
+    return padding if padding.any() else None
 
 
-def _signed(value: int, dataset: Dataset) -> int:
+def _signed(value: int, header: Header) -> int:
     """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
-    bits = int(dataset.BitsAllocated)
-    return value - (1 << bits) if dataset.PixelRepresentation and value >= 1 << (bits - 1) else value
+    bits = int(header["BitsAllocated"])
+    return value - (1 << bits) if header["PixelRepresentation"] and value >= 1 << (bits - 1) else value
 
 
-def _rescaled(frame: np.ndarray, attributes: Mapping[str, Any], name: str) -> np.ndarray:
+def _line(attributes: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """Rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))
     except (TypeError, ValueError):
-        slope = intercept = float("nan")
-    if not np.isfinite([slope, intercept]).all() or slope == 0:
+        slope = intercept = math.nan
+    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
         raise XmedError("RESCALE_INVALID", f"{name} has rescale slope {slope}, intercept {intercept}", "a finite line")
-    return (frame * slope + intercept).astype(np.float32)
+    return slope, intercept
+
+
+def _rescaled(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
+    """Stored values (frames, rows, columns) along the line (slope, intercept) of each frame."""
+    whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and padding is None
+    if whole and all(slope == 1 and intercept.is_integer() for slope, intercept in lines):
+        shifts = [int(intercept) for _, intercept in lines]
+        if not any(shifts):
+            return stored
+        if int(stored.min()) + min(shifts) >= -(1 << 15) and int(stored.max()) + max(shifts) < 1 << 15:
+            # Two's complement wraps there and back: the sums are right, however large the terms
+            return stored.astype(np.int16) + np.array(shifts, dtype=np.int64).astype(np.int16)[:, None, None]
+    values = np.empty(stored.shape, dtype=np.float32)
+    for frame, value, (slope, intercept) in zip(stored, values, lines):
+        line = np.multiply(frame, slope, dtype=np.float64)
+        line += intercept
+        value[...] = line
+    return values

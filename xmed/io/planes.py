@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,7 +57,7 @@ def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
     """
     attributes = instance.frames
     planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
-    mosaic = mosaic_of(instance.dataset, instance.name)
+    mosaic = mosaic_of(instance.header, instance.name)
     return planes if mosaic is None else _tiles(planes[0], mosaic)
 
 
@@ -72,24 +74,21 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
     if position is None or orientation is None:
         missing = "Position" if position is None else "Orientation"
         raise XmedError("NO_GEOMETRY", f"{instance.name} has no Image {missing}", "a place for every frame in space")
-    row, column = orientation[:3], orientation[3:]
-    worst = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))
-    if not worst <= UNIT_TOLERANCE:
+    directions = _directions(orientation)
+    if directions is None:
         raise XmedError(
-            "IOP_INVALID",
-            f"{instance.name} has Image Orientation {orientation.tolist()}",
-            "two orthogonal unit vectors",
+            "IOP_INVALID", f"{instance.name} has Image Orientation {list(orientation)}", "two orthogonal unit vectors"
         )
-    dataset = instance.dataset
-    uid = dataset.get("VolumeFrameOfReferenceUID") if space == "Volume" else None
+    header = instance.header
+    uid = header.get("VolumeFrameOfReferenceUID") if space == "Volume" else None
     return Plane(
-        position=position,
-        row=row,
-        column=column,
+        position=np.array(position),
+        row=directions[0],
+        column=directions[1],
         spacing=_spacing(frame, instance.name),
-        size=(int(dataset.Rows), int(dataset.Columns)),
+        size=(int(header["Rows"]), int(header["Columns"])),
         depth=_depth(frame),
-        frame=str(uid or dataset.get("FrameOfReferenceUID") or "") or None,
+        frame=str(uid or header.get("FrameOfReferenceUID") or "") or None,
         volume=_volume(frame),
         told=frame,
         owner=owner,
@@ -122,10 +121,10 @@ def _tiles(square: Plane, mosaic: Mosaic) -> list[Plane]:
 def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     spacing = _numbers(frame.get("PixelSpacing"), 2)
     low, high = PLAUSIBLE_SPACING_MM
-    if spacing is None or not ((spacing >= low) & (spacing <= high)).all():
-        stated = "none" if spacing is None else spacing.tolist()
+    if spacing is None or not all(low <= mm <= high for mm in spacing):
+        stated = "none" if spacing is None else list(spacing)
         raise XmedError("SPACING_INVALID", f"{name} has Pixel Spacing {stated}", f"two values of {low} to {high} mm")
-    return float(spacing[0]), float(spacing[1])
+    return spacing[0], spacing[1]
 
 
 def _depth(
@@ -135,7 +134,7 @@ def _depth(
     for keyword in keywords:
         stated = _numbers(frame.get(keyword), 1)
         if stated is not None and low <= stated[0] <= high:
-            return float(stated[0])
+            return stated[0]
     return None
 
 
@@ -149,10 +148,22 @@ def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _numbers(value: Any, count: int) -> np.ndarray | None:
+def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """`value` as that many finite numbers, or None when it is anything else."""
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    if value is None or (len(value) if several else 1) != count:
+        return None
     try:
-        numbers = np.array([float(n) for n in (value if isinstance(value, Sequence) else [value])])
+        numbers = tuple(map(float, value)) if several else (float(value),)
     except (TypeError, ValueError):
         return None
-    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+@lru_cache(maxsize=256)
+def _directions(orientation: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Row and column, the same two arrays for all slices that agree; None for what are no directions."""
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    row.flags.writeable = column.flags.writeable = False
+    worst = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))
+    return (row, column) if worst <= UNIT_TOLERANCE else None

@@ -9,8 +9,15 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from xmed.errors import XmedError
 from xmed.io.files import MAX_BYTES, refuse_bomb
@@ -23,16 +30,36 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
                 b"\xca\xfe\xba\xbe")  # fmt: skip
-_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5 table 7.1-1
-_SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL",
-          b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}  # fmt: skip
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _KNOWN = _LONG | _SHORT
+# By the number that the two letters are, read in either byte order: which kind, and how long its header is
+_KINDS = {
+    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG else 8) for vr in _KNOWN}
+    for order in "<>"
+}
+_NONE: tuple[str | None, int] = None, 8
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0x7FE00010
+_PLAIN: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
 
 
-def prescan(data: bytes, name: str) -> None:
-    """Refuse a DICOM file whose structure lies.
+Places = dict[int, tuple[str | None, int, int]]
+"""Kind of value (None where the transfer syntax does not say), offset and length of each element, by its tag."""
+
+
+class Layout(NamedTuple):
+    """Where each element of a data set lies in its file, up to native pixels that end with it; by its syntax."""
+
+    places: Places
+    syntax: UID
+
+
+def prescan(data: bytes, name: str) -> Layout | None:
+    """Refuse a DICOM file whose structure lies; tell where what lies in one that is plainly made.
+
+    Returns None for whatever leaves a parser something to decide: no preamble, no or another transfer syntax than the
+    little endian ones, kinds of values that are not known, compressed pixels or none, anything behind them.
 
     Raises XmedError PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
     no file of this size holds) and DICOM_TRUNCATED (the file ends inside a value that is no pixels, or a header).
@@ -50,7 +77,10 @@ def prescan(data: bytes, name: str) -> None:
         _inflated(data[start:], name)
     elif len(data) >= start + 8:
         implicit, order = _encoding(data, start, syntax, name)
-        _walk(data, start, implicit, order, name)
+        places = _walk(data, start, implicit, order, name)
+        if places and preamble and syntax in _PLAIN:
+            return Layout(places, _PLAIN[syntax])
+    return None
 
 
 def refuse_uids(uids: Iterable[str], name: str) -> None:
@@ -97,42 +127,47 @@ def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
     return not explicit, ">" if big else "<"
 
 
-def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> None:
-    """From element to element until the pixels, into every sequence, with a list in place of recursion."""
-    size = len(data)
+def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Places | None:
+    """From element to element until the pixels, into every sequence, with a list in place of recursion.
+
+    Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
+    """
+    size, places, kinds = len(data), Places(), _KINDS[order]
+    short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
     ends: list[int] = []  # where each open sequence or item ends; the end of the file where only a delimiter says
     while at + 8 <= size:
         while ends and at >= ends[-1] and ends[-1] < size:
             ends.pop()
-        tag, vr, header, length = _element(data, at, implicit, order, name)
-        if tag == _PIXELS and not ends:
-            return  # whether their length is true, the pixel module says: see `check_claim`
-        if tag >> 16 != 0xFFFE and not implicit and vr not in _KNOWN:
-            return  # a fault, or a kind that the standard got later: from here on the parser judges
+        # Tag, kind of value and length (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here
+        group, number, kind, length = short(data, at)
+        tag = group << 16 | number
+        vr, header = _NONE if implicit or group == 0xFFFE else kinds.get(kind, _NONE)
+        if vr is None and (implicit or group == 0xFFFE):
+            length = long(data, at + 4)[0]
+        elif header == 12:
+            if at + 12 > size:
+                raise _cut(name)
+            length = long(data, at + 8)[0]
         at += header
+        if tag == _PIXELS and not ends:
+            # whether their length is true, the pixel module says: see `check_claim`
+            places[tag] = vr, at, length
+            return places if at + length == size else None
+        if vr is None and not implicit and group != 0xFFFE:
+            return None  # a fault, or a kind that the standard got later: from here on the parser judges
         if length != UNDEFINED_LENGTH and length > size - at:
             raise _too_long(length, name)
+        if not ends:
+            places[tag] = vr, at, length
         if tag in (_ITEM_END, _SEQUENCE_END):
             del ends[-1:]
-        elif tag == _ITEM or length == UNDEFINED_LENGTH or (vr == b"SQ" and not implicit):
+        elif tag == _ITEM or length == UNDEFINED_LENGTH or vr == "SQ":
             ends.append(size if length == UNDEFINED_LENGTH else at + length)
             if len(ends) > 2 * MAX_DEPTH:  # a sequence and its item
                 raise XmedError("NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "a data set of real life")
         else:
             at += length
-
-
-def _element(data: bytes, at: int, implicit: bool, order: str, name: str) -> tuple[int, bytes, int, int]:
-    """Tag, kind of value, bytes of the header and bytes of the value (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here."""
-    group, element = struct.unpack_from(order + "HH", data, at)
-    vr = data[at + 4 : at + 6]
-    if implicit or group == 0xFFFE or vr not in _LONG:
-        short = not (implicit or group == 0xFFFE)
-        length = struct.unpack_from(order + ("H" if short else "I"), data, at + (6 if short else 4))[0]
-        return group << 16 | element, vr, 8, length
-    if at + 12 > len(data):
-        raise _cut(name)
-    return group << 16 | element, vr, 12, struct.unpack_from(order + "I", data, at + 8)[0]
+    return None
 
 
 def _inflated(stream: bytes, name: str) -> None:

@@ -10,7 +10,6 @@ from pydicom import Dataset
 from pydicom.pixels import pixel_array
 
 from xmed.errors import XmedError
-from xmed.io.frames import frame_attributes
 from xmed.io.instance import Instance
 from xmed.io.pixels import check_claim
 from xmed.io.planes import Plane, has_planes, planes_of
@@ -42,7 +41,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     array = np.zeros(image.array.shape, dtype=np.uint8)
     to_index = np.linalg.inv(image.affine)
     planes = planes_of(instance) if has_planes(instance) else None
-    for n, (own, drawn) in enumerate(zip(frame_attributes(dataset), pixels)):
+    for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
         if dataset.SegmentationType == "LABELMAP":
             painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}
         else:

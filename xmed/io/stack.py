@@ -36,7 +36,7 @@ def consistent(planes: Sequence[Plane]) -> None:
                 "parallel slices",
                 "take the localizer out of the series",
             )
-        if not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
+        if plane.spacing != first.spacing and not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
             raise XmedError("MIXED_SPACING", f"pixels of {first.spacing} and {plane.spacing} mm", "one pixel spacing")
         if plane.frame != first.frame:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
@@ -44,6 +44,8 @@ def consistent(planes: Sequence[Plane]) -> None:
 
 def parallel(one: Plane, other: Plane) -> bool:
     """Whether both planes have the same directions of rows and columns."""
+    if one.row is other.row and one.column is other.column:
+        return True
     return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 

@@ -14,6 +14,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DT
 
 from xmed.errors import XmedError
+from xmed.io.header import Header
 from xmed.io.notes import note
 
 PLAUSIBLE_KG = (0.5, 400.0)
@@ -22,7 +23,7 @@ PLAUSIBLE_BQ = (1e5, 1e11)
 PHILIPS = "Philips PET Private Group"
 
 
-def suv_scale(series: Sequence[Dataset]) -> float | None:
+def suv_scale(series: Sequence[Header]) -> float | None:
     """What turns the modality values of a PET series into SUV by body weight; None for anything but PET.
 
     Units (0054,1001) GML are SUV already; BQML are related to dose and weight; CNTS have Philips' own factor. Values in
@@ -34,7 +35,7 @@ def suv_scale(series: Sequence[Dataset]) -> float | None:
     units = str(first.get("Units") or "")
     if first.get("Modality") != "PT":
         return None
-    if len({str(dataset.get("Units") or "") for dataset in series}) > 1:
+    if len({str(header.get("Units") or "") for header in series}) > 1:
         raise _invalid("slices in different units", "one unit")
     if units == "GML" and first.get("SUVType", "BW") == "BW":
         return None
@@ -42,15 +43,15 @@ def suv_scale(series: Sequence[Dataset]) -> float | None:
         scale = _by_weight(series)
         note("SUV", "Bq/ml became SUV by body weight, g/ml")
         return scale
-    if units == "CNTS" and (factor := _philips(first)):
+    if units == "CNTS" and (factor := _philips(first.dataset)):
         note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
         return factor
-    kind = f" ({first.SUVType})" if "SUVType" in first else ""
+    kind = f" ({first.get('SUVType')})" if "SUVType" in first else ""
     note("PET_UNITS", f"PET values in {units or 'a unit that the header does not name'}{kind} are kept as they are")
     return None
 
 
-def _by_weight(series: Sequence[Dataset]) -> float:
+def _by_weight(series: Sequence[Header]) -> float:
     first = series[0]
     stated = first.get("CorrectedImage") or []
     corrected = {stated} if isinstance(stated, str) else set(stated)
@@ -74,12 +75,12 @@ def _by_weight(series: Sequence[Dataset]) -> float:
     return weight * 1000 / (dose * 2.0 ** (-waited / half_life))
 
 
-def _scan_start(series: Sequence[Dataset], half_life: float) -> datetime:
+def _scan_start(series: Sequence[Header], half_life: float) -> datetime:
     """When the values were decay-corrected to: series time, unless the series was made after its first image.
 
     Then (post-processing) it follows from a frame: its average count rate falls Frame Reference Time after the start.
     """
-    first = min(series, key=lambda dataset: _moment(dataset, "Acquisition"))
+    first = min(series, key=lambda header: _moment(header, "Acquisition"))
     acquired, made = _moment(first, "Acquisition"), _moment(first, "Series")
     if made <= acquired:
         return made
@@ -101,9 +102,9 @@ def _injected(injection: Dataset, scan: datetime) -> datetime:
     return at if at <= scan else at - timedelta(days=1)  # injected before midnight
 
 
-def _moment(dataset: Dataset, which: str) -> datetime:
-    at = _parsed(f"{dataset.get(f'{which}Date') or ''}{dataset.get(f'{which}Time') or ''}")
-    if at is None or not dataset.get(f"{which}Time"):
+def _moment(header: Header, which: str) -> datetime:
+    at = _parsed(f"{header.get(f'{which}Date') or ''}{header.get(f'{which}Time') or ''}")
+    if at is None or not header.get(f"{which}Time"):
         raise _invalid(f"no {which} Date and Time", "the time of every image")
     return at
 
@@ -117,7 +118,7 @@ def _parsed(text: str) -> datetime | None:
     return None if moment is None else datetime.fromisoformat(moment.isoformat()).replace(tzinfo=None)
 
 
-def _number(dataset: Dataset, keyword: str, low: float, high: float) -> float:
+def _number(dataset: Header | Dataset, keyword: str, low: float, high: float) -> float:
     try:
         number = float(dataset.get(keyword))
     except (TypeError, ValueError):

@@ -44,6 +44,13 @@ def regions_of(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[Reg
     return found
 
 
+def is_film(volume: Volume) -> bool:
+    """Whether an ultrasound volume is a picture or a film: its third axis is time, and nothing in it has a volume."""
+    x, y, _ = volume.spacing
+    placed = volume.frame is not None or not np.allclose(volume.affine, np.diag([x, y, FRAME_STEP_MM, 1.0]))
+    return volume.modality == "US" and not placed
+
+
 def read_ultrasound(instance: Instance) -> Volume:
     """A picture or film as Volume: i columns, j rows, k frames; the first pixel is the origin, the axes are L, P, S.
 

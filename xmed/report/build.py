@@ -11,10 +11,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.report.numbers import compose, identity
 from xmed.report.page import page
-from xmed.run import Run, write_atomically
+from xmed.run import Run
 
 _MISSING = object()
 

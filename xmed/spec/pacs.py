@@ -14,6 +14,7 @@ Key = Literal[
     "ModalitiesInStudy", "Modality", "SeriesDescription", "SeriesInstanceUID", "BodyPartExamined", "ProtocolName",
 ]  # fmt: skip
 """What may be asked for: keys of the study and series levels (PS3.4 C.6.2.1.2 and C.6.2.1.3)."""
+_DIMSE = ("dimse", "dimses")
 IDENTIFYING = frozenset({"PatientID", "PatientName", "AccessionNumber"})
 
 Wanted = dict[Key, str | list[str]]
@@ -26,7 +27,8 @@ class PacsSpec(Strict):
     """
 
     server: str = Field(
-        description="https://host/dicom-web for DICOMweb, dimse://OUR_AE@host:port/THEIR_AE for C-FIND, C-GET, C-STORE"
+        description="https://host/dicom-web for DICOMweb, dimse://OUR_AE@host:port/THEIR_AE for C-FIND, C-GET, C-STORE;"
+        " dimses:// for the same over TLS"
     )
     listen: Annotated[int, Field(gt=0, lt=65536)] | None = Field(
         None, description="DIMSE: the port on which the archive reaches us; objects then come by C-MOVE, not C-GET"
@@ -58,13 +60,13 @@ def address_problem(server: str) -> str:
         port = parts.port
     except ValueError:
         return "server is no address"
-    if parts.password is not None or (parts.scheme != "dimse" and parts.username is not None):
+    if parts.password is not None or (parts.scheme not in _DIMSE and parts.username is not None):
         return "server holds a password; use XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc"
     if parts.query or parts.fragment:
         return "server ends in a query; name the address alone"
     titles = [parts.username or "", parts.path.strip("/")]
     if parts.scheme in ("http", "https") and parts.hostname:
         return ""
-    if parts.scheme == "dimse" and parts.hostname and port and all(0 < len(title) <= 16 for title in titles):
+    if parts.scheme in _DIMSE and parts.hostname and port and all(0 < len(title) <= 16 for title in titles):
         return ""
     return "server is neither https://host/path nor dimse://OUR_AE@host:port/THEIR_AE"

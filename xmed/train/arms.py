@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from xmed import __version__, methods, nets, select
+from xmed.atomic import write_atomically
 from xmed.methods import Domains
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.prepare import Sampler
-from xmed.run import Run, write_atomically
+from xmed.run import Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
 from xmed.train import compose

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from xmed import select
+from xmed.atomic import write_atomically
 from xmed.model import WEIGHTS, Model, sha256
-from xmed.run import Run, write_atomically
+from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, Bench, Findings
 from xmed.train.arms import method_of
 from xmed.train.data import Data

@@ -11,7 +11,7 @@ from xmed.spec.pacs import address_problem
 
 
 def connect(server: str, listen: int | None = None) -> Archive:
-    """The archive at `https://host/path` or `dimse://OUR_AE@host:port/THEIR_AE`; nothing is sent yet.
+    """The archive at `https://host/path` or `dimse://OUR_AE@host:port/THEIR_AE` (dimses: TLS); nothing is sent yet.
 
     Raises XmedError SPEC_INVALID.
     """
@@ -19,7 +19,7 @@ def connect(server: str, listen: int | None = None) -> Archive:
     if problem:
         raise XmedError("SPEC_INVALID", problem, "the address of an archive")
     # Imported here: each brings a network library, which nobody pays for who has files.
-    if urlsplit(server).scheme == "dimse":
+    if urlsplit(server).scheme in ("dimse", "dimses"):
         from xmed.io.pacs.dimse import Dimse
 
         return Dimse(server, listen)

@@ -20,6 +20,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from xmed.errors import XmedError
 from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
 from xmed.io.pacs.receiving import MAX_PDU, bound, receive
+from xmed.io.pacs.secured import from_archive, to_archive
 
 # pynetdicom logs whom it was asked about, and every fault besides raising it.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -49,12 +50,15 @@ SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 class Dimse:
-    """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET."""
+    """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET.
+
+    With dimses:// all of it goes over TLS, see xmed.io.pacs.secured.
+    """
 
     def __init__(self, url: str, listen: int | None = None) -> None:
         parts = urlsplit(url)
         self.host, self.port, self.peer = parts.hostname or "", parts.port or 104, parts.path.strip("/")
-        self.listen = listen
+        self.listen, self.tls = listen, parts.scheme == "dimses"
         self.ae = AE(ae_title=parts.username or "XMED")
         self.ae.maximum_pdu_size = MAX_PDU
         self.ae.connection_timeout = self.ae.acse_timeout = self.ae.dimse_timeout = TIMEOUT_SECONDS
@@ -108,9 +112,10 @@ class Dimse:
         storage = [build_context(uid, SYNTAXES) for uid in classes]
         receiving = [*receiving, (evt.EVT_CONN_OPEN, bound)]
         self.ae.require_called_aet = True
+        tls = from_archive() if self.tls else None
         server = cast(
             ThreadedAssociationServer,
-            self.ae.start_server(("", port), block=False, contexts=storage, evt_handlers=receiving),
+            self.ae.start_server(("", port), block=False, contexts=storage, evt_handlers=receiving, ssl_context=tls),
         )
         try:
             with self._associated([build_context(MOVE)]) as association:
@@ -137,6 +142,7 @@ class Dimse:
             ae_title=self.peer,
             ext_neg=list(roles),
             evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, bound)],
+            tls_args=(to_archive(), self.host) if self.tls else None,
         )
         if association.is_rejected:
             do = f"let the archive know {self.ae.ae_title}, its address and port"
@@ -144,7 +150,8 @@ class Dimse:
         if not association.is_established:
             if association.acceptor.primitive is not None:  # it answered, and accepted no context
                 raise XmedError("PACS_REFUSED", f"{where} accepts none of what is asked", "a service it offers")
-            raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", "is it running?")
+            do = "is it running, and does each side trust the other's certificate?" if self.tls else "is it running?"
+            raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", do)
         try:
             yield association
         finally:

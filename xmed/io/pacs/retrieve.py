@@ -9,8 +9,6 @@ place, so that no reader can take an unfinished series for a shorter one.
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -19,6 +17,7 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
+from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.io.files import reading
 from xmed.io.pacs.archive import Archive, Series, patiently
@@ -75,7 +74,7 @@ def _fill(archive: Archive, series: Series, places: dict[str, Path]) -> set[Path
     def ask() -> None:
         left = missing()
         if left:
-            archive.fetch(series, left, lambda uid, data: _write(places[uid], data))
+            archive.fetch(series, left, lambda uid, data: write_atomically(places[uid], data, private=True))
 
     patiently(ask)
     return set(places.values())
@@ -96,7 +95,7 @@ def _labels(archive: Archive, series: Series, folder: Path, name: Name, images: 
         if about in images:
             place = folder / name("series", about) / f"{name('object', uid)}.dcm"
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(place, data)
+            write_atomically(place, data, private=True)
             kept.add(place)
 
     if new:
@@ -124,16 +123,3 @@ def _being_written(path: Path) -> bool:
         return path.name.startswith(".") and time.time() - path.stat().st_mtime < STALE_SECONDS
     except FileNotFoundError:
         return False
-
-
-def _write(place: Path, data: bytes) -> None:
-    """Whole or not at all, readable by nobody else."""
-    part = place.with_name(f".{place.stem}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)

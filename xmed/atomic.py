@@ -1,0 +1,25 @@
+"""Atomic: a file that is there whole or not at all, whatever ends the process that writes it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: str | bytes, *, private: bool = False) -> None:
+    """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included).
+
+    data: text goes as UTF-8. private: readable by nobody else. Raises OSError; nothing is left behind then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    try:
+        with os.fdopen(opened, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

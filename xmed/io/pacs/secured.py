@@ -1,0 +1,44 @@
+"""Secured: TLS between this machine and an archive that speaks DIMSE (PS3.15 B.12), each side showing a certificate.
+
+XMED_PACS_CA names a file of certificates (PEM) to trust, in place of the system's; XMED_PACS_CERT one with the
+certificate and the key that are shown to the archive, and to whoever delivers by C-MOVE.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+from xmed.errors import XmedError
+
+TRUSTED, SHOWN = "XMED_PACS_CA", "XMED_PACS_CERT"
+
+
+def to_archive() -> ssl.SSLContext:
+    """For calling: the archive's certificate must be for its host's name. Raises XmedError PACS_REFUSED."""
+    return _context(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def from_archive() -> ssl.SSLContext:
+    """For being called: whoever delivers must show a trusted certificate. Raises XmedError PACS_REFUSED."""
+    if not os.environ.get(SHOWN):
+        raise XmedError("PACS_REFUSED", f"{SHOWN} is not set", "a certificate to show to who delivers by C-MOVE")
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _context(side: ssl._SSLMethod) -> ssl.SSLContext:
+    context, named = ssl.SSLContext(side), TRUSTED
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 (BCP 195), which PS3.15 follows
+    try:
+        if trusted := os.environ.get(TRUSTED):
+            context.load_verify_locations(trusted)
+        else:
+            context.load_default_certs()
+        named = SHOWN
+        if shown := os.environ.get(SHOWN):
+            context.load_cert_chain(shown)
+    except (OSError, ssl.SSLError) as problem:
+        raise XmedError("PACS_REFUSED", f"{named} names no certificate that opens", "a file in PEM") from problem
+    return context
