@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines import release
 from pipelines.command import DONE, NO, Answer, command
 from xmed import __version__
 from xmed.errors import XmedError
@@ -255,6 +256,9 @@ def doctor() -> Answer:
     checks = [asdict(check) for check in examine(home())]
     ok = all(check["ok"] for check in checks)
     return Answer({"ok": ok, "checks": checks}, lambda console: show_checks(console, checks), DONE if ok else NO)
+
+
+release.add(app)
 
 
 def _adapt(

@@ -10,13 +10,13 @@ FLOORS = [
     ["errors", "volume", "labels", "batch", "atomic"],
     ["spec"],
     ["io", "run"],
-    ["deidentify"],
+    ["deidentify", "audit"],
     ["cohort", "prepare"],
     ["nets", "appearance", "metrics", "stats", "phantom", "domain", "position"],
     ["tasks", "translate"],
     ["methods", "model"],
     ["train", "predict", "evaluate", "select"],
-    ["report", "registry", "monitor", "compare"],
+    ["report", "registry", "monitor", "compare", "bundle"],
     ["pipelines"],
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
@@ -25,11 +25,12 @@ SAME_FLOOR = {
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
     ("select", "predict"),  # what is chosen among must predict as it will when it is deployed
     ("compare", "report"),  # a comparison is completed, averaged and drawn as a report is
+    ("registry", "report"),  # the gate recomputes a report before it believes it
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
 TENSORS = {
     "batch", "prepare", "appearance", "nets", "tasks", "translate", "methods", "model", "train", "predict", "select",
-    "registry",
+    "registry", "bundle",
 }  # fmt: skip
 DOORS = {
     "prefect": {"pipelines"},

@@ -10,44 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from registered import FakeModel, finished, report
+from safetensors.numpy import save_file
 
 from xmed import registry
 from xmed.errors import XmedError
 from xmed.registry.store import client
-from xmed.run import Run
-from xmed.spec import Study
-
-STUDY = Study.model_validate(
-    {
-        "name": "toy",
-        "source": "toy-mr",
-        "target": "toy-us",
-        "structures": ["prostate", "bladder"],
-        "grid": {"spacing_mm": [1, 1, 1], "patch": [32, 32, 1]},
-        "method": {"name": "bridge", "strength": 0.5},
-        "budget": {"steps": 3, "batch": 2},
-        "seeds": [0, 1],
-        "protocol": {"primary": {"metric": "dice", "structure": "prostate"}},
-        "register_as": "toy-prostate-us",
-    }
-)
-
-
-class FakeModel:
-    """Stands in for xmed.predict.Model: reads the safetensors it was saved with, and adds them to the image."""
-
-    def __init__(self, shift):
-        self.shift = shift
-
-    @classmethod
-    def load(cls, folder):
-        return cls(load_file(Path(folder) / "weights.safetensors")["shift"])
-
-    def logits(self, image):
-        import torch
-
-        return torch.cat([image + float(s) for s in self.shift], dim=1)
 
 
 @pytest.fixture(scope="module")
@@ -70,55 +38,9 @@ def served_by_a_fake(monkeypatch):
     monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
 
 
-def train(run, arm, seed, deployable=True):
-    folder = run.arm(arm, seed)
-    (folder / "model").mkdir(parents=True)
-    save_file({"shift": np.arange(3, dtype=np.float32)}, folder / "model" / "weights.safetensors")
-    sha = hashlib.sha256((folder / "model" / "weights.safetensors").read_bytes()).hexdigest()
-    card = {
-        "weights_sha256": sha,
-        "deployable": deployable,
-        "grid": STUDY.grid.model_dump(mode="json"),
-        "structures": [{"name": "prostate"}, {"name": "bladder"}],
-    }
-    (folder / "model" / "model.json").write_text(json.dumps(card))
-    (folder / "losses.csv").write_text("step,supervised,late,total,lr\n1,0.9,,0.9,0.001\n2,0.5,0.1,0.6,0.001\n")
-    trained = {"arm": arm, "seed": seed, "method": "bridge", "hyperparameters": {"strength": 0.5}, "steps": 3}
-    used = arm == "target_supervised"
-    trained |= {"batch": 2, "seconds": 1.5, "parameters": 3, "network": {"name": "unet", "channels": [8, 16]}}
-    trained |= {"target_labels_used": used, "deployable": deployable, "weights_sha256": sha}
-    (folder / "train.json").write_text(json.dumps(trained))
-
-
-def report(run, **changes):
-    dice = {"mean": 0.8, "ci": [0.7, 0.9], "n": 3, "n_failed": 0}
-    document = {
-        "schema": "xmed-report/1",
-        "report_id": "r1",
-        "verdict": "pass",
-        "protocol_sha256": run.read("protocol")["sha256"],
-        "summary": {
-            "adapted": {"prostate": {"dice": dice, "nsd": {"mean": None, "reason": "no credible spacing"}}},
-            "gap_closed": {"prostate": 0.9, "bladder": None},
-            "gain_over_trivial": {"prostate": 0.2},
-        },
-        **changes,
-    }
-    run.report.mkdir(exist_ok=True)
-    (run.report / "report.json").write_text(json.dumps(document))
-    (run.report / "report.html").write_text("<!doctype html><title>toy</title>")
-
-
 @pytest.fixture
 def run(home):
-    run = Run.create(STUDY, home)
-    for seed in STUDY.seeds:
-        train(run, "adapted", seed)
-        train(run, "target_supervised", seed, deployable=False)
-    sides = {"source": ("toy-mr", "a" * 64), "target": ("toy-us", "b" * 64)}
-    run.write("data", {side: {"name": n, "fingerprint": f, "source": ""} for side, (n, f) in sides.items()})
-    report(run)
-    return run
+    return finished(home)
 
 
 def mlflow_runs(home):
@@ -131,6 +53,7 @@ def test_a_run_is_logged_with_its_parameters_metrics_fingerprints_and_report(run
     logged = client(home).get_run(parent)
     assert logged.data.params["method.name"] == "bridge"
     assert logged.data.metrics == {
+        "source_only/prostate/dice": 0.1,
         "adapted/prostate/dice": 0.8,
         "gap_closed/prostate": 0.9,
         "gain_over_trivial/prostate": 0.2,

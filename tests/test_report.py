@@ -9,7 +9,7 @@ import pytest
 
 from xmed import metrics, report
 from xmed.errors import XmedError
-from xmed.run import Run, digest
+from xmed.run import SIGNOFF, Run, digest
 
 ARMS = {"source_only": 9.0, "adapted": 1.2, "target_supervised": 0.5}
 SHAPE, SPACING = (36, 40, 22), (1.5, 1.5, 3.0)
@@ -462,3 +462,17 @@ def test_a_run_that_was_not_evaluated_has_no_report(make):
     with pytest.raises(XmedError, match=r"has no rows\.json · an evaluated run"):
         report.build(run)
     assert not run.report.exists()
+
+
+def test_a_signature_is_shown_and_leaves_the_reports_id_alone(make):
+    run = make()
+    report.build(run)
+    before = json.loads((run.report / "report.json").read_text())
+    line = {"decision": "approved", "alias": "clinical-evaluation", "by": "Ada Reader", "meaning": "reviewed"}
+    (run.report / SIGNOFF).write_text(json.dumps([line]))
+    assert "report.signoff[0]" in report.verify(run.folder)[0]
+    report.build(run)
+    after = json.loads((run.report / "report.json").read_text())
+    assert (after["signoff"], after["report_id"]) == ([line], before["report_id"])
+    assert "Ada Reader" in (run.report / "report.html").read_text()
+    assert report.verify(run.folder) == []

@@ -14,6 +14,9 @@ CODES: dict[str, str] = {
     "MODEL_NOT_FOUND": "no model of that name, alias, version or folder",
     "MODEL_INVALID": "a model folder is incomplete, or its weights do not match their checksum",
     "MODEL_REFUSED": "the registry refuses this model",
+    "EXPORT_UNSUPPORTED": "a model that another format cannot express",
+    "AUDIT_BROKEN": "the audit log does not end where its head says",
+    "BUSY": "another process holds a lock for longer than any step takes",
     "RUN_NOT_FOUND": "no run of that id or folder",
     "DATA_CHANGED": "a run cannot go on with other data than it began with",
     "OUTPUT_EXISTS": "a file stands where the output should go",
@@ -44,7 +47,7 @@ CODES: dict[str, str] = {
     "NIFTI_INVALID": "a NIfTI header or its data cannot be read",
     "PICTURE_INVALID": "a PNG or JPEG cannot be read",
     # de-identification
-    "KEY_INVALID": "the de-identification key is too short, open to others, or not the one that was used",
+    "KEY_INVALID": "a key (de-identification, audit log) is too short, open to others, or not the one that was used",
     "DEID_UNSAFE": "a file that cannot be de-identified and still mean what it meant",
     "BURNED_IN_TEXT": "something in the pixels looks like writing",
     "FACE_VISIBLE": "images of a head may show a face, and nothing says what to do about it",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from xmed import nets, position
 from xmed.atomic import write_atomically
@@ -30,6 +32,8 @@ from xmed.volume import Volume
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 PLACES = "position.places"
 """Among the weights, the one tensor that is not the network's."""
+CARD_LIMIT = 1 << 20
+"""Bytes of model.json; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
 
 
@@ -147,29 +151,65 @@ class Model:
     def load(cls, folder: Path, device: torch.device | None = None) -> Model:
         """A model from its folder, on the GPU where there is one; weights are checked against their checksum first.
 
+        A folder may come from anybody: nothing of it is executed, and no network is made before the names and shapes in
+        the weights' header are known to be that network's.
         Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID.
         """
         folder = Path(folder)
         if not (folder / CARD).is_file():
             raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            if sha256(folder / WEIGHTS) != card["weights_sha256"]:
+            card = json.loads(_plain(folder / CARD, CARD_LIMIT).read_text(encoding="utf-8"))
+            if sha256(_plain(folder / WEIGHTS)) != card["weights_sha256"]:
                 raise XmedError(
                     "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
                 )
             table = LabelTable(tuple(Structure(**s) for s in card["structures"]))
             grid, network = GridSpec(**card["grid"]), NetworkSpec(**card["network"])
-            net = nets.build(network, grid.spatial_dims, grid.channels, len(table) + 1)
+            shape = network, grid.spatial_dims, grid.channels, len(table) + 1
+            _check_shapes(folder / WEIGHTS, shape, len(table))
+            net = nets.build(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
             nets.fill(net, weights)
-        except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as problem:
+            window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
+            modality, largest = str(card["modality"]), bool(card["largest_component"])
+        except (KeyError, TypeError, ValueError, OSError, RuntimeError, IndexError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
-        return cls(net, grid, network, card["modality"], table, window, card["largest_component"], places, card)
+        return cls(net, grid, network, modality, table, window, largest, places, card)
+
+
+def _plain(path: Path, limit: int | None = None) -> Path:
+    """A path that is an ordinary file of no more than `limit` bytes: no link, no pipe that never ends."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or (limit is not None and found.st_size > limit):
+        raise ValueError(f"{path.name} is no ordinary file, or too large")
+    return path
+
+
+class _Unfilled(TorchFunctionMode):
+    """Within it weights are not drawn at random: without storage that would only load torch's compiler, for seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
+def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
+    """Raises ValueError unless a file's header lists this network's tensors; none of them is read or allocated."""
+    with torch.device("meta"), _Unfilled():
+        expected = {name: list(tensor.shape) for name, tensor in nets.tensors(nets.build(*shape)).items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    if found.pop(PLACES, places := [structures, *[position.CELLS] * 3]) != places:
+        raise ValueError(f"{PLACES} is not {places}")
+    if found != expected:
+        differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise ValueError(f"weights for another network: {differ[:3]} ...")
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ runs/<id>/
     selection.json                            whether the adapted model may become a candidate, and why
     rows.json  pictures/<case>.npz            what evaluation measured, and the slices the report shows
     environment.json  errors.json
-    report/                                   report.html  report.json
+    report/                                   report.html  report.json  SIGNOFF.json
     methods.json  comparison.json             of a comparison: the methods that it compares, and how they did
 """
 
@@ -30,6 +30,7 @@ from xmed.spec import Study
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
 TRIVIAL_ARMS = ("trivial_threshold", "trivial_position")
 ARMS = (*TRAINED_ARMS, *TRIVIAL_ARMS)
+SIGNOFF = "SIGNOFF.json"
 
 
 def home() -> Path:
@@ -89,6 +90,12 @@ class Run:
     @property
     def report(self) -> Path:
         return self.folder / "report"
+
+    @property
+    def signoff(self) -> list[dict[str, Any]]:
+        """What people decided about the run's model, oldest first: beside the report, for it came after all numbers."""
+        path = self.report / SIGNOFF
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
     @property
     def pictures(self) -> Path:

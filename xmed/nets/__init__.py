@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from monai.networks.nets import DynUNet, SegResNet
@@ -14,35 +14,53 @@ from xmed.errors import XmedError
 from xmed.nets import mind
 from xmed.spec import NetworkSpec
 
+Definition = tuple[type[nn.Module], dict[str, Any]]
+"""A network's class and the arguments it is made with, all of which JSON can hold."""
 
-def _unet(dims: int, channels: int, classes: int, widths: list[int]) -> nn.Module:
+
+def _unet(dims: int, channels: int, classes: int, widths: list[int]) -> Definition:
     """The plain-convolution U-Net of nnU-Net (Isensee et al. 2021), with batch normalisation.
 
     Batch statistics, not instance statistics: methods such as AdaBN and TENT adapt them, and an ultrasound sector's
     empty surround would dominate statistics taken per patch.
     """
-    return DynUNet(
-        dims,
-        channels,
-        classes,
-        kernel_size=[3] * len(widths),
-        strides=[1] + [2] * (len(widths) - 1),
-        upsample_kernel_size=[2] * (len(widths) - 1),
-        filters=widths,
-        norm_name="batch",
-    )
+    return DynUNet, {
+        "spatial_dims": dims,
+        "in_channels": channels,
+        "out_channels": classes,
+        "kernel_size": [3] * len(widths),
+        "strides": [1] + [2] * (len(widths) - 1),
+        "upsample_kernel_size": [2] * (len(widths) - 1),
+        "filters": widths,
+        "norm_name": "batch",
+    }
 
 
-def _segresnet(dims: int, channels: int, classes: int, widths: list[int]) -> nn.Module:
+def _segresnet(dims: int, channels: int, classes: int, widths: list[int]) -> Definition:
     """The residual encoder of Myronenko 2018; the first width counts, every level doubles it."""
-    blocks = tuple([1] * len(widths))
-    return SegResNet(
-        dims, widths[0], channels, classes, norm="batch", blocks_down=blocks, blocks_up=tuple([1] * (len(widths) - 1))
-    )
+    return SegResNet, {
+        "spatial_dims": dims,
+        "init_filters": widths[0],
+        "in_channels": channels,
+        "out_channels": classes,
+        "norm": "batch",
+        "blocks_down": [1] * len(widths),
+        "blocks_up": [1] * (len(widths) - 1),
+    }
 
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NETWORKS = {"unet": _unet, "segresnet": _segresnet}
+
+
+def definition(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes: int) -> Definition:
+    """The class of the named network, as MONAI has it, and the arguments it is made with.
+
+    Raises XmedError SPEC_INVALID for an unknown name.
+    """
+    if spec.name not in NETWORKS:
+        raise XmedError("SPEC_INVALID", f"network '{spec.name}'", f"one of {', '.join(NETWORKS)}")
+    return NETWORKS[spec.name](spatial_dims, channels, classes, list(spec.channels))
 
 
 def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes: int, seed: int = 0) -> nn.Module:
@@ -50,12 +68,11 @@ def build(spec: NetworkSpec, spatial_dims: Literal[2, 3], channels: int, classes
 
     Every patch edge must divide by `stride(spec)`. Raises XmedError SPEC_INVALID for an unknown name.
     """
-    if spec.name not in NETWORKS:
-        raise XmedError("SPEC_INVALID", f"network '{spec.name}'", f"one of {', '.join(NETWORKS)}")
     shown = mind.channels(spatial_dims) * channels if spec.input == "mind" else channels
+    kind, arguments = definition(spec, spatial_dims, shown, classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = NETWORKS[spec.name](spatial_dims, shown, classes, list(spec.channels))
+        net = kind(**arguments)
         net = nn.Sequential(mind.Mind(), net) if spec.input == "mind" else net
     return net if spec.members == 1 else Ensemble(copy.deepcopy(net) for _ in range(spec.members))
 

@@ -10,8 +10,21 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+from xmed.registry.approval import approve, check, decided, withdraw
 from xmed.registry.fetching import fetch
+from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.models import register, versions
 from xmed.registry.tracking import log_run, orphans
 
-__all__ = ["fetch", "log_run", "orphans", "register", "versions"]
+__all__ = [
+    "approve",
+    "check",
+    "decided",
+    "fetch",
+    "log_run",
+    "orphans",
+    "register",
+    "verify_audit",
+    "versions",
+    "withdraw",
+]

@@ -30,7 +30,7 @@ def fetch(reference: str, home: Path) -> Path:
             raise _lost(reference)
         check_model(folder)
         return folder.absolute()
-    entry = _version(reference, home)
+    entry = version_of(reference, home)
     expected = entry.tags.get("weights_sha256")
     if not expected:
         raise XmedError("MODEL_INVALID", f"'{reference}' carries no weights_sha256", "a model that xmed registered")
@@ -45,7 +45,8 @@ def _lost(reference: str) -> XmedError:
     return XmedError("MODEL_NOT_FOUND", f"no model '{reference}'", FORMS, "`xmed models` lists what is registered")
 
 
-def _version(reference: str, home: Path) -> ModelVersion:
+def version_of(reference: str, home: Path) -> ModelVersion:
+    """The registered version that a reference names. Raises XmedError MODEL_NOT_FOUND."""
     match = REFERENCE.fullmatch(reference)
     if match is None or not is_there(home):
         raise _lost(reference)

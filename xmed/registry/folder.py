@@ -10,6 +10,8 @@ from typing import Any
 from xmed.errors import XmedError
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+LARGEST = 1 << 20
+"""Bytes of model.json; xmed writes some thousand."""
 
 
 def is_model(folder: Path) -> bool:
@@ -26,9 +28,11 @@ def check_model(folder: Path, expected_sha256: str | None = None) -> dict[str, A
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise XmedError("MODEL_INVALID", f"{folder}: no file {name}", f"{WEIGHTS} and {DESCRIPTION}, no links")
+    if (size := (folder / DESCRIPTION).stat().st_size) > LARGEST:
+        raise XmedError("MODEL_INVALID", f"{folder / DESCRIPTION} has {size} bytes", f"{LARGEST} at most")
     try:
         document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise XmedError("MODEL_INVALID", f"{folder / DESCRIPTION}: {problem}", "a JSON document") from problem
     said = document.get("weights_sha256") if isinstance(document, dict) else None
     with (folder / WEIGHTS).open("rb") as file:

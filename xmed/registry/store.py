@@ -11,6 +11,8 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 
+from xmed.audit import locked
+
 logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
 
 
@@ -30,6 +32,13 @@ def client(home: Path) -> MlflowClient:
         home.mkdir(parents=True, exist_ok=True)
     uri = tracking_uri(home)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def registry_lock(home: Path) -> Iterator[None]:
+    """One writer at a time among the processes that share `home`; across homes MLflow's own checks must do."""
+    with locked(home / "registry.lock"):
+        yield
 
 
 def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:

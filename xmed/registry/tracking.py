@@ -14,7 +14,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.entities import Run as MlflowRun
 
 from xmed import __version__
-from xmed.registry.store import client, experiment, is_there
+from xmed.registry.store import client, experiment, is_there, registry_lock
 from xmed.run import Run
 
 METRICS_A_CALL, PARAMS_A_CALL, PARAM_LENGTH = 1000, 100, 6000  # limits of MLflow's log-batch
@@ -25,9 +25,15 @@ RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "m
 def log_run(run: Run, home: Path) -> str:
     """Log a reported run: parameters, summary metrics, fingerprints and report; one child run per arm and seed.
 
-    Idempotent: a second call adds nothing, and completes what an interrupted first call left. Returns the MLflow id
-    of the study's run.
+    Idempotent, and one process at a time: a second call adds nothing, and completes what an interrupted first call
+    left. Returns the MLflow id of the study's run.
     """
+    with registry_lock(home):
+        return write_run(run, home)
+
+
+def write_run(run: Run, home: Path) -> str:
+    """What `log_run` does, for whoever holds the registry's lock already."""
     mlflow_client = client(home)
     place = experiment(mlflow_client, run.study.name, home)
     parent = study_run(run, home) or _create(mlflow_client, place, run.id, {RUN_TAG: run.id})

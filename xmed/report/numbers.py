@@ -47,7 +47,7 @@ def compose(run: Run) -> dict[str, Any]:
         "data": _data(data),
         "environment": run.read("environment") if run.has("environment") else {},
         "errors": run.read("errors") if run.has("errors") else [],
-        "signoff": [],
+        "signoff": run.signoff,
     }
     fixed = {key: protocol[key] for key in protocol if key not in ("sha256", "fixed_at")}
     unchanged = digest(fixed) == protocol["sha256"] and all(study[key] == fixed[key] for key in fixed)

@@ -49,9 +49,9 @@ class NetworkSpec(Strict):
     """A network by name, with its feature widths."""
 
     name: str = "unet"
-    channels: Annotated[list[PositiveInt], Field(min_length=3)] = Field([16, 32, 64, 96])
+    channels: Annotated[list[PositiveInt], Field(min_length=3, max_length=8)] = Field([16, 32, 64, 96])
     input: Literal["intensity", "mind"] = Field("intensity", description="mind: the net sees self-similarity instead")
-    members: PositiveInt = Field(1, description="networks whose probabilities are averaged")
+    members: Annotated[int, Field(ge=1, le=32)] = Field(1, description="networks whose probabilities are averaged")
 
 
 class MethodSpec(BaseModel):

@@ -1,0 +1,178 @@
+"""Release: the commands by which a model is registered, approved, withdrawn and handed over, and what is on record."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.command import DONE, NO, Answer, command
+from xmed.errors import XmedError
+
+REFUSALS = ("MODEL_REFUSED", "MODEL_INVALID")
+"""What makes a registration an answer of no, not a wrong question."""
+
+Name = Annotated[str, typer.Argument(help="A registered model's name.")]
+Version = Annotated[int, typer.Argument(min=1, help="Which version of it.")]
+By = Annotated[str, typer.Option(help="The person who answers for this.")]
+Meaning = Annotated[str, typer.Option(help="What the signature means: reviewed what, approved for what.")]
+
+
+class Clinical(StrEnum):
+    """The aliases that need a person's approval."""
+
+    evaluation = "clinical-evaluation"
+    use = "clinical-use"
+
+
+class Bundle(StrEnum):
+    """What `xmed export` writes."""
+
+    monai = "monai-bundle"
+
+
+For = Annotated[Clinical, typer.Option("--for", help="The alias; clinical-use needs a second, different person.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Make these the commands of `app`."""
+    for function in (register, approve, withdraw, export):
+        command(app)(function)
+    below = typer.Typer(help="The log of every step of every model.", no_args_is_help=True)
+    for function in (verify, show):
+        command(below)(function)
+    app.add_typer(below, name="audit")
+
+
+def register(run: Annotated[str, typer.Argument(help="A run's id or its folder.")]) -> Answer:
+    """Register the model of a finished run, as `xmed run` does at its end; nothing is done twice. Exit 1: refused."""
+    from xmed.registry import register as enter
+    from xmed.run import Run, home
+
+    try:
+        found = enter(Run.find(run, home()), home())
+    except XmedError as problem:
+        if problem.code not in REFUSALS:
+            raise
+        refusal, line = {"code": problem.code, "what": problem.what}, f"refused: {problem.what}"
+        return Answer({"refused": refusal}, lambda console: _say(console, line), NO)
+    alias = f"alias {found['alias']}" if found["alias"] else f"not as candidate: {found.get('not_promoted')}"
+    text = f"{found['name']} version {found['version']}, {alias}, verdict {found['verdict']}"
+    return Answer(found, lambda console: _say(console, text))
+
+
+def approve(
+    name: Name,
+    version: Version,
+    by: By = "",
+    meaning: Meaning = "",
+    stage: For = Clinical.evaluation,
+    decline: Annotated[bool, typer.Option("--decline", help="Say no, on record.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Check the gate, then wait for a person's decision.")] = False,
+    hours: Annotated[float, typer.Option(min=0.001, help="How long --wait waits.")] = 72.0,
+) -> Answer:
+    """A named person's decision: candidate → clinical-evaluation → clinical-use. Exit 1: refused, with every reason."""
+    from xmed.registry import approve as decide
+    from xmed.run import home
+
+    if wait:
+        if by or meaning or decline:
+            raise XmedError("USAGE", "--wait with --by, --meaning or --decline", "one of the two", "leave --wait out")
+        from pipelines.waiting import wait_for_decision
+
+        found = wait_for_decision(name, version, stage.value, hours)
+    else:
+        choice: Any = "decline" if decline else "approve"
+        found = decide(name, version, home(), by=by, meaning=meaning, alias=stage.value, decision=choice)
+        from pipelines.waiting import tell_who_waits
+
+        tell_who_waits(home(), found, meaning)
+    return Answer(found, lambda console: show_decision(console, found), DONE if found["approved"] else NO)
+
+
+def withdraw(name: Name, version: Version, by: By, meaning: Meaning, stage: For = Clinical.evaluation) -> Answer:
+    """Take a clinical alias away at once; clinical-use goes with clinical-evaluation. Exit 1: it held none."""
+    from xmed.registry import withdraw as take
+    from xmed.run import home
+
+    found = take(name, version, home(), by=by, meaning=meaning, alias=stage.value)
+    text = (
+        f"{name} version {version}: withdrawn from {', '.join(found['withdrawn']) or 'nothing, it held no such alias'}"
+    )
+    return Answer(found, lambda console: _say(console, text), DONE if found["withdrawn"] else NO)
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write; it must not be there yet.")],
+    format: Annotated[Bundle, typer.Option(help="What to write.")] = Bundle.monai,
+) -> Answer:
+    """The same model for other software: a MONAI bundle, which MONAI's own commands verify and run."""
+    del format  # one so far
+    from xmed.bundle import write_bundle
+    from xmed.registry import fetch
+    from xmed.run import home
+
+    found = write_bundle(fetch(model, home()), out)
+    return Answer(found, lambda console: show_export(console, found))
+
+
+def verify() -> Answer:
+    """Is the audit log whole: no record edited, dropped, moved or cut off. Exit 1: it is not, with what and where."""
+    from xmed import audit
+    from xmed.registry import verify_audit
+    from xmed.run import home
+
+    problems, records = verify_audit(home()), len(audit.records(home()))
+    document = {"ok": not problems, "records": records, "problems": problems, "signed": audit.has_key()}
+    return Answer(document, lambda console: show_audit(console, document), NO if problems else DONE)
+
+
+def show(model: Annotated[str | None, typer.Argument(help="One model's records only.")] = None) -> Answer:
+    """Who did what, when, with which checksums: the records, oldest first."""
+    from pipelines.tables import table
+    from xmed import audit
+    from xmed.run import home
+
+    rows = [one for one in audit.records(home()) if model in (None, one.get("model"))]
+    columns = ("seq", "at", "event", "model", "version", "alias", "by", "account", "meaning", "reasons")
+    return Answer(rows, lambda console: console.print(table(rows, columns) if rows else "no records yet"))
+
+
+def show_decision(console: Console, found: dict[str, Any]) -> None:
+    """What became of a request: the alias, or every reason why not."""
+    what = f"{found['name']} version {found['version']}"
+    if found["approved"]:
+        again = ", already" if found.get("already") else f", approved by {found['by']}"
+        _say(console, f"{what} holds {found['alias']}{again}")
+    elif found.get("declined"):
+        _say(console, f"{what}: declined by {found['by']}, on record")
+    else:
+        _say(console, f"{what} does not become {found['alias']}:")
+        for one in found["refused"]:
+            _say(console, f"  {one['text']}")
+            for line in one["detail"]:
+                _say(console, f"    {line}")
+
+
+def show_export(console: Console, found: dict[str, Any]) -> None:
+    """Where the bundle is, how far it agrees with xmed, and the commands that check it."""
+    _say(console, found["folder"])
+    for line in (*found["differs"], *found["check"]):
+        _say(console, f"  {line}")
+
+
+def show_audit(console: Console, document: dict[str, Any]) -> None:
+    """Whether the log is whole, and what a log without a key cannot show."""
+    for line in document["problems"]:
+        _say(console, line)
+    if document["ok"]:
+        signed = "" if document["signed"] else "; without XMED_AUDIT_KEY signatures are neither made nor checked"
+        _say(console, f"{document['records']} records, each continues the one before it{signed}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

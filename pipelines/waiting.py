@@ -1,0 +1,63 @@
+"""Waiting: who waits for a person's decision about a model, in which flow, and how they are told of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.surroundings import open_home
+from xmed.atomic import write_atomically
+
+FOLDER = "waiting"
+
+
+def wait_for_decision(name: str, version: int, alias: str, hours: float) -> dict[str, Any]:
+    """Run the flow that checks the gate and waits; returns what `xmed.registry.approve` says in the end."""
+    open_home()
+    from pipelines.approving import approve
+
+    return approve(name, version, alias, hours)
+
+
+def note(home: Path, flow_run: str, name: str, version: int, alias: str) -> Path:
+    """Leave word that a flow waits, so that whoever decides elsewhere can wake it; returns the note."""
+    path = home / FOLDER / f"{flow_run}.json"
+    document = {"flow_run": flow_run, "name": name, "version": version, "alias": alias}
+    write_atomically(path, json.dumps(document, indent=1) + "\n")
+    return path
+
+
+def tell_who_waits(home: Path, answer: dict[str, Any], meaning: str) -> int:
+    """Wake every flow that waits for this decision, which is on record already; returns how many there were.
+
+    A refusal wakes nobody: the flow goes on waiting for what was refused to be put right.
+    """
+    if not (answer["approved"] or answer.get("declined")):
+        return 0
+    asked = {key: answer[key] for key in ("name", "version", "alias")}
+    told = 0
+    for path in sorted((home / FOLDER).glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        flow_run = document.pop("flow_run")
+        if document == asked:
+            told += _wake(flow_run, answer, meaning)
+            path.unlink(missing_ok=True)
+    return told
+
+
+def _wake(flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
+    """Resume a paused flow; one that was killed, or has been woken already, is passed over."""
+    open_home()
+    from uuid import UUID
+
+    from prefect.exceptions import FlowRunWaitTimeout, NotPausedError, ObjectNotFound
+    from prefect.flow_runs import resume_flow_run
+
+    decision = "decline" if answer.get("declined") else "approve"
+    given = {"decision": decision, "by": answer["by"], "meaning": meaning, "record": answer.get("record", "")}
+    try:
+        resume_flow_run(UUID(flow_run), run_input=given)
+    except (NotPausedError, ObjectNotFound, FlowRunWaitTimeout):
+        return False
+    return True

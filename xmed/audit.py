@@ -1,0 +1,245 @@
+"""Audit: a log whose every record carries the hash of the one before, so that what was changed afterwards is found.
+
+audit.jsonl holds one record a line, canonical JSON, appended under a lock and synced before anybody is told.
+audit.head.json names the last record, so that a log cut off at its end is found too; the registry keeps the same in its
+own database, as an anchor that this folder does not hold. Without a key whoever can write all three can forge all
+three; with XMED_AUDIT_KEY every record is signed (HMAC-SHA256), and forging needs the key.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from xmed import __version__
+from xmed.atomic import write_atomically
+from xmed.errors import XmedError
+from xmed.run import digest
+
+LOG, HEAD, LOCK = "audit.jsonl", "audit.head.json", "audit.lock"
+KEY = "XMED_AUDIT_KEY"
+KEY_CHARACTERS = 32
+"""128 bits in hexadecimal, as NIST SP 800-107 (5.3.4) asks of an HMAC key at the least."""
+FIRST = "0" * 64
+"""What the first record names as the one before it."""
+SEALS = ("sha256", "hmac")
+PATIENCE_S = 120.0
+
+Record = dict[str, Any]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone among all processes that lock this file; a killed process holds no lock. Raises XmedError BUSY."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=PATIENCE_S, poll_interval=0.01):
+            yield
+    except Timeout as problem:
+        what = f"another process has held {path} for {PATIENCE_S:.0f} s"
+        raise XmedError("BUSY", what, "a lock held for seconds", "see what is running, then try again") from problem
+
+
+def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Record:
+    """Write one record, on disk when this returns. by: the person who answers for it; None for xmed itself.
+
+    Raises XmedError AUDIT_BROKEN when the log does not end where its head says, BUSY, KEY_INVALID.
+    """
+    key = _key()
+    with locked(home / LOCK):
+        before = _end(home)
+        record = {
+            "seq": before["seq"] + 1 if before else 0,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            "by": by,
+            "account": account(),
+            "tool": f"xmed {__version__}",
+            **facts,
+            "prev": before["sha256"] if before else FIRST,
+        }
+        record["sha256"] = digest(record)
+        if key:
+            record["hmac"] = _signature(key, record["sha256"])
+        _write(home / LOG, canonical(record))
+        write_atomically(home / HEAD, canonical({"seq": record["seq"], "sha256": record["sha256"]}))
+    return record
+
+
+def records(home: Path) -> list[Record]:
+    """Every record that can be read, in the order of the file; whether they are to be believed `verify` says."""
+    return [record for _, record in _lines(home) if record]
+
+
+def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]:
+    """Everything that is wrong with the log, with the number of the record; empty when nothing is.
+
+    anchors: by name of a model, what its registry says was the last record about it: seq and sha256.
+    An edited, dropped, inserted or reordered record is found from the chain; a log cut off at its end from its head and
+    the anchors. Not found without a key: a log rewritten together with both.
+    """
+    key, problems = _key(), []
+    with locked(home / LOCK):
+        found, head = list(_lines(home)), _head(home)
+    before: Record | None = None
+    signed = False  # a key may come into use later: what stands before the first signature, the chain protects
+    for number, (text, record) in enumerate(found):
+        if record is None:
+            kind = "is no record" if text.endswith("\n") else "is half a record: a write was interrupted"
+            problems.append(f"line {number + 1} {kind}")
+            continue
+        signed = signed or "hmac" in record
+        problems += [f"record {record['seq']} {why}" for why in _faults(text, record, before, key if signed else None)]
+        before = record
+    if key and before and not signed:
+        problems.append(f"no record is signed, though there is a key in {KEY}")
+    known = {record["seq"]: record["sha256"] for _, record in found if record}
+    problems += _ends(before, head, known)
+    for name, anchor in (anchors or {}).items():
+        if known.get(anchor["seq"]) != anchor["sha256"]:
+            problems.append(f"record {anchor['seq']}, which the registry names as the last about {name}, is not there")
+    return problems
+
+
+def has_key() -> bool:
+    """Whether records are signed, and their signatures checked."""
+    return _key() is not None
+
+
+def account() -> str:
+    """Who the operating system says is at work, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def canonical(record: Record) -> str:
+    """A record as its line: sorted keys, no spaces, so that one meaning has one spelling."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _faults(text: str, record: Record, before: Record | None, key: bytes | None) -> Iterator[str]:
+    body = {name: value for name, value in record.items() if name not in SEALS}
+    if digest(body) != record["sha256"] or canonical(record) != text:
+        yield "was edited"
+    if key and not hmac.compare_digest(str(record.get("hmac")), _signature(key, record["sha256"])):
+        yield "is not signed with this key"
+    expected, prev = (before["seq"] + 1, before["sha256"]) if before else (0, FIRST)
+    if record["seq"] > expected:
+        yield f"follows a gap: {record['seq'] - expected} record(s) before it were dropped"
+    elif record["seq"] < expected:
+        yield f"is out of order: record {expected} belongs here"
+    elif record["prev"] != prev:
+        yield "does not continue the record before it, which was replaced"
+
+
+def _ends(last: Record | None, head: Record | None, known: dict[int, str]) -> Iterator[str]:
+    """How the log and its head disagree; one record more than the head says is a write that was interrupted."""
+    if last is None and head is None:
+        return
+    if head is None:
+        yield f"{HEAD} is missing"
+    elif last is None or last["seq"] < head["seq"]:
+        yield f"the log was cut off: it ends with record {last['seq'] if last else 'none'}, its head is {head['seq']}"
+    elif known.get(head["seq"]) != head["sha256"] or last["seq"] > head["seq"] + 1:
+        yield f"{HEAD} names another record {head['seq']}"
+
+
+def _end(home: Path) -> Record | None:
+    """The last record, once what an interrupted write left behind it is set aside. Raises XmedError AUDIT_BROKEN."""
+    log = home / LOG
+    text = _tail(log)
+    whole, newline, torn = text.rpartition(b"\n")
+    last = whole.rpartition(b"\n")[2].decode(errors="replace") if newline else ""
+    record, head = _parsed(last), _head(home)
+    known = {} if record is None else {record["seq"]: record["sha256"]}
+    if record is not None and head is not None and record["seq"] == head["seq"] + 1:
+        known[head["seq"]] = record["prev"]  # killed between log and head
+    broken = [f"{LOG} ends with no record"] if last and record is None else list(_ends(record, head, known))
+    if record is not None and head is None and record["seq"] == 0:
+        broken = []  # killed between the very first record and its head
+    if broken:
+        do = f"`xmed audit verify` says more; restore {LOG} from a copy, or move it and {HEAD} away and begin anew"
+        raise XmedError("AUDIT_BROKEN", broken[0], f"a log that ends where {HEAD} says", do)
+    if torn:
+        aside = log.with_name(f"audit.torn-{hashlib.sha256(torn).hexdigest()[:12]}")
+        aside.write_bytes(torn)  # never acknowledged to anybody, but kept
+        os.truncate(log, log.stat().st_size - len(torn))
+    return record
+
+
+def _tail(log: Path, block: int = 1 << 16) -> bytes:
+    """The end of a file from the last line's beginning on, and what may stand before that."""
+    if not log.is_file():
+        return b""
+    with log.open("rb") as file:
+        place, text = file.seek(0, os.SEEK_END), b""
+        while place and text.count(b"\n") < 2:
+            step = min(block, place)
+            place = file.seek(place - step)
+            text = file.read(step) + text
+    return text
+
+
+def _write(log: Path, line: str) -> None:
+    new = not log.exists()
+    with log.open("ab") as file:
+        size = file.tell()
+        try:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), size)  # half a record helps nobody; a full disk leaves the log as it was
+            raise
+    if new:
+        folder = os.open(log.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _lines(home: Path) -> Iterator[tuple[str, Record | None]]:
+    if (home / LOG).is_file():
+        with (home / LOG).open(encoding="utf-8", errors="replace", newline="\n") as file:
+            for text in file:
+                yield text, _parsed(text)
+
+
+def _head(home: Path) -> Record | None:
+    return _parsed((home / HEAD).read_text(encoding="utf-8", errors="replace")) if (home / HEAD).is_file() else None
+
+
+def _parsed(text: str) -> Record | None:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    told = isinstance(record, dict) and isinstance(record.get("seq"), int) and isinstance(record.get("sha256"), str)
+    return {"prev": None, **record} if told else None
+
+
+def _key() -> bytes | None:
+    text = os.environ.get(KEY, "").strip()
+    if text and len(text) < KEY_CHARACTERS:
+        do = "python -c 'import secrets; print(secrets.token_hex(32))'"
+        raise XmedError("KEY_INVALID", f"the key in {KEY} is too short", f"{KEY_CHARACTERS} characters or more", do)
+    return text.encode() or None
+
+
+def _signature(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,33 @@
+"""Mirrored: an inferer that averages probabilities over mirrored copies of an image; a bundle carries this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import compress, product
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+
+
+class Mirrored(Inferer):
+    """Another inferer's probabilities, averaged over all mirrorings that training used.
+
+    inferer: what cuts an image into patches and puts them together. flips: along which spatial axes.
+    """
+
+    def __init__(self, inferer: Inferer, flips: Sequence[bool]) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.axes = list(compress(range(2, 2 + len(flips)), flips))
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """(b, c, i, j, k) → probabilities (b, classes, i, j, k), by a network that answers with logits."""
+        copies = [list(compress(self.axes, chosen)) for chosen in product((False, True), repeat=len(self.axes))]
+        found = [
+            self.inferer(inputs.flip(axes), lambda patch: network(patch).softmax(1), *args, **kwargs).flip(axes)
+            for axes in copies
+        ]
+        return sum(found[1:], start=found[0]) / len(found)

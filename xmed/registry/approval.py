@@ -1,0 +1,185 @@
+"""Approval: a named person's decision about a version, on record before anything follows from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from mlflow.entities.model_registry import ModelVersion
+
+from xmed import report as reports
+from xmed.atomic import write_atomically
+from xmed.errors import XmedError
+from xmed.registry import ledger
+from xmed.registry.fetching import version_of
+from xmed.registry.gate import CLINICAL, Refusal, refusals
+from xmed.registry.models import EVALUATION, USE, holder
+from xmed.registry.store import client, registry_lock
+from xmed.registry.tracking import RUN_TAG
+from xmed.run import SIGNOFF, Run
+
+SIGNED = ("report_id", "weights_sha256", "protocol_sha256", "package_sha256")
+"""What a signature is bound to."""
+LONGEST = 2000
+"""Characters of a meaning; a log is no place for essays."""
+Decision = Literal["approve", "decline"]
+
+
+def approve(
+    name: str,
+    version: int,
+    home: Path,
+    *,
+    by: str,
+    meaning: str,
+    alias: str = EVALUATION,
+    decision: Decision = "approve",
+) -> dict[str, Any]:
+    """Give `version` the clinical alias where a named person says so and nothing speaks against it; say what was done.
+
+    The answer's `approved` is whether the version holds the alias now; `refused` lists every reason why not. A refusal,
+    a decline and an approval are audit records; the last two also stand in the report's sign-off. Who `by` is nobody
+    checks here: the record adds the account of the operating system.
+
+    Raises XmedError MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN.
+    """
+    person, said = _person(by), _said(meaning)
+    _clinical(alias)
+    with registry_lock(home):
+        entry = version_of(f"models:/{name}/{version}", home)
+        answer = {"name": name, "version": int(entry.version), "alias": alias, "by": person, "approved": True}
+        if decision == "decline":
+            made = _sign(entry, "declined", alias, person, said, home)
+            _show(entry, home, made)
+            return {**answer, "approved": False, "declined": True, "refused": [], "record": made["sha256"]}
+        if holder(name, alias, home) == int(entry.version):
+            return {**answer, "already": True, "refused": []}
+        found = [*refusals(entry, alias, home), *_second_person(entry, alias, person, home)]
+        if found:
+            reasons = [one.text for one in found]
+            made = ledger.record(home, "refused", name, version, person, alias=alias, meaning=said, reasons=reasons)
+            return {**answer, "approved": False, "refused": _told(found), "record": made["sha256"]}
+        made = _sign(entry, "approved", alias, person, said, home)
+        client(home).set_registered_model_alias(name, alias, entry.version)  # after its record, never before
+        client(home).set_model_version_tag(name, entry.version, f"approved.{alias}", f"{person}, {made['at']}")
+        _show(entry, home, made)
+    return {**answer, "refused": [], "record": made["sha256"]}
+
+
+def check(name: str, version: int, home: Path, *, alias: str = EVALUATION) -> dict[str, Any]:
+    """What `approve` would find, asked before a person is; nothing is recorded. `by` is empty.
+
+    Raises XmedError MODEL_NOT_FOUND, USAGE.
+    """
+    _clinical(alias)
+    entry = version_of(f"models:/{name}/{version}", home)
+    answer = {"name": name, "version": int(entry.version), "alias": alias, "by": "", "approved": False, "refused": []}
+    if holder(name, alias, home) == int(entry.version):
+        return {**answer, "approved": True, "already": True}
+    return {**answer, "refused": _told(refusals(entry, alias, home))}
+
+
+def decided(name: str, version: int, home: Path, *, alias: str, record: str) -> dict[str, Any]:
+    """What an audit record says was decided about a version. Raises XmedError USAGE when there is no such record."""
+    for one in ledger.about(home, name, version):
+        if (one["sha256"], one.get("alias")) == (record, alias) and one["event"] in ("approved", "declined"):
+            answer = {
+                "name": name,
+                "version": version,
+                "alias": alias,
+                "by": one["by"],
+                "refused": [],
+                "record": record,
+            }
+            return {**answer, "approved": holder(name, alias, home) == version, "declined": one["event"] == "declined"}
+    raise XmedError("USAGE", f"no decision {record[:12]}… on record", "the sha256 of an audit record")
+
+
+def withdraw(name: str, version: int, home: Path, *, by: str, meaning: str, alias: str = EVALUATION) -> dict[str, Any]:
+    """Take a clinical alias from the version that holds it, `clinical-use` with `clinical-evaluation`; on record.
+
+    Raises XmedError MODEL_NOT_FOUND, USAGE, AUDIT_BROKEN.
+    """
+    person, said = _person(by), _said(meaning)
+    with registry_lock(home):
+        entry = version_of(f"models:/{name}/{version}", home)
+        lost = [one for one in ((USE, EVALUATION) if alias == EVALUATION else (alias,)) if one in CLINICAL]
+        held = [one for one in lost if holder(name, one, home) == int(entry.version)]
+        for one in held:
+            client(home).delete_registered_model_alias(name, one)  # before its record: safety goes first
+            _show(entry, home, _sign(entry, "withdrawn", one, person, said, home))
+    return {"name": name, "version": int(entry.version), "by": person, "withdrawn": held}
+
+
+def _second_person(entry: ModelVersion, alias: str, person: str, home: Path) -> list[Refusal]:
+    """For clinical use: somebody else than whoever approved the evaluation of this very version."""
+    if alias != USE:
+        return []
+    first = _approved_by(entry, EVALUATION, home)
+    if not first:
+        return [Refusal("person", f"the audit log has no approval of it for {EVALUATION}")]
+    if person.casefold() in {one.casefold() for one in first}:
+        return [Refusal("person", f"{person} approved its {EVALUATION}: {USE} needs a second person")]
+    return []
+
+
+def _approved_by(entry: ModelVersion, alias: str, home: Path) -> list[str]:
+    """Who approved this version for `alias` since it was last withdrawn from it."""
+    people: list[str] = []
+    for one in ledger.about(home, entry.name, int(entry.version)):
+        if one.get("alias") == alias:
+            people = (
+                [*people, one["by"]] if one["event"] == "approved" else [] if one["event"] == "withdrawn" else people
+            )
+    return people
+
+
+def _sign(entry: ModelVersion, event: str, alias: str, by: str, meaning: str, home: Path) -> dict[str, Any]:
+    hashes = {key: entry.tags[key] for key in SIGNED if key in entry.tags}
+    facts = {"alias": alias, "meaning": meaning, "hashes": hashes}
+    return ledger.record(home, event, entry.name, int(entry.version), by, **facts)
+
+
+def _show(entry: ModelVersion, home: Path, record: dict[str, Any]) -> None:
+    """Put a decision beside the report, and draw the report with it.
+
+    A report that does not verify stays as it is: drawing it again would hide what was done to it. A version may outlive
+    its run; what must be on record is on record then, too.
+    """
+    try:
+        run = Run.find(entry.tags[RUN_TAG], home)
+        sound = not reports.verify(run.folder)
+    except (KeyError, XmedError):
+        return
+    told = {key: record[key] for key in ("alias", "by", "account", "at", "meaning", "version")}
+    line = {"decision": record["event"], "name": entry.name, **told, **record["hashes"], "record": record["sha256"]}
+    text = json.dumps([*run.signoff, line], indent=1, ensure_ascii=False) + "\n"
+    write_atomically(run.report / SIGNOFF, text)
+    if sound:
+        reports.build(run)
+
+
+def _told(found: list[Refusal]) -> list[dict[str, Any]]:
+    return [{"code": one.code, "text": one.text, "detail": list(one.detail)} for one in found]
+
+
+def _clinical(alias: str) -> None:
+    if alias not in CLINICAL:
+        raise XmedError("USAGE", f"alias '{alias}'", f"one of {', '.join(CLINICAL)}")
+
+
+def _person(by: str) -> str:
+    """A person's name in one line. Raises XmedError USAGE."""
+    name = " ".join(by.split())
+    if sum(map(str.isalpha, name)) < 3 or not name.isprintable() or len(name) > 100:
+        raise XmedError("USAGE", f"--by {name[:40]!r}", "the name of the person who answers for it")
+    return name
+
+
+def _said(meaning: str) -> str:
+    text = " ".join(meaning.split())
+    if len(text) < 3 or len(text) > LONGEST:
+        expected = f"what the signature means, in up to {LONGEST} characters"
+        raise XmedError("USAGE", f"--meaning of {len(text)} characters", expected, "such as 'reviewed the report'")
+    return text

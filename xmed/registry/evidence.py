@@ -1,0 +1,89 @@
+"""Evidence: what a run must show before its net is registered, as the tags and files that the version carries."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.registry.folder import check_model
+from xmed.registry.sbom import sbom
+from xmed.registry.tracking import RUN_TAG, sha256
+from xmed.run import Run, digest
+
+SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
+"""Tags by which a version is known again; what a report says of when and where may have changed since."""
+SBOM, REPORT = "sbom.cdx.json", "report.json"
+
+
+def evidence(run: Run, seed: int) -> dict[str, str]:
+    """Why this net may be registered, as tags.
+
+    Raises XmedError MODEL_REFUSED when the evidence is missing or about something else, MODEL_INVALID when the weights
+    are not those of their checksum.
+    """
+    folder, report_path = run.arm("adapted", seed), run.report / REPORT
+    if not report_path.is_file():
+        raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
+    report, protocol = json.loads(report_path.read_text(encoding="utf-8")), run.read("protocol")
+    if not protocol_of(run) == protocol["sha256"] == report["protocol_sha256"]:
+        raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol['sha256'][:12]}…")
+    if not (folder / "train.json").is_file():
+        raise _refused(
+            f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
+        )
+    document, trained = check_model(folder / "model"), json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    if not document.get("deployable") or not trained["deployable"] or trained["target_labels_used"]:
+        why = "it learned from target labels" if trained["target_labels_used"] else "its method is not deployable"
+        raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
+    if trained["weights_sha256"] != document["weights_sha256"]:
+        raise _refused(
+            f"the model of run {run.id} is not the one that was trained", trained["weights_sha256"][:12] + "…"
+        )
+    return {
+        RUN_TAG: run.id,
+        "verdict": str(report["verdict"]),
+        "report_id": str(report["report_id"]),
+        "report_sha256": sha256(report_path),
+        "protocol_sha256": protocol["sha256"],
+        "weights_sha256": document["weights_sha256"],
+        **_fingerprints(run),
+        **_held_back(run),
+    }
+
+
+def protocol_of(run: Run) -> str:
+    """sha256 of the protocol as it stands, which is the one that was fixed unless somebody changed it."""
+    return digest({key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")})
+
+
+def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
+    """Copy what the version carries beside its weights into `folder`; returns the checksums of what is new in it."""
+    folder.mkdir(parents=True)
+    shutil.copy(run.report / REPORT, folder / REPORT)
+    for name in ("protocol", "environment", "data"):
+        if run.has(name):
+            shutil.copy(run.folder / f"{name}.json", folder)
+    (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"], tags["report_id"]), encoding="utf-8")
+    named = {"sbom_sha256": folder / SBOM, "environment_sha256": folder / "environment.json"}
+    return {name: sha256(path) for name, path in named.items() if path.is_file()}
+
+
+def _fingerprints(run: Run) -> dict[str, str]:
+    """Of both datasets: which images and labels the model learned from, and was judged on."""
+    data: dict[str, Any] = run.read("data") if run.has("data") else {}
+    return {f"data.{side}.fingerprint": str(data[side]["fingerprint"]) for side in ("source", "target") if side in data}
+
+
+def _held_back(run: Run) -> dict[str, str]:
+    """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
+    if not run.has("selection"):
+        return {}
+    found = run.read("selection")
+    return {} if found["promoted"] else {"not_promoted": str(found["reason"])}
+
+
+def _refused(what: str, expected: str, do: str = "") -> XmedError:
+    return XmedError("MODEL_REFUSED", what, expected, do)

@@ -1,0 +1,177 @@
+"""Gate: every reason why a registered version may not become a clinical one, each checked against the files again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+
+from xmed import report as reports
+from xmed.errors import XmedError
+from xmed.registry import ledger
+from xmed.registry.evidence import REPORT, protocol_of
+from xmed.registry.folder import check_model
+from xmed.registry.models import CANDIDATE, EVALUATION, USE, holder
+from xmed.registry.packing import tree_sha256, unpack
+from xmed.registry.store import client
+from xmed.registry.tracking import RUN_TAG
+from xmed.run import Run
+
+CLINICAL = (EVALUATION, USE)
+SHOWN = 3
+"""Differences of a report that are quoted; all of them are counted."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason: a word for it, a sentence for the record, and what only the person asking is shown.
+
+    The sentence names no case and no patient; `detail` may.
+    """
+
+    code: str
+    text: str
+    detail: tuple[str, ...] = ()
+
+
+def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
+    """Every reason against giving `entry` the alias `clinical-evaluation` or `clinical-use`; none opens the gate.
+
+    Nothing that the version says of itself is believed: its package is hashed, its report recomputed from the run's
+    files, the audit log walked from its beginning.
+    """
+    found = [*_log(entry, home), *_package(entry, home)]
+    run = _run(entry, home)
+    if run is None:
+        what = f"run {entry.tags.get(RUN_TAG)} is not here, so its report cannot be verified"
+        return [*found, Refusal("run", what)]
+    try:
+        problems = reports.verify(run.folder)
+        report = json.loads((run.report / REPORT).read_text(encoding="utf-8"))
+        found += [*_identity(entry, run, report), *_judgement(entry, run, report)]
+    except (XmedError, OSError, ValueError, KeyError) as problem:
+        return [*found, Refusal("report", "its report cannot be read or recomputed", (str(problem),))]
+    if problems:
+        text = f"its report does not verify: {len(problems)} difference(s) to what its files give"
+        found.append(Refusal("report", text, tuple(problems[:SHOWN])))
+    for other in dict.fromkeys(holder(entry.name, one, home) for one in CLINICAL):
+        if other is not None and other != int(entry.version):
+            found += _against(entry, report, other, home)
+    if alias == USE and holder(entry.name, EVALUATION, home) != int(entry.version):
+        found.append(Refusal("order", f"it does not hold the alias {EVALUATION}, which comes before {USE}"))
+    return found
+
+
+def _log(entry: ModelVersion, home: Path) -> Iterator[Refusal]:
+    problems = ledger.verify(home)
+    if problems:
+        text = f"the audit log does not verify: {len(problems)} problem(s)"
+        yield Refusal("audit", text, tuple(problems[:SHOWN]))
+    known = [one.get("hashes", {}) for one in ledger.about(home, entry.name, int(entry.version), "registered")]
+    if not any(all(entry.tags.get(key) == value for key, value in hashes.items()) for hashes in known if hashes):
+        yield Refusal("audit", "the audit log has no record of this version's registration with these checksums")
+
+
+def _package(entry: ModelVersion, home: Path) -> Iterator[Refusal]:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            folder = unpack(entry, Path(scratch), home)
+            check_model(folder / "artifacts" / "model", entry.tags.get("weights_sha256", "none"))
+        except XmedError as problem:
+            yield Refusal("weights", "its weights are not the ones that were registered", (str(problem),))
+            return
+        except Exception as problem:  # whatever a store raises for artifacts that are gone
+            yield Refusal("weights", "its package cannot be fetched", (f"{type(problem).__name__}: {problem}",))
+            return
+        if tree_sha256(folder) != entry.tags.get("package_sha256"):
+            yield Refusal("package", "its package (code, signature, evidence) is not the one that was registered")
+
+
+def _run(entry: ModelVersion, home: Path) -> Run | None:
+    try:
+        return Run.find(entry.tags.get(RUN_TAG, ""), home) if entry.tags.get(RUN_TAG) else None
+    except XmedError:
+        return None
+
+
+def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator[Refusal]:
+    """Whether report, protocol and training are those that the version was registered with."""
+    tags = entry.tags
+    if report.get("report_id") != tags.get("report_id"):
+        yield Refusal("report", "its report says something else than the one it was registered with")
+    if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
+        yield Refusal("protocol", "the protocol was changed after it was fixed")
+    trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))
+    if trained["weights_sha256"] != tags["weights_sha256"]:
+        yield Refusal("weights", "its weights are not the ones that were trained and validated")
+    if trained["target_labels_used"] or not trained["deployable"]:
+        yield Refusal("labels", "it was trained on target labels, or its method is not deployable")
+
+
+def _judgement(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator[Refusal]:
+    """Whether the numbers speak for it: verdict, label-free estimate, and source-only on the same patients."""
+    if report["verdict"] != "pass":
+        yield Refusal("verdict", f"the verdict of its report is {report['verdict']}, not pass")
+    if report.get("exploratory"):
+        yield Refusal("verdict", "its report is exploratory")
+    if "not_promoted" in entry.tags:
+        yield Refusal("promoted", f"it never was the {CANDIDATE}: {entry.tags['not_promoted']}")
+    primary = run.study.protocol.primary
+    means = [_mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in ("adapted", "source_only")]
+    if None in means:
+        yield Refusal("source_only", "adapted or source-only has no number to compare")
+    elif means[0] < means[1]:
+        what = f"it is worse than source-only: {primary.metric} of {primary.structure}"
+        yield Refusal("source_only", f"{what} {means[0]:.6g} against {means[1]:.6g}")
+
+
+def _against(entry: ModelVersion, report: dict[str, Any], other: int, home: Path) -> Iterator[Refusal]:
+    """Whether it is worse than the version that holds a clinical alias, on the test patients that both have."""
+    with tempfile.TemporaryDirectory() as scratch:
+        held = client(home).get_model_version(entry.name, str(other))
+        try:
+            folder = unpack(held, Path(scratch), home)
+            if tree_sha256(folder) != held.tags.get("package_sha256"):
+                raise XmedError("MODEL_INVALID", f"version {other} is not the package that was registered")
+            before = json.loads((folder / "artifacts" / "evidence" / REPORT).read_text(encoding="utf-8"))
+        except Exception as problem:  # as in _package
+            yield Refusal(
+                "holder", f"version {other} cannot be compared with: its evidence is damaged", (str(problem),)
+            )
+            return
+    primary = report["study"]["protocol"]["primary"]
+    metric, structure = primary["metric"], primary["structure"]
+    mine, theirs = (_by_case(one, structure, metric) for one in (report, before))
+    shared = sorted(mine.keys() & theirs.keys())
+    if not shared:
+        what = f"it cannot be compared with version {other}, which holds a clinical alias: no test case in common"
+        yield Refusal("holder", f"{what}; validate both on one test set, or withdraw version {other}")
+        return
+    here, there = fmean(mine[case] for case in shared), fmean(theirs[case] for case in shared)
+    if here < there:
+        what = f"it is worse than version {other}, which holds a clinical alias: {metric} of {structure}"
+        yield Refusal("holder", f"{what} {here:.6g} against {there:.6g} on {len(shared)} test case(s) of both")
+
+
+def _mean(summary: dict[str, Any] | None, structure: str, metric: str) -> float | None:
+    return ((summary or {}).get(structure, {}).get(metric) or {}).get("mean")
+
+
+def _by_case(report: dict[str, Any], structure: str, metric: str) -> dict[tuple[str, str, str], float]:
+    """The adapted model's numbers by (dataset, patient, case); a failure is 0, what is undefined is left out."""
+    target = report["study"]["target"]
+    found = {}
+    for case in report["cases"]:
+        row = case["metrics"].get(structure) or {}
+        value = row.get(metric)
+        if value is None and (case["status"] != "ok" or row.get("failed")):
+            value = 0.0
+        if value is not None:
+            found[target, case["patient"], case["case"]] = float(value)
+    return found

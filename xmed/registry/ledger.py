@@ -1,0 +1,51 @@
+"""Ledger: each step of a registered model as an audit record, its place in the log kept in the registry as well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from xmed import audit
+from xmed.registry.store import client, is_there
+
+ANCHOR = "audit_head"
+"""Tag of a registered model: seq and sha256 of the last record about it."""
+
+
+def record(
+    home: Path, event: str, name: str, version: int | None = None, by: str | None = None, **facts: Any
+) -> audit.Record:
+    """Write a record about a model, then tell the registry where it stands. Raises as `audit.append` does."""
+    made = audit.append(home, event, by=by, model=name, version=version, **facts)
+    anchor = json.dumps({key: made[key] for key in ("seq", "sha256")})
+    with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
+        client(home).set_registered_model_tag(name, ANCHOR, anchor)
+    return made
+
+
+def verify(home: Path) -> list[str]:
+    """Everything that is wrong with the audit log, or with what the registry shows that the log knows nothing of."""
+    if not is_there(home):
+        return audit.verify(home)
+    models = list(client(home).search_registered_models(max_results=1000))
+    anchors = {model.name: _anchor(model.tags[ANCHOR]) for model in models if ANCHOR in model.tags}
+    return audit.verify(home, anchors)
+
+
+def _anchor(text: str) -> audit.Record:
+    """A tag as it was written; whatever else somebody put there matches no record."""
+    try:
+        found = json.loads(text)
+        return {"seq": int(found["seq"]), "sha256": str(found["sha256"])}
+    except (ValueError, KeyError, TypeError):
+        return {"seq": -1, "sha256": text}
+
+
+def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit.Record]:
+    """The records of one version, of one kind or of all."""
+    mine = [one for one in audit.records(home) if (one.get("model"), one.get("version")) == (name, version)]
+    return [one for one in mine if event in (None, one["event"])]

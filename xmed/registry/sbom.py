@@ -1,0 +1,132 @@
+"""Sbom: every package that a model was made with and is run with, as a CycloneDX document (ECMA-424).
+
+IEC 62304 §8.1.2 asks for it as the list of SOUP. The packages are what xmed requires here, directly or not, as they are
+installed; C libraries that a wheel brings along (its NAME.libs folder) stand below it. Statically linked ones, such as
+GDCM in SimpleITK, leave no trace in a wheel and are not seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from uuid import NAMESPACE_URL, uuid5
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = "xmed"
+LIBRARY = re.compile(r"(?P<name>lib[^-/]+?|[^-/]+?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?")
+"""libopenjp2-56811f71.so.2.5.3: what auditwheel makes of a library's file name."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package: what it requires here, what it says of its licence, and the libraries it brings along."""
+
+    name: str
+    version: str
+    requires: tuple[str, ...]
+    licence: str | None
+    bundled: tuple[tuple[str, str], ...]
+
+    @property
+    def url(self) -> PackageURL:
+        return PackageURL(type="pypi", name=self.name, version=self.version)
+
+    @classmethod
+    def installed(cls, name: str) -> Package | None:
+        """None for a package of an extra that nobody asked for, or of another platform."""
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            return None
+        told = found.metadata  # parsed anew at every access
+        asked = [Requirement(text) for text in told.get_all("Requires-Dist") or ()]
+        needed = {canonicalize_name(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
+        licence = told.get("License-Expression") or (told.get("License") or "").strip().partition("\n")[0]
+        lines = [line for line in (found.read_text("RECORD") or "").splitlines() if ".libs/" in line]
+        bundled = tuple((path.rpartition("/")[2], digest) for path, digest, _ in csv.reader(lines))
+        kept = licence if licence and licence != "UNKNOWN" and len(licence) < 100 else None
+        return cls(canonicalize_name(told["Name"]), told["Version"], tuple(sorted(needed)), kept, bundled)
+
+
+def sbom(name: str, weights_sha256: str, report_id: str) -> str:
+    """CycloneDX 1.6 JSON of a model called `name`; the same model in the same environment gives the same document."""
+    model = Component(
+        name=name,
+        version=weights_sha256[:12],
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        bom_ref=f"model:{name}@{weights_sha256[:12]}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=weights_sha256)],
+        description=f"weights.safetensors; validation report {report_id}",
+    )
+    found = _closure(ROOT)
+    parts = {key: _component(one) for key, one in found.items()}
+    bom = Bom(
+        serial_number=uuid5(NAMESPACE_URL, f"{weights_sha256} {[(one.name, one.version) for one in found.values()]}"),
+        components=parts.values(),
+    )
+    bom.metadata.component = model
+    bom.register_dependency(model, [parts[ROOT]] if ROOT in parts else [])
+    for key, one in found.items():
+        bom.register_dependency(parts[key], [parts[other] for other in one.requires if other in parts])
+    return _undated(JsonV1Dot6(bom).output_as_string()) + "\n"
+
+
+@cache
+def _closure(root: str) -> dict[str, Package]:
+    found: dict[str, Package] = {}
+    waiting, asked = [root], set()
+    while waiting:
+        name = waiting.pop()
+        if name in asked:
+            continue
+        asked.add(name)
+        if (one := Package.installed(name)) is not None:
+            found[one.name] = one
+            waiting += one.requires
+    return dict(sorted(found.items()))
+
+
+def _component(one: Package) -> Component:
+    return Component(
+        name=one.name,
+        version=one.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=str(one.url),
+        purl=one.url,
+        licenses=[LicenseFactory().make_from_string(one.licence)] if one.licence else [],
+        components=[_library(file, digest, one.url) for file, digest in one.bundled],
+    )
+
+
+def _library(file: str, digest: str, of: PackageURL) -> Component:
+    """A C library in a wheel; `digest` as RECORD has it: sha256= and URL-safe base 64 without padding."""
+    match, (mode, _, value) = LIBRARY.match(file), digest.partition("=")
+    sha256 = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex() if mode == "sha256" else None
+    return Component(
+        name=match["name"] if match else file,
+        version=match["version"] if match else None,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"{of}#{file}",
+        description=file,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else [],
+    )
+
+
+def _undated(text: str) -> str:
+    """Without the moment of writing: the registry knows it, and equal documents have equal hashes."""
+    document = json.loads(text)
+    del document["metadata"]["timestamp"]
+    return json.dumps(document, indent=1)
