@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t, ttest_1samp
+from scipy.stats import binom, permutation_test, t, ttest_1samp
 
 from xmed import stats
 
@@ -141,3 +141,97 @@ def test_a_rank_is_certain_only_where_the_patients_agree():
 
 def test_equal_means_share_the_better_rank():
     assert [one.rank for one in stats.ranks([[0.1, 0.3], [0.2, 0.2], [0.0, 0.1]])] == [1, 1, 3]
+
+
+def test_t_and_bootstrap_stand_side_by_side_for_any_number():
+    x = exact(12, 0.10)
+    t, boot = stats.t_ci(x), stats.bootstrap_ci(x)
+    assert (t.method, boot.method) == ("t", "BCa bootstrap")
+    assert t.hi - t.lo > boot.hi - boot.lo, "of twelve, the bootstrap is too sure"
+    assert stats.bootstrap_ci(x[::-1]) == boot, "the order of patients never changes numbers"
+    assert stats.t_ci(x).value == t.mean
+
+
+def test_the_median_lies_between_two_of_the_patients():
+    """n = 6: from the smallest to the largest, which holds 96.9 %."""
+    found = stats.median_ci([3, 1, 2, 6, 5, 4])
+    assert (found.value, found.lo, found.hi, found.coverage) == (3.5, 1, 6, pytest.approx(0.96875))
+    assert (found.q1, found.q3) == (2.25, 4.75)
+    five = stats.median_ci([3, 1, 2, 5, 4])
+    assert (five.value, five.lo) == (3, None)
+    assert five.degenerate == "5 values cannot give a median 95% limits"
+    assert stats.median_ci([]).value is None
+    assert stats.median_ci([0.5] * 9).degenerate == "all patients have the same value"
+
+
+@pytest.mark.parametrize("n", [7, 10, 23, 60])
+def test_the_median_interval_is_the_narrowest_that_covers_enough(n):
+    found = stats.median_ci(np.arange(1.0, n + 1))
+    k = int(found.lo) - 1
+    assert found.hi == n - k
+    covers = [1 - 2 * binom.cdf(j, n, 0.5) for j in (k, k + 1)]
+    assert covers[0] == pytest.approx(found.coverage)
+    assert covers[0] >= 0.95 > covers[1]
+
+
+def test_a_proportion_has_the_one_sided_limit_that_safety_asks_for():
+    found = stats.proportion(0, 20)
+    assert (found.value, found.hi, found.upper_one_sided) == (
+        0.0,
+        pytest.approx(0.168, abs=5e-4),
+        pytest.approx(0.139, abs=5e-4),
+    )
+    assert stats.proportion(0, 0).value is None
+
+
+def test_one_difference_under_three_assumptions():
+    found = stats.sensitivity([0.8, 0.7, 0.9, 0.6, 0.75, 0.85], [0.7, 0.65, 0.8, 0.6, 0.6, 0.8])
+    d = np.array([0.1, 0.05, 0.1, 0.0, 0.15, 0.05])
+    assert found.p_t == pytest.approx(ttest_1samp(d, 0).pvalue)
+    assert found.p_sign_flip == pytest.approx(
+        permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    )
+    assert found.t.mean == found.bootstrap.mean == pytest.approx(0.075)
+    assert stats.sensitivity([0.5, 0.5], [0.5, 0.5]).p_t is None
+
+
+def test_identical_predictions_are_counted_not_dropped():
+    """T21: Wilcoxon drops zeros; how many pairs are left is part of the answer."""
+    found = stats.paired([0.8, 0.7, 0.9, 0.6], [0.8, 0.7, 0.8, 0.5])
+    assert (found.n_nonzero, found.difference.n, found.smallest_p) == (2, 4, 0.5)
+
+
+def test_nothing_disappears_from_a_mean():
+    """T2, T3: values used and values left out are all the cases there are."""
+    found = stats.defined([0.833, None, 0.0])
+    assert (found.values, found.n_cases, found.n_used, found.n_excluded) == ((0.833, 0.0), 3, 2, 1)
+    with pytest.raises(ValueError, match="leave undefined ones out"):
+        stats.defined([0.5, float("nan")])
+    with pytest.raises(ValueError, match="are not 3 cases"):
+        stats.Defined((0.5,), 3, 1, 1)
+
+
+def test_the_mean_of_structures_is_of_their_patients_means():
+    """T5: the same four cells give .6 and .5 to those who average otherwise."""
+    assert stats.macro({"a": {"p": 0.9, "q": 0.5}, "b": {"p": None, "q": 0.1}}) == pytest.approx(0.4)
+    assert stats.macro({"a": {"p": None}}) is None
+
+
+def test_cases_of_one_patient_are_one_value_and_slices_would_make_the_interval_far_too_narrow():
+    random = np.random.default_rng(0)
+    patients = np.repeat([f"p{n}" for n in range(12)], 40)
+    slices = random.normal(0.8, 0.07, 12).repeat(40) + random.normal(0, 0.05, 480)
+    by_patient = stats.by_patient(slices, patients)
+    assert len(by_patient) == 12
+    assert by_patient["p3"] == pytest.approx(slices[120:160].mean())
+    honest, naive = stats.mean_ci(list(by_patient.values())), stats.mean_ci(slices)
+    assert honest.hi - honest.lo > 4 * (naive.hi - naive.lo)
+    assert stats.by_patient([0.5, None, None], ["a", "a", "b"]) == {"a": 0.5}
+
+
+def test_ranking_patient_by_patient_shares_ties_and_two_rankings_can_be_compared():
+    values = [[0.9, 0.8, 0.7], [0.9, 0.6, 0.8], [0.1, 0.2, 0.3]]
+    assert stats.mean_ranks(values) == pytest.approx([4.5 / 3, 4.5 / 3, 3.0])
+    assert stats.agreement([1, 2, 3], [1, 2, 3]) == 1.0
+    assert stats.agreement([1, 2, 3], [3, 2, 1]) == -1.0
+    assert stats.agreement([1, 1], [1, 2]) is None
