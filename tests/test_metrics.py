@@ -5,10 +5,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.measure import marching_cubes, mesh_surface_area
 
-from xmed import metrics
+from xmed import metrics, stats
 from xmed.errors import XmedError
-from xmed.metrics import surface
+from xmed.metrics import distances, surface
 
 MM = (1.0, 1.0, 1.0)
 DISTANCES = (metrics.hd, metrics.hd95, metrics.assd)
@@ -86,29 +87,64 @@ def test_spacing_along_the_right_axis_decides():
         metrics.nsd(prediction, reference, (5.0, 1.0, 1.0), 2.0)
 
 
-@pytest.mark.parametrize(("spacing", "hd95_error", "assd_error"), [(1.0, 0.125, 0.15), (0.5, 0.05, 0.1)])
-def test_concentric_spheres_are_two_millimetres_apart(spacing, hd95_error, assd_error):
-    """T9: voxel-counting libraries say 2.24 at 1 mm and 2.12 at 0.5 mm; the truth is 2 for HD, HD95 and ASSD."""
-    small, large = (sphere(radius, (spacing,) * 3) for radius in (20, 22))
-    assert metrics.hd95(small, large, (spacing,) * 3) == pytest.approx(2.0, abs=hd95_error)
-    assert metrics.assd(small, large, (spacing,) * 3) == pytest.approx(2.0, abs=assd_error)
-    assert metrics.nsd(small, large, (spacing,) * 3, 1.5) < 0.05
-    assert metrics.nsd(small, large, (spacing,) * 3, 2.5) == 1.0
-
-
-@pytest.mark.parametrize(("spacing", "hd95_error"), [((3.0, 1.0, 1.0), 1.0), ((5.0, 1.0, 1.0), 3.0)])
-def test_thick_slices_are_no_worse_than_in_voxel_counting_libraries(spacing, hd95_error):
-    """T9: MONAI, medpy, MetricsReloaded and DeepMind say 3.00 and 5.00."""
+@pytest.mark.parametrize(
+    ("spacing", "hd95", "assd", "their_hd95", "their_assd"),
+    [
+        ((1.0, 1.0, 1.0), 2.129, 1.986, 2.24, 1.92),
+        ((0.5, 0.5, 0.5), 2.047, 1.992, 2.06, 1.91),
+        ((3.0, 1.0, 1.0), 2.469, 1.925, 3.00, 1.78),
+        ((5.0, 1.0, 1.0), 3.984, 1.903, 5.00, 1.55),
+    ],
+)
+def test_spheres_two_millimetres_apart_are_met_closer_than_by_counting_voxels(
+    spacing, hd95, assd, their_hd95, their_assd
+):
+    """T9: HD, HD95 and ASSD are 2. The best of MONAI, medpy, MetricsReloaded and surface-distance stands beside ours."""
     small, large = (sphere(radius, spacing) for radius in (20, 22))
-    assert metrics.hd95(small, large, spacing) == pytest.approx(2.0, abs=hd95_error)
+    row = metrics.measure(small, large, spacing, 2.5)
+    assert (row["hd95_mm"], row["assd_mm"]) == pytest.approx((hd95, assd), abs=2e-3)
+    assert abs(row["hd95_mm"] - 2) < abs(their_hd95 - 2)
+    assert abs(row["assd_mm"] - 2) < abs(their_assd - 2)
+
+
+@pytest.mark.parametrize(("spacing", "most"), [((1.0, 1.0, 1.0), 0.0), ((0.5, 0.5, 0.5), 0.0), ((3.0, 1.0, 1.0), 0.09)])
+def test_no_part_of_a_sphere_is_within_a_tolerance_that_it_is_beyond(spacing, most):
+    """T9: at 1.5 mm the truth is 0; MONAI .16, 0, .40; surface-distance .54, .16, .62; MeshMetrics .44, .02, .49."""
+    small, large = (sphere(radius, spacing) for radius in (20, 22))
+    assert metrics.nsd(small, large, spacing, 1.5) <= most
+    assert metrics.nsd(small, large, spacing, 3.5) == 1.0
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 1.0, 1.0)])
+def test_a_levelled_sphere_is_rounder_than_its_voxels_and_a_cube_stays_a_cube(spacing):
+    found = surface.surface(sphere(20, spacing), spacing)
+    middle = [(n - 1) / 2 * s for n, s in zip(sphere(20, spacing).shape, spacing)]
+    off = np.linalg.norm(found.points - middle, axis=1) - 20
+    fixed = surface.surface(cube(20), spacing)
+    halves = (fixed.points / spacing) % 1
+    assert np.sqrt((off**2).mean()) < 0.14 * max(spacing)
+    assert abs(off.mean()) < 0.06 * max(spacing)
+    assert set(np.unique(halves.round(9))) == {0.0, 0.5}, "half-way between voxel centres"
+
+
+def test_normals_point_away_from_a_spheres_centre_and_areas_are_those_of_the_mesh():
+    mask = sphere(20, MM)
+    found = surface.surface(mask, MM)
+    out = found.points - (np.array(mask.shape) - 1) / 2
+    aligned = np.abs((out / np.linalg.norm(out, axis=1, keepdims=True) * found.normals).sum(1))
+    assert np.quantile(aligned, 0.25) > 0.97, "most within 14 degrees"
+    assert aligned.min() > 0.7, "none by more than the 45 of a single step"
+    vertices, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.uint8), 0.5)
+    assert found.area.sum() == pytest.approx(mesh_surface_area(vertices, faces), rel=1e-6)
+    assert len(found.points) == len(vertices)
 
 
 def test_assd_looks_both_ways():
     """T10: the one-directional distance of a part to the whole hides what is missing."""
     whole, part = cube(20), cube(10)
     assert metrics.assd(part, whole, MM) == pytest.approx(metrics.assd(whole, part, MM))
-    ways = surface.distances(surface.surface(part, MM), surface.surface(whole, MM))
-    means = [np.average(way.over_faces, weights=way.area) for way in (ways.forth, ways.back)]
+    ways = distances.distances(surface.surface(part, MM), surface.surface(whole, MM))
+    means = [np.average(way.over_cells, weights=way.area) for way in (ways.forth, ways.back)]
     assert min(means) < metrics.assd(part, whole, MM) < max(means)
 
 
@@ -154,7 +190,7 @@ def test_order_of_the_two_masks_place_in_the_image_and_unit_of_length_do_not_mat
     moved = [np.pad(mask, [(3, 1), (0, 2), (5, 5)]) for mask in (a, b)]
     assert _numbers(*moved, spacing) == pytest.approx(measured, abs=grain)
     scaled = _numbers(a, b, tuple(3.0 * s for s in spacing))
-    assert scaled[:2] == pytest.approx(measured[:2], abs=1e-3)
+    assert scaled[:2] == pytest.approx(measured[:2], abs=5e-3)  # of equally near vertices either may be taken
     assert scaled[2:] == pytest.approx([3.0 * d for d in measured[2:]], abs=3 * grain)
 
 
@@ -167,17 +203,41 @@ def test_naming_the_axes_otherwise_moves_no_distance_by_more_than_the_mesh_allow
     assert turned == pytest.approx(_numbers(a, b, spacing), abs=0.35)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), spacing=st.sampled_from([MM, (5.0, 1.0, 1.0), (0.7, 0.7, 5.0)]))
-def test_measuring_a_few_triangles_finds_what_measuring_all_finds(seed, spacing):
-    here, there = (surface.surface(blob(n, (10, 9, 8)), spacing) for n in (seed, seed + 1))
-    few = surface.distances(here, there).forth.at_vertices
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surface, "CANDIDATES", 10**9)
-        every = surface.distances(here, there).forth.at_vertices
-    assert (few >= every - 1e-6).all()
-    assert np.mean(few - every) < 0.005
-    assert np.max(few - every) < max(spacing)
+def test_the_plane_around_the_nearest_vertex_is_as_far_as_the_nearest_triangle(seed, spacing):
+    """Against every triangle of the same mesh, where nothing was levelled; hundredths of a voxel on average."""
+    mask, other = blob(seed), blob(seed + 1)
+    there = surface.surface(mask, spacing)
+    vertices, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.uint8), 0.5)
+    raw = Trimesh((vertices.astype(np.float64) - 1) * spacing, faces)
+    points = surface.surface(other, spacing).points
+    apart = distances.to_surface(points, there) - raw.distance(points)
+    assert abs(np.mean(apart)) < 0.08 * np.mean(spacing)
+    assert np.sqrt(np.mean(apart**2)) < 0.2 * np.mean(spacing)
+    assert np.abs(apart).max() < max(spacing)
+
+
+class Trimesh:
+    """Triangles, and how far points are from the nearest of them, by looking at each (Ericson 2005, §5.1.5)."""
+
+    def __init__(self, vertices, faces):
+        self.a, b, c = vertices[faces.T]
+        self.u, self.v = b - self.a, c - self.a
+
+    def distance(self, points):
+        return np.sqrt([self._squared(point).min() for point in points])
+
+    def _squared(self, point):
+        w, u, v = point - self.a, self.u, self.v
+        uu, uv, vv, wu, wv = ((x * y).sum(1) for x, y in ((u, u), (u, v), (v, v), (w, u), (w, v)))
+        t = np.clip((wv - wu - uv + uu) / (uu - 2 * uv + vv), 0, 1)
+        feet = [np.clip(wu / uu, 0, 1)[:, None] * u, np.clip(wv / vv, 0, 1)[:, None] * v, u + t[:, None] * (v - u)]
+        best = np.min([((w - foot) ** 2).sum(1) for foot in feet], axis=0)
+        whole = uu * vv - uv * uv
+        x, y = (vv * wu - uv * wv) / whole, (uu * wv - uv * wu) / whole
+        plane = ((w - x[:, None] * u - y[:, None] * v) ** 2).sum(1)
+        return np.where((x >= 0) & (y >= 0) & (x + y <= 1), np.minimum(best, plane), best)
 
 
 def _numbers(a, b, spacing):
@@ -185,21 +245,38 @@ def _numbers(a, b, spacing):
     return [row[key] for key in ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm")]
 
 
-# --- against another library
+# --- against other libraries
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_monai_agrees_where_definitions_agree(seed):
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), spacing=st.tuples(*[st.floats(0.5, 3.0)] * 3))
+def test_monai_agrees_where_definitions_agree(seed, spacing):
     monai = pytest.importorskip("monai.metrics")
     torch = pytest.importorskip("torch")
     a, b = blob(seed, (20, 22, 24)), blob(seed + 100, (20, 22, 24))
-    spacing = (1.5, 1.0, 2.0)
     tensors = [torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (a, b)]
-    theirs = float(monai.DiceMetric(include_background=True)(*tensors))
-    assert metrics.dice(a, b, spacing) == pytest.approx(theirs, abs=1e-6)
-    theirs = float(monai.compute_hausdorff_distance(*tensors, include_background=True, spacing=list(spacing)))
+    row = metrics.measure(a, b, spacing, 2 * max(spacing))
+    assert row["dice"] == pytest.approx(float(monai.compute_dice(*tensors)), abs=1e-6)
     # MONAI measures between voxel centres, a mesh between boundaries: at most one voxel apart
-    assert metrics.hd(a, b, spacing) == pytest.approx(theirs, abs=float(np.linalg.norm(spacing)))
+    voxel, arguments = float(np.linalg.norm(spacing)), {"include_background": True, "spacing": list(spacing)}
+    assert row["hd_mm"] == pytest.approx(float(monai.compute_hausdorff_distance(*tensors, **arguments)), abs=voxel)
+    theirs = float(monai.compute_average_surface_distance(*tensors, symmetric=True, **arguments))
+    assert row["assd_mm"] == pytest.approx(theirs, abs=0.5 * voxel)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_medpy_and_surface_distance_agree_where_definitions_agree(seed):
+    """Neither is a dependency: this runs where they are installed."""
+    medpy = pytest.importorskip("medpy.metric.binary")
+    deepmind = pytest.importorskip("surface_distance")
+    a, b, spacing = blob(seed, (20, 22, 24)), blob(seed + 100, (20, 22, 24)), (1.5, 1.0, 2.0)
+    row, voxel = metrics.measure(a, b, spacing, 4.0), float(np.linalg.norm(spacing))
+    assert row["dice"] == pytest.approx(medpy.dc(a, b), abs=1e-12)
+    assert row["dice"] == pytest.approx(deepmind.compute_dice_coefficient(b, a), abs=1e-12)
+    assert row["hd_mm"] == pytest.approx(medpy.hd(a, b, spacing), abs=voxel)
+    theirs = deepmind.compute_surface_distances(b, a, spacing)
+    assert row["hd95_mm"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 95), abs=voxel)
+    assert row["nsd"] == pytest.approx(deepmind.compute_surface_dice_at_tolerance(theirs, 4.0), abs=0.08)
 
 
 # --- refusals
@@ -239,3 +316,52 @@ def test_without_a_credible_spacing_nothing_is_reported_in_millimetres():
 def test_every_measured_number_has_its_convention():
     row = metrics.measure(cube(5, 1), cube(5), MM, 1.0)
     assert set(row) - {"reference_volume_ml"} == set(metrics.CONVENTIONS)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_how_an_array_lies_in_memory_does_not_matter(order):
+    a, b = (np.asarray(blob(seed), order=order) for seed in (3, 4))
+    assert metrics.measure(a, b, MM, 1.0) == metrics.measure(a[::-1].copy()[::-1], np.ascontiguousarray(b), MM, 1.0)
+
+
+def test_both_ends_of_a_percentile_are_distances_that_were_measured():
+    """T7: of 1 … 20 the inverse distribution function takes 19; linear interpolation would make up 19.05."""
+    values = np.arange(1.0, 21.0)
+    assert distances._percentile(values[::-1], np.ones(20), 95) == 19.0
+    assert distances._percentile(values, np.ones(20), 100) == 20.0
+
+
+def test_the_mean_of_one_hit_and_one_hallucination_is_half_the_hit():
+    """T2: MONAI's default drops the hallucination and says .833."""
+    hit = metrics.dice(box((30, 30, 30), (6, 16), (5, 15), (5, 15)), box((30, 30, 30), (5, 15), (5, 15), (5, 13)), MM)
+    nothing = np.zeros((30, 30, 30), dtype=bool)
+    found = stats.defined([hit, metrics.dice(cube(3, size=30), nothing, MM), metrics.dice(nothing, nothing, MM)])
+    assert np.mean(found.values) == pytest.approx(hit / 2)
+    assert (found.n_used, found.n_excluded) == (2, 1)
+
+
+def test_area_is_counted_not_voxels():
+    """T11: a shift by a voxel, 3 mm thick slices; MONAI .737 and surface-distance .853 at 1 mm, which is refused here."""
+    spacing = (3.0, 1.0, 1.0)
+    assert metrics.nsd(cube(10, 1), cube(10), spacing, 1.5) == pytest.approx(0.86, abs=0.03)
+
+
+def test_dice_is_of_the_volume_not_of_its_slices():
+    """T13: .935 in three dimensions where a mean over slices says .703."""
+    a, b = sphere(10, MM, 12), np.roll(sphere(10, MM, 12), 1, axis=2)
+    whole = metrics.dice(a, b, MM)
+    slices = [metrics.dice(a[:, :, k : k + 1], b[:, :, k : k + 1], MM) for k in range(a.shape[2])]
+    assert whole > np.mean([one for one in slices if one is not None]) + 0.05
+
+
+def test_nobodys_array_is_written_to():
+    """T3: a well-known reduction zeroes NaN in its caller's tensor."""
+    a, b = blob(1), blob(2)
+    a.setflags(write=False)
+    b.setflags(write=False)
+    assert metrics.measure(a, b, MM, 1.0)["dice"] > 0
+
+
+def test_every_trap_is_decided_and_every_metric_has_its_crosscheck():
+    assert list(metrics.TRAPS) == [f"T{n}" for n in range(1, 23)]
+    assert set(metrics.CROSSCHECK) <= set(metrics.CONVENTIONS)
