@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import release
+from pipelines import release, reports
 from pipelines.command import DONE, NO, Answer, command
 from xmed import __version__
 from xmed.errors import XmedError
@@ -24,6 +24,8 @@ app = typer.Typer(
     help="Train on a labelled modality, adapt to an unlabelled one, and keep the evidence.",
     epilog="Exit codes: 0 done · 1 done, and the answer is no · 2 wrong input · 3 an internal fault.",
 )
+
+app.add_typer(reports.app, name="report")
 
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")]
 
@@ -140,7 +142,7 @@ def ingest(
 
     flows.ingest(spec, data_root)
     found = cohort.load(name, home())
-    document = cohort.summary(found, found)["source"]
+    document = cohort.described(found)
     return Answer(document, lambda console: show_cohort(console, document))
 
 
@@ -197,6 +199,30 @@ def predict(
     if server:
         document["sent"] = send_back([path for path in (out, sr) if path], server)
     return Answer(document, lambda console: show_prediction(console, document))
+
+
+@command(app)
+def validate(
+    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    spec: Annotated[str, typer.Argument(help="A labelled dataset's name or its YAML file.")],
+    protocol: Annotated[
+        Path | None, typer.Option(help="A YAML of what counts as success: primary, accept ... as in a study.")
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the files lie, instead of the spec's root.")] = None,
+) -> Answer:
+    """External validation: a finished model on labelled data it was not made from; a report of its own."""
+    from pipelines.plan import plan_dataset
+
+    plan_dataset(spec, data_root)  # before Prefect starts and anything is written
+    flows = _flows()
+    from pipelines.tables import show_validation
+    from xmed.report import read
+
+    result = flows.validate(model, spec, protocol, data_root)
+    report = read(Path(result["folder"]) / "report")
+    document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
+    code = NO if report["verdict"] == "fail" else DONE
+    return Answer(document, lambda console: show_validation(console, result, report), code)
 
 
 @command(app)

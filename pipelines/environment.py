@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
 from xmed import __version__
 from xmed.run import Run
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+CONTAINER = "XMED_CONTAINER"
+"""Where whoever starts a container says its digest: from within it cannot be seen."""
 PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel", "SimpleITK", "mlflow", "prefect")
 
 
@@ -34,6 +38,23 @@ def environment(run: Run, started: datetime) -> dict[str, Any]:
         "finished": datetime.now(UTC).isoformat(),
         "command": " ".join(["xmed", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("xmed", "main.py") else None,
         "git": _git(),
+        **surroundings(),
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """What a run can be made again with: the code's difference to its commit, every package, the lock, the machine."""
+    from xmed.train.machine import machine  # torch, which the doctor does without
+
+    lock, seen = CHECKOUT / "constraints.txt", machine()
+    container = os.environ.get(CONTAINER) or ("unnamed" if Path("/.dockerenv").exists() else "none")
+    driver = "none" if seen["gpu"] == "none" else _driver()
+    return {
+        "source_code": _source_code(),
+        "packages": {found.name: found.version for found in sorted(distributions(), key=lambda d: d.name.lower())},
+        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        "determinism": seen.pop("determinism"),
+        "system": {**seen, "driver": driver, "container": container},
     }
 
 
@@ -68,11 +89,33 @@ def _version(package: str) -> str | None:
 
 def _git() -> str | None:
     """The commit xmed runs from, with a + when the working copy differs; None outside a checkout."""
-    checkout = Path(__file__).resolve().parent.parent
-    if not (checkout / ".git").exists():
+    return _asked("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
+
+
+def _source_code() -> dict[str, Any]:
+    """Whether the working copy differs from its commit, and the sha256 of how; outside a checkout nobody knows."""
+    changed = _asked("diff", "HEAD")
+    if changed is None:
+        return {"dirty": None, "diff_sha256": None}
+    untracked = _asked("ls-files", "--others", "--exclude-standard")
+    text = f"{changed}\n{untracked}"
+    return {"dirty": bool(text.strip()), "diff_sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _asked(*arguments: str) -> str | None:
+    if not (CHECKOUT / ".git").exists():
         return None
     try:
-        asked = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+        asked = ["git", "-C", str(CHECKOUT), *arguments]
         return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _driver() -> str | None:
+    try:
+        asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        lines = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return lines[0].strip() if lines else None

@@ -15,13 +15,15 @@ from prefect.cache_policies import NO_CACHE
 from pipelines.console import report
 from pipelines.environment import environment, errors
 from pipelines.plan import plan_dataset, plan_study
+from pipelines.reporting import note_text, remember_prior
 from pipelines.surroundings import stoppable
+from pipelines.validation import begin, describe, external_study
 from xmed import cohort, evaluate, phantom, registry, train
 from xmed import report as reports
 from xmed.appearance.scenes import write as maps
 from xmed.errors import XmedError
 from xmed.run import Run, home
-from xmed.spec import MapsSpec, PhantomSpec, load_dataset
+from xmed.spec import MapsSpec, PhantomSpec, load_dataset, load_protocol
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,8 +91,21 @@ def describe_environment(folder: Path, started: datetime) -> None:
 
 
 @step
+def note_what_is_known(folder: Path, study: str) -> None:
+    """Beside the numbers: what people wrote of the study, and the version of the model before this one."""
+    remember_prior(Run(folder), home())
+    note_text(Run(folder), study)
+
+
+@step
 def build_report(folder: Path) -> Path:
     return reports.build(Run(folder))
+
+
+@step
+def describe_external(folder: Path, target: str) -> dict[str, Any]:
+    evaluate.judged(cohort.load(target, home()))
+    return describe(Run(folder), cohort.load(target, home()), home())["target"]["flow"]
 
 
 @step
@@ -130,10 +145,27 @@ def adapt(
     promote_model(run.folder)
     evaluate_run(run.folder)
     describe_environment(run.folder, started)
+    note_what_is_known(run.folder, study)
     page = build_report(run.folder)
     log_run(run.folder)
     registered = register_model(run.folder)
     return {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+
+
+@flow(name="validate", persist_result=False)
+def validate(model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None) -> dict[str, Any]:
+    """External validation: a finished model on a labelled dataset it was not made from; ingest, evaluate, report."""
+    started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
+    folder = registry.fetch(model, home())
+    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None)
+    run = begin(folder, model, study, home())
+    report("run", 1, 1, run.id)
+    with nothing_left_of(run, unless=False):
+        ingest_dataset(spec, data_root)
+        describe_external(run.folder, dataset.name)
+    evaluate_run(run.folder)
+    describe_environment(run.folder, started)
+    return {"run": run.id, "folder": str(run.folder), "report": str(build_report(run.folder))}
 
 
 @contextlib.contextmanager

@@ -26,6 +26,30 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | N
 
 def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
     """A finished run: Dice of every arm and structure with its interval, the two headline numbers, where things are."""
+    show_dice(console, report)
+    registered, verdict = result["registered"], report["verdict"]
+    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
+    console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
+    if registered.get("not_promoted"):
+        console.print(f"selection   {registered['not_promoted']}", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"run         {result['run']}")
+    console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+
+
+def show_validation(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
+    """A model validated elsewhere: its Dice, the verdict and why, where things are."""
+    show_dice(console, report)
+    verdict = report["verdict"]
+    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    for reason in report["banner"]["reasons"]:
+        console.print(f"            {reason}", markup=False, highlight=False)
+    console.print(f"run         {result['run']}")
+    console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+
+
+def show_dice(console: Console, report: dict[str, Any]) -> None:
+    """Dice of every arm and structure with its interval, and the two headline numbers."""
     summary = report["summary"]
     arms = [arm for arm in ARMS if summary.get(arm)]
     structures = sorted({name for arm in arms for name in summary[arm]}, key=_order(report))
@@ -44,14 +68,6 @@ def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]
             key.replace("_", " "), *(_number(values.get(s), "+.2f" if "gain" in key else ".2f") for s in structures)
         )
     console.print(grid)
-    registered, verdict = result["registered"], report["verdict"]
-    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
-    alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
-    console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
-    if registered.get("not_promoted"):
-        console.print(f"selection   {registered['not_promoted']}", markup=False, soft_wrap=True, highlight=False)
-    console.print(f"run         {result['run']}")
-    console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
 
 
 def show_comparison(console: Console, result: dict[str, Any], found: dict[str, Any]) -> None:

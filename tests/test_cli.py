@@ -8,6 +8,7 @@ import types
 from pathlib import Path
 
 import pytest
+from reporting import written
 from ruamel.yaml import YAML
 
 from pipelines import cli, command, doctor
@@ -17,7 +18,9 @@ from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-COMMANDS = ["demo", "inspect", "ingest", "run", "compare", "predict", "methods", "models", "schema", "doctor"]
+COMMANDS = [
+    "demo", "inspect", "ingest", "run", "compare", "predict", "validate", "methods", "models", "schema", "doctor",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,26 @@ def test_every_command_explains_itself_and_takes_json_and_debug(name, capsys):
     text = capsys.readouterr().out
     assert "--json" in text
     assert "--debug" in text
+
+
+@pytest.mark.parametrize("name", ["build", "verify"])
+def test_reports_are_built_and_verified_by_commands_of_their_own(name, capsys):
+    assert main(["report", name, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_verifying_a_report_is_exit_1_on_any_mismatch(tmp_path, capsys):
+    run = written(tmp_path / "toy", patients=2, seeds=(0,), names=("prostate",))
+    assert main(["report", "build", str(run.folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
+    assert main(["report", "verify", str(run.folder)]) == 0
+    assert "every hash and every number was made again" in capsys.readouterr().out
+    path = run.report / "report.json"
+    path.write_text(path.read_text().replace('"verdict": "pass"', '"verdict": "fail"'))
+    assert main(["report", "verify", str(run.folder), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert any(line.startswith("report.verdict") for line in found["problems"])
+    assert main(["report", "verify", str(tmp_path)]) == 2
 
 
 def test_without_arguments_the_help_is_shown(capsys):

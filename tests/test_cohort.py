@@ -321,12 +321,12 @@ def test_a_phantom_is_generated_only_while_patients_are_lacking(clinic, home):
     assert asked == [(4, clinic.root)]
 
 
-def test_nothing_is_stored_but_voxels_geometry_frame_and_modality(clinic, home):
+def test_nothing_is_stored_but_voxels_geometry_frame_modality_and_permitted_facts(clinic, home):
     case = ingest(clinic.spec(), home).cases[0]
     folder = Store(home).folder(case.image)
     assert sorted(path.name for path in folder.iterdir()) == ["image.npy", "meta.json"]
     assert set(json.loads((folder / "meta.json").read_text())) == {
-        "shape", "spacing_mm", "affine", "frame", "modality", "fov", "sha256", "notes",
+        "shape", "spacing_mm", "affine", "frame", "modality", "fov", "sha256", "notes", "facts",
     }  # fmt: skip
 
 

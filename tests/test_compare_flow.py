@@ -118,11 +118,12 @@ def test_an_arm_is_judged_again_only_when_its_weights_change(tmp_path, monkeypat
     loads = []
     monkeypatch.setattr(judge, "truth", lambda *_: truth)
     monkeypatch.setattr(judge.Model, "load", lambda folder: loads.append(folder))
-    monkeypatch.setattr(judge, "_predicted", lambda model, volume: (label, ""))
+    made = SimpleNamespace(label=SimpleNamespace(array=label))
+    monkeypatch.setattr(judge, "_predicted", lambda model, volume: (made, ""))
     weights = run.arm("gin", 0) / "model" / judge.WEIGHTS
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
-    bench = judge._Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
+    bench = judge.Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
     rows = bench.judge("gin", 0)
     assert bench.judge("gin", 0) == rows
     assert len(loads) == 1
@@ -130,7 +131,7 @@ def test_an_arm_is_judged_again_only_when_its_weights_change(tmp_path, monkeypat
     bench.judge("gin", 0)
     assert len(loads) == 2
     with np.load(run.arm("gin", 0) / judge.LABELS) as file:
-        assert file["case0"].shape == label.shape
+        assert file["case.a"].shape == label.shape
 
 
 def test_on_a_terminal_trainings_are_shown_in_one_table():

@@ -190,3 +190,34 @@ def test_a_method_takes_whatever_hyperparameters_it_is_given():
 def test_a_spec_survives_json():
     found = load_dataset("deepreg-us")
     assert DatasetSpec.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_what_people_write_of_a_study_stands_beside_it_and_is_no_study(tmp_path, monkeypatch):
+    folder = tmp_path / "data_specs" / "studies"
+    folder.mkdir(parents=True)
+    study = (ROOT / "data_specs" / "studies" / "phantom-mr-to-us.yaml").read_text(encoding="utf-8")
+    (folder / "mine.yaml").write_text(study.replace("phantom-mr-to-us", "mine"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert spec.text_beside("mine") is None
+    (folder / "mine.text.yaml").write_text("aims: to see\n", encoding="utf-8")
+    assert spec.text_beside("mine") == spec.text_beside(Path("data_specs/studies/mine.yaml"))
+    assert "mine" in names("study")
+    assert "mine.text" not in names("study")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("primary: {structure: ball}\nnon_inferiority: {margin: 0.02}\n", "non_inferiority.source"),
+        ("primary: {structure: ball}\nnon_inferiority: {margin: 0, source: x}\n", "non_inferiority.margin"),
+        ("primary: {structure: ball}\nsubgroups: [zodiac]\n", "subgroups.0"),
+        ("accept: {dice: 0.7}\n", "primary"),
+    ],
+)
+def test_a_protocol_alone_is_checked_as_it_is_in_a_study(tmp_path, text, says):
+    path = tmp_path / "protocol.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(XmedError, match=says):
+        spec.load_protocol(path)
+    path.write_text("primary: {structure: ball}\nnon_inferiority: {margin: 0.02, source: raters}\n", encoding="utf-8")
+    assert spec.load_protocol(path).non_inferiority.margin == 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "made_by", "predict", "probabilities"]
+__all__ = ["Model", "Prediction", "made_by", "predict", "probabilities", "segment"]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
@@ -46,8 +46,33 @@ def made_by(model: Model) -> str:
     return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one volume: label (uint8, on the volume's own grid), and what it was made from.
+
+    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`.
+    """
+
+    label: Volume
+    p: np.ndarray
+    seen: Sample
+
+    def probability(self, value: int) -> np.ndarray:
+        """How likely one structure is: float32 (i, j, k) on the volume's own grid, one class at a time."""
+        outside = 1.0 if value == 0 else 0.0
+        return interpolate(self.p[value], self.seen.grid, self.label.grid, outside=outside)
+
+
 def predict(model: Model, volume: Volume) -> Volume:
     """The label map (uint8, values 1, 2, ... of `model.structures`) of a raw volume, on the volume's own grid.
+
+    Raises as `segment` does.
+    """
+    return segment(model, volume).label
+
+
+def segment(model: Model, volume: Volume) -> Prediction:
+    """The label map of a raw volume with the probabilities behind it.
 
     Probabilities, not labels, are carried back to the scanner's grid, and the largest wins there. Nothing is predicted
     outside the field of view. Raises XmedError MODALITY_MISMATCH when the volume says it is of another modality.
@@ -71,4 +96,4 @@ def predict(model: Model, volume: Volume) -> Volume:
         label = one_component(
             label, lambda value: interpolate(plausible[value - 1], seen.grid, volume.grid, outside=0.0)
         )
-    return volume.with_array(label)
+    return Prediction(volume.with_array(label), p, seen)

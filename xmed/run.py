@@ -5,9 +5,12 @@ runs/<id>/
     data.json                                 both cohorts: cases, quarantine, fingerprints
     arms/<arm>/seed<n>/                       model/  losses.csv  train.json  checkpoint.pt (while it trains)
     selection.json                            whether the adapted model may become a candidate, and why
-    rows.json  pictures/<case>.npz            what evaluation measured, and the slices the report shows
+    rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
+    robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows
     environment.json  errors.json
-    report/                                   report.html  report.json  SIGNOFF.json
+    text.json  ratings.json  prior.json       what people said of the study and of cases; the version before it
+    external.json                             which registered model was validated, where no training took place
+    report/                                   report.html, report.json, their tables and hashes, SIGNOFF.json
     methods.json  comparison.json             of a comparison: the methods that it compares, and how they did
 """
 
@@ -22,6 +25,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
@@ -42,6 +47,13 @@ def digest(document: Any) -> str:
     """sha256 (hex) of a JSON document in its canonical form: sorted keys, no spaces, no NaN."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def array_digest(array: np.ndarray) -> str:
+    """sha256 (hex) of an array's type, shape and values: the same for the same label map, however it is packed."""
+    total = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 @dataclass(frozen=True)

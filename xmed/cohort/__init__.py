@@ -2,6 +2,9 @@
 
 from xmed.cohort.case import Case, Cohort, Refusal
 from xmed.cohort.ingest import Generate, Progress, ingest, load
-from xmed.cohort.summary import summary
+from xmed.cohort.leakage import leakage
+from xmed.cohort.summary import described, summary
 
-__all__ = ["Case", "Cohort", "Generate", "Progress", "Refusal", "ingest", "load", "summary"]
+__all__ = [
+    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "ingest", "leakage", "load", "summary",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from xmed.cohort.quarantine import Quarantine
 from xmed.cohort.reading import Inputs, read_and_check
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
-from xmed.cohort.unnamed import framed_anew, pseudonyms, unnamed
+from xmed.cohort.unnamed import framed_anew, keyed, pseudonyms, unnamed
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import retrieve
@@ -168,7 +168,7 @@ class _Desk:
             image, label = read_and_check(self.spec, inputs)
         for key, read in ((inputs.image_key, image), (inputs.label_key, label)):
             if key and read is not None:
-                self.store.put(key, framed_anew(read.volume, self.secret), read.notes)
+                self.store.put(key, framed_anew(read.volume, self.secret), read.notes, keyed(read.facts, self.secret))
                 self.written.append(key)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from xmed.cohort.index import Index, Stamp, stamp_of
 from xmed.cohort.layout import Found
 from xmed.errors import XmedError
-from xmed.io import read_image, read_label, read_nifti
+from xmed.io import facts_of, read_image, read_label, read_nifti
 from xmed.io.guard import guarded
 from xmed.io.notes import Note, collected
 from xmed.labels import LabelTable
@@ -74,10 +74,11 @@ class Inputs:
 
 
 class Read(NamedTuple):
-    """A volume, and what its reader put right."""
+    """A volume, what its reader put right, and what its header says that a report may show."""
 
     volume: Volume
     notes: list[Note]
+    facts: dict[str, str]
 
 
 class Asked(NamedTuple):
@@ -116,11 +117,12 @@ def _read_and_check(
     try:
         if image_at is not None:
             with collected() as notes:
-                image = Read(read_image(image_at, asked.modality, asked.layout.image_channel), notes)
+                volume = read_image(image_at, asked.modality, asked.layout.image_channel)
+            image = Read(volume, notes, facts_of(image_at))
             _check(asked.modality, image.volume)
         if label_at is not None:
             with collected() as notes:
-                label = Read(_label(asked, label_at, image and image.volume), notes)
+                label = Read(_label(asked, label_at, image and image.volume), notes, {})
         if label is not None and not (asked.layout.label_empty or label.volume.array.any()):
             do = "set layout.label_empty where this is an answer"
             raise XmedError("CONSTANT", "a label map without any structure", "one voxel of one, at least", do)

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -71,7 +71,7 @@ class Store:
         return self.home / "store" / "datasets" / f"{name}.json"
 
     def meta(self, key: str) -> dict[str, Any]:
-        """shape, spacing_mm, affine (LPS+), frame, modality, digest and notes of an entry, without its voxels.
+        """shape, spacing_mm, affine (LPS+), frame, modality, digest, notes and facts of an entry, without its voxels.
 
         Raises XmedError PATH_NOT_FOUND when the entry is gone or damaged.
         """
@@ -112,8 +112,8 @@ class Store:
         except (OSError, XmedError):
             return False
 
-    def put(self, key: str, volume: Volume, notes: Sequence[Note] = ()) -> None:
-        """Write an entry and its reader's notes: a folder beside it first, flushed to the disk, then one rename.
+    def put(self, key: str, volume: Volume, notes: Sequence[Note] = (), facts: Mapping[str, str] | None = None) -> None:
+        """Write an entry, its reader's notes and the facts of its header.
 
         Its bytes are on the disk when it gets its name; the name itself is after `flush`. Whoever comes second with the
         same key throws its own copy away; a damaged entry is replaced. Raises XmedError DISK_FULL, NOT_WRITABLE.
@@ -125,7 +125,7 @@ class Store:
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
-                _write(part, volume, notes)
+                _write(part, volume, notes, facts or {})
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
@@ -187,7 +187,7 @@ def digest_of(volume: Volume) -> str:
     return total.hexdigest()
 
 
-def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
+def _write(folder: Path, volume: Volume, notes: Sequence[Note], facts: Mapping[str, str]) -> None:
     arrays = {"image.npy": volume.array}
     if volume.fov is not None:
         arrays["fov.npy"] = np.packbits(volume.fov)
@@ -198,7 +198,7 @@ def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
             os.fsync(file.fileno())
             if hasattr(os, "posix_fadvise"):  # left in memory, a thousand series would push out what others work with
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # Nothing else of a DICOM header is kept: what is not stored cannot leak.
+    # Of a DICOM header only xmed.io.facts are kept, UIDs keyed: what is not stored cannot leak.
     meta = {
         "shape": list(volume.array.shape),
         "spacing_mm": list(volume.spacing),
@@ -208,6 +208,7 @@ def _write(folder: Path, volume: Volume, notes: Sequence[Note]) -> None:
         "fov": volume.fov is not None,
         "sha256": digest_of(volume),
         "notes": [asdict(made) for made in notes],
+        "facts": dict(facts),
     }
     with (folder / "meta.json").open("x", encoding="utf-8") as text:
         json.dump(meta, text, allow_nan=False)

@@ -1,47 +1,47 @@
-"""Summary: both cohorts of a study as the report shows them, and what must not stand in two places."""
+"""Summary: both cohorts of a study as the report shows them, and every case's facts without its voxels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from xmed.cohort.case import Case, Cohort
+from xmed.cohort.leakage import leakage
 from xmed.cohort.store import Store
-from xmed.spec import SPLITS, Split
+from xmed.run import digest
+from xmed.spec import SPLITS
 
 
 def summary(source: Cohort, target: Cohort) -> dict[str, Any]:
-    """The run's data.json: source, target (cases, quarantine, flow) and leakage.
+    """The run's data.json: source, target (cases, quarantine, flow) and leakage (see `leakage`).
 
-    leakage names what stands both where something is learned or chosen (train, select of either cohort) and in the
-    target's test: patients by name, images by the digest of their voxels (so a renamed or repacked copy is found).
+    Of the target no label is opened here; of the source, each one's volume per structure is kept.
     """
-    learned: tuple[Split, ...] = ("train", "select")
-    known = [(cohort, case) for cohort in (source, target) for case in cohort.split(*learned)]
-    tested = [(target, case) for case in target.split("test")]
     return {
-        "source": _cohort(source),
-        "target": _cohort(target),
-        "leakage": {
-            "patient_overlap": sorted({c.patient for _, c in known} & {c.patient for _, c in tested}),
-            "pixel_overlap": sorted(_pixels(known) & _pixels(tested)),
-        },
+        "source": described(source, labels=True),
+        "target": described(target),
+        "leakage": leakage([source, target], target),
     }
 
 
-def _cohort(cohort: Cohort) -> dict[str, Any]:
+def described(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
+    """One side of data.json. labels: whether label maps are opened for the volumes of their structures."""
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
+    keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
     return {
         "name": spec.name,
         "modality": spec.modality,
         "licence": spec.licence,
         "source": spec.source,
         "fingerprint": cohort.fingerprint,
+        "merkle_root": merkle_root(keys),
+        "files": len(keys),
         "structures": spec.label_table.names,
         "spacing_credible": spec.spacing_credible,
-        "cases": [_case(cohort, case) for case in cohort.cases],
+        "cases": [_case(cohort, case, labels) for case in cohort.cases],
         "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
         "flow": {
             "found": cohort.found,
@@ -52,9 +52,10 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def _case(cohort: Cohort, case: Case) -> dict[str, Any]:
+def _case(cohort: Cohort, case: Case, labels: bool) -> dict[str, Any]:
     metas = [Store(cohort.home).meta(key) for key in (case.image, case.label) if key]
     meta = metas[0] if metas else {"shape": None, "spacing_mm": None}
+    facts: dict[str, str] = (meta.get("facts") or {}) if case.image else {}
     return {
         "case": case.id,
         "patient": case.patient,
@@ -63,8 +64,24 @@ def _case(cohort: Cohort, case: Case) -> dict[str, Any]:
         "shape": meta["shape"],
         "spacing_mm": meta["spacing_mm"],
         "notes": [note for meta in metas for note in meta.get("notes", ())],
+        "facts": {name: text for name, text in facts.items() if name != "series"},
+        "label_ml": _volumes(cohort, case) if labels and case.label else {},
     }
 
 
-def _pixels(cases: Iterable[tuple[Cohort, Case]]) -> set[str]:
-    return {Store(cohort.home).meta(case.image)["sha256"] for cohort, case in cases if case.image}
+def _volumes(cohort: Cohort, case: Case) -> dict[str, float]:
+    """Volume of every structure of a label map, ml; none where the header's spacing is not credible."""
+    if not cohort.spec.spacing_credible:
+        return {}
+    label = cohort.label(case)
+    return {
+        s.name: int(np.count_nonzero(label.array == s.value)) * label.grid.voxel_ml for s in cohort.spec.label_table
+    }
+
+
+def merkle_root(leaves: list[str]) -> str | None:
+    """Root (hex) of a hash tree over digests: one number that changes with any of them; None without leaves."""
+    level = leaves
+    while len(level) > 1:
+        level = [digest(level[n : n + 2]) for n in range(0, len(level), 2)]
+    return level[0] if level else None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xmed.cohort.layout import Found
 from xmed.deidentify import Crosswalk, Secret
+from xmed.deidentify.permitted import VENDORS
 from xmed.errors import XmedError
 from xmed.io.files import entries
 from xmed.spec import DatasetSpec, FractionSplits, Split
@@ -59,6 +60,18 @@ def unnamed(problem: XmedError, files: Found) -> str:
 def framed_anew(volume: Volume, secret: Secret) -> Volume:
     """The volume with a keyed Frame of Reference UID: the original one finds the patient's study in an archive."""
     return replace(volume, frame=secret.uid(volume.frame)) if volume.frame else volume
+
+
+def keyed(facts: dict[str, str], secret: Secret) -> dict[str, str]:
+    """The facts of a header as ingest keeps them.
+
+    UIDs of study and series as keyed digests: equal where they were, and of no other use. Of the manufacturer only the
+    word of a vendor that everybody knows: in free text anything may stand.
+    """
+    out = {name: secret.name(name, text) if name in ("study", "series") else text for name, text in facts.items()}
+    words = set(re.findall(r"[A-Z]+", out.pop("vendor", "").upper()))
+    vendor = next((word for word in sorted(VENDORS) if word in words), None)
+    return out | ({"vendor": vendor} if vendor else {})
 
 
 def _files(path: Path) -> Iterator[Path]:

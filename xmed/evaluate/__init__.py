@@ -1,6 +1,7 @@
 """Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
 
 from xmed.evaluate.judge import evaluate, judged
+from xmed.evaluate.remeasure import remeasure
 from xmed.evaluate.trivial import BASELINES
 
-__all__ = ["BASELINES", "evaluate", "judged"]
+__all__ = ["BASELINES", "evaluate", "judged", "remeasure"]

@@ -15,47 +15,77 @@ from xmed.atomic import write_atomically
 from xmed.cohort import Case, Cohort, load
 from xmed.domain import truth
 from xmed.errors import XmedError
+from xmed.evaluate.robustness import disturbed
 from xmed.evaluate.trivial import Baselines
+from xmed.evaluate.truth import Truth
 from xmed.model import WEIGHTS, Model, sha256
-from xmed.predict import predict
-from xmed.prepare import onto, upright, window_of
+from xmed.predict import Prediction, segment
+from xmed.prepare import window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.run import Run, digest
+from xmed.run import Run, array_digest, digest
 from xmed.spec import Study
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
 Row = dict[str, Any]
 LABELS = "labels.npz"
-"""Beside a judged arm's model: its label map of every test case, on the native grid, by the case's number."""
+"""Beside a judged arm's model: its label map of every test case, on the native grid (see kept_name)."""
+EVIDENCE = 2
+"""Raised whenever a row gains something: an arm that was judged before is judged anew."""
 
 
 def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
-    """Write rows.json, metrics.json and pictures/ of a run whose arms are trained; return the rows.
+    """Write rows, metrics, reference, robustness (.json) and pictures/ of a trained run; return the rows.
 
     This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
     on the native grid. A case that cannot be predicted stands in the rows with status `error`; none is left out.
     An arm that was judged already, with these weights on these cases, is not judged again.
     """
     study = run.study
-    source, target = load(study.source, home), load(study.target, home)
-    cases, cells = judged(target), run.arms()
-    coarsest = max(max(target.image(case).spacing) for case in cases)
-    bench = _Bench(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
-    baselines = Baselines.of(study, source, target, cases)
+    target, cells = load(study.target, home), run.arms()
+    cases, bench = judged(target), Bench.of(run, target)
     rows: list[Row] = []
     for n, (arm, seed) in enumerate(cells):
         rows += bench.judge(arm, seed)
         if progress:
-            progress("evaluate", n + 1, len(cells) + 1, f"{arm} seed {seed}")
-    rows += bench.finish(baselines)
+            progress("evaluate", n + 1, len(cells) + 2, f"{arm} seed {seed}")
+    source = known_source(study, home)
+    rows += bench.finish(Baselines.of(study, source, target, cases) if source else None)
     if progress:
-        progress("evaluate", len(cells) + 1, len(cells) + 1, "trivial baselines")
+        progress(
+            "evaluate", len(cells) + 1, len(cells) + 2, "trivial baselines" if source else "no source, no baselines"
+        )
     run.write("rows", rows)
     credible = target.spec.spacing_credible
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
     run.write("metrics", {**conventions, "spacing_credible": credible})
+    run.write("reference", {case.id: described(target.image(case)) for case in cases})
+    if study.robustness and ("adapted", study.seeds[0]) in cells:
+        disturbed(run, target, cases, study.seeds[0])
+    if progress:
+        progress("evaluate", len(cells) + 2, len(cells) + 2, "disturbed volumes")
     return rows
+
+
+def known_source(study: Study, home: Path) -> Cohort | None:
+    """The source that the trivial baselines learn from; None for a model whose training data are not here."""
+    try:
+        source = load(study.source, home)
+    except XmedError as problem:
+        if problem.code != "PATH_NOT_FOUND":
+            raise
+        return None
+    return source if set(study.structures) <= set(source.spec.label_table.names) else None
+
+
+def described(volume: Volume) -> dict[str, float]:
+    """What an image looks like in a few numbers, for the monitoring of images to come: of voxels in view, as read."""
+    seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
+    p05, p50, p95 = np.percentile(seen, (5, 50, 95))
+    return {
+        "mean": float(seen.mean()), "sd": float(seen.std()), "p05": float(p05), "p50": float(p50), "p95": float(p95),
+        "in_view": float(seen.size / volume.array.size),
+    }  # fmt: skip
 
 
 def judged(target: Cohort) -> list[Case]:
@@ -72,7 +102,7 @@ def judged(target: Cohort) -> list[Case]:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Bench:
     """Where the arms of one run are judged, one after the other, on the same cases."""
 
     run: Run
@@ -81,89 +111,77 @@ class _Bench:
     cases: list[Case]
     tolerance_mm: float
 
-    def truth(self, case: Case) -> _Truth:
+    @classmethod
+    def of(cls, run: Run, target: Cohort) -> Bench:
+        study, cases = run.study, judged(target)
+        coarsest = max(max(target.image(case).spacing) for case in cases)
+        return cls(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
+
+    def truth(self, case: Case) -> Truth:
         reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
-        return _Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
+        return Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:
         """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
         folder = self.run.arm(arm, seed)
-        asked = [sha256(folder / "model" / WEIGHTS), self.target.fingerprint, self.tolerance_mm, self.study.structures]
+        asked = [
+            sha256(folder / "model" / WEIGHTS),
+            self.target.fingerprint,
+            self.tolerance_mm,
+            self.study.structures,
+            EVIDENCE,
+        ]
         of = digest([*asked, self.target.spec.spacing_credible, __version__])
         kept = folder / "judged.json"
         if kept.is_file():
             before = json.loads(kept.read_text(encoding="utf-8"))
             if before["of"] == of:
                 return before["rows"]
-        model, rows, drawn = Model.load(folder / "model"), [], {}
-        for n, case in enumerate(self.cases):
-            label, reason = _predicted(model, self.target.image(case))
+        model, rows, drawn = Model.load(folder / "model"), list[Row](), dict[str, np.ndarray]()
+        for case in self.cases:
+            made, reason = _predicted(model, self.target.image(case))
+            label = None if made is None else made.label.array
             against = self.truth(case)
-            rows += [against.row(arm, seed, value, label, reason) for value in against.values]
+            sha = None if label is None else array_digest(label)
+            for value in against.values:
+                row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
+                # Of the other arms nobody asks how sure they are, and a probability map costs as much as a label map.
+                rows.append(row | (against.certainty(value, made) if made and arm == "adapted" else {}))
             if label is not None:
-                drawn[f"case{n}"] = label
+                drawn[kept_name(case)] = label
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
         write_atomically(kept, json.dumps({"of": of, "rows": rows}, allow_nan=False) + "\n")
         return rows
 
-    def finish(self, baselines: Baselines) -> list[Row]:
+    def finish(self, baselines: Baselines | None) -> list[Row]:
         """The rows of the trivial arms, and a picture of every case with what each arm's first seed says of it."""
         rows: list[Row] = []
-        for n, case in enumerate(self.cases):
+        for case in self.cases:
             volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
             for arm, seed in self.run.arms():
                 with np.load(self.run.arm(arm, seed) / LABELS, allow_pickle=False) as file:
-                    if arm not in drawn and f"case{n}" in file:
-                        drawn[arm] = file[f"case{n}"]
-            for arm, value, rule, label in baselines.of_case(case, volume):
+                    if arm not in drawn and kept_name(case) in file:
+                        drawn[arm] = file[kept_name(case)]
+            for arm, value, rule, label in baselines.of_case(case, volume) if baselines else ():
                 rows.append({**against.row(arm, None, value, label), "rule": rule})
             _picture(self.run, against, volume, drawn, self.target, self.study)
         return rows
 
 
-def _predicted(model: Model, volume: Volume) -> tuple[np.ndarray | None, str]:
+def kept_name(case: Case) -> str:
+    """Under which name labels.npz keeps a case's label map."""
+    return f"case.{case.id}"
+
+
+def _predicted(model: Model, volume: Volume) -> tuple[Prediction | None, str]:
     try:
-        return predict(model, volume).array, ""
+        return segment(model, volume), ""
     except XmedError as problem:
         return None, str(problem)
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """What one case's predictions are held against."""
-
-    case: Case
-    reference: Volume
-    structures: list[str]
-    tolerance_mm: float
-    credible: bool
-
-    @property
-    def values(self) -> range:
-        return range(1, len(self.structures) + 1)
-
-    def row(self, arm: str, seed: int | None, value: int, label: np.ndarray | None, reason: str = "") -> Row:
-        """One line of rows.json. No label map at all is an error, and counts as a miss."""
-        known = self.reference.array == value
-        guess = np.zeros_like(known) if label is None else label == value
-        place = upright(self.reference.grid)  # distances are measured between voxels at right angles
-        masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
-        drawn, true = (onto(mask, place, labels=True).array > 0 for mask in masks)
-        numbers = metrics.measure(drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible)
-        status = "empty_prediction" if known.any() and not guess.any() else "ok"
-        return {
-            "arm": arm,
-            "seed": seed,
-            "case": self.case.id,
-            "patient": self.case.patient,
-            "structure": self.structures[value - 1],
-            **numbers,
-            **({"status": status} if label is not None else {"status": "error", "reason": reason}),
-        }
-
-
 def _picture(
-    run: Run, against: _Truth, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
+    run: Run, against: Truth, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
 ) -> None:
     """What the report draws of a case: image on [0, 1], truth, and every arm's first seed, on the native grid."""
     seen = volume.array[volume.inside]

@@ -1,6 +1,7 @@
 """Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI, DICOM SEG and SR go out."""
 
 from xmed.io.dicom import read_series, read_volumes
+from xmed.io.facts import facts_of
 from xmed.io.image import read_image
 from xmed.io.inspect import Finding, inspect
 from xmed.io.label import read_label
@@ -12,6 +13,7 @@ from xmed.io.sr_object import write_sr
 __all__ = [
     "Algorithm",
     "Finding",
+    "facts_of",
     "inspect",
     "read_image",
     "read_label",

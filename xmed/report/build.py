@@ -1,11 +1,9 @@
-"""Build: a run's files → report.json, its source of truth, and report.html; verify recomputes both."""
+"""Build: a run's files → report.json, its source of truth, and everything that is drawn from it, with a manifest."""
 
 from __future__ import annotations
 
 import json
-import re
 from importlib.resources import files
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +11,62 @@ from jsonschema import Draft202012Validator
 
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.report.numbers import compose, identity
-from xmed.report.page import page
-from xmed.run import Run
+from xmed.report.casetable import cases_csv
+from xmed.report.human import read_text
+from xmed.report.numbers import completed, compose
+from xmed.report.page import extras, page
+from xmed.report.ratings import read_ratings
+from xmed.report.sources import Sources, sha256
+from xmed.run import SIGNOFF, Run
 
-_MISSING = object()
+MANIFEST = "MANIFEST.sha256"
 
 
-def build(run: Run) -> Path:
-    """Write report/report.json and report/report.html of an evaluated run; return the page's path.
+def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
+    """Write report/ of an evaluated run: report.json, report.html, cases.csv, protocol.json, MANIFEST.sha256.
 
-    Only files are read, so a report can be built again at any time. Raises XmedError REPORT_MISMATCH when the document
-    breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated or is a comparison.
+    Only files are read, so a report can be built again at any time. text: a YAML of what only people can say; ratings:
+    what the contact sheet exported; both are kept in the run. Returns the page's path. Raises XmedError REPORT_MISMATCH
+    when the document breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated or is a
+    comparison, SPEC_INVALID for a text or ratings of another shape.
     """
-    if run.methods:
-        raise XmedError(
-            "RUN_NOT_FOUND", f"run {run.id} is a comparison", "an ordinary run", "see comparison.html there"
-        )
-    for name in ("data", "rows", "metrics"):
-        if not run.has(name):
-            raise XmedError(
-                "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "an evaluated run", "finish the run first"
-            )
-    report = compose(run)
+    sources = Sources.of(run)
+    if text is not None:
+        run.write("text", read_text(text))
+    if ratings is not None:
+        run.write("ratings", read_ratings(ratings, {case["case"] for case in sources.tested}))
+    sources = Sources.of(run)
+    report = compose(sources)
     problems = schema_problems(report)
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a report as schema.json describes it")
-    html = page(run, report)
-    write_atomically(
-        run.report / "report.json", json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    )
-    write_atomically(run.report / "report.html", html)
+    for name, content in artefacts(run, sources, report).items():
+        write_atomically(run.report / name, content)
+    write_atomically(run.report / MANIFEST, manifest(run.report))
     return run.report / "report.html"
+
+
+def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, str | bytes]:
+    """Every file of the report by its name; report.json first."""
+    return {
+        "report.json": json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "cases.csv": cases_csv(completed(sources).rows),
+        "protocol.json": json.dumps(sources.protocol, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "report.html": page(run, report),
+        **extras(run, report),
+    }
+
+
+def manifest(folder: Path) -> str:
+    """sha256 of every file of a report's folder, as `sha256sum --check` reads it; sign-offs come later and stay out."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    kept = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
+    return "".join(f"{sha256(folder / name)}  {name}\n" for name in kept)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The document of a report's folder."""
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def schema() -> dict[str, Any]:
@@ -56,60 +78,3 @@ def schema_problems(report: dict[str, Any]) -> list[str]:
     """Where a document departs from the schema, one line each; empty when it does not."""
     found = Draft202012Validator(schema()).iter_errors(report)
     return [f"{'.'.join(map(str, e.absolute_path)) or 'report'}: {e.message[:200]}" for e in found]
-
-
-def verify(folder: Path) -> list[str]:
-    """Everything in which a run's report differs from what its files say; empty when nothing does.
-
-    folder: the run's, or its report's. Every number is recomputed from rows.json and its like, the id is hashed anew,
-    and the page is drawn again. Pictures are compared by their contours, not byte by byte: JPEG encoders differ.
-    Raises XmedError RUN_NOT_FOUND.
-    """
-    folder = Path(folder).absolute()
-    run = Run(folder.parent if folder.name == "report" else folder)
-    if not run.has("study") or not (run.report / "report.json").is_file():
-        raise XmedError("RUN_NOT_FOUND", f"no report below {folder}", "a run's folder, with the files it was made from")
-    try:
-        written = json.loads((run.report / "report.json").read_text(encoding="utf-8"))
-    except ValueError as problem:
-        return [f"report.json: {problem}"]
-    fresh = json.loads(json.dumps(compose(run)))
-    problems = [*schema_problems(written), *_differences("report", written, fresh)]
-    if not problems and written["report_id"] != identity(written):
-        problems.append("report_id: does not match the report's content")
-    html = run.report / "report.html"
-    if not html.is_file():
-        problems.append("report.html: missing")
-    elif _text(html.read_text(encoding="utf-8")) != _text(page(run, fresh)):
-        problems.append("report.html: differs from the page that its files give")
-    return problems
-
-
-def _differences(where: str, written: Any, fresh: Any) -> list[str]:
-    if isinstance(written, dict) and isinstance(fresh, dict):
-        keys = [*fresh, *(key for key in written if key not in fresh)]
-        pairs = [(f"{where}.{key}", written.get(key, _MISSING), fresh.get(key, _MISSING)) for key in keys]
-    elif isinstance(written, list) and isinstance(fresh, list):
-        both = zip_longest(written, fresh, fillvalue=_MISSING)
-        pairs = [(f"{where}[{n}]", a, b) for n, (a, b) in enumerate(both)]
-    else:
-        return (
-            []
-            if _same(written, fresh)
-            else [f"{where}: {_short(written)} stands there, the files give {_short(fresh)}"]
-        )
-    return [problem for pair in pairs for problem in _differences(*pair)]
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return abs(a - b) <= 1e-12 * max(1.0, abs(a), abs(b))
-    return type(a) is type(b) and a == b
-
-
-def _short(value: Any) -> str:
-    return "nothing" if value is _MISSING else json.dumps(value)[:80]
-
-
-def _text(html: str) -> str:
-    return re.sub(r"data:image/jpeg;base64,[A-Za-z0-9+/=]*", "", html)

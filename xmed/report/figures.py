@@ -1,145 +1,102 @@
-"""Figures: numbers → coordinates of points and lines; the template draws them, so every text in them is escaped.
+"""Figures: what every patient got, under every arm and between two arms; the template draws and escapes it.
 
 Vector drawings in the page itself follow the reader's light or dark theme and need no script and no font of their own.
-Coordinates are in units of the drawing's viewBox, y downwards.
 """
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xmed.run import ARMS, Run
+from xmed.report.axis import Axis, path
 
 Figure = dict[str, Any]
 SHOWN_ARMS = ("trivial_threshold", "trivial_position", "source_only", "adapted", "target_supervised")
-"""From left to right: what needs no learning, no adaptation, the method, the ceiling."""
-POINTS = 120
-"""Points per training curve: as many as a small panel can show."""
+"""From top to bottom: what needs no learning, no adaptation, the method, the ceiling."""
+PAIRS = (("adapted_minus_target_supervised", "target_supervised"), ("adapted_minus_source_only", "source_only"))
+ROW, WIDTH, LEFT, RIGHT = 58, 470, 14, 384
+"""Height of an arm's row; the drawing's width, and where its axis begins and ends. Numbers stand right of it."""
 
 
 def patients(report: dict[str, Any], structure: str) -> Figure | None:
-    """Every patient's Dice under every arm, one line per patient, and each arm's mean with its interval."""
-    arms = [arm for arm in SHOWN_ARMS if structure in report["summary"][arm]]
-    step, left, top, height = 132, 44, 14, 260
-    x = {arm: left + step * (n + 0.5) for n, arm in enumerate(arms)}
-
-    def y(dice: float) -> float:
-        return round(top + height * (1 - dice), 1)
-
+    """Every patient's Dice under every arm: a row per arm, a line per patient, each arm's mean with its interval."""
+    arms = [arm for arm in SHOWN_ARMS if structure in report["summary"].get(arm, {})]
+    axis = Axis(0.0, 1.0, LEFT, RIGHT)
+    middle = {arm: ROW * n + 38 for n, arm in enumerate(arms)}
     by_patient: dict[str, dict[str, list[float]]] = {}
     for case in report["cases"]:
         for arm in arms:
             dice = case["arms"].get(arm, {}).get(structure, {}).get("dice")
             if dice is not None:
                 by_patient.setdefault(case["patient"], {}).setdefault(arm, []).append(dice)
+    if not by_patient:
+        return None
     lines = []
     for n, (patient, found) in enumerate(sorted(by_patient.items())):
-        shift = ((n * 0.618) % 1 - 0.5) * 26  # golden ratio: neighbours in the list never stand on each other
-        dots = [
-            {
-                "arm": arm,
-                "x": round(x[arm] + shift, 1),
-                "y": y(float(np.mean(found[arm]))),
-                "dice": float(np.mean(found[arm])),
-            }
-            for arm in arms
-            if arm in found
+        shift = ((n * 0.618) % 1 - 0.5) * 17  # golden ratio: neighbours in the list never stand on each other
+        means = {arm: float(np.mean(found[arm])) for arm in arms if arm in found}
+        dots: list[Figure] = [
+            {"arm": arm, "x": axis(dice), "y": round(middle[arm] + shift, 1), "dice": dice}
+            for arm, dice in means.items()
         ]
-        lines.append({"patient": patient, "dots": dots, "path": " ".join(f"{d['x']},{d['y']}" for d in dots)})
-    means = []
-    for arm in arms:
-        cell = report["summary"][arm][structure]["dice"]
-        if cell["mean"] is not None:
-            low, high = cell["ci"] or (cell["mean"], cell["mean"])
-            span = (y(min(max(high, 0), 1)), y(min(max(low, 0), 1)))
-            means.append(
-                {"arm": arm, "x": x[arm], "y": y(cell["mean"]), "top": span[0], "bottom": span[1], "mean": cell["mean"]}
-            )
-    if not lines:
-        return None
-    grid = [{"y": y(tick), "label": f"{tick:.1f}"} for tick in (0, 0.2, 0.4, 0.6, 0.8, 1.0)]
-    labels = [{"arm": arm, "x": x[arm]} for arm in arms]
-    width = left + step * len(arms)
-    size = {"width": width, "height": top + height + 44, "left": left, "right": width, "bottom": top + height}
+        lines.append({"patient": patient, "dots": dots, "path": path([(d["x"], d["y"]) for d in dots])})
+    rows = [_row(report["summary"][arm][structure]["dice"], arm, middle[arm], axis) for arm in arms]
+    foot = ROW * len(arms) + 4
     return {
-        "structure": structure,
-        "lines": lines,
-        "means": means,
-        "grid": grid,
-        "labels": labels,
-        "n": len(lines),
-        **size,
-    }
+        "structure": structure, "lines": lines, "rows": rows, "n": len(lines), "crowd": len(lines) > 40,
+        "ticks": axis.ticks(), "left": LEFT, "right": RIGHT, "foot": foot, "width": WIDTH, "height": foot + 36,
+    }  # fmt: skip
 
 
-def curves(run: Run, training: list[dict[str, Any]], selection: dict[str, Any]) -> list[Figure]:
-    """One group per trained arm, one panel per named loss, one smoothed line per seed; the kept step is marked."""
-    steps = [one for one in selection["arms"] if isinstance(one.get("chosen"), int)]  # not of those made of others
-    kept = {(one["arm"], one["seed"]): one["chosen"] for one in steps}
-    groups = []
-    for arm in ARMS:
-        read = {one["seed"]: _losses(run.arm(arm, one["seed"]) / "losses.csv") for one in training if one["arm"] == arm}
-        tables = {seed: table for seed, table in read.items() if table}
-        names = list(
-            dict.fromkeys(name for table in tables.values() for name in table if name not in ("step", "lr", "total"))
-        )
-        panels = [_panel(name, tables, {seed: kept.get((arm, seed)) for seed in tables}) for name in names or ["total"]]
-        found = [panel for panel in panels if panel]
-        if found:
-            groups.append({"arm": arm, "panels": found})
-    return groups
+def _row(cell: dict[str, Any], arm: str, y: float, axis: Axis) -> Figure:
+    """An arm's name, mean and interval."""
+    if cell["mean"] is None:
+        return {"arm": arm, "y": y, "mean": None}
+    low, high = cell["ci"] or (cell["mean"], cell["mean"])
+    return {"arm": arm, "y": y, "mean": cell["mean"], "x": axis(cell["mean"]), "from": axis(low), "to": axis(high)}
 
 
-def _panel(name: str, tables: dict[int, dict[str, np.ndarray]], kept: dict[int, int | None]) -> Figure | None:
-    width, height, left, bottom = 200.0, 96.0, 6.0, 16.0
-    lines = {}
-    for seed, table in tables.items():
-        if name in table:
-            there = np.isfinite(table[name]) & np.isfinite(table["step"])
-            if there.any():
-                lines[seed] = _thinned(table["step"][there], table[name][there])
-    if not lines:
-        return None
-    last = max(float(table["step"].max()) for table in tables.values())
-    shown = np.concatenate([smooth for _, smooth in lines.values()])
-    low, high = min(0.0, float(shown.min())), float(shown.max())
-    span = (high - low) or 1.0
+def differences(report: dict[str, Any], structure: str) -> list[Figure]:
+    """Adapted minus ceiling and minus source-only, a bar per patient in order of size, with the margin where set."""
+    out = []
+    for pair, other in PAIRS:
+        found = report["statistics"]["paired"].get(pair, {}).get(structure, [])
+        values = [one for one in found if one["difference"] is not None]
+        if values:
+            out.append(_differences(report, structure, pair, other, values))
+    return out
 
-    def across(step: float) -> float:
-        return left + (width - 2 * left) * step / max(last, 1)
 
-    def at(step: float, value: float) -> str:
-        return f"{across(step):.1f},{(height - bottom) * (1 - (value - low) / span) + 6:.1f}"
-
-    paths = [{"seed": seed, "path": " ".join(map(at, steps, smooth))} for seed, (steps, smooth) in lines.items()]
-    marks = [
-        left + (width - 2 * left) * step / max(last, 1) for step in sorted({step for step in kept.values() if step})
+def _differences(report: dict[str, Any], structure: str, pair: str, other: str, values: list[Figure]) -> Figure:
+    asked = [one for one in report["statistics"]["non_inferiority"] if one["structure"] == structure]
+    margin = next((one["margin"] for one in asked if one["comparison"] == pair), None)
+    mean, ci = _effect(report, structure, pair)
+    ends = [0.0, *(one["difference"] for one in values), *(ci or []), *([-margin] if margin is not None else [])]
+    axis = Axis.over(ends, 190, 14)
+    ordered = sorted(values, key=lambda one: (one["difference"], one["patient"]))
+    step = 330 / len(ordered)
+    left = 52
+    bars = [
+        {"x": round(left + step * (n + 0.5), 1), "y": axis(one["difference"]), **one} for n, one in enumerate(ordered)
     ]
-    ends = {
-        "high": high,
-        "low": low,
-        "last": int(last),
-        "final": float(np.mean([smooth[-1] for _, smooth in lines.values()])),
-    }
-    base = height - bottom + 6
-    return {"name": name, "lines": paths, "marks": marks, "width": width, "height": height + 6, "base": base, **ends}
+    right = round(left + step * len(ordered), 1)
+    return {
+        "structure": structure, "pair": pair, "other": other, "bars": bars, "zero": axis(0.0), "ticks": axis.ticks(),
+        "margin": None if margin is None else {"y": axis(-margin), "value": margin},
+        "mean": None if mean is None else {"y": axis(mean), "value": mean},
+        "band": None if not ci else {"top": axis(ci[1]), "bottom": axis(ci[0])},
+        "left": left, "right": right, "thick": round(max(1.0, min(16.0, step * 0.5)), 1), "width": 470, "height": 224,
+        "worse": sum(one["difference"] < 0 for one in values), "n": len(values),
+    }  # fmt: skip
 
 
-def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of equal stretches: at most POINTS of them, each over at least one step."""
-    parts = np.array_split(np.arange(len(steps)), min(POINTS, max(1, len(steps) // 3)))
-    return np.array([steps[p].mean() for p in parts]), np.array([values[p].mean() for p in parts])
-
-
-def _losses(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        return {}
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name}
+def _effect(report: dict[str, Any], structure: str, pair: str) -> tuple[float | None, list[float] | None]:
+    """Mean difference and interval, where the document gives one."""
+    if pair == "adapted_minus_source_only":
+        found = report["intervals"][pair].get(structure, {})
+        return found.get("value"), found.get("ci")
+    for one in report["statistics"]["non_inferiority"]:
+        if one["structure"] == structure and one["comparison"] == pair:
+            return one["estimate"], one["ci"]
+    return None, None

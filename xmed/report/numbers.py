@@ -1,115 +1,176 @@
-"""Numbers: the files of a run → the report's one document, from which everything else is drawn."""
+"""Numbers: the sources of a report → its one document, from which everything else is drawn."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
 from xmed import stats
-from xmed.report.claim import claim
+from xmed.report.agreement import volume_agreement
+from xmed.report.boilerplate import methods
+from xmed.report.certainty import calibration, label_free, risk_coverage, tau
+from xmed.report.claim import claim, counts
+from xmed.report.failures import causes, failures
+from xmed.report.headline import headline
+from xmed.report.human import human
+from xmed.report.limits import intended_use, limitations, reference_standard
+from xmed.report.monitoring import monitoring
+from xmed.report.plain import difference, interval
+from xmed.report.population import data
+from xmed.report.previous import previous
+from xmed.report.ratings import ratings
+from xmed.report.reproducibility import reproducibility
+from xmed.report.robustness import robustness
 from xmed.report.rows import METRICS, Rows, conventions
-from xmed.report.verdict import criteria, verdict
-from xmed.run import ARMS, TRIVIAL_ARMS, Run, digest
+from xmed.report.sources import Sources
+from xmed.report.statistics import statistics
+from xmed.report.subgroups import subgroups
+from xmed.report.verdict import banner, criteria, unchanged, verdict
+from xmed.report.words import SECTIONS
+from xmed.run import ARMS, TRIVIAL_ARMS, digest
 
+Document = dict[str, Any]
 SCHEMA = "xmed-report/1"
-VOLATILE = ("report_id", "run", "environment", "signoff", "training")
+VOLATILE = ("report_id", "run", "environment", "signoff", "training", "reproducibility", "banner")
 """What differs between two runs that found the same: left out of the report's id, still checked by `verify`."""
 
 
-def compose(run: Run) -> dict[str, Any]:
-    """The report of a finished run, recomputed from its files alone. Raises XmedError or FileNotFoundError for none."""
-    study, data, protocol = run.read("study"), run.read("data"), run.read("protocol")
-    structures, target = study["structures"], data["target"]
-    measured = run.read("metrics")
-    tested = [case for case in target["cases"] if case["split"] == "test" and case["has_label"]]
-    rows = Rows.complete(run.read("rows"), run.arms(), tested, structures, measured["spacing_credible"])
-    primary = protocol["protocol"]["primary"]
-    trained = [_trained(run.arm(arm, seed)) for arm, seed in run.arms()]
-    intervals = _intervals(rows, structures)
-    report: dict[str, Any] = {
+def compose(sources: Sources) -> Document:
+    """The report, recomputed from its sources alone. Every key is there, whatever came out; never NaN."""
+    structures, protocol = sources.structures, sources.protocol
+    rows = completed(sources)
+    report: Document = {
         "schema": SCHEMA,
-        "run": run.id,
-        "study": study,
+        "run": sources.run,
+        "kind": "external" if sources.external else "adaptation",
+        "sections": [anchor for anchor, _, _ in SECTIONS],
+        "study": sources.study,
         "protocol": protocol,
         "protocol_sha256": protocol["sha256"],
-        "model": _model(study, trained),
-        "summary": {
-            **{arm: _summary(rows, arm, structures) for arm in ARMS},
-            "gap_closed": {s: intervals["gap_closed"][s]["value"] for s in structures},
-            "gain_over_trivial": {s: intervals["gain_over_trivial"][s]["value"] for s in structures},
-        },
-        "intervals": intervals,
-        "cases": rows.cases(structures, primary["structure"]),
-        "metrics_conventions": conventions(measured),
-        "selection": _selection(trained, run.read("selection") if run.has("selection") else {}),
-        "training": [{key: one[key] for key in one if key != "selection"} for one in trained],
-        "data": _data(data),
-        "environment": run.read("environment") if run.has("environment") else {},
-        "errors": run.read("errors") if run.has("errors") else [],
-        "signoff": run.signoff,
+        "model": _model(sources),
+        **_compared(rows, structures),
+        "cases": _cases(sources, rows),
+        "metrics_conventions": conventions(sources.metrics),
+        "selection": _selection(sources),
+        "training": [{key: one[key] for key in one if key != "selection"} for one in sources.trained],
+        "data": data(sources, rows),
+        "text": human(sources.text),
+        "environment": sources.environment,
+        "errors": sources.errors,
+        "errors_by_code": dict(sorted(Counter(one["code"] for one in sources.errors).items())),
+        "warnings": _warnings(sources),
+        "external": sources.external or None,
+        "ratings": ratings(sources),
+        "signoff": sources.signoff,
     }
-    fixed = {key: protocol[key] for key in protocol if key not in ("sha256", "fixed_at")}
-    unchanged = digest(fixed) == protocol["sha256"] and all(study[key] == fixed[key] for key in fixed)
-    report["criteria"] = criteria(protocol, report, unchanged)
+    report |= sources.given
+    report |= _sections(sources, rows, report) | sources.given
+    report["exploratory"] = not unchanged(sources)
+    report["criteria"] = criteria(protocol, report, not report["exploratory"])
     report["verdict"] = verdict(report["criteria"])
+    report["limitations"] = limitations(sources, report, report["text"])
+    report["headline"] = headline(sources, report)
+    report["methods"] = methods(sources, report)
+    report["reproducibility"] = sources.given.get("reproducibility") or reproducibility(sources)
     report["claim"] = claim(report)
+    report["claim_counts"] = counts(report["claim"])
+    report["banner"] = banner(sources, report)
     return {"report_id": identity(report), **report}
 
 
-def identity(report: dict[str, Any]) -> str:
+def completed(sources: Sources) -> Rows:
+    """The rows of every arm and test case: what evaluation wrote, and a failure where it wrote nothing."""
+    credible = sources.metrics["spacing_credible"]
+    return Rows.complete(sources.rows, sources.arms, sources.tested, sources.structures, credible)
+
+
+def identity(report: Document) -> str:
     """sha256 of what a report says, apart from when and where it was made."""
     return digest({key: value for key, value in report.items() if key not in VOLATILE})
 
 
-def _trained(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "train.json").read_text(encoding="utf-8"))
+def _sections(sources: Sources, rows: Rows, report: Document) -> Document:
+    cases, summary = report["cases"], report["summary"]
+    risk = risk_coverage(sources, cases)
+    reached = [summary["adapted"].get(s, {}).get("dice", {}).get("mean") for s in sources.structures]
+    mean = sum(reached) / len(reached) if None not in reached else None
+    return {
+        "intended_use": intended_use(sources, report["text"]),
+        "reference_standard": reference_standard(sources, report["text"], summary["target_supervised"]),
+        "statistics": statistics(sources, rows),
+        "volume_agreement": volume_agreement(sources, rows),
+        "calibration": calibration(sources, rows),
+        "risk_coverage": risk,
+        "label_free": label_free(sources, cases, mean),
+        "subgroups": subgroups(sources, rows),
+        "robustness": robustness(sources),
+        "failures": failures(sources, rows, cases),
+        "monitoring": monitoring(sources, cases, risk),
+        "previous": previous(sources, rows),
+    }
 
 
-def _summary(rows: Rows, arm: str, structures: list[str]) -> dict[str, Any]:
-    return {s: {m: rows.statistic(arm, s, m) for m in METRICS} for s in structures if rows.of(arm, s)}
+def _cases(sources: Sources, rows: Rows) -> list[Document]:
+    """Every case, worst first, each structure with the causes of what went wrong with its worst seed."""
+    below, out = tau(sources), rows.cases(sources.structures, sources.primary)
+    for case in out:
+        case["causes"] = {}
+        for s in sources.structures:
+            mine = rows.of_case("adapted", s, case["case"])
+            worst = min(
+                mine, key=lambda row: (2.0 if row["dice"] is None else row["dice"], str(row["seed"])), default=None
+            )
+            case["causes"][s] = causes(worst, below) if worst else []
+    return out
 
 
-def _intervals(rows: Rows, structures: list[str]) -> dict[str, Any]:
-    """What compares arms, over the patients that all compared arms have: Dice, per structure."""
-    out: dict[str, Any] = {"gap_closed": {}, "gain_over_trivial": {}, "adapted_minus_source_only": {}}
+def _compared(rows: Rows, structures: list[str]) -> Document:
+    """summary and intervals; what compares arms does so over the patients that all compared arms have."""
+    out: Document = {"gap_closed": {}, "gain_over_trivial": {}, "adapted_minus_source_only": {}}
     for s in structures:
         dice = {arm: rows.by_patient(arm, s, "dice")[0] for arm in ARMS}
         chosen = [dice[arm] for arm in ("source_only", "adapted", "target_supervised")]
         everyone = sorted(set.intersection(*(set(values) for values in chosen)))
-        closed = stats.gap_closed(*([values[p] for p in everyone] for values in chosen))
-        out["gap_closed"][s] = _interval(closed)
-        best = max(TRIVIAL_ARMS, key=lambda arm: stats.mean_ci(list(dice[arm].values())).mean or 0.0)
+        out["gap_closed"][s] = interval(stats.gap_closed(*([values[p] for p in everyone] for values in chosen)))
+        best = max(TRIVIAL_ARMS, key=lambda arm: _mean(dice[arm]) or 0.0)
         out["gain_over_trivial"][s] = {
-            **_difference(dice["adapted"], dice[best]),
+            **difference(dice["adapted"], dice[best]),
             "baseline": best if dice[best] else None,
             "rule": next((row.get("rule") for row in rows.of(best, s)), None),
         }
-        out["adapted_minus_source_only"][s] = _difference(dice["adapted"], dice["source_only"])
-    tested = [s for s in structures if out["adapted_minus_source_only"][s]["p_sign_flip"] is not None]
-    adjusted = stats.holm([out["adapted_minus_source_only"][s]["p_sign_flip"] for s in tested])
+        out["adapted_minus_source_only"][s] = difference(dice["adapted"], dice["source_only"])
+    tests = out["adapted_minus_source_only"]
+    tested = [s for s in structures if tests[s]["p_sign_flip"] is not None]
+    adjusted = dict(zip(tested, stats.holm([tests[s]["p_sign_flip"] for s in tested])))
     for s in structures:
-        out["adapted_minus_source_only"][s]["p_holm"] = dict(zip(tested, adjusted)).get(s)
-    return out
+        tests[s]["p_holm"] = adjusted.get(s)
+    cells = {
+        s: {arm: {m: rows.statistic(arm, s, m) for m in METRICS} for arm in ARMS if rows.of(arm, s)} for s in structures
+    }
+    summary: Document = {arm: {s: cells[s][arm] for s in structures if arm in cells[s]} for arm in ARMS}
+    for key in ("gap_closed", "gain_over_trivial"):
+        summary[key] = {s: out[key][s]["value"] for s in structures}
+    return {"summary": summary, "intervals": out}
 
 
-def _interval(found: stats.Interval) -> dict[str, Any]:
-    ci = None if found.lo is None else [found.lo, found.hi]
-    return {"value": found.mean, "ci": ci, "n": found.n, "method": found.method, "reason": found.degenerate}
+def _warnings(sources: Sources) -> dict[str, int]:
+    """How many cases of both sides a reader put something right in, by note code."""
+    cases = [case for side in ("source", "target") for case in sources.data[side]["cases"]]
+    counted = Counter(code for case in cases for code in {note["code"] for note in case.get("notes", ())})
+    return dict(sorted(counted.items()))
 
 
-def _difference(a: dict[str, float], b: dict[str, float]) -> dict[str, Any]:
-    shared = sorted(set(a) & set(b))
-    found = stats.paired([a[p] for p in shared], [b[p] for p in shared])
-    tests = {"p_sign_flip": found.p_sign_flip, "p_wilcoxon": found.p_wilcoxon, "note": found.note}
-    return {**_interval(found.difference), **tests}
+def _mean(values: dict[str, float]) -> float | None:
+    return sum(values.values()) / len(values) if values else None
 
 
-def _model(study: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
-    adapted = [one for one in trained if one["arm"] == "adapted"]
+def _model(sources: Sources) -> Document:
+    adapted = [one for one in sources.trained if one["arm"] == "adapted"]
+    study = sources.study
     return {
         "name": study["register_as"],
         "method": study["method"]["name"],
+        "hyperparameters": adapted[0].get("hyperparameters") if adapted else None,
         "cite": adapted[0]["cite"] if adapted else None,
         "weights_sha256": {str(one["seed"]): one["weights_sha256"] for one in adapted},
         "parameters": adapted[0]["parameters"] if adapted else None,
@@ -117,10 +178,10 @@ def _model(study: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _selection(trained: list[dict[str, Any]], found: dict[str, Any]) -> dict[str, Any]:
-    """How the deployed weights were chosen, and whether to adapt at all (found: selection.json, where there is one)."""
-    arms = [{"arm": one["arm"], "seed": one["seed"], **one["selection"]} for one in trained]
-    adapted = [one for one in arms if one["arm"] == "adapted"]
+def _selection(sources: Sources) -> Document:
+    """How the deployed weights were chosen, and whether to adapt at all (selection.json, where there is one)."""
+    arms = [{"arm": one["arm"], "seed": one["seed"], **one["selection"]} for one in sources.trained]
+    adapted, found = [one for one in arms if one["arm"] == "adapted"], sources.selection
     return {
         "rule": adapted[0]["rule"] if adapted else None,
         "used_target_labels": any(one["used_target_labels"] for one in adapted),
@@ -128,15 +189,4 @@ def _selection(trained: list[dict[str, Any]], found: dict[str, Any]) -> dict[str
         "reason": found.get("reason"),
         "seeds": found.get("seeds", {}),
         "arms": arms,
-    }
-
-
-def _data(data: dict[str, Any]) -> dict[str, Any]:
-    sides = ("source", "target")
-    kept = ("name", "modality", "licence", "source", "structures", "spacing_credible", "cases", "quarantined")
-    return {
-        "flow": {side: data[side]["flow"] for side in sides},
-        "leakage": data["leakage"],
-        "fingerprint": {side: data[side]["fingerprint"] for side in sides},
-        **{side: {key: data[side][key] for key in kept} for side in sides},
     }

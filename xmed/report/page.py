@@ -2,96 +2,87 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from xmed import __version__
-from xmed.report import words
-from xmed.report.figures import SHOWN_ARMS, curves, patients
-from xmed.report.slices import views
+from xmed.report import charts, words
+from xmed.report.curves import curves
+from xmed.report.drawing import drawing, traced
+from xmed.report.extras import extras
+from xmed.report.figures import SHOWN_ARMS, differences, patients
+from xmed.report.flow import flow
+from xmed.report.gallery import gallery, thumbnails
 from xmed.run import Run
+
+__all__ = ["drawing", "extras", "page"]
 
 
 def page(run: Run, report: dict[str, Any]) -> str:
-    """report.html of a report. Deterministic: the same files give the same text."""
+    """report.html of a report. Deterministic: the same files give the same text.
+
+    Every number comes from the document; only the pictures and the loss curves are read from the run's files.
+    """
     structures = report["study"]["structures"]
-    primary = report["protocol"]["protocol"]["primary"]["structure"]
-    pictures = {}
-    for case in report["cases"]:
-        path = run.pictures / f"{case['case']}.npz"
-        pictures[case["case"]] = views(path) if path.is_file() else []
-    drawn = [figure for structure in structures if (figure := patients(report, structure))]
     return (
         drawing()
         .get_template("page.html.j2")
         .render(
             report=report,
+            at=traced(report),
             words=words,
+            sections=_numbered(),
             structures=structures,
-            primary=primary,
-            arms=[arm for arm in SHOWN_ARMS if report["summary"][arm]],
-            sentence=words.headline(report),
-            methods=words.methods(report),
-            patients=drawn,
-            curves=curves(run, report["training"], report["selection"]),
-            pictures=pictures,
+            primary=report["protocol"]["protocol"]["primary"]["structure"],
+            arms=[arm for arm in SHOWN_ARMS if report["summary"].get(arm)],
+            figures=_figures(run, report, structures),
+            gallery=gallery(run, report),
+            thumbnails=thumbnails(run, report),
             guards=_guards(report["selection"]),
-            shown_contours=[arm for arm in ("adapted", "source_only", "target_supervised") if report["summary"][arm]],
+            shown_contours=[arm for arm in ("adapted", *CONTOURS) if report["summary"].get(arm)],
             version=__version__,
         )
     )
 
 
-def drawing(*packages: str) -> Environment:
-    """How a page is drawn: every string escaped, nothing undefined; templates of `packages`, then the report's own."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "xmed.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "signed": _signed, "percent": _percent, "span": _span, "plain": _plain}
-    return environment
+CONTOURS = ("source_only", "target_supervised")
+"""Arms that are drawn beside the adapted one."""
+
+
+def _numbered() -> list[tuple[str, str, str, str]]:
+    """(number, id, title, how to read it) of every section; leakage is the second part of the data."""
+    out, n = [], 0
+    for name, title, how in words.SECTIONS:
+        n += name != "leakage"
+        out.append((f"{n}.1" if name == "leakage" else str(n), name, title, how))
+    return out
+
+
+def _figures(run: Run, report: dict[str, Any], structures: list[str]) -> dict[str, Any]:
+    """Every drawing of the page by the section that shows it; null where there is nothing to draw."""
+
+    def each(key: str, draw: Any) -> dict[str, Any]:
+        return {name: draw(report[key][name]) if report[key].get(name) else None for name in structures}
+
+    named = {
+        side: f"{report['data'][side]['modality']} · {report['data'][side]['name']}" for side in report["data"]["steps"]
+    }
+    adapted = report["summary"].get("adapted", {})
+    means = {name: adapted.get(name, {}).get("dice", {}).get("mean") for name in structures}
+    return {
+        "patients": {name: patients(report, name) for name in structures},
+        "differences": {name: differences(report, name) for name in structures},
+        "flow": flow(report["data"]["steps"], named),
+        "agreement": each("volume_agreement", charts.agreement),
+        "reliability": each("calibration", charts.reliability),
+        "risk": each("risk_coverage", charts.risk),
+        "robustness": charts.robustness(report["robustness"], structures),
+        "forest": charts.forest(report["subgroups"], means),
+        "spread": {name: charts.spread(one) for name, one in report["monitoring"]["distributions"].items()},
+        "curves": curves(run, report["training"], report["selection"]),
+    }  # fmt: skip
 
 
 def _guards(selection: dict[str, Any]) -> list[str]:
     """Every guard that any candidate was held against, in the order met: the columns of one table."""
     candidates = [one for arm in selection["arms"] for one in arm.get("candidates", [])]
     return list(dict.fromkeys(name for one in candidates for name in one["guards"]))
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    if value is None:
-        return "–"
-    text = f"{value:.{digits}f}"
-    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
-
-
-def _signed(value: float | None, digits: int = 2) -> str:
-    return _number(value, digits) if value is None or value < 0 else "+" + _number(value, digits)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.0f} %".replace("-", "−")
-
-
-def _span(ci: list[float] | None, form: str = "number", digits: int = 2) -> str:
-    """An interval as text, empty where there is none."""
-    if ci is None:
-        return ""
-    show = {"number": lambda v: _number(v, digits), "signed": lambda v: _signed(v, digits), "percent": _percent}[form]
-    return f"{show(ci[0])} to {show(ci[1])}"
-
-
-def _plain(value: Any) -> str:
-    """Anything of a JSON document as short readable text."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

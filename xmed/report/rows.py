@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from xmed import metrics, stats
+from xmed import __version__, metrics, stats
 from xmed.run import TRAINED_ARMS
 
 Row = dict[str, Any]
@@ -18,6 +19,11 @@ RANGE = {"dice": (0.0, 1.0), "nsd": (0.0, 1.0), **dict.fromkeys(METRICS[2:6], (0
 """What a metric can be: a t-interval of a few patients may reach beyond, and is cut there."""
 SEVERITY = ("ok", "empty_prediction", "missing", "error")
 FAILURE = "no prediction, an error, an empty prediction, or not a single voxel in common with the truth (Dice 0)"
+AGGREGATION = (
+    "cases → mean per patient → mean over seeds per patient → mean over patients. Intervals: two-sided 95 % over "
+    "patients (t below 50 patients, BCa bootstrap from there on), cut where a metric ends; of medians by order "
+    "statistics. The spread between seeds is given apart and never pooled with that between patients."
+)
 NOT_PREDICTED = "no prediction stands in rows.json for this case"
 
 
@@ -53,8 +59,31 @@ class Rows:
                         out.append({**dict.fromkeys(METRICS), **place, **empty, **worst})
         return cls(tuple(out))
 
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], list[Row]]:
+        cells: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            cells[row["arm"], row["structure"]].append(row)
+        return cells
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms that have rows, in the order met."""
+        return list(dict.fromkeys(row["arm"] for row in self.rows))
+
     def of(self, arm: str, structure: str) -> list[Row]:
-        return [row for row in self.rows if row["arm"] == arm and row["structure"] == structure]
+        return self._cells.get((arm, structure), [])
+
+    def of_case(self, arm: str, structure: str, case: str) -> list[Row]:
+        """Every seed's row of one case."""
+        return self._by_case.get((arm, structure, case), [])
+
+    @cached_property
+    def _by_case(self) -> dict[tuple[str, str, str], list[Row]]:
+        found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row["arm"], row["structure"], row["case"]].append(row)
+        return found
 
     def by_patient(self, arm: str, structure: str, metric: str) -> tuple[dict[str, float], float | None]:
         """Mean of each patient over cases, then seeds; and the standard deviation between the seeds' means."""
@@ -68,30 +97,58 @@ class Rows:
         return stats.seeds_and_patients({key: float(np.mean(cases)) for key, cases in values.items()})
 
     def statistic(self, arm: str, structure: str, metric: str) -> Row:
-        """{mean, ci, n, n_failed, ...} of one cell of the table; nulls come with a reason."""
+        """{mean, ci, median, iqr, n, n_failed, ...} of one cell of the table; nulls come with a reason.
+
+        n counts patients. Cases are used, or excluded because the metric is not defined for them, and nothing else:
+        n_used + n_excluded == n_cases. Failures are never excluded.
+        """
         rows = self.of(arm, structure)
         by_patient, between_seeds = self.by_patient(arm, structure, metric)
-        found = stats.mean_ci(list(by_patient.values()))
+        values = list(by_patient.values())
+        found, middle = stats.mean_ci(values), stats.median_ci(values)
         least, most = RANGE.get(metric, (-np.inf, np.inf))
         undefined = [row for row in rows if value(row, metric) is None]
+        used = {row["case"] for row in rows if value(row, metric) is not None}
+        excluded = {row["case"] for row in undefined} - used
         reason = found.degenerate
         if found.mean is None and undefined:
-            reason = Counter(row.get("reason", "not measured") for row in undefined).most_common(1)[0][0]
-        low, high = (min(by_patient.values()), max(by_patient.values())) if by_patient else (None, None)
+            reason = Counter(row.get("reason") or "not measured" for row in undefined).most_common(1)[0][0]
+        n_failed, n_cases, rate = self._failures(arm, structure)
+        assert len(used) + len(excluded) == n_cases, "a case is used or excluded, never lost"
         return {
             "mean": found.mean,
             "ci": None if found.lo is None or found.hi is None else [max(found.lo, least), min(found.hi, most)],
             "n": found.n,
-            "n_failed": len({row["case"] for row in rows if failed(row)}),
-            "n_cases": len({row["case"] for row in rows}),
+            "n_failed": n_failed,
+            "n_cases": n_cases,
+            "n_used": len(used),
+            "n_excluded": len(excluded),
             "n_undefined": len({row["case"] for row in undefined}),
-            "median": float(np.median(list(by_patient.values()))) if by_patient else None,
-            "min": low,
-            "max": high,
+            "failure_rate": rate,
+            "median": middle.value,
+            "median_ci": None if middle.lo is None or middle.hi is None else [middle.lo, middle.hi],
+            "iqr": None if middle.q1 is None or middle.q3 is None else [middle.q1, middle.q3],
+            "min": min(values, default=None),
+            "max": max(values, default=None),
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
             "sd_between_seeds": between_seeds,
             "method": found.method,
             "reason": reason,
         }
+
+    def _failures(self, arm: str, structure: str) -> tuple[int, int, Row]:
+        """Failed and all cases of a cell, and their share with exact limits: one search for the limits a cell."""
+        if (arm, structure) not in self._rates:
+            rows = self.of(arm, structure)
+            n_failed, n = len({row["case"] for row in rows if failed(row)}), len({row["case"] for row in rows})
+            found = stats.proportion(n_failed, n)
+            rate = {"value": found.value, "ci": [found.lo, found.hi] if n else None, "method": "Clopper–Pearson"}
+            self._rates[arm, structure] = n_failed, n, rate
+        return self._rates[arm, structure]
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, str], tuple[int, int, Row]]:
+        return {}
 
     def cases(self, structures: Sequence[str], order: str) -> list[Row]:
         """One entry per case, means over seeds, worst first by the adapted arm's Dice of structure `order`."""
@@ -104,7 +161,8 @@ class Rows:
             dice = entry["metrics"].get(order, {}).get("dice")
             return (2.0 if dice is None else dice, entry["case"])
 
-        return sorted(entries, key=badness)
+        ordered = sorted(entries, key=badness)
+        return [{**entry, "id": f"c{n:03d}", "anchor": f"#c{n:03d}"} for n, entry in enumerate(ordered, start=1)]
 
 
 def value(row: Row, metric: str) -> float | None:
@@ -128,23 +186,33 @@ def _entry(case: str, patient: str, rows: list[Row], structures: Sequence[str]) 
             mine = [row for row in rows if row["arm"] == arm and row["structure"] == structure]
             if mine:
                 arms[arm][structure] = _means(mine)
-    status = [row["status"] for row in rows if row["arm"] == "adapted"] or ["missing"]
+    mine = [row for row in rows if row["arm"] == "adapted"]
+    status = [row["status"] for row in mine] or ["missing"]
+    drawn = {str(row["seed"]): row.get("prediction_sha256") for row in mine}
     return {
         "case": case,
         "patient": patient,
         "status": max(status, key=SEVERITY.index),
         "metrics": arms.get("adapted", {}),
         "arms": {arm: arms[arm] for arm in sorted(arms, key=_order)},
+        "confidence": {s: _mean(row.get("confidence") for row in mine if row["structure"] == s) for s in structures},
+        "seeds": {s: {str(row["seed"]): row["dice"] for row in mine if row["structure"] == s} for s in structures},
+        "prediction_sha256": drawn,
+        "reference_sha256": next((row["reference_sha256"] for row in rows if row.get("reference_sha256")), None),
     }
 
 
 def _means(rows: list[Row]) -> Row:
     out: Row = {}
     for metric in (*METRICS, "reference_volume_ml", "components"):
-        values = [found for found in (value(row, metric) for row in rows) if found is not None]
-        out[metric] = float(np.mean(values)) if values else None
+        out[metric] = _mean(value(row, metric) for row in rows)
     reasons = sorted({row["reason"] for row in rows if row.get("reason")})
     return {**out, "failed": any(failed(row) for row in rows), "reason": "; ".join(reasons) or None}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [found for found in values if found is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _order(arm: str) -> tuple[int, str]:
@@ -156,10 +224,10 @@ def conventions(document: Row) -> Row:
     mm = document["spacing_credible"]
     return {
         **document,
+        "implementation": f"xmed.metrics {__version__}",
+        "crosscheck": metrics.CROSSCHECK,
+        "traps": metrics.TRAPS,
         "millimetres": None if mm else metrics.NO_MM,
         "failure": FAILURE,
-        "aggregation": "cases → mean per patient → mean over seeds per patient → mean over patients. Intervals: "
-        "two-sided 95 % over patients (t below 50 patients, BCa bootstrap from there on), cut where a metric "
-        "ends. The spread between seeds is "
-        "given apart and never pooled with that between patients.",
+        "aggregation": AGGREGATION,
     }

@@ -27,23 +27,34 @@ MOST_PIXELS = 360
 LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100)
 
 
-def views(path: Path, arms: Sequence[str] = TRAINED_ARMS) -> list[dict[str, Any]]:
-    """One view per plane that is more than a voxel thick both ways: picture, contours by arm, letters, scale bar."""
+def views(
+    path: Path,
+    arms: Sequence[str] = TRAINED_ARMS,
+    through: int | None = None,
+    planes: int = 3,
+    pixels: int = MOST_PIXELS,
+) -> list[dict[str, Any]]:
+    """One view per plane that is more than a voxel thick both ways: picture, contours by arm, letters, scale bar.
+
+    through: the label value whose largest section is shown, where the truth (else the prediction) has it; None: that of
+    all structures. planes: at most so many; pixels: the picture's longer side, at most.
+    """
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+        wanted = {"image", "truth", "spacing", "affine", *arms}
+        arrays = {name: file[name] for name in file.files if name in wanted}
     spacing, turn, patient = _orientation(arrays)
     image = _turned(arrays["image"].astype(np.float32), turn)
     labels = {"truth": arrays["truth"]} | {arm: arrays[arm] for arm in arms if arm in arrays}
     labels = {name: _turned(label, turn) for name, label in labels.items()}
-    centre, middle, side = _window(labels, np.array(image.shape), np.array(spacing))
-    out = []
+    centre, middle, side = _window(labels, np.array(image.shape), np.array(spacing), through)
+    out: list[dict[str, Any]] = []
     for normal, name, right, down in PLANES:
-        if min(image.shape[right], image.shape[down]) > 1:
+        if min(image.shape[right], image.shape[down]) > 1 and len(out) < planes:
             flip = down == 2 and patient  # superior is up
             cut = {key: _plane(label, normal, centre[normal], right, down, flip) for key, label in labels.items()}
             picture = _plane(image, normal, centre[normal], right, down, flip)
             about = (middle[right], image.shape[down] - 1 - middle[down] if flip else middle[down])
-            view = _view(picture, cut, (spacing[right], spacing[down]), about, side)
+            view = _view(picture, cut, (spacing[right], spacing[down]), about, side, pixels)
             across, along = ENDS[right], ENDS[down][::-1] if flip else ENDS[down]
             letters = {"left": across[0], "top": along[0]} if patient else None
             named = name if patient else f"across axis {'ijk'[normal]}"
@@ -71,7 +82,7 @@ def _turned(array: np.ndarray, turn: list[tuple[int, bool]]) -> np.ndarray:
 
 
 def _window(
-    labels: dict[str, np.ndarray], shape: np.ndarray, spacing: np.ndarray
+    labels: dict[str, np.ndarray], shape: np.ndarray, spacing: np.ndarray, through: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Slice (3,) with the largest section of the truth (else of the prediction), middle voxel (3,), side in mm."""
     extent = shape * spacing
@@ -79,7 +90,8 @@ def _window(
     least = LEAST_SHARE * float(np.sort(extent)[1])
     if shown is None:
         return shape // 2, (shape - 1) / 2, max(least, float(extent.max()))
-    found = np.argwhere(shown > 0)
+    sectioned = next((labels[n] for n in ("truth", "adapted") if n in labels and (labels[n] == through).any()), None)
+    found = np.argwhere(shown > 0 if sectioned is None else sectioned == through)
     both = np.argwhere(np.any([labels[name] > 0 for name in ("truth", "adapted") if name in labels], axis=0))
     size = float(((both.max(0) - both.min(0) + 1) * spacing).max())
     areas = [np.bincount(found[:, axis], minlength=shape[axis]) for axis in range(3)]
@@ -99,6 +111,7 @@ def _view(
     spacing: tuple[float, float],
     middle: tuple[float, float],
     side: float,
+    pixels: int,
 ) -> dict[str, Any]:
     """Everything in mm from the corner of voxel (0, 0): x to the right, y downwards."""
     box = []
@@ -115,7 +128,7 @@ def _view(
         "x": box[0],
         "y": box[1],
         "side": side,
-        "image": {**place, **size, "uri": _uri(seen)},
+        "image": {**place, **size, "uri": _uri(seen, pixels)},
         "contours": [{"of": name, "path": _outline(label, spacing)} for name, label in labels.items() if label.any()],
         "scale_mm": length,
     }
@@ -132,9 +145,9 @@ def _outline(label: np.ndarray, spacing: tuple[float, float]) -> str:
     return "".join(parts)
 
 
-def _uri(picture: np.ndarray) -> str:
+def _uri(picture: np.ndarray, pixels: int) -> str:
     grey = Image.fromarray(np.rint(np.clip(np.nan_to_num(picture), 0, 1) * 255).astype(np.uint8))
-    grey.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.LANCZOS)
+    grey.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     grey.save(file, "JPEG", quality=88, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

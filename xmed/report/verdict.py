@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from xmed.report.population import leaks, uncompared
+from xmed.report.sources import Sources
+from xmed.run import digest
+
 Criterion = dict[str, Any]
+RESEARCH = "Research use only. Not for diagnosis."
 
 
-def criteria(protocol: dict[str, Any], report: dict[str, Any], unchanged: bool) -> list[Criterion]:
+def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool) -> list[Criterion]:
     """Every criterion as {id, text, value, threshold, holds, reason}; holds is null where a number is undefined.
 
     The last two are asked of every study: the protocol is the one that was hashed, and nobody stands on both sides.
@@ -37,11 +42,8 @@ def criteria(protocol: dict[str, Any], report: dict[str, Any], unchanged: bool) 
     if accept["not_below_source_only"]:
         text = f"{metric} not below source-only, {structure}"
         out.append(_at_least("not_below_source_only", text, adapted, source, "one of the two arms has no number"))
-    leaks = sum(len(found) for found in report["data"]["leakage"].values())
-    out.append(
-        _is("no_leakage", "patients and images on both sides of training and test", leaks, 0, lambda a, b: a <= b)
-    )
-    out.append(_is("protocol_unchanged", "protocol is the one that was hashed", unchanged, True, lambda a, b: a == b))
+    out.append(_no_leakage(report["data"]["leakage"]))
+    out.append(_is("protocol_unchanged", "protocol is the one that was hashed", same, True, lambda a, b: a == b))
     return out
 
 
@@ -50,11 +52,62 @@ def verdict(found: list[Criterion], unasked: int = 2) -> str:
 
     unasked: how many criteria, at the end, every study has; they can fail it but not be all that it passes on.
     """
-    if not all(one["holds"] for one in found[len(found) - unasked :]):
+    if any(one["holds"] is False for one in found[len(found) - unasked :]):
         return "fail"
     if len(found) == unasked or any(one["holds"] is None for one in found):
         return "inconclusive"
     return "pass" if all(one["holds"] for one in found) else "fail"
+
+
+def banner(sources: Sources, report: dict[str, Any]) -> dict[str, Any]:
+    """What stands over everything: verdict, why, what of. A protocol changed afterwards makes all of it exploratory."""
+    why = [f"{one['text']}: {_because(one)}" for one in report["criteria"] if one["holds"] is not True]
+    if report["exploratory"]:
+        why.insert(0, "EXPLORATORY: the protocol was changed after it had been fixed; nothing here confirms anything")
+    if not why and report["verdict"] == "pass":
+        why = ["every criterion that was fixed before the test labels were read is met"]
+    if not why or (len(report["criteria"]) == 2 and report["verdict"] == "inconclusive"):
+        why.append("the protocol asks for nothing, so nothing can be passed")
+    weights = report["model"]["weights_sha256"]
+    return {
+        "verdict": report["verdict"],
+        "exploratory": report["exploratory"],
+        "reasons": why,
+        "use": RESEARCH,
+        "model": report["model"]["name"],
+        "weights_sha256": next(iter(weights.values()), None),
+        "data_fingerprint": report["data"]["fingerprint"]["target"],
+        "protocol_sha256": report["protocol_sha256"],
+        "date": sources.environment.get("finished"),
+    }
+
+
+def unchanged(sources: Sources) -> bool:
+    """Whether the protocol is the one that was hashed, that the study says and that every model was made under."""
+    protocol, study = sources.protocol, sources.study
+    fixed = {key: protocol[key] for key in protocol if key not in ("sha256", "fixed_at")}
+    # A model that is validated elsewhere was made under the protocol of its own study.
+    made = [] if sources.external else sources.cards
+    cards = {card["protocol_sha256"] for card in made if "protocol_sha256" in card}
+    same = all(study.get(key) == fixed[key] for key in fixed)
+    seen = sources.report is None or not sources.report["exploratory"]  # far from its run the models are not there
+    return digest(fixed) == protocol["sha256"] and same and cards <= {protocol["sha256"]} and seen
+
+
+def _no_leakage(found: dict[str, Any]) -> Criterion:
+    """Nothing on both sides; unknown where patients could not even be compared."""
+    n, unknown = leaks(found), uncompared(found)
+    text = "patients, studies, series and images on both sides of training and test"
+    if unknown and not n:
+        return {"id": "no_leakage", "text": text, "value": None, "threshold": 0, "holds": None, "reason": unknown}
+    return _is("no_leakage", text, n, 0, lambda a, b: a <= b)
+
+
+def _because(one: Criterion) -> str:
+    if one["holds"] is None:
+        return f"cannot be judged ({one['reason'] or 'a number is missing'})"
+    value, threshold = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in (one["value"], one["threshold"]))
+    return f"{value} reached, {threshold} asked"
 
 
 def _at_least(key: str, text: str, value: float | None, threshold: float | None, reason: str | None) -> Criterion:

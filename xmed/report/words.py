@@ -36,53 +36,142 @@ CRITERION_NAMES = {
 SECTIONS = (
     ("summary", "Summary", ""),
     (
+        "intended",
+        "Intended use and limits",
+        "What the model is for and where it must not be used. Better is a use that names people, patients and "
+        "task. Where it says not provided, a person has to write it before a board reads on.",
+    ),
+    (
+        "data",
+        "Data",
+        "From what was received to what was tested: nothing disappears on the way without a reason. Better is "
+        "an empty quarantine, and partitions that look alike. Where they differ, read the subgroups before "
+        "the means.",
+    ),
+    (
+        "leakage",
+        "Leakage",
+        "Whatever stands both where something was learned or chosen and in the test makes the test worthless. "
+        "Looked for by identity, by identifiers, by the voxels themselves and by likeness. Every line must "
+        "say none; a line that could not be checked says why.",
+    ),
+    (
+        "reference",
+        "Reference standard",
+        "Against what the model was judged. No method can be shown to be better than the people it is "
+        "compared with agree among themselves: without a second rater, that ceiling is unknown.",
+    ),
+    (
+        "model",
+        "Model and adaptation",
+        "What was trained, from what, and how its weights were chosen without a single target label. Loss "
+        "curves should settle, and those of several seeds lie together; the dashed mark is the step that was "
+        "kept. A loss that rises or seeds that part ways ask for another look.",
+    ),
+    (
         "results",
-        "Results",
-        "How to read: mean over the target's test patients with its 95 % interval beneath. The adapted row should "
-        "stand close to the target-supervised ceiling and clear of both trivial baselines; a method that does not beat "
-        "a threshold has learned nothing worth deploying.",
+        "Primary results",
+        "Means over the target's test patients, with 95 % intervals over patients beneath. The adapted row "
+        "should stand close to the target-supervised ceiling and clear of both trivial baselines: a method "
+        "that does not beat a threshold has learned nothing worth deploying.",
     ),
     (
-        "patients",
-        "Every patient",
-        "How to read: each dot is a patient, each thin line joins the same patient across arms; the bar is the mean "
-        "with its 95 % interval. Lines that rise towards “Adapted” are patients helped by adaptation; a line that "
-        "falls is a patient harmed by it.",
+        "statistics",
+        "Statistics",
+        "Effects with their intervals come first, p-values after. Three ways to the same interval should "
+        "agree; where they do not, trust the widest. Not significant does not mean equal: only the margin "
+        "answers that.",
     ),
     (
-        "cases",
-        "Every test case",
-        "Worst case first. How to read: the prediction's line should cover the truth's. Where they part, one was left "
-        "out or invented. All planes of a case have one scale and pass through the largest section of the truth.",
+        "volume",
+        "Volume agreement",
+        "Each dot is a patient: predicted minus reference volume, over their mean. Better is a bias near zero "
+        "and narrow limits of agreement. Dots that fan out or slope say that the error grows with size; then "
+        "read the ratio.",
     ),
     (
-        "training",
-        "Training",
-        "How to read: smoothed loss per step, one line per seed. Lines should settle and lie together; the dashed mark "
-        "is the step that was kept. A loss that rises or seeds that part ways ask for another look.",
+        "calibration",
+        "Calibration",
+        "Of the voxels to which the model gives a probability, how many belong to the structure? Better is "
+        "close to the diagonal. Below it the model is too sure of itself, and its confidence needs correcting "
+        "before anyone acts on it.",
     ),
     (
-        "selection",
-        "Selection",
-        "Which weights were kept, decided without a single target label. Each guard compares a label-free number with "
-        "its limit.",
+        "risk",
+        "Risk and coverage",
+        "If the least confident cases go to a person, how good is the rest? Better is a line that starts low "
+        "and rises only at the right: then confidence finds the failures. A flat line means that confidence "
+        "says nothing.",
     ),
-    ("data", "Data", "From what was found to what was tested; nothing disappears on the way without a reason."),
-    ("leakage", "Leakage", "Looked for by patient identity and by the digest of the voxels themselves."),
-    ("methods", "Methods", "Text for a manuscript, free to use (CC0)."),
     (
-        "conventions",
-        "Definitions",
-        "Libraries disagree by tens of millimetres on the same masks; this is what was computed here.",
+        "subgroups",
+        "Subgroups and fairness",
+        "Mean Dice of each group of patients with its interval; the upright line is the mean of all. Better "
+        "is every interval over the line. A group whose interval ends before it needs its own look, whatever "
+        "the overall mean. Groups of fewer than 3 patients are not shown, of fewer than 5 not judged.",
+    ),
+    (
+        "robustness",
+        "Robustness",
+        "The same test volumes, made worse in steps. Better is a line that stays level. Where it falls, do "
+        "not use the model on such images without checking.",
+    ),
+    (
+        "failures",
+        "Failure analysis",
+        "Worst case first. The prediction's line should cover the truth's; where they part, something was "
+        "left out or invented. All planes of a case have one scale and pass through the primary structure "
+        "where it is largest. Causes are decided from numbers by the rules below, not by eye.",
+    ),
+    (
+        "monitoring",
+        "Deployment monitoring",
+        "What the model met here, to compare with what it meets later: every value, the middle half and the "
+        "5th to 95th percentile. New data should lie inside. When a rule below is broken, stop and validate "
+        "again.",
+    ),
+    (
+        "previous",
+        "Comparison with the previous version",
+        "What changed since the version that is registered now, and what that did to each patient. Better is "
+        "more wins than losses and no regression. A regression is a patient who would have been better off "
+        "before.",
     ),
     (
         "claim",
-        "CLAIM 2024",
-        "What the pipeline can vouch for, and what a person must write before a board sees this.",
+        "CLAIM 2024 checklist",
+        "What the pipeline can vouch for, and what a person must write. Not provided is a gap that is meant "
+        "to be seen: a board-ready report has none.",
     ),
-    ("errors", "Errors", ""),
-    ("provenance", "Provenance", "What it takes to make this report again."),
+    (
+        "methods",
+        "Methods",
+        "Text for a manuscript, free to use (CC0), with its references.",
+    ),
+    (
+        "errors",
+        "Errors and warnings",
+        "Everything that went wrong or was put right on the way, by code.",
+    ),
+    (
+        "reproducibility",
+        "Reproducibility and provenance",
+        "What it takes to make this report again, and to notice if anything in it was changed.",
+    ),
+    (
+        "signoff",
+        "Sign-off",
+        "A report is evidence, not a decision. People decide, by name.",
+    ),
 )
+MEASURES = {"confidence": "Confidence", "volume_ml": "Volume", "image": "Image", "spacing_mm": "Voxel edge"}
+PARTS = {
+    "sd": "standard deviation",
+    "p05": "5th percentile",
+    "p50": "median",
+    "p95": "95th percentile",
+    "max": "largest",
+}
 VERDICTS = {
     "pass": ("Pass", "Every criterion fixed before the test labels were read is met."),
     "fail": ("Fail", "At least one criterion fixed before the test labels were read is not met."),
@@ -90,27 +179,12 @@ VERDICTS = {
 }
 
 
-def headline(report: dict[str, Any]) -> str:
-    """One sentence with the primary structure's numbers, and what is missing where something is."""
-    structure = report["protocol"]["protocol"]["primary"]["structure"]
-    method, target = report["model"]["method"], report["data"]["target"]["modality"]
-    cell = {arm: report["summary"][arm].get(structure, {}).get("dice", {}) for arm in ARM_NAMES}
-    adapted, source = cell["adapted"].get("mean"), cell["source_only"].get("mean")
-    if adapted is None:
-        return f"No adapted prediction of {structure} could be judged on {target}."
-    n = cell["adapted"]["n"]
-    who = f"On {n} {target} test patient{'s' * (n != 1)} unseen in training"
-    text = f"{who}, {method} segmented {structure} with a mean Dice of {adapted:.2f}"
-    if source is not None:
-        text += f", against {source:.2f} without adaptation"
-    if cell["target_supervised"].get("mean") is not None:
-        text += f" and {cell['target_supervised']['mean']:.2f} with target labels"
-    gain = report["intervals"]["gain_over_trivial"][structure]
-    if gain["value"] is not None:
-        side = "above" if gain["value"] >= 0 else "below"
-        text += f". That is {abs(gain['value']):.2f} {side} the best baseline that learns nothing"
-    failed = cell["adapted"]["n_failed"]
-    return text + (f"; {failed} of {cell['adapted']['n_cases']} cases failed." if failed else "; no case failed.")
+def measure(name: str) -> str:
+    """A reference distribution's name as people read it: volume_ml.prostate is Volume, prostate."""
+    kind, _, part = name.partition(".")
+    return ", ".join(
+        filter(None, (MEASURES.get(kind, kind.replace("_", " ")), PARTS.get(part, part.replace("_", " "))))
+    )
 
 
 def promotion(report: dict[str, Any]) -> str:
@@ -118,33 +192,3 @@ def promotion(report: dict[str, Any]) -> str:
     found = report["selection"]
     start = "Promoted" if found["promoted"] else "Not promoted, and registered without the alias “candidate”"
     return f"{start}, decided before any test label was read: {found['reason']}."
-
-
-def methods(report: dict[str, Any]) -> list[str]:
-    """Paragraphs of boilerplate, from the files alone."""
-    study, data, model = report["study"], report["data"], report["model"]
-    source, target = data["source"], data["target"]
-    split = {side: data["flow"][side] for side in ("source", "target")}
-    edges, unit = (study["grid"]["fit"], "voxels") if study["grid"].get("fit") else (study["grid"]["spacing_mm"], "mm")
-    grid = " × ".join(f"{edge:g}" for edge in edges) + f" {unit}"
-    patch = " × ".join(str(n) for n in study["grid"]["patch"])
-    cited = f" ({model['cite']})" if model["cite"] else ""
-    seeds = len({one["seed"] for one in report["training"]})
-    tolerance = report["metrics_conventions"]["nsd_tolerance_mm"]
-    surface = (
-        f", and normalised surface Dice at {tolerance:g} mm"
-        if report["metrics_conventions"]["spacing_credible"]
-        else ""
-    )
-    return [
-        f"A network was trained on {split['source']['train']} labelled {source['modality']} cases ({source['name']}) "
-        f"and adapted to {split['target']['train']} unlabelled {target['modality']} cases ({target['name']}) with the "
-        f"method “{model['method']}”{cited}. Volumes were resampled to {grid} and "
-        f"their intensities normalised; patches were {patch} voxels. Weights were initialised at random, without "
-        f"pretraining; {seeds} seed{'s were' if seeds != 1 else ' was'} trained, without ensembling.",
-        f"The weights were selected without target labels. Predictions were made by sliding window, resampled to the "
-        f"scanner's own grid, and judged there on {split['target']['test']} test cases with Dice{surface}. The primary "
-        f"endpoint and the acceptance criteria were fixed and hashed before any test label was read. Intervals are "
-        f"over patients; the adapted and the source-only model were compared by a sign-flip permutation test with "
-        f"Holm's correction over structures.",
-    ]

@@ -12,7 +12,7 @@ from xmed.spec.dataset import (
     Splits,
     StructureSpec,
 )  # fmt: skip
-from xmed.spec.files import load_dataset, load_study, names, spec_folders
+from xmed.spec.files import load_dataset, load_protocol, load_study, names, read_yaml, spec_folders, text_beside
 from xmed.spec.pacs import PacsSpec
 from xmed.spec.study import (
     Accept,
@@ -20,6 +20,7 @@ from xmed.spec.study import (
     GridSpec,
     MethodSpec,
     NetworkSpec,
+    NonInferiority,
     Primary,
     Protocol,
     Study,
@@ -28,6 +29,7 @@ from xmed.spec.study import (
 
 __all__ = [
     "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout", "MapsSpec",
-    "MethodSpec", "NetworkSpec", "PacsSpec", "PhantomSpec", "Primary", "Protocol", "Split", "Splits", "StructureSpec",
-    "Study", "TaskSpec", "load_dataset", "load_study", "names", "spec_folders",
+    "MethodSpec", "NetworkSpec", "NonInferiority", "PacsSpec", "PhantomSpec", "Primary", "Protocol", "Split",
+    "Splits", "StructureSpec", "Study", "TaskSpec", "load_dataset", "load_protocol", "load_study", "names", "read_yaml",
+    "spec_folders", "text_beside",
 ]  # fmt: skip

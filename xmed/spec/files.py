@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -12,9 +12,12 @@ from ruamel.yaml.error import YAMLError
 from xmed.errors import XmedError
 from xmed.spec.dataset import DatasetSpec
 from xmed.spec.decathlon import read_decathlon
-from xmed.spec.study import Study
+from xmed.spec.study import Protocol, Study
 
 Spec = TypeVar("Spec", DatasetSpec, Study)
+Document = TypeVar("Document", DatasetSpec, Study, Protocol)
+TEXT = ".text"
+"""Between a study's name and .yaml: the file with what people say of it."""
 
 
 def spec_folders() -> list[Path]:
@@ -41,7 +44,34 @@ def load_study(name_or_path: str | Path) -> Study:
 def names(kind: Literal["dataset", "study"]) -> list[str]:
     """Every dataset or study that can be named."""
     below = "studies" if kind == "study" else ""
-    return sorted({path.stem for folder in spec_folders() for path in (folder / below).glob("*.yaml")})
+    found = {path.stem for folder in spec_folders() for path in (folder / below).glob("*.yaml")}
+    return sorted(name for name in found if not name.endswith(TEXT))
+
+
+def text_beside(study: str | Path) -> Path | None:
+    """The human text of a study, `NAME.text.yaml` beside its file; None where there is none. Raises SPEC_NOT_FOUND."""
+    path = _find(str(study), "studies", "study")
+    beside = path.with_name(f"{path.stem}{TEXT}.yaml")
+    return beside if beside.is_file() else None
+
+
+def load_protocol(path: Path) -> Protocol:
+    """A protocol alone, for a model that is validated elsewhere. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
+    return _validated(Protocol, path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 document that is a mapping. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
+    # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none of it.
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise XmedError("SPEC_NOT_FOUND", f"{path}: {problem.strerror}", "a YAML file") from problem
+    except (YAMLError, UnicodeDecodeError) as problem:
+        raise XmedError("SPEC_INVALID", f"{path}: {problem}", "a YAML document") from problem
+    if not isinstance(document, dict):
+        raise XmedError("SPEC_INVALID", f"{path}: a {type(document).__name__}", "a mapping of keys to values")
+    return document
 
 
 def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> Path:
@@ -57,20 +87,17 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
 
 
 def _load(model: type[Spec], path: Path) -> Spec:
-    # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none of it.
+    spec = _validated(model, path)
+    if spec.name != path.stem:
+        raise XmedError("SPEC_INVALID", f"{path}: name: '{spec.name}'", f"the file's own name, '{path.stem}'")
+    return spec
+
+
+def _validated(model: type[Document], path: Path) -> Document:
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as problem:
-        raise XmedError("SPEC_INVALID", f"{path}: {problem}", "a YAML document") from problem
-    if not isinstance(document, dict):
-        raise XmedError("SPEC_INVALID", f"{path}: a {type(document).__name__}", "a mapping of keys to values")
-    try:
-        spec = model.model_validate(document)
+        return model.model_validate(read_yaml(path))
     except ValidationError as problem:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in problem.errors()]
         raise XmedError(
             "SPEC_INVALID", f"{path}: " + "; ".join(lines), f"the schema that `xmed schema {model.__name__}` prints"
         ) from problem
-    if spec.name != path.stem:
-        raise XmedError("SPEC_INVALID", f"{path}: name: '{spec.name}'", f"the file's own name, '{path.stem}'")
-    return spec

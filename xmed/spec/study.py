@@ -96,11 +96,30 @@ class Accept(Strict):
     not_below_source_only: bool = True
 
 
+class NonInferiority(Strict):
+    """How much worse than target supervision the adapted model may be, in Dice, and who says so."""
+
+    margin: PositiveFloat
+    source: Annotated[str, Field(min_length=1, description="where the margin comes from: rater data, a paper, a board")]
+    sd: PositiveFloat | None = Field(
+        None, description="SD of the differences that the number of patients was planned with"
+    )
+
+
+Factor = Literal["size", "spacing", "sex", "age", "vendor"]
+
+
 class Protocol(Strict):
     """Fixed and hashed before the test labels are read."""
 
     primary: Primary
     accept: Accept = Accept()
+    non_inferiority: NonInferiority | None = None
+    planned_n: PositiveInt | None = Field(None, description="test patients that were planned")
+    failure_below: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="Dice below which a prediction should be found out by its confidence; default 0.7"
+    )
+    subgroups: list[Factor] | None = Field(None, description="which are looked at; default: all")
     nsd_tolerance_mm: PositiveFloat | None = Field(
         None, description="NSD tolerance; default: the largest native spacing"
     )
@@ -120,6 +139,7 @@ class Study(Strict):
     budget: Budget = Budget()
     seeds: Annotated[list[int], Field(min_length=1)] = Field([0])
     protocol: Protocol
+    robustness: bool = Field(True, description="measure the adapted model on disturbed test volumes, too")
     register_as: Name
 
     @model_validator(mode="after")

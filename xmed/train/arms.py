@@ -165,4 +165,5 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[s
         "deployable": data.labelled_from is not data.target,
         "protocol_sha256": run.read("protocol")["sha256"],
         "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
+        "datasets": {"source": data.source.spec.name, "target": data.target.spec.name},
     }

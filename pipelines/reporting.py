@@ -1,0 +1,95 @@
+"""Reporting: what is put beside a run's numbers, reports built again, and reports taken at their word by nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from xmed import evaluate, registry
+from xmed import report as reports
+from xmed.errors import XmedError
+from xmed.report.human import read_text
+from xmed.run import Run
+from xmed.spec import text_beside
+
+ALIASES = ("clinical-use", "clinical-evaluation", "candidate")
+"""Which earlier version a new one is held against: the first of these that there is, else the newest."""
+SHOWN = 20
+
+
+def remember_prior(run: Run, home: Path) -> None:
+    """Write prior.json where an earlier version of this model has a report among the runs of this home.
+
+    Once written it stays: a report that is built again says what it said.
+    """
+    if run.has("prior") or run.has("external"):
+        return
+    known = [
+        row for row in registry.versions(home) if row["name"] == run.study.register_as and row.get("xmed.run") != run.id
+    ]
+    order = {alias: n for n, alias in enumerate(ALIASES)}
+    known.sort(
+        key=lambda row: (min((order.get(a, len(order)) for a in row["aliases"]), default=len(order)), -row["version"])
+    )
+    for row in known:
+        path = home / "runs" / str(row.get("xmed.run")) / "report" / "report.json"
+        if path.is_file():
+            try:
+                run.write("prior", reports.prior_of(path, row["name"], row["version"]))
+            except (ValueError, KeyError):  # a report of an older xmed: not comparable, and no reason to stop
+                continue
+            return
+
+
+def note_text(run: Run, study: str) -> None:
+    """Keep the human text that stands beside the study's file, `NAME.text.yaml`, unless the run has one already."""
+    beside = None if run.has("text") else text_beside(study)
+    if beside is not None:
+        run.write("text", read_text(beside))
+
+
+def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> dict[str, Any]:
+    """Build a run's report again, from its files and what people say of it. Raises XmedError RUN_NOT_FOUND ..."""
+    run = Run.find(name, home)
+    page = reports.build(run, text, ratings)
+    report = reports.read(run.report)
+    return {
+        "run": run.id,
+        "report": str(page),
+        "report_id": report["report_id"],
+        "verdict": report["verdict"],
+        "claim": report["claim_counts"],
+    }
+
+
+def check(folder: Path, home: Path, deep: bool) -> dict[str, Any]:
+    """Every mismatch of a report; deep: its predictions are also measured again against the stored truth."""
+    problems = reports.verify(folder)
+    run = Run(folder.absolute() if (folder / "study.json").is_file() else folder.absolute().parent)
+    if deep:
+        if not run.has("rows"):
+            raise XmedError(
+                "RUN_NOT_FOUND", f"no run around {folder}", "the run's own folder, which has the predictions"
+            )
+        problems += evaluate.remeasure(run, home)
+    return {"ok": not problems, "folder": str(folder), "deep": deep, "problems": problems}
+
+
+def show_check(console: Console, found: dict[str, Any]) -> None:
+    """Whether a report agrees with its files, and where not."""
+    if found["ok"]:
+        console.print("the report agrees with its files: every hash and every number was made again", highlight=False)
+    for line in found["problems"][:SHOWN]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if len(found["problems"]) > SHOWN:
+        console.print(f"... and {len(found['problems']) - SHOWN} more", highlight=False)
+
+
+def show_rebuilt(console: Console, found: dict[str, Any]) -> None:
+    """The verdict, what people still have to write, and where the page is."""
+    missing = found["claim"]["human_required"]
+    console.print(f"verdict  {found['verdict']}", highlight=False)
+    console.print(f"CLAIM    {found['claim']['filled']} of 44 filled, {missing} wait for a person", highlight=False)
+    console.print(f"report   {found['report']}", soft_wrap=True, highlight=False)

@@ -1,0 +1,162 @@
+"""Validation: a finished model on data it was not made from gets a report of its own, which claims no more than it can."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines import validation
+from pipelines.reporting import note_text, remember_prior
+from xmed import report
+from xmed.cohort import ingest, load
+from xmed.errors import XmedError
+from xmed.evaluate import evaluate
+from xmed.io import write_nifti
+from xmed.labels import LabelTable, Structure
+from xmed.model import Model
+from xmed.nets import build
+from xmed.run import Run
+from xmed.spec import DatasetSpec, GridSpec, NetworkSpec, Protocol
+from xmed.volume import Volume
+
+GRID, NETWORK = GridSpec(spacing_mm=(1, 1, 2), patch=(16, 16, 1)), NetworkSpec(channels=[4, 8, 8])
+
+
+def balls(folder, name, cases, seed, home, **changes):
+    """A PET dataset of balls, ingested."""
+    for n, case in enumerate(case for found in cases.values() for case in found):
+        random = np.random.default_rng(seed + n)
+        apart = np.linalg.norm((np.moveaxis(np.indices((16, 16, 4)), 0, -1) - (8, 8, 2)) * (1, 1, 2), axis=-1)
+        mask = apart < random.uniform(3, 5)
+        for kind, array in (("image", random.normal(100, 8, mask.shape) - 60.0 * mask), ("label", mask)):
+            path = folder / name / kind / f"{case}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_nifti(
+                Volume(array.astype(np.float32 if kind == "image" else np.uint8), np.diag([1.0, 1, 2, 1])), path
+            )
+    document = {
+        "name": name, "modality": "PT", "root": str(folder / name), "splits": cases, "labels": {1: {"name": "ball"}},
+        "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"}, **changes,
+    }  # fmt: skip
+    spec = DatasetSpec.model_validate(document)
+    return spec, ingest(spec, home)
+
+
+@pytest.fixture
+def model(tmp_path, home, unguarded):
+    """A model folder, untrained, that says it was made from two datasets of this home."""
+    source = balls(tmp_path, "old-source", {"train": ["s1", "s2"]}, 0, home)[1]
+    target = balls(tmp_path, "old-target", {"train": ["t1", "t2"], "test": ["t3"]}, 10, home)[1]
+    card = {
+        "study": "balls", "run": "balls-1", "arm": "adapted", "seed": 3, "method": "gin", "hyperparameters": {}, "cite": "A",
+        "deployable": True, "protocol_sha256": "0" * 64, "datasets": {"source": "old-source", "target": "old-target"},
+        "data": {"source": source.fingerprint, "target": target.fingerprint},
+    }  # fmt: skip
+    table = LabelTable((Structure(1, "ball", None, None),))
+    return Model(build(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(tmp_path / "model")
+
+
+def validated(model, spec, home, protocol=None):
+    """What the flow `validate` does, without Prefect."""
+    run = validation.begin(model, "models:/balls/3", validation.external_study(model, spec, protocol), home)
+    validation.describe(run, load(spec.name, home), home)
+    evaluate(run, home)
+    run.write("environment", {})
+    run.write("errors", [])
+    report.build(run)
+    return run, report.read(run.report)
+
+
+def test_a_model_is_validated_on_other_data_with_a_report_of_its_own(model, tmp_path, home):
+    spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
+    asked = Protocol.model_validate({"primary": {"structure": "ball"}, "accept": {"dice": 0.99}})
+    run, found = validated(model, spec, home, asked)
+    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert (found["kind"], found["external"]["model"], found["verdict"]) == ("external", "models:/balls/3", "fail")
+    assert not found["exploratory"]  # the model was made under the protocol of another study, and may have been
+    arms = {arm for arm, cells in found["summary"].items() if cells and not arm.startswith("ga")}
+    assert arms == {"adapted", "trivial_threshold", "trivial_position"}  # what the baselines learn from is still here
+    checks = {one["id"]: one for one in found["data"]["leakage"]["checks"]}
+    assert (checks["patient_overlap"]["found"], checks["patient_overlap"]["n_learned"]) == (0, 4)
+    claimed = {one["item"]: one for one in found["claim"]}
+    assert claimed[33]["status"] == "filled"
+    assert {claimed[n]["status"] for n in (24, 25, 32)} == {"human_required"}  # nothing was trained here
+
+
+def test_a_patient_that_the_model_learned_from_is_found_in_the_new_data(model, tmp_path, home):
+    spec, _ = balls(tmp_path, "new", {"test": ["t2", "n2"]}, 20, home)
+    _, found = validated(model, spec, home)
+    assert found["data"]["leakage"]["patient_overlap"] == ["t2"]
+    assert found["verdict"] == "fail"
+
+
+def test_without_the_training_data_nothing_is_claimed_about_leakage(model, tmp_path, home):
+    spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2"]}, 20, home / "elsewhere")
+    run, found = validated(model, spec, home / "elsewhere")
+    criterion = next(one for one in found["criteria"] if one["id"] == "no_leakage")
+    assert criterion["holds"] is None
+    assert criterion["reason"]
+    assert found["verdict"] == "inconclusive"
+    assert "unseen in training" not in found["headline"]["sentence"]
+    assert next(one for one in found["claim"] if one["item"] == 20)["status"] == "human_required"
+    assert {row["arm"] for row in run.read("rows")} == {"adapted"}  # no source, no baselines
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labels": {1: {"name": "cube"}}}, r"error\[SPEC_INVALID\]: new has no label ball"),
+        ({"modality": "MR"}, r"error\[MODALITY_MISMATCH\]: new is MR · PT, as the model's data"),
+    ],
+)
+def test_data_that_do_not_fit_the_model_are_refused_before_anything_is_written(model, tmp_path, home, changes, says):
+    spec, _ = balls(tmp_path, "new", {"test": ["n1"]}, 20, home, **changes)
+    with pytest.raises(XmedError, match=says):
+        validation.external_study(model, spec, None)
+    assert not (home / "runs").exists()
+
+
+def test_a_protocol_about_another_structure_and_a_folder_without_a_model_are_refused(model, tmp_path, home):
+    spec, _ = balls(tmp_path, "new", {"test": ["n1"]}, 20, home)
+    with pytest.raises(XmedError, match=r"protocol\.primary\.structure cube · one of ball"):
+        validation.external_study(model, spec, Protocol.model_validate({"primary": {"structure": "cube"}}))
+    with pytest.raises(XmedError, match=r"error\[MODEL_NOT_FOUND\]"):
+        validation.card_of(tmp_path)
+
+
+# --- what is put beside a run's numbers
+
+
+def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path, home, monkeypatch):
+    from reporting import written
+
+    for version in (1, 2, 3):
+        report.build(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
+    aliases = {1: ["clinical-evaluation"], 2: ["candidate"], 3: []}
+    rows = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
+    monkeypatch.setattr("pipelines.reporting.registry.versions", lambda home: rows)
+    run = written(home / "runs" / "toy-4", patients=2, seeds=(0,), names=("prostate",))
+    study = json.loads((run.folder / "study.json").read_text())
+    study["grid"] = {"spacing_mm": [1.0, 1.0, 1.0], "patch": [32, 32, 16], "context": 0}
+    study["network"] = {"name": "unet", "channels": [8, 16, 32]}
+    run.write("study", study)
+    remember_prior(Run(run.folder), home)
+    assert run.read("prior")["version"] == 1
+    rows[2]["aliases"] = []
+    remember_prior(Run(run.folder), home)
+    assert run.read("prior")["version"] == 1  # a report that is built again says what it said
+
+
+def test_the_text_beside_a_study_is_kept_in_the_run_once(tmp_path, home, monkeypatch):
+    from reporting import written
+
+    run = written(home / "runs" / "toy", patients=1)
+    folder = tmp_path / "data_specs" / "studies"
+    folder.mkdir(parents=True)
+    (folder / "toy.yaml").write_text("name: toy\n")
+    monkeypatch.chdir(tmp_path)
+    note_text(run, "toy")
+    assert not run.has("text")
+    (folder / "toy.text.yaml").write_text("aims: to see\n")
+    note_text(run, "toy")
+    assert run.read("text")["items"] == {"aims": "to see"}

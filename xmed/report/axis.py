@@ -1,0 +1,48 @@
+"""Axis: numbers → coordinates in a drawing, with round ticks.
+
+Units are those of the drawing's viewBox; y runs downwards. A drawing is at most a few hundred units wide, so that its
+12-unit text can still be read where it is shown on a telephone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear scale from [low, high] of the numbers to [start, end] of the drawing; start > end for an upward axis."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    @classmethod
+    def over(cls, values: list[float], start: float, end: float, margin: float = 0.06) -> Axis:
+        """An axis that holds all values with some room; one that is a unit wide where they do not differ."""
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        room = (high - low) * margin or max(abs(high) * 0.1, 0.5)
+        return cls(low - room, high + room, start, end)
+
+    def __call__(self, value: float) -> float:
+        """Where a number lies, cut at the axis' ends."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def ticks(self, about: int = 5) -> list[dict[str, Any]]:
+        """Some `about` round numbers on the axis, as {at, label}."""
+        rough = (self.high - self.low) / max(about, 1)
+        power = 10 ** floor(log10(rough))
+        step = power * min((1, 2, 2.5, 5, 10), key=lambda n: abs(n * power - rough))
+        digits = max(0, -floor(log10(step)) + (1 if step / 10 ** floor(log10(step)) == 2.5 else 0))
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        marks = [n * step for n in range(first, last + 1)]
+        return [{"at": self(mark), "label": f"{mark + 0.0:.{digits}f}".replace("-", "−")} for mark in marks]
+
+
+def path(points: list[tuple[float, float]]) -> str:
+    """The points of a polyline."""
+    return " ".join(f"{x},{y}" for x, y in points)

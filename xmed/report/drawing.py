@@ -1,0 +1,113 @@
+"""Drawing: templates → HTML in which every string is escaped and every number can be traced to the document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+Path = Sequence[str | int]
+NONE = "–"
+
+
+@cache  # compiling the templates takes longer than drawing a page
+def drawing(*packages: str) -> Environment:
+    """How a page is drawn: every string escaped, nothing undefined; templates of `packages`, then the report's own."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "xmed.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {**FORMS, "span": span, "word": word, "initial": initial}
+    return environment
+
+
+def traced(report: dict[str, Any]) -> Callable[..., Markup]:
+    """at(path, form, digits): the number at that path of the document, as text that names where it came from.
+
+    The page shows what this returns, so a number with a data-json-path cannot differ from the document's.
+    """
+
+    def at(path: Path, form: str = "number", *more: Any) -> Markup:
+        value: Any = report
+        for step in path:
+            value = value[step]
+        text = span(value, form, *more) if isinstance(value, list) else FORMS[form](value, *more)
+        return Markup('<span data-json-path="{}">{}</span>').format(_pointer(path), text)
+
+    return at
+
+
+def _pointer(path: Path) -> str:
+    """A JSON Pointer (RFC 6901): /summary/adapted/prostate/dice/mean."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Fixed decimals, a true minus, no minus zero, a dash for null."""
+    if value is None:
+        return NONE
+    text = f"{value:.{digits}f}"
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    return number(value, digits) if value is None or value < 0 else "+" + number(value, digits)
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    return NONE if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
+
+
+def chance(p: float | None) -> str:
+    """A p-value: three decimals, never 0.000."""
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.001 else number(p, 3)
+
+
+def plain(value: Any) -> str:
+    """Anything of a JSON document as short readable text."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+FORMS: dict[str, Callable[..., str]] = {
+    "number": number,
+    "signed": signed,
+    "percent": percent,
+    "chance": chance,
+    "plain": plain,
+}
+
+
+def span(ci: list[float] | None, form: str = "number", digits: int | None = None) -> str:
+    """An interval as text, empty where there is none."""
+    if ci is None or None in ci:
+        return ""
+    show = FORMS[form]
+    low, high = (show(end) if digits is None else show(end, digits) for end in ci)
+    return f"{low} to {high}"
+
+
+def word(name: str) -> str:
+    """A name of the data as people write it: no underscores."""
+    return name.replace("_", " ")
+
+
+def initial(text: str) -> str:
+    """A sentence's first letter in upper case, the rest as it is (names keep their capitals)."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,65 @@
+"""Ratings: what people said of single predictions on the contact sheet, as evidence beside the numbers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.report.sources import Sources, sha256
+
+Document = dict[str, Any]
+MEANING = {1: "good", 2: "doubtful", 3: "bad"}
+NONE = "nobody has rated the predictions; contact.html exports a file that `xmed report build --ratings` reads"
+LONGEST = 500
+
+
+def read_ratings(path: Path, cases: set[str]) -> Document:
+    """ratings.json of a run from what the contact sheet exported: {rater, items: [{case, rating, comment}]}.
+
+    Raises XmedError SPEC_INVALID for another shape, a case that the report does not have, or one rated twice.
+    """
+    expected = 'the contact sheet\'s export: {"rater", "items": [{"case", "rating": 1 | 2 | 3, "comment"}]}'
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        items: list[Document] = [
+            {"case": str(one["case"]), "rating": int(one["rating"]), "comment": str(one.get("comment") or "")[:LONGEST]}
+            for one in found["items"]
+        ]
+        rater = None if found.get("rater") is None else str(found["rater"])[:LONGEST]
+    except OSError as problem:
+        raise XmedError("PATH_NOT_FOUND", f"{path}: {problem.strerror}", expected) from problem
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise XmedError("SPEC_INVALID", f"{path.name}: {type(problem).__name__}: {problem}", expected) from problem
+    counted = Counter(one["case"] for one in items)
+    wrong = sorted({case for case in counted if case not in cases or counted[case] > 1})
+    wrong += [f"{one['case']}: rating {one['rating']}" for one in items if one["rating"] not in MEANING]
+    if wrong:
+        raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(wrong[:5])}", "each case of the report, once, 1 to 3")
+    return {
+        "file": path.name,
+        "sha256": sha256(path),
+        "rater": rater,
+        "items": sorted(items, key=lambda one: one["case"]),
+    }
+
+
+def ratings(sources: Sources) -> Document:
+    """The report's `ratings`: counts and every item; what was never rated says so."""
+    found = sources.ratings
+    if not found:
+        nobody = dict.fromkeys(("file", "sha256", "rater"))
+        empty: Document = {"n": 0, "of": len(sources.tested), "by_rating": {}, "items": []}
+        return {"provided": False, "reason": NONE, **nobody, **empty}
+    counted = Counter(MEANING[one["rating"]] for one in found["items"])
+    return {
+        "provided": True,
+        "reason": None,
+        **{key: found[key] for key in ("file", "sha256", "rater")},
+        "n": len(found["items"]),
+        "of": len(sources.tested),
+        "by_rating": {word: counted.get(word, 0) for word in MEANING.values()},
+        "items": found["items"],
+    }

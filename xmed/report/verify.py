@@ -1,0 +1,165 @@
+"""Verify: everything in which a report differs from what its files say; nothing is believed because it is written."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.report.build import MANIFEST, artefacts, schema_problems
+from xmed.report.numbers import compose, identity
+from xmed.report.shown import shown_problems
+from xmed.report.sources import Sources, sha256
+from xmed.run import SIGNOFF, Run, array_digest
+
+Document = dict[str, Any]
+MISSING = object()
+COMPARED_AS_TEXT = re.compile(rb"data:image/(?:jpeg|png|webp);base64,[A-Za-z0-9+/=]*")
+"""Pictures are compared by the contours beside them, not byte by byte: encoders differ between machines."""
+
+
+def verify(folder: Path) -> list[str]:
+    """Every mismatch of a report, one line each; empty when there is none.
+
+    folder: a run's, or its report's: then every number is recomputed from rows.json and its like, files are hashed, the
+    page is drawn again. A report's folder that was copied elsewhere is recomputed from its cases.csv as far as that
+    goes. Raises XmedError RUN_NOT_FOUND.
+    """
+    folder = Path(folder).absolute()
+    where = folder if (folder / "report.json").is_file() else folder / "report"
+    if not (where / "report.json").is_file():
+        raise XmedError("RUN_NOT_FOUND", f"no report below {folder}", "a run's folder, with the files it was made from")
+    try:
+        written = json.loads((where / "report.json").read_text(encoding="utf-8"))
+    except ValueError as problem:
+        return [f"report.json: {problem}"]
+    problems = [*manifest_problems(where), *schema_problems(written)]
+    if any(line.startswith("report: ") for line in problems):
+        return problems  # keys are missing: nothing below could be read
+    if (where / "report.html").is_file():
+        problems += shown_problems((where / "report.html").read_text(encoding="utf-8"), written)
+    run = Run(where.parent)
+    if run.has("study") and run.has("rows"):
+        return problems + _against_run(run, where, written)
+    return problems + _against_table(where, written)
+
+
+def manifest_problems(folder: Path) -> list[str]:
+    """Where a report's folder differs from its manifest: files changed, gone, or added."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return [f"{MANIFEST}: missing"]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    listed = {name: sha for sha, _, name in (line.partition("  ") for line in lines if line)}
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")}
+    there -= {MANIFEST, SIGNOFF}
+    changed = [n for n in sorted(there & set(listed)) if sha256(folder / n) != listed[n]]
+    return [
+        *(f"{name}: is not the file that {MANIFEST} names" for name in changed),
+        *(f"{name}: named by {MANIFEST}, and not there" for name in sorted(set(listed) - there)),
+        *(f"{name}: there, and not named by {MANIFEST}" for name in sorted(there - set(listed))),
+    ]
+
+
+def _against_run(run: Run, where: Path, written: Document) -> list[str]:
+    sources = Sources.of(run)
+    composed = compose(sources)
+    fresh = json.loads(json.dumps(composed))
+    problems = differences("report", written, fresh)
+    if not problems and written["report_id"] != identity(written):
+        problems.append("report_id: does not match the report's content")
+    for name, content in artefacts(run, sources, composed).items():
+        if name == "report.json":
+            continue
+        path = where / name
+        if not path.is_file():
+            problems.append(f"{name}: missing")
+        elif _plain(path.read_bytes()) != _plain(content):
+            problems.append(f"{name}: differs from the one that its files give")
+    return [*problems, *consistency(sources), *drawn_problems(run, sources)]
+
+
+def _against_table(where: Path, written: Document) -> list[str]:
+    """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
+    sources = Sources.copied(where)
+    fresh = json.loads(json.dumps(compose(sources)))
+    problems = differences("report", {**written, "report_id": None}, {**fresh, "report_id": None})
+    if written["report_id"] != identity(written):
+        problems.append("report_id: does not match the report's content")
+    return [*problems, *consistency(sources)]
+
+
+def consistency(sources: Sources) -> list[str]:
+    """Rows that name a case twice, or one that is no test case, or another patient than the data do."""
+    patient = {case["case"]: case["patient"] for case in sources.tested}
+    problems, seen = [], set()
+    for row in sources.rows:
+        key = row["arm"], row["seed"], row["case"], row["structure"]
+        if row["case"] not in patient:
+            problems.append(f"rows: {row['case']} is no labelled test case of the target")
+        elif row["patient"] != patient[row["case"]]:
+            problems.append(f"rows: {row['case']} is of {patient[row['case']]}, not of {row['patient']}")
+        if key in seen:
+            problems.append(
+                f"rows: {row['arm']}, seed {row['seed']}, {row['case']}, {row['structure']} stands there twice"
+            )
+        seen.add(key)
+    return list(dict.fromkeys(problems))
+
+
+def drawn_problems(run: Run, sources: Sources) -> list[str]:
+    """Kept predictions that are not those that were measured: swapped, flipped, edited or gone."""
+    problems = []
+    for arm, seed in run.arms():
+        path, mine = (
+            run.arm(arm, seed) / "labels.npz",
+            [r for r in sources.rows if (r["arm"], r["seed"]) == (arm, seed)],
+        )
+        expected = {row["case"]: row["prediction_sha256"] for row in mine if row.get("prediction_sha256")}
+        if not expected:
+            continue
+        found: dict[str, str] = {}
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as file:
+                found = {name: array_digest(file[name]) for name in file.files}
+        for case, sha in expected.items():
+            name = f"case.{case}"
+            if name not in found:
+                problems.append(f"{arm}, seed {seed}, {case}: the prediction that was measured is gone")
+            elif found[name] != sha:
+                problems.append(f"{arm}, seed {seed}, {case}: the prediction is not the one that was measured")
+    return problems
+
+
+def differences(where: str, written: Any, fresh: Any) -> list[str]:
+    """Where two documents differ, one line each; numbers may differ by 1e-12 of their size."""
+    if isinstance(written, dict) and isinstance(fresh, dict):
+        keys = [*fresh, *(key for key in written if key not in fresh)]
+        pairs = [(f"{where}.{key}", written.get(key, MISSING), fresh.get(key, MISSING)) for key in keys]
+    elif isinstance(written, list) and isinstance(fresh, list):
+        both = zip_longest(written, fresh, fillvalue=MISSING)
+        pairs = [(f"{where}[{n}]", a, b) for n, (a, b) in enumerate(both)]
+    elif _same(written, fresh):
+        return []
+    else:
+        return [f"{where}: {_short(written)} stands there, the files give {_short(fresh)}"]
+    return [problem for pair in pairs for problem in differences(*pair)]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= 1e-12 * max(1.0, abs(a), abs(b))
+    return type(a) is type(b) and a == b
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is MISSING else json.dumps(value)[:80]
+
+
+def _plain(content: str | bytes) -> bytes:
+    return COMPARED_AS_TEXT.sub(b"", content.encode() if isinstance(content, str) else content)
