@@ -35,11 +35,11 @@ def check_gate(name: str, version: int, alias: str) -> dict[str, Any]:
 
 
 @step
-def record_decision(name: str, version: int, alias: str, given: dict[str, str]) -> dict[str, Any]:
-    if given["record"]:
-        return registry.decided(name, version, home(), alias=alias, record=given["record"])
+def record_decision(name: str, version: int, alias: str, given: Decision) -> dict[str, Any]:
+    if given.record:
+        return registry.decided(name, version, home(), alias=alias, record=given.record)
     return registry.approve(
-        name, version, home(), by=given["by"], meaning=given["meaning"], alias=alias, decision=given["decision"]
+        name, version, home(), by=given.by, meaning=given.meaning, alias=alias, decision=given.decision
     )
 
 
@@ -53,13 +53,15 @@ def approve(name: str, version: int, alias: str = "clinical-evaluation", hours: 
     found = check_gate(name, version, alias)
     if found["approved"] or found["refused"]:
         return found
-    wait = suspend_flow_run if deployment.id else pause_flow_run
-    patience = {} if deployment.id else {"poll_interval": POLL_S}
     asked = Decision.with_initial_data(description=f"{name} version {version} passed the gate. Give it `{alias}`?")
     marker = note(home(), str(flow_run.id), name, version, alias)
     report("approve", 0, 1, f"waiting for a decision: xmed approve {name} {version} --for {alias} --by … --meaning …")
     try:
-        given = wait(asked, timeout=max(1, round(hours * 3600)), **patience)
+        seconds = max(1, round(hours * 3600))
+        if deployment.id:
+            given = suspend_flow_run(asked, timeout=seconds)
+        else:
+            given = pause_flow_run(asked, timeout=seconds, poll_interval=POLL_S)
     except FlowPauseTimeout:
         late = {"code": "timeout", "text": f"nobody decided within {hours:g} h", "detail": []}
         return {**found, "refused": [late]}
@@ -67,4 +69,4 @@ def approve(name: str, version: int, alias: str = "clinical-evaluation", hours: 
         if not deployment.id:
             marker.unlink(missing_ok=True)
     marker.unlink(missing_ok=True)
-    return record_decision(name, version, alias, given.model_dump(include=set(Decision.model_fields)))
+    return record_decision(name, version, alias, given)

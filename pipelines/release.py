@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,7 +40,8 @@ For = Annotated[Clinical, typer.Option("--for", help="The alias; clinical-use ne
 
 def add(app: typer.Typer) -> None:
     """Make these the commands of `app`."""
-    for function in (register, approve, withdraw, export):
+    main: tuple[Callable[..., Answer], ...] = (register, approve, withdraw, export)
+    for function in main:
         command(app)(function)
     below = typer.Typer(help="The log of every step of every model.", no_args_is_help=True)
     for function in (verify, show):

@@ -32,11 +32,11 @@ def normalised(both: MetaTensor, window: list[float] | None) -> MetaTensor:
     """(2, i, j, k), image and field of view → (1, i, j, k): zero mean, unit variance inside the field of view."""
     image, fov = both.numpy()
     found = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
-    return _like(both[:1], found[np.newaxis])
+    return _like(both.narrow(0, 0, 1), found[np.newaxis])
 
 
-def _like(image: MetaTensor, array: np.ndarray) -> MetaTensor:
+def _like(image: torch.Tensor, array: np.ndarray) -> MetaTensor:
     """`array` in the place of `image`, with what MONAI knows of where it lies and how it came there."""
     out = image.clone()
     out.copy_(torch.as_tensor(array, dtype=image.dtype))
-    return out
+    return out  # type: ignore[return-value]  # operations on a MetaTensor give one

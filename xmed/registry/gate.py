@@ -123,12 +123,14 @@ def _judgement(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterato
     if "not_promoted" in entry.tags:
         yield Refusal("promoted", f"it never was the {CANDIDATE}: {entry.tags['not_promoted']}")
     primary = run.study.protocol.primary
-    means = [_mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in ("adapted", "source_only")]
-    if None in means:
+    adapted, source = (
+        _mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in ("adapted", "source_only")
+    )
+    if adapted is None or source is None:
         yield Refusal("source_only", "adapted or source-only has no number to compare")
-    elif means[0] < means[1]:
+    elif adapted < source:
         what = f"it is worse than source-only: {primary.metric} of {primary.structure}"
-        yield Refusal("source_only", f"{what} {means[0]:.6g} against {means[1]:.6g}")
+        yield Refusal("source_only", f"{what} {adapted:.6g} against {source:.6g}")
 
 
 def _against(entry: ModelVersion, report: dict[str, Any], other: int, home: Path) -> Iterator[Refusal]:

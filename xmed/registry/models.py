@@ -110,5 +110,10 @@ def _on_record(run: Run, entry: ModelVersion, home: Path) -> None:
         return
     tags = dict(entry.tags)
     hashes = {key: value for key, value in sorted(tags.items()) if key.endswith(("sha256", "_id", "fingerprint"))}
-    facts = {"run": run.id, "verdict": tags["verdict"], "parent": tags.get("parent_version"), "hashes": hashes}
+    facts: dict[str, Any] = {
+        "run": run.id,
+        "verdict": tags["verdict"],
+        "parent": tags.get("parent_version"),
+        "hashes": hashes,
+    }
     ledger.record(home, "registered", entry.name, int(entry.version), **facts)

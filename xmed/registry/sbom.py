@@ -54,7 +54,8 @@ class Package:
         told = found.metadata  # parsed anew at every access
         asked = [Requirement(text) for text in told.get_all("Requires-Dist") or ()]
         needed = {canonicalize_name(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
-        licence = told.get("License-Expression") or (told.get("License") or "").strip().partition("\n")[0]
+        stated = [*(told.get_all("License-Expression") or ()), *(told.get_all("License") or ()), ""]
+        licence = stated[0].strip().partition("\n")[0]
         lines = [line for line in (found.read_text("RECORD") or "").splitlines() if ".libs/" in line]
         bundled = tuple((path.rpartition("/")[2], digest) for path, digest, _ in csv.reader(lines))
         kept = licence if licence and licence != "UNKNOWN" and len(licence) < 100 else None
