@@ -9,9 +9,10 @@ from pydicom.uid import UID
 
 from xmed.deidentify.text import LETTERS, longest_line
 from xmed.errors import XmedError
+from xmed.io.claim import check_claim
 from xmed.io.files import reading
 from xmed.io.instance import Instance
-from xmed.io.pixels import LUMA, check_claim
+from xmed.io.pixels import LUMA
 from xmed.io.ultrasound import COLOUR_FLOW, TISSUE, regions_of
 
 WHOLE = 0.95

@@ -10,11 +10,12 @@ from typing import TypeVar
 import numpy as np
 
 from xmed.errors import XmedError
+from xmed.io.claim import check_claim
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
 from xmed.io.instance import Instance, read_instances, unreadable_text
 from xmed.io.notes import note
-from xmed.io.pixels import check_claim, filled, modality_values
+from xmed.io.pixels import filled, modality_values
 from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.io.split import Values, Volumes, volumes
 from xmed.io.stack import affine_of

@@ -10,8 +10,8 @@ from pydicom import Dataset
 from pydicom.pixels import pixel_array
 
 from xmed.errors import XmedError
+from xmed.io.claim import check_claim
 from xmed.io.instance import Instance
-from xmed.io.pixels import check_claim
 from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
