@@ -74,6 +74,7 @@ def run(tmp_path, unguarded, monkeypatch):
         weights.write_bytes(arm.encode())
     monkeypatch.setattr(judge.Model, "load", lambda folder: "broken" if "source_only" in str(folder) else "good")
     monkeypatch.setattr(judge, "segment", thresholded)
+    monkeypatch.setattr(robustness, "adapts_to_each", lambda model: False)
     monkeypatch.setattr(robustness, "predict", lambda model, volume: thresholded(model, volume).label)
     return made, home
 
@@ -158,6 +159,13 @@ def test_disturbances_are_measured_once_and_the_same_again(run):
     evaluate(made, home)
     assert made.read("robustness") == first
     json.dumps(first, allow_nan=False)
+
+
+def test_what_learns_anew_for_every_volume_is_disturbed_once(run, monkeypatch):
+    made, home = run
+    monkeypatch.setattr(robustness, "adapts_to_each", lambda model: True)
+    evaluate(made, home)
+    assert len(made.read("robustness")["cases"]) == 1
 
 
 # --- what each disturbance does

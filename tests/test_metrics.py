@@ -204,17 +204,21 @@ def test_naming_the_axes_otherwise_moves_no_distance_by_more_than_the_mesh_allow
 
 
 @settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 10**6), spacing=st.sampled_from([MM, (5.0, 1.0, 1.0), (0.7, 0.7, 5.0)]))
-def test_the_plane_around_the_nearest_vertex_is_as_far_as_the_nearest_triangle(seed, spacing):
-    """Against every triangle of the same mesh, where nothing was levelled; hundredths of a voxel on average."""
+@given(seed=st.integers(0, 10**6), near=st.sampled_from([(MM, 0.05), ((5.0, 1.0, 1.0), 0.15), ((0.7, 0.7, 5.0), 0.15)]))
+def test_the_plane_around_the_nearest_vertex_is_as_far_as_the_nearest_triangle(seed, near):
+    """Against every triangle of the same mesh, where nothing was levelled.
+
+    On average hundredths of a voxel, up to a tenth where slices are thick (over 60 seeds: 0.03, and 0.10).
+    """
+    spacing, bias = near
     mask, other = blob(seed), blob(seed + 1)
     there = surface.surface(mask, spacing)
     vertices, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.uint8), 0.5)
     raw = Trimesh((vertices.astype(np.float64) - 1) * spacing, faces)
     points = surface.surface(other, spacing).points
     apart = distances.to_surface(points, there) - raw.distance(points)
-    assert abs(np.mean(apart)) < 0.08 * np.mean(spacing)
-    assert np.sqrt(np.mean(apart**2)) < 0.2 * np.mean(spacing)
+    assert abs(np.mean(apart)) < bias * np.mean(spacing)
+    assert np.sqrt(np.mean(apart**2)) < (bias + 0.2) * np.mean(spacing)
     assert np.abs(apart).max() < max(spacing)
 
 

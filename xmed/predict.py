@@ -16,7 +16,7 @@ from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "Prediction", "made_by", "predict", "probabilities", "segment"]
+__all__ = ["Model", "Prediction", "adapts_to_each", "made_by", "predict", "probabilities", "segment"]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
@@ -29,7 +29,7 @@ def probabilities(model: Model, seen: Sample) -> np.ndarray:
     The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
     """
     name = made_by(model)
-    if name not in methods.names() or not methods.find(name).test_time:
+    if not adapts_to_each(model):
         return model.probabilities(seen)
     given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -38,6 +38,12 @@ def probabilities(model: Model, seen: Sample) -> np.ndarray:
         method = methods.find(name)(net, model.task, **(given if name == model.card["method"] else {}))
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
     return replace(model, net=method.deployed().eval()).probabilities(seen)
+
+
+def adapts_to_each(model: Model) -> bool:
+    """Whether the model's method learns anew from every volume before it predicts it."""
+    name = made_by(model)
+    return name in methods.names() and methods.find(name).test_time
 
 
 def made_by(model: Model) -> str:

@@ -13,7 +13,7 @@ from xmed.cohort import Case, Cohort
 from xmed.domain import truth
 from xmed.errors import XmedError
 from xmed.model import WEIGHTS, Model, sha256
-from xmed.predict import predict
+from xmed.predict import adapts_to_each, predict
 from xmed.prepare import onto
 from xmed.run import Run, digest
 from xmed.volume import Grid, Volume
@@ -91,7 +91,9 @@ def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dic
     of = digest([sha256(folder / WEIGHTS), target.fingerprint, run.study.structures, __version__, asked])
     if run.has("robustness") and run.read("robustness")["of"] == of:
         return dict(run.read("robustness"))
-    model, chosen = Model.load(folder), few(target, cases)
+    model = Model.load(folder)
+    # What learns anew for every volume takes a training's time each: one volume has to do.
+    chosen = few(target, cases, 1 if adapts_to_each(model) else MOST_CASES)
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(chosen):
         image, label = target.image(case), truth(target, case, run.study)
@@ -109,9 +111,9 @@ def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dic
     return document
 
 
-def few(target: Cohort, cases: Sequence[Case]) -> list[Case]:
-    """Cases spread over the test set, by their order, that hold few enough voxels together; one at least."""
-    wanted = sorted(set(np.linspace(0, len(cases) - 1, min(len(cases), MOST_CASES)).round().astype(int).tolist()))
+def few(target: Cohort, cases: Sequence[Case], most: int) -> list[Case]:
+    """At most so many cases, spread over the test set, that hold few enough voxels together; one at least."""
+    wanted = sorted(set(np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int).tolist()))
     chosen, voxels = [cases[wanted[0]]], target.image(cases[wanted[0]]).array.size
     for n in wanted[1:]:
         voxels += target.image(cases[n]).array.size

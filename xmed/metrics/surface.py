@@ -19,9 +19,11 @@ from xmed.metrics.marching import ACROSS, Spacing, areas_of
 
 REACH = 4
 """Voxels looked at on either side of a vertex: eight bits of one byte, and less would see too few oblique surfaces."""
-AROUND = tuple((a, b, (2 - abs(a)) * (2 - abs(b))) for a in (-1, 0, 1) for b in (-1, 0, 1))
-"""The columns whose heights are averaged: offsets along the two other axes, and their binomial weight."""
-TURNED, NO_HEIGHT = 1000, 30000
+COLUMNS = np.array([(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)])
+"""The columns whose heights are averaged: offsets along the two other axes."""
+WEIGHTS = np.array([[1, 2, 1, 2, 4, 2, 1, 2, 1], *(COLUMNS.T * [1, 2, 1, 2, 4, 2, 1, 2, 1] * 2)], dtype=np.float32)
+"""Sixteenths: their binomial mean, and the slopes along the two axes."""
+TURNED, NO_HEIGHT = 1000.0, 30000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +58,17 @@ def surface(mask: np.ndarray, spacing: Spacing) -> Surface:
     box = bounds(mask)
     flat = [n == 1 and max(mask.shape) > 1 for n in mask.shape]
     margin = [0 if single else REACH for single in flat]
+    # Neighbours are found by adding to a flat index: the margin keeps rows from running into each other.
     inside = np.ascontiguousarray(np.pad(mask[box], [(n, n) for n in margin])).view(np.uint8)
-    pattern = _patterns(inside, flat)
+    voxels, steps = inside.reshape(-1), [0 if single else step for single, step in zip(flat, inside.strides)]
+    pattern = _patterns(voxels, steps)
     origin = np.array([[part.start - n] for part, n in zip(box, margin)])
     keys, points, normals, cells, shares = [], [], [], [], []
     for axis in (axis for axis in range(3) if not flat[axis]):
-        at, height, normal = _crossings(inside, axis, flat, spacing)
-        cell, share, vector = _around(pattern, at, axis, flat, spacing, np.isnan(normal[:, 0]))
-        place = at + origin
+        at = np.flatnonzero((voxels[: -steps[axis]] ^ voxels[steps[axis] :]).view(bool))
+        height, normal = _level(voxels, at, axis, steps, spacing)
+        cell, share, vector = _around(pattern, at, axis, steps, spacing, np.isnan(normal[:, 0]))
+        place = np.array(np.unravel_index(at, inside.shape)) + origin
         keys.append(_keys(axis, place, mask.shape))
         along = place.T.astype(np.float64)
         along[:, axis] += height
@@ -73,7 +78,7 @@ def surface(mask: np.ndarray, spacing: Spacing) -> Surface:
         cells.append(cell)
         shares.append(share)
     active = np.flatnonzero((pattern != 0) & (pattern != 255))
-    rank = np.empty(pattern.size, dtype=np.int32)
+    rank = np.empty(len(pattern), dtype=np.int32)
     rank[active] = np.arange(len(active), dtype=np.int32)
     cell, share, unit = rank[np.concatenate(cells, axis=1)], np.concatenate(shares, axis=1), np.concatenate(normals)
     area = np.bincount(cell.ravel(), share.ravel(), len(active))
@@ -92,67 +97,60 @@ def bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return out[0], out[1], out[2]
 
 
-def _patterns(inside: np.ndarray, flat: list[bool]) -> np.ndarray:
-    """The byte of every cell; along an axis of one voxel the picture is thought of as two equal slices."""
-    out = inside
-    for axis, bits in ((2, 1), (1, 2), (0, 4)):
-        out = out | out << bits if flat[axis] else _cut(out, axis, 0, 1) | _cut(out, axis, 1, 1) << bits
+def _patterns(voxels: np.ndarray, steps: list[int]) -> np.ndarray:
+    """The byte of the cell that begins at each voxel; a picture is thought of as two equal slices."""
+    out = voxels
+    for step, bits in ((steps[2], 2), (steps[1], 4), (steps[0], 16)):
+        out = _joined(out, step, bits)
     return out
 
 
-def _crossings(
-    inside: np.ndarray, axis: int, flat: list[bool], spacing: Spacing
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The boundary's crossings of the lines along an axis: the voxel before each (3, n), height (n,) and normal (n, 3).
+def _level(
+    voxels: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where between voxel `at` and the next along the axis the boundary crosses, 0 to 1 (n,), and its normal (n, 3).
 
-    Height is 0 to 1, from that voxel to the next. The normal is NaN where the boundary is no height above the voxels.
+    The normal is NaN, and the place half-way, where the boundary is no height above the voxels around.
     """
-    first, last = _cut(inside, axis, REACH - 1, 2 * REACH - 1), _cut(inside, axis, REACH, 2 * REACH - 1)
-    crossed = (first ^ last).view(bool)
-    found = np.flatnonzero(crossed)
-    at = np.array(np.unravel_index(found, crossed.shape))
-    at[axis] += REACH - 1
-    column = inside
-    for step in (1, 2, 4):  # eight voxels in a row become the bits of one byte
-        column = _cut(column, axis, 0, step) | _cut(column, axis, step, step) << step
-    columns, one, two = column.reshape(-1), *ACROSS[axis]
-    around = [(a, b, weight) for a, b, weight in AROUND if not (a and flat[one]) and not (b and flat[two])]
-    heights = {
-        (a, b): HEIGHTS[columns[found + (a * column.strides[one] + b * column.strides[two])]] for a, b, _ in around
-    }
-    weights = sum(weight for _, _, weight in around)
-    total = sum(weight * heights[a, b] for a, b, weight in around)
-    total = total - (total >= TURNED * weights) * (TURNED * weights)
-    plain = total < 2 * REACH * weights  # one turned the other way, or no height at all, makes the sum too large
-    height = np.where(plain, np.clip(total / weights - REACH + 0.5, 0.0, 1.0), 0.5)
-    normal = np.zeros((len(found), 3))
+    column = voxels
+    for run, bits in ((1, 2), (2, 4), (4, 16)):  # eight voxels in a row become the bits of one byte
+        column = _joined(column, run * steps[axis], bits)
+    one, two = ACROSS[axis]
+    offsets = COLUMNS @ [steps[one], steps[two]] - (REACH - 1) * steps[axis]
+    heights = HEIGHTS[column[at + offsets[:, None]]]
+    total, *slopes = WEIGHTS @ heights / 16
+    total -= (total >= TURNED) * TURNED
+    plain = total < 2 * REACH  # one turned the other way, or no height at all, makes the mean too large
+    normal = np.zeros((len(at), 3))
     normal[:, axis] = 1.0
-    for other, part in ((one, 0), (two, 1)):
-        slope = sum(way[part] * way[2] * heights[way[0], way[1]] for way in around)
-        normal[:, other] = slope * (-spacing[axis] / spacing[other] / weights * 2)
+    for other, slope in zip((one, two), slopes):
+        normal[:, other] = slope * (-spacing[axis] / spacing[other])
     normal[~plain] = np.nan
-    return at, height, normal
+    return np.where(plain, np.clip(total - REACH + 0.5, 0.0, 1.0), 0.5), normal
 
 
 def _around(
-    pattern: np.ndarray, at: np.ndarray, axis: int, flat: list[bool], spacing: Spacing, asked: np.ndarray
+    pattern: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing, asked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The cells (4, n) that meet at each crossing, its share (4, n) of their areas, and its area vector where asked.
 
     A picture's cells are as deep as its one slice, and meet it with both ends.
     """
     areas, vectors = areas_of(spacing)
-    flattened, steps = pattern.reshape(-1), [0 if flat[n] else pattern.strides[n] for n in range(3)]
-    here = sum(at[n] * steps[n] for n in range(3))
     one, two = ACROSS[axis]
-    cells, shares, vector = [], [], np.zeros((int(asked.sum()), 3))
-    for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        cell, edge = here - (a * steps[one] + b * steps[two]), 4 * axis + 2 * a + b
-        byte = flattened[cell]
-        cells.append(cell)
-        shares.append(areas[edge][byte])
-        vector += vectors[edge][byte[asked]]
-    return np.stack(cells), np.stack(shares), vector
+    cells, shares = np.empty((4, len(at)), dtype=at.dtype), np.empty((4, len(at)))
+    vector = np.zeros((int(asked.sum()), 3))
+    for n, (a, b) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        cells[n] = at - (a * steps[one] + b * steps[two])
+        byte = pattern[cells[n]]
+        shares[n] = areas[4 * axis + n][byte]
+        vector += vectors[4 * axis + n][byte[asked]]
+    return cells, shares, vector
+
+
+def _joined(array: np.ndarray, step: int, bits: int) -> np.ndarray:
+    """Each byte, and the one `step` further on moved by so many bits; multiplied, which is ten times as fast as <<."""
+    return array[: len(array) - step] | array[step:] * np.uint8(bits)
 
 
 def _keys(axis: int, place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -161,16 +159,9 @@ def _keys(axis: int, place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return ((axis * (shape[0] + 2) + i) * (shape[1] + 2) + j) * (shape[2] + 2) + k
 
 
-def _cut(array: np.ndarray, axis: int, start: int, shorter: int) -> np.ndarray:
-    """A view, `shorter` by so much along an axis, from `start` on."""
-    index = [slice(None)] * 3
-    index[axis] = slice(start, array.shape[axis] - shorter + start)
-    return array[tuple(index)]
-
-
 def _heights() -> np.ndarray:
     """Of eight voxels in a row: how many come before the one crossing (+ TURNED: and are outside), or NO_HEIGHT."""
-    out = np.full(256, NO_HEIGHT, dtype=np.int32)
+    out = np.full(256, NO_HEIGHT, dtype=np.float32)
     for n in range(1, 2 * REACH):
         out[(1 << n) - 1], out[255 ^ (1 << n) - 1] = n, TURNED + n
     return out
