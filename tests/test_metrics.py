@@ -168,6 +168,28 @@ def test_a_picture_has_an_outline_and_no_lids():
     assert metrics.nsd(np.roll(square, 9, axis=0), square, MM, 1.0) == pytest.approx(0.2, abs=0.1)
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_picture_measures_the_same_whichever_axis_has_one_voxel_and_however_deep_it_is(axis):
+    a, b = (ndimage.zoom(blob(seed)[:, :, 5], 2, order=0) for seed in (5, 6))
+    spacing, expected = np.array([1.5, 1.0]), _numbers(a[:, :, None], b[:, :, None], (1.5, 1.0, 1.0))
+    for deep in (0.1, 1.5):
+        turned = [np.expand_dims(mask, axis) for mask in (a, b)]
+        row = metrics.measure(*turned, tuple(np.insert(spacing, axis, deep)), 1.37 * 1.5)
+        assert [row[key] for key in ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm")] == pytest.approx(expected)
+
+
+def test_a_line_of_voxels_has_two_ends():
+    line = box((1, 1, 20), (0, 1), (0, 1), (5, 12))
+    row = metrics.measure(np.roll(line, 3, axis=2), line, (1.0, 1.0, 2.0), 2.0)
+    assert (row["hd_mm"], row["hd95_mm"], row["assd_mm"], row["nsd"]) == (6.0, 6.0, 6.0, 0.0)
+
+
+def test_one_voxel_has_a_surface():
+    row = metrics.measure(box((9, 9, 9), (4, 5), (4, 5), (4, 5)), box((9, 9, 9), (6, 7), (4, 5), (4, 5)), MM, 1.0)
+    assert row["hd_mm"] == 2.0
+    assert 1.0 < row["assd_mm"] < 2.0
+
+
 # --- what must hold of any two masks
 
 

@@ -3,7 +3,7 @@
     python tests/bench/metrics.py          # all cores; then once more in a process that has one core
 
 Every library computes Dice, NSD, HD, HD95 and ASSD as far as it has them (MedPy has no NSD), the way its documentation
-says; ours computes volumes and pieces as well. Predictions are the references with their boundary moved by smooth noise.
+says. "xmed" is `measure`, which counts volumes and pieces as well; "xmed, these five" is without them. Predictions are the references with their boundary moved by smooth noise.
 The result is written to reports/benchmarks/metrics.md.
 """
 
@@ -26,6 +26,8 @@ from scipy import ndimage
 
 from xmed import metrics
 from xmed.io import read_nifti
+from xmed.metrics.distances import distances
+from xmed.metrics.surface import surface
 
 try:
     from medpy.metric import binary as medpy
@@ -37,9 +39,9 @@ except ImportError:
     surface_distance = None
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
-REPETITIONS = 9
+REPETITIONS = 3
 SPACINGS = ((1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (3.0, 1.0, 1.0), (5.0, 1.0, 1.0))
-PATIENTS = ("STS_003", "STS_022", "STS_031", "STS_044")
+PATIENTS = ("STS_003", "STS_031", "STS_044")
 Pair = tuple[np.ndarray, np.ndarray, tuple[float, float, float], float]
 Row = dict[str, float | None]
 
@@ -47,6 +49,12 @@ Row = dict[str, float | None]
 def xmed(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> Row:
     row = metrics.measure(p, r, spacing, tolerance)
     return {"dice": row["dice"], "nsd": row["nsd"], "hd": row["hd_mm"], "hd95": row["hd95_mm"], "assd": row["assd_mm"]}
+
+
+def these_five(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> Row:
+    apart = distances(surface(p, spacing), surface(r, spacing))
+    found = {"nsd": apart.within(tolerance), "hd": apart.maximum(), "hd95": apart.percentile(95), "assd": apart.mean()}
+    return {"dice": metrics.dice(p, r, spacing), **found}
 
 
 def monai(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> Row:
@@ -79,7 +87,7 @@ def deepmind(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], tolerance
     }
 
 
-LIBRARIES: dict[str, Callable[..., Row]] = {"xmed": xmed, "MONAI": monai}
+LIBRARIES: dict[str, Callable[..., Row]] = {"xmed": xmed, "xmed, these five": these_five, "MONAI": monai}
 if medpy is not None:
     LIBRARIES["MedPy"] = medpy_
 if surface_distance is not None:
@@ -151,16 +159,17 @@ def truths() -> dict[str, dict[str, Row]]:
 def report(result: dict) -> str:
     lines = [f"# Metrics\n\n{__doc__.split(chr(10), 1)[0]}\n"]
     for run in result["runs"]:
-        many = "one core" if run["cores"] == 1 else f"{run['cores']} cores"
-        lines += [f"## Milliseconds per pair of masks, {many}", "", "Wall time, medians; in brackets, times ours.", ""]
+        clock, many = ("cpu", "one core") if run["cores"] == 1 else ("wall", f"{run['cores']} cores")
+        how = "Processor time" if clock == "cpu" else "Wall time"
+        lines += [f"## Milliseconds per pair of masks, {many}", "", f"{how}, medians; in brackets, times ours.", ""]
         lines += ["| masks | voxels | " + " | ".join(LIBRARIES) + " |", "|---" * (len(LIBRARIES) + 2) + "|"]
         ratios: dict[str, list[float]] = {name: [] for name in LIBRARIES}
         for name, pair in run["pairs"].items():
-            ours, cells = pair["seconds"]["xmed"]["wall"], []
+            ours, cells = pair["seconds"]["xmed, these five"][clock], []
             for library in LIBRARIES:
-                taken = pair["seconds"][library]["wall"]
+                taken = pair["seconds"][library][clock]
                 ratios[library].append(taken / ours)
-                cells.append(f"{1000 * taken:.0f}" + ("" if library == "xmed" else f" ({taken / ours:.1f})"))
+                cells.append(f"{1000 * taken:.1f} ({taken / ours:.1f})")
             lines.append(f"| {name} | {pair['voxels']:,} | " + " | ".join(cells) + " |")
         medians = [f"{statistics.median(ratios[library]):.1f}" for library in LIBRARIES]
         lines += ["| **median ratio** | | " + " | ".join(medians) + " |", ""]
@@ -174,6 +183,8 @@ def report(result: dict) -> str:
     lines += ["| spacing, mm | library | HD | HD95 | ASSD | NSD |", "|---|---|---|---|---|---|"]
     for spacing, rows in result["truths"].items():
         for library, row in rows.items():
+            if library == "xmed, these five":  # the same numbers
+                continue
             cells = ["–" if row[name] is None else f"{row[name]:.2f}" for name in ("hd", "hd95", "assd", "nsd")]
             lines.append(f"| {spacing.strip('()')} | {library} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", result["where"], ""])
