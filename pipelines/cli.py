@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import release, reports
-from pipelines.command import DONE, NO, Answer, command
+from pipelines import operation, release, reports
+from pipelines.command import DONE, NO, Answer, command, whole_numbers
 from xmed import __version__
 from xmed.errors import XmedError
 
@@ -100,7 +100,7 @@ def compare(
     from pipelines.plan import plan_comparison
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
-    numbers = list(range(int(seeds))) if seeds and seeds.isdecimal() and int(seeds) > 0 else _numbers(seeds)
+    numbers = list(range(int(seeds))) if seeds and seeds.isdecimal() and int(seeds) > 0 else whole_numbers(seeds)
     asked = study, chosen, numbers, source_root, target_root, resume
     plan_comparison(*asked)  # before Prefect starts and anything is written
     _flows()
@@ -272,16 +272,7 @@ def schema(document: Annotated[Document, typer.Argument(help="Of which document.
     return Answer(found, lambda console: console.print_json(data=found))
 
 
-@command(app)
-def doctor() -> Answer:
-    """Is this installation sound: versions, device, disk, databases, orphaned and half-finished runs."""
-    from pipelines.doctor import examine
-    from pipelines.tables import show_checks
-    from xmed.run import home
-
-    checks = [asdict(check) for check in examine(home())]
-    ok = all(check["ok"] for check in checks)
-    return Answer({"ok": ok, "checks": checks}, lambda console: show_checks(console, checks), DONE if ok else NO)
+operation.add(app)
 
 
 release.add(app)
@@ -292,12 +283,12 @@ def _adapt(
 ) -> Answer:
     from pipelines.plan import plan_study
 
-    numbers = _numbers(seeds)
+    numbers = whole_numbers(seeds)
     plan_study(study, numbers, source_root, target_root, resume)  # before Prefect starts and anything is written
     flows = _flows()
     from pipelines.tables import show_result
 
-    result = flows.adapt(study, numbers, source_root, target_root, resume)
+    result = flows.adapt(study, numbers, source_root, target_root, resume, study)
     report: dict[str, Any] = json.loads((Path(result["folder"]) / "report" / "report.json").read_text(encoding="utf-8"))
     document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
     code = NO if report["verdict"] == "fail" else DONE
@@ -312,12 +303,3 @@ def _flows() -> Any:
     from pipelines import flows
 
     return flows
-
-
-def _numbers(seeds: str | None) -> list[int] | None:
-    if seeds is None:
-        return None
-    try:
-        return [int(seed) for seed in seeds.split(",")]
-    except ValueError as problem:
-        raise XmedError("USAGE", f"--seeds {seeds}", "whole numbers with commas between, such as 0,1,2") from problem

@@ -6,6 +6,7 @@ import errno
 import functools
 import inspect
 import json
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -16,10 +17,10 @@ import typer
 from rich.console import Console
 
 from pipelines.console import progress
-from pipelines.surroundings import listen, prepare, said, stoppable, told
+from pipelines.surroundings import ended_by, listen, prepare, said, stoppable, told
 from xmed.errors import XmedError
 
-DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else goes to stderr.")]
@@ -67,8 +68,10 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             found = work()
     except (Exception, KeyboardInterrupt) as problem:
         if _interrupted(problem):
-            err.print("interrupted; `xmed doctor` lists what can be resumed", markup=False)
-            return INTERRUPTED
+            err.print(
+                "interrupted; the same command goes on with it, `xmed doctor` lists what is unfinished", markup=False
+            )
+            return TERMINATED if ended_by() == signal.SIGTERM else INTERRUPTED
         if debug:
             sys.stderr.writelines(told(problem))
         known = _known(problem)
@@ -85,6 +88,16 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
         found.show(Console(file=out, width=None if out.isatty() else PIPED_WIDTH))
     out.flush()
     return found.code
+
+
+def whole_numbers(seeds: str | None) -> list[int] | None:
+    """What --seeds says. Raises XmedError USAGE."""
+    if seeds is None:
+        return None
+    try:
+        return [int(seed) for seed in seeds.split(",")]
+    except ValueError as problem:
+        raise XmedError("USAGE", f"--seeds {seeds}", "whole numbers with commas between, such as 0,1,2") from problem
 
 
 def refuse(line: str, parts: dict[str, str], as_json: bool, code: int) -> int:

@@ -39,16 +39,16 @@ def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
 def progress(console: Console) -> Iterator[None]:
     """Show what `report` is told, for the time of the block."""
     if not console.is_terminal:
-        with _shown_by(_Lines(console)):
+        with shown_by(Lines(console)):
             yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with _Display(*columns, TextColumn("[dim]{task.fields[note]}"), console=console) as bars, _shown_by(_Bars(bars)):
+    with _Display(*columns, TextColumn("[dim]{task.fields[note]}"), console=console) as bars, shown_by(_Bars(bars)):
         yield
 
 
 @contextmanager
-def _shown_by(show: Report) -> Iterator[None]:
+def shown_by(show: Report) -> Iterator[None]:
     token = _current.set(show)
     try:
         yield
@@ -94,7 +94,7 @@ class _Bars:
         self.bars.cells = {**self.bars.cells, cell: over if share >= 1 else f"{share:.0%}"}
 
 
-class _Lines:
+class Lines:
     """One line per tenth of each piece of work, with the seconds since the start."""
 
     def __init__(self, console: Console) -> None:

@@ -7,35 +7,50 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
+from pydantic import BeforeValidator
 
 from pipelines.console import report
+from pipelines.continuing import begin, end, unfinished
 from pipelines.environment import environment, errors
-from pipelines.plan import plan_dataset, plan_study
+from pipelines.plan import Plan, plan_dataset, plan_study
 from pipelines.reporting import note_text, remember_prior
 from pipelines.surroundings import stoppable
-from pipelines.validation import begin, describe, external_study
+from pipelines.turn import turn
+from pipelines.unattended import show, unattended, worth_another_try
+from pipelines.validation import begin as begin_external
+from pipelines.validation import describe, external_study
 from xmed import cohort, evaluate, phantom, registry, train
 from xmed import report as reports
 from xmed.appearance.scenes import write as maps
 from xmed.errors import XmedError
 from xmed.run import Run, home
-from xmed.spec import MapsSpec, PhantomSpec, load_dataset, load_protocol
+from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_protocol, load_study
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyStudy = Annotated[Study, BeforeValidator(lambda given: load_study(given) if isinstance(given, str) else given)]
+"""A study by name, by path, or whole; to Prefect's pages it is a form with the study's fields."""
+RETRY_SECONDS = [30.0, 120.0, 600.0]
 
 
 def step(function: Callable[P, R]) -> Task[P, R]:
-    """A task that always runs and is tried once.
+    """A task that always runs and is tried once: what it computes would come out the same.
 
-    Each library function finds by itself what it has done already, and what is worth trying again (a tracking server
-    that does not answer) MLflow tries again itself.
+    Each library function finds by itself what it has done already.
     """
     return task(cache_policy=NO_CACHE, persist_result=False)(function)
+
+
+def outward(function: Callable[P, R]) -> Task[P, R]:
+    """A step that speaks to other machines (an archive, a tracking server): at night it is worth another try."""
+    return task(
+        cache_policy=NO_CACHE, persist_result=False, retries=len(RETRY_SECONDS), retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=worth_another_try,
+    )(function)  # fmt: skip
 
 
 def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
@@ -46,7 +61,7 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
         maps.write(spec, folder, report)
 
 
-@step
+@outward
 def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
     found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make)
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
@@ -91,10 +106,11 @@ def describe_environment(folder: Path, started: datetime) -> None:
 
 
 @step
-def note_what_is_known(folder: Path, study: str) -> None:
+def note_what_is_known(folder: Path, study: str | None) -> None:
     """Beside the numbers: what people wrote of the study, and the version of the model before this one."""
     remember_prior(Run(folder), home())
-    note_text(Run(folder), study)
+    if study:
+        note_text(Run(folder), study)
 
 
 @step
@@ -108,12 +124,12 @@ def describe_external(folder: Path, target: str) -> dict[str, Any]:
     return describe(Run(folder), cohort.load(target, home()), home())["target"]["flow"]
 
 
-@step
+@outward
 def log_run(folder: Path) -> str:
     return registry.log_run(Run(folder), home())
 
 
-@step
+@outward
 def register_model(folder: Path) -> dict[str, Any]:
     return registry.register(Run(folder), home())
 
@@ -127,29 +143,54 @@ def ingest(spec: str, root: Path | None = None) -> dict[str, Any]:
 
 @flow(name="adapt", persist_result=False)
 def adapt(
-    study: str,
+    study: AnyStudy,
     seeds: list[int] | None = None,
     source_root: Path | None = None,
     target_root: Path | None = None,
     resume: str | None = None,
+    file: str | None = None,
 ) -> dict[str, Any]:
-    """The main job: ingest both, train all arms, decide whether to adapt, evaluate, report, log, register the model."""
-    started, plan = datetime.now(UTC), plan_study(study, seeds, source_root, target_root, resume)
-    run = plan.run or Run.create(plan.study, home())
-    report("run", 1, 1, run.id)
-    with nothing_left_of(run, unless=plan.run is not None):
-        ingest_dataset(plan.study.source, source_root)
-        ingest_dataset(plan.study.target, target_root)
-        describe_data(run.folder, plan.source.name, plan.target.name)
-    train_arms(run.folder)
-    promote_model(run.folder)
-    evaluate_run(run.folder)
-    describe_environment(run.folder, started)
-    note_what_is_known(run.folder, study)
-    page = build_report(run.folder)
-    log_run(run.folder)
-    registered = register_model(run.folder)
-    return {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+    """The main job: ingest both, train all arms, decide whether to adapt, evaluate, report, log, register the model.
+
+    file: the study's name or path, if it came from one: a text that people wrote of it stands beside.
+    """
+    started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
+    with unattended(), turn(home(), f"study {study.name}"):
+        plan = plan_study(study, seeds, source_root, target_root, resume)
+        run = _data_of(plan, roots)
+        train_arms(run.folder)
+        promote_model(run.folder)
+        evaluate_run(run.folder)
+        describe_environment(run.folder, started)
+        note_what_is_known(run.folder, file)
+        page = build_report(run.folder)
+        log_run(run.folder)
+        registered = register_model(run.folder)
+        result = {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+        show(result)
+        end(run, {"registered": registered})
+    return result
+
+
+def _data_of(plan: Plan, roots: dict[str, Path | None]) -> Run:
+    """The run of a plan with its data: the one that is resumed, one that was killed, or a new one.
+
+    One that was killed is given up where its data has changed since.
+    """
+    before = None if plan.run else unfinished(plan.study, roots, home())
+    run = plan.run or before or begin(plan.study, roots, home())
+    report("run", 1, 1, f"{run.id}, which was interrupted" if before else run.id)
+    try:
+        with nothing_left_of(run, unless=bool(plan.run or before)):
+            ingest_dataset(plan.study.source, roots["source"])
+            ingest_dataset(plan.study.target, roots["target"])
+            describe_data(run.folder, plan.source.name, plan.target.name)
+    except XmedError as problem:
+        if not before or problem.code != "DATA_CHANGED":
+            raise
+        end(run, {"given_up": problem.what})
+        return _data_of(plan, roots)
+    return run
 
 
 @flow(name="validate", persist_result=False)
@@ -158,7 +199,7 @@ def validate(model: str, spec: str, protocol: Path | None = None, data_root: Pat
     started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
     folder = registry.fetch(model, home())
     study = external_study(folder, dataset, load_protocol(protocol) if protocol else None)
-    run = begin(folder, model, study, home())
+    run = begin_external(folder, model, study, home())
     report("run", 1, 1, run.id)
     with nothing_left_of(run, unless=False):
         ingest_dataset(spec, data_root)

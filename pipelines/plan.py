@@ -25,7 +25,7 @@ class Plan:
 
 
 def plan_study(
-    study: str,
+    study: str | Study,
     seeds: list[int] | None = None,
     source_root: Path | None = None,
     target_root: Path | None = None,
@@ -70,9 +70,9 @@ def plan_comparison(
 
 
 def _plan(
-    study: str, seeds: list[int] | None, source_root: Path | None, target_root: Path | None, run: Run | None
+    study: str | Study, seeds: list[int] | None, source_root: Path | None, target_root: Path | None, run: Run | None
 ) -> Plan:
-    asked = load_study(study)
+    asked = study if isinstance(study, Study) else load_study(study)
     if run is not None:
         if seeds or run.study.name != asked.name:
             what = "--seeds with --resume" if seeds else f"run {run.id} is of study {run.study.name}"

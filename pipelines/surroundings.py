@@ -20,10 +20,12 @@ from xmed import __version__
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.run import home
+from xmed.stop import ask
 
 REMEMBERED = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_received: list[int] = []
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -71,23 +73,32 @@ def open_home() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within the block SIGTERM does what Ctrl-C does, and both end worker processes: nobody waits for them in vain."""
+    """Within the block SIGTERM does what Ctrl-C does: trainings save and end, and nobody waits for workers in vain."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
-        del number, frame
+    def end(number: int, frame: object) -> None:
+        del frame
+        _received.append(number)
         for child in multiprocessing.active_children():
-            child.terminate()
-        raise KeyboardInterrupt
+            if "Manager" not in child.name:  # through it the others still say how far they are
+                child.terminate()
+        if not ask() or len(_received) > 1:  # a training in this very process raises by itself, when it has saved
+            raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    _received.clear()
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ended_by() -> int:
+    """The number of the last signal that asked this process to end: SIGINT where there was none."""
+    return _received[-1] if _received else signal.SIGINT
 
 
 def told(fault: BaseException) -> list[str]:

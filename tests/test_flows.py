@@ -192,6 +192,41 @@ class TestUnderPrefect:
         with pytest.raises(XmedError, match=r"error\[DATA_CHANGED\]: source .*toy-mr.* has changed since run toy-"):
             flows.adapt(str(study), resume=run)
 
+    def test_the_same_command_goes_on_with_a_run_that_was_interrupted(self, study, place, library):
+        from pipelines import flows
+
+        library.raises["evaluate"] = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            flows.adapt(str(study))
+        (folder,) = (place / "runs").iterdir()
+        library.raises.clear()
+        library.calls.clear()
+        assert flows.adapt(str(study))["run"] == folder.name
+        assert library.calls == ORDER
+        assert flows.adapt(str(study))["run"] != folder.name, "a finished run is finished"
+
+    def test_a_run_whose_data_changed_since_it_was_interrupted_is_given_up(self, study, place, library):
+        from pipelines import flows
+
+        library.raises["evaluate"] = RuntimeError("out of memory")
+        with pytest.raises(RuntimeError):
+            flows.adapt(str(study))
+        (folder,) = (place / "runs").iterdir()
+        library.raises.clear()
+        library.fingerprint = "0" * 64
+        assert flows.adapt(str(study))["run"] != folder.name
+        assert "has changed since run" in Run(folder).read("ended")["given_up"]
+
+    def test_a_study_may_come_whole_as_a_schedule_passes_it_on(self, study, library):
+        from pipelines import flows
+        from xmed.spec import load_study
+
+        document = load_study(study).model_dump(mode="json")
+        assert flows.adapt(document)["registered"]["name"] == "toy"
+        assert flows.adapt.parameters.properties["study"]["$ref"].endswith("/Study")
+        with pytest.raises(Exception, match=r"study\.budget\.steps"):
+            flows.adapt({**document, "budget": {"steps": 0}})
+
     def test_ingest_takes_another_root(self, study, tmp_path, library):
         from pipelines import flows
 

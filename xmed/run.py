@@ -3,7 +3,7 @@
 runs/<id>/
     study.json  protocol.json                 what was asked; fixed and hashed before any target label is read
     data.json                                 both cohorts: cases, quarantine, fingerprints
-    arms/<arm>/seed<n>/                       model/  losses.csv  train.json  checkpoint.pt (while it trains)
+    arms/<arm>/seed<n>/                       model/  losses.csv  train.json  checkpoint-*.pt (while it trains)
     selection.json                            whether the adapted model may become a candidate, and why
     rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
     robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows

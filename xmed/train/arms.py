@@ -18,9 +18,10 @@ from xmed.prepare import Sampler
 from xmed.run import Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
-from xmed.train import compose
+from xmed.train import checkpoint, compose
+from xmed.train.checkpoint import Trained
 from xmed.train.data import Data
-from xmed.train.loop import Progress, Trained, steps_of, train
+from xmed.train.loop import Progress, steps_of, train
 
 FOREGROUND_SHARE = 0.7
 PLACES_LEARNED_FROM = 24
@@ -121,7 +122,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
         **record,
     }
     write_atomically(folder / "train.json", json.dumps(document, indent=1) + "\n")
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    checkpoint.clear(folder)
     return folder
 
 

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from xmed import stop
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model import bf16_pays
 from xmed.nets import tensors
 from xmed.prepare import Sampler
 from xmed.spec import Budget
+from xmed.train.checkpoint import Checkpoint, Trained
 
 Progress = Callable[[str, int, int, str], None]
 """(what, done, total, note): how far a long piece of work is."""
 
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
-
-
-@dataclass
-class Trained:
-    """candidates: the deployable network's weights at each milestone, by step. seconds: of the steps alone."""
-
-    candidates: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 def train(
@@ -44,10 +35,11 @@ def train(
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Trained:
-    """Run `budget.steps` steps of `method`; losses.csv and checkpoint.pt are written into `folder`.
+    """Run `budget.steps` steps of `method`; losses.csv and checkpoints are written into `folder`.
 
     AdamW under a one-cycle learning rate; bfloat16 autocast and channels-last where they pay. A checkpoint found in
-    `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED.
+    `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED,
+    DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop.
     """
     dims, steps, rate = source.spec.spatial_dims, steps_of(method, budget), budget.learning_rate * method.schedule.rate
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
@@ -57,9 +49,9 @@ def train(
     optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], total_steps=steps)
     milestones = {max(1, math.ceil(share * steps)) for share in method.schedule.milestones}
-    checkpoint = _Checkpoint(folder / "checkpoint.pt", method, optimiser, schedule, (source, target))
+    checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
-    with _Log(folder / "losses.csv", done) as log:
+    with _Log(folder / "losses.csv", done) as log, stop.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             method.train()
@@ -82,9 +74,11 @@ def train(
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
-            if step % CHECKPOINT_EVERY == 0 and step < steps:
+            if step < steps and (step % CHECKPOINT_EVERY == 0 or stop.asked()):
                 log.flush()
                 checkpoint.save(step, trained)
+                if stop.asked():
+                    raise KeyboardInterrupt
             if progress:
                 left = (time.monotonic() - started) / (step - done) * (steps - step)
                 progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
@@ -133,44 +127,3 @@ class _Log:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
-
-
-@dataclass
-class _Checkpoint:
-    """Everything a training needs to go on as if nothing had happened, in one file that is whole or not there."""
-
-    path: Path
-    method: Method
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    samplers: tuple[Sampler, Sampler]
-
-    def save(self, step: int, trained: Trained) -> None:
-        part = self.path.with_suffix(".part")
-        state = {
-            "step": step,
-            "seconds": trained.seconds,
-            "candidates": trained.candidates,
-            "method": self.method.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "samplers": [sampler.state() for sampler in self.samplers],
-            "random": torch.get_rng_state(),
-        }
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
-
-    def restore(self) -> tuple[int, Trained]:
-        if not self.path.is_file():
-            return 0, Trained()
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        for sampler, its in zip(self.samplers, state["samplers"]):
-            sampler.restore(its)
-        torch.set_rng_state(state["random"])
-        return state["step"], Trained(state["candidates"], state["seconds"])

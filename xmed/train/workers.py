@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import torch
 
-from xmed import methods, nets
+from xmed import methods, nets, stop
 from xmed.cohort import load
 from xmed.errors import XmedError
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
 
+GRACE_SECONDS = 20.0
+"""How long a worker may take to its next step and its checkpoint: a scheduler that ends a job gives it 30 s."""
 Job = tuple[str, int]
 """(arm, seed)."""
 Refuse = Callable[[str, int, Exception], None]
@@ -45,13 +49,12 @@ def fit_all(
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         queue, others = manager.Queue(), set(multiprocessing.active_children())
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
             try:
                 return _follow(pool, run, home, jobs, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()  # the other arms would train on for minutes; their checkpoints stay
+                _end(set(multiprocessing.active_children()) - others)
                 raise
 
 
@@ -98,7 +101,7 @@ def _follow(
     waiting = list(jobs)
     while waiting or running:
         for job in [job for job in waiting if all(other in done for other in jobs[job])]:
-            running[pool.submit(fit, run, *job, home, _Relay(queue))] = job
+            running[pool.submit(_work, run, *job, home, _Relay(queue))] = job
             waiting.remove(job)
         finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         with contextlib.suppress(Empty):
@@ -128,8 +131,27 @@ def _without(
     return waiting
 
 
-def _one_thread() -> None:
+def _end(workers: set[BaseProcess]) -> None:
+    """The other arms would train on for minutes: each saves after the step it is in; one that does not is killed."""
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + GRACE_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+        worker.kill()
+
+
+def _work(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path:
+    """`fit`, in a worker: one that is asked to end does not begin what already waits in the pool's queue."""
+    try:
+        return fit(run, arm, seed, home, progress)
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGTERM)
+
+
+def _begin() -> None:
     torch.set_num_threads(1)
+    stop.heed_as_worker()
 
 
 class _Relay:

@@ -1,0 +1,111 @@
+"""Operation: the commands by which runs start by themselves, and by which one sees that all is well."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.command import DONE, NO, Answer, command, whole_numbers
+from xmed.errors import XmedError
+
+PORT = 4200
+
+
+def add(app: typer.Typer) -> None:
+    """Make these the commands of `app`."""
+    for function in (schedule, serve, doctor):
+        command(app)(function)
+
+
+def schedule(
+    study: Annotated[str | None, typer.Argument(help="A study's name or its YAML file; none: list.")] = None,
+    cron: Annotated[str | None, typer.Option(help="When: minute hour day month weekday, such as '0 2 * * *'.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Of which place; this machine's by default.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")] = None,
+    source_root: Annotated[Path | None, typer.Option(help="Where the source's files lie.")] = None,
+    target_root: Annotated[Path | None, typer.Option(help="Where the target's files lie.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget this study's schedule.")] = False,
+) -> Answer:
+    """Adapt a study again and again by itself: `xmed serve` starts its runs. Without a study: what is scheduled."""
+    if study is None or remove == bool(cron):
+        if study or cron or remove:
+            raise XmedError("USAGE", "a study without --cron", "STUDY --cron EXPR, STUDY --remove, or neither")
+        return _listed(None)
+    if remove:
+        schedules = _schedules()
+        return _listed([schedules.remove(study)], "removed; what it made stays")
+    from tzlocal import get_localzone_name
+
+    from pipelines.plan import plan_study
+    from xmed.run import home
+
+    plan = plan_study(study, whole_numbers(seeds), source_root, target_root)
+    schedules = _schedules()
+    when = schedules.cron(cron, timezone or get_localzone_name() or "UTC")
+    return _listed([schedules.add(plan, when, home(), source_root, target_root, study)], "`xmed serve` starts its runs")
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the server's pages; 0: any that is free.")] = PORT,
+) -> Answer:
+    """Start scheduled runs, one at a time, until told to end; with a server where PREFECT_API_URL names none."""
+    from pipelines.serving import serve as work
+    from pipelines.surroundings import open_home
+    from xmed.run import home
+
+    open_home()
+
+    def say(line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        work(home(), port, say)
+    return Answer({"served": True}, lambda console: console.print("ended"))
+
+
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Close what killed processes left behind.")] = False,
+) -> Answer:
+    """Is this installation sound: versions, device, disk, databases, and what killed processes left. Exit 1: no."""
+    from pipelines.doctor import examine
+    from pipelines.tables import show_checks
+    from xmed.run import home
+
+    checks = [asdict(check) for check in examine(home(), fix)]
+    ok = all(check["ok"] for check in checks)
+    return Answer({"ok": ok, "checks": checks}, lambda console: show_checks(console, checks), DONE if ok else NO)
+
+
+def _schedules() -> ModuleType:
+    """The room that knows Prefect, once it is clear that it will be needed, and which server to ask."""
+    from pipelines.server import use_server
+    from pipelines.surroundings import open_home
+    from xmed.run import home
+
+    open_home()
+    use_server(home())
+    from pipelines import schedules
+
+    return schedules
+
+
+def _listed(rows: list[dict[str, Any]] | None, said: str = "") -> Answer:
+    from pipelines.tables import table
+
+    found = _schedules().listed() if rows is None else rows
+    columns = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")
+
+    def show(console: Console) -> None:
+        console.print(table(found, columns) if found else "nothing is scheduled")
+        if said:
+            console.print(said, markup=False, highlight=False)
+
+    return Answer(found if rows is None else found[0], show)

@@ -1,0 +1,159 @@
+"""Schedules: studies that Prefect starts by itself: deployments of the flow `adapt` in the work pool `xmed`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentScheduleUpdate, WorkPoolCreate
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.types.entrypoint import EntrypointType
+from prefect.workers.process import ProcessWorker
+from pydantic import ValidationError
+
+from pipelines import flows
+from pipelines.plan import Plan
+from xmed.errors import XmedError
+
+POOL = TAG = "xmed"
+
+
+def cron(expression: str, timezone: str) -> CronSchedule:
+    """A cron expression in a time zone (IANA). Raises XmedError USAGE."""
+    try:
+        return CronSchedule(cron=expression, timezone=timezone)
+    except ValidationError as problem:
+        said = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in problem.errors())
+        expected = "minute hour day month weekday, such as '0 2 * * *', and a zone such as Europe/Vienna"
+        raise XmedError("USAGE", f"--cron '{expression}' --timezone {timezone}: {said}", expected) from problem
+
+
+def add(
+    plan: Plan, schedule: SCHEDULE_TYPES, home: Path, source_root: Path | None = None, target_root: Path | None = None,
+    file: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Schedule a study, in place of an earlier schedule of the same study; returns what `listed` says of it.
+
+    file: the study's name or path, beside which people wrote of it.
+    """
+    roots = {"source_root": source_root, "target_root": target_root}
+    where = {name: str(path.absolute()) for name, path in roots.items() if path}
+    deployment = RunnerDeployment.from_flow(
+        flows.adapt,
+        plan.study.name,
+        description=f"Adapts {plan.study.source} to {plan.study.target} and registers {plan.study.register_as}.",
+        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **where},
+        tags=[TAG],
+        work_pool_name=POOL,
+        job_variables={
+            "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
+            "working_dir": str(Path.cwd()),  # a study may name its datasets by paths from here
+            "env": {"XMED_HOME": str(home), **_expanded(plan)},
+        },
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    with get_client(sync_client=True) as client:
+        make_pool(client)
+        # In place: a run of it may be at work, and has a deployment to report its end to.
+        kind = DeploymentScheduleUpdate if _is_there(client, plan.study.name) else DeploymentScheduleCreate
+        deployment.schedules = [kind(schedule=schedule, active=True)]
+        deployment.apply(work_pool_name=POOL)
+        return _told(client, _find(client, plan.study.name))
+
+
+def remove(name: str) -> dict[str, Any]:
+    """Forget the schedule of a study; what it made stays. Raises XmedError SCHEDULE_NOT_FOUND."""
+    with get_client(sync_client=True) as client:
+        found = _find(client, name)
+        told = _told(client, found)
+        client.delete_deployment(found.id)
+    return told
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every scheduled study: name, cron, timezone, active, next (when), last (state, when and what it said)."""
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with get_client(sync_client=True) as client:
+        found = client.read_deployments(deployment_filter=ours)
+        return [_told(client, one) for one in sorted(found, key=lambda one: one.name)]
+
+
+def make_pool(client: SyncPrefectClient) -> None:
+    """The work pool, which runs one thing at a time, where it is not there yet."""
+    template = ProcessWorker.get_default_base_job_template()
+    with contextlib.suppress(ObjectAlreadyExists):
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=template, concurrency_limit=1)
+        )
+
+
+def _find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+    try:
+        return client.read_deployment_by_name(f"adapt/{name}")
+    except ObjectNotFound as problem:
+        what = f"no schedule of a study '{name}'"
+        raise XmedError("SCHEDULE_NOT_FOUND", what, "one that `xmed schedule` lists") from problem
+
+
+def _is_there(client: SyncPrefectClient, name: str) -> bool:
+    try:
+        return bool(_find(client, name))
+    except XmedError:
+        return False
+
+
+def _told(client: SyncPrefectClient, found: DeploymentResponse) -> dict[str, Any]:
+    schedule = found.schedules[0] if found.schedules else None
+    waiting = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    coming = _run(client, found.id, FlowRunSort.EXPECTED_START_TIME_ASC, state=waiting)
+    begun = FlowRunFilterStartTime(is_null_=False)
+    last = _run(client, found.id, FlowRunSort.START_TIME_DESC, start_time=begun)
+    return {
+        "study": found.name,
+        "schedule": getattr(schedule and schedule.schedule, "cron", None) or str(schedule and schedule.schedule),
+        "timezone": getattr(schedule and schedule.schedule, "timezone", None),
+        "active": bool(schedule and schedule.active and not found.paused),
+        "next": coming and _when(coming.expected_start_time),
+        "last": last and last.state_name,
+        "last_at": last and _when(last.start_time),
+        "last_said": last and last.state and last.state.message,
+    }
+
+
+def _run(client: SyncPrefectClient, deployment: UUID, sort: FlowRunSort, **only: Any) -> FlowRun | None:
+    """The first flow run of a deployment in some order, among those that pass a filter."""
+    its = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), **only)
+    found = client.read_flow_runs(flow_run_filter=its, sort=sort, limit=1)
+    return found[0] if found else None
+
+
+def _when(moment: datetime | None) -> str | None:
+    return moment.astimezone().isoformat(timespec="seconds") if moment else None
+
+
+def _expanded(plan: Plan) -> dict[str, str]:
+    """The environment variables that the datasets' roots name, as they are now: a service may not know them."""
+    names = {name for spec in (plan.source, plan.target) for name in re.findall(r"\$\{?(\w+)\}?", spec.root)}
+    return {name: os.environ[name] for name in sorted(names - {"XMED_HOME"}) if name in os.environ}

@@ -1,0 +1,122 @@
+"""Checkpoint: everything a training needs to go on as if nothing had happened, in a file that is whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xmed.errors import XmedError
+from xmed.methods import Method
+from xmed.prepare import Sampler
+
+KEPT, DIGITS = 2, 16
+
+
+@dataclass
+class Trained:
+    """candidates: the deployable network's weights at each milestone, by step. seconds: of the steps alone."""
+
+    candidates: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass
+class Checkpoint:
+    """The checkpoints of one training: checkpoint-<step>-<head of its sha256>.pt, the last two of them.
+
+    A name holds the checksum, so file and checksum come to the disk in one rename.
+    """
+
+    folder: Path
+    method: Method
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    samplers: Sequence[Sampler]
+    device: torch.device
+
+    def save(self, step: int, trained: Trained) -> None:
+        """Whole on the disk, power loss included, before an older one goes."""
+        state = {
+            "step": step,
+            "seconds": trained.seconds,
+            "candidates": trained.candidates,
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "samplers": [sampler.state() for sampler in self.samplers],
+            "random": torch.get_rng_state(),
+            "device": self.device.type,
+            "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        name = f"checkpoint-{step:08d}-{hashlib.sha256(buffer.getbuffer()).hexdigest()[:DIGITS]}.pt"
+        part = self.folder / "checkpoint.part"
+        with part.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.folder / name)
+        _flush(self.folder)
+        for path in found(self.folder)[KEPT:]:
+            path.unlink()
+
+    def restore(self) -> tuple[int, Trained]:
+        """The step it goes on after, from the newest checkpoint that is whole; 0 where there is none.
+
+        Raises XmedError DEVICE_LOST where it was written on a GPU, and there is none now.
+        """
+        state = next((state for state in map(_read, found(self.folder)) if state is not None), None)
+        if state is None:
+            return 0, Trained()
+        if state["device"] != self.device.type:
+            what = f"this training began on {state['device']}, and there is only {self.device.type}"
+            raise XmedError("DEVICE_LOST", what, state["device"], f"give it back, or delete {self.folder}")
+        self.method.load_state_dict(state["method"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        for sampler, its in zip(self.samplers, state["samplers"]):
+            sampler.restore(its)
+        torch.set_rng_state(state["random"])
+        if state["device_random"] is not None:
+            torch.cuda.set_rng_state(state["device_random"])
+        return state["step"], Trained(state["candidates"], state["seconds"])
+
+
+def found(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, newest first."""
+    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
+
+
+def clear(folder: Path) -> None:
+    """A training that ended needs none."""
+    for path in folder.glob("checkpoint*"):
+        path.unlink()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A checkpoint's content, or None where its bytes are not those that its name was made from."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest()[:DIGITS] != path.stem.rpartition("-")[2]:
+        logging.getLogger(__name__).warning("%s is damaged; an earlier one is taken", path.name)
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state
+
+
+def _flush(folder: Path) -> None:
+    """A rename is on the disk only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
