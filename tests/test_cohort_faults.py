@@ -1,15 +1,14 @@
 """Ingest under faults: killed anywhere it goes on to the same end, many at once make one result, nothing is done twice."""
 
-import multiprocessing
 import os
 import shutil
 import signal
 import sqlite3
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import FORK, forked
 from scanned import oblique, save, slices, texture
 
 from xmed.cohort import index, ingest, load, store
@@ -18,7 +17,6 @@ from xmed.cohort.store import Store
 from xmed.deidentify.secret import VARIABLE
 from xmed.spec import DatasetSpec
 
-FORK = multiprocessing.get_context("fork") if sys.platform != "win32" else None
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes are forked here, as on Linux")
 
 
@@ -115,7 +113,7 @@ def test_killed_while_it_reads_it_leaves_no_process_behind(spec, home):
 def test_four_processes_at_once_leave_one_result(spec, tmp_path, unguarded):
     alone = ingest(spec, tmp_path / "alone")
     home = tmp_path / "home"
-    processes = [FORK.Process(target=ingest, args=(spec, home)) for _ in range(4)]
+    processes = [forked(ingest, spec, home) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

@@ -72,7 +72,8 @@ def study(tmp_path):
 def xmed(home: Path, *arguments: str) -> tuple[int, str]:
     """Exit code of a command, and all that it said, log and tracebacks included."""
     patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600"}  # on a machine that does other work
-    environment = {**os.environ, **patience, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    environment = {**ours, **patience, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT)}
     asked = [sys.executable, "-m", "pipelines.main", *arguments, "--debug"]
     done = subprocess.run(asked, env=environment, cwd=home.parent, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

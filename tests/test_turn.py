@@ -1,20 +1,17 @@
 """One run at a time: whoever comes second waits, and a killed holder holds nobody up."""
 
 import json
-import multiprocessing
 import os
 import signal
-import sys
 import time
 
 import pytest
+from forked import FORK
 
 from pipelines import turn as module
 from pipelines.console import shown_by
 from pipelines.turn import clear, gpu_lock, locked, owner, run_lock, turn
 from xmed.errors import XmedError
-
-FORK = multiprocessing.get_context("fork") if sys.platform != "win32" else None
 
 
 def hold(home, ready, release):

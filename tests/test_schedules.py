@@ -1,0 +1,186 @@
+"""Scheduling: what is asked is checked before anything starts, and what runs unattended leaves word."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.main import main
+from pipelines.server import _free, password, running, server_lock, serving, use_server
+from pipelines.turn import locked
+from xmed.errors import XmedError
+from xmed.spec import Study, load_study
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path):
+    """An empty home; the environment, which a command prepares for its process, is put back."""
+    before = dict(os.environ)
+    os.environ["XMED_HOME"] = str(tmp_path / "home")
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+    yield tmp_path / "home"
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["phantom-mr-to-us"], "error[USAGE]: a study without --cron · STUDY --cron EXPR, STUDY --remove, or neither"),
+        (["--remove"], "error[USAGE]: a study without --cron"),
+        (["phantom-mr-to-us", "--remove", "--cron", "0 2 * * *"], "error[USAGE]: a study without --cron"),
+        (["no-such-study", "--cron", "0 2 * * *"], "error[SPEC_NOT_FOUND]: no study 'no-such-study'"),
+        (["phantom-mr-to-us", "--cron", "0 2 * * *", "--seeds", "a"], "error[USAGE]: --seeds a"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line, capsys, place):
+    assert main(["schedule", *words]) == 2
+    assert capsys.readouterr().err.startswith(line)
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
+def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
+    from pipelines.schedules import cron
+
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: --cron .* · minute hour day month weekday"):
+        cron(expression, zone)
+    assert cron("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
+
+
+def test_the_deployment_in_prefect_yaml_is_the_study_that_it_names():
+    document = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())
+    for one in document["deployments"]:
+        assert Study.model_validate(one["parameters"]["study"]) == load_study(one["name"])
+        path, _, name = one["entrypoint"].partition(":")
+        assert f"def {name}(" in (ROOT / path).read_text()
+        assert one["work_pool"]["name"] == "xmed"
+
+
+def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
+    from pipelines.schedules import _expanded
+
+    monkeypatch.setenv("XMED_SOME", "/here")
+    monkeypatch.delenv("XMED_OTHER", raising=False)
+    plan = SimpleNamespace(
+        source=SimpleNamespace(root="${XMED_SOME}/a"), target=SimpleNamespace(root="${XMED_OTHER}/$XMED_HOME/b")
+    )
+    assert _expanded(plan) == {"XMED_SOME": "/here"}
+
+
+def test_the_password_of_a_server_is_for_its_owner_and_stays(place):
+    found = password(place)
+    assert found.startswith("xmed:")
+    assert len(found) > 30
+    assert password(place) == found
+    assert stat.S_IMODE((place / "prefect" / "password").stat().st_mode) == 0o600
+
+
+def test_a_home_is_served_once(place):
+    with locked(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
+        assert use_server(place) is None, "it does not answer"
+        with pytest.raises(XmedError, match=r"error\[BUSY\]: serve.json is held by process"):
+            serving(place, 0).__enter__()
+
+
+def test_a_port_that_is_taken_is_refused_in_one_sentence():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(XmedError, match=rf"error\[USAGE\]: port {port} of 127.0.0.1 is taken · .*--port 0"):
+            _free(port)
+    assert _free(0) > 0
+
+
+def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monkeypatch):
+    from pipelines import server
+
+    monkeypatch.setattr(server, "STOP_SECONDS", 0.5)
+    script = "trap '' TERM; sleep 600 & echo $! > child; echo ready; wait; wait"
+    command = ["sh", "-c", f"cd {tmp_path}; {script}"]
+    with running(command, dict(os.environ), tmp_path / "log") as process:
+        until = time.monotonic() + 30
+        while "ready" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        child = int((tmp_path / "child").read_text())
+    assert process.poll() == -signal.SIGKILL
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+@pytest.mark.parametrize(
+    ("problem", "again"),
+    [
+        (XmedError("PACS_UNREACHABLE", "it sleeps"), True),
+        (XmedError("SPEC_INVALID", "a typing error"), False),
+        (ConnectionError("refused"), True),
+        (ValueError("wrong"), False),
+    ],
+)
+def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(problem, again, monkeypatch):
+    from pipelines.unattended import worth_another_try
+
+    state = SimpleNamespace(result=lambda raise_on_failure: problem)
+    assert worth_another_try(None, None, state) is False
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "1")
+    assert worth_another_try(None, None, state) is again
+
+
+UNATTENDED = """
+from pipelines import unattended
+from pipelines.console import report
+from xmed.errors import XmedError
+unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
+with unattended.unattended():
+    report("train adapted seed 0", 1, 2, "loss 0.3")
+    raise {problem}
+"""
+
+
+@pytest.mark.parametrize(
+    ("problem", "logs"), [("ZeroDivisionError('of all things')", 1), ("XmedError('NO_CASES', 'nothing left')", 0)]
+)
+def test_a_fault_that_nobody_sees_leaves_a_log_and_a_known_error_its_sentence(problem, logs, place):
+    environment = os.environ | {"PREFECT__FLOW_RUN_ID": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    script = UNATTENDED.format(problem=problem)
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 1
+    assert "train adapted seed 0 1/2 · loss 0.3" in found.stderr
+    written = list((place / "logs").glob("*.log")) if (place / "logs").is_dir() else []
+    assert len(written) == logs
+    if logs:
+        assert "ZeroDivisionError: of all things" in written[0].read_text()
+        assert str(written[0]) in found.stderr
+
+
+def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
+    from pipelines import unattended
+
+    (place / "runs" / "r" / "report").mkdir(parents=True)
+    dice = {"prostate": {"dice": {"mean": 0.8, "ci": [0.7, 0.9], "n": 3}}}
+    document = {"verdict": "pass", "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}}}
+    (place / "runs" / "r" / "report" / "report.json").write_text(json.dumps(document))
+    kept = []
+    monkeypatch.setattr(unattended, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
+    registered = {"name": "m", "version": 2, "alias": "candidate"}
+    page = place / "runs" / "r" / "report" / "report.html"
+    unattended.show({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
+    ((text, named),) = kept
+    assert text.startswith(f"[{page}]({page.as_uri()})")
+    assert "0.800 (0.70–0.90)" in text
+    assert "m version 2, alias candidate" in text
+    assert named == {"key": "result", "description": "r: pass"}
