@@ -8,7 +8,6 @@ different shape, not three-dimensional, not of two values, or a spacing that is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
@@ -20,8 +19,6 @@ from xmed.metrics.marching import Spacing
 from xmed.metrics.surface import bounds, surface
 
 CONNECTED = np.ones((3, 3, 3), dtype=bool)
-WORTH_A_THREAD = 10**6
-"""Voxels from which the two surfaces are built at the same time; below, starting a thread costs as much."""
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
@@ -140,7 +137,4 @@ def _boundary(checked: _Checked, of: Callable[[Distances], float], missed: float
 
 def _apart(checked: _Checked) -> Distances:
     p, r, spacing = checked
-    if p.size < WORTH_A_THREAD:
-        return distances(surface(p, spacing), surface(r, spacing))
-    with ThreadPoolExecutor(2) as pool:  # numpy works outside the interpreter's lock
-        return distances(*pool.map(surface, (p, r), (spacing, spacing)))
+    return distances(surface(p, spacing), surface(r, spacing))
