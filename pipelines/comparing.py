@@ -14,6 +14,8 @@ from pipelines.console import FAILED, lay_out, report
 from pipelines.flows import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of, step
 from pipelines.plan import plan_comparison
 from pipelines.surroundings import stoppable
+from pipelines.turn import turn
+from pipelines.unattended import unattended
 from xmed import compare as comparison
 from xmed import train
 from xmed.errors import XmedError
@@ -76,16 +78,17 @@ def compare(
 ) -> dict[str, Any]:
     """The same study under several methods: ingest once, train every cell that is not there yet, judge, rank."""
     started = datetime.now(UTC)
-    plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
-    run = plan.run or Run.create(plan.study, home(), plan.methods)
-    report("comparison", 1, 1, run.id)
-    with nothing_left_of(run, unless=plan.run is not None):
-        ingest_dataset(plan.study.source, source_root)
-        ingest_dataset(plan.study.target, target_root)
-        describe_data(run.folder, plan.source.name, plan.target.name)
-    train_methods(run.folder, jobs)
-    choose_method(run.folder)
-    evaluate_run(run.folder)
-    describe_environment(run.folder, started)
-    page = build_comparison(run.folder)
-    return {"run": run.id, "folder": str(run.folder), "page": str(page)}
+    with unattended(), turn(home(), f"comparison of {study}"):
+        plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
+        run = plan.run or Run.create(plan.study, home(), plan.methods)
+        report("comparison", 1, 1, run.id)
+        with nothing_left_of(run, unless=plan.run is not None):
+            ingest_dataset(plan.study.source, source_root)
+            ingest_dataset(plan.study.target, target_root)
+            describe_data(run.folder, plan.source.name, plan.target.name)
+        train_methods(run.folder, jobs)
+        choose_method(run.folder)
+        evaluate_run(run.folder)
+        describe_environment(run.folder, started)
+        page = build_comparison(run.folder)
+        return {"run": run.id, "folder": str(run.folder), "page": str(page)}

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 from test_flows import library, place, prefect_server, study  # noqa: F401
 
-from pipelines import cli, console, doctor
+from pipelines import cli, console
+from pipelines.doctor import leftovers
 from pipelines.main import main
 from pipelines.plan import plan_comparison, plan_study
 from pipelines.tables import show_comparison
@@ -72,10 +73,10 @@ def test_a_run_and_a_comparison_are_not_taken_for_each_other(study, place):
 
 def test_the_doctor_knows_when_a_comparison_is_finished(study, place, monkeypatch):
     comparison = Run.create(plan_study(str(study)).study, place, ["gin"])
-    monkeypatch.setattr(doctor, "ALIVE_SECONDS", -1.0)
-    assert comparison.id in next(doctor._unfinished(place)).detail
+    monkeypatch.setattr(leftovers, "ALIVE_SECONDS", -1.0)
+    assert comparison.id in next(leftovers.runs(place)).detail
     comparison.write("comparison", {})
-    assert next(doctor._unfinished(place)).ok
+    assert next(leftovers.runs(place)).ok
 
 
 def told(lost, problem):
