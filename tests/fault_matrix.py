@@ -116,7 +116,7 @@ ROWS = [
         "test_serving.py::test_a_killed_run_is_finished_by_the_schedule_and_registered",
         "test_doctor.py::test_flow_runs_without_a_process_are_closed_and_others_are_not",
         "test_train_stop.py::test_a_worker_does_not_outlive_whoever_started_it",
-    )),
+    ), "the tests end the run with SIGTERM; kill -9 of server and worker was tried by hand"),
     Row(25, "the GPU is lost", "an error, and no silent training on the CPU", (
         f"{STOP}::test_a_training_that_began_on_a_gpu_does_not_go_on_without_one",
     ), "a CUDA error in the middle of a step ends the run with the last checkpoint; not brought about here"),

@@ -155,6 +155,7 @@ class TestUnderPrefect:
         library.raises["train"] = XmedError("TRAINING_DIVERGED", "step 3", "finite losses", "lower the rate")
         with pytest.raises(XmedError, match=r"^error\[TRAINING_DIVERGED\]: step 3 · finite losses · lower the rate$"):
             flows.adapt(str(study))
+        assert "register" not in library.calls
 
     def test_a_run_that_fails_before_it_trains_leaves_no_folder(self, study, place, library):
         from pipelines import flows

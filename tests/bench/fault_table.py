@@ -47,6 +47,7 @@ def table(outcomes: dict[str, str] | None) -> str:
     head = "| # | fault | what must hold | " + ("outcome | " if outcomes is not None else "") + "tests | not covered |"
     rule = "|---" * (head.count("|") - 1) + "|"
     said = f"{len(ROWS)} faults: {whole} wholly covered by tests, {len(ROWS) - whole} in part."
+    said += " Made by `PYTHONPATH=tests python tests/bench/fault_table.py --run`, which runs the tests that it names."
     return "\n".join(
         ["# Faults and what is left of them", "", said, "", head, rule, *(line(r, outcomes) for r in ROWS)]
     )
