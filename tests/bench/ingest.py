@@ -248,6 +248,7 @@ def bench(name: str, root: Path, work: Path, limit: int, peer: str | None, repea
         path.read_bytes()  # into the page cache
     for turn in range(repeats):
         home = work / f"home-{name}-{turn}"
+        shutil.rmtree(home, ignore_errors=True)  # of a run that was broken off: it would be taken up
         for tool in TOOLS:
             slow = tool == "dicom2nifti" and limit > FEW and name == "generated"
             if slow or (tool == "dicom2nifti" and not peer) or (tool == "dcm2niix" and not shutil.which("dcm2niix")):

@@ -93,10 +93,9 @@ class Index:
         """
         met = dict(_stamped(paths, root))
         stamps |= met
-        mark = hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
-        with self._using() as table:
-            if table is not None and (row := table.execute(_FIND_SET, (mark,)).fetchone()):
-                return str(row[0])
+        mark = _mark(met)
+        if known := self._met(mark):
+            return known
         hashes, settled = self._hashes(met)
         value = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
         if settled:
@@ -106,12 +105,31 @@ class Index:
                         table.execute(_KEEP_SET, (mark, value))
         return value
 
+    def recall(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+        """What `digest` says, where this very set of files was met before; not a byte is read.
+
+        Raises LookupError where it was not, and as `digest` does.
+        """
+        if not self._path.exists():
+            raise LookupError("nothing is known yet")
+        met = dict(_stamped(paths, root))
+        stamps |= met
+        if (known := self._met(_mark(met))) is None:
+            raise LookupError("a set of files not met before")
+        return known
+
     def close(self) -> None:
         """Let go of the database; whoever asks next opens it again."""
         with self._turn:
             if self._open is not None and self._owner == os.getpid():
                 self._open.close()
             self._open = None
+
+    def _met(self, mark: bytes) -> str | None:
+        with self._using() as table:
+            row = None if table is None else table.execute(_FIND_SET, (mark,)).fetchone()
+            return str(row[0]) if row else None
+        return None  # the database gave up
 
     def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
         """The sorted sha256 of files, and whether they have all been at rest for long enough to be known by stamps."""
@@ -164,6 +182,11 @@ class Index:
 def stamp_of(path: Path | str) -> Stamp:
     """The stamp of a file as it is now. Raises OSError."""
     return Stamp.of(os.stat(path))
+
+
+def _mark(met: Mapping[str, Stamp]) -> bytes:
+    """A set of files as they are, whatever their names and order."""
+    return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
 
 
 def _stamped(paths: Iterable[Path], base: Path) -> Iterator[tuple[str, Stamp]]:

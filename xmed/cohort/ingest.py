@@ -19,7 +19,7 @@ from xmed.cohort.case import Case, Cohort, Refusal
 from xmed.cohort.fetch import fetch
 from xmed.cohort.layout import Found, find
 from xmed.cohort.quarantine import Quarantine
-from xmed.cohort.reading import Inputs, read_and_check
+from xmed.cohort.reading import DigestFiles, Inputs, read_and_check
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
 from xmed.cohort.unnamed import framed_anew, keyed, pseudonyms, unnamed
@@ -74,7 +74,10 @@ def ingest(
     desk = _Desk(spec, root.resolve(), split_of, store, secret, BoundedSemaphore(readers))
     pool = ThreadPoolExecutor(readers * WRITERS)
     try:
-        for done, (files, verdict) in enumerate(zip(wanted, pool.map(desk.verdict, wanted))):
+        known = [desk.known(files) for files in wanted]  # one after another: threads would wait for one another
+        unknown = pool.map(desk.verdict, [files for files, case in zip(wanted, known) if case is None])
+        for done, (files, case) in enumerate(zip(wanted, known)):
+            verdict = case or next(unknown)
             if progress:
                 progress(f"ingest {spec.name}", done, len(wanted), files.case)
             if isinstance(verdict, Case):
@@ -150,18 +153,35 @@ class _Desk:
     readers: BoundedSemaphore
     written: list[str] = field(default_factory=list)
 
+    def known(self, files: Found) -> Case | None:
+        """The case, where the files are those of an earlier ingest and its entries are whole; no file is opened."""
+        try:
+            inputs = self._inputs(files, self.store.index.recall)
+        except (LookupError, XmedError):
+            return None
+        return self._case(files, inputs) if self._stored(inputs) else None
+
     def verdict(self, files: Found) -> Case | Refusal:
         """On one case; its volumes are let go of when this returns."""
         split = self.split_of[files.patient]
         try:
-            inputs = Inputs.of(self.spec, self.root, files, split, self.store.index)
-            if not all(self.store.intact(key) for key in (inputs.image_key, inputs.label_key) if key):
+            inputs = self._inputs(files, self.store.index.digest)
+            if not self._stored(inputs):
                 self._take_in(inputs)
-            return Case(files.case, files.patient, split, inputs.image_key, inputs.label_key)
+            return self._case(files, inputs)
         except XmedError as problem:
             if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
                 raise  # not this case's fault: the next one would fail the same way
             return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
+
+    def _inputs(self, files: Found, digest_files: DigestFiles) -> Inputs:
+        return Inputs.of(self.spec, self.root, files, self.split_of[files.patient], digest_files)
+
+    def _stored(self, inputs: Inputs) -> bool:
+        return all(self.store.intact(key) for key in (inputs.image_key, inputs.label_key) if key)
+
+    def _case(self, files: Found, inputs: Inputs) -> Case:
+        return Case(files.case, files.patient, self.split_of[files.patient], inputs.image_key, inputs.label_key)
 
     def _take_in(self, inputs: Inputs) -> None:
         with self.readers:

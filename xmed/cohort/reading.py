@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from xmed.cohort.index import Index, Stamp, stamp_of
+from xmed.cohort.index import Stamp, stamp_of
 from xmed.cohort.layout import Found
 from xmed.errors import XmedError
 from xmed.io import facts_of, read_image, read_label, read_nifti
@@ -23,6 +23,8 @@ from xmed.volume import Volume
 READER = 3
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
 
+DigestFiles = Callable[[Iterable[Path], Path, dict[str, Stamp]], str]
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -35,11 +37,12 @@ class Inputs:
     stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split, index: Index) -> Inputs:
-        """Look once at every input byte that `index` does not know.
+    def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split, digest_files: DigestFiles) -> Inputs:
+        """Look once at every input byte that `digest_files`, `digest` or `recall` of an Index, does not know.
 
         Raises XmedError IMAGE_MISSING, LABEL_MISSING (a test case of a layout with labels), MIXED_SERIES (several
-        label files), EMPTY_FILE, PATH_UNSAFE (leaves the root, or is no ordinary file or folder).
+        label files), EMPTY_FILE, PATH_UNSAFE (leaves the root, or is no ordinary file or folder), and what
+        `digest_files` does.
         """
         layout = spec.layout
         if layout.image and not files.image:
@@ -51,13 +54,13 @@ class Inputs:
         image_key = label_key = None
         if files.image:
             asked = {"reader": READER, "modality": spec.modality, "channel": layout.image_channel}
-            image_key = digest({**asked, "image": index.digest(files.image, root, stamps)})
+            image_key = digest({**asked, "image": digest_files(files.image, root, stamps)})
         if label is not None:
             table = [[s.value, s.name] for s in spec.label_table]
             asked = {"reader": READER, "table": table, "channel": layout.label_channel, "roi": layout.roi}
             asked |= {"outline": True} if layout.label_outline else {}
             asked |= {"empty": True} if layout.label_empty else {}
-            label_key = digest({**asked, "on": image_key, "label": index.digest((label,), root, stamps)})
+            label_key = digest({**asked, "on": image_key, "label": digest_files((label,), root, stamps)})
         image = files.image[0] if len(files.image) == 1 else list(files.image)
         return cls(image or None, label, image_key, label_key, stamps)
 
