@@ -9,6 +9,7 @@ import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
@@ -25,7 +26,12 @@ from cryptography.x509.oid import NameOID
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import MRImageStorage, StudyRootQueryRetrieveInformationModelFind
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import (
+    MRImageStorage,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 from scanned import image, oblique, refusal, rtstruct, save, slices, texture
 
 from pipelines.main import main
@@ -33,11 +39,12 @@ from xmed.cohort import ingest
 from xmed.deidentify.secret import Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import archive, retrieve, send
+from xmed.io.pacs.archive import Series
 from xmed.io.pacs.catalogue import catalogue
 from xmed.io.pacs.connect import connect
 from xmed.io.pacs.dimse import Dimse
 from xmed.io.pacs.receiving import MAX_PDU, receive
-from xmed.io.pacs.secured import from_archive
+from xmed.io.pacs.secured import from_archive, to_archive
 from xmed.io.pacs.web import Web
 from xmed.labels import LabelTable, Structure
 from xmed.spec import DatasetSpec, PacsSpec
@@ -556,14 +563,21 @@ def certificate(path, host):
 
 
 @pytest.fixture
-def secured(peer, tmp_path, monkeypatch):
-    """An archive that answers over TLS to who shows the right certificate; ours is the right one, and so is its own."""
+def contexts_of_theirs(tmp_path, monkeypatch):
+    """An archive's TLS for being called and for calling. What it shows is what we trust, and the other way round."""
     ours, theirs = certificate(tmp_path / "ours.pem", "127.0.0.1"), certificate(tmp_path / "theirs.pem", "127.0.0.1")
     monkeypatch.setenv("XMED_PACS_CERT", theirs)
     monkeypatch.setenv("XMED_PACS_CA", ours)
-    tls = from_archive()
+    contexts = from_archive(), to_archive()
     monkeypatch.setenv("XMED_PACS_CERT", ours)
     monkeypatch.setenv("XMED_PACS_CA", theirs)
+    return contexts
+
+
+@pytest.fixture
+def secured(peer, contexts_of_theirs):
+    """An archive that answers over TLS to who shows the right certificate; ours is the right one, and so is its own."""
+    tls, _ = contexts_of_theirs
     found = Dataset()
     found.StudyInstanceUID = "1.2.3"
     answer = (evt.EVT_C_FIND, lambda _: iter([(0xFF00, found), (0x0000, None)]))
@@ -596,6 +610,35 @@ def test_a_certificate_is_for_one_host(peer, secured, tmp_path, monkeypatch):
     monkeypatch.setenv("XMED_PACS_CA", elsewhere)
     with refusal("PACS_UNREACHABLE"):
         studies(server)
+
+
+@pytest.mark.parametrize("over_tls", [True, False])
+def test_what_is_moved_comes_over_tls_or_not_at_all(peer, contexts_of_theirs, over_tls):
+    called, calling = contexts_of_theirs
+    port, moved, kept = free_port(), series("ZZ-1")[:2], {}
+    secure = {"tls_args": (calling, "127.0.0.1")} if over_tls else {}
+
+    def deliver(event):
+        yield "127.0.0.1", port, {"contexts": [build_context(MRImageStorage)], **secure}
+        yield len(moved)
+        yield from ((0xFF00, ds) for ds in moved)
+
+    url = peer([StudyRootQueryRetrieveInformationModelMove], [(evt.EVT_C_MOVE, deliver)], called)
+    wanted = {str(ds.SOPInstanceUID): MRImageStorage for ds in moved}
+    asked = (
+        Series("ZZ-1", moved[0].StudyInstanceUID, moved[0].SeriesInstanceUID, wanted),
+        list(wanted),
+        kept.__setitem__,
+    )
+    if over_tls:
+        Dimse(url, port).fetch(*asked)
+        assert {
+            uid: str(pydicom.dcmread(BytesIO(data), force=True).PatientName) for uid, data in kept.items()
+        } == dict.fromkeys(wanted, "Zz^ZZ-1")
+    else:
+        with refusal("PACS_REFUSED", "C-MOVE"):
+            Dimse(url, port).fetch(*asked)
+        assert kept == {}
 
 
 def test_a_certificate_that_is_none_and_one_that_is_missing_are_named(monkeypatch, tmp_path):
