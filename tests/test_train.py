@@ -16,9 +16,10 @@ from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
 from xmed.evaluate.trivial import positions, thresholds, usual
 from xmed.io import write_nifti
+from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
 from xmed.model import Model
-from xmed.nets import build
+from xmed.nets import build, tensors
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.run import Run
 from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
@@ -186,13 +187,14 @@ def _watched(label, opened):
     return lambda cohort, case: opened.append(cohort.spec.name) or label(cohort, case)
 
 
-def pieces(tmp_path, steps=12):
+def pieces(tmp_path, steps=12, rounds=1):
     random = np.random.default_rng(0)
     image = random.normal(size=(24, 24, 4)).astype(np.float32)
     one = Sample("a", image, np.ones(image.shape, bool), Grid(image.shape, np.eye(4)), (image > 1).astype(np.uint8))
     grid = GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1))
     torch.manual_seed(0)
-    method = SourceOnly(build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",)))
+    net, task = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",))
+    method = SourceOnly(net, task) if rounds == 1 else Bridge(net, task, rounds=rounds, cell=4)
     samplers = [Sampler([one], grid, 2, Augmentation(), seed) for seed in (0, 1)]
     return method, *samplers, Budget(steps=steps, batch=2), torch.device("cpu"), tmp_path
 
@@ -213,6 +215,45 @@ def test_an_interrupted_training_ends_in_the_same_weights_as_an_uninterrupted_on
     resumed = loop.train(*pieces(cut)).candidates[12]
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     assert (whole / "losses.csv").read_text() == (cut / "losses.csv").read_text()
+
+
+@pytest.mark.parametrize("cut_at", [11, 13, 16])
+def test_a_second_round_begins_as_what_the_first_would_deploy_and_goes_on_where_it_was_cut(
+    tmp_path, monkeypatch, cut_at
+):
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    parts, began = list(pieces(whole, rounds=2)), []
+    monkeypatch.setattr(parts[0], "begin_again", lambda: (Bridge.begin_again(parts[0]), began.append(_copy(parts[0]))))
+    expected = loop.train(*parts).candidates
+    assert list(expected) == [8, 12, 16, 17]  # 65 % and the end of 12 steps, and of two fifths as many
+    ((student, teacher, taught_from),) = began
+    assert all(torch.equal(student[name], expected[12][name]) for name in student)
+    assert all(torch.equal(teacher[name], expected[12][name]) for name in teacher)
+    assert taught_from == 0
+
+    def stop(step, *_):
+        if step == cut_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(*pieces(cut, rounds=2), progress=stop)
+    resumed = loop.train(*pieces(cut, rounds=2)).candidates
+    assert all(torch.equal(expected[step][name], resumed[step][name]) for step in expected for name in expected[step])
+    assert (whole / "losses.csv").read_text() == (cut / "losses.csv").read_text()
+    rows = list(csv.DictReader((whole / "losses.csv").open()))
+    rates = [float(row["lr"]) for row in rows]
+    assert max(rates[12:]) == pytest.approx(max(rates[:12]) / 2, rel=0.3)
+    assert rates[11] < rates[12] < max(rates[12:])
+    assert [bool(row["taught"]) for row in rows] == [False] * 8 + [True] * 9
+
+
+def _copy(bridge):
+    """Weights of student and teacher, and from which share of a round on there is teaching."""
+    held = [{name: tensor.clone() for name, tensor in tensors(net).items()} for net in (bridge.net, bridge.teacher.net)]
+    return *held, float(bridge.teach_from)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_path):

@@ -14,6 +14,7 @@ from xmed.appearance.gin import random_convolutions
 from xmed.appearance.imitate import imitations
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
+from xmed.nets import fill, tensors
 from xmed.nets.teacher import Alignment, Teacher, ramp_up
 from xmed.prepare import Sample
 from xmed.tasks import Segmentation
@@ -37,12 +38,15 @@ class Bridge(Method):
     set for renderings and target. Unlabelled target cases show which: on usgra's training pictures one and the same net
     called 6.6 % vessel with them, much of it plain dark voids, and 2.6 % without; the renderings hold 3.7 %.
     counted: see Alignment.
+    rounds: in each further one the student begins as what the last one would deploy, and is taught from its first step
+    on (Xie et al., Noisy Student, CVPR 2020, with the student no larger than its teacher).
     """
 
     cite: ClassVar[str] = (
         "xmed; masked self-training: Hoyer et al., MIC, CVPR 2023, arXiv:2212.01322; Tarvainen & Valpola, NeurIPS 2017"
     )
     share: Tensor
+    teach_from: Tensor
     schedule: ClassVar[Schedule] = Schedule(milestones=(TEACH_FROM, 1.0))
     renders: ClassVar[bool] = True
 
@@ -61,13 +65,15 @@ class Bridge(Method):
         prior: float = 2.0,
         own_statistics: bool = True,
         counted: bool = False,
+        rounds: int = 1,
     ) -> None:
-        super().__init__(net, task)
+        super().__init__(net, task, rounds)
         self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence
         self.mask, self.cell, self.prior = mask, cell, prior
         self.teacher = Teacher(net, decay, own_statistics=own_statistics)
         self.alignment = Alignment(task.classes, align, counted)
         self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch
+        self.register_buffer("teach_from", torch.tensor(TEACH_FROM))
 
     def survey(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 7])
@@ -82,7 +88,7 @@ class Bridge(Method):
         if altered:
             seen = None if source.fov is None else source.fov[:altered]
             image = torch.cat([random_convolutions(image[:altered], seen), image[altered:]])
-        taught = bool(self.progress >= TEACH_FROM)
+        taught = bool(self.progress >= self.teach_from)
         shown = self._partly_hidden(target.image) if taught else target.image[:0]
         if self.teacher.own_statistics:
             ours, theirs = self.net(image), self.net(shown) if taught else shown
@@ -118,8 +124,13 @@ class Bridge(Method):
             # Where a structure has vanished, background is what a collapse would teach, and the other structures, which
             # would go on being taught, would spread: such a batch teaches nothing.
             sure = sure * ~spread[label] * ~missing[1:].any()
-        taught = (self.progress - TEACH_FROM) / (1 - TEACH_FROM)
+        taught = (self.progress - self.teach_from) / (1 - self.teach_from)
         return self.weight * ramp_up(taught, over=0.2) * self.task.loss(logits, label, sure)
+
+    def begin_again(self) -> None:
+        fill(self.net, tensors(self.teacher.net))
+        self.teach_from.zero_()
+        self.alignment.forget()
 
     def after_step(self) -> None:
         self.teacher.follow(self.net)

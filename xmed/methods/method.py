@@ -44,13 +44,15 @@ class Schedule:
     """How a method trains. start: a method whose finished training of the same seed gives the first weights.
 
     steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
-    training after which a candidate is kept; the label-free guards choose among them.
+    training after which a candidate is kept; the label-free guards choose among them. again: shares of steps and of
+    learning rate that every round after the first takes, see Method.rounds.
     """
 
     start: str | None = None
     steps: float = 1.0
     rate: float = 1.0
     milestones: tuple[float, ...] = (1.0,)
+    again: tuple[float, float] = (0.4, 0.5)
 
 
 class Method(nn.Module, ABC):
@@ -68,11 +70,12 @@ class Method(nn.Module, ABC):
     """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
 
     progress: Tensor
-    """Share of the steps done; set by the loop, saved with the rest."""
+    """Share of the round's steps done; set by the loop, saved with the rest."""
 
-    def __init__(self, net: nn.Module, task: Segmentation) -> None:
+    def __init__(self, net: nn.Module, task: Segmentation, rounds: int = 1) -> None:
+        """rounds: how often the learning rate rises and comes down; before each but the first, `begin_again`."""
         super().__init__()
-        self.net, self.task = net, task
+        self.net, self.task, self.rounds = net, task, rounds
         self.register_buffer("progress", torch.zeros(()))
 
     @classmethod
@@ -95,6 +98,10 @@ class Method(nn.Module, ABC):
         patches without end.
         """
         del volume
+
+    def begin_again(self) -> None:
+        """Before a further round: what of the last one is carried on."""
+        return
 
     def after_step(self) -> None:
         """Moving averages and the like, after every optimiser step."""

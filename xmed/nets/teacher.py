@@ -85,6 +85,11 @@ class Alignment(nn.Module):
         """Learn the classes' shares from labelled volumes."""
         self.expected.copy_(prior(labelled, len(self.expected)))
 
+    def forget(self) -> None:
+        """What was found so far: another net is about to look."""
+        self.raised.fill_(1)
+        self.found.zero_()
+
     @torch.no_grad()
     def forward(self, p: Tensor, fov: Tensor | None) -> Tensor:
         if self.counted:

@@ -6,6 +6,7 @@ import csv
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +38,29 @@ def train(
 ) -> Trained:
     """Run `budget.steps` steps of `method`; losses.csv and checkpoints are written into `folder`.
 
-    AdamW under a one-cycle learning rate; bfloat16 autocast and channels-last where they pay. A checkpoint found in
-    `folder` is continued, to the same weights as without the interruption. Raises XmedError TRAINING_DIVERGED,
-    DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop.
+    AdamW under a one-cycle learning rate, anew in each of the method's rounds; bfloat16 autocast and channels-last
+    where they pay. A checkpoint found in `folder` is continued, to the same weights as without the interruption. Raises
+    XmedError TRAINING_DIVERGED, DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop.
     """
-    dims, steps, rate = source.spec.spatial_dims, steps_of(method, budget), budget.learning_rate * method.schedule.rate
+    dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
     method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
-    groups = _groups(method, rate)
-    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], total_steps=steps)
-    milestones = {max(1, math.ceil(share * steps)) for share in method.schedule.milestones}
+    steps, milestones = rounds[-1].last, {step for one in rounds for step in one.milestones}
+    begins = {one.first: one for one in rounds[1:]}
+    now, (optimiser, schedule) = rounds[0], _optimiser(method, rounds[0])
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
+    now = next(one for one in rounds if done < one.last)
     with _Log(folder / "losses.csv", done) as log, stop.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
+            if step in begins:
+                now = begins[step]
+                method.begin_again()
+                optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
-            method.progress.fill_((step - 1) / steps)
+            method.progress.fill_((step - now.first) / now.steps)
             batches = next(source).to(device, layout), next(target).to(device, layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
                 losses = method.losses(*batches)
@@ -86,8 +91,40 @@ def train(
 
 
 def steps_of(method: Method, budget: Budget) -> int:
-    """How many steps a method's training takes of a study's budget."""
-    return max(2, math.ceil(method.schedule.steps * budget.steps))  # one-cycle needs two
+    """How many steps a method's training takes of a study's budget, all its rounds together."""
+    return _rounds(method, budget)[-1].last
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Once up and down with the learning rate. first, last: steps, counted from 1 over all rounds; milestones, too."""
+
+    first: int
+    steps: int
+    rate: float
+    milestones: frozenset[int]
+
+    @property
+    def last(self) -> int:
+        return self.first + self.steps - 1
+
+
+def _rounds(method: Method, budget: Budget) -> list[_Round]:
+    plan, rounds, first = method.schedule, [], 1
+    for number in range(method.rounds):
+        share, rate = plan.again if number else (1.0, 1.0)
+        steps = max(2, math.ceil(share * plan.steps * budget.steps))  # one-cycle needs two
+        kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in plan.milestones)
+        rounds.append(_Round(first, steps, rate * plan.rate * budget.learning_rate, kept))
+        first += steps
+    return rounds
+
+
+def _optimiser(method: Method, now: _Round) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    groups = _groups(method, now.rate)
+    optimiser = torch.optim.AdamW(groups, lr=now.rate, weight_decay=WEIGHT_DECAY)
+    rates = [group["lr"] for group in groups]
+    return optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=now.steps)
 
 
 def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
