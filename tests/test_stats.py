@@ -63,6 +63,18 @@ def test_five_pairs_cannot_be_significant_however_clear(n, floor):
         assert found.note == "cannot reach p = 0.05 with 5 differing pairs"
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_p_value_depends_neither_on_the_unit_nor_on_the_order_of_patients(unit):
+    """Sums of the same numbers in another order differ in their last digits; here every pair says the same."""
+    random = np.random.default_rng(0)
+    for n in (7, 9, 11):
+        for _ in range(20):
+            assert stats.paired(unit * (0.1 + random.random(n)), np.zeros(n)).p_sign_flip == 2 / 2**n
+    mixed = exact(9, 0.3) - 0.7
+    once = stats.paired(mixed, np.zeros(9)).p_sign_flip
+    assert stats.paired(unit * mixed[::-1], np.zeros(9)).p_sign_flip == once
+
+
 def test_many_pairs_are_tested_by_drawn_sign_flips_that_agree_with_the_t_test():
     d = exact(40, 0.1) - 0.77
     found = stats.paired(d, np.zeros(40))

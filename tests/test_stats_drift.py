@@ -57,6 +57,23 @@ def test_a_component_that_moved_is_named():
     assert min(stats.ks_components(wide, wide[::-1]).p_holm) == 1.0
 
 
+def test_a_small_shift_of_every_feature_becomes_one_component():
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 32)), random.standard_normal((20, 32))
+    same, moved = stats.ks_components(x, y), stats.ks_components(x, y + 0.5)
+    assert min(same.p_holm) > 0.05
+    assert min(moved.p_holm) < 1e-4
+    assert list(moved.p_holm) == stats.holm([one.p for one in moved.shifts])
+    assert sum(stats.ks_components(x[:, :3], y[:, :3]).explained) == pytest.approx(1)
+
+
+def test_components_that_are_not_there_are_not_tested():
+    line = np.outer(np.arange(10.0), [1, 2, 3])
+    assert len(stats.ks_components(line, line[::-1] + np.array([1, 2, 3])).shifts) == 1
+    assert stats.ks_components(np.ones((5, 3)), np.ones((4, 3))).shifts == ()
+    assert stats.ks_components(line, line[:1]).shifts == ()
+
+
 def test_psi_by_hand():
     assert stats.psi([25] * 4, [1, 2, 3, 4]) == pytest.approx(0.22822, abs=5e-6)
     assert np.isfinite(stats.psi([10, 0], [5, 5]))

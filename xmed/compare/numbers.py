@@ -9,7 +9,7 @@ import numpy as np
 
 from xmed import methods
 from xmed.compare.choice import choice
-from xmed.compare.ranking import Cell, Document, gap_closed, ranking, statistic
+from xmed.compare.ranking import Cell, Document, gap_closed, rank_agreement, ranking, statistic
 from xmed.compare.verdict import verdict
 from xmed.report.rows import Rows
 from xmed.run import TRIVIAL_ARMS, Run
@@ -53,6 +53,7 @@ def compose(run: Run) -> Document:
         "protocol_sha256": run.read("protocol")["sha256"],
         "environment": run.read("environment") if run.has("environment") else {},
     }  # fmt: skip
+    document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
     if run.has("selection"):
         document["selection"] = choice(run.read("selection"), _means(document["rows"]))

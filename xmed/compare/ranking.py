@@ -25,7 +25,8 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
     informed = {arm for (arm, _), record in trained.items() if record["target_labels_used"]}
     blind = [arm for arm in arms if arm not in informed and dice[arm]]
     everyone = sorted(set.intersection(*(set(dice[arm]) for arm in blind))) if blind else []
-    places = dict(zip(blind, stats.ranks([[dice[arm][p] for p in everyone] for arm in blind]) if everyone else []))
+    scores = [[dice[arm][p] for p in everyone] for arm in blind] if everyone else []
+    places, means = dict(zip(blind, stats.ranks(scores) if scores else [])), dict(zip(blind, stats.mean_ranks(scores)))
     best = min(places, key=lambda arm: places[arm].rank) if places else None
     trivial = max(TRIVIAL_ARMS, key=lambda arm: stats.mean_ci(list(dice[arm].values())).mean or 0.0)
     against = {"source_only": "source_only", REFERENCE: REFERENCE, "best": best}
@@ -42,7 +43,8 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
             "gap_closed": gap_closed(dice, arm),
             "gain_over_trivial": _difference(dice[arm], dice[trivial]),
             **{f"minus_{name}": found.get(arm) for name, found in tested.items()},
-            "rank": place and {"value": place.rank, "ci": [place.lo, place.hi], "first": place.first},
+            "rank": place
+            and {"value": place.rank, "ci": [place.lo, place.hi], "first": place.first, "mean": means[arm]},
             "seconds": float(np.mean([seconds[arm, seed] for seed in seeds])),
             "cite": record["cite"],
         })  # fmt: skip
@@ -55,6 +57,15 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
     tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
     adjusted = dict(zip(tested, stats.holm([found[arm]["p_sign_flip"] for arm in tested])))
     return {arm: {**one, "p_holm": adjusted.get(arm)} for arm, one in found.items()}
+
+
+def rank_agreement(ranking: list[Document]) -> float | None:
+    """Kendall's τ between the ranks of the means and the means of every patient's ranks: does the order hang on which.
+
+    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None where there is one method, or all are alike.
+    """
+    ranked = [one["rank"] for one in ranking if one["rank"]]
+    return stats.agreement([one["value"] for one in ranked], [one["mean"] for one in ranked])
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:

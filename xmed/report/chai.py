@@ -1,7 +1,8 @@
 """CHAI: the report as an Applied Model Card of the Coalition for Health AI, XML by its schema v0.2.
 
-The schema asks for an order of elements, all of them text; a metric's value is JSON in one of a few kinds. What only a
-person can say stands there as NOT PROVIDED, so that the card is valid and its gaps are seen. https://mc.chai.org
+The schema asks for an order of elements, all of them text; a metric's value is JSON in one of a few kinds, the
+bibliography BibTeX. What only a person can say stands there as NOT PROVIDED, so that the card is valid and its gaps are
+seen. https://mc.chai.org
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _facts(report: dict[str, Any]) -> Tree:
 
 
 def _rest(report: dict[str, Any]) -> Tree:
-    references = [one["text"] for one in report["methods"]["references"]]
+    entries = [one["bibtex"] for one in report["methods"]["references"]]
     return {
         "Resources": {
             "EvaluationReferences": f"report.html and report.json, id {report['report_id']}",
@@ -120,5 +121,5 @@ def _rest(report: dict[str, Any]) -> Tree:
             "PeerReviewedPublications": "None",
             "PatientConsentOrDisclosure": MISSING,
         },
-        "Bibliography": " ".join(references) or "None",
+        "Bibliography": "\n".join(entries) or "None",
     }
