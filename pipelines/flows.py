@@ -94,8 +94,9 @@ def promote_model(folder: Path) -> None:
 
 
 @step
-def evaluate_run(folder: Path) -> None:
+def evaluate_run(folder: Path, target_root: Path | None = None) -> None:
     evaluate.evaluate(Run(folder), home(), progress=report)
+    evaluate.write_objects(Run(folder), home(), target_root, progress=report)
 
 
 @step
@@ -160,7 +161,7 @@ def adapt(
         run = _data_of(plan, roots)
         train_arms(run.folder)
         promote_model(run.folder)
-        evaluate_run(run.folder)
+        evaluate_run(run.folder, target_root)
         describe_environment(run.folder, started)
         note_what_is_known(run.folder, file)
         page = build_report(run.folder)
@@ -204,7 +205,7 @@ def validate(model: str, spec: str, protocol: Path | None = None, data_root: Pat
     with nothing_left_of(run, unless=False):
         ingest_dataset(spec, data_root)
         describe_external(run.folder, dataset.name)
-    evaluate_run(run.folder)
+    evaluate_run(run.folder, data_root)
     describe_environment(run.folder, started)
     return {"run": run.id, "folder": str(run.folder), "report": str(build_report(run.folder))}
 

@@ -7,6 +7,7 @@ runs/<id>/
     selection.json                            whether the adapted model may become a candidate, and why
     rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
     robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows
+    objects.json  objects/<case>.*.dcm        what the adapted model drew and measured, as DICOM that names nobody
     environment.json  errors.json
     text.json  ratings.json  prior.json       what people said of the study and of cases; the version before it
     external.json                             which registered model was validated, where no training took place
@@ -112,6 +113,10 @@ class Run:
     @property
     def pictures(self) -> Path:
         return self.folder / "pictures"
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
 
     def arm(self, name: str, seed: int) -> Path:
         """Where one arm's training of one seed lies."""

@@ -3,8 +3,9 @@
 from xmed.cohort.case import Case, Cohort, Refusal
 from xmed.cohort.ingest import Generate, Progress, ingest, load
 from xmed.cohort.leakage import leakage
+from xmed.cohort.origin import image_files
 from xmed.cohort.summary import described, summary
 
 __all__ = [
-    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "ingest", "leakage", "load", "summary",
+    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "image_files", "ingest", "leakage", "load", "summary",
 ]  # fmt: skip

@@ -73,6 +73,23 @@ def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
         return Clean(name, _bytes(new), (("patient", patient, person), *_uids(old.dataset, secret)))
 
 
+def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...]]:
+    """What of an image's header may leave, for objects that refer to the image; and whom and what it stands for.
+
+    No pixel of the image goes along, so nothing is asked about faces and writing. Raises XmedError DEID_UNSAFE,
+    UID_INVALID.
+    """
+    person = _person(old)
+    patient = secret.name("patient", person)
+    new = Rebuilder(secret, patient, secret.shift(person)).rebuild(old)
+    for keyword in ("Rows", "Columns", "NumberOfFrames"):
+        if keyword in old:
+            setattr(new, keyword, int(old[keyword].value))
+    _declare(new, False, None)
+    _meta(new)
+    return new, (("patient", patient, person), *_uids(old, secret))
+
+
 def _person(data: Dataset) -> str:
     """Whom an image shows: Patient ID, else the name and birth date, else the study that it belongs to."""
     known = [str(data.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName", "PatientBirthDate")]
@@ -116,10 +133,14 @@ def _method(code: str) -> Dataset:
 
 def _bytes(new: Dataset) -> bytes:
     """A DICOM file (PS3.10) of its own: preamble of zeros, meta information of the new object alone."""
+    _meta(new)
+    file = BytesIO()
+    dcmwrite(file, new, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _meta(new: Dataset) -> None:
     new.file_meta = FileMetaDataset()
     new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    file = BytesIO()
-    dcmwrite(file, new, enforce_file_format=True)
-    return file.getvalue()

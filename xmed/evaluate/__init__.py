@@ -1,7 +1,8 @@
 """Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
 
 from xmed.evaluate.judge import evaluate, judged
+from xmed.evaluate.objects import write_objects
 from xmed.evaluate.remeasure import remeasure
 from xmed.evaluate.trivial import BASELINES
 
-__all__ = ["BASELINES", "evaluate", "judged", "remeasure"]
+__all__ = ["BASELINES", "evaluate", "judged", "remeasure", "write_objects"]

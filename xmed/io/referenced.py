@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom import Dataset
@@ -45,6 +45,12 @@ class Referenced:
     order: list[int]
     grid: Grid
     placed: bool
+
+    def rewritten(self, header: Callable[[Dataset], Dataset]) -> Referenced:
+        """The same images with other headers, and in the frame of reference that those name."""
+        images = [_complete(header(image)) for image in self.images]
+        frame = images[0].FrameOfReferenceUID if self.grid.frame else None
+        return replace(self, images=images, grid=replace(self.grid, frame=frame))
 
     def same_place(self, labels: Volume) -> None:
         """Raises XmedError FRAME_MISMATCH or GRID_MISMATCH for labels that are not on these very images.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,18 @@ class Algorithm:
     weights_sha256: str
 
 
-def write_seg(labels: Volume, source: Source, table: LabelTable, path: str | Path, by: Algorithm) -> None:
+def write_seg(
+    labels: Volume,
+    source: Source,
+    table: LabelTable,
+    path: str | Path,
+    by: Algorithm,
+    header: Callable[[Dataset], Dataset] | None = None,
+) -> None:
     """Write `labels` as a binary DICOM SEG (PS3.3 A.51) that refers to the images in `source`, frame by frame.
 
-    labels: values of `table`, on the grid of the series. Patient and study are those of the source. The frames of an
+    labels: values of `table`, on the grid of the series. Patient and study are those of the source, or those that
+    `header` makes of each image's: then the labels lie in the frame of reference that it names. The frames of an
     ultrasound film, which has no place in space, are referred to by their numbers alone. The file appears whole or not
     at all.
 
@@ -50,7 +58,7 @@ def write_seg(labels: Volume, source: Source, table: LabelTable, path: str | Pat
     """
     afford(_BYTES_PER_VOXEL * labels.array.size)
     with collected():  # whoever read the image for the labels has heard it all
-        images = referenced(source)
+        images = referenced(source) if header is None else referenced(source).rewritten(header)
     images.same_place(labels)
     values = table.check(labels.array)
     segments = _descriptions(table, by)
