@@ -15,6 +15,7 @@ from xmed.cohort import ingest, summary
 from xmed.deidentify import Crosswalk, Secret, deidentify
 from xmed.evaluate import judge, write_objects
 from xmed.io import write_nifti
+from xmed.report.build import manifest
 from xmed.run import Run
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
@@ -123,7 +124,7 @@ def test_the_report_carries_them_in_its_manifest_and_finds_one_that_was_changed(
     assert report.verify(run.folder) == report.verify(run.report) == []
     for path in (run.objects / "b.sr.dcm", run.report / "dicom" / "b.sr.dcm"):
         path.write_bytes(path.read_bytes().replace(b"prostate", b"stomachs"))
-    (run.report / "MANIFEST.sha256").write_text(report.build_manifest(run.report))
+    (run.report / "MANIFEST.sha256").write_text(manifest(run.report))
     assert report.verify(run.folder) == ["objects/b.sr.dcm: is not the one that was written"]
     Run(run.folder).write("objects", {**run.read("objects"), "cases": []})
     report.build(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.report.casetable import cases_csv
+from xmed.report.extras import MEASURED
 from xmed.report.human import read_text
 from xmed.report.numbers import completed, compose
 from xmed.report.page import extras, page
@@ -40,6 +42,7 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
     problems = schema_problems(report)
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a report as schema.json describes it")
+    shutil.rmtree(run.report / MEASURED, ignore_errors=True)  # of cases that have none any more, too
     for name, content in artefacts(run, sources, report).items():
         write_atomically(run.report / name, content)
     write_atomically(run.report / MANIFEST, manifest(run.report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,7 @@ def reproducibility(sources: Sources) -> Document:
             "scipy": seen.get("scipy"),
             "conventions_sha256": digest(sources.metrics["conventions"]),
         },
+        "dicom": _dicom(sources.objects),
         "mlflow": {"run_id": None, "model_version": None, "reason": LATER},
         "command": seen.get("command"),
         "started": started,
@@ -62,6 +64,15 @@ def _data(found: Document) -> Document:
         "files": found.get("files"),
         "splits_sha256": digest(cases),
     }
+
+
+def _dicom(found: Document) -> Document | None:
+    """How many DICOM test cases have a measurement report beside this one, and why the others have none."""
+    if not found:
+        return None
+    reasons = Counter(row["reason"].partition(":")[0] for row in found["cases"] if row["reason"])
+    n = len(found["cases"])
+    return {"measurement_reports": n - reasons.total(), "of_cases": n, "withheld": dict(sorted(reasons.items()))}
 
 
 def _seconds(started: str | None, finished: str | None) -> float | None:

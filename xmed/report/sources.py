@@ -14,7 +14,7 @@ from xmed.run import Run
 
 Document = dict[str, Any]
 NEEDED = ("study", "protocol", "data", "rows", "metrics")
-OPTIONAL = ("selection", "environment", "errors", "reference", "robustness", "text", "ratings", "prior", "external")
+OPTIONAL = ("selection", "environment", "errors", "reference", "robustness", "text", "ratings", "prior", "external", "objects")
 SIDES = ("source", "target")
 GIVEN = (
     "data", "text", "ratings", "robustness", "monitoring", "calibration", "previous", "subgroups", "intended_use",
@@ -48,6 +48,7 @@ class Sources:
     ratings: Document = field(default_factory=dict)
     prior: Document = field(default_factory=dict)
     external: Document = field(default_factory=dict)
+    objects: Document = field(default_factory=dict)
     signoff: list[Document] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     report: Document | None = None

@@ -81,7 +81,7 @@ def _against_run(run: Run, where: Path, written: Document) -> list[str]:
             problems.append(f"{name}: missing")
         elif _plain(path.read_bytes()) != _plain(content):
             problems.append(f"{name}: differs from the one that its files give")
-    return [*problems, *consistency(sources), *drawn_problems(run, sources)]
+    return [*problems, *consistency(sources), *drawn_problems(run, sources), *object_problems(run)]
 
 
 def _against_table(where: Path, written: Document) -> list[str]:
@@ -134,6 +134,18 @@ def drawn_problems(run: Run, sources: Sources) -> list[str]:
             elif found[name] != sha:
                 problems.append(f"{arm}, seed {seed}, {case}: the prediction is not the one that was measured")
     return problems
+
+
+def object_problems(run: Run) -> list[str]:
+    """DICOM objects that are not those that were written."""
+    rows = run.read("objects")["cases"] if run.has("objects") else []
+    named = {f"{row['case']}.{kind}.dcm": row[kind] for row in rows if not row["reason"] for kind in ("seg", "sr")}
+    paths = {name: run.objects / name for name in named}
+    return [
+        f"objects/{name}: is not the one that was written"
+        for name, path in paths.items()
+        if not path.is_file() or sha256(path) != named[name]
+    ]
 
 
 def differences(where: str, written: Any, fresh: Any) -> list[str]:
