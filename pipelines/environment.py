@@ -42,6 +42,14 @@ def environment(run: Run, started: datetime) -> dict[str, Any]:
     }
 
 
+def bill_of_materials(run: Run) -> dict[str, Any]:
+    """sbom.json of a run: its adapted model of the first seed, and every package that it was made with (CycloneDX)."""
+    from xmed.registry.sbom import sbom
+
+    trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))
+    return json.loads(sbom(run.study.register_as, trained["weights_sha256"]))
+
+
 def surroundings() -> dict[str, Any]:
     """What a run can be made again with: the code's difference to its commit, every package, the lock, the machine."""
     from xmed.train.machine import machine  # torch, which the doctor does without

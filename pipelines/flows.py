@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 
 from pipelines.console import report
 from pipelines.continuing import begin, end, unfinished
-from pipelines.environment import environment, errors
+from pipelines.environment import bill_of_materials, environment, errors
 from pipelines.plan import Plan, plan_dataset, plan_study
 from pipelines.reporting import note_text, remember_prior
 from pipelines.surroundings import stoppable
@@ -104,6 +104,8 @@ def describe_environment(folder: Path, started: datetime) -> None:
     run = Run(folder)
     run.write("environment", environment(run, started))
     run.write("errors", errors(run))
+    if not run.methods and not run.has("sbom"):  # a resumed run keeps that of the environment it was trained in
+        run.write("sbom", bill_of_materials(run))
 
 
 @step

@@ -108,7 +108,7 @@ def test_an_order_that_hangs_on_how_ranks_are_averaged_is_said_to(make):
     """A method that is better on most patients, and much worse on one, is second by its mean and first by its ranks."""
     run = make({"source_only": 0.2, "gin": 0.6, "bridge": 0.6}, seeds=(0,), wobble=0.0)
     assert "gives another order" not in compare.build(run).read_text()
-    low = {"source_only": {}, "gin": {0: -0.5}, "bridge": {n: -0.01 for n in range(1, PATIENTS)}}
+    low = {"source_only": {}, "gin": {0: -0.5}, "bridge": dict.fromkeys(range(1, PATIENTS), -0.01)}
     rows = run.read("rows")
     for row in (row for row in rows if row["arm"] in low):
         row["dice"] += low[row["arm"]].get(int(row["case"].partition("-")[2]), 0)

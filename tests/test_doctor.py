@@ -14,6 +14,7 @@ from pipelines.doctor import databases, leftovers, machine
 from pipelines.doctor.check import Check
 from pipelines.main import main
 from pipelines.turn import run_lock, turn
+from xmed import audit
 
 PACKAGES = machine.packages
 
@@ -36,6 +37,15 @@ def place(tmp_path, monkeypatch):
 
 def wrong(place, fix=False):
     return {check.name: check.detail for check in doctor.examine(place, fix) if not check.ok}
+
+
+def test_an_audit_log_that_somebody_edited_is_found(place):
+    for event in ("registered", "approved", "withdrawn"):
+        audit.append(place, event, by="Ada Reader")
+    assert "audit" not in wrong(place)
+    lines = (place / audit.LOG).read_text().splitlines(keepends=True)
+    (place / audit.LOG).write_text("".join([lines[0], lines[1].replace("Ada", "Eva"), lines[2]]))
+    assert wrong(place)["audit"].startswith("1 problem(s), the first: record 1 was edited")
 
 
 def a_run(place, name="toy-1", documents=("study",)):

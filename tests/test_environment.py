@@ -1,10 +1,12 @@
 """Environment: a run's provenance names everything it takes to make it again, or says that it is not known."""
 
+import hashlib
 import json
 
 from reporting import written
 
 from pipelines import environment
+from xmed import report
 from xmed.report.reproducibility import reproducibility
 from xmed.report.sources import Sources
 
@@ -27,6 +29,17 @@ def test_outside_a_checkout_nobody_knows_whether_the_code_was_changed(monkeypatc
 def test_a_container_is_named_by_whoever_started_it(monkeypatch):
     monkeypatch.setenv(environment.CONTAINER, "sha256:abc")
     assert environment.surroundings()["system"]["container"] == "sha256:abc"
+
+
+def test_the_bill_of_materials_stands_beside_the_report_under_the_hash_that_it_names(tmp_path):
+    run = written(tmp_path / "toy", patients=2)
+    bill = environment.bill_of_materials(run)
+    assert {"xmed", "torch", "prefect"} <= {one["name"] for one in bill["components"]}
+    run.write("sbom", bill)
+    report.build(run)
+    named = report.read(run.report)["reproducibility"]["sbom_sha256"]
+    assert hashlib.sha256((run.report / "sbom.cdx.json").read_bytes()).hexdigest() == named
+    assert report.verify(run.folder) == report.verify(run.report) == []
 
 
 def test_the_block_has_every_mandatory_key_and_names_what_is_missing(tmp_path):

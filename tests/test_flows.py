@@ -77,7 +77,7 @@ class Library:
         assert run.has("protocol"), "the protocol is fixed before anything is trained"
         for arm in TRAINED_ARMS:
             (run.arm(arm, 0)).mkdir(parents=True, exist_ok=True)
-            (run.arm(arm, 0) / "train.json").write_text('{"device": "cpu"}')
+            (run.arm(arm, 0) / "train.json").write_text(json.dumps({"device": "cpu", "weights_sha256": "0" * 64}))
 
     def evaluate(self, run, home, progress=None):
         self.call("evaluate")
@@ -98,7 +98,11 @@ class Library:
         return {
             "cohort": SimpleNamespace(ingest=self.ingest, load=lambda name, home: name, summary=self.summary),
             "train": SimpleNamespace(fit_all=self.fit_all, promote=lambda run, home, progress: self.call("promote")),
-            "evaluate": SimpleNamespace(evaluate=self.evaluate, judged=lambda target: self.call("judged")),
+            "evaluate": SimpleNamespace(
+                evaluate=self.evaluate,
+                judged=lambda target: self.call("judged"),
+                write_objects=lambda run, home, root, progress: self.call("objects"),
+            ),
             "reports": SimpleNamespace(build=self.build),
             "registry": SimpleNamespace(
                 log_run=lambda run, home: self.call("log"),
@@ -131,7 +135,18 @@ def prefect_server(tmp_path_factory):
     os.environ.update(before)
 
 
-ORDER = ["ingest toy-mr", "ingest toy-us", "judged", "train", "promote", "evaluate", "report", "log", "register"]
+ORDER = [
+    "ingest toy-mr",
+    "ingest toy-us",
+    "judged",
+    "train",
+    "promote",
+    "evaluate",
+    "objects",
+    "report",
+    "log",
+    "register",
+]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from xmed.errors import XmedError
 from xmed.registry import gate, packing
 from xmed.registry.models import EVALUATION, USE, holder
 from xmed.registry.store import client
+from xmed.registry.tracking import sha256
 from xmed.run import digest
 
 NAME = STUDY.register_as
@@ -337,16 +338,23 @@ def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
     assert registry.versions(home) == []
 
 
+def test_a_version_carries_the_bill_of_materials_that_its_report_names(home):
+    run = finished(home)
+    run.write("sbom", {"components": ["as they were when it was trained"]})
+    registry.register(run, home)
+    assert entry(home).tags["sbom_sha256"] == sha256(run.folder / "sbom.json")
+
+
 def test_the_bill_of_materials_follows_the_cyclonedx_schema():
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
     from xmed.registry.sbom import sbom
 
-    text = sbom("toy", "ab" * 32, "r1")
+    text = sbom("toy", "ab" * 32)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     document = json.loads(text)
     assert {"xmed", "torch", "monai", "numpy"} <= {one["name"] for one in document["components"]}
     (pillow,) = [one for one in document["components"] if one["name"] == "pillow"]
     assert any("jpeg" in one["name"] for one in pillow["components"])
-    assert sbom("toy", "ab" * 32, "r1") == text
+    assert sbom("toy", "ab" * 32) == text

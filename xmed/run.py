@@ -8,7 +8,7 @@ runs/<id>/
     rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
     robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows
     objects.json  objects/<case>.*.dcm        what the adapted model drew and measured, as DICOM that names nobody
-    environment.json  errors.json
+    environment.json  errors.json  sbom.json  with what it was made, and what went wrong; CycloneDX
     text.json  ratings.json  prior.json       what people said of the study and of cases; the version before it
     external.json                             which registered model was validated, where no training took place
     report/                                   report.html, report.json, their tables and hashes, SIGNOFF.json

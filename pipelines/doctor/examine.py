@@ -24,6 +24,7 @@ def examine(home: Path, fix: bool = False) -> list[Check]:
         lambda: leftovers.flow_runs(home, fix),
         lambda: leftovers.runs(home),
         lambda: leftovers.versions(home),
+        lambda: leftovers.audited(home),
         lambda: leftovers.quarantine(home),
     ]
     found: list[Check] = []

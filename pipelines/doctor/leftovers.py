@@ -76,6 +76,22 @@ def runs(home: Path) -> Iterator[Check]:
     yield Check("runs", not half, f"half-finished: {', '.join(half)}; {GOING_ON}" if half else "none half-finished")
 
 
+def audited(home: Path) -> Iterator[Check]:
+    """Whether the log of every model's steps is whole; MLflow is asked, too, where it answers."""
+    from xmed import audit
+
+    if not home.is_dir():  # to look for a log would make the folder
+        yield Check("audit", True, "no records yet")
+        return
+    if tracking_answers():
+        from xmed.registry import verify_audit as verify
+    else:
+        verify = audit.verify
+    problems = verify(home)
+    told = f"{len(problems)} problem(s), the first: {problems[0]}; `xmed audit verify` lists them" if problems else ""
+    yield Check("audit", not problems, told or f"{len(audit.records(home))} records, each continues the one before it")
+
+
 def versions(home: Path) -> Iterator[Check]:
     """Registered versions without a report: whoever registered them was killed before he said what they rest on."""
     if not tracking_answers():

@@ -7,5 +7,6 @@ from xmed.cohort.origin import image_files
 from xmed.cohort.summary import described, summary
 
 __all__ = [
-    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "image_files", "ingest", "leakage", "load", "summary",
+    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "image_files", "ingest", "leakage", "load",
+    "summary",
 ]  # fmt: skip

@@ -62,7 +62,8 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
 def rank_agreement(ranking: list[Document]) -> float | None:
     """Kendall's τ between the ranks of the means and the means of every patient's ranks: does the order hang on which.
 
-    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None where there is one method, or all are alike.
+    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None for one method, or none that
+    differ.
     """
     ranked = [one["rank"] for one in ranking if one["rank"]]
     return stats.agreement([one["value"] for one in ranked], [one["mean"] for one in ranked])

@@ -6,4 +6,15 @@ from xmed.deidentify.explain import explain, lines
 from xmed.deidentify.folder import Outcome, Withheld, deidentify
 from xmed.deidentify.secret import Secret
 
-__all__ = ["Crosswalk", "Face", "Outcome", "Policy", "Secret", "Withheld", "clean_header", "deidentify", "explain", "lines"]
+__all__ = [
+    "Crosswalk",
+    "Face",
+    "Outcome",
+    "Policy",
+    "Secret",
+    "Withheld",
+    "clean_header",
+    "deidentify",
+    "explain",
+    "lines",
+]

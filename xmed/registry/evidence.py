@@ -66,7 +66,10 @@ def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
     for name in ("protocol", "environment", "data"):
         if run.has(name):
             shutil.copy(run.folder / f"{name}.json", folder)
-    (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"], tags["report_id"]), encoding="utf-8")
+    if run.has("sbom"):  # of the environment that the model was made in, which may be another one by now
+        shutil.copy(run.folder / "sbom.json", folder / SBOM)
+    else:
+        (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"]), encoding="utf-8")
     named = {"sbom_sha256": folder / SBOM, "environment_sha256": folder / "environment.json"}
     return {name: sha256(path) for name, path in named.items() if path.is_file()}
 

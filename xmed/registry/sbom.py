@@ -62,7 +62,7 @@ class Package:
         return cls(canonicalize_name(told["Name"]), told["Version"], tuple(sorted(needed)), kept, bundled)
 
 
-def sbom(name: str, weights_sha256: str, report_id: str) -> str:
+def sbom(name: str, weights_sha256: str) -> str:
     """CycloneDX 1.6 JSON of a model called `name`; the same model in the same environment gives the same document."""
     model = Component(
         name=name,
@@ -70,7 +70,7 @@ def sbom(name: str, weights_sha256: str, report_id: str) -> str:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref=f"model:{name}@{weights_sha256[:12]}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=weights_sha256)],
-        description=f"weights.safetensors; validation report {report_id}",
+        description="weights.safetensors",
     )
     found = _closure(ROOT)
     parts = {key: _component(one) for key, one in found.items()}

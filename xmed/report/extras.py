@@ -10,9 +10,11 @@ from xmed.report.huggingface import model_card
 from xmed.report.viewer import viewer
 from xmed.run import Run
 
-
 MEASURED = "dicom"
 """Folder of the measurement reports, DICOM SR of TID 1500; the segmentations that they refer to stay with the run."""
+
+
+SBOM = "sbom.cdx.json"
 
 
 def extras(run: Run, report: dict[str, Any]) -> dict[str, str | bytes]:
@@ -22,6 +24,7 @@ def extras(run: Run, report: dict[str, Any]) -> dict[str, str | bytes]:
         "contact.html": contact(run, report),
         "chai_model_card.xml": chai_card(report),
         "README.md": model_card(report),
+        **({SBOM: (run.folder / "sbom.json").read_bytes()} if run.has("sbom") else {}),
         **measured(run),
     }
 

@@ -29,7 +29,7 @@ def reproducibility(sources: Sources) -> Document:
         "lock_sha256": seen.get("lock_sha256"),
         "packages": packages,
         "packages_sha256": digest(packages) if packages else None,
-        "sbom_sha256": seen.get("sbom_sha256"),
+        "sbom_sha256": sources.hashes.get("sbom.json"),
         "system": system,
         "config": {"study": sources.study["name"], "sha256": digest(sources.study)},
         "seeds": sources.study["seeds"],

@@ -14,7 +14,19 @@ from xmed.run import Run
 
 Document = dict[str, Any]
 NEEDED = ("study", "protocol", "data", "rows", "metrics")
-OPTIONAL = ("selection", "environment", "errors", "reference", "robustness", "text", "ratings", "prior", "external", "objects")
+OPTIONAL = (
+    "selection",
+    "environment",
+    "errors",
+    "reference",
+    "robustness",
+    "text",
+    "ratings",
+    "prior",
+    "external",
+    "objects",
+    "sbom",
+)
 SIDES = ("source", "target")
 GIVEN = (
     "data", "text", "ratings", "robustness", "monitoring", "calibration", "previous", "subgroups", "intended_use",
@@ -49,6 +61,7 @@ class Sources:
     prior: Document = field(default_factory=dict)
     external: Document = field(default_factory=dict)
     objects: Document = field(default_factory=dict)
+    sbom: Document = field(default_factory=dict)
     signoff: list[Document] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     report: Document | None = None
