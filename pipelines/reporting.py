@@ -51,16 +51,22 @@ def note_text(run: Run, study: str) -> None:
 
 
 def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> dict[str, Any]:
-    """Build a run's report again, from its files and what people say of it. Raises XmedError RUN_NOT_FOUND ..."""
+    """Build a run's report again, from its files and what people say of it; versions registered by it follow.
+
+    Raises XmedError REPORT_SIGNED where a clinical version stands on the report and it would change, RUN_NOT_FOUND,
+    SPEC_INVALID.
+    """
     run = Run.find(name, home)
+    registry.unsigned(run, home, None if text or ratings else reports.identity_now(run))
     page = reports.build(run, text, ratings)
-    report = reports.read(run.report)
+    report, versions = reports.read(run.report), registry.relink(run, home)
     return {
         "run": run.id,
         "report": str(page),
         "report_id": report["report_id"],
         "verdict": report["verdict"],
         "claim": report["claim_counts"],
+        "versions": versions,
     }
 
 
@@ -92,4 +98,7 @@ def show_rebuilt(console: Console, found: dict[str, Any]) -> None:
     missing = found["claim"]["human_required"]
     console.print(f"verdict  {found['verdict']}", highlight=False)
     console.print(f"CLAIM    {found['claim']['filled']} of 44 filled, {missing} wait for a person", highlight=False)
+    for one in found["versions"]:
+        follows = "follows, on record" if one["relinked"] else "stays with the report that it was registered with"
+        console.print(f"version  {one['name']} {one['version']} {follows}", soft_wrap=True, highlight=False)
     console.print(f"report   {found['report']}", soft_wrap=True, highlight=False)

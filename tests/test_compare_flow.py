@@ -106,7 +106,7 @@ def test_without_somebody_to_tell_the_first_failure_is_raised():
         workers._without([], JOBS, ("coral", 0), ValueError("a bug"), None)
 
 
-def test_an_arm_is_judged_again_only_when_its_weights_change(tmp_path, monkeypatch):
+def test_an_arm_is_judged_again_only_when_its_weights_or_the_metrics_change(tmp_path, monkeypatch):
     run, label = Run(tmp_path), np.zeros((4, 4, 2), np.uint8)
     case = SimpleNamespace(id="a", patient="p")
     target = SimpleNamespace(
@@ -131,6 +131,9 @@ def test_an_arm_is_judged_again_only_when_its_weights_change(tmp_path, monkeypat
     weights.write_bytes(b"two")
     bench.judge("gin", 0)
     assert len(loads) == 2
+    monkeypatch.setattr(judge, "measures", lambda: "another definition of a failure")
+    bench.judge("gin", 0)
+    assert len(loads) == 3
     with np.load(run.arm("gin", 0) / judge.LABELS) as file:
         assert file["case.a"].shape == label.shape
 

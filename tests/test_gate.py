@@ -98,7 +98,7 @@ def registered(shelf, tmp_path):
 def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered):
     home, run = registered
     tags = entry(home).tags
-    names = {"weights", "package", "report", "protocol", "sbom"}
+    names = {"weights", "package", "report", "findings", "protocol", "sbom"}
     assert names == {key.removesuffix("_sha256") for key in tags if key.endswith("_sha256")}
     assert (tags["data.source.fingerprint"], tags["data.target.fingerprint"]) == ("a" * 64, "b" * 64)
     package = packing.unpack(entry(home), home / "unpacked", home)
@@ -336,6 +336,61 @@ def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
     assert [one["event"] for one in audit.records(home)] == ["registration refused"]
     assert registry.verify_audit(home) == []
     assert registry.versions(home) == []
+
+
+# --- people write on a report after its model was registered
+
+
+def said(run, words, **changes):
+    """The run's report with what people say of it, as `xmed report build --text` makes it."""
+    found = json.loads((run.report / "report.json").read_text())
+    found = {key: value for key, value in found.items() if key not in ("report_id", "signoff")} | {
+        "text": words,
+        **changes,
+    }
+    document = {"report_id": digest(found), **found, "signoff": run.signoff}
+    (run.report / "report.json").write_text(json.dumps(document))
+    return document["report_id"]
+
+
+def test_a_version_follows_what_people_write_on_its_report_on_record_and_the_gate_opens(home):
+    run = finished(home)
+    registry.register(run, home)
+    before = entry(home).tags["report_id"]
+    new = said(run, {"intended_use": "planning"})
+    assert "its report says something else" in why(approve(home))[0]
+    [told] = registry.relink(run, home)
+    assert (told["name"], told["version"], told["relinked"]) == (NAME, 1, True)
+    assert entry(home).tags["report_id"] == new != before
+    assert entry(home).tags["report_sha256"] == sha256(run.report / "report.json")
+    record = audit.records(home)[-1]
+    assert (record["event"], record["before"], record["hashes"]["report_id"]) == ("report changed", before, new)
+    assert registry.relink(run, home) == []
+    assert registry.register(run, home)["version"] == 1
+    assert approve(home)["approved"]
+    assert registry.verify_audit(home) == []
+
+
+def test_a_report_with_other_numbers_is_not_followed_whatever_its_version_says_of_itself(home):
+    run = finished(home)
+    registry.register(run, home)
+    new = said(run, {}, cases=[case(n, 0.99) for n in range(3)])
+    [told] = registry.relink(run, home)
+    assert told["relinked"] is False
+    client(home).set_model_version_tag(NAME, "1", "report_id", new)
+    assert "its numbers are not those it was registered with" in why(approve(home))
+
+
+def test_a_report_that_was_signed_is_not_written_on_until_the_version_is_withdrawn(home):
+    run = finished(home)
+    registry.register(run, home)
+    registry.unsigned(run, home, None)
+    assert approve(home)["approved"]
+    registry.unsigned(run, home, entry(home).tags["report_id"])  # drawn again, and saying the same
+    with pytest.raises(XmedError, match=r"error\[REPORT_SIGNED\]: toy-prostate-us version 1 holds clinical-evaluation"):
+        registry.unsigned(run, home, None)
+    registry.withdraw(NAME, 1, home, by=FIRST, meaning="to be written on")
+    registry.unsigned(run, home, None)
 
 
 def test_a_version_carries_the_bill_of_materials_that_its_report_names(home):

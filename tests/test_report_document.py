@@ -298,6 +298,18 @@ def test_a_study_without_results_does_not_claim_any(document):
     assert {claim[n] for n in (2, 22, 24, 25, 26, 27, 29, 30, 32, 37, 38, 39)} == {"human_required"}
 
 
+def test_findings_are_the_same_whatever_people_say_and_others_with_any_number(document, tmp_path):
+    run, before = written(tmp_path / "toy", patients=4), document(patients=4)
+    run.write("text", {"file": "t.yaml", "sha256": "0" * 64, "items": dict.fromkeys(TEXTS, "said")})
+    items = [{"case": "us-0-0", "rating": 3, "comment": "misses the apex"}]
+    run.write("ratings", {"file": "r.json", "sha256": "0" * 64, "rater": "Ada", "items": items})
+    after = compose(Sources.of(run))
+    assert before["report_id"] != after["report_id"]
+    assert report.findings(before) == report.findings(json.loads(json.dumps(after)))
+    worse = document(patients=4, change=on(missed, lambda row: row["case"] == "us-1-0"))
+    assert report.findings(before) != report.findings(worse)
+
+
 def test_what_people_write_fills_what_only_people_can(tmp_path):
     run = written(tmp_path / "toy")
     text = tmp_path / "toy.text.yaml"

@@ -21,6 +21,7 @@ CODES: dict[str, str] = {
     "DATA_CHANGED": "a run cannot go on with other data than it began with",
     "OUTPUT_EXISTS": "a file stands where the output should go",
     "REPORT_MISMATCH": "a report does not agree with the files it was made from",
+    "REPORT_SIGNED": "a report that somebody signed says what it said then",
     "PDF_UNAVAILABLE": "a PDF needs a browser, or the library that drives one, and there is none",
     "NO_CASES": "nothing is left to work on after quarantine",
     "PATIENT_OVERLAP": "the same patient stands in two partitions that must be disjoint",

@@ -17,7 +17,7 @@ from xmed.domain import truth
 from xmed.errors import XmedError
 from xmed.evaluate.robustness import disturbed
 from xmed.evaluate.trivial import Baselines
-from xmed.evaluate.truth import Truth
+from xmed.evaluate.truth import Truth, measures
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.predict import Prediction, segment
 from xmed.prepare import window_of
@@ -30,8 +30,6 @@ Progress = Callable[[str, int, int, str], None]
 Row = dict[str, Any]
 LABELS = "labels.npz"
 """Beside a judged arm's model: its label map of every test case, on the native grid (see kept_name)."""
-EVIDENCE = 2
-"""Raised whenever a row gains something: an arm that was judged before is judged anew."""
 
 
 def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
@@ -39,7 +37,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
 
     This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
     on the native grid. A case that cannot be predicted stands in the rows with status `error`; none is left out.
-    An arm that was judged already, with these weights on these cases, is not judged again.
+    An arm that was judged already, with these weights on these cases by this code, is not judged again.
     """
     study = run.study
     target, cells = load(study.target, home), run.arms()
@@ -129,9 +127,9 @@ class Bench:
             self.target.fingerprint,
             self.tolerance_mm,
             self.study.structures,
-            EVIDENCE,
+            self.target.spec.spacing_credible,
         ]
-        of = digest([*asked, self.target.spec.spacing_credible, __version__])
+        of = digest([*asked, measures(), __version__])
         kept = folder / "judged.json"
         if kept.is_file():
             before = json.loads(kept.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort
 from xmed.domain import truth
 from xmed.errors import XmedError
+from xmed.evaluate.truth import measures
 from xmed.model import WEIGHTS, Model, sha256
 from xmed.predict import adapts_to_each, predict
 from xmed.prepare import onto
@@ -88,7 +89,7 @@ def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dic
     """
     folder = run.arm("adapted", seed) / "model"
     asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
-    of = digest([sha256(folder / WEIGHTS), target.fingerprint, run.study.structures, __version__, asked])
+    of = digest([sha256(folder / WEIGHTS), target.fingerprint, run.study.structures, measures(), __version__, asked])
     if run.has("robustness") and run.read("robustness")["of"] == of:
         return dict(run.read("robustness"))
     model = Model.load(folder)

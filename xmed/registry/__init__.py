@@ -14,6 +14,7 @@ from xmed.registry.approval import approve, check, decided, withdraw
 from xmed.registry.fetching import fetch
 from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.models import register, versions
+from xmed.registry.relink import relink, unsigned
 from xmed.registry.tracking import log_run, orphans
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "log_run",
     "orphans",
     "register",
+    "relink",
+    "unsigned",
     "verify_audit",
     "versions",
     "withdraw",

@@ -11,6 +11,7 @@ from xmed.errors import XmedError
 from xmed.registry.folder import check_model
 from xmed.registry.sbom import sbom
 from xmed.registry.tracking import RUN_TAG, sha256
+from xmed.report import findings
 from xmed.run import Run, digest
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
@@ -47,6 +48,7 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         "verdict": str(report["verdict"]),
         "report_id": str(report["report_id"]),
         "report_sha256": sha256(report_path),
+        "findings_sha256": findings(report),
         "protocol_sha256": protocol["sha256"],
         "weights_sha256": document["weights_sha256"],
         **_fingerprints(run),

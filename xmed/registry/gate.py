@@ -19,6 +19,7 @@ from xmed.registry.evidence import REPORT, protocol_of
 from xmed.registry.folder import check_model
 from xmed.registry.models import CANDIDATE, EVALUATION, USE, holder
 from xmed.registry.packing import tree_sha256, unpack
+from xmed.registry.relink import EVENT as CHANGED
 from xmed.registry.store import client
 from xmed.registry.tracking import RUN_TAG
 from xmed.run import Run
@@ -73,7 +74,8 @@ def _log(entry: ModelVersion, home: Path) -> Iterator[Refusal]:
     if problems:
         text = f"the audit log does not verify: {len(problems)} problem(s)"
         yield Refusal("audit", text, tuple(problems[:SHOWN]))
-    known = [one.get("hashes", {}) for one in ledger.about(home, entry.name, int(entry.version), "registered")]
+    mine = ledger.about(home, entry.name, int(entry.version))
+    known = [one.get("hashes", {}) for one in mine if one["event"] in ("registered", CHANGED)]
     if not any(all(entry.tags.get(key) == value for key, value in hashes.items()) for hashes in known if hashes):
         yield Refusal("audit", "the audit log has no record of this version's registration with these checksums")
 
@@ -105,6 +107,8 @@ def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator
     tags = entry.tags
     if report.get("report_id") != tags.get("report_id"):
         yield Refusal("report", "its report says something else than the one it was registered with")
+    if "findings_sha256" in tags and reports.findings(report) != tags["findings_sha256"]:
+        yield Refusal("report", "its numbers are not those it was registered with")
     if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")
     trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))

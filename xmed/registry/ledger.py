@@ -45,6 +45,11 @@ def _anchor(text: str) -> audit.Record:
         return {"seq": -1, "sha256": text}
 
 
+def is_hash(tag: str) -> bool:
+    """Whether a version's tag says which very content something has; records repeat those."""
+    return tag.endswith(("sha256", "_id", "fingerprint"))
+
+
 def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit.Record]:
     """The records of one version, of one kind or of all."""
     mine = [one for one in audit.records(home) if (one.get("model"), one.get("version")) == (name, version)]

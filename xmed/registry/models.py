@@ -64,7 +64,7 @@ def versions(home: Path) -> list[dict[str, Any]]:
         aliases: dict[str, list[str]] = {}
         for alias, number in (model.aliases or {}).items():
             aliases.setdefault(str(number), []).append(alias)
-        for entry in _versions_of(model.name, home):
+        for entry in versions_of(model.name, home):
             row = {"name": entry.name, "version": int(entry.version), "aliases": aliases.get(str(entry.version), [])}
             rows.append({**row, "created": int(entry.creation_timestamp), **dict(entry.tags)})
     return sorted(rows, key=lambda row: (row["name"], -row["version"]))
@@ -80,14 +80,15 @@ def holder(name: str, alias: str, home: Path) -> int | None:
         return None
 
 
-def _versions_of(name: str, home: Path) -> list[ModelVersion]:
+def versions_of(name: str, home: Path) -> list[ModelVersion]:
+    """Every version of a name; none where nothing has it."""
     return list(client(home).search_model_versions(f"name = '{name}'", max_results=1000))
 
 
 def _known(name: str, tags: dict[str, str], home: Path) -> ModelVersion | None:
     """The version that this net has already, if its registration was finished."""
     wanted = {key: tags.get(key) for key in SAME}
-    same = [one for one in _versions_of(name, home) if {key: one.tags.get(key) for key in SAME} == wanted]
+    same = [one for one in versions_of(name, home) if {key: one.tags.get(key) for key in SAME} == wanted]
     return max(same, key=lambda one: int(one.version), default=None)
 
 
@@ -109,7 +110,7 @@ def _on_record(run: Run, entry: ModelVersion, home: Path) -> None:
     if ledger.about(home, entry.name, int(entry.version), "registered"):
         return
     tags = dict(entry.tags)
-    hashes = {key: value for key, value in sorted(tags.items()) if key.endswith(("sha256", "_id", "fingerprint"))}
+    hashes = {key: value for key, value in sorted(tags.items()) if ledger.is_hash(key)}
     facts: dict[str, Any] = {
         "run": run.id,
         "verdict": tags["verdict"],

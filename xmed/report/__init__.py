@@ -1,7 +1,8 @@
 """Report: numbers → one page a clinician can read, and its machine-readable source."""
 
-from xmed.report.build import build, read, schema
+from xmed.report.build import build, identity_now, read, schema
+from xmed.report.numbers import findings
 from xmed.report.previous import prior_of
 from xmed.report.verify import verify
 
-__all__ = ["build", "prior_of", "read", "schema", "verify"]
+__all__ = ["build", "findings", "identity_now", "prior_of", "read", "schema", "verify"]

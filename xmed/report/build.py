@@ -49,6 +49,11 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
     return run.report / "report.html"
 
 
+def identity_now(run: Run) -> str:
+    """The id that the report of a run would have if it were built now."""
+    return str(compose(Sources.of(run))["report_id"])
+
+
 def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, str | bytes]:
     """Every file of the report by its name; report.json first."""
     return {

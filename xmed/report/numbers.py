@@ -34,6 +34,9 @@ SCHEMA = "xmed-report/1"
 VOLATILE = ("report_id", "run", "environment", "signoff", "training", "reproducibility", "banner")
 """What differs between two runs that found the same: left out of the report's id, still checked by `verify`."""
 
+HUMAN = ("text", "ratings", "intended_use", "reference_standard", "limitations", "claim", "claim_counts")
+"""What changes with the words of people; no number stands in it that does not stand elsewhere."""
+
 
 def compose(sources: Sources) -> Document:
     """The report, recomputed from its sources alone. Every key is there, whatever came out; never NaN."""
@@ -87,6 +90,11 @@ def completed(sources: Sources) -> Rows:
 def identity(report: Document) -> str:
     """sha256 of what a report says, apart from when and where it was made."""
     return digest({key: value for key, value in report.items() if key not in VOLATILE})
+
+
+def findings(report: Document) -> str:
+    """sha256 of what was found, apart from what people say of it: the same whatever text and ratings are added."""
+    return digest({key: value for key, value in report.items() if key not in (*VOLATILE, *HUMAN)})
 
 
 def _sections(sources: Sources, rows: Rows, report: Document) -> Document:

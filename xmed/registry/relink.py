@@ -1,0 +1,74 @@
+"""Relink: people write on the report of a registered model; its versions follow, on record, or the report stays.
+
+What people may add is text and ratings. A report whose numbers changed is another report: its versions stay with the
+one that they were registered with, and the gate refuses them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+
+from xmed import report as reports
+from xmed.errors import XmedError
+from xmed.registry import ledger
+from xmed.registry.evidence import REPORT
+from xmed.registry.models import EVALUATION, USE, holder, versions_of
+from xmed.registry.store import client, is_there, registry_lock
+from xmed.registry.tracking import RUN_TAG, sha256, write_run
+from xmed.run import Run
+
+EVENT = "report changed"
+
+
+def unsigned(run: Run, home: Path, report_id: str | None) -> None:
+    """Raises XmedError REPORT_SIGNED where a version of the run holds a clinical alias, and its report would change.
+
+    report_id: what the report will be; None where only building it would tell.
+    """
+    for entry in _versions(run, home):
+        if report_id != entry.tags.get("report_id"):
+            held = [alias for alias in (EVALUATION, USE) if holder(entry.name, alias, home) == int(entry.version)]
+            if held:
+                raise XmedError(
+                    "REPORT_SIGNED",
+                    f"{entry.name} version {entry.version} holds {' and '.join(held)} by this report",
+                    "a report that nobody has signed",
+                    "withdraw the version first, or say it in the next one's report",
+                )
+
+
+def relink(run: Run, home: Path) -> list[dict[str, Any]]:
+    """Bind the run's versions to its report as it is now, where only what people say of it is new; say of which.
+
+    Each gets the new report's id and sha256 as tags after an audit record of both; MLflow's run gets the report again.
+    """
+    if not _versions(run, home):
+        return []
+    report = json.loads((run.report / REPORT).read_text(encoding="utf-8"))
+    said = []
+    with registry_lock(home):
+        for entry in _versions(run, home):
+            if entry.tags.get("report_id") == report["report_id"]:
+                continue
+            row = {"name": entry.name, "version": int(entry.version), "relinked": False, "record": None}
+            if entry.tags.get("findings_sha256") == reports.findings(report):
+                new = {"report_id": report["report_id"], "report_sha256": sha256(run.report / REPORT)}
+                hashes = {key: value for key, value in sorted(entry.tags.items()) if ledger.is_hash(key)} | new
+                facts = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}
+                made = ledger.record(home, EVENT, entry.name, int(entry.version), **facts)
+                for key, value in new.items():  # after its record, never before
+                    client(home).set_model_version_tag(entry.name, entry.version, key, value)
+                row |= {"relinked": True, "record": made["sha256"]}
+            said.append(row)
+        if any(row["relinked"] for row in said):
+            write_run(run, home)
+    return said
+
+
+def _versions(run: Run, home: Path) -> list[ModelVersion]:
+    found = versions_of(run.study.register_as, home) if is_there(home) else []
+    return [entry for entry in found if entry.tags.get(RUN_TAG) == run.id]
