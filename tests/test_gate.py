@@ -6,11 +6,11 @@ import sys
 import types
 
 import pytest
-from registered import CASES, STUDY, FakeModel, case, finished, report
+from registered import CASES, STUDY, FakeModel, build, case, finished, report, verify
 
 from xmed import audit, registry
 from xmed.errors import XmedError
-from xmed.registry import gate, packing
+from xmed.registry import gate, ledger, packing
 from xmed.registry.models import EVALUATION, USE, holder
 from xmed.registry.store import client
 from xmed.registry.tracking import sha256
@@ -29,17 +29,6 @@ def surroundings(monkeypatch):
     monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
     monkeypatch.setattr("xmed.report.verify", verify)
     monkeypatch.setattr("xmed.report.build", build)
-
-
-def verify(folder):
-    found = json.loads((folder / "report" / "report.json").read_text())
-    said = {key: value for key, value in found.items() if key not in ("report_id", "signoff")}
-    return [] if digest(said) == found["report_id"] else ["report.cases[0].case: c9 stands there, the files give c0"]
-
-
-def build(run):
-    found = json.loads((run.report / "report.json").read_text())
-    (run.report / "report.json").write_text(json.dumps({**found, "signoff": run.signoff}))
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +325,53 @@ def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
     assert [one["event"] for one in audit.records(home)] == ["registration refused"]
     assert registry.verify_audit(home) == []
     assert registry.versions(home) == []
+
+
+# --- two homes with one server
+
+
+@pytest.fixture
+def shared(blank, tmp_path, monkeypatch):
+    """Two homes whose MLflow is one; the first has registered a model."""
+    shutil.copy(blank, tmp_path / "shared.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'shared.db'}")
+    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts of a store that was not told
+    one, two = tmp_path / "one", tmp_path / "two"
+    registry.register(finished(one), one)
+    return one, two
+
+
+def test_a_model_belongs_to_the_home_that_registered_it_first(shared):
+    one, two = shared
+    other = finished(two)
+    elsewhere = pytest.raises(
+        XmedError, match=r"error\[REGISTRY_ELSEWHERE\]: 'toy-prostate-us' is kept by another home"
+    )
+    with elsewhere:
+        registry.register(other, two)
+    with elsewhere:
+        approve(two)
+    with elsewhere:
+        registry.withdraw(NAME, 1, two, by=FIRST, meaning="from afar")
+    assert len(registry.versions(one)) == 1
+    assert approve(one)["approved"]
+    assert registry.verify_audit(one) == []
+
+
+def test_an_approval_gives_no_alias_where_another_home_wrote_at_the_same_moment(shared, monkeypatch):
+    one, _ = shared
+    record = ledger.record
+
+    def interrupted(home, event, *where, **facts):
+        made = record(home, event, *where, **facts)
+        if event == "approved":
+            client(home).set_registered_model_tag(NAME, ledger.ANCHOR, json.dumps({"seq": 7, "sha256": "f" * 64}))
+        return made
+
+    monkeypatch.setattr(ledger, "record", interrupted)
+    assert why(approve(one)) == ["another home wrote about this model at the same moment: the alias was not given"]
+    assert holder(NAME, EVALUATION, one) is None
+    assert [one["event"] for one in audit.records(one)] == ["registered", "approved", "refused"]
 
 
 # --- people write on a report after its model was registered

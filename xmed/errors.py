@@ -14,6 +14,7 @@ CODES: dict[str, str] = {
     "MODEL_NOT_FOUND": "no model of that name, alias, version or folder",
     "MODEL_INVALID": "a model folder is incomplete, or its weights do not match their checksum",
     "MODEL_REFUSED": "the registry refuses this model",
+    "REGISTRY_ELSEWHERE": "a registered model belongs to another home, whose audit log holds its steps",
     "EXPORT_UNSUPPORTED": "a model that another format cannot express",
     "AUDIT_BROKEN": "the audit log does not end where its head says",
     "BUSY": "another process is at work where only one may be",

@@ -42,12 +42,13 @@ def approve(
     a decline and an approval are audit records; the last two also stand in the report's sign-off. Who `by` is nobody
     checks here: the record adds the account of the operating system.
 
-    Raises XmedError MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN.
+    Raises XmedError MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN, REGISTRY_ELSEWHERE.
     """
     person, said = _person(by), _said(meaning)
     _clinical(alias)
     with registry_lock(home):
         entry = version_of(f"models:/{name}/{version}", home)
+        ledger.ours(home, name)
         answer = {"name": name, "version": int(entry.version), "alias": alias, "by": person, "approved": True}
         if decision == "decline":
             made = _sign(entry, "declined", alias, person, said, home)
@@ -61,6 +62,8 @@ def approve(
             made = ledger.record(home, "refused", name, version, person, alias=alias, meaning=said, reasons=reasons)
             return {**answer, "approved": False, "refused": _told(found), "record": made["sha256"]}
         made = _sign(entry, "approved", alias, person, said, home)
+        if ledger.last(home, name) != {key: made[key] for key in ("seq", "sha256")}:
+            return _interleaved(answer, alias, said, home)
         client(home).set_registered_model_alias(name, alias, entry.version)  # after its record, never before
         client(home).set_model_version_tag(name, entry.version, f"approved.{alias}", f"{person}, {made['at']}")
         _show(entry, home, made)
@@ -104,12 +107,21 @@ def withdraw(name: str, version: int, home: Path, *, by: str, meaning: str, alia
     person, said = _person(by), _said(meaning)
     with registry_lock(home):
         entry = version_of(f"models:/{name}/{version}", home)
+        ledger.ours(home, name)
         lost = [one for one in ((USE, EVALUATION) if alias == EVALUATION else (alias,)) if one in CLINICAL]
         held = [one for one in lost if holder(name, one, home) == int(entry.version)]
         for one in held:
             client(home).delete_registered_model_alias(name, one)  # before its record: safety goes first
             _show(entry, home, _sign(entry, "withdrawn", one, person, said, home))
     return {"name": name, "version": int(entry.version), "by": person, "withdrawn": held}
+
+
+def _interleaved(answer: dict[str, Any], alias: str, meaning: str, home: Path) -> dict[str, Any]:
+    """What becomes of an approval when another home wrote about the model at the same moment: nothing, on record."""
+    why = Refusal("elsewhere", "another home wrote about this model at the same moment: the alias was not given")
+    facts = {"alias": alias, "meaning": meaning, "reasons": [why.text]}
+    made = ledger.record(home, "refused", answer["name"], answer["version"], answer["by"], **facts)
+    return {**answer, "approved": False, "refused": _told([why]), "record": made["sha256"]}
 
 
 def _second_person(entry: ModelVersion, alias: str, person: str, home: Path) -> list[Refusal]:

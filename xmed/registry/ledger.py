@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from xmed import audit
+from xmed.errors import XmedError
 from xmed.registry.store import client, is_there
 
 ANCHOR = "audit_head"
@@ -25,6 +26,32 @@ def record(
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
         client(home).set_registered_model_tag(name, ANCHOR, anchor)
     return made
+
+
+def ours(home: Path, name: str) -> None:
+    """A model's steps are kept in one home's log. Raises XmedError REGISTRY_ELSEWHERE in any other.
+
+    Several homes may share a server, each with models of its own: a lock on a file binds the processes of one home, and
+    MLflow offers nothing that would bind two.
+    """
+    if last(home, name) and not any(one.get("model") == name for one in audit.records(home)):
+        raise XmedError(
+            "REGISTRY_ELSEWHERE",
+            f"'{name}' is kept by another home: this one's audit log does not know it",
+            "the XMED_HOME that registered it first",
+            "work there, or register under another name",
+        )
+
+
+def last(home: Path, name: str) -> audit.Record | None:
+    """Which record the registry names as the last about a model: seq and sha256."""
+    try:
+        tags = client(home).get_registered_model(name).tags if is_there(home) else {}
+    except MlflowException as problem:
+        if problem.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return _anchor(tags[ANCHOR]) if ANCHOR in tags else None
 
 
 def verify(home: Path) -> list[str]:

@@ -30,9 +30,11 @@ def register(run: Run, home: Path) -> dict[str, Any]:
     Idempotent, and one process at a time: a net that is registered with the same report is not registered again.
 
     Raises XmedError MODEL_REFUSED (no report, a report on another protocol, not deployable, target labels used) or
-    MODEL_INVALID (weights that do not match their checksum); what is refused is on record too.
+    MODEL_INVALID (weights that do not match their checksum); what is refused is on record too. REGISTRY_ELSEWHERE where
+    another home that shares the server has models of that name.
     """
     name, seed = run.study.register_as, run.study.seeds[0]
+    ledger.ours(home, name)
     try:
         tags = evidence(run, seed)
     except XmedError as problem:

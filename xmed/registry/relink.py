@@ -51,6 +51,7 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
     report = json.loads((run.report / REPORT).read_text(encoding="utf-8"))
     said = []
     with registry_lock(home):
+        ledger.ours(home, run.study.register_as)
         for entry in _versions(run, home):
             if entry.tags.get("report_id") == report["report_id"]:
                 continue

@@ -36,7 +36,7 @@ def client(home: Path) -> MlflowClient:
 
 @contextmanager
 def registry_lock(home: Path) -> Iterator[None]:
-    """One writer at a time among the processes that share `home`; across homes MLflow's own checks must do."""
+    """One writer at a time among the processes that share `home`; across homes see `ledger.ours`."""
     with locked(home / "registry.lock"):
         yield
 
