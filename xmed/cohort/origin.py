@@ -33,7 +33,7 @@ def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = 
             if case is None:
                 continue
             try:
-                inputs = Inputs.of(cohort.spec, root, files, case.split, index)
+                inputs = Inputs.of(cohort.spec, root, files, case.split, index.digest)
             except XmedError:
                 continue
             if inputs.image is not None and inputs.image_key == case.image:
