@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipelines.server import use_server
 from pipelines.surroundings import open_home
 from xmed.atomic import write_atomically
+from xmed.run import home
 
 FOLDER = "waiting"
 
@@ -15,6 +17,7 @@ FOLDER = "waiting"
 def wait_for_decision(name: str, version: int, alias: str, hours: float) -> dict[str, Any]:
     """Run the flow that checks the gate and waits; returns what `xmed.registry.approve` says in the end."""
     open_home()
+    use_server(home())
     from pipelines.approving import approve
 
     return approve(name, version, alias, hours)
@@ -41,14 +44,15 @@ def tell_who_waits(home: Path, answer: dict[str, Any], meaning: str) -> int:
         document = json.loads(path.read_text(encoding="utf-8"))
         flow_run = document.pop("flow_run")
         if document == asked:
-            told += _wake(flow_run, answer, meaning)
+            told += _wake(home, flow_run, answer, meaning)
             path.unlink(missing_ok=True)
     return told
 
 
-def _wake(flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
+def _wake(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
     """Resume a paused flow; one that was killed, or has been woken already, is passed over."""
     open_home()
+    use_server(home)
     from uuid import UUID
 
     from prefect.exceptions import FlowRunWaitTimeout, NotPausedError, ObjectNotFound

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from tests.reporting import missed, undefined, written
 from xmed.errors import XmedError
-from xmed.report import words
+from xmed.report import charts, words
 from xmed.report.axis import Axis
 from xmed.report.chai import NAMESPACE
 from xmed.report.drawing import chance, number, signed
@@ -271,6 +271,23 @@ def test_every_section_and_every_file_is_there_whatever_came_out(tmp_path, how):
     assert not re.search(r"\b(nan|NaN|Undefined|inf|None(?!\.))\b", text)
     assert [name for name in Page(html).ids if name in document["sections"]] == document["sections"]
     assert set(extras(run, document)) == {"viewer.html", "contact.html", "chai_model_card.xml", "README.md"}
+
+
+def test_labels_below_an_axis_leave_out_what_they_all_say():
+    assert charts._shared(["gamma 0.8", "gamma 0.6"]) == (["0.8", "0.6"], "gamma")
+    assert charts._shared(["5% off each side", "10% off each side"]) == (["5%", "10%"], "off each side")
+    assert charts._shared(["5°", "10°"]) == (["5°", "10°"], "")
+    assert charts._shared(["one"]) == (["one"], "")
+    assert charts._shared([]) == ([], "")
+
+
+def test_no_document_is_shown_as_code(whole):
+    """A mapping or a list that a template forgot would stand on the page in braces, a command in backticks."""
+    _, document, html, _ = whole
+    text = re.sub(r"<(style|pre)>.*?</\1>|<[^>]+>", " ", html, flags=re.S)
+    assert not re.search(r"\{&#3[49];|\[&#3[49];|`xmed", text)
+    assert "<code>xmed report verify</code> recomputes" in html
+    assert all(f"<dt>{trap}</dt>" in html for trap in document["metrics_conventions"]["traps"])
 
 
 def test_a_large_study_pictures_some_cases_and_lists_all(tmp_path):

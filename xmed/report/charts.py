@@ -92,12 +92,24 @@ def robustness(found: dict[str, Any], structures: list[str]) -> list[Figure]:
             points = [(x(float(at)), y(value)) for at, value in enumerate(values) if value is not None]
             if points:
                 lines.append({"structure": name, "n": n, "path": path(points), "points": points, "last": values[-1]})
+        short, unit = _shared([level["text"] for level in levels])
         labels = [{"x": x(0.0), "text": "as is"}]
-        labels += [{"x": x(float(n)), "text": level["text"]} for n, level in enumerate(levels, start=1)]
-        out.append(
-            {"name": curve["disturbance"], "text": curve["text"], "lines": lines, "labels": labels, "ticks": y.ticks(5)}
-        )
+        labels += [{"x": x(float(n)), "text": text} for n, text in enumerate(short, start=1)]
+        named = {"name": curve["disturbance"], "text": curve["text"], "unit": unit}
+        out.append({**named, "lines": lines, "labels": labels, "ticks": y.ticks(5)})
     return out
+
+
+def _shared(texts: list[str]) -> tuple[list[str], str]:
+    """Texts that would run into each other below an axis, less the words that they begin or end with alike."""
+    parts = [text.split() for text in texts]
+    one = min(map(len, parts), default=0)
+    head = next((n for n in range(one) if len({words[n] for words in parts}) > 1), one)
+    tail = next((n for n in range(one - head) if len({words[-1 - n] for words in parts}) > 1), one - head)
+    if head == one:  # all are the same
+        return texts, ""
+    unit = [*parts[0][:head], *parts[0][len(parts[0]) - tail :]]
+    return [" ".join(words[head : len(words) - tail]) for words in parts], " ".join(unit)
 
 
 def forest(groups: list[dict[str, Any]], overall: dict[str, float | None]) -> Figure:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 Path = Sequence[str | int]
 NONE = "–"
@@ -24,7 +24,7 @@ def drawing(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {**FORMS, "span": span, "word": word, "initial": initial}
+    environment.filters |= {**FORMS, "span": span, "word": word, "initial": initial, "commands": commands}
     return environment
 
 
@@ -106,6 +106,14 @@ def span(ci: list[float] | None, form: str = "number", digits: int | None = None
 def word(name: str) -> str:
     """A name of the data as people write it: no underscores."""
     return name.replace("_", " ")
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which `a command` stands between backticks, as people read it."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
 
 
 def initial(text: str) -> str:

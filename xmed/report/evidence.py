@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from xmed.report.drawing import plain
 from xmed.report.population import uncompared
 
 Document = dict[str, Any]
@@ -108,7 +109,8 @@ def _model(report: Document) -> str | None:
     model = report["model"]
     if model["parameters"] is None:
         return None
-    return f"{model['network']}, {model['parameters']} parameters; method {model['method']} ({model['cite']})."
+    network = ", ".join(f"{key} {plain(value)}" for key, value in model["network"].items())
+    return f"Network ({network}), {model['parameters']} parameters; method {model['method']} ({model['cite']})."
 
 
 def _software(report: Document) -> str:
