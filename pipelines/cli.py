@@ -39,6 +39,7 @@ class Document(StrEnum):
     dataset = "DatasetSpec"
     study = "Study"
     report = "report"
+    drift = "drift"
 
 
 class Face(StrEnum):
@@ -259,11 +260,15 @@ def models() -> Answer:
 
 @command(app)
 def schema(document: Annotated[Document, typer.Argument(help="Of which document.")] = Document.dataset) -> Answer:
-    """The JSON Schema of a dataset spec, a study or a report; editors check YAML files against it."""
+    """The JSON Schema of a dataset spec, a study, a report or a drift check; editors check YAML files against it."""
     if document is Document.report:
-        from importlib.resources import files
+        from xmed.report import schema as of_report
 
-        found = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
+        found = of_report()
+    elif document is Document.drift:
+        from xmed.monitor import schema as of_drift
+
+        found = of_drift()
     else:
         from xmed import spec
 

@@ -23,7 +23,7 @@ from pipelines.turn import turn
 from pipelines.unattended import show, unattended, worth_another_try
 from pipelines.validation import begin as begin_external
 from pipelines.validation import describe, external_study
-from xmed import cohort, evaluate, phantom, registry, train
+from xmed import cohort, evaluate, monitor, phantom, registry, train
 from xmed import report as reports
 from xmed.appearance.scenes import write as maps
 from xmed.errors import XmedError
@@ -100,6 +100,12 @@ def evaluate_run(folder: Path, target_root: Path | None = None) -> None:
 
 
 @step
+def keep_reference(folder: Path) -> None:
+    """Write monitor.json: what new data will be held against."""
+    monitor.keep(Run(folder), home(), progress=report)
+
+
+@step
 def describe_environment(folder: Path, started: datetime) -> None:
     run = Run(folder)
     run.write("environment", environment(run, started))
@@ -164,6 +170,7 @@ def adapt(
         train_arms(run.folder)
         promote_model(run.folder)
         evaluate_run(run.folder, target_root)
+        keep_reference(run.folder)
         describe_environment(run.folder, started)
         note_what_is_known(run.folder, file)
         page = build_report(run.folder)
@@ -208,6 +215,7 @@ def validate(model: str, spec: str, protocol: Path | None = None, data_root: Pat
         ingest_dataset(spec, data_root)
         describe_external(run.folder, dataset.name)
     evaluate_run(run.folder, data_root)
+    keep_reference(run.folder)
     describe_environment(run.folder, started)
     return {"run": run.id, "folder": str(run.folder), "report": str(build_report(run.folder))}
 

@@ -1,4 +1,4 @@
-"""Operation: the commands by which runs start by themselves, and by which one sees that all is well."""
+"""Operation: the commands by which runs start by themselves, and by which one sees that all is still well."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,41 +15,68 @@ from rich.console import Console
 from pipelines.command import DONE, NO, Answer, command, whole_numbers
 from xmed.errors import XmedError
 
+if TYPE_CHECKING:
+    from pipelines.plan import Plan
+
 PORT = 4200
 
 
 def add(app: typer.Typer) -> None:
     """Make these the commands of `app`."""
-    for function in (schedule, serve, doctor):
+    for function in (drift, schedule, serve, doctor):
         command(app)(function)
 
 
 def schedule(
     study: Annotated[str | None, typer.Argument(help="A study's name or its YAML file; none: list.")] = None,
     cron: Annotated[str | None, typer.Option(help="When: minute hour day month weekday, such as '0 2 * * *'.")] = None,
+    when_new: Annotated[
+        bool, typer.Option("--when-new", help="When the target (a folder, a PACS query) has new data that is quiet.")
+    ] = False,
+    when_drift: Annotated[
+        str | None, typer.Option(metavar="INPUT", help="When this dataset or folder has changed: `xmed drift` says so.")
+    ] = None,
+    quiet: Annotated[float, typer.Option(min=0.1, help="Minutes without a change before new data counts.")] = 10.0,
     timezone: Annotated[str | None, typer.Option(help="Of which place; this machine's by default.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")] = None,
     source_root: Annotated[Path | None, typer.Option(help="Where the source's files lie.")] = None,
     target_root: Annotated[Path | None, typer.Option(help="Where the target's files lie.")] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Forget this study's schedule.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget this study's schedules.")] = False,
 ) -> Answer:
     """Adapt a study again and again by itself: `xmed serve` starts its runs. Without a study: what is scheduled."""
-    if study is None or remove == bool(cron):
-        if study or cron or remove:
-            raise XmedError("USAGE", "a study without --cron", "STUDY --cron EXPR, STUDY --remove, or neither")
+    options = {"--cron": cron, "--when-new": when_new, "--when-drift": when_drift, "--remove": remove}
+    given = [name for name, value in options.items() if value]
+    if not study and not given:
         return _listed(None)
+    if not study or len(given) != 1:
+        what = f"{study or 'no study'} with {' and '.join(given) or 'no option'}"
+        raise XmedError("USAGE", what, f"STUDY with one of {', '.join(options)}; or neither, to list")
     if remove:
         schedules = _schedules()
-        return _listed([schedules.remove(study)], "removed; what it made stays")
+        return _listed(schedules.remove(study), "removed; what it made stays")
     from tzlocal import get_localzone_name
 
     from pipelines.plan import plan_study
     from xmed.run import home
 
     plan = plan_study(study, whole_numbers(seeds), source_root, target_root)
+    watch = None if cron else _watched(plan, when_drift, quiet, target_root)
     schedules = _schedules()
-    when = schedules.cron(cron, timezone or get_localzone_name() or "UTC")
-    return _listed([schedules.add(plan, when, home(), source_root, target_root, study)], "`xmed serve` starts its runs")
+    when = schedules.cron(cron, timezone or get_localzone_name() or "UTC") if cron else schedules.every(quiet)
+    found = schedules.add(plan, when, home(), source_root, target_root, study, watch)
+    return _listed([found], "`xmed serve` starts its runs")
+
+
+def _watched(plan: Plan, drifting: str | None, minutes: float, target_root: Path | None) -> dict[str, Any]:
+    """What a scheduled look is for, once it is clear that something can come there. Raises XmedError as `state_of`."""
+    from pipelines.plan import plan_dataset
+    from pipelines.quiet import state_of
+
+    if not drifting:
+        state_of(plan.target, target_root)
+    elif not Path(drifting).is_dir():
+        state_of(plan_dataset(drifting))
+    return {"when": "drift" if drifting else "new", "data": drifting, "minutes": minutes}
 
 
 def serve(
@@ -69,6 +96,34 @@ def serve(
     with contextlib.suppress(KeyboardInterrupt):
         work(home(), port, say)
     return Answer({"served": True}, lambda console: console.print("ended"))
+
+
+def drift(
+    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A dataset's name or YAML file, or a folder with a file or folder per case."
+        ),
+    ],
+    data_root: Annotated[Path | None, typer.Option(help="Where the files lie, instead of the spec's root.")] = None,
+) -> Answer:
+    """Is this new, unlabelled data what the model was validated on. Exit 1: an alarm."""
+    if not (Path(data).is_dir() or data_root):
+        from pipelines.plan import plan_dataset
+
+        plan_dataset(data)  # before Prefect starts and anything is written
+    from pipelines.surroundings import open_home
+
+    open_home()
+    from pipelines.monitor import drift as flow
+    from pipelines.monitor import show_drift
+    from xmed.monitor import read
+
+    result = flow(model, data, data_root)
+    found = read(Path(result["folder"]))
+    code = NO if found["verdict"] == "alarm" else DONE
+    return Answer({**result, **found}, lambda console: show_drift(console, found, result["report"]), code)
 
 
 def doctor(

@@ -1,4 +1,4 @@
-"""Schedules: studies that Prefect starts by itself: deployments of the flow `adapt` in the work pool `xmed`."""
+"""Schedules: studies that Prefect starts by itself: deployments of `adapt` and `watch` in the work pool `xmed`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import re
 import shlex
 import sys
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -33,11 +34,14 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 from pydantic import ValidationError
 
-from pipelines import flows
+from pipelines import flows, watching
 from pipelines.plan import Plan
 from xmed.errors import XmedError
+from xmed.spec import DatasetSpec, load_dataset
 
 POOL = TAG = "xmed"
+KINDS = ("adapt", "watch")
+"""Flows that a study can be scheduled for: at a time, or when something has come."""
 
 
 def cron(expression: str, timezone: str) -> CronSchedule:
@@ -50,45 +54,57 @@ def cron(expression: str, timezone: str) -> CronSchedule:
         raise XmedError("USAGE", f"--cron '{expression}' --timezone {timezone}: {said}", expected) from problem
 
 
+def every(minutes: float) -> IntervalSchedule:
+    """A look every so many minutes."""
+    return IntervalSchedule(interval=timedelta(minutes=minutes))
+
+
 def add(
     plan: Plan, schedule: SCHEDULE_TYPES, home: Path, source_root: Path | None = None, target_root: Path | None = None,
-    file: str | None = None,
+    file: str | None = None, watch: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Schedule a study, in place of an earlier schedule of the same study; returns what `listed` says of it.
+    """Schedule a study, in place of an earlier schedule of its kind; returns what `listed` says of it.
 
-    file: the study's name or path, beside which people wrote of it.
+    file: the study's name or path, beside which people wrote of it. watch: what to look for (`when`, `data`, `minutes`
+    of the flow `watch`), where the schedule says when to look and not when to run.
     """
     roots = {"source_root": source_root, "target_root": target_root}
     where = {name: str(path.absolute()) for name, path in roots.items() if path}
+    kind = "watch" if watch else "adapt"
     deployment = RunnerDeployment.from_flow(
-        flows.adapt,
+        watching.watch if watch else flows.adapt,
         plan.study.name,
         description=f"Adapts {plan.study.source} to {plan.study.target} and registers {plan.study.register_as}.",
-        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **where},
+        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **where, **(watch or {})},
         tags=[TAG],
         work_pool_name=POOL,
         job_variables={
             "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
             "working_dir": str(Path.cwd()),  # a study may name its datasets by paths from here
-            "env": {"XMED_HOME": str(home), **_expanded(plan)},
+            "env": {"XMED_HOME": str(home), **_expanded(plan, *_checked(watch or {}))},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     with get_client(sync_client=True) as client:
         make_pool(client)
         # In place: a run of it may be at work, and has a deployment to report its end to.
-        kind = DeploymentScheduleUpdate if _is_there(client, plan.study.name) else DeploymentScheduleCreate
-        deployment.schedules = [kind(schedule=schedule, active=True)]
+        made = DeploymentScheduleUpdate if _find(client, kind, plan.study.name) else DeploymentScheduleCreate
+        deployment.schedules = [made(schedule=schedule, active=True)]
         deployment.apply(work_pool_name=POOL)
-        return _told(client, _find(client, plan.study.name))
+        found = _find(client, kind, plan.study.name)
+        assert found is not None  # it was applied the line before
+        return _told(client, found)
 
 
-def remove(name: str) -> dict[str, Any]:
-    """Forget the schedule of a study; what it made stays. Raises XmedError SCHEDULE_NOT_FOUND."""
+def remove(name: str) -> list[dict[str, Any]]:
+    """Forget the schedules of a study; what they made stays. Raises XmedError SCHEDULE_NOT_FOUND."""
     with get_client(sync_client=True) as client:
-        found = _find(client, name)
-        told = _told(client, found)
-        client.delete_deployment(found.id)
+        found = [one for kind in KINDS if (one := _find(client, kind, name))]
+        if not found:
+            raise XmedError("SCHEDULE_NOT_FOUND", f"no schedule of a study '{name}'", "one that `xmed schedule` lists")
+        told = [_told(client, one) for one in found]
+        for one in found:
+            client.delete_deployment(one.id)
     return told
 
 
@@ -109,19 +125,11 @@ def make_pool(client: SyncPrefectClient) -> None:
         )
 
 
-def _find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+def _find(client: SyncPrefectClient, kind: str, name: str) -> DeploymentResponse | None:
     try:
-        return client.read_deployment_by_name(f"adapt/{name}")
-    except ObjectNotFound as problem:
-        what = f"no schedule of a study '{name}'"
-        raise XmedError("SCHEDULE_NOT_FOUND", what, "one that `xmed schedule` lists") from problem
-
-
-def _is_there(client: SyncPrefectClient, name: str) -> bool:
-    try:
-        return bool(_find(client, name))
-    except XmedError:
-        return False
+        return client.read_deployment_by_name(f"{kind}/{name}")
+    except ObjectNotFound:
+        return None
 
 
 def _told(client: SyncPrefectClient, found: DeploymentResponse) -> dict[str, Any]:
@@ -132,7 +140,9 @@ def _told(client: SyncPrefectClient, found: DeploymentResponse) -> dict[str, Any
     last = _run(client, found.id, FlowRunSort.START_TIME_DESC, start_time=begun)
     return {
         "study": found.name,
-        "schedule": getattr(schedule and schedule.schedule, "cron", None) or str(schedule and schedule.schedule),
+        "schedule": _when_to(found)
+        or getattr(schedule and schedule.schedule, "cron", None)
+        or str(schedule and schedule.schedule),
         "timezone": getattr(schedule and schedule.schedule, "timezone", None),
         "active": bool(schedule and schedule.active and not found.paused),
         "next": coming and _when(coming.expected_start_time),
@@ -140,6 +150,15 @@ def _told(client: SyncPrefectClient, found: DeploymentResponse) -> dict[str, Any
         "last_at": last and _when(last.start_time),
         "last_said": last and last.state and last.state.message,
     }
+
+
+def _when_to(found: DeploymentResponse) -> str | None:
+    """What a watch waits for; None for a schedule by the clock."""
+    asked = found.parameters
+    if "when" not in asked:
+        return None
+    what = f"drift of {asked['data']}" if asked["when"] == "drift" else "new data"
+    return f"{what}, {asked['minutes']:g} min quiet"
 
 
 def _run(client: SyncPrefectClient, deployment: UUID, sort: FlowRunSort, **only: Any) -> FlowRun | None:
@@ -153,7 +172,13 @@ def _when(moment: datetime | None) -> str | None:
     return moment.astimezone().isoformat(timespec="seconds") if moment else None
 
 
-def _expanded(plan: Plan) -> dict[str, str]:
+def _checked(watch: Mapping[str, Any]) -> list[DatasetSpec]:
+    """The dataset that is watched for drift, where it is one and no plain folder."""
+    data = watch.get("data")
+    return [load_dataset(data)] if data and not Path(data).is_dir() else []
+
+
+def _expanded(plan: Plan, *more: DatasetSpec) -> dict[str, str]:
     """The environment variables that the datasets' roots name, as they are now: a service may not know them."""
-    names = {name for spec in (plan.source, plan.target) for name in re.findall(r"\$\{?(\w+)\}?", spec.root)}
+    names = {name for spec in (plan.source, plan.target, *more) for name in re.findall(r"\$\{?(\w+)\}?", spec.root)}
     return {name: os.environ[name] for name in sorted(names - {"XMED_HOME"}) if name in os.environ}

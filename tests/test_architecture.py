@@ -26,6 +26,7 @@ SAME_FLOOR = {
     ("select", "predict"),  # what is chosen among must predict as it will when it is deployed
     ("compare", "report"),  # a comparison is completed, averaged and drawn as a report is
     ("registry", "report"),  # the gate recomputes a report before it believes it
+    ("monitor", "report"),  # what the report calls a failure is one here, and a check is drawn as a report is
     ("evaluate", "predict"),  # judging needs predictions on the scanner's own grid
 }  # fmt: skip
 TENSORS = {

@@ -18,7 +18,7 @@ from xmed.spec import DatasetSpec, Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
-    "demo", "inspect", "ingest", "run", "compare", "predict", "validate", "methods", "models", "schema", "doctor",
+    "demo", "inspect", "ingest", "run", "compare", "predict", "validate", "drift", "methods", "models", "schema", "doctor",
     "schedule", "serve",
 ]  # fmt: skip
 

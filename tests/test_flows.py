@@ -103,6 +103,7 @@ class Library:
                 judged=lambda target: self.call("judged"),
                 write_objects=lambda run, home, root, progress: self.call("objects"),
             ),
+            "monitor": SimpleNamespace(keep=lambda run, home, progress: self.call("keep")),
             "reports": SimpleNamespace(build=self.build),
             "registry": SimpleNamespace(
                 log_run=lambda run, home: self.call("log"),
@@ -143,6 +144,7 @@ ORDER = [
     "promote",
     "evaluate",
     "objects",
+    "keep",
     "report",
     "log",
     "register",

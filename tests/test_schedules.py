@@ -37,9 +37,17 @@ def place(tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["phantom-mr-to-us"], "error[USAGE]: a study without --cron · STUDY --cron EXPR, STUDY --remove, or neither"),
-        (["--remove"], "error[USAGE]: a study without --cron"),
-        (["phantom-mr-to-us", "--remove", "--cron", "0 2 * * *"], "error[USAGE]: a study without --cron"),
+        (
+            ["phantom-mr-to-us"],
+            "error[USAGE]: phantom-mr-to-us with no option · STUDY with one of --cron, --when-new, ",
+        ),
+        (["--remove"], "error[USAGE]: no study with --remove"),
+        (
+            ["phantom-mr-to-us", "--remove", "--cron", "0 2 * * *"],
+            "error[USAGE]: phantom-mr-to-us with --cron and --remove",
+        ),
+        (["phantom-mr-to-us", "--when-new"], "error[USAGE]: phantom-us is written or fetched by xmed itself"),
+        (["phantom-mr-to-us", "--when-drift", "no-such-data"], "error[SPEC_NOT_FOUND]: no dataset 'no-such-data'"),
         (["no-such-study", "--cron", "0 2 * * *"], "error[SPEC_NOT_FOUND]: no study 'no-such-study'"),
         (["phantom-mr-to-us", "--cron", "0 2 * * *", "--seeds", "a"], "error[USAGE]: --seeds a"),
     ],

@@ -16,6 +16,7 @@ CODES: dict[str, str] = {
     "MODEL_REFUSED": "the registry refuses this model",
     "REGISTRY_ELSEWHERE": "a registered model belongs to another home, whose audit log holds its steps",
     "EXPORT_UNSUPPORTED": "a model that another format cannot express",
+    "REFERENCE_MISSING": "a model that nothing is kept of to hold new data against",
     "AUDIT_BROKEN": "the audit log does not end where its head says",
     "BUSY": "another process is at work where only one may be",
     "RUN_NOT_FOUND": "no run of that id or folder",

@@ -80,18 +80,21 @@ class Model:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
             return self.net(image).float()
 
+    def stacked(self, seen: Sample) -> Tensor:
+        """A sample as the net takes it: (k, c, i, j), its slices with their context, or (1, 1, i, j, k)."""
+        image = torch.from_numpy(seen.image)
+        if self.grid.spatial_dims == 3:
+            return image[None, None]
+        context = self.grid.context
+        beyond = torch.nn.functional.pad(image, (context, context), value=float(image.min()))  # as the sampler pads
+        return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
+
     def probabilities(self, seen: Sample) -> np.ndarray:
         """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
 
         Outside the field of view everything is background.
         """
-        image = torch.from_numpy(seen.image)
-        low, dims, context = float(image.min()), self.grid.spatial_dims, self.grid.context
-        if dims == 2:
-            beyond = torch.nn.functional.pad(image, (context, context), value=low)  # as the sampler pads
-            stack = beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)  # (k, c, i, j)
-        else:
-            stack = image[None, None]
+        stack, low, dims = self.stacked(seen), float(seen.image.min()), self.grid.spatial_dims
         flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
         axes = [2 + axis for axis in compress(range(dims), flips)]
         total = torch.zeros(())

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from monai.inferers import sliding_window_inference
+from torch import Tensor
 
-from xmed import methods
+from xmed import methods, nets
 from xmed.errors import XmedError
-from xmed.model import Model
+from xmed.model import WINDOWS_AT_ONCE, Model
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "Prediction", "adapts_to_each", "made_by", "predict", "probabilities", "segment"]
+__all__ = ["Model", "Prediction", "adapts_to_each", "embedding", "made_by", "predict", "probabilities", "segment"]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
@@ -50,6 +52,24 @@ def made_by(model: Model) -> str:
     """The method that trained a model; of one that was chosen among several, the chosen one's."""
     card = model.card
     return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
+
+
+@torch.inference_mode()
+def embedding(model: Model, seen: Sample) -> np.ndarray:
+    """Float32 (f,): what the net's deepest block makes of a volume, mean over the patches that it is cut into.
+
+    In float32 on every device: numbers kept today are compared with others years later. Of an ensemble, its first net.
+    """
+    found: list[Tensor] = []
+
+    def look(patches: Tensor) -> Tensor:
+        deepest = nets.features(model.net, patches.to(model.device), "deepest")[1]
+        found.append(deepest.flatten(2).mean(2).cpu())
+        return patches[:, :1]  # nobody looks at it: the patches are what is wanted
+
+    patch, low = model.grid.patch[: model.grid.spatial_dims], float(seen.image.min())
+    sliding_window_inference(model.stacked(seen), patch, WINDOWS_AT_ONCE, look, overlap=0, cval=low)
+    return torch.cat(found).mean(0).numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ runs/<id>/
     selection.json                            whether the adapted model may become a candidate, and why
     rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
     robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows
+    monitor.json                              the adapted model on the test patients, for drift to be held against
     objects.json  objects/<case>.*.dcm        what the adapted model drew and measured, as DICOM that names nobody
     environment.json  errors.json  sbom.json  with what it was made, and what went wrong; CycloneDX
     text.json  ratings.json  prior.json       what people said of the study and of cases; the version before it

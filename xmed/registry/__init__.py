@@ -13,17 +13,22 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from xmed.registry.approval import approve, check, decided, withdraw
 from xmed.registry.fetching import fetch
 from xmed.registry.ledger import verify as verify_audit
-from xmed.registry.models import register, versions
+from xmed.registry.models import ALIASES, holder, register, versions
+from xmed.registry.monitored import log_check, reference_of
 from xmed.registry.relink import relink, unsigned
 from xmed.registry.tracking import log_run, orphans
 
 __all__ = [
+    "ALIASES",
     "approve",
     "check",
     "decided",
     "fetch",
+    "holder",
+    "log_check",
     "log_run",
     "orphans",
+    "reference_of",
     "register",
     "relink",
     "unsigned",

@@ -17,6 +17,8 @@ from xmed.run import Run, digest
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
 """Tags by which a version is known again; what a report says of when and where may have changed since."""
 SBOM, REPORT = "sbom.cdx.json", "report.json"
+MONITOR = "monitor"
+"""The run's document that new data is held against."""
 
 
 def evidence(run: Run, seed: int) -> dict[str, str]:
@@ -65,7 +67,7 @@ def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
     """Copy what the version carries beside its weights into `folder`; returns the checksums of what is new in it."""
     folder.mkdir(parents=True)
     shutil.copy(run.report / REPORT, folder / REPORT)
-    for name in ("protocol", "environment", "data"):
+    for name in ("protocol", "environment", "data", MONITOR):
         if run.has(name):
             shutil.copy(run.folder / f"{name}.json", folder)
     if run.has("sbom"):  # of the environment that the model was made in, which may be another one by now
@@ -73,6 +75,7 @@ def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
     else:
         (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"]), encoding="utf-8")
     named = {"sbom_sha256": folder / SBOM, "environment_sha256": folder / "environment.json"}
+    named["monitor_sha256"] = folder / f"{MONITOR}.json"
     return {name: sha256(path) for name, path in named.items() if path.is_file()}
 
 

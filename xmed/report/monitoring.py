@@ -9,7 +9,6 @@ from xmed.report.plain import quantiles
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
-P_DRIFT = 0.01
 
 
 def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, Document]) -> Document:
@@ -28,6 +27,7 @@ def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, D
         "n": len(sources.tested),
         "distributions": found,
         "rules": _rules(sources, edges, risk),
+        "simulation": sources.monitor.get("simulation"),
     }
 
 
@@ -46,6 +46,6 @@ def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document
     if threshold is not None:
         text = f"confidence of {sources.primary} below {threshold:.2f}: a person draws it"
         rules.append({"id": "confidence", "text": text})
-    drift = f"Kolmogorov–Smirnov p below {P_DRIFT:g} against a distribution here, Holm over all: validate again"
-    rules.append({"id": "drift", "text": drift})
+    if sources.monitor:
+        rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again; {sources.monitor['rule']}"})
     return rules

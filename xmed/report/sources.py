@@ -20,6 +20,7 @@ OPTIONAL = (
     "errors",
     "reference",
     "robustness",
+    "monitor",
     "text",
     "ratings",
     "prior",
@@ -56,6 +57,7 @@ class Sources:
     errors: list[Document] = field(default_factory=list)
     reference: Document = field(default_factory=dict)
     robustness: Document = field(default_factory=dict)
+    monitor: Document = field(default_factory=dict)
     text: Document = field(default_factory=dict)
     ratings: Document = field(default_factory=dict)
     prior: Document = field(default_factory=dict)

@@ -13,6 +13,7 @@ from xmed.stats.failure import FailureDetection, failure_detection
 from xmed.stats.family import holm
 from xmed.stats.gap import gap_closed
 from xmed.stats.interval import RESAMPLES, T_BELOW, Interval, Median, bootstrap_ci, mean_ci, median_ci, t_ci
+from xmed.stats.joint import LABELLINGS, GroupShift, JointShift, joint_shift, smallest_p
 from xmed.stats.noninferiority import NonInferiority, margin_from_raters, noninferiority, planned_n
 from xmed.stats.paired import EXACT_UP_TO, Paired, Sensitivity, paired, sensitivity
 from xmed.stats.patients import Defined, by_patient, defined, macro, seeds_and_patients
@@ -22,6 +23,7 @@ from xmed.stats.subgroups import Level, Subgroups, subgroups, tertiles
 
 __all__ = [
     "EXACT_UP_TO",
+    "LABELLINGS",
     "RESAMPLES",
     "T_BELOW",
     "BlandAltman",
@@ -30,7 +32,9 @@ __all__ = [
     "Defined",
     "EstimateCard",
     "FailureDetection",
+    "GroupShift",
     "Interval",
+    "JointShift",
     "Level",
     "Limit",
     "Median",
@@ -59,6 +63,7 @@ __all__ = [
     "gap_closed",
     "holm",
     "icc_a1",
+    "joint_shift",
     "ks",
     "ks_components",
     "macro",
@@ -78,6 +83,7 @@ __all__ = [
     "risk_coverage",
     "seeds_and_patients",
     "sensitivity",
+    "smallest_p",
     "subgroups",
     "t_ci",
     "tertiles",

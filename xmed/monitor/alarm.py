@@ -1,0 +1,81 @@
+"""Alarm: the rule that says whether new data are still what a model was validated on. Numbers only, no image.
+
+The patient is the unit. Two tests share one chance of a false alarm, ALPHA: whether the images that can be read have
+changed (`joint_shift` over the groups of `measure`, p ≤ IMAGES), and whether fewer can be read than before (Fisher's
+exact test, one-sided, p ≤ UNREADABLE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import fisher_exact
+
+from xmed import stats
+from xmed.monitor.measure import Row, matrices
+
+IMAGES, UNREADABLE = 0.04, 0.01
+ALPHA = IMAGES + UNREADABLE
+RULE = (
+    f"alarm when the images of new patients differ from the reference in any group of measurements, p at most "
+    f"{IMAGES:g} for all groups together (MMD² of each; the least p against that of patients relabelled at random, "
+    f"Westfall and Young), or when more of them cannot be read than at validation, p at most {UNREADABLE:g} (Fisher's "
+    f"exact test); both together are wrong in at most {100 * ALPHA:g} of 100 checks of data that have not changed"
+)
+MOST_WANTED = 50
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What the rule says: alarm, no_alarm or undecided; `shift` is None where too few patients could be compared."""
+
+    verdict: str
+    reason: str
+    shift: stats.JointShift | None
+    p_unreadable: float
+
+
+def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], unread: tuple[int, int]) -> Alarm:
+    """The rule on rows of patients. read, unread: images at validation and now."""
+    table = [[unread[1], read[1]], [unread[0], read[0]]]
+    p_unreadable = float(fisher_exact(table, alternative="greater").pvalue)
+    shift = shift_of(reference, new) if min(len(reference), len(new)) >= 2 else None
+    fired = []
+    if shift is not None and fires(shift):
+        fired.append(f"the images differ (p = {shift.p:.3g}): {', '.join(moved(shift))}")
+    if p_unreadable <= UNREADABLE:
+        fired.append(f"{unread[1]} of {unread[1] + read[1]} cannot be read (p = {p_unreadable:.3g})")
+    if fired:
+        return Alarm("alarm", "; ".join(fired), shift, p_unreadable)
+    if shift is None or shift.floor > IMAGES:
+        return Alarm("undecided", _too_few(len(reference), len(new)), shift, p_unreadable)
+    p = "1" if shift.p is None else f"{shift.p:.2g}"
+    return Alarm("no_alarm", f"no group of measurements differs more than chance allows (p = {p})", shift, p_unreadable)
+
+
+def shift_of(reference: Sequence[Row], new: Sequence[Row], labellings: int = stats.LABELLINGS) -> stats.JointShift:
+    """The first of the two tests. Raises ValueError for fewer than two patients on a side."""
+    return stats.joint_shift(*matrices(reference, new), labellings=labellings)
+
+
+def fires(shift: stats.JointShift) -> bool:
+    """Whether the first test raises the alarm."""
+    return shift.p is not None and shift.p <= IMAGES
+
+
+def moved(shift: stats.JointShift) -> list[str]:
+    """The groups that changed, adjusted for all of them."""
+    return [name for name, one in shift.groups.items() if one.p_adjusted is not None and one.p_adjusted <= IMAGES]
+
+
+def wanted(n_reference: int) -> int | None:
+    """How many new patients are the fewest by which the first test can be decided; None where no number is enough."""
+    return next((m for m in range(2, MOST_WANTED) if stats.smallest_p(n_reference, m) <= IMAGES), None)
+
+
+def _too_few(n: int, m: int) -> str:
+    least = wanted(n) if n >= 2 else None
+    if least is None:
+        return f"a reference of {n} patient{'s' * (n != 1)} decides nothing"
+    return f"{m} new patient{'s' * (m != 1)} against {n}: at least {least} are needed to tell a change from chance"

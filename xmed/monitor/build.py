@@ -1,0 +1,40 @@
+"""Build: a check's document → drift.json, its source of truth, and drift.html, the same to look at."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from xmed.atomic import write_atomically
+from xmed.errors import XmedError
+from xmed.monitor.page import page
+
+
+def build(document: dict[str, Any], folder: Path) -> Path:
+    """Write drift.json and drift.html; return the page's path.
+
+    Raises XmedError REPORT_MISMATCH where the document breaks the schema that it promises.
+    """
+    problems = [
+        f"{'.'.join(map(str, one.absolute_path)) or 'drift'}: {one.message[:200]}"
+        for one in Draft202012Validator(schema()).iter_errors(document)
+    ]
+    if problems:
+        raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a check as drift.schema.json describes it")
+    write_atomically(folder / "drift.json", json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_atomically(folder / "drift.html", page(document))
+    return folder / "drift.html"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The document of a check's folder."""
+    return dict(json.loads((folder / "drift.json").read_text(encoding="utf-8")))
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of drift.json."""
+    return json.loads(files("xmed.monitor").joinpath("drift.schema.json").read_text(encoding="utf-8"))

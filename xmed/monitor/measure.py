@@ -1,0 +1,144 @@
+"""Measurement: what an image, and what a model makes of it, look like in numbers that name nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xmed import metrics
+from xmed.cohort import Case
+from xmed.evaluate.judge import described
+from xmed.model import Model
+from xmed.predict import embedding, segment
+from xmed.run import digest
+from xmed.volume import Volume
+
+Row = dict[str, Any]
+"""{numbers: {group: {name: float}}, categories: {name: text}, embedding: [float]} of one image or of one patient."""
+GROUPS = {
+    "acquisition": "how it was acquired: voxel size, extent, vendor, field strength",
+    "intensities": "grey values in view",
+    "texture": "how grainy or blurred it is",
+    "embedding": "what the net's deepest block makes of it",
+    "volumes": "how large each structure is drawn",
+    "confidence": "how sure the model is (soft Dice confidence)",
+}
+"""Every group of measurements and what it is, in the order in which they are shown."""
+CATEGORIES = ("vendor", "field_t")
+"""Facts of a DICOM header that say how an image was acquired; who the patient is does not enter."""
+DIGITS, MOST_SLICES = 6, 64
+
+
+def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bool) -> Row:
+    """One image and the model's answer. credible: whether its header's spacing can be believed.
+
+    Lengths are mm and volumes ml; where spacing cannot be believed, voxels and shares of the field of view.
+    Raises XmedError MODALITY_MISMATCH.
+    """
+    made = segment(model, image)
+    extent = [n * (edge if credible else 1.0) for n, edge in zip(image.array.shape, image.spacing)]
+    acquisition = {"extent_max": max(extent)}
+    if credible:
+        acquisition |= {"spacing_min": min(image.spacing), "spacing_max": max(image.spacing)}
+    whole = 1 / image.grid.voxel_ml if credible else int(image.inside.sum())
+    volumes, confidence = {}, {}
+    for structure in model.structures:
+        drawn = made.label.array == structure.value
+        volumes[structure.name] = int(np.count_nonzero(drawn)) / whole
+        # None where the model finds nothing and holds nothing for possible: it is as unsure as can be
+        found = metrics.soft_dice_confidence(made.probability(structure.value), drawn)
+        confidence[structure.name] = found or 0.0
+    numbers = {
+        "acquisition": acquisition,
+        "intensities": described(image),
+        "texture": texture(image),
+        "volumes": volumes,
+        "confidence": confidence,
+    }
+    return {
+        "numbers": {group: {name: _short(value) for name, value in found.items()} for group, found in numbers.items()},
+        "categories": {name: facts[name] for name in CATEGORIES if name in facts},
+        "embedding": [_short(value) for value in embedding(model, made.seen).tolist()],
+    }
+
+
+def texture(image: Volume) -> dict[str, float]:
+    """grain: second differences between neighbours along i and j over first ones, mean and median; no unit.
+
+    It has no scale, so that organs and gain hardly matter: noise raises it, blurring lowers it. In view, and only where
+    anything differs at all: padding would otherwise be half of many a volume. Of 64 slices at most.
+    """
+    planes = np.unique(np.linspace(0, image.array.shape[2] - 1, MOST_SLICES).round().astype(int))
+    array, inside = image.array[:, :, planes].astype(np.float32), image.inside[:, :, planes]
+    first, second = list[np.ndarray](), list[np.ndarray]()
+    for axis in (0, 1):
+        x, seen = np.moveaxis(array, axis, 0), np.moveaxis(inside, axis, 0)
+        near, far = np.abs(x[2:] - x[:-2]), np.abs(x[2:] - 2 * x[1:-1] + x[:-2])
+        kept = seen[2:] & seen[1:-1] & seen[:-2] & ((near > 0) | (far > 0))
+        first.append(near[kept])
+        second.append(far[kept])
+    near, far = np.concatenate(first), np.concatenate(second)
+    if not near.size:
+        return {"grain_mean": 0.0, "grain_median": 0.0}
+    least = 1e-6 * max(float(near.max()), 1e-30)  # in pictures of a few grey values the median may be 0
+    return {
+        "grain_mean": float(far.mean()) / max(float(near.mean()), least),
+        "grain_median": float(np.median(far)) / max(float(np.median(near)), float(near.mean()) / 10, least),
+    }
+
+
+def by_patient(cases: Sequence[Case], rows: Mapping[str, Row]) -> dict[str, Row]:
+    """One row of each patient from the rows of their cases: means, and the first one's categories."""
+    found: dict[str, list[Row]] = {}
+    for case in cases:
+        if case.id in rows:
+            found.setdefault(case.patient, []).append(rows[case.id])
+    return {patient: _together(mine) for patient, mine in found.items()}
+
+
+def unlinked(patients: Mapping[str, Row]) -> list[Row]:
+    """The rows alone, in an order that says nothing about anybody."""
+    return sorted(patients.values(), key=digest)
+
+
+def matrices(reference: Sequence[Row], new: Sequence[Row]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Both sides as group → float (patients, d), with equal columns; a category is a column for each of its words.
+
+    Volumes enter as logarithms: one large organ more or less would otherwise outweigh all the others.
+    """
+    both = [*reference, *new]
+    words = sorted({(name, text) for row in both for name, text in row["categories"].items()})
+    found: dict[str, np.ndarray] = {}
+    for group in GROUPS:
+        if group == "embedding":
+            found[group] = np.array([row["embedding"] for row in both])
+            continue
+        names = sorted(reference[0]["numbers"][group])
+        found[group] = np.array([[row["numbers"][group][name] for name in names] for row in both], dtype=np.float64)
+    found["volumes"] = np.log1p(found["volumes"])
+    flags = np.array([[row["categories"].get(name) == text for name, text in words] for row in both], dtype=np.float64)
+    found["acquisition"] = np.concatenate([found["acquisition"], flags.reshape(len(both), len(words))], axis=1)
+    n = len(reference)
+    return {group: rows[:n] for group, rows in found.items()}, {group: rows[n:] for group, rows in found.items()}
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    first = rows[0]
+    return {
+        "numbers": {
+            group: {name: _mean([row["numbers"][group][name] for row in rows]) for name in found}
+            for group, found in first["numbers"].items()
+        },
+        "categories": first["categories"],
+        "embedding": [_mean(values) for values in zip(*(row["embedding"] for row in rows))],
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return _short(float(np.mean(values)))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

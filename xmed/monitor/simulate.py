@@ -1,0 +1,72 @@
+"""Simulation: how often the alarm rule cries wolf, and how many patients it takes to see a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+
+from xmed import stats
+from xmed.evaluate.robustness import DISTURBANCES
+from xmed.monitor.alarm import IMAGES, fires, shift_of
+from xmed.monitor.bench import DISTURBED
+from xmed.monitor.measure import Row
+
+Document = dict[str, Any]
+REPEATS, LABELLINGS = 100, 500
+MOST_NEW = 5
+"""New patients of a simulated check at most: a rule that needs more of them is slow, and is said to be."""
+
+
+def simulated(pool: Mapping[str, Row], copies: Mapping[str, Mapping[str, Row]], n_reference: int) -> Document:
+    """Patients of the target drawn at random as reference and as new ones, as they are and disturbed.
+
+    pool: of every patient that was measured. copies: disturbance -> patient -> row of the disturbed image.
+    n_reference: as many as the real reference has, as far as the pool goes. Nobody is on both sides at once. In control
+    every check is of `n_new` patients; the disturbed come one by one and are checked each time, from the second on.
+    """
+    n_new = min(MOST_NEW, len(pool) // 2)
+    n_reference = min(n_reference, len(pool) - n_new)
+    found: Document = {
+        "n_reference": n_reference,
+        "n_new": n_new,
+        "repeats": REPEATS,
+        "in_control": None,
+        "disturbed": [],
+        "reason": None,
+    }
+    if n_new < 2 or stats.smallest_p(n_reference, n_new, LABELLINGS) > IMAGES:
+        reason = (
+            f"{len(pool)} patients are too few to be divided: with {n_reference} and {n_new} no p can be {IMAGES:g}"
+        )
+        return {**found, "reason": reason}
+    random, alarms = np.random.default_rng(0), 0
+    for _ in range(REPEATS):
+        order = [pool[name] for name in random.permutation(sorted(pool))]
+        alarms += fires(shift_of(order[n_new : n_new + n_reference], order[:n_new], LABELLINGS))
+    found["in_control"] = {"alarms": alarms, "rate": alarms / REPEATS}
+    found["disturbed"] = [_seen(name, pool, copies[name], n_reference, n_new) for name in DISTURBED if name in copies]
+    return found
+
+
+def _seen(name: str, pool: Mapping[str, Row], copies: Mapping[str, Row], n_reference: int, n_new: int) -> Document:
+    """How soon one disturbance is seen. delay: patients until the alarm, null where fewer than half were seen."""
+    random, delays = np.random.default_rng(1), list[int]()
+    for _ in range(REPEATS):
+        coming = random.permutation(sorted(copies))[:n_new]
+        left = random.permutation([one for one in sorted(pool) if one not in set(coming)])[:n_reference]
+        known, new = [pool[one] for one in left], [copies[one] for one in coming]
+        for k in range(2, len(new) + 1):
+            if stats.smallest_p(len(known), k, LABELLINGS) <= IMAGES and fires(shift_of(known, new[:k], LABELLINGS)):
+                delays.append(k)
+                break
+    _, text, levels, form = DISTURBANCES[name]
+    return {
+        "id": name,
+        "text": text,
+        "level": form.format(levels[1]),
+        "seen": len(delays) / REPEATS,
+        "delay": median_low([*delays, *[n_new + 1] * (REPEATS - len(delays))]) if 2 * len(delays) > REPEATS else None,
+    }

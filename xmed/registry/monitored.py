@@ -1,0 +1,54 @@
+"""Monitored: the reference that a registered version carries, and what later checks against it found."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from xmed.errors import XmedError
+from xmed.registry.evidence import MONITOR
+from xmed.registry.fetching import version_of
+from xmed.registry.packing import download
+from xmed.registry.store import client, experiment, registry_lock
+from xmed.registry.tracking import sha256
+
+SHA256 = f"{MONITOR}_sha256"
+
+
+def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
+    """What a registered version was validated on, in numbers; None for one that carries no such document.
+
+    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID where the document is gone or not the one that was registered.
+    """
+    entry = version_of(reference, home)
+    if SHA256 not in entry.tags:
+        return None
+    uri = client(home).get_model_version_download_uri(entry.name, entry.version)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = download(f"{uri}/artifacts/evidence/{MONITOR}.json", Path(scratch), home)
+        except (MlflowException, OSError) as problem:
+            what = f"the reference of '{reference}' cannot be fetched: {problem}"
+            raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
+        if sha256(path) != entry.tags[SHA256]:
+            raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def log_check(
+    study: str, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], folder: Path, home: Path
+) -> str:
+    """Log a check of incoming data beside its study's runs: metrics, tags, the files of `folder`. Returns its id."""
+    with registry_lock(home):
+        registry = client(home)
+        run = str(registry.create_run(experiment(registry, study, home), run_name=name, tags=dict(tags)).info.run_id)
+        for key, value in metrics.items():
+            registry.log_metric(run, key, value)
+        registry.log_artifacts(run, str(folder), "drift")
+        registry.set_terminated(run, "FINISHED")
+    return run
