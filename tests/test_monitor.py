@@ -120,6 +120,8 @@ def test_an_estimate_has_an_interval_only_where_enough_patients_calibrate_it_and
     assert "8 calibration cases are too few for 90%: 9 needed" in few["reason"]
     moved = monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), [])["estimate"]["ball"]
     assert "do not use this estimate" in moved["warning"]
+    blurred = monitor.compose(about(6), reference(), crowd(6, 2, vendor="SIEMENS"), [])["estimate"]["ball"]
+    assert (blurred["exchangeable"], "the alarm was raised" in blurred["warning"]) == (False, True)
     ends = monitor.compose(about(6), reference(), crowd(6, 3), [])["patients"][0]["structures"]["ball"]
     assert ends["interval"] == pytest.approx([ends["confidence"] - 0.09, ends["confidence"] + 0.09])
 

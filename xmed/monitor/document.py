@@ -17,6 +17,7 @@ INTERVAL_ALPHA = 0.1
 COMPONENTS, LEAST_FOR_PSI = 3, 100
 """A PSI of ten bins is 9 (1/n + 1/m) where nothing has changed: 0.18 of 100 and 100 patients, and 3 of six and six."""
 METHOD = "soft Dice confidence (Borges et al., arXiv 2402.10665) taken for Dice, mean over patients"
+ALARMED = "the alarm was raised: an estimate that was calibrated on other images means nothing here"
 TODO = {
     "alarm": "Do not rely on the model for these data. Look at the images and at what changed; validate the model on "
     "labelled cases of the new kind (xmed validate), or adapt it anew (xmed run).",
@@ -32,7 +33,6 @@ def compose(
     known, rows = reference["patients"], list(new.values())
     read = reference["cases"], about["input"]["cases"] - len(refused)
     found = judge(known, rows, read, (reference["refused"], len(refused)))
-    mmd = _embedding(found)
     return {
         "schema": SCHEMA,
         "xmed": __version__,
@@ -62,7 +62,7 @@ def compose(
             "cases": list(refused),
         },
         "numbers": _numbers(known, rows),
-        "estimate": {name: _estimate(name, reference, rows, mmd) for name in reference["structures"]},
+        "estimate": {name: _estimate(name, reference, rows, found) for name in reference["structures"]},
         "patients": [
             {"patient": name, "structures": {s: _patient(s, reference, row) for s in reference["structures"]}}
             for name, row in sorted(new.items())
@@ -125,10 +125,12 @@ def _spread(values: Sequence[float]) -> Document:
     return {"n": len(values), "quantiles": quantiles(values), "values": sorted(values)}
 
 
-def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], mmd: stats.Mmd | None) -> Document:
+def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], found: Alarm) -> Document:
     """What Dice to expect of one structure without a label, and how far one patient's Dice may lie from confidence."""
     errors, confidence = reference["errors"][name], [row["numbers"]["confidence"][name] for row in rows]
-    card = stats.estimate_card(METHOD, f"{reference['dataset']}, test", errors, [], [], INTERVAL_ALPHA, mmd)
+    card = stats.estimate_card(
+        METHOD, f"{reference['dataset']}, test", errors, [], [], INTERVAL_ALPHA, _embedding(found)
+    )
     half, mean = card.conformal.half_width, float(sum(confidence) / len(confidence)) if confidence else None
     low = None if half is None else sum(one - half < reference["tau"] for one in confidence)
     return {
@@ -141,8 +143,8 @@ def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], mmd:
         "alpha": card.conformal.alpha,
         "tau": reference["tau"],
         "may_be_below_tau": low,
-        "exchangeable": card.exchangeable,
-        "warning": card.warning if card.exchangeable is False else None,
+        "exchangeable": False if found.verdict == "alarm" else card.exchangeable,
+        "warning": card.warning if card.exchangeable is False else ALARMED if found.verdict == "alarm" else None,
         "reason": card.conformal.reason,
     }
 
