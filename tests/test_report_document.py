@@ -384,6 +384,33 @@ def test_a_study_in_which_all_fails_is_told_as_one(document):
     assert next(one for one in found["failures"]["causes"] if one["code"] == "empty")["n"] == 16
 
 
+def test_one_patient_passes_nothing_and_has_no_interval(document):
+    found = document(patients=1)
+    cell = found["summary"]["adapted"]["prostate"]["dice"]
+    assert (cell["n"], cell["ci"], cell["reason"]) == (1, None, "one patient has no interval")
+    assert found["verdict"] == "inconclusive"
+    assert found["banner"]["reasons"] == ["patients: cannot be judged (one patient says nothing about others)"]
+
+
+def test_where_no_arm_finds_anything_the_verdict_is_fail_whatever_cannot_be_judged(document):
+    found = document(change=lambda rows: [missed(row) for row in rows])
+    assert found["summary"]["gap_closed"]["prostate"] is None
+    assert found["verdict"] == "fail"
+    assert "not every case failed, prostate: 8 reached, 7 asked" in found["banner"]["reasons"]
+
+
+def test_equal_values_are_no_certainty_and_empty_references_no_number(document):
+    same = document(change=lambda rows: [{**row, "dice": 0.5, "nsd": 0.5} for row in rows])
+    cell = same["summary"]["adapted"]["prostate"]["dice"]
+    assert (cell["ci"], cell["reason"]) == ([0.5, 0.5], "all patients have the same value")
+    assert same["verdict"] == "inconclusive"
+    nothing = document(change=lambda rows: [undefined(row) for row in rows])
+    cell = nothing["summary"]["adapted"]["prostate"]["dice"]
+    assert (cell["mean"], cell["n_used"], cell["n_excluded"], cell["n_failed"]) == (None, 0, 8, 0)
+    assert cell["reason"].startswith("not defined")
+    assert nothing["verdict"] == "inconclusive"
+
+
 # --- the document itself
 
 

@@ -17,6 +17,7 @@ def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool) -> li
     """Every criterion as {id, text, value, threshold, holds, reason}; holds is null where a number is undefined.
 
     The last two are asked of every study: the protocol is the one that was hashed, and nobody stands on both sides.
+    Before them, where it comes to that: that not every case failed, and that more than one patient was tested.
     """
     primary, accept = protocol["protocol"]["primary"], protocol["protocol"]["accept"]
     structure, metric = primary["structure"], primary["metric"]
@@ -42,17 +43,33 @@ def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool) -> li
     if accept["not_below_source_only"]:
         text = f"{metric} not below source-only, {structure}"
         out.append(_at_least("not_below_source_only", text, adapted, source, "one of the two arms has no number"))
+    out += _degenerate(summary["adapted"].get(structure, {}).get("dice") or {}, structure)
     out.append(_no_leakage(report["data"]["leakage"]))
     out.append(_is("protocol_unchanged", "protocol is the one that was hashed", same, True, lambda a, b: a == b))
+    return out
+
+
+def _degenerate(cell: dict[str, Any], structure: str) -> list[Criterion]:
+    """What no protocol thinks of: nothing was found in any case, or there was one patient."""
+    out = []
+    if cell and cell["n_cases"] and cell["n_failed"] == cell["n_cases"]:
+        text = f"not every case failed, {structure}"
+        out.append(_is("not_all_failed", text, cell["n_failed"], cell["n_cases"] - 1, lambda a, b: a <= b))
+    if cell and cell["n"] == 1:
+        why = "one patient says nothing about others"
+        patients = {"id": "patients", "text": "patients", "value": 1, "threshold": 2, "holds": None, "reason": why}
+        out.append(patients)
     return out
 
 
 def verdict(found: list[Criterion], unasked: int = 2) -> str:
     """inconclusive when a needed number is undefined or nothing was asked, pass when all hold, else fail.
 
-    unasked: how many criteria, at the end, every study has; they can fail it but not be all that it passes on.
+    unasked: how many criteria, at the end, every study has; they can fail it but not be all that it passes on. A model
+    that found nothing in any case has failed whatever else is undefined.
     """
-    if any(one["holds"] is False for one in found[len(found) - unasked :]):
+    decisive = [*found[len(found) - unasked :], *(one for one in found if one["id"] == "not_all_failed")]
+    if any(one["holds"] is False for one in decisive):
         return "fail"
     if len(found) == unasked or any(one["holds"] is None for one in found):
         return "inconclusive"

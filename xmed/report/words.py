@@ -30,6 +30,8 @@ CRITERION_NAMES = {
     "dice": "Dice",
     "gain_over_trivial": "Gain over the best trivial baseline",
     "not_below_source_only": "Not below source only",
+    "not_all_failed": "Not every case failed",
+    "patients": "More than one patient",
     "no_leakage": "No patient or image in training and test",
     "protocol_unchanged": "Protocol unchanged since it was fixed",
 }
