@@ -66,14 +66,14 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
         with xmed(home, "-c", DEPLOY, NAME) as asked:
             until(asked, "state Suspended")
             [first] = (home / "processes").read_text().split()
-            ended = time.monotonic() + 60
+            ended = time.monotonic() + 120
             while alive(first):
                 assert time.monotonic() < ended, "the worker's process waits for a person"
                 time.sleep(0.2)
             assert holder(NAME, EVALUATION, home) is None
             decision = ("approve", NAME, "1", "--by", "Ada Reader", "--meaning", "reviewed the report", "--json")
             with xmed(home, "-c", DECIDE, *decision) as person:
-                said = person.communicate(timeout=120)[0]
+                said = person.communicate(timeout=400)[0]
                 assert person.returncode == 0, said
             assert holder(NAME, EVALUATION, home) == 1
             until(asked, "state Completed")
