@@ -57,7 +57,7 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
     SPEC_INVALID.
     """
     run = Run.find(name, home)
-    registry.unsigned(run, home, None if text or ratings else reports.identity_now(run))
+    registry.unsigned(run, home, told=bool(text or ratings))
     page = reports.build(run, text, ratings)
     report, versions = reports.read(run.report), registry.relink(run, home)
     return {

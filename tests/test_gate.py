@@ -417,16 +417,17 @@ def test_a_report_with_other_numbers_is_not_followed_whatever_its_version_says_o
     assert "its numbers are not those it was registered with" in why(approve(home))
 
 
-def test_a_report_that_was_signed_is_not_written_on_until_the_version_is_withdrawn(home):
+def test_a_report_that_was_signed_is_not_written_on_until_the_version_is_withdrawn(home, monkeypatch):
     run = finished(home)
     registry.register(run, home)
-    registry.unsigned(run, home, None)
+    registry.unsigned(run, home, told=True)
     assert approve(home)["approved"]
-    registry.unsigned(run, home, entry(home).tags["report_id"])  # drawn again, and saying the same
+    monkeypatch.setattr("xmed.report.identity_now", lambda run: entry(home).tags["report_id"])
+    registry.unsigned(run, home, told=False)  # drawn again, and saying the same
     with pytest.raises(XmedError, match=r"error\[REPORT_SIGNED\]: toy-prostate-us version 1 holds clinical-evaluation"):
-        registry.unsigned(run, home, None)
+        registry.unsigned(run, home, told=True)
     registry.withdraw(NAME, 1, home, by=FIRST, meaning="to be written on")
-    registry.unsigned(run, home, None)
+    registry.unsigned(run, home, told=True)
 
 
 def test_a_version_carries_the_bill_of_materials_that_its_report_names(home):

@@ -24,21 +24,20 @@ from xmed.run import Run
 EVENT = "report changed"
 
 
-def unsigned(run: Run, home: Path, report_id: str | None) -> None:
+def unsigned(run: Run, home: Path, told: bool) -> None:
     """Raises XmedError REPORT_SIGNED where a version of the run holds a clinical alias, and its report would change.
 
-    report_id: what the report will be; None where only building it would tell.
+    told: whether people have something new to say in it; if not, it may still be drawn again, saying the same.
     """
     for entry in _versions(run, home):
-        if report_id != entry.tags.get("report_id"):
-            held = [alias for alias in (EVALUATION, USE) if holder(entry.name, alias, home) == int(entry.version)]
-            if held:
-                raise XmedError(
-                    "REPORT_SIGNED",
-                    f"{entry.name} version {entry.version} holds {' and '.join(held)} by this report",
-                    "a report that nobody has signed",
-                    "withdraw the version first, or say it in the next one's report",
-                )
+        held = [alias for alias in (EVALUATION, USE) if holder(entry.name, alias, home) == int(entry.version)]
+        if held and (told or reports.identity_now(run) != entry.tags.get("report_id")):
+            raise XmedError(
+                "REPORT_SIGNED",
+                f"{entry.name} version {entry.version} holds {' and '.join(held)} by this report",
+                "a report that nobody has signed",
+                "withdraw the version first, or say it in the next one's report",
+            )
 
 
 def relink(run: Run, home: Path) -> list[dict[str, Any]]:
@@ -59,7 +58,7 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
             if entry.tags.get("findings_sha256") == reports.findings(report):
                 new = {"report_id": report["report_id"], "report_sha256": sha256(run.report / REPORT)}
                 hashes = {key: value for key, value in sorted(entry.tags.items()) if ledger.is_hash(key)} | new
-                facts = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}
+                facts: dict[str, Any] = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}
                 made = ledger.record(home, EVENT, entry.name, int(entry.version), **facts)
                 for key, value in new.items():  # after its record, never before
                     client(home).set_model_version_tag(entry.name, entry.version, key, value)
