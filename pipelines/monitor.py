@@ -17,13 +17,15 @@ from pipelines.console import report
 from pipelines.flows import make, outward, step
 from pipelines.plan import plan_dataset
 from pipelines.tables import BAD, GOOD, table
-from pipelines.validation import card_of
+from pipelines.validation import card_of, spoken
 from xmed import cohort, monitor, registry
 from xmed.errors import XmedError
 from xmed.model import Model
 from xmed.run import Run, digest, home
 from xmed.spec import DatasetSpec, names
 
+INCOMING = ".incoming"
+"""After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
 SHOWN = {"alarm": BAD, "no_alarm": GOOD, "undecided": "yellow"}
 
 
@@ -59,11 +61,11 @@ def reference_for(model: str, folder: Path) -> dict[str, Any]:
     try:
         found = monitor.keep(Run.find(str(card.get("run")), home()), home(), report)
     except XmedError as problem:
-        what = f"{_spoken(model)} carries no reference, and none can be made: {problem.what}"
+        what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
     if found["weights_sha256"] != card["weights_sha256"]:
-        what = f"run {card.get('run')} deploys another seed than {_spoken(model)}"
+        what = f"run {card.get('run')} deploys another seed than {spoken(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
     return found
 
@@ -80,7 +82,7 @@ def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Pat
     about = {
         "created": now.isoformat(timespec="seconds"),
         "model": {
-            "reference": _spoken(model),
+            "reference": spoken(model),
             "study": net.card["study"],
             "weights_sha256": net.card["weights_sha256"],
             "modality": net.modality,
@@ -110,10 +112,6 @@ def log_drift(page: Path) -> str:
     tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
     known = {key: value for key, value in measured.items() if value is not None}
     return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
-
-
-INCOMING = ".incoming"
-"""After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
 
 
 def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> DatasetSpec:
@@ -149,11 +147,6 @@ def _folder(folder: Path, card: dict[str, Any]) -> DatasetSpec:
             "splits": {"fraction": {"test": 1.0}},
         }
     )
-
-
-def _spoken(model: str) -> str:
-    """A registered model's name; of a folder its last part: a machine's paths are nobody's business."""
-    return model if model.startswith("models:/") else Path(model).name
 
 
 def show_drift(console: Console, found: dict[str, Any], page: str) -> None:

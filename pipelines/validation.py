@@ -85,7 +85,7 @@ def begin(model: Path, reference: str, study: Study, home: Path) -> Run:
         "selection": {"rule": "the model as it was registered", "used_target_labels": False, "candidates": []},
     }
     write_atomically(folder / "train.json", json.dumps(record, indent=1) + "\n")
-    run.write("external", {"model": _spoken(reference), "weights_sha256": weights, **_made(card)})
+    run.write("external", {"model": spoken(reference), "weights_sha256": weights, **_made(card)})
     return run
 
 
@@ -116,7 +116,7 @@ def card_of(model: Path) -> dict[str, Any]:
     return dict(card)
 
 
-def _spoken(reference: str) -> str:
+def spoken(reference: str) -> str:
     """A registered model's name; of a folder its last part: a machine's paths are nobody's business."""
     return reference if reference.startswith("models:/") else Path(reference).name
 
