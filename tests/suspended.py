@@ -1,4 +1,4 @@
-"""Suspended: what a worker and `xmed approve` run in a test of theirs: the real gate, over reports of toys."""
+"""Suspended: the flow that a worker runs in a test of its own: the real gate, over reports of toys."""
 
 import os
 from pathlib import Path
