@@ -46,6 +46,6 @@ def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document
     if threshold is not None:
         text = f"confidence of {sources.primary} below {threshold:.2f}: a person draws it"
         rules.append({"id": "confidence", "text": text})
-    if sources.monitor:
-        rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again; {sources.monitor['rule']}"})
+    how = f"; {sources.monitor['rule']}" if sources.monitor else ""
+    rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again{how}"})
     return rules
