@@ -30,10 +30,10 @@ Owner = dict[str, Any]
 
 
 @contextmanager
-def turn(home: Path, what: str) -> Iterator[None]:
-    """Hold this home, and the GPU where there is one, for the time of the block; wait for both first."""
+def turn(home: Path, what: str, devices: int = 1) -> Iterator[None]:
+    """Hold this home, and so many GPUs where there are any, for the time of the block; wait for all of them first."""
     with ExitStack() as held:
-        for path in (run_lock(home), *gpu_lock()):
+        for path in (run_lock(home), *gpu_locks(devices)):
             held.enter_context(locked(path, what=what))
         yield
 
@@ -88,8 +88,8 @@ def run_lock(home: Path) -> Path:
     return home / "locks" / "run.json"
 
 
-def gpu_lock() -> list[Path]:
-    """The lock of the GPU that this process would use, one for all homes of this user; empty on a CPU.
+def gpu_locks(devices: int = 1) -> list[Path]:
+    """The locks of the GPUs that this process would use, for all homes of this user; empty on a CPU.
 
     Raises XmedError PATH_UNSAFE where somebody else made the folder that it lies in.
     """
@@ -103,8 +103,9 @@ def gpu_lock() -> list[Path]:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise XmedError("PATH_UNSAFE", f"{folder} belongs to somebody else", "a folder of this user", "remove it")
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    return [folder / f"gpu-{re.sub('[^A-Za-z0-9-]', '', first) or '0'}.json"]
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(devices)))).split(",")[:devices]
+    # Sorted: of two that want the same GPUs, neither holds what the other waits for.
+    return sorted({folder / f"gpu-{re.sub('[^A-Za-z0-9-]', '', one) or '0'}.json" for one in seen})
 
 
 def gpu_lock_folder() -> Path:

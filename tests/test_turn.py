@@ -10,7 +10,7 @@ from forked import FORK
 
 from pipelines import turn as module
 from pipelines.console import shown_by
-from pipelines.turn import clear, gpu_lock, locked, owner, run_lock, turn
+from pipelines.turn import clear, gpu_locks, locked, owner, run_lock, turn
 from xmed.errors import XmedError
 
 
@@ -94,15 +94,18 @@ def test_homes_on_one_gpu_share_its_lock_and_others_do_not(monkeypatch, tmp_path
 
     from xmed import nets
 
-    assert gpu_lock() == [] or nets.device().type == "cuda"
+    assert gpu_locks() == [] or nets.device().type == "cuda"
     monkeypatch.setattr(nets, "device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    (path,) = gpu_lock()
+    (path,) = gpu_locks()
     assert path.name == "gpu-3.json"
+    assert [path.name for path in gpu_locks(2)] == ["gpu-3.json", "gpu-4.json"]
     with turn(tmp_path / "one", "study one"), pytest.raises(XmedError, match="BUSY"):
         locked(path, wait=False).__enter__()
     assert json.loads((tmp_path / "one" / "locks" / "run.json").read_text() or "{}") == {}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [path.name for path in gpu_locks(2)] == ["gpu-0.json", "gpu-1.json"]
 
 
 def test_a_folder_of_locks_that_is_somebody_elses_is_refused(monkeypatch, tmp_path):
@@ -114,7 +117,7 @@ def test_a_folder_of_locks_that_is_somebody_elses_is_refused(monkeypatch, tmp_pa
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / f"xmed-{os.getuid()}").symlink_to(tmp_path)
     with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]: .*belongs to somebody else"):
-        gpu_lock()
+        gpu_locks()
 
 
 def test_eight_at_once_take_turns(home):

@@ -68,7 +68,16 @@ class Sampler:
         self.spacing = (1.0, 1.0, 1.0) if spec.fit or not spec.spacing_mm else spec.spacing_mm
         self.crop = [n if n == 1 else int(np.ceil(n * MARGIN)) for n in spec.patch]
         self.crop[2] = 1 + 2 * spec.context if spec.spatial_dims == 2 else self.crop[2]
+        self.own = slice(None)
         self._fill(samples)
+
+    def share(self, part: int, parts: int) -> None:
+        """From here on make only one of `parts` equal parts of each batch, out of the same patches.
+
+        Everybody who shares a batch draws all that is random in it, so the order is the same for any number of parts.
+        """
+        size = self.size // parts
+        self.own = slice(part * size, (part + 1) * size)
 
     def _fill(self, samples: Sequence[Sample]) -> None:
         self.layers = [
@@ -84,7 +93,8 @@ class Sampler:
         return self
 
     def __next__(self) -> Batch:
-        stack = self._warp(torch.stack([self._crop() for _ in range(self.size)]))
+        places = [self._place() for _ in range(self.size)][self.own]
+        stack = self._warp(torch.stack([self._crop(*place) for place in places]))
         context = self.spec.channels
         image, fov = self._disturb(stack[:, :context]), stack[:, context] > 0.5
         label = stack[:, context + 1].round().long() if stack.shape[1] > context + 1 else None
@@ -98,18 +108,23 @@ class Sampler:
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
 
-    def _crop(self) -> Tensor:
-        """One crop as (channels, i, j[, k]): image and neighbouring slices, field of view, label where there is one."""
+    def _place(self) -> tuple[int, np.ndarray]:
+        """Where a crop comes from: the number of a sample, and a voxel of it."""
         n = int(self.random.integers(len(self.layers)))
-        image, *rest = self.layers[n]
+        image, fov, *_ = self.layers[n]
         if self.labelled[n] and self.random.random() < self.foreground:
             spots = self.labelled[n][int(self.random.integers(len(self.labelled[n])))]  # every structure alike
             centre = np.array(np.unravel_index(int(spots[int(self.random.integers(len(spots)))]), image.shape))
         else:
-            centre = self._anywhere(rest[0])
+            centre = self._anywhere(fov)
         for axis, (whole, patch) in enumerate(zip(image.shape, self.spec.patch)):
             if patch > 1 and whole <= patch:  # all of it fits: show all of it, position is information
                 centre[axis] = whole // 2
+        return n, centre
+
+    def _crop(self, n: int, centre: np.ndarray) -> Tensor:
+        """One crop as (channels, i, j[, k]): image and neighbouring slices, field of view, label where there is one."""
+        image, *rest = self.layers[n]
         seen = self._box(image, centre, self.darkest[n])
         others = torch.stack([self._box(layer, centre, 0).float() for layer in rest])
         if self.spec.spatial_dims == 3:
@@ -135,7 +150,7 @@ class Sampler:
         """Random affine of a batch (b, c, i, j[, k]) onto the patch; image linear, field of view and label nearest."""
         dims, context, a = self.spec.spatial_dims, self.spec.channels, self.augmentation
         patch = self.spec.patch[:dims]
-        matrix = self._matrices(len(stack), dims, a)
+        matrix = self._matrices(self.size, dims, a)[self.own]
         shrink = torch.tensor([p / c for p, c in zip(patch, stack.shape[2:])])
         matrix = matrix * shrink[None, :, None]  # grid_sample's ±1 is the crop's edge, the patch lies inside it
         theta = torch.flip(
@@ -168,7 +183,8 @@ class Sampler:
 
     def _disturb(self, image: Tensor) -> Tensor:
         """Random gain, offset and noise per patch."""
-        a, ones = self.augmentation, [len(image)] + [1] * (image.ndim - 1)
-        normal = lambda *shape: torch.randn(*shape, generator=self.generator)  # noqa: E731
-        level = torch.rand(*ones, generator=self.generator) * a.noise
-        return image * (1 + normal(*ones) * a.gain) + normal(*ones) * a.offset + normal(*image.shape) * level
+        a, ones = self.augmentation, [self.size] + [1] * (image.ndim - 1)
+        normal = lambda *shape: torch.randn(*shape, generator=self.generator)[self.own]  # noqa: E731
+        level = torch.rand(*ones, generator=self.generator)[self.own] * a.noise
+        image = image * (1 + normal(*ones) * a.gain) + normal(*ones) * a.offset
+        return image + normal(self.size, *image.shape[1:]) * level

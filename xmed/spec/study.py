@@ -71,6 +71,13 @@ class Budget(Strict):
     steps: PositiveInt = 600
     batch: PositiveInt = 12
     learning_rate: PositiveFloat = 2e-3
+    devices: PositiveInt = Field(1, description="GPUs that one training is spread over, each with its share of a batch")
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.batch % self.devices:
+            raise ValueError(f"a batch of {self.batch} cannot be shared evenly by {self.devices} devices")
+        return self
 
 
 class TaskSpec(Strict):

@@ -11,6 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from xmed.nets.ranks import summed
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -31,12 +33,12 @@ class Segmentation:
         """
         logits = logits.float()
         weight = torch.ones_like(label, dtype=logits.dtype) if weight is None else weight.to(logits.dtype)
-        total = weight.sum().clamp_min(1.0)
-        entropy = (functional.cross_entropy(logits, label, reduction="none") * weight).sum() / total
+        total = summed(weight.sum()).clamp_min(1.0)
+        entropy = summed((functional.cross_entropy(logits, label, reduction="none") * weight).sum()) / total
         p = logits.softmax(1)[:, 1:] * weight[:, None]
         truth = functional.one_hot(label, self.classes).movedim(-1, 1)[:, 1:].to(p.dtype) * weight[:, None]
         axes = [0, *range(2, p.ndim)]
-        overlap, mass = (p * truth).sum(axes), p.sum(axes) + truth.sum(axes)
+        overlap, mass = summed((p * truth).sum(axes)), summed(p.sum(axes) + truth.sum(axes))
         return entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
 
     def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,6 @@ from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, train
 from xmed.train.promote import promote
-from xmed.train.workers import fit_all
+from xmed.train.workers import Job, Refuse, fit_all, fit_one, jobs, left_out
 
-__all__ = ["Progress", "Trained", "fit", "fit_all", "promote", "train"]
+__all__ = ["Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_one", "jobs", "left_out", "promote", "train"]

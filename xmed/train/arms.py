@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from xmed import __version__, methods, nets, select
 from xmed.atomic import write_atomically
 from xmed.methods import Domains
 from xmed.model import WEIGHTS, Model, sha256
+from xmed.nets import ranks
 from xmed.prepare import Sampler
 from xmed.run import Run
 from xmed.spec import MethodSpec, Study
@@ -33,11 +35,14 @@ def method_of(study: Study, arm: str) -> MethodSpec:
     return study.method if arm in ("adapted", study.method.name) else MethodSpec(name=arm)
 
 
-def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
+def fit(
+    run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None, part: tuple[int, int] = (0, 1)
+) -> Path:
     """Train one arm with one seed into `run.arm(arm, seed)`: model/, losses.csv, train.json.
 
     A finished arm is left alone, an interrupted one goes on from its checkpoint. The same seed gives the same weights
     on the same machine. What the arm begins with, or is made of (see methods.needs), must be trained already.
+    part: which of how many processes this is that train the arm together (see train.spread); the first one writes.
     Raises XmedError NO_CASES, TRAINING_DIVERGED, METHOD_NEEDS.
     """
     folder, spec = run.arm(arm, seed), method_of(run.study, arm)
@@ -47,11 +52,18 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    method, source = _begin(run, spec, seed, data, folder)
+    device, (rank, count) = nets.device(), part
+    method, source = _begin(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
-    device = nets.device()
-    trained = train(method, source, target, run.study.budget, device, folder, report)
+    for sampler in (source, target):
+        sampler.share(rank, count)
+    if rank:  # what a method draws at random in its losses is another for every share
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+    with ranks.together(count, device):
+        trained = train(method, source, target, run.study.budget, device, folder, report)
+    if rank:
+        return folder
     card = _card(run, arm, seed, spec, data)
     network = method.network(run.study.network)
     model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
@@ -61,6 +73,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "batch": data.batch,
         "seconds": round(trained.seconds, 1),
         "device": str(device),
+        "devices": count,
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
@@ -68,14 +81,20 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
     return _finish(folder, _settled(model, data), record)
 
 
-def _begin(run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path) -> tuple[methods.Method, Sampler]:
-    """The method with its first weights, having surveyed the domains, and where its source batches come from."""
+def _begin(
+    run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path | None, synced_on: torch.device | None
+) -> tuple[methods.Method, Sampler]:
+    """The method with its first weights, having surveyed the domains, and where its source batches come from.
+
+    synced_on: the kind of device that it shares with others; without, it trains alone.
+    """
     torch.manual_seed(seed)
     kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
     net = nets.build(kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed)
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         nets.fill(net, nets.tensors(start.net))
+    net = net if synced_on is None else ranks.synced(net, synced_on)
     method = kind(net, task, **spec.hyperparameters)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xmed.errors import XmedError
 from xmed.methods import Method
+from xmed.nets import ranks
 from xmed.prepare import Sampler
 
 KEPT, DIGITS = 2, 16
@@ -44,7 +45,14 @@ class Checkpoint:
     device: torch.device
 
     def save(self, step: int, trained: Trained) -> None:
-        """Whole on the disk, power loss included, before an older one goes."""
+        """Whole on the disk, power loss included, before an older one goes. Of several ranks the first writes."""
+        drawing = {
+            "random": torch.get_rng_state(),
+            "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+        each = ranks.gathered(drawing)
+        if ranks.rank():
+            return
         state = {
             "step": step,
             "seconds": trained.seconds,
@@ -53,9 +61,8 @@ class Checkpoint:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "samplers": [sampler.state() for sampler in self.samplers],
-            "random": torch.get_rng_state(),
+            "ranks": each,
             "device": self.device.type,
-            "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -73,22 +80,24 @@ class Checkpoint:
     def restore(self) -> tuple[int, Trained]:
         """The step it goes on after, from the newest checkpoint that is whole; 0 where there is none.
 
-        Raises XmedError DEVICE_LOST where it was written on a GPU, and there is none now.
+        Raises XmedError DEVICE_LOST where it was written on a GPU and there is none now, or on more or fewer devices.
         """
         state = next((state for state in map(_read, found(self.folder)) if state is not None), None)
         if state is None:
             return 0, Trained()
-        if state["device"] != self.device.type:
-            what = f"this training began on {state['device']}, and there is only {self.device.type}"
+        then, now = (len(state["ranks"]), state["device"]), (ranks.ranks(), self.device.type)
+        if then != now:
+            what = "this training began on {} × {}, and there is only {} × {}".format(*then, *now)
             raise XmedError("DEVICE_LOST", what, state["device"], f"give it back, or delete {self.folder}")
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         for sampler, its in zip(self.samplers, state["samplers"]):
             sampler.restore(its)
-        torch.set_rng_state(state["random"])
-        if state["device_random"] is not None:
-            torch.cuda.set_rng_state(state["device_random"])
+        drawing = state["ranks"][ranks.rank()]
+        torch.set_rng_state(drawing["random"])
+        if drawing["device_random"] is not None:
+            torch.cuda.set_rng_state(drawing["device_random"])
         return state["step"], Trained(state["candidates"], state["seconds"])
 
 
@@ -104,13 +113,13 @@ def clear(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint's content, or None where its bytes are not those that its name was made from."""
+    """A checkpoint's content, or None where its bytes are not those of its name, or an earlier version wrote it."""
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:DIGITS] != path.stem.rpartition("-")[2]:
         logging.getLogger(__name__).warning("%s is damaged; an earlier one is taken", path.name)
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return state
+    return state if "ranks" in state else None
 
 
 def _flush(folder: Path) -> None:

@@ -16,7 +16,7 @@ from xmed import stop
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model import bf16_pays
-from xmed.nets import tensors
+from xmed.nets import ranks, tensors
 from xmed.prepare import Sampler
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
@@ -40,7 +40,8 @@ def train(
 
     AdamW under a one-cycle learning rate, anew in each of the method's rounds; bfloat16 autocast and channels-last
     where they pay. A checkpoint found in `folder` is continued, to the same weights as without the interruption. Raises
-    XmedError TRAINING_DIVERGED, DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop.
+    XmedError TRAINING_DIVERGED, DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop. Of
+    several ranks all go through it in step, each with its share of every batch, and the first writes.
     """
     dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
@@ -52,6 +53,7 @@ def train(
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
+    losses_of = ranks.shared(method, method.losses)
     with _Log(folder / "losses.csv", done) as log, stop.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
@@ -63,9 +65,10 @@ def train(
             method.progress.fill_((step - now.first) / now.steps)
             batches = next(source).to(device, layout), next(target).to(device, layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
-                losses = method.losses(*batches)
-            total = torch.stack([loss.float() for loss in losses.values()] or [torch.zeros(())]).sum()
-            values = {name: float(loss.detach()) for name, loss in (*losses.items(), ("total", total))}
+                losses = losses_of(*batches)
+            total = torch.stack([loss.float() for loss in losses.values()] or [torch.zeros((), device=device)]).sum()
+            values = {name: float(loss.detach()) for name, loss in losses.items()}
+            values["total"] = float(ranks.mean(total.detach()))
             if not math.isfinite(values["total"]):
                 raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
             optimiser.zero_grad(set_to_none=True)
@@ -76,13 +79,15 @@ def train(
             log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
+            ranks.agree(method)
+            asked = ranks.anybody(stop.asked(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
-            if step < steps and (step % CHECKPOINT_EVERY == 0 or stop.asked()):
+            if step < steps and (step % CHECKPOINT_EVERY == 0 or asked):
                 log.flush()
                 checkpoint.save(step, trained)
-                if stop.asked():
+                if asked:
                     raise KeyboardInterrupt
             if progress:
                 left = (time.monotonic() - started) / (step - done) * (steps - step)
@@ -138,7 +143,10 @@ def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
 
 
 class _Log:
-    """losses.csv, one row per step; a continued training drops the rows that came after its checkpoint."""
+    """losses.csv, one row per step; a continued training drops the rows that came after its checkpoint.
+
+    Of several ranks the first writes: the parts are its own, the total is the mean.
+    """
 
     def __init__(self, path: Path, done: int) -> None:
         self.names: list[str] = []
@@ -157,6 +165,8 @@ class _Log:
         self.rows.append({"step": step, **values, "lr": rate})
 
     def flush(self) -> None:
+        if ranks.rank():
+            return
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["step", *self.names, "total", "lr"], restval="")
             writer.writeheader()

@@ -22,6 +22,8 @@ from xmed.errors import XmedError
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
+from xmed.train.relay import Relay
+from xmed.train.spread import fit_spread
 
 GRACE_SECONDS = 20.0
 """How long a worker may take to its next step and its checkpoint: a scheduler that ends a job gives it 30 s."""
@@ -38,27 +40,33 @@ def fit_all(
     """Every arm and seed of the run's study, and the arms that these begin with; what is finished is left alone.
 
     On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
-    one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other.
+    one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other;
+    where the study spreads a training over several devices, on these.
     A target without training labels loses only its ceiling. What a job raises ends the others too, unless `refuse` is
     given: then that is told, and only what begins with the job is left out with it.
     """
-    jobs = _jobs(run, home, arms)
-    if nets.device().type == "cuda":
-        return _one_by_one(run, home, jobs, progress, refuse)
-    workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
+    wanted = jobs(run, home, arms)
+    if run.study.budget.devices > 1 or nets.device().type == "cuda":
+        return _one_by_one(run, home, wanted, progress, refuse)
+    workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         queue, others = manager.Queue(), set(multiprocessing.active_children())
         with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
             try:
-                return _follow(pool, run, home, jobs, queue, progress, refuse)
+                return _follow(pool, run, home, wanted, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 _end(set(multiprocessing.active_children()) - others)
                 raise
 
 
-def _jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
+def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
+    """`fit`, on as many devices as the study asks for."""
+    return (fit_spread if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
+
+
+def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
     study = run.study
     ceiling = any(case.label for case in load(study.target, home).split("train"))
@@ -85,7 +93,7 @@ def _one_by_one(
     while waiting:
         job = waiting.pop(0)
         try:
-            done[job] = fit(run, *job, home, progress)
+            done[job] = fit_one(run, *job, home, progress)
         except Exception as problem:
             waiting = _without(waiting, jobs, job, problem, refuse)
     return list(done.values())
@@ -101,7 +109,7 @@ def _follow(
     waiting = list(jobs)
     while waiting or running:
         for job in [job for job in waiting if all(other in done for other in jobs[job])]:
-            running[pool.submit(_work, run, *job, home, _Relay(queue))] = job
+            running[pool.submit(_work, run, *job, home, Relay(queue.put))] = job
             waiting.remove(job)
         finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         with contextlib.suppress(Empty):
@@ -126,9 +134,13 @@ def _without(
         raise problem
     refuse(*lost, problem)
     while job := next((job for job in waiting if lost in jobs[job]), None):
-        why = XmedError("METHOD_NEEDS", f"{job[0]} begins with {lost[0]}, which failed", f"a trained {lost[0]}")
-        waiting = _without([other for other in waiting if other != job], jobs, job, why, refuse)
+        waiting = _without([other for other in waiting if other != job], jobs, job, left_out(job, lost), refuse)
     return waiting
+
+
+def left_out(job: Job, lost: Job) -> XmedError:
+    """Why a job does not begin."""
+    return XmedError("METHOD_NEEDS", f"{job[0]} begins with {lost[0]}, which failed", f"a trained {lost[0]}")
 
 
 def _end(workers: set[BaseProcess]) -> None:
@@ -152,15 +164,3 @@ def _work(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path
 def _begin() -> None:
     torch.set_num_threads(1)
     stop.heed_as_worker()
-
-
-class _Relay:
-    """Progress from a worker process: at most about two notes a second go through the queue."""
-
-    def __init__(self, queue: Any) -> None:
-        self.queue, self.last = queue, 0.0
-
-    def __call__(self, what: str, done: int, total: int, note: str) -> None:
-        if done == total or time.monotonic() - self.last > 0.5:
-            self.queue.put((what, done, total, note))
-            self.last = time.monotonic()

@@ -1,0 +1,21 @@
+"""Relay: progress out of a process that trains, to the one that shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Note = tuple[str, int, int, str]
+"""(what, done, total, note), as in xmed.train.loop.Progress."""
+
+
+class Relay:
+    """Passes on at most about two notes a second, and the last one."""
+
+    def __init__(self, put: Callable[[Note], None]) -> None:
+        self.put, self.last = put, 0.0
+
+    def __call__(self, what: str, done: int, total: int, note: str) -> None:
+        if done == total or time.monotonic() - self.last > 0.5:
+            self.put((what, done, total, note))
+            self.last = time.monotonic()
