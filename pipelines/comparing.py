@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect import flow
 
+from pipelines.cluster import train_everywhere
 from pipelines.console import FAILED, lay_out, report
 from pipelines.flows import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of, step
 from pipelines.plan import plan_comparison
@@ -21,13 +22,14 @@ from xmed import train
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.run import Run, home
+from xmed.spec import load_study
 
 TRACE = 4000
 """Characters of a fault's traceback that are kept."""
 
 
 @step
-def train_methods(folder: Path, jobs: int | None) -> None:
+def train_methods(folder: Path, jobs: int | None, cluster: str | None) -> None:
     """Train every cell; one that fails is written down, and the others go on. Without source-only there is no table."""
     run, failed = Run(folder), list[dict[str, Any]]()
 
@@ -49,6 +51,9 @@ def train_methods(folder: Path, jobs: int | None) -> None:
     lay_out(run.methods, run.study.seeds)
     for arm, seed in run.arms():
         report(f"train {arm} seed {seed}", 1, 1, "done before")
+    if cluster:
+        train_everywhere(cluster, run, home(), run.methods, report, refuse)
+        return
     with stoppable():
         train.fit_all(run, home(), run.methods, jobs, progress=report, refuse=refuse)
 
@@ -75,18 +80,19 @@ def compare(
     target_root: Path | None = None,
     resume: str | None = None,
     jobs: int | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """The same study under several methods: ingest once, train every cell that is not there yet, judge, rank."""
     started = datetime.now(UTC)
-    with unattended(), turn(home(), f"comparison of {study}"):
+    with unattended(), turn(home(), f"comparison of {study}", load_study(study).budget.devices):
         plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
         run = plan.run or Run.create(plan.study, home(), plan.methods)
         report("comparison", 1, 1, run.id)
         with nothing_left_of(run, unless=plan.run is not None):
-            ingest_dataset(plan.study.source, source_root)
-            ingest_dataset(plan.study.target, target_root)
+            ingest_dataset(plan.study.source, source_root, cluster)
+            ingest_dataset(plan.study.target, target_root, cluster)
             describe_data(run.folder, plan.source.name, plan.target.name)
-        train_methods(run.folder, jobs)
+        train_methods(run.folder, jobs, cluster)
         choose_method(run.folder)
         evaluate_run(run.folder)
         describe_environment(run.folder, started)

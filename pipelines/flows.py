@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BeforeValidator
 
+from pipelines.cluster import read_everywhere
 from pipelines.console import report
 from pipelines.continuing import begin, end, unfinished
 from pipelines.environment import bill_of_materials, environment, errors
@@ -62,8 +64,9 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 
 @outward
-def ingest_dataset(spec: str, root: Path | None) -> dict[str, Any]:
-    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make)
+def ingest_dataset(spec: str, root: Path | None, cluster: str | None = None) -> dict[str, Any]:
+    spread = functools.partial(read_everywhere, cluster) if cluster else None
+    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make, spread=spread)
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
@@ -144,10 +147,10 @@ def register_model(folder: Path) -> dict[str, Any]:
 
 
 @flow(name="ingest", persist_result=False)
-def ingest(spec: str, root: Path | None = None) -> dict[str, Any]:
+def ingest(spec: str, root: Path | None = None, cluster: str | None = None) -> dict[str, Any]:
     """A dataset spec → store and quarantine."""
     plan_dataset(spec, root)
-    return ingest_dataset(spec, root)
+    return ingest_dataset(spec, root, cluster)
 
 
 @flow(name="adapt", persist_result=False)
@@ -164,7 +167,7 @@ def adapt(
     file: the study's name or path, if it came from one: a text that people wrote of it stands beside.
     """
     started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
-    with unattended(), turn(home(), f"study {study.name}"):
+    with unattended(), turn(home(), f"study {study.name}", study.budget.devices):
         plan = plan_study(study, seeds, source_root, target_root, resume)
         run = _data_of(plan, roots)
         train_arms(run.folder)

@@ -181,7 +181,7 @@ def test_seeds_are_a_count_or_a_list(monkeypatch, tmp_path, capsys, seeds, numbe
     monkeypatch.setattr(pipelines.plan, "plan_comparison", lambda *given: asked.append(given))
     (tmp_path / "comparison.json").write_text(json.dumps(FOUND))
     flows = SimpleNamespace(compare=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
-    monkeypatch.setattr(cli, "_flows", lambda: None)
+    monkeypatch.setattr(cli, "_flows", lambda cluster: None)
     monkeypatch.setitem(__import__("sys").modules, "pipelines.comparing", flows)
     before = dict(os.environ)
     extra = ["--seeds", seeds] if seeds else []

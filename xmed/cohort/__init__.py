@@ -1,12 +1,13 @@
 """Cohort: a dataset's cases as ingest left them: whole, split by patient, content-addressed."""
 
 from xmed.cohort.case import Case, Cohort, Refusal
+from xmed.cohort.desk import Piece, Verdict
 from xmed.cohort.ingest import Generate, Progress, ingest, load
 from xmed.cohort.leakage import leakage
 from xmed.cohort.origin import image_files
 from xmed.cohort.summary import described, summary
 
 __all__ = [
-    "Case", "Cohort", "Generate", "Progress", "Refusal", "described", "image_files", "ingest", "leakage", "load",
-    "summary",
+    "Case", "Cohort", "Generate", "Piece", "Progress", "Refusal", "Verdict", "described", "image_files", "ingest",
+    "leakage", "load", "summary",
 ]  # fmt: skip

@@ -7,33 +7,26 @@ affects their reading, so whatever is already there under its key is not read ag
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
-from threading import BoundedSemaphore
 
 from xmed.atomic import write_atomically
 from xmed.cohort.case import Case, Cohort, Refusal
+from xmed.cohort.desk import Desk, Spread
 from xmed.cohort.fetch import fetch
 from xmed.cohort.layout import Found, find
 from xmed.cohort.quarantine import Quarantine
-from xmed.cohort.reading import DigestFiles, Inputs, read_and_check
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
-from xmed.cohort.unnamed import framed_anew, keyed, pseudonyms, unnamed
+from xmed.cohort.unnamed import pseudonyms
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
 Progress = Callable[[str, int, int, str], None]
-MAX_READERS = 8
-"""Cases read at once, each of which may need a gibibyte or two."""
-WRITERS = 3
-"""Cases in hand for each one that is being read: waiting for the disk keeps no core busy, and a disk that is asked to
-flush for several at once does it in one go."""
 Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
 
 
@@ -44,12 +37,13 @@ def ingest(
     data_root: Path | None = None,
     progress: Progress | None = None,
     generate: Generate | None = None,
+    spread: Spread | None = None,
 ) -> Cohort:
     """Read every case of a dataset into the store below `home`, one on each core, and write the dataset's manifest.
 
     data_root: a folder in place of the spec's `root`. progress: (what, done, total, note), called for each case.
     generate: writes the phantom or the label maps that a spec asks for when fewer patients than it names are there;
-    both stand on a higher floor than ingest, so whoever calls both passes it in.
+    both stand on a higher floor than ingest, so whoever calls both passes it in. spread: has other machines read.
 
     Raises XmedError PATH_NOT_FOUND (no such root; nothing is written), NO_CASES (none found, or all refused),
     DISK_FULL, NOT_WRITABLE, KEY_INVALID.
@@ -70,14 +64,9 @@ def ingest(
         store.sweep()
     cases: list[Case] = []
     refusals: list[Refusal] = []
-    readers = min(_cores(), MAX_READERS)
-    desk = _Desk(spec, root.resolve(), split_of, store, secret, BoundedSemaphore(readers))
-    pool = ThreadPoolExecutor(readers * WRITERS)
-    try:
-        known = [desk.known(files) for files in wanted]  # one after another: threads would wait for one another
-        unknown = pool.map(desk.verdict, [files for files, case in zip(wanted, known) if case is None])
-        for done, (files, case) in enumerate(zip(wanted, known)):
-            verdict = case or next(unknown)
+    desk = Desk(spec, root.resolve(), split_of, store, secret)
+    with closing(desk.verdicts(wanted, spread)) as verdicts:
+        for done, (files, verdict) in enumerate(zip(wanted, verdicts)):
             if progress:
                 progress(f"ingest {spec.name}", done, len(wanted), files.case)
             if isinstance(verdict, Case):
@@ -86,9 +75,6 @@ def ingest(
             else:
                 refusals.append(verdict)
                 quarantine.hold(verdict)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        store.index.close()
     quarantine.keep_only([refusal.case for refusal in refusals])
     if progress:
         progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
@@ -126,10 +112,6 @@ def _secret(home: Path, progress: Progress | None) -> Secret:
     return secret
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]]:
     """Every case, also of patients that an explicit split names and no file belongs to; and who is in which split."""
     if not root.is_dir():
@@ -139,57 +121,6 @@ def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]
     there = {case.patient for case in found}
     split_of = assign(spec.splits, there)
     return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
-
-
-@dataclass(frozen=True)
-class _Desk:
-    """Where cases are read and put into the store, several at once. written: the keys of what was put there."""
-
-    spec: DatasetSpec
-    root: Path
-    split_of: dict[str, Split]
-    store: Store
-    secret: Secret
-    readers: BoundedSemaphore
-    written: list[str] = field(default_factory=list)
-
-    def known(self, files: Found) -> Case | None:
-        """The case, where the files are those of an earlier ingest and its entries are whole; no file is opened."""
-        try:
-            inputs = self._inputs(files, self.store.index.recall)
-        except (LookupError, XmedError):
-            return None
-        return self._case(files, inputs) if self._stored(inputs) else None
-
-    def verdict(self, files: Found) -> Case | Refusal:
-        """On one case; its volumes are let go of when this returns."""
-        split = self.split_of[files.patient]
-        try:
-            inputs = self._inputs(files, self.store.index.digest)
-            if not self._stored(inputs):
-                self._take_in(inputs)
-            return self._case(files, inputs)
-        except XmedError as problem:
-            if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
-                raise  # not this case's fault: the next one would fail the same way
-            return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
-
-    def _inputs(self, files: Found, digest_files: DigestFiles) -> Inputs:
-        return Inputs.of(self.spec, self.root, files, self.split_of[files.patient], digest_files)
-
-    def _stored(self, inputs: Inputs) -> bool:
-        return all(self.store.intact(key) for key in (inputs.image_key, inputs.label_key) if key)
-
-    def _case(self, files: Found, inputs: Inputs) -> Case:
-        return Case(files.case, files.patient, self.split_of[files.patient], inputs.image_key, inputs.label_key)
-
-    def _take_in(self, inputs: Inputs) -> None:
-        with self.readers:
-            image, label = read_and_check(self.spec, inputs)
-        for key, read in ((inputs.image_key, image), (inputs.label_key, label)):
-            if key and read is not None:
-                self.store.put(key, framed_anew(read.volume, self.secret), read.notes, keyed(read.facts, self.secret))
-                self.written.append(key)
 
 
 def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Path) -> XmedError:
