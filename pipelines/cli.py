@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import operation, release, reports
+from pipelines import operation, release, reports, sharing
 from pipelines.command import DONE, NO, Answer, command, whole_numbers
 from xmed import __version__
 from xmed.errors import XmedError
@@ -31,6 +31,14 @@ Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's, s
 
 SourceRoot = Annotated[Path | None, typer.Option(help="Where the source's files lie, instead of its root.")]
 TargetRoot = Annotated[Path | None, typer.Option(help="Where the target's files lie, instead of its root.")]
+
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        envvar="XMED_CLUSTER", help="A Dask scheduler, such as tcp://host:8786, whose workers share the home."
+    ),
+]
 
 
 class Document(StrEnum):
@@ -96,6 +104,7 @@ def compare(
     target_root: TargetRoot = None,
     resume: Annotated[str | None, typer.Option(help="Continue this comparison; finished cells are kept.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at once, on a CPU; as many as cores.")] = None,
+    cluster: Cluster = None,
 ) -> Answer:
     """The same study under several methods: the table, the ranking with its uncertainty, a page, comparison.json."""
     from pipelines.plan import plan_comparison
@@ -104,11 +113,11 @@ def compare(
     numbers = list(range(int(seeds))) if seeds and seeds.isdecimal() and int(seeds) > 0 else whole_numbers(seeds)
     asked = study, chosen, numbers, source_root, target_root, resume
     plan_comparison(*asked)  # before Prefect starts and anything is written
-    _flows()
+    _flows(cluster)
     from pipelines.comparing import compare as flow
     from pipelines.tables import show_comparison
 
-    result = flow(*asked, jobs)
+    result = flow(*asked, jobs, cluster)
     document = json.loads((Path(result["folder"]) / "comparison.json").read_text(encoding="utf-8"))
     return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
 
@@ -131,17 +140,18 @@ def inspect(path: Annotated[Path, typer.Argument(help="A file or a folder: DICOM
 def ingest(
     spec: Annotated[str, typer.Argument(help="A dataset spec's name or its YAML file.")],
     data_root: Annotated[Path | None, typer.Option(help="Where the files lie, instead of the spec's root.")] = None,
+    cluster: Cluster = None,
 ) -> Answer:
     """A dataset spec → store and quarantine. Does nothing twice; goes on where it was interrupted."""
     from pipelines.plan import plan_dataset
 
     name = plan_dataset(spec, data_root).name  # before Prefect starts and anything is written
-    flows = _flows()
+    flows = _flows(cluster)
     from pipelines.tables import show_cohort
     from xmed import cohort
     from xmed.run import home
 
-    flows.ingest(spec, data_root)
+    flows.ingest(spec, data_root, cluster)
     found = cohort.load(name, home())
     document = cohort.described(found)
     return Answer(document, lambda console: show_cohort(console, document))
@@ -180,7 +190,9 @@ def deidentify(
 
 @command(app)
 def predict(
-    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    model: Annotated[
+        str, typer.Argument(help="models:/name@alias, models:/name/3, a model folder or a published URL.")
+    ],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A DICOM folder or file, or a NIfTI.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.nifti,
@@ -196,7 +208,7 @@ def predict(
     from xmed.run import home
 
     server = archive(send, format.value) if send else None
-    document = predict_file(model, source, out, format.value, force, home(), sr=sr)
+    document = predict_file(sharing.model_at(model), source, out, format.value, force, home(), sr=sr)
     if server:
         document["sent"] = send_back([path for path in (out, sr) if path], server)
     return Answer(document, lambda console: show_prediction(console, document))
@@ -204,7 +216,9 @@ def predict(
 
 @command(app)
 def validate(
-    model: Annotated[str, typer.Argument(help="models:/name@alias, models:/name/3 or a model folder.")],
+    model: Annotated[
+        str, typer.Argument(help="models:/name@alias, models:/name/3, a model folder or a published URL.")
+    ],
     spec: Annotated[str, typer.Argument(help="A labelled dataset's name or its YAML file.")],
     protocol: Annotated[
         Path | None, typer.Option(help="A YAML of what counts as success: primary, accept ... as in a study.")
@@ -219,7 +233,7 @@ def validate(
     from pipelines.tables import show_validation
     from xmed.report import read
 
-    result = flows.validate(model, spec, protocol, data_root)
+    result = flows.validate(sharing.model_at(model), spec, protocol, data_root)
     report = read(Path(result["folder"]) / "report")
     document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
     code = NO if report["verdict"] == "fail" else DONE
@@ -283,6 +297,9 @@ operation.add(app)
 release.add(app)
 
 
+sharing.add(app)
+
+
 def _adapt(
     study: str, seeds: str | None, source_root: Path | None, target_root: Path | None, resume: str | None
 ) -> Answer:
@@ -300,11 +317,19 @@ def _adapt(
     return Answer(document, lambda console: show_result(console, result, report), code)
 
 
-def _flows() -> Any:
-    """The flows, imported once it is clear that they will be needed: Prefect writes when it is imported."""
+def _flows(cluster: str | None = None) -> Any:
+    """The flows, imported once it is clear that they will be needed: Prefect writes when it is imported.
+
+    cluster: its workers and this process speak to one server, that of `xmed serve` where no other is named.
+    """
     from pipelines.surroundings import open_home
 
     open_home()
+    if cluster:
+        from pipelines.server import use_server
+        from xmed.run import home
+
+        use_server(home())
     from pipelines import flows
 
     return flows

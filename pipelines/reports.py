@@ -47,12 +47,13 @@ def pdf(
 
 @command(app)
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, or a report's, also a copied one.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder, a report's, a copy, a published URL.")],
     deep: Annotated[bool, typer.Option("--deep", help="Measure the kept predictions again, too.")] = False,
 ) -> Answer:
     """Recompute every number and hash of a report; exit 1 on any mismatch."""
     from pipelines.reporting import check, show_check
+    from pipelines.sharing import folder_at
     from xmed.run import home
 
-    document = check(folder, home(), deep)
+    document = check(folder_at(folder), home(), deep)
     return Answer(document, lambda console: show_check(console, document), DONE if document["ok"] else NO)

@@ -10,7 +10,7 @@ FLOORS = [
     ["errors", "volume", "labels", "batch", "atomic", "stop"],
     ["spec"],
     ["io", "run"],
-    ["deidentify", "audit"],
+    ["deidentify", "audit", "share"],
     ["cohort", "prepare"],
     ["nets", "appearance", "metrics", "stats", "phantom", "domain", "position"],
     ["tasks", "translate"],
@@ -37,6 +37,9 @@ DOORS = {
     "prefect": {"pipelines"},
     "typer": {"pipelines"},
     "mlflow": {"registry"},
+    "fsspec": {"share"},
+    "prefect_dask": {"pipelines"},
+    "distributed": {"pipelines"},
     "pydicom": {"io", "deidentify"},  # deidentify builds data sets from data sets; a Volume would not do
     "highdicom": {"io"},
     "pynetdicom": {"io"},

@@ -1,0 +1,238 @@
+"""Overhead: what Prefect and MLflow add to the demo's job, in wall seconds of each part of one and the same run.
+
+    python tests/bench/overhead.py WORK [--steps 800] [--study phantom-mr-to-us]
+
+Three runs of the study, each in a home of its own and a process of its own: through the library, with neither flow nor
+tracking; by `xmed run` with the server that Prefect starts within the process, on a new database; and by `xmed run`
+against a Prefect server and an MLflow server that stand already. In each the library's functions are timed where the flow
+calls them: whatever else passes between the start of the process and its end is overhead, save the imports that the
+library needs by itself, which are timed in a process of their own. So two runs on a busy machine need not be compared:
+the share is that of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from ruamel.yaml import YAML
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
+CHECKOUT = BENCHMARKS.parents[1]
+LIMITS = {"embedded": 0.10, "standing": 0.03}
+STEPS = ("ingest", "train", "select", "evaluate", "describe", "report")
+"""What the library does; `log` and `register` are MLflow's part."""
+WAYS = {
+    "library": "the library alone",
+    "embedded": "xmed run, Prefect's server within it",
+    "standing": "xmed run, standing servers",
+}
+
+LIBRARY = """
+import sys
+from datetime import UTC, datetime
+from pipelines.environment import environment, errors
+from pipelines.plan import plan_study
+from xmed import cohort, evaluate, phantom, train
+from xmed import report as reports
+from xmed.run import Run, home
+from xmed.spec import load_dataset
+
+started = datetime.now(UTC)
+plan = plan_study(sys.argv[1])
+run = Run.create(plan.study, home())
+for name in (plan.study.source, plan.study.target):
+    clock("ingest", cohort.ingest)(load_dataset(name), home(), generate=lambda spec, to: phantom.write(spec, to))
+clock("describe", lambda: run.write("data", cohort.summary(*(cohort.load(s.name, home()) for s in (plan.source, plan.target)))))()
+clock("train", train.fit_all)(run, home())
+clock("select", train.promote)(run, home())
+clock("evaluate", evaluate.evaluate)(run, home())
+clock("describe", lambda: (run.write("environment", environment(run, started)), run.write("errors", errors(run))))()
+clock("report", reports.build)(run)
+"""
+FLOW = """
+import sys
+from pipelines import main
+from pipelines.surroundings import open_home, prepare
+prepare()
+open_home()
+from xmed import cohort, evaluate, registry, train
+from xmed import report as reports
+import pipelines.flows as flows
+
+for place, name, part in (
+    (cohort, "ingest", "ingest"), (cohort, "summary", "describe"), (train, "fit_all", "train"), (train, "promote", "select"),
+    (evaluate, "evaluate", "evaluate"), (flows, "environment", "describe"), (reports, "build", "report"),
+    (registry, "log_run", "log"), (registry, "register", "register"),
+):
+    setattr(place, name, clock(part, getattr(place, name)))
+code = main.main(["run", sys.argv[1]])
+if code not in (0, 1):
+    sys.exit(code)
+"""
+CLOCK = """
+import json, os, time
+spent = {}
+
+def clock(part, function):
+    def timed(*given, **named):
+        began = time.monotonic()
+        try:
+            return function(*given, **named)
+        finally:
+            spent[part] = spent.get(part, 0.0) + time.monotonic() - began
+    return timed
+"""
+SAY = """
+open(os.environ["BENCH_OUT"], "w").write(json.dumps(spent))
+"""
+IMPORTS = (
+    "import pipelines.environment, pipelines.plan, xmed.cohort, xmed.evaluate, xmed.phantom, xmed.report, xmed.train"
+)
+
+
+def python(text: str, work: Path, *arguments: str, **variables: str) -> tuple[float, dict[str, float]]:
+    """Wall seconds of a process that runs `text`, and what it timed."""
+    out = work / "spent.json"
+    out.write_text("{}")
+    environment = {**os.environ, "BENCH_OUT": str(out), "PYTHONPATH": str(CHECKOUT), **variables}
+    began = time.monotonic()
+    with (work / "log.txt").open("ab") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", text, *arguments], env=environment, cwd=work, stdout=log, stderr=log
+        )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        sys.exit(f"exit code {done.returncode}; see {work / 'log.txt'}")
+    return seconds, json.loads(out.read_text())
+
+
+def shortened(study: str, steps: int | None, work: Path) -> str:
+    """The study, or a copy of it with fewer steps."""
+    if steps is None:
+        return study
+    yaml, path = YAML(), work / f"{study}.yaml"
+    document = yaml.load((CHECKOUT / "data_specs" / "studies" / f"{study}.yaml").read_text(encoding="utf-8"))
+    document["budget"]["steps"] = steps
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+    return str(path)
+
+
+@contextmanager
+def servers(work: Path) -> Iterator[dict[str, str]]:
+    """A Prefect and an MLflow server on SQLite; yields the variables that name them."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    prefect, mlflow = (f"http://127.0.0.1:{port}" for port in ports)
+    environment = {
+        **os.environ, "PREFECT_HOME": str(work / "prefect"), "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }  # fmt: skip
+    asked = {
+        f"{prefect}/api/health": ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(ports[0])],
+        f"{mlflow}/health": [
+            "mlflow", "server", "--host", "127.0.0.1", "--port", str(ports[1]), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{work}/mlflow.db", "--artifacts-destination", str(work / "artifacts"),
+        ],
+    }  # fmt: skip
+    with ExitStack() as held:
+        log = held.enter_context((work / "servers.txt").open("ab"))
+        for command in asked.values():
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=environment,
+                cwd=work,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            held.callback(process.wait)
+            held.callback(os.killpg, process.pid, 15)
+        for url in asked:
+            while not answers(url):
+                time.sleep(0.5)
+        yield {"PREFECT_API_URL": f"{prefect}/api", "MLFLOW_TRACKING_URI": mlflow}
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def measured(way: str, study: str, work: Path) -> dict[str, Any]:
+    """One run of the study: wall seconds, those of each part, and the rest."""
+    folder = work / way
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    home = {"XMED_HOME": str(folder / "home")}
+    imports, _ = python(IMPORTS, folder)
+    with ExitStack() as held:
+        variables = held.enter_context(servers(folder)) if way == "standing" else {}
+        text = CLOCK + (LIBRARY if way == "library" else FLOW) + SAY
+        seconds, spent = python(text, folder, study, **home, **variables)
+    tracking = spent.get("log", 0.0) + spent.get("register", 0.0)
+    own = sum(spent[part] for part in STEPS)
+    return {
+        "seconds": seconds, "imports": imports, "library": own, "tracking": tracking, "parts": spent,
+        "flow": seconds - imports - own - tracking, "overhead": 1 - (own + imports) / seconds,
+    }  # fmt: skip
+
+
+def table(found: dict[str, Any]) -> str:
+    """The measurements as Markdown."""
+    lines = [
+        "# What Prefect and MLflow cost", "",
+        f"`{found['study']}`, {found['steps'] or 'its own'} steps, {found['machine']}. Wall seconds of one run each; how, "
+        "says `tests/bench/overhead.py`.", "",
+        "| way | whole | imports | " + " | ".join(STEPS) + " | MLflow | Prefect, and the rest | overhead | at most |",
+        "|---" * (len(STEPS) + 7) + "|",
+    ]  # fmt: skip
+    for way, said in WAYS.items():
+        one = found["ways"][way]
+        parts = " | ".join(f"{one['parts'][part]:.1f}" for part in STEPS)
+        limit = f"{LIMITS[way]:.0%}" if way in LIMITS else ""
+        lines.append(
+            f"| {said} | {one['seconds']:.1f} | {one['imports']:.1f} | {parts} | {one['tracking']:.1f} | {one['flow']:.1f} "
+            f"| {one['overhead']:.1%} | {limit} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--study", default="phantom-mr-to-us")
+    parser.add_argument("--steps", type=int, help="of training; the study's own without")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS)
+    asked = parser.parse_args()
+    work = asked.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    study = shortened(asked.study, asked.steps, work)
+    ways = {way: measured(way, study, work) for way in WAYS}
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f}"
+    found = {"study": asked.study, "steps": asked.steps, "machine": machine, "limits": LIMITS, "ways": ways}
+    (asked.out / "overhead.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (asked.out / "overhead.md").write_text(table(found), encoding="utf-8")
+    sys.stdout.write(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Share: finished runs in a place that others read too, by any URL that fsspec knows (s3, sftp, file ...).
+
+URL/RUN/ holds a run's files as they lie in its folder, and MANIFEST.json: their sizes and sha256. It is written last:
+a copy without it is none. What is read back is what was published, or it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from xmed.errors import XmedError
+from xmed.run import Run, digest
+
+MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
+UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
+"""How files begin that only the machine needs on which a training is at work."""
+Progress = Callable[[str, int, int, str], None]
+
+
+def is_url(reference: str) -> bool:
+    """Whether it names a place in a shared store; `models:/name/3` does not."""
+    return "://" in reference
+
+
+def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Copy a run that has its report, or its comparison, below a URL; {url, files, copied, bytes, sha256}.
+
+    Files that are there already are not sent again. sha256: of the manifest's list.
+
+    Raises XmedError USAGE, SHARE_FAILED.
+    """
+    if not (run.has("comparison") or (run.report / "report.json").is_file()):
+        raise XmedError("USAGE", f"run {run.id} has no report yet", "a finished run", "`xmed run` goes on with it")
+    place = f"{url.rstrip('/')}/{run.id}"
+    paths = sorted(path for path in run.folder.rglob("*") if path.is_file() and not path.name.startswith(UNFINISHED))
+    files: dict[str, dict[str, Any]] = {
+        path.relative_to(run.folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in paths
+    }
+    with _store(place) as (store, root):
+        known = _listed(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
+        new = [name for name in files if known.get(name) != files[name]]
+        for done, name in enumerate(new):
+            if progress:
+                progress("publish", done, len(new), name)
+            store.makedirs(f"{root}/{PurePosixPath(name).parent}", exist_ok=True)
+            store.put_file(str(run.folder / name), f"{root}/{name}")
+        document = {"schema": SCHEMA, "run": run.id, "files": files}
+        store.pipe_file(f"{root}/{MANIFEST}", json.dumps(document, indent=1).encode())
+    if progress:
+        progress("publish", len(new), len(new), place)
+    total = sum(entry["bytes"] for entry in files.values())
+    return {"url": place, "files": len(files), "copied": len(new), "bytes": total, "sha256": digest(files)}
+
+
+def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
+    """The run that was published as `url`, as a folder below `home`; it is fetched once.
+
+    Raises XmedError SHARE_FAILED (no answer, or nothing published there), FETCH_MISMATCH, PATH_UNSAFE.
+    """
+    with _store(url) as (store, root):
+        files = _listed(store, root)
+        final = home / "fetched" / digest(files)[:16] / PurePosixPath(root).name
+        if final.is_dir():
+            return Run(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=final.parent))
+        try:
+            for done, (name, entry) in enumerate(files.items()):
+                if progress:
+                    progress("fetch", done, len(files), name)
+                path = part / _inside(name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                store.get_file(f"{root}/{name}", str(path))
+                if _sha256(path) != entry["sha256"]:
+                    what = f"{url}/{name} is not the file that was published"
+                    raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
+            part.rename(final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return Run(final)
+
+
+@contextmanager
+def _store(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system of a URL, and the path in it. Whatever it says no to becomes an XmedError SHARE_FAILED."""
+    try:
+        store, root = fsspec.url_to_fs(url)
+        yield store, root.rstrip("/")
+    except ImportError as problem:
+        scheme = url.partition("://")[0]
+        do = f"pip install 'xmed[{scheme}]', or what fsspec names: {problem}"
+        raise XmedError("SHARE_FAILED", f"nothing here speaks {scheme}://", "its package", do) from problem
+    except XmedError:
+        raise
+    except Exception as problem:  # each store has exceptions of its own; fsspec does not unite them
+        why = " ".join(str(problem).split())[:200]
+        what = f"{url}: {type(problem).__name__}: {why}"
+        raise XmedError("SHARE_FAILED", what, "a store that answers, with a published run", "see its log") from problem
+
+
+def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
+    document = json.loads(store.cat_file(f"{root}/{MANIFEST}"))
+    if document.get("schema") != SCHEMA:
+        raise XmedError("SHARE_FAILED", f"{root}/{MANIFEST} is of another kind", SCHEMA)
+    return dict(document["files"])
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise XmedError("PATH_UNSAFE", f"a published file is named {name}", "a name within its run")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
