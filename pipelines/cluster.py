@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from prefect.settings import get_current_settings
 
 from pipelines.turn import locked
-from xmed import nets, train
+from xmed import train
 from xmed.cohort import Piece, Verdict
 from xmed.errors import XmedError
 from xmed.run import Run
@@ -41,8 +40,7 @@ def train_cell(folder: Path, arm: str, seed: int, home: Path) -> None:
     """One training, by whoever comes first: one that was given up may still be at it on another machine."""
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {folder} on a worker", "a home that all machines share")
-    if nets.device().type == "cpu":
-        torch.set_num_threads(1)  # as in a process of one machine: the numbers depend on it
+    train.one_thread()
     run = Run(folder)
     with locked(run.arm(arm, seed) / "lock.json", what=f"{arm} seed {seed}"):
         train.fit_one(run, arm, seed, home)

@@ -4,6 +4,9 @@ from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, train
 from xmed.train.promote import promote
-from xmed.train.workers import Job, Refuse, fit_all, fit_one, jobs, left_out
+from xmed.train.workers import Job, Refuse, fit_all, fit_one, jobs, left_out, one_thread
 
-__all__ = ["Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_one", "jobs", "left_out", "promote", "train"]
+__all__ = [
+    "Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_one", "jobs", "left_out", "one_thread", "promote",
+    "train",
+]  # fmt: skip

@@ -66,6 +66,12 @@ def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None
     return (fit_spread if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
 
 
+def one_thread() -> None:
+    """On a CPU this process computes with one thread, as those of `fit_all` do: the numbers depend on it."""
+    if nets.device().type == "cpu":
+        torch.set_num_threads(1)
+
+
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
     study = run.study
