@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import operation, release, reports, sharing
+from pipelines import operation, release, reports, sharing, upkeep
 from pipelines.command import DONE, NO, Answer, command, whole_numbers
 from xmed import __version__
 from xmed.errors import XmedError
@@ -298,6 +298,9 @@ release.add(app)
 
 
 sharing.add(app)
+
+
+upkeep.add(app)
 
 
 def _adapt(

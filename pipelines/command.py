@@ -60,9 +60,9 @@ def command(app: typer.Typer) -> Callable[[Callable[..., Answer]], Callable[...,
 
 def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
     """Do the work, print its answer or the one line that says why there is none, and return the exit code."""
-    prepare()
     journal, out, err = listen(debug), sys.stdout, Console(stderr=True)
     try:
+        prepare()
         # stdout is for the document alone: what a library prints by itself goes to stderr
         with stoppable(), redirect_stdout(sys.stderr), progress(err):
             found = work()

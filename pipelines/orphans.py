@@ -6,10 +6,14 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pipelines.server import use_server
 from pipelines.turn import owner, run_lock
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 INGEST_DAYS = 1
 STARTED = """
@@ -40,6 +44,21 @@ def orphans(home: Path) -> dict[UUID, str]:
         for key, flow, name, start in rows
         if flow in ("adapt", "compare") or (flow == "ingest" and str(start) < lately)
     }
+
+
+def close_served(home: Path, client: SyncPrefectClient) -> list[str]:
+    """Say the same of the flow runs of a server; returns their names. For whoever starts its only worker."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    if at_work(home):
+        return []
+    begun = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=begun)))
+    for run in found:
+        client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
+    return [run.name for run in found]
 
 
 def close(home: Path) -> list[str]:

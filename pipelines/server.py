@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -11,8 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import requests
+from typing import Any
 
 from pipelines.turn import locked, owner
 from xmed.errors import XmedError
@@ -46,7 +46,7 @@ def serving(home: Path, port: int) -> Iterator[str]:
     port: 0 takes any that is free. Raises XmedError BUSY where somebody serves this home already, USAGE for a port that
     is taken, SERVER_FAILED.
     """
-    port = _free(port)
+    port = free(port)
     url = f"http://{LOOPBACK}:{port}/api"
     with locked(server_lock(home), wait=False, what="xmed serve", url=url):
         secret = password(home)
@@ -70,22 +70,38 @@ def running(command: list[str], environment: dict[str, str], log: Path | None) -
 
     log: where its output is appended; without it, it goes where ours goes.
     """
-    if log:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") if log else open(os.dup(sys.stderr.fileno()), "ab") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
-        )  # a group of its own: Ctrl-C is for xmed, which then tells all of them
+    process = begin(command, environment, log)
     try:
         yield process
     finally:
-        for number, seconds in ((15, STOP_SECONDS), (9, STOP_SECONDS)):
-            if _signal(process.pid, number):
-                _wait(process, seconds)
+        end(process)
+
+
+def begin(command: list[str], environment: dict[str, str], log: Path | None, **as_whom: Any) -> subprocess.Popen[bytes]:
+    """A process in a group of its own: Ctrl-C is for xmed, which then tells all of them.
+
+    as_whom: user and group, of subprocess.Popen.
+    """
+    if log:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") if log else open(os.dup(sys.stderr.fileno()), "ab") as output:
+        return subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            **as_whom,
+        )  # fmt: skip
+
+
+def end(process: subprocess.Popen[bytes], gently: int = signal.SIGTERM) -> None:
+    """Ask a process and whatever it started to end, and make them when they do not."""
+    for number, seconds in ((gently, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        if tell(process.pid, number):
+            _wait(process, seconds)
 
 
 def answers(url: str) -> bool:
-    """Whether Prefect's API answers at a URL."""
+    """Whether a server answers below a URL: Prefect's API, or MLflow."""
+    import requests  # every command imports this module, and few ask a server
+
     try:
         return requests.get(f"{url}/health", timeout=5).ok
     except requests.RequestException:
@@ -107,7 +123,7 @@ def password(home: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _free(port: int) -> int:
+def free(port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -118,7 +134,7 @@ def _free(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _signal(group: int, number: int) -> bool:
+def tell(group: int, number: int) -> bool:
     """Whether there was anybody left in a process group to be told."""
     try:
         os.killpg(group, number)
@@ -130,5 +146,5 @@ def _signal(group: int, number: int) -> bool:
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
     """Wait until a process and everybody of its group have ended, or the time is up."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until and (process.poll() is None or _signal(process.pid, 0)):
+    while time.monotonic() < until and (process.poll() is None or tell(process.pid, 0)):
         time.sleep(0.1)

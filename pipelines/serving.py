@@ -38,14 +38,14 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> None:
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         settings = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS}
         process = held.enter_context(running([*worker, "--limit", "1"], os.environ | settings, None))
-        held.callback(_let_save, process.pid)
+        held.callback(let_save, process.pid)
         say("scheduled runs start here, one at a time, until this ends (Ctrl-C, SIGTERM)")
         while process.poll() is None:
             time.sleep(0.5)
         raise XmedError("SERVER_FAILED", f"the worker ended with exit code {process.returncode}", "a worker")
 
 
-def _let_save(worker: int) -> None:
+def let_save(worker: int) -> None:
     """Ask what a worker started to end, and wait while it saves. The worker stands still, else it would begin the next.
 
     Prefect's worker, told to end, kills what it started at once.

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.stack.place import use
 from xmed import __version__
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.run import home
+from xmed.run import home, stack_file
 from xmed.stop import ask
 
 REMEMBERED = 2000
@@ -30,9 +31,10 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def prepare() -> Path:
-    """Set the environment: where everything is kept, no telemetry, no pickles, Prefect embedded. Returns the home.
+    """Set the environment: where everything is kept, no telemetry, no pickles, whose servers. Returns the home.
 
-    MLFLOW_TRACKING_URI, PREFECT_API_URL and whatever else of MLflow's and Prefect's is set already stays as it is.
+    Those of `xmed up` where they are up, else embedded ones. MLFLOW_TRACKING_URI, PREFECT_API_URL and whatever else of
+    MLflow's and Prefect's is set already stays as it is. Raises XmedError KEY_INVALID.
     """
     place = home()
     os.environ["XMED_HOME"] = str(place)  # ${XMED_HOME} in a dataset's root means this folder too
@@ -53,14 +55,23 @@ def prepare() -> Path:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    use(place)
     return place
 
 
 def open_home() -> None:
     """Make the home where it is not there yet: Prefect makes its own folder when imported, but not that one's parent.
 
-    Raises XmedError NOT_WRITABLE; without it Prefect would retry its database for two minutes.
+    Raises XmedError NOT_WRITABLE; without it Prefect would retry its database for two minutes. SERVER_FAILED where the
+    home's own servers are down: its schedules and its registry are there.
     """
+    make_home()
+    if stack_file(home()).is_file() and not os.environ.get("PREFECT_API_URL"):
+        raise XmedError("SERVER_FAILED", f"the servers of {home()} are down", "servers that answer", "xmed up")
+
+
+def make_home() -> None:
+    """Make the home where it is not there yet. Raises XmedError NOT_WRITABLE."""
     place = home()
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines.main import main
-from pipelines.server import _free, password, running, server_lock, serving, use_server
+from pipelines.server import free, password, running, server_lock, serving, use_server
 from pipelines.turn import locked
 from xmed.errors import XmedError
 from xmed.spec import Study, load_study
@@ -110,8 +110,8 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(XmedError, match=rf"error\[USAGE\]: port {port} of 127.0.0.1 is taken · .*--port 0"):
-            _free(port)
-    assert _free(0) > 0
+            free(port)
+    assert free(0) > 0
 
 
 def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ CODES: dict[str, str] = {
     "PATIENT_OVERLAP": "the same patient stands in two partitions that must be disjoint",
     "TRAINING_DIVERGED": "a loss became NaN or infinite",
     "CLUSTER_UNREACHABLE": "a Dask cluster does not answer, or has no workers",
-    "SERVER_FAILED": "Prefect's server or worker did not start, or ended",
+    "SERVER_FAILED": "a server or a worker did not start, ended, or is down",
     "SCHEDULE_NOT_FOUND": "no schedule of that name",
     "DEVICE_LOST": "a training that began on a GPU cannot go on without one",
     "DISK_FULL": "the disk has no room left",

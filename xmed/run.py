@@ -45,6 +45,11 @@ def home() -> Path:
     return Path(os.environ.get("XMED_HOME") or ".xmed").absolute()
 
 
+def stack_file(home: Path) -> Path:
+    """The file that is there when a home's registry lives in servers of its own, and says where (`xmed up`)."""
+    return home / "stack" / "stack.json"
+
+
 def digest(document: Any) -> str:
     """sha256 (hex) of a JSON document in its canonical form: sorted keys, no spaces, no NaN."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

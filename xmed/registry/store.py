@@ -12,18 +12,28 @@ import mlflow
 from mlflow import MlflowClient
 
 from xmed.audit import locked
+from xmed.errors import XmedError
+from xmed.run import stack_file
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
 
 
 def tracking_uri(home: Path) -> str:
-    """MLFLOW_TRACKING_URI when set, else the SQLite file below `home`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow.db').absolute()}"
+    """MLFLOW_TRACKING_URI when set, else the SQLite file below `home`.
+
+    Raises XmedError SERVER_FAILED for a home whose registry lives in servers that are down: the file would be another.
+    """
+    stated = os.environ.get("MLFLOW_TRACKING_URI")
+    if not stated and stack_file(home).is_file():
+        raise XmedError(
+            "SERVER_FAILED", f"the servers of {home} are down", "its registry, which lives there", "xmed up"
+        )
+    return stated or f"sqlite:///{(home / 'mlflow.db').absolute()}"
 
 
 def is_there(home: Path) -> bool:
     """Whether there is a store to ask; asking the embedded one creates it."""
-    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (home / "mlflow.db").is_file()
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
 
 
 def client(home: Path) -> MlflowClient:

@@ -1,0 +1,1 @@
+"""Stack: PostgreSQL, MLflow, Prefect and a worker that stand by for one home, without containers."""
