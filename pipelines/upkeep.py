@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from pipelines.command import Answer, command
 
 def add(app: typer.Typer) -> None:
     """Make these the commands of `app`."""
-    for function in (up, down):
+    for function in (up, down, backup, restore):
         command(app)(function)
 
 
@@ -42,6 +43,29 @@ def down() -> Answer:
     document = work(home())
     said = f"ended: {', '.join(document['ended'])}" if document["ended"] else "nothing was up"
     return Answer(document, lambda console: console.print(said))
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; .tar, or .tar.gz to compress it.")],
+) -> Answer:
+    """This home in one file: registry, runs, reports, store, audit log; without any key. Servers may stay up."""
+    from pipelines.backup import backup as work
+    from xmed.run import home
+
+    document = work(home(), file.absolute())
+    line = f"{document['files']} files, {document['bytes'] / 1e6:.1f} MB: {document['file']}"
+    return Answer(document, lambda console: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
+def restore(file: Annotated[Path, typer.Argument(help="What `xmed backup` wrote.")]) -> Answer:
+    """Bring a backup back, into a home (XMED_HOME) where there is nothing yet."""
+    from pipelines.restore import restore as work
+    from xmed.run import home
+
+    document = work(file.absolute(), home())
+    up = "; `xmed up` brings its servers up" if document["registry"] == "postgresql" else ""
+    line = f"{document['files']} files of {document['made']} in {document['home']}{up}"
+    return Answer(document, lambda console: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:

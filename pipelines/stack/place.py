@@ -36,6 +36,10 @@ class Ports:
     postgres: int
 
 
+USUAL = Ports(4200, 5000, 0)
+"""0: any that is free. Of PostgreSQL nobody keeps a bookmark."""
+
+
 @dataclass(frozen=True)
 class Place:
     """The stack of one home."""

@@ -81,8 +81,8 @@ def make(place: Place) -> Path:
         if account:
             os.chown(part, account["user"], account["group"])
             os.chown(given, account["user"], account["group"])
-        command = [programs_ / "initdb", "-D", part, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={given}"]
-        command += ["--encoding=UTF8", "--locale=C", "--data-checksums"]
+        words = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", f"--pwfile={given}"]
+        command = [str(programs_ / "initdb"), "-D", str(part), "-U", SUPERUSER, *words]
         done = subprocess.run(command, capture_output=True, text=True, env=_plain(), cwd="/", **account)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
@@ -137,6 +137,18 @@ def answers(place: Place, port: int) -> bool:
 def url(role: str, database: str, port: int, driver: str = "postgresql") -> str:
     """A database for SQLAlchemy; the password is in the file that PGPASSFILE names, never here."""
     return f"{driver}://{role}@{LOOPBACK}:{port}/{database}"
+
+
+def client(place: Place, port: int, program: str, *words: str) -> None:
+    """One of PostgreSQL's own programs, as the role that owns MLflow's databases. Raises XmedError SERVER_FAILED."""
+    who = ["-h", LOOPBACK, "-p", str(port), "-U", "mlflow"]
+    environment = _plain() | {"PGPASSFILE": str(place.passfile)}
+    done = subprocess.run(
+        [str(programs(place.data) / program), *who, *words], env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise XmedError("SERVER_FAILED", f"{program} said: {last}", "a database that answers")
 
 
 @contextmanager

@@ -22,6 +22,9 @@ from xmed.atomic import write_atomically
 
 ASK_SECONDS = 5.0
 MLFLOW_WORKERS = "2"
+KNOWN_SECONDS = "60"
+"""How long MLflow's workers remember that a password was right: each check costs them a third of a second, and to log
+one model takes hundreds of requests. As long may a password work on that was changed."""
 OURS = ("MLFLOW_", "PREFECT_", "PG")
 
 
@@ -77,6 +80,7 @@ def mlflow(place: Place, ports: Ports) -> Service:
     written = place.folder / "mlflow.ini"
     users = postgres.url("mlflow", "mlflow_auth", ports.postgres)
     settings = {"default_permission": "NO_PERMISSIONS", "database_uri": users, "admin_username": USER}
+    settings["auth_cache_ttl_seconds"] = KNOWN_SECONDS
     write_atomically(written, "\n".join(["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]) + "\n")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow", "mlflow", ports.postgres),

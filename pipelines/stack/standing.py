@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.server import LOOPBACK, free, server_lock
 from pipelines.serving import SAVE_SECONDS
 from pipelines.stack import keeper, postgres
-from pipelines.stack.place import USER, Place, Ports, mlflow_url, prefect_url
+from pipelines.stack.place import USER, USUAL, Place, Ports, mlflow_url, prefect_url
 from pipelines.stack.secret import folder as secrets_folder
 from pipelines.turn import owner
 from xmed.errors import XmedError
@@ -102,8 +102,7 @@ def _possible(place: Place) -> None:
 
 
 def _ports(place: Place, prefect: int | None, mlflow: int | None) -> Ports:
-    """Where to answer. PostgreSQL's is whatever is free: nobody keeps a bookmark of it."""
-    before = place.ports() or Ports(4200, 5000, 0)
+    before = place.ports() or USUAL
     chosen = before.prefect if prefect is None else prefect, before.mlflow if mlflow is None else mlflow
     return Ports(free(chosen[0]), free(chosen[1]), free(0))
 
