@@ -34,29 +34,35 @@ print(schedules.add(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta
 """As `xmed schedule` does, but not with cron, whose first start may be a minute away."""
 
 
-@pytest.fixture
-def study(tmp_path):
-    """Bright balls to learn from and dark ones to adapt to; longer than anybody waits for in a test."""
+def balls(folder, steps):
+    """Bright balls to learn from and dark ones to adapt to, as a study below `folder`; returns its file."""
     for name, inverted, modality, first in (("bright", False, "MR", 0), ("dark", True, "PT", 50)):
         cases = {split: [f"{name}-{case}" for case in found] for split, found in (("train", "ab"), ("test", "e"))}
         for n, case in enumerate(itertools.chain(*cases.values())):
-            write_case(tmp_path / name, case, first + n, inverted)
+            write_case(folder / name, case, first + n, inverted)
         layout = {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"}
-        document = {"name": name, "modality": modality, "root": str(tmp_path / name), "layout": layout}
-        write(tmp_path / f"{name}.yaml", {**document, "labels": {1: {"name": "ball"}}, "splits": cases})
+        document = {"name": name, "modality": modality, "root": str(folder / name), "layout": layout}
+        write(folder / f"{name}.yaml", {**document, "labels": {1: {"name": "ball"}}, "splits": cases})
     document = {
         "name": "balls",
-        "source": str(tmp_path / "bright.yaml"),
-        "target": str(tmp_path / "dark.yaml"),
+        "source": str(folder / "bright.yaml"),
+        "target": str(folder / "dark.yaml"),
         "structures": ["ball"],
         "grid": {"spacing_mm": [1, 1, 2], "patch": [24, 24, 1]},
         "network": {"channels": [4, 8, 8]},
         "method": {"name": "gin"},
-        "budget": {"steps": 300, "batch": 2},
+        "budget": {"steps": steps, "batch": 2},
+        "robustness": False,
         "protocol": {"primary": {"structure": "ball"}},
         "register_as": "balls",
     }
-    return write(tmp_path / "balls.yaml", document)
+    return write(folder / "balls.yaml", document)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Longer than anybody waits for in a test."""
+    return balls(tmp_path, steps=300)
 
 
 def write(path, document):
@@ -64,14 +70,18 @@ def write(path, document):
     return path
 
 
+def environment(home):
+    """As a shell that knows of a home and of no servers."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    return found | {"XMED_HOME": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+
+
 @contextmanager
 def xmed(home, *words):
     """A command in a process of its own, what it says line by line; killed with all it started when it does not end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
-    environment |= {"XMED_HOME": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = [sys.executable, *words] if words[0] == "-c" else [sys.executable, "-m", "pipelines.main", *words]
     process = subprocess.Popen(
-        command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, env=environment(home), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     )  # fmt: skip
     try:

@@ -34,21 +34,33 @@ KEY_CHARACTERS = 32
 FIRST = "0" * 64
 """What the first record names as the one before it."""
 SEALS = ("sha256", "hmac")
-PATIENCE_S = 120.0
+PATIENCE_S, LOOK_AGAIN_S = 60.0, 0.02
 
 Record = dict[str, Any]
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Alone among all processes that lock this file; a killed process holds no lock. Raises XmedError BUSY."""
+    """Alone among all processes and threads that lock this file; a killed process holds no lock.
+
+    However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=LOOK_AGAIN_S), None
+    while not lock.is_locked:
+        try:
+            lock.acquire()
+        except Timeout as problem:
+            before, taken = taken, path.stat().st_mtime_ns
+            if before == taken:
+                what = f"another process has held {path} for {PATIENCE_S:.0f} s or more"
+                do = "see what is running, then try again"
+                raise XmedError("BUSY", what, "a lock held for seconds", do) from problem
     try:
-        with FileLock(path, timeout=PATIENCE_S, poll_interval=0.01):
-            yield
-    except Timeout as problem:
-        what = f"another process has held {path} for {PATIENCE_S:.0f} s"
-        raise XmedError("BUSY", what, "a lock held for seconds", "see what is running, then try again") from problem
+        os.utime(path)  # whoever waits sees that the queue moves
+        yield
+    finally:
+        lock.release()
 
 
 def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Record:

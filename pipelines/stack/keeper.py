@@ -24,7 +24,7 @@ from pipelines.turn import locked
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 PAUSES = (1.0, 5.0, 30.0, 120.0)
 """Seconds before a service that died is started again; the last one for good."""

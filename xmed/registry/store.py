@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from xmed.audit import locked
 from xmed.errors import XmedError
@@ -61,7 +62,12 @@ def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
     # Said explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
     embedded = not os.environ.get("MLFLOW_TRACKING_URI")
     location = (home / "mlartifacts").absolute().as_uri() if embedded else None
-    return str(mlflow_client.create_experiment(name, artifact_location=location))
+    try:
+        return str(mlflow_client.create_experiment(name, artifact_location=location))
+    except MlflowException as problem:
+        if problem.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return experiment(mlflow_client, name, home)  # somebody in another home was quicker
 
 
 @contextmanager
