@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -181,6 +183,26 @@ def test_a_lock_that_somebody_holds_on_to_is_said_and_not_waited_for_without_end
     ):
         audit.append(log, "registered")
     assert len(lines(log)) == 5
+
+
+def test_whoever_waits_goes_on_waiting_while_others_get_their_turn(home, monkeypatch):
+    """One holder after another, each of whom leaves a time at the lock, for longer than anybody's patience."""
+    held = threading.Event()
+
+    def others():
+        with audit.locked(home / audit.LOCK):
+            held.set()
+            for _ in range(30):
+                time.sleep(0.05)
+                os.utime(home / audit.LOCK)
+
+    queue = threading.Thread(target=others)
+    queue.start()
+    assert held.wait(10)
+    monkeypatch.setattr(audit, "PATIENCE_S", 0.5)
+    audit.append(home, "registered")
+    queue.join()
+    assert len(lines(home)) == 1
 
 
 def test_a_log_longer_than_one_block_is_continued_where_it_ends(home):

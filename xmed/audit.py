@@ -34,19 +34,19 @@ KEY_CHARACTERS = 32
 FIRST = "0" * 64
 """What the first record names as the one before it."""
 SEALS = ("sha256", "hmac")
-PATIENCE_S, LOOK_AGAIN_S = 60.0, 0.02
+PATIENCE_S = 60.0
 
 Record = dict[str, Any]
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
     """Alone among all processes and threads that lock this file; a killed process holds no lock.
 
     However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=LOOK_AGAIN_S), None
+    lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=look_again_s), None
     while not lock.is_locked:
         try:
             lock.acquire()

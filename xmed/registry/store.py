@@ -48,7 +48,7 @@ def client(home: Path) -> MlflowClient:
 @contextmanager
 def registry_lock(home: Path) -> Iterator[None]:
     """One writer at a time among the processes that share `home`; across homes see `ledger.ours`."""
-    with locked(home / "registry.lock"):
+    with locked(home / "registry.lock", look_again_s=0.1):  # a registration takes a second; hundreds may wait
         yield
 
 
