@@ -11,16 +11,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pipelines.orphans import close
-from pipelines.server import running, serving, use_server
+from pipelines.server import running, server_lock, serving, use_server
+from pipelines.turn import owner
 from xmed.errors import XmedError
 
 SAVE_SECONDS = 30.0
+UP = "xmed up"
+"""What its lock says of a stack that starts runs by itself."""
 POLL_SECONDS = "5"  # how often the worker asks for work; Prefect's own 15 would be felt
 
 
 def serve(home: Path, port: int, say: Callable[[str], None]) -> None:
     """Serve until told to end (KeyboardInterrupt). Raises XmedError BUSY, USAGE, SERVER_FAILED."""
     with ExitStack() as held:
+        who, alive = owner(server_lock(home))
+        if alive and who and who.get("what") == UP:
+            raise XmedError("BUSY", f"{UP} starts scheduled runs of this home already", "one worker", "xmed down")
         if os.environ.get("PREFECT_API_URL"):
             url = use_server(home) or ""
         else:

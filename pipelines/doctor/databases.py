@@ -13,6 +13,7 @@ from pathlib import Path
 import requests
 
 from pipelines.doctor.check import Check
+from xmed.run import stack_file
 
 WAIT_SECONDS = 5.0
 MIGRATIONS = {
@@ -23,6 +24,9 @@ MIGRATIONS = {
 
 
 def databases(home: Path) -> Iterator[Check]:
+    if _down(home):
+        yield Check("database", False, f"the servers of {home} are down: `xmed up`")
+        return
     for name, variable in (("mlflow.db", "MLFLOW_TRACKING_URI"), ("prefect/prefect.db", "PREFECT_API_URL")):
         url = os.environ.get(variable)
         if url and url.startswith("http"):
@@ -33,10 +37,15 @@ def databases(home: Path) -> Iterator[Check]:
             yield _file(home / name)
 
 
-def tracking_answers() -> bool:
+def tracking_answers(home: Path) -> bool:
     """Whether MLflow can be asked: where its server does not answer, each question would take it minutes to give up."""
     url = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return not url.startswith("http") or _server("MLFLOW_TRACKING_URI", url).ok
+    return not _down(home) and (not url.startswith("http") or _server("MLFLOW_TRACKING_URI", url).ok)
+
+
+def _down(home: Path) -> bool:
+    """Whether this home has servers of its own (`xmed up`), and they are not up: else they stood in the environment."""
+    return stack_file(home).is_file() and not os.environ.get("MLFLOW_TRACKING_URI")
 
 
 def _server(variable: str, url: str) -> Check:

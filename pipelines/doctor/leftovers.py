@@ -37,7 +37,7 @@ def locks(home: Path, fix: bool) -> Iterator[Check]:
 
 def tracked(home: Path, fix: bool) -> Iterator[Check]:
     """Runs that MLflow believes to be running, where nobody is."""
-    if not tracking_answers():
+    if not tracking_answers(home):
         return
     from xmed.registry import orphans as running
     from xmed.registry.closing import close
@@ -83,7 +83,7 @@ def audited(home: Path) -> Iterator[Check]:
     if not home.is_dir():  # to look for a log would make the folder
         yield Check("audit", True, "no records yet")
         return
-    if tracking_answers():
+    if tracking_answers(home):
         from xmed.registry import verify_audit as verify
     else:
         verify = audit.verify
@@ -94,7 +94,7 @@ def audited(home: Path) -> Iterator[Check]:
 
 def versions(home: Path) -> Iterator[Check]:
     """Registered versions without a report: whoever registered them was killed before he said what they rest on."""
-    if not tracking_answers():
+    if not tracking_answers(home):
         return
     from xmed.registry import versions as registered
 

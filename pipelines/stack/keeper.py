@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.server import STOP_SECONDS, server_lock
-from pipelines.serving import let_save
+from pipelines.serving import UP, let_save
 from pipelines.stack import postgres
-from pipelines.stack.place import WHAT, Place, Ports, prefect_url
+from pipelines.stack.place import Place, Ports, prefect_url
 from pipelines.stack.secret import make
 from pipelines.stack.service import Service, services
 from pipelines.surroundings import prepare
@@ -32,7 +32,7 @@ PAUSES = (1.0, 5.0, 30.0, 120.0)
 
 def keep(place: Place, ports: Ports, ended: threading.Event) -> None:
     """Keep the stack of a home up until told to end. Raises XmedError BUSY, SERVER_FAILED."""
-    with locked(server_lock(place.home), wait=False, what=WHAT, url=prefect_url(ports)):
+    with locked(server_lock(place.home), wait=False, what=UP, url=prefect_url(ports)):
         sweep(place)
         _note(place, [])
         every: list[Service] = []

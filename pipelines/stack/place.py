@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.server import LOOPBACK, server_lock
+from pipelines.serving import UP
 from pipelines.stack.secret import secret
 from pipelines.turn import owner
 from xmed.atomic import write_atomically
 from xmed.run import stack_file
 
 USER = "xmed"
-WHAT = "xmed up"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Place:
     def keeper(self) -> int | None:
         """The process that keeps the stack up, if there is one."""
         who, alive = owner(server_lock(self.home))
-        return int(who["pid"]) if alive and who and who.get("what") == WHAT else None
+        return int(who["pid"]) if alive and who and who.get("what") == UP else None
 
     def said(self) -> dict[str, Any]:
         """What the keeper last wrote of its services: pid, ready, failed, processes."""

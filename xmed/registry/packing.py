@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 import numpy as np
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
@@ -26,7 +22,6 @@ from xmed.run import Run, digest
 SERVED_WITH = ("torch", "monai", "numpy", "scipy", "safetensors", "SimpleITK", "pydantic", "ruamel.yaml")
 """Packages that `xmed.predict` and the floors below it import; xmed itself travels with the model."""
 EXAMPLE_EDGE = {2: 32, 3: 16}  # voxels: MLflow keeps the example twice as JSON, so it is small, and it is synthetic
-PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 NOT_PACKED = ("__pycache__", "registered_model_meta")
 """What running or fetching a package leaves in it."""
 
@@ -52,21 +47,7 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
         kept = registry.get_logged_model(info.model_id).artifact_location
         tags["package_sha256"] = tree_sha256(download(kept, Path(scratch) / "kept", home))
         # Within `active`: the registry looks the logged model up in the active store.
-        return _version(registry, name, info.model_uri, run_id, tags, info.model_id)
-
-
-def _version(
-    registry: MlflowClient, name: str, uri: str, run_id: str, tags: dict[str, str], model_id: str
-) -> ModelVersion:
-    """The next version of a name. Where several homes want one number at once, MLflow gives up after three tries."""
-    for pause in PAUSES:
-        try:
-            return registry.create_model_version(name, uri, run_id, tags=tags, model_id=model_id)
-        except MlflowException as problem:
-            if "Giving up" not in str(problem):
-                raise
-            time.sleep(pause * random.uniform(0.5, 1.5))
-    return registry.create_model_version(name, uri, run_id, tags=tags, model_id=model_id)
+        return registry.create_model_version(name, info.model_uri, run_id, tags=tags, model_id=info.model_id)
 
 
 def unpack(entry: ModelVersion, into: Path, home: Path) -> Path:
