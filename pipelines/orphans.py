@@ -46,16 +46,18 @@ def orphans(home: Path) -> dict[UUID, str]:
     }
 
 
-def close_served(home: Path, client: SyncPrefectClient) -> list[str]:
-    """Say the same of the flow runs of a server; returns their names. For whoever starts its only worker."""
+def close_scheduled(client: SyncPrefectClient) -> list[str]:
+    """Say of scheduled flow runs that they crashed; returns their names. For whoever is about to be the only worker.
+
+    Runs that people started by hand have no deployment: they keep no place in the work pool, and may be alive.
+    """
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
-    if at_work(home):
-        return []
     begun = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
-    found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=begun)))
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=begun)))
+    found = [run for run in runs if run.deployment_id]
     for run in found:
         client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
     return [run.name for run in found]

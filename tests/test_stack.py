@@ -10,6 +10,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from websockets.sync.client import connect
 
 from pipelines.doctor import examine
 from pipelines.main import main
+from pipelines.orphans import close_scheduled
 from pipelines.server import server_lock
 from pipelines.stack import postgres, secret
 from pipelines.stack.place import Place, Ports, use
@@ -126,6 +128,25 @@ def test_without_postgresql_one_sentence_says_what_to_install(place, monkeypatch
 def test_where_nothing_is_up_nothing_is_ended(place, capsys):
     assert main(["down", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"up": False, "was_up": False, "ended": []}
+
+
+def test_scheduled_runs_that_a_killed_worker_left_are_said_to_have_crashed_and_no_others():
+    runs = [
+        SimpleNamespace(id=1, name="at-night", deployment_id=9),
+        SimpleNamespace(id=2, name="by-hand", deployment_id=None),
+    ]
+    told = {}
+
+    class Client:
+        def read_flow_runs(self, flow_run_filter):
+            assert {one.value for one in flow_run_filter.state.type.any_} == {"PENDING", "RUNNING", "CANCELLING"}
+            return runs
+
+        def set_flow_run_state(self, key, state, force):
+            told[key] = (state.type.value, force)
+
+    assert close_scheduled(Client()) == ["at-night"]
+    assert told == {1: ("CRASHED", True)}
 
 
 ROUTES = [

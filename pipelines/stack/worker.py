@@ -11,14 +11,14 @@ from pipelines.surroundings import prepare
 
 def main() -> None:
     """Become the worker. Prefect's settings stand in the environment already."""
-    home = prepare()
+    prepare()
     from prefect.client.orchestration import get_client
 
     from pipelines.schedules import POOL, make_pool
 
     with get_client(sync_client=True) as client:
         make_pool(client)
-        for name in orphans.close_served(home, client):
+        for name in orphans.close_scheduled(client):
             sys.stderr.write(f"{name} was killed before this started\n")
     sys.stderr.flush()
     words = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"]
