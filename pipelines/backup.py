@@ -35,7 +35,7 @@ from xmed.errors import XmedError
 
 FORMAT, MANIFEST, DUMP, FILES = "xmed-backup/1", "manifest.json", "registry.dump", "home"
 VOLUMES, ARTIFACTS, EMBEDDED = Path("store/volumes"), Path("stack/mlartifacts"), Path("mlflow.db")
-LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "stack", "deidentify/key", "store/index.db")
+LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "deidentify/key", "store/index.db")
 """Keys; what belongs to processes of this machine; and what can be had again (fetched models, the index of files)."""
 GROWING, OF_PROCESSES = (".jsonl", ".csv", ".log"), (".lock", "-wal", "-shm", "-journal")
 POSTGRESQL, SQLITE = "postgresql", "sqlite"

@@ -64,7 +64,7 @@ def schedule(
     schedules = _schedules()
     when = schedules.cron(cron, timezone or get_localzone_name() or "UTC") if cron else schedules.every(quiet)
     found = schedules.add(plan, when, home(), source_root, target_root, study, watch)
-    return _listed([found], "`xmed serve` starts its runs")
+    return _listed([found], "`xmed serve`, or `xmed up`, starts its runs")
 
 
 def _watched(plan: Plan, drifting: str | None, minutes: float, target_root: Path | None) -> dict[str, Any]:
