@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from reporting import written
 from test_validation import GRID, NETWORK, balls
 
-from xmed import monitor
+from xmed import monitor, report
 from xmed.cohort import load
 from xmed.evaluate import evaluate
 from xmed.labels import LabelTable, Structure
@@ -250,3 +251,22 @@ def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, m
     run.write("data", {"target": {"fingerprint": "0" * 64}})
     with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: clinic-pet has changed since run balls-"):
         monitor.keep(run, home)
+
+
+def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tmp_path):
+    pool = crowd(14, 5)
+    random = np.random.default_rng(0)
+    copies = {"noise": {name: patient(random, move=4.0) for name in list(pool)[:5]}}
+    tried = {"rule": alarm.RULE, "simulation": simulate.simulated(pool, copies, 9)}
+    for name, kept, shown in (
+        ("with", tried, "nothing: every alarm is false"),
+        ("without", None, "A simulation of the alarm"),
+    ):
+        run = written(tmp_path / name, patients=3, seeds=(0,), names=("prostate",))
+        if kept:
+            run.write("monitor", kept)
+        assert shown in report.build(run).read_text(encoding="utf-8")
+        assert report.verify(run.folder) == []
+        found = report.read(run.report)["monitoring"]
+        assert found["simulation"] == (kept and kept["simulation"])
+        assert (alarm.RULE in found["rules"][-1]["text"]) == bool(kept)
