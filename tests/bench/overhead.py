@@ -2,12 +2,12 @@
 
     python tests/bench/overhead.py WORK [--steps 800] [--study phantom-mr-to-us]
 
-Three runs of the study, each in a home of its own and a process of its own: through the library, with neither flow nor
-tracking; by `xmed run` with the server that Prefect starts within the process, on a new database; and by `xmed run`
-against a Prefect server and an MLflow server that stand already. In each the library's functions are timed where the flow
-calls them: whatever else passes between the start of the process and its end is overhead, save the imports that the
-library needs by itself, which are timed in a process of their own. So two runs on a busy machine need not be compared:
-the share is that of one run.
+Three runs of the study, each in a home and a process of its own: the functions of the flow called as functions, with
+neither engine nor tracking; `xmed run` with the server that Prefect starts within the process, on a new database; and
+`xmed run` against a Prefect server and an MLflow server that stand already. In each every task's function is timed within
+the task. What else passes between the start of the process and its end is overhead, and so are the two tasks that speak to
+MLflow; the imports that the library needs by itself, timed in a process of their own, are not. So the share is one of a
+single run, and two runs on a busy machine need not be compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,71 +32,53 @@ from ruamel.yaml import YAML
 BENCHMARKS = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
 CHECKOUT = BENCHMARKS.parents[1]
 LIMITS = {"embedded": 0.10, "standing": 0.03}
-STEPS = ("ingest", "train", "select", "evaluate", "describe", "report")
-"""What the library does; `log` and `register` are MLflow's part."""
+TRACKING = ("log_run", "register_model")
+"""The tasks that are MLflow's part; all others are the library's."""
 WAYS = {
-    "library": "the library alone",
-    "embedded": "xmed run, Prefect's server within it",
-    "standing": "xmed run, standing servers",
+    "library": "the same functions, called",
+    "embedded": "`xmed run`, Prefect's server within it",
+    "standing": "`xmed run`, standing servers",
 }
 
-LIBRARY = """
-import sys
-from datetime import UTC, datetime
-from pipelines.environment import environment, errors
-from pipelines.plan import plan_study
-from xmed import cohort, evaluate, phantom, train
-from xmed import report as reports
-from xmed.run import Run, home
-from xmed.spec import load_dataset
-
-started = datetime.now(UTC)
-plan = plan_study(sys.argv[1])
-run = Run.create(plan.study, home())
-for name in (plan.study.source, plan.study.target):
-    clock("ingest", cohort.ingest)(load_dataset(name), home(), generate=lambda spec, to: phantom.write(spec, to))
-clock("describe", lambda: run.write("data", cohort.summary(*(cohort.load(s.name, home()) for s in (plan.source, plan.target)))))()
-clock("train", train.fit_all)(run, home())
-clock("select", train.promote)(run, home())
-clock("evaluate", evaluate.evaluate)(run, home())
-clock("describe", lambda: (run.write("environment", environment(run, started)), run.write("errors", errors(run))))()
-clock("report", reports.build)(run)
-"""
-FLOW = """
-import sys
-from pipelines import main
+BEGIN = """
+import functools, json, os, sys, time
 from pipelines.surroundings import open_home, prepare
 prepare()
 open_home()
-from xmed import cohort, evaluate, registry, train
-from xmed import report as reports
-import pipelines.flows as flows
-
-for place, name, part in (
-    (cohort, "ingest", "ingest"), (cohort, "summary", "describe"), (train, "fit_all", "train"), (train, "promote", "select"),
-    (evaluate, "evaluate", "evaluate"), (flows, "environment", "describe"), (reports, "build", "report"),
-    (registry, "log_run", "log"), (registry, "register", "register"),
-):
-    setattr(place, name, clock(part, getattr(place, name)))
-code = main.main(["run", sys.argv[1]])
-if code not in (0, 1):
-    sys.exit(code)
-"""
-CLOCK = """
-import json, os, time
+from prefect import Task
+from pipelines import flows
 spent = {}
 
-def clock(part, function):
+def clock(name, function):
+    @functools.wraps(function)
     def timed(*given, **named):
         began = time.monotonic()
         try:
             return function(*given, **named)
         finally:
-            spent[part] = spent.get(part, 0.0) + time.monotonic() - began
+            spent[name] = spent.get(name, 0.0) + time.monotonic() - began
     return timed
+
+tasks = {name: one for name, one in vars(flows).items() if isinstance(one, Task)}
+"""
+LIBRARY = """
+from xmed.spec import load_study
+for name, one in tasks.items():
+    setattr(flows, name, clock(name, one.fn))
+flows.log_run = flows.register_model = flows.show = lambda *_: {}
+flows.adapt.fn(load_study(sys.argv[1]))
+"""
+FLOW = """
+from pipelines.main import main
+for name, one in tasks.items():
+    one.fn = clock(name, one.fn)
+code = main(["run", sys.argv[1]])
+if code not in (0, 1):
+    sys.exit(code)
 """
 SAY = """
-open(os.environ["BENCH_OUT"], "w").write(json.dumps(spent))
+with open(os.environ["BENCH_OUT"], "w") as out:
+    json.dump(spent, out)
 """
 IMPORTS = (
     "import pipelines.environment, pipelines.plan, xmed.cohort, xmed.evaluate, xmed.phantom, xmed.report, xmed.train"
@@ -186,33 +168,41 @@ def measured(way: str, study: str, work: Path) -> dict[str, Any]:
     imports, _ = python(IMPORTS, folder)
     with ExitStack() as held:
         variables = held.enter_context(servers(folder)) if way == "standing" else {}
-        text = CLOCK + (LIBRARY if way == "library" else FLOW) + SAY
+        text = BEGIN + (LIBRARY if way == "library" else FLOW) + SAY
         seconds, spent = python(text, folder, study, **home, **variables)
-    tracking = spent.get("log", 0.0) + spent.get("register", 0.0)
-    own = sum(spent[part] for part in STEPS)
+    tracking = sum(spent.get(name, 0.0) for name in TRACKING)
+    own = sum(spent.values()) - tracking
+    rest = seconds - imports - own - tracking
     return {
-        "seconds": seconds, "imports": imports, "library": own, "tracking": tracking, "parts": spent,
-        "flow": seconds - imports - own - tracking, "overhead": 1 - (own + imports) / seconds,
-    }  # fmt: skip
+        "seconds": seconds,
+        "imports": imports,
+        "tasks": spent,
+        "rest": rest,
+        "overhead": (tracking + rest) / seconds,
+    }
 
 
 def table(found: dict[str, Any]) -> str:
     """The measurements as Markdown."""
+    ways = found["ways"]
     lines = [
         "# What Prefect and MLflow cost", "",
         f"`{found['study']}`, {found['steps'] or 'its own'} steps, {found['machine']}. Wall seconds of one run each; how, "
         "says `tests/bench/overhead.py`.", "",
-        "| way | whole | imports | " + " | ".join(STEPS) + " | MLflow | Prefect, and the rest | overhead | at most |",
-        "|---" * (len(STEPS) + 7) + "|",
+        "| | " + " | ".join(WAYS.values()) + " |", "|---" * (len(WAYS) + 1) + "|",
     ]  # fmt: skip
-    for way, said in WAYS.items():
-        one = found["ways"][way]
-        parts = " | ".join(f"{one['parts'][part]:.1f}" for part in STEPS)
-        limit = f"{LIMITS[way]:.0%}" if way in LIMITS else ""
-        lines.append(
-            f"| {said} | {one['seconds']:.1f} | {one['imports']:.1f} | {parts} | {one['tracking']:.1f} | {one['flow']:.1f} "
-            f"| {one['overhead']:.1%} | {limit} |"
-        )
+
+    def row(name: str, values: Iterable[str]) -> None:
+        lines.append(f"| {name} | " + " | ".join(values) + " |")
+
+    row("imports of the library", (f"{ways[way]['imports']:.1f}" for way in WAYS))
+    for name in ways["embedded"]["tasks"]:
+        said = f"MLflow: `{name}`" if name in TRACKING else f"`{name}`"
+        row(said, (f"{ways[way]['tasks'].get(name, 0.0):.1f}" for way in WAYS))
+    row("Prefect: imports, server, engine", (f"{ways[way]['rest']:.1f}" for way in WAYS))
+    row("whole", (f"{ways[way]['seconds']:.1f}" for way in WAYS))
+    row("**overhead**", (f"{ways[way]['overhead']:.1%}" for way in WAYS))
+    row("allowed", (f"{LIMITS[way]:.0%}" if way in LIMITS else "" for way in WAYS))
     return "\n".join(lines) + "\n"
 
 
