@@ -40,10 +40,9 @@ def train_cell(folder: Path, arm: str, seed: int, home: Path) -> None:
     """One training, by whoever comes first: one that was given up may still be at it on another machine."""
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {folder} on a worker", "a home that all machines share")
-    train.one_thread()
     run = Run(folder)
     with locked(run.arm(arm, seed) / "lock.json", what=f"{arm} seed {seed}"):
-        train.fit_one(run, arm, seed, home)
+        train.fit_far(run, arm, seed, home)
 
 
 @far("read")

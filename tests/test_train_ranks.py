@@ -122,7 +122,7 @@ def pair(tmp_path_factory):
     processes = [SPAWN.Process(target=_as_rank, args=(rank, ports, folder, answers)) for rank in (0, 1)]
     for process in processes:
         process.start()
-    found = dict(answers.get(timeout=120) for _ in processes)
+    found = dict(answers.get(timeout=300) for _ in processes)
     for process in processes:
         process.join(30)
     return found, folder

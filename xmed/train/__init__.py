@@ -4,9 +4,6 @@ from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, train
 from xmed.train.promote import promote
-from xmed.train.workers import Job, Refuse, fit_all, fit_one, jobs, left_out, one_thread
+from xmed.train.workers import Job, Refuse, fit_all, fit_far, jobs, left_out
 
-__all__ = [
-    "Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_one", "jobs", "left_out", "one_thread", "promote",
-    "train",
-]  # fmt: skip
+__all__ = ["Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_far", "jobs", "left_out", "promote", "train"]

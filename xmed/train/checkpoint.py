@@ -87,7 +87,8 @@ class Checkpoint:
             return 0, Trained()
         then, now = (len(state["ranks"]), state["device"]), (ranks.ranks(), self.device.type)
         if then != now:
-            what = "this training began on {} × {}, and there is only {} × {}".format(*then, *now)
+            began, there = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
+            what = f"this training began on {began}, and there is only {there}"
             raise XmedError("DEVICE_LOST", what, state["device"], f"give it back, or delete {self.folder}")
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])

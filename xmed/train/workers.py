@@ -66,10 +66,11 @@ def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None
     return (fit_spread if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
 
 
-def one_thread() -> None:
-    """On a CPU this process computes with one thread, as those of `fit_all` do: the numbers depend on it."""
+def fit_far(run: Run, arm: str, seed: int, home: Path) -> Path:
+    """`fit_one` in somebody else's process; on a processor with one thread, as here: the numbers depend on it."""
     if nets.device().type == "cpu":
         torch.set_num_threads(1)
+    return fit_one(run, arm, seed, home)
 
 
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
