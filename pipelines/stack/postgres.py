@@ -130,7 +130,7 @@ def furnish(place: Place, port: int) -> None:
 
 def answers(place: Place, port: int) -> bool:
     """Whether the server takes connections."""
-    asked = [programs(place.data) / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
+    asked = [str(programs(place.data) / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
     return subprocess.run(asked, env=_plain()).returncode == 0
 
 
