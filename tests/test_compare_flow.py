@@ -215,6 +215,6 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     assert run.methods == ["source_only", "gin", "target_supervised"]
     assert run.read("failed") == [{"method": "gin", "seed": 0, "code": "TRAINING_DIVERGED", "message": "step 3"}]
     trained = ["train source_only,gin,target_supervised", "train", "choose source_only,adapted,target_supervised"]
-    assert library.calls == ["ingest toy-mr", "ingest toy-us", "judged", *trained, "evaluate", "build"]
+    assert library.calls == ["ingest toy-mr", "ingest toy-us", "judged", *trained, "evaluate", "objects", "build"]
     assert comparing.compare(str(study), resume=result["run"])["run"] == result["run"]
     assert len(list((place / "runs").iterdir())) == 1

@@ -294,7 +294,7 @@ def test_every_case_found_is_accounted_for_in_the_flow(make):
         ({"arms": ("source_only", "adapted")}, "inconclusive"),
         ({"arms": ("adapted", "target_supervised")}, "inconclusive"),
         ({"trivial": False}, "inconclusive"),
-        ({"empty": True}, "inconclusive"),
+        ({"empty": True}, "fail"),
         ({"accept": {"gap_closed": None, "gain_over_trivial": None, "not_below_source_only": False}}, "inconclusive"),
     ],
 )
