@@ -2,10 +2,9 @@
 
 import csv
 import json
-import multiprocessing
-import os
+import multiprocessing.connection
+import pickle
 import signal
-import socket
 
 import numpy as np
 import pytest
@@ -79,13 +78,15 @@ def losses(folder):
 TRAININGS = {"source_only": SourceOnly, "advent": Advent, "adabn": Adabn, "follower": Follower}
 
 
-def _as_rank(rank, ports, folder, answers):
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+def _as_rank(rank, port, folder):
+    """What one of two processes has after every training: written to `folder`, since a queue tells of no death."""
+    # One group for all trainings, and the starter's store: no port that is free now and taken later.
+    store = torch.distributed.TCPStore("127.0.0.1", port)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     torch.set_num_threads(1)
     loop.CHECKPOINT_EVERY = 5
 
     def trained(kind, name, synced=True, **options):
-        os.environ["MASTER_PORT"] = str(ports.pop())
         found = together(kind, folder / name, (rank, 2), synced, **options)
         return {key: tensor.numpy() for key, tensor in found.items()}
 
@@ -96,17 +97,9 @@ def _as_rank(rank, ports, folder, answers):
     except KeyboardInterrupt:
         found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.found(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
-    answers.put((rank, found))
-
-
-def free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    with (folder / f"{rank}.pickle").open("wb") as file:
+        pickle.dump(found, file)
+    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(autouse=True)
@@ -118,13 +111,19 @@ def _restored(monkeypatch):
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """What two processes had when they had trained together, and the folder that they wrote into."""
-    folder, answers, ports = tmp_path_factory.mktemp("pair"), SPAWN.Queue(), free_ports(len(TRAININGS) + 3)
-    processes = [SPAWN.Process(target=_as_rank, args=(rank, ports, folder, answers)) for rank in (0, 1)]
+    folder = tmp_path_factory.mktemp("pair")
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    processes = [SPAWN.Process(target=_as_rank, args=(rank, store.port, folder)) for rank in (0, 1)]
     for process in processes:
         process.start()
-    found = dict(answers.get(timeout=300) for _ in processes)
+    while all(process.is_alive() for process in processes):
+        multiprocessing.connection.wait([process.sentinel for process in processes])
+    # The other ends by itself, unless it waits for one that is dead.
     for process in processes:
-        process.join(30)
+        process.join(60)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in (0, 1)]
     return found, folder
 
 

@@ -30,8 +30,11 @@ def ranks() -> int:
 
 @contextmanager
 def together(count: int, device: torch.device) -> Iterator[None]:
-    """Within the block this process is one of `count`; torchrun's variables say which, and where the others are."""
-    if count == 1:
+    """Within the block this process is one of `count`; torchrun's variables say which, and where the others are.
+
+    A group that the caller has made already is the one that is used, and stays.
+    """
+    if count == 1 or ranks() == count:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -68,6 +71,12 @@ def gathered(thing: Any) -> list[Any]:
     things = [None] * ranks()
     dist.all_gather_object(things, thing)
     return things
+
+
+def wait() -> None:
+    """Until all ranks are here."""
+    if ranks() > 1:
+        dist.barrier()
 
 
 def shared(learner: nn.Module, losses: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:

@@ -45,14 +45,17 @@ class Checkpoint:
     device: torch.device
 
     def save(self, step: int, trained: Trained) -> None:
-        """Whole on the disk, power loss included, before an older one goes. Of several ranks the first writes."""
+        """Whole on the disk, power loss included, before an older one goes and before any rank goes on."""
         drawing = {
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
         each = ranks.gathered(drawing)
-        if ranks.rank():
-            return
+        if ranks.rank() == 0:
+            self._write(step, trained, each)
+        ranks.wait()
+
+    def _write(self, step: int, trained: Trained, each: list[dict[str, Any]]) -> None:
         state = {
             "step": step,
             "seconds": trained.seconds,
