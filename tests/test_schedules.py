@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,13 +68,17 @@ def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
     assert cron("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
 
 
-def test_the_deployment_in_prefect_yaml_is_the_study_that_it_names():
+def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_that_it_names():
     document = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())
-    for one in document["deployments"]:
-        assert Study.model_validate(one["parameters"]["study"]) == load_study(one["name"])
+    found = {one["name"]: one for one in document["deployments"]}
+    assert {*found} == {"phantom-mr-to-us", "approve", "drift"}
+    for one in found.values():
         path, _, name = one["entrypoint"].partition(":")
-        assert f"def {name}(" in (ROOT / path).read_text()
+        flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+        assert {*one.get("parameters", {})} <= {*flow.parameters.properties}
         assert one["work_pool"]["name"] == "xmed"
+    study = found["phantom-mr-to-us"]["parameters"]["study"]
+    assert Study.model_validate(study) == load_study("phantom-mr-to-us")
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):

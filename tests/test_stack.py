@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pipelines.doctor import examine
+from pipelines.doctor.databases import IN_POSTGRES, _revisions, databases
 from pipelines.main import main
 from pipelines.orphans import close_scheduled
 from pipelines.server import server_lock
@@ -257,6 +258,26 @@ def test_no_password_shows_in_a_list_of_processes_or_in_a_log(standing):
     texts = [shown, *(path.read_text(errors="replace") for path in (standing / "logs").iterdir())]
     assert len(texts) > 4
     assert not [text for text in texts for one in passwords if one in text]
+
+
+@pytest.mark.services
+def test_the_doctor_knows_at_which_migration_both_databases_are(standing, monkeypatch):
+    assert use(standing)
+
+    def judged():
+        found = [check for check in databases(standing) if "postgresql://" in check.detail]
+        return {check.detail.split("/")[-1]: check.ok for check in found}
+
+    newest, _ = _revisions(*IN_POSTGRES["mlflow"][:2])
+    (mine, other) = sorted(judged())
+    assert (mine, other.partition(":")[0]) == (f"mlflow: ok, migration {newest}", "prefect")
+    assert all(judged().values())
+    monkeypatch.setitem(IN_POSTGRES, "mlflow", IN_POSTGRES["prefect"])
+    (mine, _) = sorted(judged())
+    assert f"mlflow: migration {newest}, of a newer prefect" in mine
+    assert sorted(judged().values()) == [False, True]
+    monkeypatch.setattr(Place, "ports", lambda _: Ports(1, 1, 1))
+    assert not any(judged().values())
 
 
 @pytest.mark.services

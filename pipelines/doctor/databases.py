@@ -13,6 +13,9 @@ from pathlib import Path
 import requests
 
 from pipelines.doctor.check import Check
+from pipelines.stack import postgres
+from pipelines.stack.place import Place
+from xmed.errors import XmedError
 from xmed.run import stack_file
 
 WAIT_SECONDS = 5.0
@@ -21,6 +24,11 @@ MIGRATIONS = {
     "prefect.db": ("prefect", "server/database/_migrations/versions/sqlite", "prefect server database upgrade"),
 }
 """Where each package keeps its migrations (alembic), and what brings an older database to the newest."""
+IN_POSTGRES = {
+    "mlflow": ("mlflow", "store/db_migrations/versions", "mlflow db upgrade"),
+    "prefect": ("prefect", "server/database/_migrations/versions/postgresql", "prefect server database upgrade"),
+}
+"""The same of the databases of `xmed up`."""
 
 
 def databases(home: Path) -> Iterator[Check]:
@@ -35,6 +43,7 @@ def databases(home: Path) -> Iterator[Check]:
             yield Check("database", True, f"{variable} is set: {url.split('://')[0]} database, not looked into")
         else:
             yield _file(home / name)
+    yield from _of_stack(Place(home))
 
 
 def tracking_answers(home: Path) -> bool:
@@ -71,12 +80,30 @@ def _file(path: Path) -> Check:
             (now,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as problem:  # TypeError: no row, so nobody ever finished making it
         return Check("database", False, f"{path}: {problem}")
+    return _as_new(str(path), now, package, folder, upgrade)
+
+
+def _of_stack(place: Place) -> Iterator[Check]:
+    ports = place.ports()
+    if ports is None:
+        return
+    for name, (package, folder, upgrade) in IN_POSTGRES.items():
+        url = postgres.url(name, name, ports.postgres)
+        try:
+            now = postgres.migration(place, ports.postgres, name)
+        except XmedError as problem:
+            yield Check("database", False, f"{url}: {problem.what}")
+        else:
+            yield _as_new(url, now, package, folder, upgrade)
+
+
+def _as_new(where: str, now: str, package: str, folder: str, upgrade: str) -> Check:
     newest, known = _revisions(package, folder)
     if now == newest:
-        return Check("database", True, f"{path}: ok, migration {now}")
+        return Check("database", True, f"{where}: ok, migration {now}")
     older = f"of an older {package}: `{upgrade}` brings it to {newest}"
     newer = f"of a newer {package} than the one installed: install that again, or set XMED_HOME to another folder"
-    return Check("database", False, f"{path}: migration {now}, {older if now in known else newer}")
+    return Check("database", False, f"{where}: migration {now}, {older if now in known else newer}")
 
 
 def _revisions(package: str, folder: str) -> tuple[str, set[str]]:

@@ -134,6 +134,20 @@ def answers(place: Place, port: int) -> bool:
     return subprocess.run(asked, env=_plain()).returncode == 0
 
 
+def migration(place: Place, port: int, database: str) -> str:
+    """The migration (alembic) that a database is at. Raises XmedError SERVER_FAILED."""
+    import psycopg2
+
+    try:
+        with closing(psycopg2.connect(_dsn(place, port, database, database))) as made, made.cursor() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            (found,) = cursor.fetchone() or ("none",)
+            return str(found)
+    except psycopg2.Error as problem:
+        said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise XmedError("SERVER_FAILED", said, "a database that answers") from problem
+
+
 def url(role: str, database: str, port: int, driver: str = "postgresql") -> str:
     """A database for SQLAlchemy; the password is in the file that PGPASSFILE names, never here."""
     return f"{driver}://{role}@{LOOPBACK}:{port}/{database}"

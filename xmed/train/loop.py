@@ -66,16 +66,7 @@ def train(
             batches = next(source).to(device, layout), next(target).to(device, layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
                 losses = losses_of(*batches)
-            total = torch.stack([loss.float() for loss in losses.values()] or [torch.zeros((), device=device)]).sum()
-            values = {name: float(loss.detach()) for name, loss in losses.items()}
-            values["total"] = float(ranks.mean(total.detach()))
-            if not math.isfinite(values["total"]):
-                raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
-            optimiser.zero_grad(set_to_none=True)
-            if losses:
-                total.backward()
-            torch.nn.utils.clip_grad_norm_(trained_parameters, GRADIENT_LIMIT)
-            optimiser.step()
+            values = _descend(losses, optimiser, trained_parameters, step)
             log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
@@ -93,6 +84,24 @@ def train(
                 left = (time.monotonic() - started) / (step - done) * (steps - step)
                 progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
     return trained
+
+
+def _descend(
+    losses: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], step: int
+) -> dict[str, float]:
+    """One step down the gradient of the sum of losses; what they were. Raises XmedError TRAINING_DIVERGED."""
+    zero = torch.zeros((), device=parameters[0].device)
+    total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
+    values = {name: float(loss.detach()) for name, loss in losses.items()}
+    values["total"] = float(ranks.mean(total.detach()))
+    if not math.isfinite(values["total"]):
+        raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
+    optimiser.zero_grad(set_to_none=True)
+    if losses:
+        total.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_LIMIT)
+    optimiser.step()
+    return values
 
 
 def steps_of(method: Method, budget: Budget) -> int:
