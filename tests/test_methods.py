@@ -76,6 +76,11 @@ def test_it_predicts_on_the_grid_it_was_given(name):
     assert method(torch.randn(2, 1, 32, 48)).shape == (2, 3, 32, 48)
 
 
+def test_the_loop_gives_it_further_rounds_only_where_it_asks_for_them(name):
+    asked = make(name).rounds
+    assert asked == {"bridge": 2}.get(name, 1), "a hyper-parameter of that name would train it for longer"
+
+
 def test_it_survives_saving_and_loading_without_pickle(name, tmp_path):
     method = make(name).train()
     method.losses(*batches())

@@ -65,7 +65,7 @@ class Bridge(Method):
         prior: float = 2.0,
         own_statistics: bool = True,
         counted: bool = False,
-        rounds: int = 1,
+        rounds: int = 2,
     ) -> None:
         super().__init__(net, task, rounds)
         self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence

@@ -37,17 +37,17 @@ class PseudoLabel(Method):
         kept: tuple[float, float] = (0.2, 0.5),
     ) -> None:
         super().__init__(net, task)
-        self.weight, self.rounds, self.kept = weight, rounds, kept
+        self.weight, self.labellings, self.kept = weight, rounds, kept  # `rounds` are the loop's
         self.labeller = Teacher(net, decay=0.0)
         self.register_buffer("round", torch.zeros(()))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        b, now = len(source.image), float(torch.floor(self.progress * self.rounds))
+        b, now = len(source.image), float(torch.floor(self.progress * self.labellings))
         if now > self.round:
             self.round.fill_(now)
             self.labeller.follow(self.net)
         first, last = self.kept
-        share = first + (last - first) * now / max(self.rounds - 1, 1)
+        share = first + (last - first) * now / max(self.labellings - 1, 1)
         label, believed = surest(self.labeller.probabilities(target.image), share, target.fov)
         varied = random_convolutions(source.image, source.fov)
         logits = self.net(torch.cat([varied, disturb(target.image, target.fov)]))
