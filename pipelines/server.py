@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,9 +69,11 @@ def serving(home: Path, port: int) -> Iterator[str]:
 def running(command: list[str], environment: dict[str, str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
     """A process and whatever it starts, asked to end after the block, and made to when it does not.
 
-    log: where its output is appended; without it, it goes where ours goes.
+    log: where its output is appended; without it, it goes where ours goes. Where this process is killed, the kernel
+    asks it to end (Linux): else it would hold its port against the next.
     """
-    process = begin(command, environment, log)
+    tied = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    process = begin([*tied, *command], environment, log)
     try:
         yield process
     finally:

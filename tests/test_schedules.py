@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -133,6 +134,25 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
         child = int((tmp_path / "child").read_text())
     assert process.poll() == -signal.SIGKILL
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv, of Debian's util-linux, is not installed")
+def test_what_a_killed_xmed_has_started_ends_too(tmp_path):
+    script = """
+import os, sys, time
+from pipelines.server import running
+with running(["sleep", "600"], dict(os.environ), None) as process:
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+    killed = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    child = int(killed.stdout.readline())
+    killed.kill()
+    killed.communicate()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text():
+        assert time.monotonic() < until, "it would hold its port against the next"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

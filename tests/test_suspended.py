@@ -1,5 +1,6 @@
 """An approval under a worker: suspended until a person decides, without a process that waits, and then gone on with."""
 
+import signal
 import sys
 import time
 import types
@@ -79,6 +80,8 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
                 assert person.returncode == 0, said
             assert holder(NAME, EVALUATION, home) == 1
             until(asked, "state Completed")
+        serve.send_signal(signal.SIGTERM)
+        assert serve.wait(60) == 0
     assert len((home / "processes").read_text().split()) == 2, "another process went on"
     assert list((home / "waiting").iterdir()) == []
     assert [one["event"] for one in audit.records(home)] == ["registered", "approved"]
