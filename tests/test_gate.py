@@ -366,6 +366,20 @@ def test_a_model_belongs_to_the_home_that_registered_it_first(shared):
     assert registry.verify_audit(one) == []
 
 
+def test_each_home_verifies_its_own_models_and_finds_what_was_cut_off_of_them(shared):
+    one, two = shared
+    assert registry.verify_audit(two) == [], "a log that nothing was written to yet"
+    registry.register(finished(two, STUDY.model_copy(update={"register_as": "another"})), two)
+    assert registry.verify_audit(one) == registry.verify_audit(two) == []
+    assert approve(one)["approved"], "what the other home keeps closes no gate here"
+    lines = (one / audit.LOG).read_text().splitlines(keepends=True)
+    (one / audit.LOG).write_text(lines[0])
+    (one / audit.HEAD).unlink()
+    (problem,) = [said for said in registry.verify_audit(one) if "registry names" in said]
+    assert problem == "record 1, which the registry names as the last about toy-prostate-us, is not there"
+    assert registry.verify_audit(two) == []
+
+
 def test_an_approval_gives_no_alias_where_another_home_wrote_at_the_same_moment(shared, monkeypatch):
     one, _ = shared
     record = ledger.record

@@ -94,6 +94,11 @@ def records(home: Path) -> list[Record]:
     return [record for _, record in _lines(home) if record]
 
 
+def first(home: Path) -> str | None:
+    """The sha256 of the first record, which tells one log from another; None where there is none."""
+    return next((record["sha256"] for _, record in _lines(home) if record), None)
+
+
 def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]:
     """Everything that is wrong with the log, with the number of the record; empty when nothing is.
 

@@ -62,7 +62,7 @@ def approve(
             made = ledger.record(home, "refused", name, version, person, alias=alias, meaning=said, reasons=reasons)
             return {**answer, "approved": False, "refused": _told(found), "record": made["sha256"]}
         made = _sign(entry, "approved", alias, person, said, home)
-        if ledger.last(home, name) != {key: made[key] for key in ("seq", "sha256")}:
+        if (ledger.last(home, name) or {}).get("sha256") != made["sha256"]:
             return _interleaved(answer, alias, said, home)
         client(home).set_registered_model_alias(name, alias, entry.version)  # after its record, never before
         client(home).set_model_version_tag(name, entry.version, f"approved.{alias}", f"{person}, {made['at']}")

@@ -11,10 +11,10 @@ from mlflow.exceptions import MlflowException
 
 from xmed import audit
 from xmed.errors import XmedError
-from xmed.registry.store import client, is_there
+from xmed.registry.store import client, is_shared, is_there
 
 ANCHOR = "audit_head"
-"""Tag of a registered model: seq and sha256 of the last record about it."""
+"""Tag of a registered model: seq and sha256 of the last record about it, and which home's log that is in."""
 
 
 def record(
@@ -22,7 +22,7 @@ def record(
 ) -> audit.Record:
     """Write a record about a model, then tell the registry where it stands. Raises as `audit.append` does."""
     made = audit.append(home, event, by=by, model=name, version=version, **facts)
-    anchor = json.dumps({key: made[key] for key in ("seq", "sha256")})
+    anchor = json.dumps({"seq": made["seq"], "sha256": made["sha256"], "log": audit.first(home)})
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
         client(home).set_registered_model_tag(name, ANCHOR, anchor)
     return made
@@ -44,7 +44,7 @@ def ours(home: Path, name: str) -> None:
 
 
 def last(home: Path, name: str) -> audit.Record | None:
-    """Which record the registry names as the last about a model: seq and sha256."""
+    """Which record the registry names as the last about a model, and of which log: seq, sha256, log."""
     try:
         tags = client(home).get_registered_model(name).tags if is_there(home) else {}
     except MlflowException as problem:
@@ -55,11 +55,17 @@ def last(home: Path, name: str) -> audit.Record | None:
 
 
 def verify(home: Path) -> list[str]:
-    """Everything that is wrong with the audit log, or with what the registry shows that the log knows nothing of."""
+    """Everything that is wrong with the audit log, or with what the registry shows that the log knows nothing of.
+
+    Of a registry that several homes share, models that another home keeps are that one's to verify.
+    """
     if not is_there(home):
         return audit.verify(home)
     models = list(client(home).search_registered_models(max_results=1000))
     anchors = {model.name: _anchor(model.tags[ANCHOR]) for model in models if ANCHOR in model.tags}
+    if is_shared():
+        here, known = audit.first(home), {one.get("model") for one in audit.records(home)}
+        anchors = {name: one for name, one in anchors.items() if name in known or one["log"] in (None, here)}
     return audit.verify(home, anchors)
 
 
@@ -67,9 +73,9 @@ def _anchor(text: str) -> audit.Record:
     """A tag as it was written; whatever else somebody put there matches no record."""
     try:
         found = json.loads(text)
-        return {"seq": int(found["seq"]), "sha256": str(found["sha256"])}
+        return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log")}
     except (ValueError, KeyError, TypeError):
-        return {"seq": -1, "sha256": text}
+        return {"seq": -1, "sha256": text, "log": None}
 
 
 def is_hash(tag: str) -> bool:
