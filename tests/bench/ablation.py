@@ -25,6 +25,7 @@ from xmed.spec import MethodSpec, Study, load_dataset, load_study
 BENCHMARKS = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
 WITHOUT = {
     "bridge, whole": {},
+    "one round of self-training": {"rounds": 1},
     "no self-training": {"weight": 0},
     "teacher without statistics of its own": {"own_statistics": False},
     "no random convolutions (GIN)": {"gin": 0},
