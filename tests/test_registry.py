@@ -1,6 +1,7 @@
 """The registry keeps what a run shows, hands out only what was validated, and refuses the rest."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 
 from xmed import registry
 from xmed.errors import XmedError
+from xmed.registry import tracking
 from xmed.registry.store import client
 
 
@@ -68,7 +70,7 @@ def test_a_run_is_logged_with_its_parameters_metrics_fingerprints_and_report(run
     assert not (Path.cwd() / "mlruns").exists()
 
 
-def test_each_arm_and_seed_is_a_child_with_every_named_loss_of_every_step(run, home):
+def test_each_arm_and_seed_is_a_child_with_every_named_loss(run, home):
     parent = registry.log_run(run, home)
     children = [entry for entry in mlflow_runs(home) if entry.data.tags.get("mlflow.parentRunId") == parent]
     assert {(c.data.tags["xmed.arm"], c.data.tags["xmed.seed"]) for c in children} == {
@@ -78,6 +80,14 @@ def test_each_arm_and_seed_is_a_child_with_every_named_loss_of_every_step(run, h
     assert [(point.step, point.value) for point in history] == [(1, 0.9), (2, 0.5)]
     assert len(client(home).get_metric_history(children[0].info.run_id, "loss/late")) == 1
     assert children[0].data.params["strength"] == "0.5"
+
+
+def test_a_long_curve_is_logged_at_as_many_steps_as_a_plot_shows(tmp_path):
+    lines = ["step,supervised,total,lr", *(f"{step},{1 / step},{1 / step},0.001" for step in range(1, 2100))]
+    (tmp_path / "losses.csv").write_text("\n".join(lines))
+    steps = [metric.step for metric in tracking._losses(tmp_path / "losses.csv", 0) if metric.key == "lr"]
+    assert (len(steps), steps[0], steps[-1]) == (tracking.POINTS_A_CURVE, 1, 2099)
+    assert {after - before for before, after in itertools.pairwise(steps)} <= {10, 11}
 
 
 def test_logging_twice_adds_nothing(run, home):

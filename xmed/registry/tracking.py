@@ -18,6 +18,8 @@ from xmed.registry.store import client, experiment, is_there, registry_lock
 from xmed.run import Run
 
 METRICS_A_CALL, PARAMS_A_CALL, PARAM_LENGTH = 1000, 100, 6000  # limits of MLflow's log-batch
+POINTS_A_CURVE = 200
+"""As many as a plot is wide: MLflow keeps a row of its database for each. losses.csv in the run's folder has all."""
 DOCUMENTS = ("study", "protocol", "data", "selection", "environment", "errors")
 RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "mlflow.parentRunId"
 
@@ -122,15 +124,17 @@ def _log_arm(mlflow_client: MlflowClient, place: str, run: Run, arm: str, seed: 
 
 
 def _losses(path: Path, start: int) -> Iterator[Metric]:
-    """Every named loss of every step; the timestamps only keep the order."""
+    """Every named loss at evenly spread steps, the first and the last among them; timestamps only keep the order."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            step = int(row.pop("step"))
-            for name, value in row.items():
-                if value:
-                    yield Metric("lr" if name == "lr" else f"loss/{name}", float(value), start + step, step)
+        rows = list(csv.DictReader(file))
+    apart = max(1, (len(rows) - 1) / (POINTS_A_CURVE - 1))
+    for place in sorted({round(number * apart) for number in range(min(POINTS_A_CURVE, len(rows)))}):
+        step = int(rows[place].pop("step"))
+        for name, value in rows[place].items():
+            if value:
+                yield Metric("lr" if name == "lr" else f"loss/{name}", float(value), start + step, step)
 
 
 def _summary(report: dict[str, Any], start: int) -> Iterator[Metric]:
