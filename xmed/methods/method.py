@@ -44,8 +44,8 @@ class Schedule:
     """How a method trains. start: a method whose finished training of the same seed gives the first weights.
 
     steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
-    training after which a candidate is kept; the label-free guards choose among them. again: shares of steps and of
-    learning rate that every round after the first takes, see Method.rounds.
+    training after which a candidate is kept (of a further round the last of them alone); the label-free guards choose
+    among them. again: shares of steps and of learning rate that every round after the first takes, see Method.rounds.
     """
 
     start: str | None = None

@@ -128,7 +128,8 @@ def _rounds(method: Method, budget: Budget) -> list[_Round]:
     for number in range(method.rounds):
         share, rate = plan.again if number else (1.0, 1.0)
         steps = max(2, math.ceil(share * plan.steps * budget.steps))  # one-cycle needs two
-        kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in plan.milestones)
+        ends = plan.milestones[-1:] if number else plan.milestones  # the doubt is whether to teach, not for how long
+        kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in ends)
         rounds.append(_Round(first, steps, rate * plan.rate * budget.learning_rate, kept))
         first += steps
     return rounds
