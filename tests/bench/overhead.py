@@ -1,6 +1,6 @@
 """Overhead: what Prefect and MLflow add to the demo's job, in wall seconds of each part of one and the same run.
 
-    python tests/bench/overhead.py WORK [--steps 800] [--study phantom-mr-to-us]
+    python tests/bench/overhead.py WORK [--steps 800] [--study phantom-mr-to-us] [--ways embedded,standing]
 
 Three runs of the study, each in a home and a process of its own: the functions of the flow called as functions, with
 neither engine nor tracking; `xmed run` with the server that Prefect starts within the process, on a new database; and
@@ -189,20 +189,20 @@ def table(found: dict[str, Any]) -> str:
         "# What Prefect and MLflow cost", "",
         f"`{found['study']}`, {found['steps'] or 'its own'} steps, {found['machine']}. Wall seconds of one run each; how, "
         "says `tests/bench/overhead.py`.", "",
-        "| | " + " | ".join(WAYS.values()) + " |", "|---" * (len(WAYS) + 1) + "|",
+        "| | " + " | ".join(WAYS[way] for way in ways) + " |", "|---" * (len(ways) + 1) + "|",
     ]  # fmt: skip
 
     def row(name: str, values: Iterable[str]) -> None:
         lines.append(f"| {name} | " + " | ".join(values) + " |")
 
-    row("imports of the library", (f"{ways[way]['imports']:.1f}" for way in WAYS))
-    for name in ways["embedded"]["tasks"]:
+    row("imports of the library", (f"{ways[way]['imports']:.1f}" for way in ways))
+    for name in max((one["tasks"] for one in ways.values()), key=len):
         said = f"MLflow: `{name}`" if name in TRACKING else f"`{name}`"
-        row(said, (f"{ways[way]['tasks'].get(name, 0.0):.1f}" for way in WAYS))
-    row("Prefect: imports, server, engine", (f"{ways[way]['rest']:.1f}" for way in WAYS))
-    row("whole", (f"{ways[way]['seconds']:.1f}" for way in WAYS))
-    row("**overhead**", (f"{ways[way]['overhead']:.1%}" for way in WAYS))
-    row("allowed", (f"{LIMITS[way]:.0%}" if way in LIMITS else "" for way in WAYS))
+        row(said, (f"{ways[way]['tasks'].get(name, 0.0):.1f}" for way in ways))
+    row("Prefect: imports, server, engine", (f"{ways[way]['rest']:.1f}" for way in ways))
+    row("whole", (f"{ways[way]['seconds']:.1f}" for way in ways))
+    row("**overhead**", (f"{ways[way]['overhead']:.1%}" for way in ways))
+    row("allowed", (f"{LIMITS[way]:.0%}" if way in LIMITS else "" for way in ways))
     return "\n".join(lines) + "\n"
 
 
@@ -211,12 +211,13 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--study", default="phantom-mr-to-us")
     parser.add_argument("--steps", type=int, help="of training; the study's own without")
+    parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--out", type=Path, default=BENCHMARKS)
     asked = parser.parse_args()
     work = asked.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     study = shortened(asked.study, asked.steps, work)
-    ways = {way: measured(way, study, work) for way in WAYS}
+    ways = {way: measured(way, study, work) for way in asked.ways.split(",")}
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[1]:.1f}"
     found = {"study": asked.study, "steps": asked.steps, "machine": machine, "limits": LIMITS, "ways": ways}
     (asked.out / "overhead.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
