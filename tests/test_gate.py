@@ -14,7 +14,7 @@ from xmed.registry import gate, ledger, packing
 from xmed.registry.models import EVALUATION, USE, holder
 from xmed.registry.store import client
 from xmed.registry.tracking import sha256
-from xmed.run import digest
+from xmed.run import digest, stack_file
 
 NAME = STUDY.register_as
 FIRST, SECOND = "Ada Reader", "Ben Surgeon"
@@ -378,6 +378,10 @@ def test_each_home_verifies_its_own_models_and_finds_what_was_cut_off_of_them(sh
     (problem,) = [said for said in registry.verify_audit(one) if "registry names" in said]
     assert problem == "record 1, which the registry names as the last about toy-prostate-us, is not there"
     assert registry.verify_audit(two) == []
+    (one / audit.LOG).unlink()
+    stack_file(one).parent.mkdir()
+    stack_file(one).touch()
+    assert len(registry.verify_audit(one)) == 2, "with servers of its own nobody else keeps a model"
 
 
 def test_an_approval_gives_no_alias_where_another_home_wrote_at_the_same_moment(shared, monkeypatch):

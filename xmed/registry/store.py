@@ -34,12 +34,12 @@ def tracking_uri(home: Path) -> str:
 
 def is_there(home: Path) -> bool:
     """Whether there is a store to ask; asking the embedded one creates it."""
-    return is_shared() or stack_file(home).is_file() or (home / "mlflow.db").is_file()
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
 
 
-def is_shared() -> bool:
-    """Whether the store is a server's, which other homes may use too."""
-    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+def is_shared(home: Path) -> bool:
+    """Whether the store is somebody else's, so that models in it may be kept by other homes."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) and not stack_file(home).is_file()
 
 
 def client(home: Path) -> MlflowClient:
