@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +18,7 @@ from xmed.io import read_image, read_nifti
 from xmed.labels import LabelTable, Structure
 from xmed.model import Model
 from xmed.nets import build
+from xmed.position import Usual
 from xmed.predict import predict
 from xmed.spec import GridSpec, NetworkSpec
 
@@ -119,6 +121,14 @@ def test_what_monai_has_no_words_for_is_refused_and_nothing_is_written(tmp_path,
     with pytest.raises(XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: the model has {lacks} · a plain network"):
         write_bundle(model(tmp_path / "model", **asked), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_model_that_is_pulled_to_the_usual_place_is_refused(tmp_path):
+    whole = [(name, np.ones((32, 32, 32), np.uint8), np.ones((32, 32, 32), bool)) for name in "ab"]
+    pulled = replace(Model.load(model(tmp_path / "plain")), usual=Usual(Usual.of(whole, 3).means, 0.5))
+    lacks = "predictions that are pulled to the usual place"
+    with pytest.raises(XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: the model has {lacks} · a plain network"):
+        write_bundle(pulled.save(tmp_path / "model"), tmp_path / "bundle")
 
 
 def test_nothing_is_written_over(tmp_path):

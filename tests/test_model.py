@@ -1,6 +1,7 @@
 """Model and predict: what is deployed, saved without pickle, and laid back onto the scanner's own grid."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.model import CARD, WEIGHTS, Model
 from xmed.nets import build, stride
-from xmed.predict import predict
+from xmed.position import Usual
+from xmed.predict import predict, segment
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.volume import Grid, Volume
 
@@ -95,6 +97,53 @@ def test_a_saved_model_predicts_the_same_after_loading(tmp_path):
     assert torch.equal(first.logits(image), second.logits(image))
     assert second.structures == TABLE
     assert second.grid == first.grid
+
+
+def somewhere(low: int) -> tuple[str, np.ndarray, np.ndarray]:
+    """A labelled case with its one organ from voxel `low` on along the first axis."""
+    label = np.zeros((32, 32, 32), np.uint8)
+    label[low : low + 10, 10:20, 10:20] = 1
+    return f"case {low}", label, np.ones((32, 32, 32), bool)
+
+
+def bright_at(low: int) -> Volume:
+    return Volume(np.where(somewhere(low)[1] > 0, 900.0, 100.0), np.eye(4), modality="MR")
+
+
+def settled(one: Model, found_at: tuple[int, ...]) -> tuple[Model, dict[str, float]]:
+    """A model whose labelled cases have the organ in the middle, and which found it in unlabelled ones at `found_at`."""
+    one = replace(one, largest_component=True)
+    seen = [one.sample("x", bright_at(low)) for low in found_at]
+    return one.learn_usual(
+        [somewhere(low) for low in (10, 11, 12)], [one.of_network(s) for s in seen], [s.fov for s in seen]
+    )
+
+
+def test_a_model_that_finds_structures_where_labelled_cases_have_them_is_left_alone():
+    one, record = settled(model(), (10, 11, 12))
+    assert one.usual is None
+    assert record["least"] == 0
+    assert record["predicted"] >= record["labelled"] > 0.8
+
+
+def test_a_model_that_finds_structures_elsewhere_is_pulled_there_and_every_prediction_says_how_far():
+    one, record = settled(model(), (11, 22))
+    assert record["predicted"] < record["labelled"]
+    assert 0 < record["least"] <= record["labelled"]
+    usual, odd = segment(one, bright_at(11)), segment(one, bright_at(22))
+    assert usual.pulled == 0
+    assert 0 < odd.pulled <= 1
+    assert odd.label.array[10:20, 10:20, 10:20].sum() > predict(model(), bright_at(22)).array[10:20].sum()
+    np.testing.assert_allclose(odd.p.sum(0), 1, rtol=1e-4)
+
+
+def test_a_model_that_is_pulled_stays_so_after_loading(tmp_path):
+    one = settled(replace(deployable(), largest_component=True), (11, 22))[0]
+    one = one if one.usual else replace(one, usual=Usual(Usual.of([somewhere(11)], 2).means, 0.5))
+    again = Model.load(one.save(tmp_path / "m"))
+    seen = one.sample("x", bright_at(22))
+    np.testing.assert_array_equal(again.probabilities(seen), one.probabilities(seen))
+    assert again.usual.least == pytest.approx(one.usual.least)
 
 
 def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):

@@ -24,14 +24,15 @@ from xmed import nets, position
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
+from xmed.position import Labelled, Usual, least_agreement, typical
 from xmed.prepare import Sample, augmentation_for, sample
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Volume
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
-PLACES = "position.places"
-"""Among the weights, the one tensor that is not the network's."""
+PLACES, USUAL = "position.places", "position.usual"
+"""Among the weights, the tensors that are not the network's."""
 CARD_LIMIT = 1 << 20
 """Bytes of model.json; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
@@ -43,8 +44,9 @@ class Model:
 
     window: intensities are clipped to it first (see prepare.normalise). places: how likely each structure is at each
     place of the field of view, by the network's own predictions of unlabelled volumes (see xmed.position), float32
-    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. card: everything
-    else that is worth keeping: study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. usual: where
+    labelled cases have each structure; what the network finds elsewhere is pulled there. card: everything else that is
+    worth keeping: study, method, seed, whether it may be deployed, versions, the weights' sha256.
     """
 
     net: nn.Module
@@ -55,6 +57,7 @@ class Model:
     window: tuple[float, float] | None = None
     largest_component: bool = False
     places: np.ndarray | None = None
+    usual: Usual | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,7 +93,15 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
+        """Float32 (classes, i, j, k) on the sample's grid: the network's, pulled towards the usual place if need be."""
+        return self.pulled(self.of_network(seen), seen.fov)[0]
+
+    def pulled(self, p: np.ndarray, fov: np.ndarray) -> tuple[np.ndarray, float]:
+        """The network's probabilities pulled towards where structures usually are, and how far; see position.Usual."""
+        return (p, 0.0) if self.usual is None else self.usual.pulled(p, fov, self.decode)
+
+    def of_network(self, seen: Sample) -> np.ndarray:
+        """The network's probabilities, float32 (classes, i, j, k), averaged over the mirrorings that training used.
 
         Outside the field of view everything is background.
         """
@@ -131,12 +142,30 @@ class Model:
         framed = [[position.framed(lab == v, fov) for lab, fov in zip(labels, fields)] for v in self.structures.values]
         return replace(self, places=np.stack([position.likelihood(masks) for masks in framed]))
 
+    def learn_usual(
+        self, labelled: Sequence[Labelled], predicted: Sequence[np.ndarray], fields: Sequence[np.ndarray]
+    ) -> tuple[Model, dict[str, float]]:
+        """This model, pulled to where labelled cases have their structures if it finds them elsewhere than those do.
+
+        predicted, fields: probabilities of unlabelled volumes, and their fields of view. Beside it the mean agreement
+        of labelled patients and of predictions with that place, and the least that is required; 0, and then nothing is
+        pulled, where predictions lie there as much as labelled structures do.
+        """
+        classes = self.task.classes
+        usual, known = Usual.of(labelled, classes), typical(labelled, classes)
+        found = [usual.agreement(self.decode(p, fov), fov) for p, fov in zip(predicted, fields)]
+        least = least_agreement(known, found)
+        record = {"labelled": float(np.mean(known)), "predicted": float(np.mean(found)), "least": least}
+        return (replace(self, usual=replace(usual, least=least)) if least else self), record
+
     def save(self, folder: Path) -> Path:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in nets.tensors(self.net).items()}
-        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
+        atlas = None if self.usual is None else self.usual.atlas
+        beside = {name: found for name, found in ((PLACES, self.places), (USUAL, atlas)) if found is not None}
+        save_file(tensors | {name: torch.from_numpy(found) for name, found in beside.items()}, weights)
         document = {
             **self.card,
             "weights_sha256": sha256(weights),
@@ -146,6 +175,7 @@ class Model:
             "window": self.window,
             "largest_component": self.largest_component,
             "structures": [vars(s) for s in self.structures],
+            "usual": None if self.usual is None else {"shares": self.usual.shares, "least": self.usual.least},
         }
         write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
         return folder
@@ -174,6 +204,9 @@ class Model:
             net = nets.build(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
+            usual = None
+            if USUAL in weights:
+                usual = Usual.kept(weights.pop(USUAL).numpy(), card["usual"]["shares"], float(card["usual"]["least"]))
             nets.fill(net, weights)
             window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
             modality, largest = str(card["modality"]), bool(card["largest_component"])
@@ -181,7 +214,7 @@ class Model:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        return cls(net, grid, network, modality, table, window, largest, places, card)
+        return cls(net, grid, network, modality, table, window, largest, places, usual, card)
 
 
 def _plain(path: Path, limit: int | None = None) -> Path:
@@ -208,8 +241,9 @@ def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, i
         expected = {name: list(tensor.shape) for name, tensor in nets.tensors(nets.build(*shape)).items()}
     with safe_open(weights, framework="pt") as file:
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-    if found.pop(PLACES, places := [structures, *[position.CELLS] * 3]) != places:
-        raise ValueError(f"{PLACES} is not {places}")
+    for name in (PLACES, USUAL):
+        if found.pop(name, framed := [structures, *[position.CELLS] * 3]) != framed:
+            raise ValueError(f"{name} is not {framed}")
     if found != expected:
         differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         raise ValueError(f"weights for another network: {differ[:3]} ...")
@@ -222,7 +256,10 @@ def sha256(path: Path) -> str:
 
 
 def bf16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 autocast is faster than float32 here: CUDA since Ampere, CPUs with AMX or AVX-512 BF16."""
+    """Whether bfloat16 autocast is faster than float32 here: CUDA since Ampere, CPUs with AMX.
+
+    AVX-512 BF16 alone is not enough: there a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

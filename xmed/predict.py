@@ -76,12 +76,14 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
 class Prediction:
     """What a model says of one volume: label (uint8, on the volume's own grid), and what it was made from.
 
-    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`.
+    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`. pulled: how far the network was pulled towards
+    where structures usually are, from 0, not at all, to 1, where nothing of the image is left (see position.Usual).
     """
 
     label: Volume
     p: np.ndarray
     seen: Sample
+    pulled: float = 0.0
 
     def probability(self, value: int) -> np.ndarray:
         """How likely one structure is: float32 (i, j, k) on the volume's own grid, one class at a time."""
@@ -108,7 +110,7 @@ def segment(model: Model, volume: Volume) -> Prediction:
             "MODALITY_MISMATCH", f"a {volume.modality} volume", f"{model.modality}, what the model learned on"
         )
     seen = model.sample("input", volume)
-    p = probabilities(model, seen)
+    p, pulled = model.pulled(probabilities(replace(model, usual=None), seen), seen.fov)
     best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
     for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them
@@ -122,4 +124,4 @@ def segment(model: Model, volume: Volume) -> Prediction:
         label = one_component(
             label, lambda value: interpolate(plausible[value - 1], seen.grid, volume.grid, outside=0.0)
         )
-    return Prediction(volume.with_array(label), p, seen)
+    return Prediction(volume.with_array(label), p, seen, pulled)

@@ -69,6 +69,9 @@ class Method(nn.Module, ABC):
     renders: ClassVar[bool] = False
     """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
 
+    position: bool = False
+    """True where what is deployed is pulled towards where labelled cases have their structures (see position.Usual)."""
+
     progress: Tensor
     """Share of the round's steps done; set by the loop, saved with the rest."""
 

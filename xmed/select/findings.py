@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from xmed.appearance import randomise
 from xmed.appearance.imitate import imitate, likenesses
 from xmed.appearance.pose import place
 from xmed.model import Model
-from xmed.position import MeanMask
+from xmed.position import Labelled, Usual
 from xmed.predict import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
@@ -36,10 +36,11 @@ class Findings:
 
     consistency: Dice with its own predictions of the relit, and of the turned, volumes. proxy: Dice on labelled source
     cases in random appearance. reverse: see validators.reverse. position: Dice with where structures lie on average in
-    labelled cases held as the target's scanner would hold them. information: see validators.information. known: Dice on
-    labelled cases in the light it reads best: as they are, in the target's physics or in random appearance. empty,
-    volume_ml: per structure, share of target volumes without it, and median volume. outside: share of foreground
-    outside the field of view. labels: its label maps of the target volumes. method: which made it.
+    labelled cases held as the target's scanner would hold them, before anything is pulled there (see position.Usual).
+    information: see validators.information. known: Dice on labelled cases in the light it reads best: as they are, in
+    the target's physics or in random appearance. empty, volume_ml: per structure, share of target volumes without it,
+    and median volume. outside: share of foreground outside the field of view. labels: its label maps of the target
+    volumes. method: which made it.
     """
 
     method: str
@@ -63,7 +64,7 @@ class Bench:
     relit: list[Sample]
     turns: list[Turn]
     references: list[Reference]
-    usual: list[np.ndarray]
+    usual: Usual
     prior: np.ndarray
     raw: list[Sample]
     rendered: list[Sample]
@@ -90,12 +91,12 @@ class Bench:
         else:
             shown = [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs]
             raw, drawn = likenesses(VIEWS // 2, labelled, target, scene, random), []
-            posed = [(s.truth, s.fov) for s in shown]
+            posed = [(s.case, s.truth, s.fov) for s in shown]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
         return cls(
             target, [relit(case, random) for case in target], [Turn.draw(case, random) for case in target],
-            [Reference.of(s.truth, classes) for s in shown], _usual(posed, target, classes),
+            [Reference.of(s.truth, classes) for s in shown], Usual.of(posed, classes),
             np.mean(shares, axis=0), raw,
             [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]], drawn,
         )  # fmt: skip
@@ -104,8 +105,9 @@ class Bench:
         """What one model shows here."""
         classes = len(model.structures) + 1
         labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
-        for case, other, turn, usual in zip(self.target, self.relit, self.turns, self.usual):
-            p = probabilities(model, case)
+        for case, other, turn in zip(self.target, self.relit, self.turns):
+            alone = probabilities(replace(model, usual=None), case)
+            p, _ = model.pulled(alone, case.fov)
             label, turned = model.decode(p, case.fov), turn.image(case)
             means.append(p[:, case.fov].mean(1))
             entropies.append(validators.entropies(p, case.fov))
@@ -113,7 +115,7 @@ class Bench:
             stable.append(validators.agreement(label, _label(model, other), classes))
             stable.append(validators.agreement(expected, _label(model, turned), classes))
             reverse.append(validators.reverse(label, self.references, classes))
-            position.append(validators.agreement(label, usual, classes))
+            position.append(self.usual.agreement(model.decode(alone, case.fov), case.fov))
             labels.append(label)
         views = [[_known(model, s, classes) for s in some] for some in (self.raw, self.rendered, self.random) if some]
         ml = np.array([[float((lab == v).sum()) for v in range(1, classes)] for lab in labels])
@@ -150,25 +152,10 @@ def _random_light(source: Sample, target: Sample, model: Model, random: np.rando
     )
 
 
-def _posed(
-    source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Label map and field of view of a labelled case as the target's scanner would hold it."""
+def _posed(source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator) -> Labelled:
+    """A labelled case as the target's scanner would hold it."""
     anatomy = place(source, target[int(random.integers(len(target)))], model.modality, random)
-    return anatomy.label, anatomy.fov
-
-
-def _usual(known: Sequence[tuple[np.ndarray, np.ndarray]], target: Sequence[Sample], classes: int) -> list[np.ndarray]:
-    """Label map (i, j, k) per target case of where structures usually lie, each at its usual size; see MeanMask.
-
-    known: label maps, each with its field of view. Where two structures may be, the later one stands.
-    """
-    usually = {v: MeanMask.of([label == v for label, _ in known], [fov for _, fov in known]) for v in range(1, classes)}
-    maps = [np.zeros(case.image.shape, np.uint8) for case in target]
-    for value, mean in usually.items():
-        for laid, case in zip(maps, target):
-            laid[mean.above(case.fov)] = value
-    return maps
+    return source.case, anatomy.label, anatomy.fov
 
 
 def _label(model: Model, case: Sample) -> np.ndarray:

@@ -68,6 +68,7 @@ def fit(
     network = method.network(run.study.network)
     model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
     model, selection = _pick(trained, model, data, seed)
+    model, placed = _settled(model, data, method.position)
     record = {
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
@@ -77,8 +78,9 @@ def fit(
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
+        "position": placed,
     }
-    return _finish(folder, _settled(model, data), record)
+    return _finish(folder, model, record)
 
 
 def _begin(
@@ -113,7 +115,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     names = methods.needs(spec)
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
-        model = _settled(compose.ensemble(list(models.values())), data)
+        model, _ = _settled(compose.ensemble(list(models.values())), data)
         selection: dict[str, Any] = {"rule": "all members", "members": names}
     else:
         chosen, selection = select.pick(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
@@ -161,12 +163,21 @@ def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model,
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
 
 
-def _settled(model: Model, data: Data) -> Model:
-    """The model, knowing where it finds each structure in the unlabelled target, if only one piece of each can be."""
+def _settled(model: Model, data: Data, position: bool = False) -> tuple[Model, dict[str, float] | None]:
+    """The model, knowing where structures are to be found, by its own predictions of the unlabelled target.
+
+    Where only one piece of each can be: where it finds them. With `position`, also where labelled cases have them: it
+    is pulled there if need be, and beside it stands how far it and labelled cases agree with that place.
+    """
     if not model.largest_component:
-        return model
+        return model, None
     seen = data.unlabelled[:PLACES_LEARNED_FROM]
-    return model.learn_places([model.probabilities(case) for case in seen], [case.fov for case in seen])
+    found, fields = [model.of_network(case) for case in seen], [case.fov for case in seen]
+    model = model.learn_places(found, fields)
+    if not position or data.posed:
+        return model, None
+    labelled = [(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)]
+    return model.learn_usual(labelled, found, fields)
 
 
 def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:

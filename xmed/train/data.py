@@ -14,6 +14,7 @@ from xmed.cohort import Cohort, load
 from xmed.domain import samples
 from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
+from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.spec import GridSpec, MethodSpec, Study
 
 SCENES_MEASURED, LIKENESSES = 40, 300
@@ -84,6 +85,12 @@ class Data:
     def scene(self) -> str | None:
         """What draws the labelled cases, where they are label maps of the source."""
         return None if self.labelled_from is self.target else self.source.spec.scene
+
+    @property
+    def posed(self) -> bool:
+        """Whether it is invented where structures lie in a target's field of view: by a scene, or for a probe."""
+        modalities = {self.source.spec.modality, self.target.spec.modality}
+        return self.scene is not None or not PROBE_MODALITIES.isdisjoint(modalities)
 
     @property
     def images(self) -> bool:
