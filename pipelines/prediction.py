@@ -94,8 +94,8 @@ def show_prediction(console: Console, document: dict[str, Any]) -> None:
         console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
     if document["pulled"]:
         console.print(
-            f"pulled by {document['pulled']:.0%} towards where labelled cases have it: the network found it in an unusual "
-            "place, and what is drawn is partly what is usual, not what is seen",
+            f"pulled by {document['pulled']:.0%} towards where labelled cases have it: the network found it in an "
+            "unusual place, and what is drawn is partly what is usual, not what is seen",
             soft_wrap=True,
         )
     for name, volume in (document["volume_ml"] or {}).items():
