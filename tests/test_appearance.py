@@ -195,6 +195,32 @@ def test_fluid_is_what_sound_finds_black():
         assert placed.fluid[2] < 0.2
 
 
+@pytest.mark.parametrize(("source", "modality"), [(heard(), "MR"), (tomograph(), "US"), (tomograph(), "MR")])
+def test_what_a_code_says_of_fluid_goes_before_what_an_image_looks_like(source, modality):
+    label = heard().truth if source.label is None else source.truth
+    shown = replace(tomograph(), image=np.ones(label.shape, np.float32), fov=np.ones(label.shape, bool), label=label)
+    given = replace(source if source.label is not None else shown, fluid={1: False, 2: True})
+    through = heard() if modality == "US" else tomograph()
+    placed = place(given, through, modality, np.random.default_rng(0))
+    assert placed.fluid[1] < 0.1
+    assert placed.fluid[2] > 0.9
+
+
+def test_sound_hears_less_from_what_is_known_to_be_fluid_than_from_the_same_structure_known_to_be_tissue():
+    given = anatomy()
+    even = replace(given, image=np.where(given.label == 1, 0.5, given.image).astype(np.float32))  # as uniform as water
+    deep, near = even.smooth(even.label == 1, 3.0) > 0.9, even.around(even.label == 1)
+
+    def echo(fluid: float, seed: int) -> float:
+        image = renderer("US")(replace(even, fluid={1: fluid}), np.random.default_rng(seed))
+        return float(np.median(image[deep]) - np.median(image[near]))
+
+    fluid, tissue = ([echo(known, seed) for seed in range(24)] for known in (1.0, 0.0))
+    assert np.mean(fluid) < np.mean(tissue) - 0.15
+    assert sum(one < -0.05 for one in fluid) >= 18
+    assert sum(one > 0 for one in tissue) >= 4
+
+
 def test_fluid_is_uniform_in_magnetic_resonance_and_brighter_or_darker_than_tissue():
     bright = dark = 0
     for seed in range(12):

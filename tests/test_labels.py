@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xmed.errors import XmedError
-from xmed.labels import LabelTable, Structure
+from xmed.labels import FLUID, LabelTable, Structure
 
 TABLE = LabelTable((Structure(2, "liver"), Structure(5, "kidney", "123037004", "64033007"), Structure(9, "spleen")))
 
@@ -23,6 +23,26 @@ def test_an_unknown_structure_is_answered_with_the_known_ones():
 def test_values_are_distinct_and_background_is_never_listed(pairs):
     with pytest.raises(XmedError, match="distinct values ≥ 1"):
         LabelTable(tuple(Structure(value, name) for value, name in pairs))
+
+
+@pytest.mark.parametrize(
+    ("category", "type", "fluid"),
+    [
+        ("123037004", "89837001", True),  # a urinary bladder
+        ("123037004", "59820001", True),  # a blood vessel
+        ("123037004", "41216001", False),  # a prostate
+        ("49755003", "4147007", None),  # a mass: solid, cystic or both
+        (None, None, None),
+    ],
+)
+def test_codes_say_which_body_structures_are_full_of_fluid(category, type, fluid):
+    assert Structure(1, "it", category, type).fluid is fluid
+
+
+def test_what_is_full_of_fluid_is_named_by_codes_of_the_dicom_standard():
+    from pydicom.sr._snomed_dict import mapping  # PS3.16 annex O: SNOMED CT concept -> SNOMED-RT; T- is topography
+
+    assert {code: mapping["SCT"].get(code, "")[:2] for code in FLUID} == dict.fromkeys(FLUID, "T-")
 
 
 def test_several_values_may_be_one_structure_and_are_learned_as_one():

@@ -26,6 +26,8 @@ def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: boo
     Raises XmedError NO_CASES when there are none.
     """
     window = window_of(cohort.spec.modality, cohort.spec.window)
+    named = cohort.spec.label_table.select(study.structures) if labelled else ()
+    fluid = {structure.value: structure.fluid for structure in named if structure.fluid is not None}
     out = []
     for case in cohort.split(*splits):
         if labelled and case.label is None:
@@ -33,10 +35,10 @@ def samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: boo
         if labelled and case.image is None:
             dense = map_sample(case.id, cohort.label(case), study.grid)
             names = cohort.spec.label_table.renumber(dense.image, study.structures)
-            out.append(replace(dense, label=names))
+            out.append(replace(dense, label=names, fluid=fluid))
             continue
         label = truth(cohort, case, study) if labelled else None
-        out.append(sample(case.id, cohort.image(case), study.grid, window, label))
+        out.append(replace(sample(case.id, cohort.image(case), study.grid, window, label), fluid=fluid))
     if not out:
         wanted = "labelled cases" if labelled else "cases"
         raise XmedError("NO_CASES", f"{cohort.spec.name} has no {wanted} in {' or '.join(splits)}", "at least one")

@@ -10,6 +10,18 @@ import numpy as np
 from xmed.errors import XmedError
 
 BACKGROUND = 0
+BODY_STRUCTURE = "123037004"
+FLUID = frozenset(
+    {
+        "89837001", "28231008",  # urinary bladder, gallbladder
+        "35764002",  # brain ventricle
+        "59820001", "51114001", "29092000",  # blood vessel, artery, vein
+        "15825003", "81040000", "69105007", "73634005",  # aorta, pulmonary, common carotid and common iliac artery
+        "64131007", "48345005", "32764006", "122972007", "12123001",  # venae cavae, portal, pulmonary, jugular vein
+        "87878005", "53085002", "82471001", "73829009",  # ventricles and atria of the heart
+    }
+)  # fmt: skip
+"""SNOMED CT types of body structures that are full of urine, bile, liquor or blood. Any other is tissue."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,11 @@ class Structure:
     name: str
     category: str | None = None
     type: str | None = None
+
+    @property
+    def fluid(self) -> bool | None:
+        """Whether it is full of fluid, by its codes; None where there are none, or not those of a body structure."""
+        return None if self.type is None or self.category != BODY_STRUCTURE else self.type in FLUID
 
 
 @dataclass(frozen=True)

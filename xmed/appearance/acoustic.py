@@ -24,6 +24,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
         anatomy.label.transpose(order)[flip],
         anatomy.fov.transpose(order)[flip],
         (anatomy.spacing[order[0]], anatomy.spacing[order[1]], anatomy.spacing[order[2]]),
+        fluid=anatomy.fluid,
     )
     back = np.argsort(order)
     return np.ascontiguousarray(_scan(turned, random)[flip].transpose(back))
@@ -61,16 +62,16 @@ def _medium(anatomy: Anatomy, random: np.random.Generator) -> tuple[np.ndarray, 
             log_uniform(random, 5, 40) if random.random() < 0.6 else log_uniform(random, 0.1, 5)
         )
     for value in np.unique(anatomy.label[anatomy.label > 0]):
-        _organ(anatomy, random, anatomy.label == value, echo, attenuation, soft)
+        _organ(anatomy, random, int(value), echo, attenuation, soft)
     return echo, attenuation
 
 
 def _organ(
-    anatomy: Anatomy, random: np.random.Generator, mask: np.ndarray, echo: np.ndarray, attenuation: np.ndarray,
-    soft: float,
-) -> None:  # fmt: skip
+    anatomy: Anatomy, random: np.random.Generator, value: int, echo: np.ndarray, attenuation: np.ndarray, soft: float
+) -> None:
     """One labelled structure, in place: fluid (no echo, no loss), or tissue a little darker or brighter than others."""
-    fluid = _fluidity(anatomy, mask)
+    mask = anatomy.label == value
+    fluid = anatomy.fluid[value] if value in anatomy.fluid else _fluidity(anatomy, mask)
     odds = [fluid, *((1 - fluid) * np.array([0.6, 0.15, 0.25]))]
     kind = random.choice(["fluid", "hypoechoic", "hyperechoic", "as its signal"], p=odds)
     edge = anatomy.smooth(mask, random.uniform(0.5, 1.5))

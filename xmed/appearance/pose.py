@@ -15,6 +15,8 @@ from xmed.prepare.geometry import PROBE_MODALITIES
 
 TILT_DEG, LYING_DEG = 35.0, 10.0
 """How far a hand tilts a probe, and how far a patient lies askew in a tomograph."""
+SAID = 0.96
+"""How likely a structure is fluid whose code says so; the rest is for clots, sludge and codes that are wrong."""
 WHOLE = 0.7
 """Share of its box that a tomograph's field of view fills; even a round one fills 0.78. A sector fills about half."""
 
@@ -28,8 +30,9 @@ def place(source: Sample, target: Sample, modality: str, random: np.random.Gener
     labelled structures somewhere inside. What lies beyond a source sector is invented.
     """
     image, sector = _unit(source), source.fov.mean() < WHOLE
+    known = {value: SAID if fluid else 1 - SAID for value, fluid in source.fluid.items()}
     if modality not in PROBE_MODALITIES and not sector:
-        return Anatomy(image, source.truth, source.fov, source.spacing)
+        return Anatomy(image, source.truth, source.fov, source.spacing, fluid=known)
     tilt = TILT_DEG if modality in PROBE_MODALITIES else LYING_DEG
     turn = Rotation.from_euler("xyz", random.uniform(-tilt, tilt, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
@@ -40,12 +43,12 @@ def place(source: Sample, target: Sample, modality: str, random: np.random.Gener
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
     label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
     label = np.where(target.fov, label, 0).astype(np.uint8)
-    anatomy = Anatomy(moved, label, target.fov, target.spacing, beam(target.fov))
+    anatomy = Anatomy(moved, label, target.fov, target.spacing, beam(target.fov), known)
     if not sector:
         return anatomy
     seen = ndimage.affine_transform(source.fov.astype(np.uint8), to_source, offset, shape, order=0, mode="constant") > 0
     fluid = {int(v): anechoic(anatomy, label == v, seen) for v in np.unique(label[label > 0])}
-    return replace(anatomy, image=surround(anatomy, seen, random), fluid=fluid)
+    return replace(anatomy, image=surround(anatomy, seen, random), fluid=fluid | known)
 
 
 def beam(fov: np.ndarray) -> tuple[int, int]:

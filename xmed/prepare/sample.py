@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,13 +15,17 @@ from xmed.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """image float32 (i, j, k), normalised; label uint8 (i, j, k) or None; fov bool (i, j, k); all on `grid`."""
+    """image float32 (i, j, k), normalised; label uint8 (i, j, k) or None; fov bool (i, j, k); all on `grid`.
+
+    fluid: label value -> whether that structure is full of fluid, where its codes say so (see labels.Structure).
+    """
 
     case: str
     image: np.ndarray
     fov: np.ndarray
     grid: Grid
     label: np.ndarray | None = None
+    fluid: Mapping[int, bool] = field(default_factory=dict)
 
     @property
     def truth(self) -> np.ndarray:
