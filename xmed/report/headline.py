@@ -159,5 +159,5 @@ def _pulled(sources: Sources) -> list[str]:
     return [
         f"In {len(some)} of {len(every)} predictions {s} was found in an unusual place, and they were pulled towards "
         f"where labelled cases have it, by {min(some):.0%} to {max(some):.0%}: what is drawn there is partly what is "
-        "usual, not what is seen (`pulled` in cases.csv)."
+        "usual, not what is seen (column pulled of cases.csv)."
     ] if some else []  # fmt: skip
