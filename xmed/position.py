@@ -5,6 +5,7 @@ A voxel's place is its share of the way through the field of view's bounding box
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -108,14 +109,17 @@ class Usual:
         structures = [np.clip(ndimage.gaussian_filter(m.atlas, SPREAD * CELLS), FLOOR, 1) for m in self.means]
         usual = np.stack([placed(one, fov) for one in structures])
         log_q = np.log(np.clip(np.concatenate([1 - usual.sum(0, keepdims=True), usual]), FLOOR, 1))
-        log_p, pool = np.log(np.clip(p, SURE, 1)), p
-        for step in range(1, STEPS + 1):
-            pool = np.exp(log_p + step / STEPS * (log_q - log_p))
-            pool /= pool.sum(0)
-            pool[:, ~fov] = p[:, ~fov]
-            if self.agreement(decode(pool, fov), fov) >= self.least:
-                break
-        return pool, step / STEPS
+        log_p = np.log(np.clip(p, SURE, 1))
+
+        def pool(step: int) -> np.ndarray:
+            mixed = np.exp(log_p + step / STEPS * (log_q - log_p))
+            return np.where(fov, mixed / mixed.sum(0), p)
+
+        def agrees(step: int) -> bool:
+            return self.agreement(decode(pool(step), fov), fov) >= self.least
+
+        step = 1 + bisect_left(range(1, STEPS), True, key=agrees)  # the more weight, the better it agrees
+        return pool(step), step / STEPS
 
 
 def typical(cases: Sequence[Labelled], classes: int) -> list[float]:
