@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from xmed.metrics import dice
-
 CELLS = 32
 """Cells per edge of the frame in which masks are averaged: the field of view's box, whatever its size."""
 SPREAD, FLOOR = 0.04, 0.01
@@ -23,10 +21,14 @@ SURE, STEPS = 1e-4, 20
 """No net is surer than this that a structure is not there; and the weights of a pool that are tried, in twentieths."""
 TELLING = 0.5
 """A place that labelled cases share to less than half says little, and to be pulled there is to lose what was seen."""
-VOXELS = (1.0, 1.0, 1.0)
-"""mm: Dice counts."""
 Labelled = tuple[str, np.ndarray, np.ndarray]
 """The name, label map and field of view (i, j, k) of a labelled case."""
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice of two masks; two empty ones agree on nothing, or a collapsed model would look perfectly stable."""
+    mass = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / mass if mass else 0.0
 
 
 def framed(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
@@ -92,9 +94,7 @@ class Usual:
 
     def agreement(self, label: np.ndarray, fov: np.ndarray) -> float:
         """Dice of a label map (i, j, k) with the mean masks, mean over structures."""
-        return float(
-            np.mean([dice(label == v, mean.above(fov), VOXELS) or 0.0 for v, mean in enumerate(self.means, 1)])
-        )
+        return float(np.mean([dice(label == v, mean.above(fov)) for v, mean in enumerate(self.means, 1)]))
 
     def pulled(
         self, p: np.ndarray, fov: np.ndarray, decode: Callable[[np.ndarray, np.ndarray], np.ndarray]

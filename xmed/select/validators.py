@@ -12,16 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xmed.position import dice
+
 HOPELESS = 10.0
 """A mask this many times larger than every reference has a Dice below 0.19 with all of them: it is called 0."""
 REACH = 1 << 16
 """More voxels than any axis has, so that three offsets make one whole number."""
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two masks; two empty ones agree on nothing, or a collapsed model would look perfectly stable."""
-    mass = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / mass if mass else 0.0
 
 
 def agreement(a: np.ndarray, b: np.ndarray, classes: int) -> float:
