@@ -150,6 +150,15 @@ def test_a_prediction_elsewhere_is_pulled_no_further_than_it_must_be():
     assert stricter.pulled(sure_of(beside), fov, argmax)[1] > weight
 
 
+def test_where_nothing_was_found_nothing_is_drawn():
+    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
+    _, label, fov = CENTRED[0]
+    p = sure_of(np.zeros_like(label))
+    pulled, weight = usual.pulled(p, fov, argmax)
+    assert weight == 0
+    assert not argmax(pulled, fov).any()
+
+
 def test_a_net_that_is_less_sure_is_pulled_at_less_weight():
     usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
     _, beside, fov = case("D", (19, 12, 12))

@@ -103,8 +103,10 @@ class Usual:
 
         The logarithmic opinion pool p^(1 - w) · q^w (Genest & Zidek, Statistical Science 1986) with the mean masks q,
         at the least weight with which the label map that `decode(p, fov)` makes of it agrees with them as it must.
+        Where nothing was found nothing is drawn: that a prediction is empty is worth more to its reader than a guess.
         """
-        if self.agreement(decode(p, fov), fov) >= self.least:
+        label = decode(p, fov)
+        if not label.any() or self.agreement(label, fov) >= self.least:
             return p, 0.0
         structures = [np.clip(ndimage.gaussian_filter(m.atlas, SPREAD * CELLS), FLOOR, 1) for m in self.means]
         usual = np.stack([placed(one, fov) for one in structures])
