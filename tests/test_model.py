@@ -137,11 +137,17 @@ def test_a_model_that_finds_structures_elsewhere_is_pulled_there_and_every_predi
     np.testing.assert_allclose(odd.p.sum(0), 1, rtol=1e-4)
 
 
-def test_a_model_that_is_pulled_stays_so_after_loading(tmp_path):
-    one = settled(replace(deployable(), largest_component=True), (11, 22))[0]
-    one = one if one.usual else replace(one, usual=Usual(Usual.of([somewhere(11)], 2).means, 0.5))
-    again = Model.load(one.save(tmp_path / "m"))
+def test_one_labelled_patient_says_nothing_of_a_usual_place():
+    one = model()
     seen = one.sample("x", bright_at(22))
+    assert one.learn_usual([somewhere(11)], [one.of_network(seen)], [seen.fov]) == (one, None)
+
+
+def test_a_model_that_is_pulled_stays_so_after_loading(tmp_path):
+    one = replace(deployable(), usual=Usual(Usual.of([somewhere(11)], 2).means, 0.5))
+    seen = one.sample("x", bright_at(22))
+    assert one.pulled(one.of_network(seen), seen.fov)[1] > 0
+    again = Model.load(one.save(tmp_path / "m"))
     np.testing.assert_array_equal(again.probabilities(seen), one.probabilities(seen))
     assert again.usual.least == pytest.approx(one.usual.least)
 

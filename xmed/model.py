@@ -144,15 +144,17 @@ class Model:
 
     def learn_usual(
         self, labelled: Sequence[Labelled], predicted: Sequence[np.ndarray], fields: Sequence[np.ndarray]
-    ) -> tuple[Model, dict[str, float]]:
+    ) -> tuple[Model, dict[str, float] | None]:
         """This model, pulled to where labelled cases have their structures if it finds them elsewhere than those do.
 
         predicted, fields: probabilities of unlabelled volumes, and their fields of view. Beside it the mean agreement
         of labelled patients and of predictions with that place, and the least that is required; 0, and then nothing is
-        pulled, where predictions lie there as much as labelled structures do.
+        pulled, where predictions lie there as much as labelled structures do. One patient tells nothing: then None.
         """
         classes = self.task.classes
         usual, known = Usual.of(labelled, classes), typical(labelled, classes)
+        if not known:
+            return self, None
         found = [usual.agreement(self.decode(p, fov), fov) for p, fov in zip(predicted, fields)]
         least = least_agreement(known, found)
         record = {"labelled": float(np.mean(known)), "predicted": float(np.mean(found)), "least": least}

@@ -108,8 +108,7 @@ class Usual:
         label = decode(p, fov)
         if not label.any() or self.agreement(label, fov) >= self.least:
             return p, 0.0
-        structures = [np.clip(ndimage.gaussian_filter(m.atlas, SPREAD * CELLS), FLOOR, 1) for m in self.means]
-        usual = np.stack([placed(one, fov) for one in structures])
+        usual = np.stack([placed(likelihood([mean.atlas]), fov) for mean in self.means])
         log_q = np.log(np.clip(np.concatenate([1 - usual.sum(0, keepdims=True), usual]), FLOOR, 1))
         log_p = np.log(np.clip(p, SURE, 1))
 
