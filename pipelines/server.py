@@ -19,6 +19,8 @@ from pipelines.turn import locked, owner
 from xmed.errors import XmedError
 
 LOOPBACK, START_SECONDS, STOP_SECONDS = "127.0.0.1", 180.0, 20.0
+# The kernel tells nobody of a death that came before it was asked to (prctl(2), PR_SET_PDEATHSIG).
+UNLESS_ORPHANED = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 
 
 def server_lock(home: Path) -> Path:
@@ -72,8 +74,8 @@ def running(command: list[str], environment: dict[str, str], log: Path | None) -
     log: where its output is appended; without it, it goes where ours goes. Where this process is killed, the kernel
     asks it to end (Linux): else it would hold its port against the next.
     """
-    tied = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
-    process = begin([*tied, *command], environment, log)
+    tied = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", UNLESS_ORPHANED, "sh", str(os.getpid())]
+    process = begin([*(tied if shutil.which("setpriv") else ()), *command], environment, log)
     try:
         yield process
     finally:

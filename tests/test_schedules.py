@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines.main import main
-from pipelines.server import free, password, running, server_lock, serving, use_server
+from pipelines.server import UNLESS_ORPHANED, free, password, running, server_lock, serving, use_server
 from pipelines.turn import locked
 from xmed.errors import XmedError
 from xmed.spec import Study, load_study
@@ -153,6 +153,13 @@ with running(["sleep", "600"], dict(os.environ), None) as process:
     while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text():
         assert time.monotonic() < until, "it would hold its port against the next"
         time.sleep(0.05)
+
+
+def test_who_was_orphaned_before_the_kernel_knew_does_not_begin(tmp_path):
+    for parent, begins in ((os.getpid(), True), (os.getppid(), False)):
+        made = tmp_path / str(parent)
+        subprocess.run(["sh", "-c", UNLESS_ORPHANED, "sh", str(parent), "touch", made])
+        assert made.exists() is begins
 
 
 @pytest.mark.parametrize(
