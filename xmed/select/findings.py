@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from xmed.appearance.imitate import imitate, likenesses
 from xmed.appearance.pose import place
 from xmed.model import Model
 from xmed.position import Labelled, Usual
-from xmed.predict import made_by, probabilities
+from xmed.predict import made_by, of_network, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.select import validators
@@ -106,7 +106,7 @@ class Bench:
         classes = len(model.structures) + 1
         labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
         for case, other, turn in zip(self.target, self.relit, self.turns):
-            alone = probabilities(replace(model, usual=None), case)
+            alone = of_network(model, case)
             p, _ = model.pulled(alone, case.fov)
             label, turned = model.decode(p, case.fov), turn.image(case)
             means.append(p[:, case.fov].mean(1))
