@@ -15,7 +15,7 @@ from xmed.io.guard import guarded
 from xmed.io.notes import collected
 from xmed.io.ultrasound import is_film
 from xmed.labels import LabelTable
-from xmed.predict import Model, segment
+from xmed.predict import Model, predict
 from xmed.registry import fetch
 from xmed.volume import Volume
 
@@ -45,8 +45,7 @@ def predict_file(
     model = Model.load(folder)
     with collected() as notes:
         image = guarded(read_image, source, model.modality)
-    made = segment(model, image)
-    labels = made.label
+    labels = predict(model, image)
     if form == "nifti":
         write_nifti(labels, out)
     else:
@@ -63,8 +62,7 @@ def predict_file(
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
         "voxels": {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures},
-        "pulled": made.pulled,
-        "notes": [asdict(note) for note in notes],
+        "notes": [asdict(made) for made in notes],
         **_measured(labels, model.structures),
     }
 
@@ -92,12 +90,6 @@ def show_prediction(console: Console, document: dict[str, Any]) -> None:
     """What was put right at reading, what was measured, the output, and what an archive said to it."""
     for made in document["notes"]:
         console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
-    if document["pulled"]:
-        console.print(
-            f"pulled by {document['pulled']:.0%} towards where labelled cases have it: the network found it in an "
-            "unusual place, and what is drawn is partly what is usual, not what is seen",
-            soft_wrap=True,
-        )
     for name, volume in (document["volume_ml"] or {}).items():
         console.print(f"{name}: {volume:.1f} mL")
     for name, area in document.get("largest_area_cm2", {}).items():

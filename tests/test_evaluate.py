@@ -89,7 +89,6 @@ def test_rows_carry_what_certainty_causes_and_verification_need(run):
     for row in of(rows, "adapted"):
         assert row["dice"] > 0.9
         assert 0.5 < row["confidence"] <= 1
-        assert row["pulled"] == 0
         assert metrics.Calibration.from_json(row["calibration"]).n > 0
         assert (row["centre_inside"], row["reference_empty"]) == (True, False)
         assert row["centre_off_mm"] < 1

@@ -710,15 +710,15 @@ def trained(monkeypatch):
     """A model that calls a block of every image the organ."""
     table = LabelTable((Structure(1, "organ", "91723000", "41216001"),))
 
-    def segment(_, image):
+    def predict(_, image):
         mask = np.zeros(image.array.shape, np.uint8)
         mask[2:6, 2:5, 1:4] = 1
-        return SimpleNamespace(label=image.with_array(mask), pulled=0.0)
+        return image.with_array(mask)
 
     known = SimpleNamespace(modality="MR", structures=table, card={"study": "s", "weights_sha256": "0" * 64})
     monkeypatch.setattr("pipelines.prediction.fetch", lambda *_: Path())
     monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
-    monkeypatch.setattr("pipelines.prediction.segment", segment)
+    monkeypatch.setattr("pipelines.prediction.predict", predict)
 
 
 @pytest.mark.services

@@ -30,16 +30,10 @@ def predicted(monkeypatch, source, tmp_path):
     known = SimpleNamespace(modality="MR", structures=TABLE, card={"study": "bridge", "weights_sha256": "ab" * 32})
     monkeypatch.setattr("pipelines.prediction.fetch", lambda *_: Path())
     monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
-    made = SimpleNamespace(label=None, pulled=0.0)
+    monkeypatch.setattr("pipelines.prediction.predict", lambda _, image: image.with_array(MASK))
 
-    def segment(_, image):
-        made.label = image.with_array(MASK)
-        return made
-
-    monkeypatch.setattr("pipelines.prediction.segment", segment)
-
-    def run(out="out.dcm", form="dicom-seg", sr=None, force=False, modality="MR", pulled=0.0):
-        known.modality, made.pulled = modality, pulled
+    def run(out="out.dcm", form="dicom-seg", sr=None, force=False, modality="MR"):
+        known.modality = modality
         sr = tmp_path / sr if sr else None
         return predict_file("model", source, tmp_path / out, form, force, tmp_path / "home", sr=sr)
 
@@ -67,14 +61,6 @@ def test_nifti_lies_on_the_images_grid(predicted, source, tmp_path):
     back = read_nifti(tmp_path / "out.nii.gz")
     assert np.array_equal(back.array, MASK)
     assert back.grid.distance(read_series(source).grid) < 1e-4
-
-
-@pytest.mark.parametrize("pulled", [0.0, 0.65])
-def test_who_gets_a_prediction_that_owes_something_to_the_usual_place_is_told_so(predicted, pulled, capsys):
-    document = predicted("out.nii.gz", "nifti", pulled=pulled)
-    assert document["pulled"] == pulled
-    show_prediction(Console(), document)
-    assert ("pulled by 65% towards" in capsys.readouterr().out) == bool(pulled)
 
 
 def test_in_a_film_the_third_axis_is_time_and_nothing_has_a_volume(predicted, source, tmp_path, capsys):

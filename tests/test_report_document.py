@@ -310,17 +310,6 @@ def test_findings_are_the_same_whatever_people_say_and_others_with_any_number(do
     assert report.findings(before) != report.findings(worse)
 
 
-def test_predictions_that_owe_something_to_the_usual_place_are_counted_among_the_limitations(document):
-    def far(row):
-        return {**row, "pulled": 0.65 if row["case"] == "us-1-0" else 0.0}
-
-    found = document(change=on(far, lambda row: True))
-    (said,) = [one for one in found["limitations"]["machine"] if "unusual place" in one]
-    assert said.startswith("In 2 of 16 predictions prostate was found in an unusual place")  # one patient, two seeds
-    assert "by 65% to 65%" in said
-    assert not [one for one in document()["limitations"]["machine"] if "unusual place" in one]
-
-
 def test_what_people_write_fills_what_only_people_can(tmp_path):
     run = written(tmp_path / "toy")
     text = tmp_path / "toy.text.yaml"

@@ -24,15 +24,16 @@ from xmed import nets, position
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.position import Labelled, Usual, least_agreement, typical
-from xmed.prepare import Sample, augmentation_for, sample
+from xmed.position import TELLING, Labelled, Usual, typical
+from xmed.prepare import Sample, augmentation_for, enlarged, sample
+from xmed.prepare.geometry import resized
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Volume
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
-PLACES, USUAL = "position.places", "position.usual"
-"""Among the weights, the tensors that are not the network's."""
+PLACES = "position.places"
+"""Among the weights, the one tensor that is not the network's."""
 CARD_LIMIT = 1 << 20
 """Bytes of model.json; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
@@ -44,9 +45,9 @@ class Model:
 
     window: intensities are clipped to it first (see prepare.normalise). places: how likely each structure is at each
     place of the field of view, by the network's own predictions of unlabelled volumes (see xmed.position), float32
-    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. usual: where
-    labelled cases have each structure; what the network finds elsewhere is pulled there. card: everything else that is
-    worth keeping: study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. enlarges: whether
+    the network is shown small volumes enlarged (see prepare.enlarged). card: everything else that is worth keeping:
+    study, method, seed, whether it may be deployed, versions, the weights' sha256.
     """
 
     net: nn.Module
@@ -57,7 +58,7 @@ class Model:
     window: tuple[float, float] | None = None
     largest_component: bool = False
     places: np.ndarray | None = None
-    usual: Usual | None = None
+    enlarges: bool = False
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -93,18 +94,20 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Float32 (classes, i, j, k) on the sample's grid: the network's, pulled towards the usual place if need be."""
-        return self.pulled(self.of_network(seen), seen.fov)[0]
-
-    def pulled(self, p: np.ndarray, fov: np.ndarray) -> tuple[np.ndarray, float]:
-        """The network's probabilities pulled towards where structures usually are, and how far; see position.Usual."""
-        return (p, 0.0) if self.usual is None else self.usual.pulled(p, fov, self.decode)
-
-    def of_network(self, seen: Sample) -> np.ndarray:
-        """The network's probabilities, float32 (classes, i, j, k), averaged over the mirrorings that training used.
+        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
 
         Outside the field of view everything is background.
         """
+        if self.enlarges:
+            larger = self._of_network(enlarged(seen, self.grid))
+            p = np.stack([resized(one, seen.image.shape) for one in larger])
+        else:
+            p = self._of_network(seen)
+        p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
+        p[0, ~seen.fov] = 1
+        return p
+
+    def _of_network(self, seen: Sample) -> np.ndarray:
         stack, low, dims = self.stacked(seen), float(seen.image.min()), self.grid.spatial_dims
         flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
         axes = [2 + axis for axis in compress(range(dims), flips)]
@@ -123,10 +126,7 @@ class Model:
             assert isinstance(out, Tensor)  # one tensor in, one out; MONAI also knows tuples and dictionaries
             total = total + out.flip(mirrored)
         mean = (total / 2 ** len(axes)).numpy()
-        p = np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
-        p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
-        p[0, ~seen.fov] = 1
-        return p
+        return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
         """`places` laid into a field of view (i, j, k): float32 (structures, i, j, k), or None where none are known."""
@@ -136,38 +136,46 @@ class Model:
         """Probabilities (classes, i, j, k) on the net's grid → uint8 label map (i, j, k)."""
         return self.task.decode(p, self.placed(fov))
 
-    def learn_places(self, predicted: Sequence[np.ndarray], fields: Sequence[np.ndarray]) -> Model:
-        """This model, knowing where it found each structure in unlabelled volumes: their probabilities and fields."""
-        labels = [self.task.decode(p) for p in predicted]
-        framed = [[position.framed(lab == v, fov) for lab, fov in zip(labels, fields)] for v in self.structures.values]
+    def learn_places(self, unlabelled: Sequence[Sample]) -> Model:
+        """This model, knowing where it finds each structure in unlabelled volumes."""
+        labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
+        framed = [
+            [position.framed(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
+            for v in self.structures.values
+        ]
         return replace(self, places=np.stack([position.likelihood(masks) for masks in framed]))
 
-    def learn_usual(
-        self, labelled: Sequence[Labelled], predicted: Sequence[np.ndarray], fields: Sequence[np.ndarray]
+    def learn_scale(
+        self, labelled: Sequence[Labelled], unlabelled: Sequence[Sample]
     ) -> tuple[Model, dict[str, float] | None]:
-        """This model, pulled to where labelled cases have their structures if it finds them elsewhere than those do.
+        """This model, enlarging small volumes if that is how it finds structures where labelled cases have them.
 
-        predicted, fields: probabilities of unlabelled volumes, and their fields of view. Beside it the mean agreement
-        of labelled patients and of predictions with that place, and the least that is required; 0, and then nothing is
-        pulled, where predictions lie there as much as labelled structures do. One patient tells nothing: then None.
+        A net that mistakes one thing for another is as sure as ever; that it looks where hardly a labelled case has the
+        structure gives it away. Where its predictions of unlabelled volumes lie as usually as labelled patients'
+        structures do, it stays as it is; so it does where one patient tells nothing, or places are not shared. Beside
+        it the mean agreements with where labelled cases have them (see position.Usual), None where nothing is told.
         """
         classes = self.task.classes
         usual, known = Usual.of(labelled, classes), typical(labelled, classes)
-        if not known:
+        if not known or np.mean(known) < TELLING:
             return self, None
-        found = [usual.agreement(self.decode(p, fov), fov) for p, fov in zip(predicted, fields)]
-        least = least_agreement(known, found)
-        record = {"labelled": float(np.mean(known)), "predicted": float(np.mean(found)), "least": least}
-        return (replace(self, usual=replace(usual, least=least)) if least else self), record
+        record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
+        if record["as_it_is"] >= record["labelled"]:
+            return self, record
+        other = replace(self, enlarges=True)
+        other = other if self.places is None else other.learn_places(unlabelled)
+        record["enlarged"] = other._agreement(usual, unlabelled)
+        return (other if record["enlarged"] > record["as_it_is"] else self), record
+
+    def _agreement(self, usual: Usual, seen: Sequence[Sample]) -> float:
+        return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
 
     def save(self, folder: Path) -> Path:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in nets.tensors(self.net).items()}
-        atlas = None if self.usual is None else self.usual.atlas
-        beside = {name: found for name, found in ((PLACES, self.places), (USUAL, atlas)) if found is not None}
-        save_file(tensors | {name: torch.from_numpy(found) for name, found in beside.items()}, weights)
+        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
         document = {
             **self.card,
             "weights_sha256": sha256(weights),
@@ -177,7 +185,7 @@ class Model:
             "window": self.window,
             "largest_component": self.largest_component,
             "structures": [vars(s) for s in self.structures],
-            "usual": None if self.usual is None else {"shares": self.usual.shares, "least": self.usual.least},
+            "enlarges": self.enlarges,
         }
         write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
         return folder
@@ -206,17 +214,15 @@ class Model:
             net = nets.build(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
-            usual = None
-            if USUAL in weights:
-                usual = Usual.kept(weights.pop(USUAL).numpy(), card["usual"]["shares"], float(card["usual"]["least"]))
             nets.fill(net, weights)
             window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
             modality, largest = str(card["modality"]), bool(card["largest_component"])
+            enlarges = bool(card.get("enlarges", False))  # models of before do not say
         except (KeyError, TypeError, ValueError, OSError, RuntimeError, IndexError, SafetensorError) as problem:
             raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        return cls(net, grid, network, modality, table, window, largest, places, usual, card)
+        return cls(net, grid, network, modality, table, window, largest, places, enlarges, card)
 
 
 def _plain(path: Path, limit: int | None = None) -> Path:
@@ -243,9 +249,8 @@ def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, i
         expected = {name: list(tensor.shape) for name, tensor in nets.tensors(nets.build(*shape)).items()}
     with safe_open(weights, framework="pt") as file:
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-    for name in (PLACES, USUAL):
-        if found.pop(name, framed := [structures, *[position.CELLS] * 3]) != framed:
-            raise ValueError(f"{name} is not {framed}")
+    if found.pop(PLACES, places := [structures, *[position.CELLS] * 3]) != places:
+        raise ValueError(f"{PLACES} is not {places}")
     if found != expected:
         differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         raise ValueError(f"weights for another network: {differ[:3]} ...")

@@ -18,17 +18,7 @@ from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = [
-    "Model",
-    "Prediction",
-    "adapts_to_each",
-    "embedding",
-    "made_by",
-    "of_network",
-    "predict",
-    "probabilities",
-    "segment",
-]
+__all__ = ["Model", "Prediction", "adapts_to_each", "embedding", "made_by", "predict", "probabilities", "segment"]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
@@ -36,25 +26,20 @@ TEST_BATCH = 16
 
 
 def probabilities(model: Model, seen: Sample) -> np.ndarray:
-    """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so."""
-    return model.pulled(of_network(model, seen), seen.fov)[0]
-
-
-def of_network(model: Model, seen: Sample) -> np.ndarray:
-    """`model.of_network(seen)`, after the network has adapted to this one volume where its method does so.
+    """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so.
 
     The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
     """
     name = made_by(model)
     if not adapts_to_each(model):
-        return model.of_network(seen)
+        return model.probabilities(seen)
     given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         net = copy.deepcopy(model.net).train()
         method = methods.find(name)(net, model.task, **(given if name == model.card["method"] else {}))
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
-    return replace(model, net=method.deployed().eval()).of_network(seen)
+    return replace(model, net=method.deployed().eval()).probabilities(seen)
 
 
 def adapts_to_each(model: Model) -> bool:
@@ -91,14 +76,12 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
 class Prediction:
     """What a model says of one volume: label (uint8, on the volume's own grid), and what it was made from.
 
-    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`. pulled: how far the network was pulled towards
-    where structures usually are, from 0, not at all, to 1, where nothing of the image is left (see position.Usual).
+    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`.
     """
 
     label: Volume
     p: np.ndarray
     seen: Sample
-    pulled: float = 0.0
 
     def probability(self, value: int) -> np.ndarray:
         """How likely one structure is: float32 (i, j, k) on the volume's own grid, one class at a time."""
@@ -125,7 +108,7 @@ def segment(model: Model, volume: Volume) -> Prediction:
             "MODALITY_MISMATCH", f"a {volume.modality} volume", f"{model.modality}, what the model learned on"
         )
     seen = model.sample("input", volume)
-    p, pulled = model.pulled(of_network(model, seen), seen.fov)
+    p = probabilities(model, seen)
     best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
     for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them
@@ -139,4 +122,4 @@ def segment(model: Model, volume: Volume) -> Prediction:
         label = one_component(
             label, lambda value: interpolate(plausible[value - 1], seen.grid, volume.grid, outside=0.0)
         )
-    return Prediction(volume.with_array(label), p, seen, pulled)
+    return Prediction(volume.with_array(label), p, seen)

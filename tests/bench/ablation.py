@@ -29,7 +29,7 @@ WITHOUT = {
     "no self-training": {"weight": 0},
     "teacher without statistics of its own": {"own_statistics": False},
     "no random convolutions (GIN)": {"gin": 0},
-    "not pulled to the usual place": {"position": False},
+    "small volumes never enlarged": {"enlarge": False},
     "generic renderings in place of the target's physics (synth)": None,
 }
 

@@ -133,7 +133,7 @@ def fit_peer(peer: str, run: Run) -> None:
     net, last = learn(peer, run, data, clock)
     model = Model(net, network=run.study.network, card={"method": PEERS[peer]}, **data.seen_by_model)
     seen = data.unlabelled[:PLACES_LEARNED_FROM]  # as every arm's model learns them, see train.arms
-    model = model.learn_places([model.probabilities(case) for case in seen], [case.fov for case in seen])
+    model = model.learn_places(seen)
     model.save(folder / "model")
     document = {"arm": peer, "seed": SEED, "last_losses": last, "target_labels_used": False}
     write_atomically(folder / "clock.json", json.dumps(clock.record()))

@@ -75,7 +75,7 @@ def _check(model: Model) -> None:
         "neighbouring slices as channels": model.grid.context > 0,
         "a net that sees self-similarity": model.network.input != "intensity",
         "several nets whose probabilities are averaged": model.network.members > 1,
-        "predictions that are pulled to the usual place": model.usual is not None,
+        "small volumes that are enlarged before the network sees them": model.enlarges,
         "a method that adapts at test time": name in methods.names() and methods.find(name).test_time,
     }
     found = [what for what, it_does in lacks.items() if it_does]

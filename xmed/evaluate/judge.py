@@ -144,8 +144,7 @@ class Bench:
             for value in against.values:
                 row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
                 # Of the other arms nobody asks how sure they are, and a probability map costs as much as a label map.
-                beside = {"pulled": made.pulled, **against.certainty(value, made)} if made and arm == "adapted" else {}
-                rows.append(row | beside)
+                rows.append(row | (against.certainty(value, made) if made and arm == "adapted" else {}))
             if label is not None:
                 drawn[kept_name(case)] = label
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]

@@ -40,9 +40,8 @@ class Bridge(Method):
     counted: see Alignment.
     rounds: in each further one the student begins as what the last one would deploy, and is taught from its first step
     on (Xie et al., Noisy Student, CVPR 2020, with the student no larger than its teacher).
-    position: whether a prediction that lies in a less usual place than labelled structures do is pulled towards theirs,
-    as far as unlabelled target cases ask for it (see position.least_agreement). A net that mistakes one thing for
-    another is as sure as ever; that it looks where hardly a labelled case has the structure is what gives it away.
+    enlarge: whether small volumes are enlarged before the deployed net sees them, if that is how it finds structures
+    where labelled cases have them (see Model.learn_scale); between tomographs only.
     """
 
     cite: ClassVar[str] = (
@@ -69,11 +68,11 @@ class Bridge(Method):
         own_statistics: bool = True,
         counted: bool = False,
         rounds: int = 2,
-        position: bool = True,
+        enlarge: bool = True,
     ) -> None:
         super().__init__(net, task, rounds)
         self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence
-        self.mask, self.cell, self.prior, self.position = mask, cell, prior, position
+        self.mask, self.cell, self.prior, self.enlarge = mask, cell, prior, enlarge
         self.teacher = Teacher(net, decay, own_statistics=own_statistics)
         self.alignment = Alignment(task.classes, align, counted)
         self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch

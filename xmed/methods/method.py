@@ -69,8 +69,8 @@ class Method(nn.Module, ABC):
     renders: ClassVar[bool] = False
     """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
 
-    position: bool = False
-    """True where what is deployed is pulled towards where labelled cases have their structures (see position.Usual)."""
+    enlarge: bool = False
+    """True where what is deployed enlarges small volumes if unlabelled ones ask for it (see Model.learn_scale)."""
 
     progress: Tensor
     """Share of the round's steps done; set by the loop, saved with the rest."""

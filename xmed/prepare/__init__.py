@@ -3,7 +3,7 @@
 from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, onto, upright
 from xmed.prepare.intensity import normalise, window_of
 from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
-from xmed.prepare.sample import Sample, map_sample, sample
+from xmed.prepare.sample import Sample, enlarged, map_sample, sample
 
 __all__ = [
     "Augmentation",
@@ -11,6 +11,7 @@ __all__ = [
     "Sampler",
     "acquisition_axes",
     "augmentation_for",
+    "enlarged",
     "fitted",
     "grid_for",
     "map_sample",

@@ -155,3 +155,9 @@ def _labels_onto(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
         # Two structures may share a voxel in which neither holds half; the larger one still beats background there.
         out[won], best[won] = value, share[won]
     return out
+
+
+def resized(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Linear resampling of a box (i, j, k) to another number of voxels, edges on edges."""
+    ratio = np.array(array.shape) / np.array(shape)
+    return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")

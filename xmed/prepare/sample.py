@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, nearest, onto
+from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, nearest, onto, resized
 from xmed.prepare.intensity import normalise
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
@@ -68,3 +68,21 @@ def map_sample(case: str, dense: Volume, spec: GridSpec) -> Sample:
     """
     grid = grid_for(dense, spec.spacing_mm or acquisition_axes(dense.grid).spacing)
     return Sample(case, nearest(dense, grid).astype(np.float32), np.ones(grid.shape, dtype=bool), grid)
+
+
+def enlarged(seen: Sample, spec: GridSpec) -> Sample:
+    """A volume whose field of view is smaller than the net's patch, enlarged half the way to filling it (as a power).
+
+    Along the axes that the net looks along, all by the same factor; without a label map. Larger ones stay as they are.
+    """
+    inside, axes = np.argwhere(seen.fov), spec.spatial_dims
+    extent = int((np.ptp(inside, axis=0) + 1)[:axes].max()) if len(inside) else max(spec.patch)
+    factor = max(max(spec.patch[:axes]) / extent, 1.0) ** 0.5
+    shape = tuple(round(n * factor) if axis < axes else n for axis, n in enumerate(seen.image.shape))
+    ratio = np.array(seen.image.shape) / np.array(shape)
+    affine = seen.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
+    affine[:3, :3] *= ratio
+    grid = replace(seen.grid, shape=shape, affine=affine)
+    fov = resized(seen.fov.astype(np.float32), shape) > 0.5
+    return replace(seen, image=resized(seen.image, shape), fov=fov, grid=grid, label=None)

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 NAMES = ("arm", "seed", "case", "patient", "structure", "status")
 NUMBERS = (
     "dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "reference_volume_ml", "components", "confidence",
-    "pulled", "centre_off_mm", "largest_share",
+    "centre_off_mm", "largest_share",
 )  # fmt: skip
 FLAGS = ("centre_inside", "reference_empty")
 LAST = ("rule", "reason", "prediction_sha256", "reference_sha256")

@@ -139,7 +139,6 @@ def machine_limitations(sources: Sources, report: Document) -> list[str]:
     out.append("One reference label per case: agreement between raters, the ceiling of any model, is not known.")
     if not sources.metrics["spacing_credible"]:
         out.append("The spacing of the target is not credible: nothing is reported in millimetres or millilitres.")
-    out += _pulled(sources)
     gain = report["intervals"]["gain_over_trivial"][s]
     if gain["value"] is not None and gain["ci"] and gain["ci"][0] <= 0:
         out.append("The gain over the best trivial baseline is not clearly above zero.")
@@ -149,15 +148,3 @@ def machine_limitations(sources: Sources, report: Document) -> list[str]:
     if report["data"]["leakage"]["near_duplicates"]:
         out.append("Near duplicates of test images stand among the training images: somebody must look at them.")
     return out
-
-
-def _pulled(sources: Sources) -> list[str]:
-    """What a reader must know of predictions that owe something to where the structure usually is, if any do."""
-    s = sources.primary
-    every = [row["pulled"] for row in sources.rows if row["structure"] == s and row.get("pulled") is not None]
-    some = [weight for weight in every if weight]
-    return [
-        f"In {len(some)} of {len(every)} predictions {s} was found in an unusual place, and they were pulled towards "
-        f"where labelled cases have it, by {min(some):.0%} to {max(some):.0%}: what is drawn there is partly what is "
-        "usual, not what is seen (column pulled of cases.csv)."
-    ] if some else []  # fmt: skip

@@ -13,7 +13,7 @@ from xmed.appearance.imitate import imitate, likenesses
 from xmed.appearance.pose import place
 from xmed.model import Model
 from xmed.position import Labelled, Usual
-from xmed.predict import made_by, of_network, probabilities
+from xmed.predict import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.select import validators
@@ -36,7 +36,7 @@ class Findings:
 
     consistency: Dice with its own predictions of the relit, and of the turned, volumes. proxy: Dice on labelled source
     cases in random appearance. reverse: see validators.reverse. position: Dice with where structures lie on average in
-    labelled cases held as the target's scanner would hold them, before anything is pulled there (see position.Usual).
+    labelled cases held as the target's scanner would hold them.
     information: see validators.information. known: Dice on labelled cases in the light it reads best: as they are, in
     the target's physics or in random appearance. empty, volume_ml: per structure, share of target volumes without it,
     and median volume. outside: share of foreground outside the field of view. labels: its label maps of the target
@@ -106,8 +106,7 @@ class Bench:
         classes = len(model.structures) + 1
         labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
         for case, other, turn in zip(self.target, self.relit, self.turns):
-            alone = of_network(model, case)
-            p, _ = model.pulled(alone, case.fov)
+            p = probabilities(model, case)
             label, turned = model.decode(p, case.fov), turn.image(case)
             means.append(p[:, case.fov].mean(1))
             entropies.append(validators.entropies(p, case.fov))
@@ -115,7 +114,7 @@ class Bench:
             stable.append(validators.agreement(label, _label(model, other), classes))
             stable.append(validators.agreement(expected, _label(model, turned), classes))
             reverse.append(validators.reverse(label, self.references, classes))
-            position.append(self.usual.agreement(model.decode(alone, case.fov), case.fov))
+            position.append(self.usual.agreement(label, case.fov))
             labels.append(label)
         views = [[_known(model, s, classes) for s in some] for some in (self.raw, self.rendered, self.random) if some]
         ml = np.array([[float((lab == v).sum()) for v in range(1, classes)] for lab in labels])

@@ -68,7 +68,7 @@ def fit(
     network = method.network(run.study.network)
     model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
     model, selection = _pick(trained, model, data, seed)
-    model, placed = _settled(model, data, method.position)
+    model, scale = _settled(model, data, method.enlarge)
     record = {
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
@@ -78,7 +78,7 @@ def fit(
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
-        "position": placed,
+        "scale": scale,
     }
     return _finish(folder, model, record)
 
@@ -163,21 +163,17 @@ def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model,
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
 
 
-def _settled(model: Model, data: Data, position: bool = False) -> tuple[Model, dict[str, float] | None]:
-    """The model, knowing where structures are to be found, by its own predictions of the unlabelled target.
+def _settled(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, dict[str, float] | None]:
+    """The model, knowing where it finds structures in the unlabelled target, if only one piece of each can be.
 
-    Where only one piece of each can be: where it finds them. With `position`, also where labelled cases have them: it
-    is pulled there if need be, and beside it stands how far it and labelled cases agree with that place.
+    With `enlarge` also whether small volumes are better enlarged; beside it stands what told so (see learn_scale).
     """
-    if not model.largest_component:
-        return model, None
     seen = data.unlabelled[:PLACES_LEARNED_FROM]
-    found, fields = [model.of_network(case) for case in seen], [case.fov for case in seen]
-    model = model.learn_places(found, fields)
-    if not position or data.posed:
+    if model.largest_component:
+        model = model.learn_places(seen)
+    if not enlarge or data.posed:
         return model, None
-    labelled = [(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)]
-    return model.learn_usual(labelled, found, fields)
+    return model.learn_scale([(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)], seen)
 
 
 def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:

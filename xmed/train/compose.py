@@ -26,7 +26,7 @@ def ensemble(models: Sequence[Model]) -> Model:
     nets_of = [
         net for model in models for net in (model.net.members if isinstance(model.net, Ensemble) else [model.net])
     ]
-    return replace(first, net=Ensemble(nets_of).eval(), network=spec, usual=None)
+    return replace(first, net=Ensemble(nets_of).eval(), network=spec, enlarges=False)
 
 
 def cost(folders: Sequence[Path]) -> float:
