@@ -18,7 +18,6 @@ from xmed.io import read_image, read_nifti
 from xmed.labels import LabelTable, Structure
 from xmed.model import Model
 from xmed.nets import build
-from xmed.position import Usual
 from xmed.predict import predict
 from xmed.spec import GridSpec, NetworkSpec
 
@@ -123,12 +122,11 @@ def test_what_monai_has_no_words_for_is_refused_and_nothing_is_written(tmp_path,
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_model_that_is_pulled_to_the_usual_place_is_refused(tmp_path):
-    whole = [(name, np.ones((32, 32, 32), np.uint8), np.ones((32, 32, 32), bool)) for name in "ab"]
-    pulled = replace(Model.load(model(tmp_path / "plain")), usual=Usual(Usual.of(whole, 3).means, 0.5))
-    lacks = "predictions that are pulled to the usual place"
+def test_a_model_that_enlarges_small_volumes_is_refused(tmp_path):
+    enlarging = replace(Model.load(model(tmp_path / "plain")), enlarges=True)
+    lacks = "small volumes that are enlarged before the network sees them"
     with pytest.raises(XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: the model has {lacks} · a plain network"):
-        write_bundle(pulled.save(tmp_path / "model"), tmp_path / "bundle")
+        write_bundle(enlarging.save(tmp_path / "model"), tmp_path / "bundle")
 
 
 def test_nothing_is_written_over(tmp_path):

@@ -12,8 +12,7 @@ from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.model import CARD, WEIGHTS, Model
 from xmed.nets import build, stride
-from xmed.position import Usual
-from xmed.predict import predict, segment
+from xmed.predict import predict
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.volume import Grid, Volume
 
@@ -110,46 +109,86 @@ def bright_at(low: int) -> Volume:
     return Volume(np.where(somewhere(low)[1] > 0, 900.0, 100.0), np.eye(4), modality="MR")
 
 
-def settled(one: Model, found_at: tuple[int, ...]) -> tuple[Model, dict[str, float]]:
-    """A model whose labelled cases have the organ in the middle, and which found it in unlabelled ones at `found_at`."""
-    one = replace(one, largest_component=True)
+class OnlyLarge(Threshold):
+    """As that one, and blind in slices where fewer than `least` voxels are bright."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self.least = least
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(image)
+        blind = (logits[:, 1] > 0).sum((1, 2)) < self.least
+        logits[blind] = torch.tensor([5.0, -5.0])[:, None, None]
+        return logits
+
+
+def settled(one: Model, found_at: tuple[int, ...] = (10, 11, 12)) -> tuple[Model, dict[str, float]]:
+    """What a model learns of scale from labelled cases that have the organ in the middle, and from unlabelled ones."""
     seen = [one.sample("x", bright_at(low)) for low in found_at]
-    return one.learn_usual(
-        [somewhere(low) for low in (10, 11, 12)], [one.of_network(s) for s in seen], [s.fov for s in seen]
-    )
+    return one.learn_scale([somewhere(low) for low in (10, 11, 12)], seen)
 
 
 def test_a_model_that_finds_structures_where_labelled_cases_have_them_is_left_alone():
-    one, record = settled(model(), (10, 11, 12))
-    assert one.usual is None
-    assert record["least"] == 0
-    assert record["predicted"] >= record["labelled"] > 0.8
+    one, record = settled(model(patch=(64, 64, 1)))
+    assert not one.enlarges
+    assert record["as_it_is"] >= record["labelled"] > 0.8
+    assert "enlarged" not in record
 
 
-def test_a_model_that_finds_structures_elsewhere_is_pulled_there_and_every_prediction_says_how_far():
-    one, record = settled(model(), (11, 22))
-    assert record["predicted"] < record["labelled"]
-    assert 0 < record["least"] <= record["labelled"]
-    usual, odd = segment(one, bright_at(11)), segment(one, bright_at(22))
-    assert usual.pulled == 0
-    assert 0 < odd.pulled <= 1
-    assert odd.label.array[10:20, 10:20, 10:20].sum() > predict(model(), bright_at(22)).array[10:20].sum()
-    np.testing.assert_allclose(odd.p.sum(0), 1, rtol=1e-4)
+def test_a_model_that_finds_them_only_when_they_are_larger_enlarges_small_volumes():
+    blind = model(
+        patch=(64, 64, 1), net=OnlyLarge(150)
+    )  # 10² voxels are bright, and twice as many half way to the patch
+    assert not predict(blind, bright_at(11)).array.any()
+    one, record = settled(blind)
+    assert one.enlarges
+    assert record["as_it_is"] == 0
+    assert record["enlarged"] > 0.8
+    truth, guess = somewhere(11)[1] > 0, predict(one, bright_at(11)).array > 0
+    assert 2 * (guess & truth).sum() / (guess.sum() + truth.sum()) > 0.95
 
 
-def test_one_labelled_patient_says_nothing_of_a_usual_place():
-    one = model()
-    seen = one.sample("x", bright_at(22))
-    assert one.learn_usual([somewhere(11)], [one.of_network(seen)], [seen.fov]) == (one, None)
+def test_a_model_that_finds_them_nowhere_is_left_alone():
+    one, record = settled(model(patch=(64, 64, 1), net=OnlyLarge(10_000)))
+    assert not one.enlarges
+    assert record["as_it_is"] == record["enlarged"] == 0
 
 
-def test_a_model_that_is_pulled_stays_so_after_loading(tmp_path):
-    one = replace(deployable(), usual=Usual(Usual.of([somewhere(11)], 2).means, 0.5))
-    seen = one.sample("x", bright_at(22))
-    assert one.pulled(one.of_network(seen), seen.fov)[1] > 0
-    again = Model.load(one.save(tmp_path / "m"))
-    np.testing.assert_array_equal(again.probabilities(seen), one.probabilities(seen))
-    assert again.usual.least == pytest.approx(one.usual.least)
+def test_where_a_piece_is_chosen_its_places_are_learned_again_from_enlarged_volumes():
+    blind = replace(model(patch=(64, 64, 1), net=OnlyLarge(150)), largest_component=True)
+    before = blind.learn_places([blind.sample("x", bright_at(low)) for low in (10, 11, 12)])
+    one, _ = settled(before)
+    assert one.enlarges
+    assert one.places.max() > before.places.max()
+
+
+def test_one_labelled_patient_or_places_that_are_not_shared_say_nothing_of_scale():
+    blind = model(patch=(64, 64, 1), net=OnlyLarge(150))
+    seen = [blind.sample("x", bright_at(11))]
+    assert blind.learn_scale([somewhere(11)], seen) == (blind, None)
+    assert blind.learn_scale([somewhere(0), somewhere(11), somewhere(22)], seen) == (blind, None)
+
+
+@pytest.mark.parametrize("patch", [(64, 64, 1), (96, 96, 32)], ids=["2-D", "3-D"])
+def test_a_model_that_enlarges_still_predicts_on_the_inputs_own_grid_and_in_the_right_place(patch):
+    volume = oblique()
+    guess = predict(replace(model(patch=patch), enlarges=True), volume)
+    truth = volume.array == 900
+    assert 2 * (guess.array.astype(bool) & truth).sum() / (guess.array.sum() + truth.sum()) > 0.95
+
+
+def test_a_model_that_enlarges_does_so_after_loading_and_predicts_nothing_outside_the_field_of_view(tmp_path):
+    one = replace(deployable(), enlarges=True)
+    fov = np.ones((20, 20, 4), bool)
+    fov[:, :7] = False
+    seen = one.sample("x", Volume(np.random.default_rng(0).normal(size=fov.shape), np.eye(4), fov=fov))
+    p = one.probabilities(seen)
+    assert not np.array_equal(p, replace(one, enlarges=False).probabilities(seen))
+    assert p.shape == (2, *fov.shape)
+    assert (p[0, ~seen.fov] == 1).all()
+    np.testing.assert_allclose(p.sum(0), 1, atol=1e-4)
+    np.testing.assert_array_equal(Model.load(one.save(tmp_path / "m")).probabilities(seen), p)
 
 
 def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):

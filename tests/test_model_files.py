@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.model import CARD, PLACES, USUAL, WEIGHTS, Model
+from xmed.model import CARD, PLACES, WEIGHTS, Model
 from xmed.nets import build
 from xmed.registry.folder import check_model
 from xmed.spec import GridSpec, NetworkSpec
@@ -171,21 +171,12 @@ def test_what_is_no_ordinary_file_is_refused_and_never_waited_for(folder, tmp_pa
             load(folder)
 
 
-@pytest.mark.parametrize("name", [PLACES, USUAL])
 @pytest.mark.parametrize("shape", [(1, 64, 64, 64), (3, 32, 32, 32), (32,)])
-def test_places_of_another_shape_are_refused_before_they_are_read(folder, shape, name):
+def test_places_of_another_shape_are_refused_before_they_are_read(folder, shape):
     found = load_file(folder / WEIGHTS)
-    save_file({**found, name: np.zeros(shape, np.float32)}, folder / WEIGHTS)
+    save_file({**found, PLACES: np.zeros(shape, np.float32)}, folder / WEIGHTS)
     card(folder, weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
-    with pytest.raises(XmedError, match=rf"error\[MODEL_INVALID\]: .*{name} is not \[1, 32, 32, 32\]"):
-        Model.load(folder)
-
-
-@pytest.mark.parametrize("said", [None, {}, {"shares": [0.1, 0.2], "least": 0.3}, {"shares": 1, "least": "x"}])
-def test_a_usual_place_that_the_card_says_nothing_fitting_of_is_refused(folder, said):
-    save_file({**load_file(folder / WEIGHTS), USUAL: np.zeros((1, 32, 32, 32), np.float32)}, folder / WEIGHTS)
-    card(folder, weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(), usual=said)
-    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\]"):
+    with pytest.raises(XmedError, match=rf"error\[MODEL_INVALID\]: .*{PLACES} is not \[1, 32, 32, 32\]"):
         Model.load(folder)
 
 

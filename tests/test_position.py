@@ -83,16 +83,6 @@ def case(name: str, low: tuple[int, int, int], size: tuple[int, int, int] = (8, 
 CENTRED = [case("A", (12, 12, 12)), case("B", (12, 12, 12)), case("C", (14, 12, 12))]
 
 
-def argmax(p: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    return np.where(fov, p.argmax(0), 0).astype(np.uint8)
-
-
-def sure_of(label: np.ndarray, by: float = 0.9) -> np.ndarray:
-    """Probabilities (2, i, j, k) of a net that is sure of a label map."""
-    foreground = np.where(label == 1, by, 1 - by).astype(np.float32)
-    return np.stack([1 - foreground, foreground])
-
-
 def test_agreement_is_dice_with_the_mean_masks_and_none_where_nothing_was_found():
     usual = position.Usual.of([CENTRED[0], CENTRED[1]], 2)
     _, label, fov = CENTRED[0]
@@ -108,83 +98,3 @@ def test_each_labelled_patient_is_held_against_where_the_others_lie_and_counts_o
     assert a == pytest.approx((1 + 2 * 384 / 1024) / 2)  # against B alone: one pose on it, one two voxels beside it
     assert 0 < b < 1
     assert position.typical(CENTRED[:1], 2) == []
-
-
-@pytest.mark.parametrize(
-    ("labelled", "found", "least"),
-    [
-        ([0.6, 0.5], [0.5, 0.6, 0.7], 0.0),  # lies where labelled structures do: nothing is touched
-        ([0.6, 0.5], [], 0.0),
-        ([], [0.1], 0.0),
-        ([0.5, 0.5], [0.8, 0.1, 0.4], 0.3),  # the lowest to 0.3: (0.8 + 0.3 + 0.4) / 3 = 0.5
-        ([0.5, 0.5], [0.6, 0.0, 0.3], 0.45),  # the two lowest together: (0.6 + 0.45 + 0.45) / 3 = 0.5
-        ([0.5, 0.5], [0.1, 0.2], 0.5),
-    ],
-)
-def test_the_lowest_agreements_are_raised_to_one_level_until_their_mean_is_that_of_labelled_cases(
-    labelled, found, least
-):
-    level = position.least_agreement(labelled, found)
-    assert level == pytest.approx(least)
-    if level:
-        assert np.maximum(found, level).mean() == pytest.approx(np.mean(labelled))
-
-
-def test_a_prediction_in_a_usual_place_is_left_as_it_is():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
-    p = sure_of(CENTRED[0][1])
-    pulled, weight = usual.pulled(p, CENTRED[0][2], argmax)
-    assert weight == 0
-    assert pulled is p
-
-
-def test_a_prediction_elsewhere_is_pulled_no_further_than_it_must_be():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
-    _, beside, fov = case("D", (19, 12, 12))
-    before = usual.agreement(beside, fov)
-    pulled, weight = usual.pulled(sure_of(beside), fov, argmax)
-    assert before < 0.6 <= usual.agreement(argmax(pulled, fov), fov)
-    assert 0 < weight < 1
-    np.testing.assert_allclose(pulled.sum(0), 1, rtol=1e-5)
-    stricter = position.Usual(usual.means, least=0.9)
-    assert stricter.pulled(sure_of(beside), fov, argmax)[1] > weight
-
-
-def test_where_nothing_was_found_nothing_is_drawn():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
-    _, label, fov = CENTRED[0]
-    p = sure_of(np.zeros_like(label))
-    pulled, weight = usual.pulled(p, fov, argmax)
-    assert weight == 0
-    assert not argmax(pulled, fov).any()
-
-
-def test_a_net_that_is_less_sure_is_pulled_at_less_weight():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.6)
-    _, beside, fov = case("D", (19, 12, 12))
-    weight = [usual.pulled(sure_of(beside, by), fov, argmax)[1] for by in (0.6, 0.9, 0.999)]
-    assert weight == sorted(weight)
-    assert weight[0] < weight[2]
-
-
-def test_nothing_is_pulled_into_what_lies_outside_the_field_of_view():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.9)
-    _, beside, fov = case("D", (22, 12, 12))
-    fov = fov.copy()
-    fov[:, :14] = False
-    p = sure_of(np.where(fov, beside, 0))
-    p[:, ~fov] = np.array([1, 0])[:, None]
-    pulled, weight = usual.pulled(p, fov, argmax)
-    assert weight > 0
-    assert (pulled[0, ~fov] == 1).all()
-    assert not pulled[1, ~fov].any()
-
-
-def test_what_is_kept_of_the_usual_place_comes_back():
-    usual = position.Usual(position.Usual.of(CENTRED, 2).means, least=0.4)
-    again = position.Usual.kept(usual.atlas, usual.shares, usual.least)
-    _, beside, fov = case("D", (19, 12, 12))
-    assert again.agreement(beside, fov) == usual.agreement(beside, fov)
-    assert again.least == 0.4
-    with pytest.raises(ValueError, match="zip"):
-        position.Usual.kept(usual.atlas, [0.1, 0.2], 0.4)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmed import metrics, position, train
+from xmed import metrics, train
 from xmed.cohort import Cohort, ingest, load, summary
 from xmed.domain import samples
 from xmed.errors import XmedError
@@ -22,7 +22,7 @@ from xmed.model import Model
 from xmed.nets import build, tensors
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.run import Run
-from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study, TaskSpec
+from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
 from xmed.tasks import Segmentation
 from xmed.train import arms, loop
 from xmed.train.data import Data
@@ -167,31 +167,27 @@ def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_is_pulled_to_the_usual_place_between_tomographs_and_only_if_its_method_asks(run, study, monkeypatch):
+def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_method_asks(run, study, monkeypatch):
     made, home = run
-    single = study.model_copy(update={"task": TaskSpec(largest_component=True)})
-    data = Data.of(single, single.method, home)
-    net = build(study.network, 2, 1, 2)
-    card = arms._card(made, "adapted", 0, single.method, data)
-    model = Model(net.eval(), network=study.network, card=card, **data.seen_by_model)
+    data = Data.of(study, study.method, home)
+    card = arms._card(made, "adapted", 0, study.method, data)
+    model = Model(build(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
 
-    def corner(self, seen):
-        """A net that is sure of a ball in the corner, where no labelled case has it."""
+    def sees(self, seen):
+        """A net that finds a ball in the middle of what it is shown enlarged, and else one in the corner."""
         p = np.zeros((2, *seen.image.shape), np.float32)
-        p[1, :6, :6] = 1
+        p[(1, slice(9, 15), slice(9, 15)) if self.enlarges else (1, slice(6), slice(6))] = 1
         return np.stack([1 - p[1], p[1]])
 
-    monkeypatch.setattr(Model, "of_network", corner)
-    monkeypatch.setattr(position, "TELLING", 0.1)
-    pulled, record = arms._settled(model, data, position=True)
-    assert record["predicted"] < record["labelled"]
-    assert pulled.usual.least == record["least"] > 0
-    seen = data.unlabelled[0]
-    assert pulled.pulled(corner(model, seen), seen.fov)[1] > 0
-    assert arms._settled(model, data)[0].usual is None
+    monkeypatch.setattr(Model, "probabilities", sees)
+    monkeypatch.setattr("xmed.model.TELLING", 0.1)
+    settled, record = arms._settled(model, data, enlarge=True)
+    assert settled.enlarges
+    assert record["as_it_is"] < record["labelled"]
+    assert record["as_it_is"] < record["enlarged"]
+    assert arms._settled(model, data) == (model, None)
     probe = replace(data.target, spec=data.target.spec.model_copy(update={"modality": "US"}))
-    held, record = arms._settled(model, replace(data, target=probe), position=True)
-    assert (held.usual, record) == (None, None)  # where a hand holds a probe is nobody's anatomy
+    assert arms._settled(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere
 
 
 def test_an_arm_that_fails_ends_the_others_and_says_why(run):
