@@ -13,6 +13,7 @@ from xmed.prepare import (
     Sampler,
     acquisition_axes,
     augmentation_for,
+    enlarged,
     fitted,
     grid_for,
     map_sample,
@@ -273,3 +274,21 @@ def test_a_case_becomes_a_sample_on_the_studys_grid():
     assert seen.spacing == pytest.approx((3, 3, 3))
     assert seen.label.shape == seen.image.shape == seen.fov.shape == seen.grid.shape
     assert seen.image[seen.label == 1].mean() > seen.image[seen.label == 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("patch", "shape"), [((64, 64, 1), (32, 28, 9)), ((64, 64, 64), (32, 28, 18)), ((16, 16, 1), (16, 14, 9))]
+)
+def test_a_small_volume_is_enlarged_half_the_way_to_the_patch_where_it_lies(patch, shape):
+    volume = oblique((16, 14, 9))
+    fov = np.ones(volume.array.shape, bool)
+    seen = Sample("x", volume.array, fov, volume.grid, fov.astype(np.uint8))
+    larger = enlarged(seen, GridSpec(spacing_mm=(1.5, 2, 3), patch=patch))  # 64 / 16 is 4, half the way is 2
+    assert larger.image.shape == shape
+    assert larger.fov.shape == larger.image.shape == larger.grid.shape
+    assert larger.label is None
+    edges = lambda grid: grid.points(np.array([[-0.5] * 3, np.array(grid.shape) - 0.5]))  # noqa: E731
+    np.testing.assert_allclose(edges(larger.grid), edges(seen.grid), atol=1e-6)
+    assert larger.fov.all()
+    inside = larger.grid.points(np.argwhere(larger.fov)[len(larger.fov) :]) @ (0.5, -1.0, 0.25)
+    np.testing.assert_allclose(larger.image.ravel()[len(larger.fov) :], inside, atol=1.5)  # edges repeat half a voxel

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -308,6 +309,14 @@ def test_findings_are_the_same_whatever_people_say_and_others_with_any_number(do
     assert report.findings(before) == report.findings(json.loads(json.dumps(after)))
     worse = document(patients=4, change=on(missed, lambda row: row["case"] == "us-1-0"))
     assert report.findings(before) != report.findings(worse)
+
+
+def test_that_a_model_enlarges_small_volumes_is_among_the_limitations(tmp_path):
+    sources = Sources.of(written(tmp_path / "toy"))
+    cards = [{**card, "enlarges": True} for card in sources.cards]
+    for found, said in ((sources, False), (replace(sources, cards=cards), True)):
+        limitations = compose(found)["limitations"]["machine"]
+        assert any(line.startswith("The model enlarges volumes") for line in limitations) is said
 
 
 def test_what_people_write_fills_what_only_people_can(tmp_path):

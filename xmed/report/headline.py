@@ -139,6 +139,11 @@ def machine_limitations(sources: Sources, report: Document) -> list[str]:
     out.append("One reference label per case: agreement between raters, the ceiling of any model, is not known.")
     if not sources.metrics["spacing_credible"]:
         out.append("The spacing of the target is not credible: nothing is reported in millimetres or millilitres.")
+    if any(card.get("enlarges") for card in sources.cards):
+        out.append(
+            "The model enlarges volumes that are smaller than its patch before it looks at them: how tightly an image "
+            "was cropped, or how small its field of view is, changes at what scale it is read."
+        )
     gain = report["intervals"]["gain_over_trivial"][s]
     if gain["value"] is not None and gain["ci"] and gain["ci"][0] <= 0:
         out.append("The gain over the best trivial baseline is not clearly above zero.")
