@@ -313,10 +313,9 @@ def test_findings_are_the_same_whatever_people_say_and_others_with_any_number(do
 
 def test_that_a_model_enlarges_small_volumes_is_among_the_limitations(tmp_path):
     sources = Sources.of(written(tmp_path / "toy"))
-    cards = [{**card, "enlarges": True} for card in sources.cards]
-    for found, said in ((sources, False), (replace(sources, cards=cards), True)):
-        limitations = compose(found)["limitations"]["machine"]
-        assert any(line.startswith("The model enlarges volumes") for line in limitations) is said
+    for enlarges in (False, True):
+        limitations = compose(replace(sources, cards=[{"enlarges": enlarges}]))["limitations"]["machine"]
+        assert any(line.startswith("The model enlarges volumes") for line in limitations) is enlarges
 
 
 def test_what_people_write_fills_what_only_people_can(tmp_path):
