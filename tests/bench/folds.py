@@ -108,7 +108,7 @@ def main() -> None:
         lines += section(name, list(found.values()), scores(committed, study.structures[0], asked.seed))
         kept_all[name] = found
     said = (
-        f"# Every patient once\n\n{' '.join(__doc__.split('    OMP')[0].split(': ', 1)[1].split())}\n"
+        f"# Every patient once\n\n{' '.join(__doc__.split('    OMP')[0].split(': ', 1)[1].split()).capitalize()}\n"
         "Sources have seven patients and unlabelled targets three or four, fewer than the shipped split. Mean Dice, one "
         "seed; Student's interval over patients and an exact or drawn sign-flip test. The rule of a trivial baseline is "
         "chosen with the test labels, in its favour, in each fold.\nbridge was developed on these patients, though not "
