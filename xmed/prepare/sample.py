@@ -71,13 +71,12 @@ def map_sample(case: str, dense: Volume, spec: GridSpec) -> Sample:
 
 
 def enlarged(seen: Sample, spec: GridSpec) -> Sample:
-    """A volume whose field of view is smaller than the net's patch, enlarged half the way to filling it (as a power).
+    """A volume that is smaller than the net's patch, enlarged half the way to filling it (as a power).
 
     Along the axes that the net looks along, all by the same factor; without a label map. Larger ones stay as they are.
     """
-    inside, axes = np.argwhere(seen.fov), spec.spatial_dims
-    extent = int((np.ptp(inside, axis=0) + 1)[:axes].max()) if len(inside) else max(spec.patch)
-    factor = max(max(spec.patch[:axes]) / extent, 1.0) ** 0.5
+    axes = spec.spatial_dims
+    factor = max(max(spec.patch[:axes]) / max(seen.image.shape[:axes]), 1.0) ** 0.5
     shape = tuple(round(n * factor) if axis < axes else n for axis, n in enumerate(seen.image.shape))
     ratio = np.array(seen.image.shape) / np.array(shape)
     affine = seen.grid.affine.copy()
