@@ -4,7 +4,7 @@
 
 The patients outside the shipped test split are sorted by name and halved in turn; either half is the labelled source
 once, and of the other one half is the unlabelled target and the rest is judged, then the two change places: four folds.
-Arms are trained and scored as `xmed run` does; folds that WORK/folds.json has are kept, so that it can be stopped and
+Arms are trained and scored as `xmed run` does; folds that WORK/folds-STUDY.json has are kept, so that it can be stopped and
 begun again. The table adds the patients of the shipped split as its committed table has them, same seed. --table: only
 write the table of what is there, to reports/benchmarks/folds.md. Run one study per core, then --table.
 """
