@@ -19,9 +19,10 @@ from pipelines.plan import plan_dataset
 from pipelines.tables import BAD, GOOD, table
 from pipelines.validation import card_of, spoken
 from xmed import cohort, monitor, registry
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.model import Model
-from xmed.run import Run, digest, home
+from xmed.run import Run, home
 from xmed.spec import DatasetSpec, names
 
 INCOMING = ".incoming"

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from xmed.atomic import write_atomically
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import catalogue
-from xmed.run import digest
 from xmed.spec import DatasetSpec
 
 

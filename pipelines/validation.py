@@ -10,9 +10,10 @@ from typing import Any
 from xmed import cohort
 from xmed.atomic import write_atomically
 from xmed.cohort import Cohort
+from xmed.digest import digest, file_digest
 from xmed.errors import XmedError
-from xmed.model import CARD, WEIGHTS, Model, sha256
-from xmed.run import Run, digest
+from xmed.model import CARD, WEIGHTS, Model
+from xmed.run import Run
 from xmed.spec import DatasetSpec, Primary, Protocol, Study
 
 NOT_HERE = "the data that the model was made from are not here: only a look at their names and digests could tell"
@@ -64,7 +65,7 @@ def begin(model: Path, reference: str, study: Study, home: Path) -> Run:
     card, run = card_of(model), Run.create(study, home)
     folder = run.arm("adapted", card["seed"])
     shutil.copytree(model, folder / "model", ignore=lambda _, names: [n for n in names if n not in (WEIGHTS, CARD)])
-    weights = sha256(folder / "model" / WEIGHTS)
+    weights = file_digest(folder / "model" / WEIGHTS)
     if weights != card["weights_sha256"]:
         raise XmedError("MODEL_INVALID", f"{model}: weights are not those its card names", "an untouched folder")
     record = {

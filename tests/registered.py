@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from xmed.run import Run, digest
+from xmed.digest import digest, folder_digest
+from xmed.run import Run
 from xmed.spec import Study
 
 STUDY = Study.model_validate(
@@ -58,6 +59,7 @@ def train(run, arm, seed, deployable=True, shift=0.0):
     used = arm == "target_supervised"
     trained |= {"batch": 2, "seconds": 1.5, "parameters": 3, "network": {"name": "unet", "channels": [8, 16]}}
     trained |= {"target_labels_used": used, "deployable": deployable, "weights_sha256": sha}
+    trained |= {"model_sha256": folder_digest(folder / "model")}
     (folder / "train.json").write_text(json.dumps(trained))
 
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from xmed import metrics
-from xmed.run import Run, array_digest, digest
+from xmed.digest import array_digest, digest
+from xmed.run import Run
 
 DICE = {
     "source_only": 0.2,

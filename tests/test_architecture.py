@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    ["errors", "volume", "labels", "batch", "atomic", "stop"],
+    ["errors", "volume", "labels", "batch", "atomic", "digest", "stop"],
     ["spec"],
     ["io", "run"],
     ["deidentify", "audit", "share"],

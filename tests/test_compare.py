@@ -9,9 +9,10 @@ import pytest
 from xmed import compare
 from xmed.compare.figures import cost, forest
 from xmed.compare.ranking import differences
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.report import build as build_report
-from xmed.run import Run, digest
+from xmed.run import Run
 
 PATIENTS = 10
 DICE = {"source_only": 0.2, "gin": 0.5, "bridge": 0.7, "target_supervised": 0.9}

@@ -9,13 +9,14 @@ from reporting import trained
 
 from xmed import metrics, report
 from xmed.cohort import ingest, load, summary
+from xmed.digest import array_digest
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judge, remeasure, robustness
 from xmed.evaluate.truth import placed
 from xmed.io import write_nifti
 from xmed.predict import Prediction
 from xmed.prepare import sample
-from xmed.run import Run, array_digest
+from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
 from xmed.volume import Grid, Volume
 
@@ -69,7 +70,7 @@ def run(tmp_path, unguarded, monkeypatch):
     made.write("data", summary(load("bright", home), load("dark", home)))
     for arm in ("source_only", "adapted"):
         trained(made.arm(arm, 0), arm, 0)
-        weights = made.arm(arm, 0) / "model" / judge.WEIGHTS
+        weights = made.arm(arm, 0) / "model" / "weights.safetensors"
         weights.parent.mkdir()
         weights.write_bytes(arm.encode())
     monkeypatch.setattr(judge.Model, "load", lambda folder: "broken" if "source_only" in str(folder) else "good")
@@ -97,6 +98,19 @@ def test_rows_carry_what_certainty_causes_and_verification_need(run):
     for row in of(rows, "source_only"):
         assert (row["status"], row["dice"], row["prediction_sha256"]) == ("error", 0.0, None)
     assert set(made.read("reference")["cdark"]) == {"mean", "sd", "p05", "p50", "p95", "in_view"}
+
+
+def test_an_arm_is_judged_again_only_when_its_model_is_another_one(run, monkeypatch):
+    made, home = run
+    seen = []
+    monkeypatch.setattr(judge, "segment", lambda model, volume: seen.append(model) or thresholded(model, volume))
+    evaluate(made, home)
+    first = len(seen)
+    evaluate(made, home)
+    assert len(seen) == first > 0
+    (made.arm("adapted", 0) / "model" / "model.json").write_text('{"enlarges": true}')  # the weights stay as they are
+    evaluate(made, home)
+    assert seen[first:] == ["good", "good"]
 
 
 def test_an_evaluated_run_becomes_a_report_that_verifies(run):

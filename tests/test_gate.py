@@ -9,12 +9,12 @@ import pytest
 from registered import CASES, STUDY, FakeModel, build, case, finished, report, verify
 
 from xmed import audit, registry
+from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.registry import gate, ledger, packing
 from xmed.registry.models import EVALUATION, USE, holder
 from xmed.registry.store import client
-from xmed.registry.tracking import sha256
-from xmed.run import digest, stack_file
+from xmed.run import stack_file
 
 NAME = STUDY.register_as
 FIRST, SECOND = "Ada Reader", "Ben Surgeon"
@@ -87,7 +87,7 @@ def registered(shelf, tmp_path):
 def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered):
     home, run = registered
     tags = entry(home).tags
-    names = {"weights", "package", "report", "findings", "protocol", "sbom"}
+    names = {"weights", "model", "package", "report", "findings", "protocol", "sbom"}
     assert names == {key.removesuffix("_sha256") for key in tags if key.endswith("_sha256")}
     assert (tags["data.source.fingerprint"], tags["data.target.fingerprint"]) == ("a" * 64, "b" * 64)
     package = packing.unpack(entry(home), home / "unpacked", home)
@@ -97,7 +97,7 @@ def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered)
     bill = json.loads((evidence / "sbom.cdx.json").read_text())
     assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": tags["weights_sha256"]}]
     assert (package / "code" / "xmed" / "model.py").is_file()
-    assert packing.tree_sha256(package) == tags["package_sha256"]
+    assert folder_digest(package) == tags["package_sha256"]
     (record,) = audit.records(home)
     assert (record["event"], record["model"], record["version"], record["run"]) == ("registered", NAME, 1, run.id)
     assert record["hashes"]["weights_sha256"] == tags["weights_sha256"]
@@ -171,7 +171,7 @@ NUMBERS = "its numbers are not those it was registered with"
     [
         (edited_number, [NUMBERS, "its report does not verify: 1 difference(s) to what its files give"]),
         (easier_protocol, ["the protocol was changed after it was fixed"]),
-        (swapped_weights, ["its weights are not the ones that were registered"]),
+        (swapped_weights, ["it is not the model that was registered"]),
         (changed_code, ["its package (code, signature, evidence) is not the one that was registered"]),
         (other_loader, ["its package (code, signature, evidence) is not the one that was registered"]),
         (lambda home, run: shutil.rmtree(home / "mlartifacts"), ["its package cannot be fetched"]),
@@ -189,7 +189,7 @@ NUMBERS = "its numbers are not those it was registered with"
             [OTHER, NUMBERS, "adapted or source-only has no number to compare"],
         ),
         (labels_used, ["it was trained on target labels, or its method is not deployable"]),
-        (retrained, ["its weights are not the ones that were trained and validated"]),
+        (retrained, ["it is not the model that was trained and validated"]),
         (lambda home, run: shutil.rmtree(run.folder), ["run {run} is not here, so its report cannot be verified"]),
         (lambda home, run: shutil.rmtree(run.report), ["its report cannot be read or recomputed"]),
         (
@@ -424,7 +424,7 @@ def test_a_version_follows_what_people_write_on_its_report_on_record_and_the_gat
     [told] = registry.relink(run, home)
     assert (told["name"], told["version"], told["relinked"]) == (NAME, 1, True)
     assert entry(home).tags["report_id"] == new != before
-    assert entry(home).tags["report_sha256"] == sha256(run.report / "report.json")
+    assert entry(home).tags["report_sha256"] == file_digest(run.report / "report.json")
     record = audit.records(home)[-1]
     assert (record["event"], record["before"], record["hashes"]["report_id"]) == ("report changed", before, new)
     assert registry.relink(run, home) == []
@@ -460,7 +460,7 @@ def test_a_version_carries_the_bill_of_materials_that_its_report_names(home):
     run = finished(home)
     run.write("sbom", {"components": ["as they were when it was trained"]})
     registry.register(run, home)
-    assert entry(home).tags["sbom_sha256"] == sha256(run.folder / "sbom.json")
+    assert entry(home).tags["sbom_sha256"] == file_digest(run.folder / "sbom.json")
 
 
 def test_the_bill_of_materials_follows_the_cyclonedx_schema():

@@ -10,14 +10,15 @@ from test_validation import GRID, NETWORK, balls
 
 from xmed import monitor, report
 from xmed.cohort import load
+from xmed.digest import digest, file_digest
 from xmed.evaluate import evaluate
 from xmed.labels import LabelTable, Structure
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import WEIGHTS, Model
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture, unlinked
 from xmed.nets import build
 from xmed.predict import embedding
-from xmed.run import Run, digest
+from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
 
@@ -221,7 +222,7 @@ def run(tmp_path, home, unguarded):
     folder = Model(build(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
         run.arm("adapted", 0) / "model"
     )
-    (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": sha256(folder / WEIGHTS), "seed": 0}))
+    (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))
     run.write("data", {"target": {"fingerprint": target.fingerprint}})
     evaluate(run, home)
     return run

@@ -213,6 +213,17 @@ def test_a_fetched_model_that_was_tampered_with_is_not_handed_out(run, home):
         registry.fetch("models:/toy-prostate-us/1", home)
 
 
+def test_a_model_whose_description_was_changed_is_neither_handed_out_nor_registered(run, home):
+    registry.register(run, home)
+    for folder in (registry.fetch("models:/toy-prostate-us/1", home), run.arm("adapted", 0) / "model"):
+        card = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps({**card, "structures": card["structures"][::-1]}))
+    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\].*not the model that was validated"):
+        registry.fetch("models:/toy-prostate-us/1", home)
+    with pytest.raises(XmedError, match=r"error\[MODEL_REFUSED\].*not the one that was trained"):
+        registry.register(run, home)
+
+
 def test_a_model_folder_is_checked_and_handed_back(run, home):
     folder = run.arm("adapted", 0) / "model"
     assert registry.fetch(str(folder), home) == folder

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from xmed import metrics, report
+from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.run import SIGNOFF, Run, digest
+from xmed.run import SIGNOFF, Run
 
 ARMS = {"source_only": 9.0, "adapted": 1.2, "target_supervised": 0.5}
 SHAPE, SPACING = (36, 40, 22), (1.5, 1.5, 3.0)

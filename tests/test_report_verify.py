@@ -10,11 +10,12 @@ import pytest
 from reporting import written
 
 from xmed import report
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, manifest
 from xmed.report.numbers import identity
 from xmed.report.shown import shown_problems
-from xmed.run import Run, digest
+from xmed.run import Run
 
 
 @pytest.fixture(scope="module")

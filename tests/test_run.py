@@ -5,8 +5,9 @@ import json
 import pytest
 
 from xmed.atomic import write_atomically
+from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.run import Run, digest, home
+from xmed.run import Run, home
 from xmed.spec import Study
 
 

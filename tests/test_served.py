@@ -12,8 +12,9 @@ import torch
 from registered import STUDY, finished
 
 from xmed import audit, registry
+from xmed.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import WEIGHTS, Model
 from xmed.nets import build
 from xmed.registry.store import client, tracking_uri
 from xmed.spec import NetworkSpec
@@ -100,7 +101,8 @@ def test_it_predicts_in_a_process_that_has_nothing_but_what_the_model_asks_for(t
     model = Model(build(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, card={"deployable": True})
     folder = model.save(run.arm("adapted", 0) / "model")
     trained = json.loads((folder.parent / "train.json").read_text())
-    (folder.parent / "train.json").write_text(json.dumps({**trained, "weights_sha256": sha256(folder / WEIGHTS)}))
+    trained |= {"weights_sha256": file_digest(folder / WEIGHTS), "model_sha256": folder_digest(folder)}
+    (folder.parent / "train.json").write_text(json.dumps(trained))
     uri = registry.register(run, tmp_path)["uri"]
     image = np.random.default_rng(0).random((2, 1, 32, 48), dtype=np.float32)
     np.save(tmp_path / "image.npy", image)

@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 
 from xmed import __version__
 from xmed.atomic import write_atomically
+from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.run import digest
 
 LOG, HEAD, LOCK = "audit.jsonl", "audit.head.json", "audit.lock"
 KEY = "XMED_AUDIT_KEY"

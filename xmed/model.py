@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import stat
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from xmed import nets, position
 from xmed.atomic import write_atomically
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.position import TELLING, Labelled, Usual, typical
@@ -178,7 +178,7 @@ class Model:
         save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
         document = {
             **self.card,
-            "weights_sha256": sha256(weights),
+            "weights_sha256": file_digest(weights),
             "grid": self.grid.model_dump(mode="json"),
             "network": self.network.model_dump(mode="json"),
             "modality": self.modality,
@@ -203,7 +203,7 @@ class Model:
             raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
         try:
             card = json.loads(_plain(folder / CARD, CARD_LIMIT).read_text(encoding="utf-8"))
-            if sha256(_plain(folder / WEIGHTS)) != card["weights_sha256"]:
+            if file_digest(_plain(folder / WEIGHTS)) != card["weights_sha256"]:
                 raise XmedError(
                     "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
                 )
@@ -254,12 +254,6 @@ def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, i
     if found != expected:
         differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         raise ValueError(f"weights for another network: {differ[:3]} ...")
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def bf16_pays(device: torch.device) -> bool:

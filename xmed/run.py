@@ -18,7 +18,6 @@ runs/<id>/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -28,9 +27,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xmed.atomic import write_atomically
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.spec import Study
 
@@ -48,19 +46,6 @@ def home() -> Path:
 def stack_file(home: Path) -> Path:
     """The file that is there when a home's registry lives in servers of its own, and says where (`xmed up`)."""
     return home / "stack" / "stack.json"
-
-
-def digest(document: Any) -> str:
-    """sha256 (hex) of a JSON document in its canonical form: sorted keys, no spaces, no NaN."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def array_digest(array: np.ndarray) -> str:
-    """sha256 (hex) of an array's type, shape and values: the same for the same label map, however it is packed."""
-    total = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
-    total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ a copy without it is none. What is read back is what was published, or it is ref
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -17,8 +16,9 @@ from typing import Any
 
 import fsspec
 
+from xmed.digest import digest, file_digest
 from xmed.errors import XmedError
-from xmed.run import Run, digest
+from xmed.run import Run
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
 UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
@@ -43,7 +43,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
     place = f"{url.rstrip('/')}/{run.id}"
     paths = sorted(path for path in run.folder.rglob("*") if path.is_file() and not path.name.startswith(UNFINISHED))
     files: dict[str, dict[str, Any]] = {
-        path.relative_to(run.folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(run.folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in paths
     }
     with _store(place) as (store, root):
@@ -81,7 +81,7 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
                 path = part / _inside(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 store.get_file(f"{root}/{name}", str(path))
-                if _sha256(path) != entry["sha256"]:
+                if file_digest(path) != entry["sha256"]:
                     what = f"{url}/{name} is not the file that was published"
                     raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
             part.rename(final)
@@ -120,8 +120,3 @@ def _inside(name: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts:
         raise XmedError("PATH_UNSAFE", f"a published file is named {name}", "a name within its run")
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

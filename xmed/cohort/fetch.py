@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from xmed.cohort.store import writing
 from xmed.cohort.unpack import ENDINGS, unpack
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.spec import DatasetSpec, FileSpec
 
@@ -52,7 +53,7 @@ def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
             continue
         with writing(root):
             root.mkdir(parents=True, exist_ok=True)
-            if not (path.is_file() and _sha256(path) == file.sha256):  # brought here by hand
+            if not (path.is_file() and file_digest(path) == file.sha256):  # brought here by hand
                 _download(file, path, open_url or _https)
             if path.name.endswith(ENDINGS):
                 unpack(path, root)
@@ -94,8 +95,3 @@ def _https(url: str) -> IO[bytes]:
     opener = urllib.request.build_opener(_HttpsOnly)
     response: IO[bytes] = opener.open(url, timeout=TIMEOUT_SECONDS)
     return response
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

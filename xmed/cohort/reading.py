@@ -11,12 +11,12 @@ import numpy as np
 
 from xmed.cohort.index import Stamp, stamp_of
 from xmed.cohort.layout import Found
+from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.io import facts_of, read_image, read_label, read_nifti
 from xmed.io.guard import guarded
 from xmed.io.notes import Note, collected
 from xmed.labels import LabelTable
-from xmed.run import digest
 from xmed.spec import DatasetSpec, Layout, Split
 from xmed.volume import Volume
 

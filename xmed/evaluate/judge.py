@@ -13,16 +13,17 @@ import numpy as np
 from xmed import __version__, metrics
 from xmed.atomic import write_atomically
 from xmed.cohort import Case, Cohort, load
+from xmed.digest import array_digest, digest, folder_digest
 from xmed.domain import truth
 from xmed.errors import XmedError
 from xmed.evaluate.robustness import disturbed
 from xmed.evaluate.trivial import Baselines
 from xmed.evaluate.truth import Truth, measures
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import Model
 from xmed.predict import Prediction, segment
 from xmed.prepare import window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.run import Run, array_digest, digest
+from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
 
@@ -37,7 +38,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
 
     This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
     on the native grid. A case that cannot be predicted stands in the rows with status `error`; none is left out.
-    An arm that was judged already, with these weights on these cases by this code, is not judged again.
+    An arm that was judged already, this model on these cases by this code, is not judged again.
     """
     study = run.study
     target, cells = load(study.target, home), run.arms()
@@ -123,7 +124,7 @@ class Bench:
         """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
         folder = self.run.arm(arm, seed)
         asked = [
-            sha256(folder / "model" / WEIGHTS),
+            folder_digest(folder / "model"),
             self.target.fingerprint,
             self.tolerance_mm,
             self.study.structures,

@@ -16,14 +16,15 @@ import numpy as np
 from xmed import __version__
 from xmed.cohort import Case, Cohort, image_files, load
 from xmed.deidentify import Crosswalk, Secret, clean_header
+from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import CODES, XmedError
 from xmed.evaluate.judge import LABELS, judged, kept_name
 from xmed.io import Algorithm, write_seg, write_sr
 from xmed.io.files import kind_of, listed
 from xmed.io.guard import guarded
 from xmed.labels import LabelTable, Structure
-from xmed.model import WEIGHTS, sha256
-from xmed.run import Run, digest
+from xmed.model import WEIGHTS
+from xmed.run import Run
 from xmed.volume import Volume
 
 Pair = tuple[str, str, str]
@@ -40,15 +41,15 @@ def write_objects(
 ) -> dict[str, Any]:
     """Write objects/ and objects.json of a judged run, and return what stands there: per case digests, or why not.
 
-    data_root: as ingest was given it. Cases that were no DICOM are left out. Nothing is done again for the same weights
+    data_root: as ingest was given it. Cases that were no DICOM are left out. Nothing is done again for the same model
     on the same data. Raises XmedError KEY_INVALID, NOT_WRITABLE.
     """
     target, seed = load(run.study.target, home), run.study.seeds[0]
     arm = run.arm("adapted", seed)
     if not (arm / LABELS).is_file():
         return {}
-    weights = sha256(arm / "model" / WEIGHTS)
-    of = digest([weights, target.fingerprint, run.study.structures, __version__])
+    weights = file_digest(arm / "model" / WEIGHTS)
+    of = digest([folder_digest(arm / "model"), target.fingerprint, run.study.structures, __version__])
     if run.has("objects") and run.read("objects")["of"] == of:
         return dict(run.read("objects"))
     cases = judged(target)
@@ -108,4 +109,4 @@ def _write(
 
 def _kept(scratch: Path, folder: Path, case: str) -> dict[str, str]:
     """Both files under the case's name, and their sha256."""
-    return {kind: sha256((scratch / f"{kind}.dcm").replace(folder / f"{case}.{kind}.dcm")) for kind in KINDS}
+    return {kind: file_digest((scratch / f"{kind}.dcm").replace(folder / f"{case}.{kind}.dcm")) for kind in KINDS}

@@ -10,13 +10,14 @@ import numpy as np
 
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort
+from xmed.digest import digest, folder_digest
 from xmed.domain import truth
 from xmed.errors import XmedError
 from xmed.evaluate.truth import measures
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import Model
 from xmed.predict import adapts_to_each, predict
 from xmed.prepare import onto
-from xmed.run import Run, digest
+from xmed.run import Run
 from xmed.volume import Grid, Volume
 
 Pair = tuple[Volume, Volume]
@@ -85,11 +86,11 @@ DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]]
 def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
     """Write robustness.json of a run and return it: Dice of the adapted model of `seed` on disturbed test volumes.
 
-    Nothing is done again for the same weights on the same data.
+    Nothing is done again for the same model on the same data.
     """
     folder = run.arm("adapted", seed) / "model"
     asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
-    of = digest([sha256(folder / WEIGHTS), target.fingerprint, run.study.structures, measures(), __version__, asked])
+    of = digest([folder_digest(folder), target.fingerprint, run.study.structures, measures(), __version__, asked])
     if run.has("robustness") and run.read("robustness")["of"] == of:
         return dict(run.read("robustness"))
     model = Model.load(folder)

@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from xmed import metrics
 from xmed.cohort import Case
+from xmed.digest import array_digest, digest
 from xmed.metrics.masks import CONNECTED
 from xmed.predict import Prediction
 from xmed.prepare import onto, upright
-from xmed.run import array_digest, digest
 from xmed.volume import Grid, Volume
 
 Row = dict[str, Any]

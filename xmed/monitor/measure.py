@@ -9,10 +9,10 @@ import numpy as np
 
 from xmed import metrics
 from xmed.cohort import Case
+from xmed.digest import digest
 from xmed.evaluate.judge import described
 from xmed.model import Model
 from xmed.predict import embedding, segment
-from xmed.run import digest
 from xmed.volume import Volume
 
 Row = dict[str, Any]

@@ -8,16 +8,17 @@ from typing import Any
 
 from xmed import __version__
 from xmed.cohort import Case, load
+from xmed.digest import digest, folder_digest
 from xmed.errors import XmedError
 from xmed.evaluate import judged
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import Model
 from xmed.monitor.alarm import RULE
 from xmed.monitor.bench import Bench, Progress
 from xmed.monitor.measure import Row, by_patient, unlinked
 from xmed.monitor.simulate import simulated
 from xmed.predict import adapts_to_each
 from xmed.report.certainty import TAU
-from xmed.run import Run, digest
+from xmed.run import Run
 
 Document = dict[str, Any]
 SCHEMA = "xmed-reference/1"
@@ -75,8 +76,8 @@ def reference(run: Run, home: Path, progress: Progress | None = None) -> Documen
 
 
 def _of(run: Run) -> str:
-    weights = sha256(run.arm("adapted", run.study.seeds[0]) / "model" / WEIGHTS)
-    return digest([weights, run.read("data")["target"]["fingerprint"], run.study.robustness, SCHEMA, __version__])
+    model = folder_digest(run.arm("adapted", run.study.seeds[0]) / "model")
+    return digest([model, run.read("data")["target"]["fingerprint"], run.study.robustness, SCHEMA, __version__])
 
 
 def _others(cases: Sequence[Case], tested: Sequence[Case]) -> list[Case]:

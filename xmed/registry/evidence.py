@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.registry.folder import check_model
 from xmed.registry.sbom import sbom
-from xmed.registry.tracking import RUN_TAG, sha256
+from xmed.registry.tracking import RUN_TAG
 from xmed.report import findings
-from xmed.run import Run, digest
+from xmed.run import Run
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
 """Tags by which a version is known again; what a report says of when and where may have changed since."""
@@ -41,7 +42,8 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
     if not document.get("deployable") or not trained["deployable"] or trained["target_labels_used"]:
         why = "it learned from target labels" if trained["target_labels_used"] else "its method is not deployable"
         raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
-    if trained["weights_sha256"] != document["weights_sha256"]:
+    made = {"weights_sha256": document["weights_sha256"], "model_sha256": folder_digest(folder / "model")}
+    if any(trained.get(key, found) != found for key, found in made.items()):  # trainings of before name weights alone
         raise _refused(
             f"the model of run {run.id} is not the one that was trained", trained["weights_sha256"][:12] + "…"
         )
@@ -49,10 +51,10 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         RUN_TAG: run.id,
         "verdict": str(report["verdict"]),
         "report_id": str(report["report_id"]),
-        "report_sha256": sha256(report_path),
+        "report_sha256": file_digest(report_path),
         "findings_sha256": findings(report),
         "protocol_sha256": protocol["sha256"],
-        "weights_sha256": document["weights_sha256"],
+        **made,
         **_fingerprints(run),
         **_held_back(run),
     }
@@ -76,7 +78,7 @@ def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
         (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"]), encoding="utf-8")
     named = {"sbom_sha256": folder / SBOM, "environment_sha256": folder / "environment.json"}
     named["monitor_sha256"] = folder / f"{MONITOR}.json"
-    return {name: sha256(path) for name, path in named.items() if path.is_file()}
+    return {name: file_digest(path) for name, path in named.items() if path.is_file()}
 
 
 def _fingerprints(run: Run) -> dict[str, str]:

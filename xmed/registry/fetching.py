@@ -22,7 +22,7 @@ REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<vers
 def fetch(reference: str, home: Path) -> Path:
     """The model folder (weights.safetensors, model.json) that a reference names; its code is neither read nor run.
 
-    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID when the weights are not those that were registered.
+    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID when it is not what was registered.
     """
     if not reference.startswith("models:"):
         folder = Path(reference)
@@ -37,7 +37,7 @@ def fetch(reference: str, home: Path) -> Path:
     folder = home / "models" / entry.name / f"{entry.version}-{expected[:12]}"
     if not is_model(folder):
         _download(entry, folder, home)
-    check_model(folder, expected)
+    check_model(folder, entry.tags)
     return folder
 
 
@@ -69,7 +69,7 @@ def _download(entry: ModelVersion, folder: Path, home: Path) -> None:
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{uri}/artifacts/model", dst_path=str(part), tracking_uri=tracking_uri(home)
         )
-        check_model(Path(found), entry.tags["weights_sha256"])
+        check_model(Path(found), entry.tags)
         Path(found).rename(folder)
     except (MlflowException, OSError) as problem:
         what = f"'{entry.name}' version {entry.version} cannot be fetched: {problem}"

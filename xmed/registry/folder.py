@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from xmed.digest import file_digest, folder_digest
 from xmed.errors import XmedError
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LARGEST = 1 << 20
 """Bytes of model.json; xmed writes some thousand."""
 
@@ -19,10 +22,12 @@ def is_model(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file()
 
 
-def check_model(folder: Path, expected_sha256: str | None = None) -> dict[str, Any]:
-    """What model.json says, once the weights match the checksum it names (and `expected_sha256`, when given).
+def check_model(folder: Path, expected: Mapping[str, str] = NOTHING) -> dict[str, Any]:
+    """What model.json says, once the weights match the checksum it names.
 
-    Raises XmedError MODEL_INVALID: a file is missing, a link, or not JSON; the checksum is missing or another one.
+    expected: `weights_sha256`, and `model_sha256` of the whole folder, as far as somebody wrote them down: which
+    structure a label stands for, or how long a voxel is, is in model.json alone.
+    Raises XmedError MODEL_INVALID: a file is missing, a link, or not JSON; a checksum is missing or another one.
     """
     for name in (WEIGHTS, DESCRIPTION):
         path = folder / name
@@ -35,14 +40,15 @@ def check_model(folder: Path, expected_sha256: str | None = None) -> dict[str, A
     except (ValueError, RecursionError) as problem:
         raise XmedError("MODEL_INVALID", f"{folder / DESCRIPTION}: {problem}", "a JSON document") from problem
     said = document.get("weights_sha256") if isinstance(document, dict) else None
-    with (folder / WEIGHTS).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    for wanted in (said, expected_sha256 or said):
-        if found != wanted:
-            raise XmedError(
-                "MODEL_INVALID",
-                f"{folder / WEIGHTS} has sha256 {found[:12]}…",
-                f"sha256 {str(wanted)[:12]}…",
-                "do not use it: the weights are not the ones that were validated",
-            )
+    weights = file_digest(folder / WEIGHTS)
+    _same(folder / WEIGHTS, weights, said)
+    _same(folder / WEIGHTS, weights, expected.get("weights_sha256", said))
+    if "model_sha256" in expected:
+        _same(folder, folder_digest(folder), expected["model_sha256"])
     return dict(document)
+
+
+def _same(path: Path, found: str, expected: str | None) -> None:
+    if found != expected:
+        what, wanted = f"{path} has sha256 {found[:12]}…", f"sha256 {str(expected)[:12]}…"
+        raise XmedError("MODEL_INVALID", what, wanted, "do not use it: it is not the model that was validated")

@@ -13,12 +13,13 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
+from xmed.digest import folder_digest
 from xmed.errors import XmedError
 from xmed.registry import ledger
 from xmed.registry.evidence import REPORT, protocol_of
 from xmed.registry.folder import check_model
 from xmed.registry.models import CANDIDATE, EVALUATION, USE, holder
-from xmed.registry.packing import tree_sha256, unpack
+from xmed.registry.packing import unpack
 from xmed.registry.relink import EVENT as CHANGED
 from xmed.registry.store import client
 from xmed.registry.tracking import RUN_TAG
@@ -84,14 +85,14 @@ def _package(entry: ModelVersion, home: Path) -> Iterator[Refusal]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             folder = unpack(entry, Path(scratch), home)
-            check_model(folder / "artifacts" / "model", entry.tags.get("weights_sha256", "none"))
+            check_model(folder / "artifacts" / "model", {"weights_sha256": "none", **entry.tags})
         except XmedError as problem:
-            yield Refusal("weights", "its weights are not the ones that were registered", (str(problem),))
+            yield Refusal("weights", "it is not the model that was registered", (str(problem),))
             return
         except Exception as problem:  # whatever a store raises for artifacts that are gone
             yield Refusal("weights", "its package cannot be fetched", (f"{type(problem).__name__}: {problem}",))
             return
-        if tree_sha256(folder) != entry.tags.get("package_sha256"):
+        if folder_digest(folder) != entry.tags.get("package_sha256"):
             yield Refusal("package", "its package (code, signature, evidence) is not the one that was registered")
 
 
@@ -112,8 +113,8 @@ def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator
     if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")
     trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))
-    if trained["weights_sha256"] != tags["weights_sha256"]:
-        yield Refusal("weights", "its weights are not the ones that were trained and validated")
+    if any(trained.get(key) != tags.get(key) for key in ("weights_sha256", "model_sha256")):
+        yield Refusal("weights", "it is not the model that was trained and validated")
     if trained["target_labels_used"] or not trained["deployable"]:
         yield Refusal("labels", "it was trained on target labels, or its method is not deployable")
 
@@ -143,7 +144,7 @@ def _against(entry: ModelVersion, report: dict[str, Any], other: int, home: Path
         held = client(home).get_model_version(entry.name, str(other))
         try:
             folder = unpack(held, Path(scratch), home)
-            if tree_sha256(folder) != held.tags.get("package_sha256"):
+            if folder_digest(folder) != held.tags.get("package_sha256"):
                 raise XmedError("MODEL_INVALID", f"version {other} is not the package that was registered")
             before = json.loads((folder / "artifacts" / "evidence" / REPORT).read_text(encoding="utf-8"))
         except Exception as problem:  # as in _package

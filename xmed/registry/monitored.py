@@ -10,12 +10,12 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.registry.evidence import MONITOR
 from xmed.registry.fetching import version_of
 from xmed.registry.packing import download
 from xmed.registry.store import client, experiment, registry_lock
-from xmed.registry.tracking import sha256
 
 SHA256 = f"{MONITOR}_sha256"
 
@@ -35,7 +35,7 @@ def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
         except (MlflowException, OSError) as problem:
             what = f"the reference of '{reference}' cannot be fetched: {problem}"
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
-        if sha256(path) != entry.tags[SHA256]:
+        if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
         return dict(json.loads(path.read_text(encoding="utf-8")))
 

@@ -14,16 +14,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import xmed
+from xmed.digest import folder_digest
 from xmed.registry.evidence import gather
 from xmed.registry.store import active, client, tracking_uri
-from xmed.registry.tracking import sha256
-from xmed.run import Run, digest
+from xmed.run import Run
 
 SERVED_WITH = ("torch", "monai", "numpy", "scipy", "safetensors", "SimpleITK", "pydantic", "ruamel.yaml")
 """Packages that `xmed.predict` and the floors below it import; xmed itself travels with the model."""
 EXAMPLE_EDGE = {2: 32, 3: 16}  # voxels: MLflow keeps the example twice as JSON, so it is small, and it is synthetic
-NOT_PACKED = ("__pycache__", "registered_model_meta")
-"""What running or fetching a package leaves in it."""
 
 
 def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], home: Path) -> ModelVersion:
@@ -45,7 +43,7 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED_WITH],
         )
         kept = registry.get_logged_model(info.model_id).artifact_location
-        tags["package_sha256"] = tree_sha256(download(kept, Path(scratch) / "kept", home))
+        tags["package_sha256"] = folder_digest(download(kept, Path(scratch) / "kept", home))
         # Within `active`: the registry looks the logged model up in the active store.
         return registry.create_model_version(name, info.model_uri, run_id, tags=tags, model_id=info.model_id)
 
@@ -61,12 +59,6 @@ def download(uri: str, into: Path, home: Path) -> Path:
     return Path(
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking_uri(home))
     )
-
-
-def tree_sha256(folder: Path) -> str:
-    """sha256 of the names and contents of all files below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not set(path.parts) & set(NOT_PACKED))
-    return digest([[path.relative_to(folder).as_posix(), sha256(path)] for path in files])
 
 
 def _shape(folder: Path) -> tuple[int, int, int]:

@@ -13,12 +13,13 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.registry import ledger
 from xmed.registry.evidence import REPORT
 from xmed.registry.models import EVALUATION, USE, holder, versions_of
 from xmed.registry.store import client, is_there, registry_lock
-from xmed.registry.tracking import RUN_TAG, sha256, write_run
+from xmed.registry.tracking import RUN_TAG, write_run
 from xmed.run import Run
 
 EVENT = "report changed"
@@ -56,7 +57,7 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
                 continue
             row = {"name": entry.name, "version": int(entry.version), "relinked": False, "record": None}
             if entry.tags.get("findings_sha256") == reports.findings(report):
-                new = {"report_id": report["report_id"], "report_sha256": sha256(run.report / REPORT)}
+                new = {"report_id": report["report_id"], "report_sha256": file_digest(run.report / REPORT)}
                 hashes = {key: value for key, value in sorted(entry.tags.items()) if ledger.is_hash(key)} | new
                 facts: dict[str, Any] = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}
                 made = ledger.record(home, EVENT, entry.name, int(entry.version), **facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.entities import Run as MlflowRun
 
 from xmed import __version__
+from xmed.digest import file_digest
 from xmed.registry.store import client, experiment, is_there, registry_lock
 from xmed.run import Run
 
@@ -41,7 +41,7 @@ def write_run(run: Run, home: Path) -> str:
     parent = study_run(run, home) or _create(mlflow_client, place, run.id, {RUN_TAG: run.id})
     for arm, seed in run.arms():
         _log_arm(mlflow_client, place, run, arm, seed, parent)
-    report_sha = sha256(run.report / "report.json")
+    report_sha = file_digest(run.report / "report.json")
     logged = mlflow_client.get_run(parent)
     if logged.info.status == "FINISHED" and logged.data.tags.get("report_sha256") == report_sha:
         return parent
@@ -80,12 +80,6 @@ def orphans(home: Path) -> list[str]:
     places = [str(entry.experiment_id) for entry in mlflow_client.search_experiments()]
     running = mlflow_client.search_runs(places, "attributes.status = 'RUNNING'") if places else []
     return [entry.info.run_id for entry in running if RUN_TAG in entry.data.tags]
-
-
-def sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _find(mlflow_client: MlflowClient, run: Run) -> list[MlflowRun]:

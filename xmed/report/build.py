@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from xmed.atomic import write_atomically
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.report.casetable import cases_csv
 from xmed.report.extras import MEASURED
@@ -18,7 +19,7 @@ from xmed.report.human import read_text
 from xmed.report.numbers import completed, compose
 from xmed.report.page import extras, page
 from xmed.report.ratings import read_ratings
-from xmed.report.sources import Sources, sha256
+from xmed.report.sources import Sources
 from xmed.run import SIGNOFF, Run
 
 MANIFEST = "MANIFEST.sha256"
@@ -69,7 +70,7 @@ def manifest(folder: Path) -> str:
     """sha256 of every file of a report's folder, as `sha256sum --check` reads it; sign-offs come later and stay out."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     kept = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
-    return "".join(f"{sha256(folder / name)}  {name}\n" for name in kept)
+    return "".join(f"{file_digest(folder / name)}  {name}\n" for name in kept)
 
 
 def read(folder: Path) -> dict[str, Any]:

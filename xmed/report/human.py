@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xmed.digest import file_digest
 from xmed.errors import XmedError
-from xmed.report.sources import sha256
 from xmed.spec import read_yaml
 
 Document = dict[str, Any]
@@ -55,7 +55,7 @@ def read_text(path: Path) -> Document:
     wrong = [key for key, value in found.items() if not isinstance(value, str) or not value.strip()]
     if wrong:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(wrong)} is no text", "text, or leave the key out")
-    return {"file": path.name, "sha256": sha256(path), "items": {key: found[key].strip() for key in found}}
+    return {"file": path.name, "sha256": file_digest(path), "items": {key: found[key].strip() for key in found}}
 
 
 def human(text: Document) -> Document:

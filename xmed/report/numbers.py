@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from xmed import stats
+from xmed.digest import digest
 from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
@@ -27,7 +28,7 @@ from xmed.report.statistics import statistics
 from xmed.report.subgroups import subgroups
 from xmed.report.verdict import banner, criteria, unchanged, verdict
 from xmed.report.words import SECTIONS
-from xmed.run import ARMS, TRIVIAL_ARMS, digest
+from xmed.run import ARMS, TRIVIAL_ARMS
 
 Document = dict[str, Any]
 SCHEMA = "xmed-report/1"

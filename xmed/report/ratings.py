@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from xmed.digest import file_digest
 from xmed.errors import XmedError
-from xmed.report.sources import Sources, sha256
+from xmed.report.sources import Sources
 
 Document = dict[str, Any]
 MEANING = {1: "good", 2: "doubtful", 3: "bad"}
@@ -40,7 +41,7 @@ def read_ratings(path: Path, cases: set[str]) -> Document:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(wrong[:5])}", "each case of the report, once, 1 to 3")
     return {
         "file": path.name,
-        "sha256": sha256(path),
+        "sha256": file_digest(path),
         "rater": rater,
         "items": sorted(items, key=lambda one: one["case"]),
     }

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from xmed import __version__
+from xmed.digest import digest
 from xmed.report.sources import Sources
-from xmed.run import digest
 
 Document = dict[str, Any]
 LATER = "logged after this report; the model version names the report's sha256"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.report.casetable import read_cases
 from xmed.run import Run
@@ -87,7 +87,7 @@ class Sources:
             trained=[_read(folder / "train.json") for folder in folders],
             cards=[_read(path) for folder in folders if (path := folder / "model" / "model.json").is_file()],
             signoff=run.signoff,
-            hashes={f"{name}.json": sha256(run.folder / f"{name}.json") for name in (*NEEDED, *there)},
+            hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in (*NEEDED, *there)},
         )
 
     @classmethod
@@ -145,12 +145,6 @@ class Sources:
     def tested(self) -> list[Document]:
         """The labelled test cases of the target, as data.json has them."""
         return [case for case in self.data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
-
-
-def sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from xmed.digest import digest
 from xmed.report.population import leaks, uncompared
 from xmed.report.sources import Sources
-from xmed.run import digest
 
 Criterion = dict[str, Any]
 RESEARCH = "Research use only. Not for diagnosis."

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from xmed.digest import array_digest, file_digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, artefacts, schema_problems
 from xmed.report.numbers import compose, identity
 from xmed.report.shown import shown_problems
-from xmed.report.sources import Sources, sha256
-from xmed.run import SIGNOFF, Run, array_digest
+from xmed.report.sources import Sources
+from xmed.run import SIGNOFF, Run
 
 Document = dict[str, Any]
 MISSING = object()
@@ -58,7 +59,7 @@ def manifest_problems(folder: Path) -> list[str]:
     listed = {name: sha for sha, _, name in (line.partition("  ") for line in lines if line)}
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")}
     there -= {MANIFEST, SIGNOFF}
-    changed = [n for n in sorted(there & set(listed)) if sha256(folder / n) != listed[n]]
+    changed = [n for n in sorted(there & set(listed)) if file_digest(folder / n) != listed[n]]
     return [
         *(f"{name}: is not the file that {MANIFEST} names" for name in changed),
         *(f"{name}: named by {MANIFEST}, and not there" for name in sorted(set(listed) - there)),
@@ -144,7 +145,7 @@ def object_problems(run: Run) -> list[str]:
     return [
         f"objects/{name}: is not the one that was written"
         for name, path in paths.items()
-        if not path.is_file() or sha256(path) != named[name]
+        if not path.is_file() or file_digest(path) != named[name]
     ]
 
 

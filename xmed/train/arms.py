@@ -13,8 +13,9 @@ import torch
 
 from xmed import __version__, methods, nets, select
 from xmed.atomic import write_atomically
+from xmed.digest import file_digest, folder_digest
 from xmed.methods import Domains
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.model import WEIGHTS, Model
 from xmed.nets import ranks
 from xmed.prepare import Sampler
 from xmed.run import Run
@@ -139,7 +140,8 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     document = {
         **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
         "parameters": sum(p.numel() for p in model.net.parameters()),
-        "weights_sha256": sha256(folder / "model" / WEIGHTS),
+        "weights_sha256": file_digest(folder / "model" / WEIGHTS),
+        "model_sha256": folder_digest(folder / "model"),
         **record,
     }
     write_atomically(folder / "train.json", json.dumps(document, indent=1) + "\n")

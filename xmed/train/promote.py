@@ -13,7 +13,8 @@ import numpy as np
 
 from xmed import select
 from xmed.atomic import write_atomically
-from xmed.model import WEIGHTS, Model, sha256
+from xmed.digest import folder_digest
+from xmed.model import Model
 from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, Bench, Findings
 from xmed.train.arms import method_of
@@ -86,17 +87,17 @@ def _keep(folder: Path, bench: _Bench) -> Findings:
     """What is found of an arm; kept beside its model, the document last."""
     found = bench.bench.findings(Model.load(folder / "model"))
     np.savez_compressed(folder / LABELS, *found.labels)
-    document = {"weights_sha256": sha256(folder / "model" / WEIGHTS), **found.record()}
+    document = {"model_sha256": folder_digest(folder / "model"), **found.record()}
     write_atomically(folder / FINDINGS, json.dumps(document, indent=1, allow_nan=False) + "\n")
     return found
 
 
 def _known(folder: Path) -> Findings | None:
-    """What was found of an arm before, if it was of these weights and by all of today's validators."""
+    """What was found of an arm before, if it was of this model and by all of today's validators."""
     if not (folder / FINDINGS).is_file():
         return None
     document = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
-    same = document.pop("weights_sha256") == sha256(folder / "model" / WEIGHTS)
+    same = document.pop("model_sha256", None) == folder_digest(folder / "model")
     if not same or tuple(document["scores"]) != VALIDATORS:
         return None
     with np.load(folder / LABELS) as labels:
