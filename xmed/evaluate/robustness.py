@@ -17,6 +17,7 @@ from xmed.evaluate.truth import measures
 from xmed.model import Model
 from xmed.predict import adapts_to_each, predict
 from xmed.prepare import onto
+from xmed.prepare.geometry import divided
 from xmed.run import Run
 from xmed.volume import Grid, Volume
 
@@ -45,8 +46,8 @@ def gain(image: Volume, label: Volume, gamma: float, random: np.random.Generator
 def resolution(image: Volume, label: Volume, factor: float, random: np.random.Generator) -> Pair:
     """Voxels `factor` times as long along every axis that has several, and back."""
     del random
-    coarse = _coarser(image.grid, factor)
-    blurred = onto(onto(image, coarse), image.grid)
+    i, j, k = (max(2, round(n / factor)) if n > 1 else 1 for n in image.grid.shape)
+    blurred = onto(onto(image, divided(image.grid, (i, j, k))), image.grid)
     return image.with_array(np.where(image.inside, blurred.array, image.array)), label
 
 
@@ -141,17 +142,6 @@ def _scores(
         }
         for value, structure in enumerate(structures, start=1)
     ]
-
-
-def _coarser(grid: Grid, factor: float) -> Grid:
-    affine, shape = grid.affine.copy(), list(grid.shape)
-    for axis, n in enumerate(grid.shape):
-        if n > 1:
-            shape[axis] = max(2, round(n / factor))
-            step = n / shape[axis]
-            affine[:3, 3] += affine[:3, axis] * (step - 1) / 2
-            affine[:3, axis] *= step
-    return Grid((shape[0], shape[1], shape[2]), affine, grid.frame)
 
 
 def _turned(grid: Grid, angle: float) -> Grid:

@@ -157,7 +157,16 @@ def _labels_onto(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     return out
 
 
+def divided(grid: Grid, shape: tuple[int, int, int]) -> Grid:
+    """The box of a grid, from edge to edge of its outermost voxels, divided into another number of voxels."""
+    ratio = np.array(grid.shape) / np.array(shape)
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
+    affine[:3, :3] *= ratio
+    return replace(grid, shape=shape, affine=affine)
+
+
 def resized(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Linear resampling of a box (i, j, k) to another number of voxels, edges on edges."""
+    """Linear resampling of an array (i, j, k) onto its own box, divided into another number of voxels."""
     ratio = np.array(array.shape) / np.array(shape)
     return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")

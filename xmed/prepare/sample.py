@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, nearest, onto, resized
+from xmed.prepare.geometry import acquisition_axes, divided, fitted, grid_for, nearest, onto, resized
 from xmed.prepare.intensity import normalise
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
@@ -77,11 +77,6 @@ def enlarged(seen: Sample, spec: GridSpec) -> Sample:
     """
     axes = spec.spatial_dims
     factor = max(max(spec.patch[:axes]) / max(seen.image.shape[:axes]), 1.0) ** 0.5
-    shape = tuple(round(n * factor) if axis < axes else n for axis, n in enumerate(seen.image.shape))
-    ratio = np.array(seen.image.shape) / np.array(shape)
-    affine = seen.grid.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
-    affine[:3, :3] *= ratio
-    grid = replace(seen.grid, shape=shape, affine=affine)
-    fov = resized(seen.fov.astype(np.float32), shape) > 0.5
-    return replace(seen, image=resized(seen.image, shape), fov=fov, grid=grid, label=None)
+    i, j, k = (round(n * factor) if axis < axes else n for axis, n in enumerate(seen.image.shape))
+    image, fov = resized(seen.image, (i, j, k)), resized(seen.fov.astype(np.float32), (i, j, k)) > 0.5
+    return replace(seen, image=image, fov=fov, grid=divided(seen.grid, (i, j, k)), label=None)
