@@ -10,7 +10,7 @@ from typing import Any
 from xmed import cohort
 from xmed.atomic import write_atomically
 from xmed.cohort import Cohort
-from xmed.digest import digest, file_digest
+from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.model import CARD, WEIGHTS, Model
 from xmed.run import Run
@@ -77,6 +77,7 @@ def begin(model: Path, reference: str, study: Study, home: Path) -> Run:
         "deployable": card.get("deployable"),
         "parameters": sum(p.numel() for p in Model.load(folder / "model").net.parameters()),
         "weights_sha256": weights,
+        "model_sha256": folder_digest(folder / "model"),
         "steps": 0,
         "batch": 0,
         "seconds": 0.0,

@@ -10,7 +10,7 @@ import pytest
 from reporting import written
 
 from xmed import report
-from xmed.digest import digest
+from xmed.digest import digest, folder_digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, manifest
 from xmed.report.numbers import identity
@@ -49,6 +49,17 @@ def test_a_fresh_report_agrees_with_its_run_and_so_does_a_copy_of_it_elsewhere(r
     assert report.verify(run.folder) == report.verify(run.report) == []
     shutil.copytree(run.report, tmp_path / "elsewhere" / "toy")
     assert report.verify(tmp_path / "elsewhere" / "toy") == []
+
+
+def test_a_model_that_is_not_the_one_that_was_trained_is_named(run):
+    folder = run.arm("adapted", 0)
+    (folder / "model").mkdir()
+    (folder / "model" / "model.json").write_text('{"structures": [{"name": "prostate"}]}')
+    rewrite(folder / "train.json", lambda trained: trained | {"model_sha256": folder_digest(folder / "model")})
+    report.build(run)
+    assert report.verify(run.folder) == []
+    (folder / "model" / "model.json").write_text('{"structures": [{"name": "bladder"}]}')
+    assert report.verify(run.folder) == ["adapted, seed 0: the model is not the one that was trained"]
 
 
 def test_the_manifest_is_one_that_sha256sum_reads(run):

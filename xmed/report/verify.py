@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.digest import array_digest, file_digest
+from xmed.digest import array_digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, artefacts, schema_problems
 from xmed.report.numbers import compose, identity
@@ -82,7 +82,7 @@ def _against_run(run: Run, where: Path, written: Document) -> list[str]:
             problems.append(f"{name}: missing")
         elif _plain(path.read_bytes()) != _plain(content):
             problems.append(f"{name}: differs from the one that its files give")
-    return [*problems, *consistency(sources), *drawn_problems(run, sources), *object_problems(run)]
+    return [*problems, *consistency(sources), *made_problems(run), *drawn_problems(run, sources), *object_problems(run)]
 
 
 def _against_table(where: Path, written: Document) -> list[str]:
@@ -111,6 +111,18 @@ def consistency(sources: Sources) -> list[str]:
             )
         seen.add(key)
     return list(dict.fromkeys(problems))
+
+
+def made_problems(run: Run) -> list[str]:
+    """Models that are there and are not those that were trained: the numbers are of others."""
+    arms = [(arm, seed, run.arm(arm, seed)) for arm, seed in run.arms()]
+    return [
+        f"{arm}, seed {seed}: the model is not the one that was trained"
+        for arm, seed, folder in arms
+        if (folder / "model").is_dir()
+        and (known := json.loads((folder / "train.json").read_text(encoding="utf-8")).get("model_sha256"))
+        and folder_digest(folder / "model") != known
+    ]
 
 
 def drawn_problems(run: Run, sources: Sources) -> list[str]:
