@@ -16,12 +16,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipelines.console import progress
+from pipelines.console import PIPED_WIDTH, progress
 from pipelines.surroundings import ended_by, listen, prepare, said, stoppable, told
 from xmed.errors import XmedError
 
 DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
-PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else goes to stderr.")]
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the log and, when something fails, the traceback.")]

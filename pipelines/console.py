@@ -17,6 +17,7 @@ Report = Callable[[str, int, int, str], None]
 
 FAILED = "failed: "
 """How the note of a training begins that did not come to its end."""
+PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
 STEPS_PER_LINE = 0.1  # without a terminal: one line per tenth of the work
 _current: ContextVar[Report | None] = ContextVar("progress", default=None)
 

@@ -83,9 +83,7 @@ def approve(
     if wait:
         if by or meaning or decline:
             raise XmedError("USAGE", "--wait with --by, --meaning or --decline", "one of the two", "leave --wait out")
-        from pipelines.waiting import wait_for_decision
-
-        found = wait_for_decision(name, version, stage.value, hours)
+        found = _waited_for(name, version, stage.value, hours)
     else:
         choice: Any = "decline" if decline else "approve"
         found = decide(name, version, home(), by=by, meaning=meaning, alias=stage.value, decision=choice)
@@ -93,6 +91,19 @@ def approve(
 
         tell_who_waits(home(), found, meaning)
     return Answer(found, lambda console: show_decision(console, found), DONE if found["approved"] else NO)
+
+
+def _waited_for(name: str, version: int, alias: str, hours: float) -> dict[str, Any]:
+    """Run the flow that checks the gate and waits; returns what `xmed.registry.approve` says in the end."""
+    from pipelines.server import use_server
+    from pipelines.surroundings import open_home
+    from xmed.run import home
+
+    open_home()
+    use_server(home())
+    from pipelines.approving import approve as ask  # it imports Prefect, which reads its settings once
+
+    return ask(name, version, alias, hours)
 
 
 def withdraw(name: Name, version: Version, by: By, meaning: Meaning, stage: For = Clinical.evaluation) -> Answer:

@@ -19,6 +19,8 @@ from pipelines.turn import locked, owner
 from xmed.errors import XmedError
 
 LOOPBACK, START_SECONDS, STOP_SECONDS = "127.0.0.1", 180.0, 20.0
+UP = "xmed up"
+"""What its lock says of a stack that starts runs by itself."""
 # The kernel tells nobody of a death that came before it was asked to (prctl(2), PR_SET_PDEATHSIG).
 UNLESS_ORPHANED = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 

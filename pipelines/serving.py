@@ -11,13 +11,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pipelines.orphans import close
-from pipelines.server import running, server_lock, serving, use_server
+from pipelines.server import UP, running, server_lock, serving, use_server
 from pipelines.turn import owner
 from xmed.errors import XmedError
 
 SAVE_SECONDS = 30.0
-UP = "xmed up"
-"""What its lock says of a stack that starts runs by itself."""
 POLL_SECONDS = "5"  # how often the worker asks for work; Prefect's own 15 would be felt
 
 

@@ -18,8 +18,7 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from rich.console import Console
 
-from pipelines.command import PIPED_WIDTH
-from pipelines.console import Lines, shown_by
+from pipelines.console import PIPED_WIDTH, Lines, shown_by
 from pipelines.surroundings import listen, prepare
 from pipelines.tables import show_result
 from xmed.errors import XmedError

@@ -9,18 +9,8 @@ from typing import Any
 from pipelines.server import use_server
 from pipelines.surroundings import open_home
 from xmed.atomic import write_atomically
-from xmed.run import home
 
 FOLDER = "waiting"
-
-
-def wait_for_decision(name: str, version: int, alias: str, hours: float) -> dict[str, Any]:
-    """Run the flow that checks the gate and waits; returns what `xmed.registry.approve` says in the end."""
-    open_home()
-    use_server(home())
-    from pipelines.approving import approve
-
-    return approve(name, version, alias, hours)
 
 
 def note(home: Path, flow_run: str, name: str, version: int, alias: str) -> Path:

@@ -1,6 +1,7 @@
 """The house: rooms import only from floors below, and only some may open a door to a heavy package."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_only_its_rooms_open_a_door(path):
     for line, name in imports(path):
         rooms = DOORS.get(name.split(".")[0])
         assert rooms is None or room_of(path) in rooms, f"{path}:{line}: {name} may be imported only in {sorted(rooms)}"
+
+
+def test_no_module_leads_back_to_itself():
+    # A package's face gathers what lies below it; that its modules import from it is no circle of theirs.
+    plain = [path for path in modules() if path.name != "__init__.py"]
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in plain}
+    needs = {name: {one for _, one in imports(path)} & set(names.values()) for path, name in names.items()}
+    TopologicalSorter(needs).prepare()  # CycleError names the circle
 
 
 def test_every_room_stands_on_a_floor():

@@ -13,8 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.server import STOP_SECONDS, server_lock
-from pipelines.serving import UP, let_save
+from pipelines.server import STOP_SECONDS, UP, server_lock
+from pipelines.serving import let_save
 from pipelines.stack import postgres
 from pipelines.stack.place import Place, Ports, prefect_url
 from pipelines.stack.secret import make

@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.server import LOOPBACK, server_lock
-from pipelines.serving import UP
+from pipelines.server import LOOPBACK, UP, server_lock
 from pipelines.stack.secret import secret
 from pipelines.turn import owner
 from xmed.atomic import write_atomically
