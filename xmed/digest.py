@@ -34,5 +34,6 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """Of the names and bytes of all files below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not set(path.parts) & set(LEFT_BEHIND))
-    return digest([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    kept = sorted(name for name in files if not set(name.parts) & set(LEFT_BEHIND))
+    return digest([[name.as_posix(), file_digest(files[name])] for name in kept])

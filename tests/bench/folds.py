@@ -1,12 +1,14 @@
 """Folds: every patient of a small dataset judged once, not only the few of the shipped split.
 
-    OMP_NUM_THREADS=1 XMED_HOME=WORK XMED_DATA=DATA python tests/bench/folds.py STUDY[,STUDY…] [--seed 0] [--table]
+    OMP_NUM_THREADS=1 XMED_HOME=WORK XMED_DATA=DATA python tests/bench/folds.py STUDY[,STUDY…] [--seed 0]
+        [--siblings METHOD[,METHOD…]] [--table]
 
 The patients outside the shipped test split are sorted by name and halved in turn; either half is the labelled source
 once, and of the other one half is the unlabelled target and the rest is judged, then the two change places: four folds.
 Arms are trained and scored as `xmed run` does; folds that WORK/folds-STUDY.json has are kept, so that it can be stopped and
-begun again. The table adds the patients of the shipped split as its committed table has them, same seed. --table: only
-write the table of what is there, to reports/benchmarks/folds.md. Run one study per core, then --table.
+begun again. --siblings: methods to be trained beside bridge, and those that they begin with. The table adds the patients of
+the shipped split as its committed tables have them, same seed. --table: only write the table of what is there, to
+reports/benchmarks/folds.md. Run one study per core, then --table.
 """
 
 import argparse
@@ -18,10 +20,10 @@ from pathlib import Path
 
 import torch
 
-from xmed import __version__, cohort, evaluate, stats, train
+from xmed import __version__, cohort, evaluate, methods, stats, train
 from xmed.atomic import write_atomically
 from xmed.run import ARMS, TRAINED_ARMS, TRIVIAL_ARMS, Run, home
-from xmed.spec import Splits, Study, load_dataset, load_study
+from xmed.spec import MethodSpec, Splits, Study, load_dataset, load_study
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
 Fold = tuple[list[str], list[str], list[str]]
@@ -41,15 +43,16 @@ def folds(study: Study) -> list[Fold]:
     ]  # fmt: skip
 
 
-def judged(study: Study, fold: Fold, number: int, seed: int) -> Scores:
-    """Train and score one fold."""
+def judged(study: Study, fold: Fold, number: int, seed: int, arms: list[str]) -> Scores:
+    """Train and score these arms, and what they begin with, on one fold."""
     source, unlabelled, test = fold
     names = {"source": f"{study.source}-{number}", "target": f"{study.target}-{number}"}
     for role, splits in (("source", {"train": source}), ("target", {"train": unlabelled, "test": test})):
         spec = load_dataset(getattr(study, role))
         cohort.ingest(spec.model_copy(update={"name": names[role], "splits": Splits(**splits)}), home())
     run = Run.create(study.model_copy(update={**names, "seeds": [seed], "robustness": False}), home())
-    for arm in TRAINED_ARMS:
+    begun = [start for arm in arms if arm not in TRAINED_ARMS for start in methods.needs(MethodSpec(name=arm))]
+    for arm in dict.fromkeys([*begun, *arms]):
         train.fit(run, arm, seed, home())
     return scores(evaluate.evaluate(run, home()), study.structures[0], seed)
 
@@ -62,14 +65,22 @@ def scores(rows: list[dict], structure: str, seed: int) -> Scores:
     return found
 
 
-def section(name: str, every: list[Scores], shipped: Scores) -> list[str]:
-    """The table of one study: over the patients of the folds, and with those of the shipped split."""
+def shipped(name: str, structure: str, seed: int) -> Scores:
+    """The committed scores on the shipped split: the study's own arms, and siblings where they were compared."""
+    rows = json.loads((BENCHMARKS / f"{name}.json").read_text())["rows"]
+    compared = BENCHMARKS / f"{name}-seeds.json"
+    siblings = json.loads(compared.read_text())["dice"] if compared.exists() else []
+    return scores(siblings, structure, seed) | scores(rows, structure, seed)
+
+
+def section(name: str, every: list[Scores], more: Scores) -> list[str]:
+    """The tables of one study: over the patients of the folds, and with those of the shipped split."""
     together = {arm: {p: dice for fold in every for p, dice in fold[arm].items()} for arm in ARMS}
     lines = [f"## {name}", "", "| | patients | " + " | ".join(together) + " | gap closed | over the better trivial |"]
     lines += ["|---" * (len(together) + 4) + "|"]
     for what, of in (
         ("folds", together),
-        ("and the shipped test split", {arm: together[arm] | shipped[arm] for arm in together}),
+        ("and the shipped test split", {arm: together[arm] | more[arm] for arm in together}),
     ):
         patients = sorted(of["adapted"])
         values = {arm: [of[arm][patient] for patient in patients] for arm in of}
@@ -79,7 +90,22 @@ def section(name: str, every: list[Scores], shipped: Scores) -> list[str]:
         means = " | ".join(f"{statistics.mean(found):.3f}" for found in values.values())
         share, apart = spread(closed, "{:.0%}"), spread(gain.difference, "{:+.3f}")
         lines += [f"| {what} | {len(patients)} | {means} | {share} | {apart}, p = {gain.p_sign_flip:.3f} |"]
-    return [*lines, ""]
+    return [*lines, "", *siblings(every, more)]
+
+
+def siblings(every: list[Scores], more: Scores) -> list[str]:
+    """The table of the methods that were trained beside bridge on every fold, patient by patient against it."""
+    others = [arm for arm in more if arm not in ARMS and all(arm in fold for fold in every)]
+    lines = ["| method | folds | bridge over it | and the shipped test split | bridge over it |", "|---" * 5 + "|"]
+    for arm in others:
+        row = [arm]
+        for of in (every, [*every, more]):
+            ours, theirs = ({p: d for one in of for p, d in one[which].items()} for which in ("adapted", arm))
+            found = stats.paired([ours[p] for p in sorted(ours)], [theirs[p] for p in sorted(ours)])
+            apart = f"{spread(found.difference, '{:+.3f}')}, p = {found.p_sign_flip:.3f}"
+            row += [f"{statistics.mean(theirs.values()):.3f}", apart]
+        lines += [f"| {' | '.join(row)} |"]
+    return [*lines, ""] if others else []
 
 
 def spread(found: stats.Interval, form: str) -> str:
@@ -92,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--siblings", type=lambda text: text.split(","), default=[])
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -100,12 +127,13 @@ def main() -> None:
         study, kept = load_study(name), home() / f"folds-{name}.json"
         found: dict[str, Scores] = json.loads(kept.read_text()) if kept.exists() else {}
         for number, fold in enumerate(folds(study)):
-            if not asked.table and str(number) not in found:
-                found[str(number)] = judged(study, fold, number, asked.seed)
+            known = found.setdefault(str(number), {})
+            missing = [arm for arm in (*TRAINED_ARMS, *asked.siblings) if arm not in known]
+            if missing and not asked.table:
+                found[str(number)] = judged(study, fold, number, asked.seed, missing) | known
                 write_atomically(kept, json.dumps(found, indent=1))
                 print(name, number, {arm: statistics.mean(d.values()) for arm, d in found[str(number)].items()})  # noqa: T201
-        committed = json.loads((BENCHMARKS / f"{name}.json").read_text())["rows"]
-        lines += section(name, list(found.values()), scores(committed, study.structures[0], asked.seed))
+        lines += section(name, list(found.values()), shipped(name, study.structures[0], asked.seed))
         kept_all[name] = found
     said = (
         f"# Every patient once\n\n{' '.join(__doc__.split('    OMP')[0].split(': ', 1)[1].split()).capitalize()}\n"
