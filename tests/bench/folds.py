@@ -89,7 +89,7 @@ def section(name: str, every: list[Scores], more: Scores) -> list[str]:
         closed = stats.gap_closed(values["source_only"], values["adapted"], values["target_supervised"])
         means = " | ".join(f"{statistics.mean(found):.3f}" for found in values.values())
         share, apart = spread(closed, "{:.0%}"), spread(gain.difference, "{:+.3f}")
-        lines += [f"| {what} | {len(patients)} | {means} | {share} | {apart}, p = {gain.p_sign_flip:.3f} |"]
+        lines += [f"| {what} | {len(patients)} | {means} | {share} | {apart}, {sure(gain)} |"]
     return [*lines, "", *siblings(every, more)]
 
 
@@ -102,10 +102,14 @@ def siblings(every: list[Scores], more: Scores) -> list[str]:
         for of in (every, [*every, more]):
             ours, theirs = ({p: d for one in of for p, d in one[which].items()} for which in ("adapted", arm))
             found = stats.paired([ours[p] for p in sorted(ours)], [theirs[p] for p in sorted(ours)])
-            apart = f"{spread(found.difference, '{:+.3f}')}, p = {found.p_sign_flip:.3f}"
+            apart = f"{spread(found.difference, '{:+.3f}')}, {sure(found)}"
             row += [f"{statistics.mean(theirs.values()):.3f}", apart]
         lines += [f"| {' | '.join(row)} |"]
     return [*lines, ""] if others else []
+
+
+def sure(found: stats.Paired) -> str:
+    return "p < 0.001" if found.p_sign_flip < 0.001 else f"p = {found.p_sign_flip:.3f}"
 
 
 def spread(found: stats.Interval, form: str) -> str:
