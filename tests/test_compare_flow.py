@@ -106,7 +106,7 @@ def test_without_somebody_to_tell_the_first_failure_is_raised():
         workers._without([], JOBS, ("coral", 0), ValueError("a bug"), None)
 
 
-def test_an_arm_is_judged_again_only_when_its_weights_or_the_metrics_change(tmp_path, monkeypatch):
+def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_path, monkeypatch):
     run, label = Run(tmp_path), np.zeros((4, 4, 2), np.uint8)
     case = SimpleNamespace(id="a", patient="p")
     target = SimpleNamespace(
@@ -121,7 +121,7 @@ def test_an_arm_is_judged_again_only_when_its_weights_or_the_metrics_change(tmp_
     monkeypatch.setattr(judge.Model, "load", lambda folder: loads.append(folder))
     made = SimpleNamespace(label=SimpleNamespace(array=label))
     monkeypatch.setattr(judge, "_predicted", lambda model, volume: (made, ""))
-    weights = run.arm("gin", 0) / "model" / judge.WEIGHTS
+    weights = run.arm("gin", 0) / "model" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
     bench = judge.Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
@@ -131,9 +131,12 @@ def test_an_arm_is_judged_again_only_when_its_weights_or_the_metrics_change(tmp_
     weights.write_bytes(b"two")
     bench.judge("gin", 0)
     assert len(loads) == 2
-    monkeypatch.setattr(judge, "measures", lambda: "another definition of a failure")
+    weights.with_name("model.json").write_text('{"enlarges": true}')  # the weights stay as they are
     bench.judge("gin", 0)
     assert len(loads) == 3
+    monkeypatch.setattr(judge, "measures", lambda: "another definition of a failure")
+    bench.judge("gin", 0)
+    assert len(loads) == 4
     with np.load(run.arm("gin", 0) / judge.LABELS) as file:
         assert file["case.a"].shape == label.shape
 

@@ -100,19 +100,6 @@ def test_rows_carry_what_certainty_causes_and_verification_need(run):
     assert set(made.read("reference")["cdark"]) == {"mean", "sd", "p05", "p50", "p95", "in_view"}
 
 
-def test_an_arm_is_judged_again_only_when_its_model_is_another_one(run, monkeypatch):
-    made, home = run
-    seen = []
-    monkeypatch.setattr(judge, "segment", lambda model, volume: seen.append(model) or thresholded(model, volume))
-    evaluate(made, home)
-    first = len(seen)
-    evaluate(made, home)
-    assert len(seen) == first > 0
-    (made.arm("adapted", 0) / "model" / "model.json").write_text('{"enlarges": true}')  # the weights stay as they are
-    evaluate(made, home)
-    assert seen[first:] == ["good", "good"]
-
-
 def test_an_evaluated_run_becomes_a_report_that_verifies(run):
     made, home = run
     evaluate(made, home)

@@ -56,7 +56,7 @@ def made(tmp_path, kind, coded=True):
     cohort = ingest(DatasetSpec.model_validate(document), home)
     assert [case.id for case in cohort.cases] == ["a", "b"]
     run = written(tmp_path / "home" / "runs" / "toy", patients=1, seeds=(0,), names=("prostate",))
-    model = run.arm("adapted", 0) / "model" / judge.WEIGHTS
+    model = run.arm("adapted", 0) / "model" / "weights.safetensors"
     model.parent.mkdir()
     model.write_bytes(b"weights")
     drawn = np.zeros(shape, np.uint8)
