@@ -82,7 +82,8 @@ def _against_run(run: Run, where: Path, written: Document) -> list[str]:
             problems.append(f"{name}: missing")
         elif _plain(path.read_bytes()) != _plain(content):
             problems.append(f"{name}: differs from the one that its files give")
-    return [*problems, *consistency(sources), *made_problems(run), *drawn_problems(run, sources), *object_problems(run)]
+    problems += [*consistency(sources), *made_problems(run, sources), *drawn_problems(run, sources)]
+    return [*problems, *object_problems(run)]
 
 
 def _against_table(where: Path, written: Document) -> list[str]:
@@ -113,16 +114,14 @@ def consistency(sources: Sources) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def made_problems(run: Run) -> list[str]:
+def made_problems(run: Run, sources: Sources) -> list[str]:
     """Models that are there and are not those that were trained: the numbers are of others."""
-    arms = [(arm, seed, run.arm(arm, seed)) for arm, seed in run.arms()]
-    return [
-        f"{arm}, seed {seed}: the model is not the one that was trained"
-        for arm, seed, folder in arms
-        if (folder / "model").is_dir()
-        and (known := json.loads((folder / "train.json").read_text(encoding="utf-8")).get("model_sha256"))
-        and folder_digest(folder / "model") != known
-    ]
+    problems = []
+    for one in sources.trained:
+        folder = run.arm(one["arm"], one["seed"]) / "model"
+        if "model_sha256" in one and folder.is_dir() and folder_digest(folder) != one["model_sha256"]:
+            problems.append(f"{one['arm']}, seed {one['seed']}: the model is not the one that was trained")
+    return problems
 
 
 def drawn_problems(run: Run, sources: Sources) -> list[str]:
