@@ -73,6 +73,46 @@ def test_a_folder_without_a_report_is_named(tmp_path):
         report.verify(tmp_path)
 
 
+def as_older(run, change=lambda document: None):
+    """The report of a run as version 0.1.0 would have left it: no edition, other sentences, another page."""
+
+    def old(document):
+        del document["edition"]
+        document["headline"]["sentence"] = "In other words, the same numbers."
+        document["limitations"]["machine"] = document["headline"]["limitations"] = ["One sentence in place of three."]
+        for one in document["headline"]["strip"]:
+            if one["id"] == "volume_bias_ml":
+                one["value"] = abs(one["value"])
+        change(document)
+        document["report_id"] = identity(document)
+
+    rewrite(run.report / "report.json", old)
+    page = run.report / "report.html"
+    page.write_text(page.read_text().replace("<h3>The worst cases</h3>", "<h3>Worst</h3>"))
+    remanifest(run.report)
+
+
+def test_a_report_in_the_words_of_an_older_version_still_agrees_with_its_run(run, tmp_path):
+    as_older(run)
+    assert report.verify(run.folder) == report.verify(run.report) == []
+    shutil.copytree(run.report, tmp_path / "elsewhere")
+    assert report.verify(tmp_path / "elsewhere") == []
+
+
+def test_and_an_edited_number_or_code_of_it_is_found(run, tmp_path):
+    def worse(document):
+        better(document)
+        document["criteria"][0]["holds"] = None
+        document["failures"]["by_arm"]["adapted"]["prostate"]["n_failed"] = 3
+        document["cases"][0]["status"] = "empty_prediction"
+
+    as_older(run, worse)
+    shutil.copytree(run.report, tmp_path / "elsewhere")
+    for folder in (run.folder, tmp_path / "elsewhere"):
+        found = "\n".join(report.verify(folder))
+        assert all(path in found for path in ("dice.mean", "criteria[0].holds", "n_failed", "cases[0].status"))
+
+
 # --- what it was made from was changed
 
 

@@ -11,6 +11,7 @@ from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
 from xmed.report.claim import claim, counts
+from xmed.report.edition import EDITION
 from xmed.report.failures import causes, failures
 from xmed.report.headline import headline
 from xmed.report.human import human
@@ -45,6 +46,7 @@ def compose(sources: Sources) -> Document:
     rows = completed(sources)
     report: Document = {
         "schema": SCHEMA,
+        "edition": EDITION,
         "run": sources.run,
         "kind": "external" if sources.external else "adaptation",
         "sections": [anchor for anchor, _, _ in SECTIONS],
