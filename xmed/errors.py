@@ -127,6 +127,7 @@ NOTES: dict[str, str] = {
     "UNITS": "NIfTI lengths in metres or micrometres became millimetres",
     "SQUEEZED": "an axis of one was dropped",
     "LABEL_UNPLACED": "a label map without orientation was laid on its image of the same shape and spacing",
+    "LABEL_REORDERED": "a label map whose axes run in another order or direction was put in its image's, voxel by voxel",
     "LABEL_ROUNDED": "label values within a thousandth of a whole number were rounded to it",
     "EMPTY": "a NIfTI of zeros alone, which may be an empty label map, was let pass",
     "GZIP_NAME": "a name says gzip and the bytes do not, or the reverse; the bytes were believed",

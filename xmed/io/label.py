@@ -11,8 +11,8 @@ from skimage.morphology import convex_hull_image
 from xmed.errors import XmedError
 from xmed.io.files import kind_of, listed, reading
 from xmed.io.instance import read_instances
+from xmed.io.lattice import laid_on
 from xmed.io.nifti import read_nifti
-from xmed.io.nifti_place import degrees_between
 from xmed.io.notes import note
 from xmed.io.picture import read_label_picture
 from xmed.io.rtstruct import rasterise
@@ -35,8 +35,8 @@ def read_label(
 ) -> Volume:
     """Label values of `table` (i, j, k), uint8 where they fit, on exactly the grid of `image`.
 
-    A NIfTI or a picture must lie on that grid already; a NIfTI without orientation only needs its shape and spacing. A
-    DICOM SEG is placed on it, frame by frame; the contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
+    A NIfTI or a picture must lie on that grid already, its axes in whatever order and direction (see `laid_on`); a
+    NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
     NIfTI. roi: the RTSTRUCT's name for the one structure.
     outline: a NIfTI or picture shows outlines, and what each encloses is filled.
 
@@ -82,14 +82,8 @@ def fill(array: np.ndarray) -> np.ndarray:
 
 
 def _checked(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:
-    if label.array.shape != image.array.shape:
-        raise XmedError("GRID_MISMATCH", f"{name} has shape {label.array.shape}", f"its image's, {image.array.shape}")
-    if not label.grid.same(image.grid):
-        away, turned = label.grid.distance(image.grid), degrees_between(label.grid, image.grid)
-        mirrored = np.linalg.det(label.affine[:3, :3]) * np.linalg.det(image.affine[:3, :3]) < 0
-        how = f"up to {away:.3g} mm and {turned:.1f}° from its image" + (", mirrored against it" if mirrored else "")
-        raise XmedError("GRID_MISMATCH", f"{name} lies {how}", "the same affine", "export it again")
-    values = table.check(label.array)
-    if label.array.dtype.kind == "f" and (values != label.array).any():
+    array = laid_on(label, image.grid, name)
+    values = table.check(array)
+    if array.dtype.kind == "f" and (values != array).any():
         note("LABEL_ROUNDED", "label values within a thousandth of a whole number were rounded to it")
     return values
