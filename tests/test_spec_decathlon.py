@@ -88,7 +88,7 @@ def test_a_missing_or_broken_file_is_said_to_be_so(tmp_path):
     with refusal("SPEC_NOT_FOUND", "dataset.json"):
         load_dataset(tmp_path / "dataset.json")
     (tmp_path / "dataset.json").write_text("{")
-    with refusal("SPEC_INVALID", "no JSON"):
+    with refusal("SPEC_INVALID", "a JSON document"):
         load_dataset(tmp_path / "dataset.json")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 CODES: dict[str, str] = {
     # specs and command line
     "SPEC_INVALID": "a YAML file does not follow its schema",
+    "DOCUMENT_INVALID": "a JSON or YAML document is damaged, or of another shape than its reader's",
     "SPEC_NOT_FOUND": "no dataset spec or study of that name or path",
     "PATH_NOT_FOUND": "a file or folder is not there",
     "PATH_UNSAFE": "a path leaves its root, or is no ordinary file or folder",

@@ -81,7 +81,7 @@ def test_a_folder_in_the_place_of_a_spec_is_refused(tmp_path):
     "change",
     [
         "window: [.nan, 1]", "window: [0, .inf]", "window: [5, 5]", "window: [9, 1]",
-        "labels: {4294967296: {name: ball}}", "labels: {1: {name: ball}, 1.5: {name: box}}", "labels: {}",
+        "labels: {4294967296: {name: ball}}", "labels: {1: {name: ball}, 1.5: {name: box}}",
         "splits: {fraction: {train: .nan, test: 1}}", "splits: {fraction: {train: .inf, test: 1}}",
         "splits: {fraction: {train: 0.5, test: 0.5}, seed: -1}",
         "splits: {fraction: {train: 0.5, test: 0.5}, seed: 340282366920938463463374607431768211456}",

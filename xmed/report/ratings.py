@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.report.sources import Sources
@@ -15,6 +15,8 @@ Document = dict[str, Any]
 MEANING = {1: "good", 2: "doubtful", 3: "bad"}
 NONE = "nobody has rated the predictions; contact.html exports a file that `xmed report build --ratings` reads"
 LONGEST = 500
+LARGEST = 16 << 20
+"""Bytes: 10,000 cases with a comment of that length each are 6 MB."""
 
 
 def read_ratings(path: Path, cases: set[str]) -> Document:
@@ -23,17 +25,10 @@ def read_ratings(path: Path, cases: set[str]) -> Document:
     Raises XmedError SPEC_INVALID for another shape, a case that the report does not have, or one rated twice.
     """
     expected = 'the contact sheet\'s export: {"rater", "items": [{"case", "rating": 1 | 2 | 3, "comment"}]}'
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        items: list[Document] = [
-            {"case": str(one["case"]), "rating": int(one["rating"]), "comment": str(one.get("comment") or "")[:LONGEST]}
-            for one in found["items"]
-        ]
+    found = documents.read_json(path, "SPEC_INVALID", LARGEST)
+    with documents.guarded(path.name, "SPEC_INVALID", expected):
+        items = [_item(one) for one in found["items"]]
         rater = None if found.get("rater") is None else str(found["rater"])[:LONGEST]
-    except OSError as problem:
-        raise XmedError("PATH_NOT_FOUND", f"{path}: {problem.strerror}", expected) from problem
-    except (ValueError, TypeError, KeyError, AttributeError) as problem:
-        raise XmedError("SPEC_INVALID", f"{path.name}: {type(problem).__name__}: {problem}", expected) from problem
     counted = Counter(one["case"] for one in items)
     wrong = sorted({case for case in counted if case not in cases or counted[case] > 1})
     wrong += [f"{one['case']}: rating {one['rating']}" for one in items if one["rating"] not in MEANING]
@@ -64,3 +59,11 @@ def ratings(sources: Sources) -> Document:
         "by_rating": {word: counted.get(word, 0) for word in MEANING.values()},
         "items": found["items"],
     }
+
+
+def _item(one: Document) -> Document:
+    """One rating; numbers and names are not guessed from values of other kinds."""
+    case, rating = one["case"], one["rating"]
+    if not isinstance(case, str) or isinstance(rating, bool) or not isinstance(rating, int):
+        raise ValueError("a rating that is no whole number, or a case that is no text")
+    return {"case": case, "rating": rating, "comment": str(one.get("comment") or "")[:LONGEST]}

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.spec.pacs import PacsSpec
-from xmed.spec.strict import NAME, Name, Strict
+from xmed.spec.strict import NAME, Count, Finite, Name, Seed, Strict
 
 Split = Literal["train", "select", "test"]
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
 
-
+MOST_CHANNELS = 32767
+"""NIfTI keeps the length of an axis in 16 bits."""
 BIDS_SUFFIX = {"MR": "T1w", "PT": "pet"}
 """Which images `layout: bids` means, by modality; of any other, those with the modality's name for a suffix."""
 
@@ -41,8 +43,12 @@ class Layout(Strict):
     bids: Name | None = Field(None, description="suffix of the images of a BIDS dataset: T1w, T2w, FLAIR, pet ...")
     image: str | None = Field(None, description="a NIfTI, a folder or glob of DICOM, or a picture; {case}, {patient}")
     label: str | None = Field(None, description="NIfTI, DICOM SEG or RTSTRUCT; {case}, {patient}")
-    image_channel: int | None = Field(None, ge=0, description="which volume of a 4-D image: time point, b-value, echo")
-    label_channel: int | None = Field(None, ge=0, description="which channel of a 4-D label file holds the labels")
+    image_channel: int | None = Field(
+        None, ge=0, le=MOST_CHANNELS, description="which volume of a 4-D image: time point, b-value, echo"
+    )
+    label_channel: int | None = Field(
+        None, ge=0, le=MOST_CHANNELS, description="which channel of a 4-D label file holds the labels"
+    )
     roi: str | None = Field(None, description="RTSTRUCT ROI name, when it differs from the structure's")
     label_empty: bool = Field(False, description="a label map without any structure is an answer, not a mistake")
     label_outline: bool = Field(False, description="label pictures show outlines: what they enclose is filled")
@@ -57,7 +63,7 @@ class Layout(Strict):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.image is None and self.label is None:
+        if not self.image and not self.label:
             raise ValueError("a layout needs an image, a label, or both")
         return self
 
@@ -71,8 +77,8 @@ class Splits(Strict):
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
-        everyone = [*self.train, *self.select, *self.test]
-        twice = sorted({patient for patient in everyone if everyone.count(patient) > 1})
+        counted = Counter([*self.train, *self.select, *self.test])
+        twice = sorted(patient for patient, times in counted.items() if times > 1)
         if twice:
             raise ValueError(f"patients in two partitions: {', '.join(twice)}")
         return self
@@ -81,8 +87,8 @@ class Splits(Strict):
 class FractionSplits(Strict):
     """Shares of the patients, drawn with a seed."""
 
-    fraction: dict[Split, PositiveFloat]
-    seed: int = 0
+    fraction: dict[Split, Annotated[float, Field(gt=0, le=1)]]
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -91,20 +97,26 @@ class FractionSplits(Strict):
         return self
 
 
+def _which(given: Any) -> str:
+    """Which kind of splits somebody wrote, so that what is wrong with it is said of that kind alone."""
+    drawn = "fraction" in given if isinstance(given, dict) else isinstance(given, FractionSplits)
+    return "fractions" if drawn else "splits"
+
+
 class PhantomSpec(Strict):
     """A dataset that xmed's own phantom scanner writes below `root` when it is not there yet."""
 
     modality: Literal["MR", "US"]
-    patients: PositiveInt
-    seed: int = 0
+    patients: Count
+    seed: Seed = 0
 
 
 class MapsSpec(Strict):
     """A dataset of label maps that a scene of xmed's own writes below `root` when it is not there yet."""
 
     scene: Name = Field(description="a file of appearance/scenes with a function `anatomy`")
-    patients: PositiveInt
-    seed: int = 0
+    patients: Count
+    seed: Seed = 0
 
 
 class FileSpec(Strict):
@@ -136,9 +148,13 @@ class DatasetSpec(Strict):
     files: list[FileSpec] = Field([])
     root: str = Field(description="folder of the data; environment variables are expanded")
     layout: Layout
-    labels: dict[PositiveInt, StructureSpec]
-    splits: Splits | FractionSplits
-    window: tuple[float, float] | None = Field(None, description="intensities are clipped to this before anything else")
+    labels: dict[Annotated[int, Field(ge=1, lt=2**31)], StructureSpec]
+    splits: Annotated[
+        Annotated[Splits, Tag("splits")] | Annotated[FractionSplits, Tag("fractions")], Discriminator(_which)
+    ]
+    window: tuple[Finite, Finite] | None = Field(
+        None, description="intensities are clipped to this before anything else"
+    )
     spacing_credible: bool = Field(True, description="false: header spacing is known to be wrong; no metric in mm")
     phantom: PhantomSpec | None = None
     maps: MapsSpec | None = None
@@ -157,6 +173,12 @@ class DatasetSpec(Strict):
             return data
         modality = str(data.get("modality"))
         return {**data, "layout": {"bids": BIDS_SUFFIX.get(modality, modality.lower())}}
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        if self.window and not self.window[0] < self.window[1]:
+            raise ValueError(f"window: {self.window[0]:g} is not below {self.window[1]:g}")
+        return self
 
     @model_validator(mode="after")
     def _hidden(self) -> Self:

@@ -7,13 +7,16 @@ Whoever wants another division, one of several channels, or regions writes the f
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
+
+from xmed import documents
 from xmed.errors import XmedError
 from xmed.spec.dataset import DatasetSpec
+from xmed.spec.said import sentences
 
 SPLITS = {"fraction": {"train": 0.6, "select": 0.15, "test": 0.25}, "seed": 0}
 _MODALITIES = {
@@ -27,31 +30,35 @@ _MODALITIES = {
 
 def read_decathlon(path: Path) -> DatasetSpec:
     """The dataset that a dataset.json describes. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
-        raise XmedError("SPEC_NOT_FOUND", f"no file {path}", "a dataset.json, or a YAML spec") from problem
-    except ValueError as problem:
-        raise XmedError("SPEC_INVALID", f"{path} is no JSON", "a dataset.json of nnU-Net or the Decathlon") from problem
+    document = documents.read_json(path, "SPEC_INVALID", documents.MAX_YAML, "SPEC_NOT_FOUND")
     channels = document.get("channel_names", document.get("modality")) if isinstance(document, dict) else None
     if not isinstance(channels, dict) or not isinstance(document.get("labels"), dict):
         raise _invalid(path, "names no channels or no labels", "channel_names (or modality) and labels")
     if len(channels) != 1:
-        listed = ", ".join(f"{number}: {name}" for number, name in channels.items())
+        listed = ", ".join(f"{number}: {name}" for number, name in list(channels.items())[:9])
         raise _invalid(path, f"has {len(channels)} channels ({listed})", "one modality in one channel")
+    with documents.guarded(str(path), "SPEC_INVALID", "a dataset.json of nnU-Net or the Decathlon"):
+        documents.refuse_characters(document)
+        found = _described(document, str(next(iter(channels.values()))), path)
+    try:
+        return DatasetSpec.model_validate(found)
+    except ValidationError as problem:
+        raise _invalid(path, "; ".join(sentences(problem, DatasetSpec, found)), "what a dataset has") from problem
+
+
+def _described(document: dict[str, Any], channel: str, path: Path) -> dict[str, Any]:
+    """The same as a spec says it."""
     root = path.resolve().parent
-    return DatasetSpec.model_validate(
-        {
-            "name": _plain(root.name),
-            "modality": _modality(str(next(iter(channels.values()))), path),
-            "licence": str(document.get("licence", document.get("license", ""))),
-            "source": str(document.get("reference", "")),
-            "root": str(root),
-            "layout": _layout(document, root, path),
-            "labels": _labels(document["labels"], path),
-            "splits": SPLITS,
-        }
-    )
+    return {
+        "name": _plain(root.name),
+        "modality": _modality(channel, path),
+        "licence": str(document.get("licence", document.get("license", ""))),
+        "source": str(document.get("reference", "")),
+        "root": str(root),
+        "layout": _layout(document, root, path),
+        "labels": _labels(document["labels"], path),
+        "splits": SPLITS,
+    }
 
 
 def _modality(channel: str, path: Path) -> str:
@@ -63,30 +70,48 @@ def _modality(channel: str, path: Path) -> str:
 
 def _labels(labels: dict[str, Any], path: Path) -> dict[int, dict[str, str]]:
     """Value → structure, from v2's name → value or from value → name; background, value 0, is no structure."""
-    pairs = [(value, name) if not str(name).isdecimal() else (name, value) for name, value in labels.items()]
+    pairs = [(value, name) if not _number(name) else (name, value) for name, value in labels.items()]
     found = {}
     for value, name in pairs:
-        if isinstance(value, list | tuple) or not str(value).isdecimal() or name == "ignore":
+        if not _number(value) or not isinstance(name, str) or name == "ignore":
             raise _invalid(
                 path, f"has the label {name}: {value}", "one value for each structure, no regions, no ignore"
             )
         if int(value):
-            found[int(value)] = {"name": _plain(str(name))}
+            found[int(value)] = {"name": _plain(name)}
+    if not found:
+        raise _invalid(path, "names no structure beside the background", "labels with a value of 1 or more")
     return found
+
+
+def _number(value: Any) -> bool:
+    """Whether it is a label's value: the format writes them as numbers and, where they are keys, as text."""
+    return isinstance(value, int | str) and re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
 def _layout(document: dict[str, Any], root: Path, path: Path) -> dict[str, str]:
     """Patterns for images and labels; nnU-Net adds the channel, _0000, to the image's name and leaves it unsaid."""
-    first = next(iter(document.get("training") or ()), None)
-    if first is None:  # nnU-Net v2 lists no files
+    listed = document.get("training")
+    if not listed and listed in (None, [], 0):  # nnU-Net v2 lists no files
         ending = document.get("file_ending", ".nii.gz")
+        if not isinstance(ending, str) or not re.fullmatch(r"(\.[A-Za-z0-9]+)+", ending):
+            raise _invalid(path, "has a file_ending that is none", "one such as .nii.gz")
         return {"image": f"imagesTr/{{case}}_0000{ending}", "label": f"labelsTr/{{case}}{ending}"}
-    if not isinstance(first, dict) or not all(isinstance(first.get(key), str) for key in ("image", "label")):
-        raise _invalid(path, "pairs its files in a way of its own", 'training: [{"image": …, "label": …}]')
+    first = listed[0] if isinstance(listed, list) else None
+    if not isinstance(first, dict) or not all(_below(first.get(key)) for key in ("image", "label")):
+        raise _invalid(path, "pairs its files in a way of its own", 'training: [{"image": …, "label": …}], below it')
     image, label = (PurePosixPath(first[key]) for key in ("image", "label"))
     ending = "".join(PurePosixPath(label.name).suffixes[-2:]) if label.name.endswith(".gz") else label.suffix
     channel = "" if (root / image).exists() else "_0000"
     return {"image": f"{image.parent}/{{case}}{channel}{ending}", "label": f"{label.parent}/{{case}}{ending}"}
+
+
+def _below(name: Any) -> bool:
+    """Whether it names a file below the dataset's folder, of a length that file systems have (PATH_MAX)."""
+    path = PurePosixPath(name) if isinstance(name, str) and 0 < len(name) < 4096 else None
+    if path is None or path.is_absolute() or ".." in path.parts:
+        return False
+    return path.name != "" and all(len(part.encode()) < 256 for part in path.parts)
 
 
 def _plain(name: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from xmed import documents
 from xmed.errors import XmedError
 from xmed.spec.dataset import DatasetSpec
 from xmed.spec.decathlon import read_decathlon
+from xmed.spec.said import meant, sentences
 from xmed.spec.study import Protocol, Study
 
 Spec = TypeVar("Spec", DatasetSpec, Study)
@@ -62,16 +62,10 @@ def load_protocol(path: Path) -> Protocol:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML 1.2 document that is a mapping. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
-    # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none of it.
-    try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise XmedError("SPEC_NOT_FOUND", f"{path}: {problem.strerror}", "a YAML file") from problem
-    except (YAMLError, UnicodeDecodeError) as problem:
-        raise XmedError("SPEC_INVALID", f"{path}: {problem}", "a YAML document") from problem
-    if not isinstance(document, dict):
-        raise XmedError("SPEC_INVALID", f"{path}: a {type(document).__name__}", "a mapping of keys to values")
-    return document
+    found = documents.read_yaml(path)
+    if not isinstance(found, dict):
+        raise XmedError("SPEC_INVALID", f"{path}: a {type(found).__name__}", "a mapping of keys to values")
+    return found
 
 
 def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> Path:
@@ -82,8 +76,12 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
     for path in candidates:
         if path.is_file():
             return path
-    known = ", ".join(names(kind)) or "none"
-    raise XmedError("SPEC_NOT_FOUND", f"no {kind} '{name_or_path}'", f"a path to a YAML file, or one of: {known}")
+    known = names(kind)
+    raise XmedError(
+        "SPEC_NOT_FOUND",
+        f"no {kind} '{name_or_path}'{meant(name_or_path, known)}",
+        f"a path to a YAML file, or one of: {', '.join(known) or 'none'}",
+    )
 
 
 def _load(model: type[Spec], path: Path) -> Spec:
@@ -94,10 +92,12 @@ def _load(model: type[Spec], path: Path) -> Spec:
 
 
 def _validated(model: type[Document], path: Path) -> Document:
+    found = read_yaml(path)
     try:
-        return model.model_validate(read_yaml(path))
+        return model.model_validate(found)
     except ValidationError as problem:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in problem.errors()]
         raise XmedError(
-            "SPEC_INVALID", f"{path}: " + "; ".join(lines), f"the schema that `xmed schema {model.__name__}` prints"
+            "SPEC_INVALID",
+            f"{path}: " + "; ".join(sentences(problem, model, found)),
+            f"the schema that `xmed schema {model.__name__}` prints",
         ) from problem

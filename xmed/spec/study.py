@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from xmed.spec.strict import Name, Strict
+from xmed.spec.strict import Count, Edge, Finite, Millimetres, Name, Seed, Share, Strict
+
+MOST_VOXELS = 1 << 27
+"""Of a patch: 512 × 512 × 512. A network's first features of one, 16 in float32, already take 8 GB."""
 
 
 class GridSpec(Strict):
@@ -15,13 +19,13 @@ class GridSpec(Strict):
     Pictures have no scale: `fit` lays each one's field of view on that many voxels instead, whatever its size.
     """
 
-    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
         None, description="voxel edges along i, j, k; beside `fit`, those of the label maps that a scene draws from"
     )
-    fit: tuple[PositiveInt, PositiveInt, PositiveInt] | None = Field(
+    fit: tuple[Edge, Edge, Edge] | None = Field(
         None, description="voxels along i, j, k onto which the box of every field of view is resampled"
     )
-    patch: tuple[PositiveInt, PositiveInt, PositiveInt]
+    patch: tuple[Edge, Edge, Edge]
     context: Annotated[int, Field(ge=0, le=8)] = 0
 
     @property
@@ -38,6 +42,9 @@ class GridSpec(Strict):
     def _fits(self) -> Self:
         if self.spacing_mm is None and self.fit is None:
             raise ValueError("a grid needs spacing_mm, or fit for pictures without a scale")
+        for name, edges in (("patch", self.patch), ("fit", self.fit or ())):
+            if math.prod(edges) > MOST_VOXELS:
+                raise ValueError(f"{name} has {math.prod(edges)} voxels, {MOST_VOXELS} at most")
         if 1 in self.patch[:2]:
             raise ValueError("a patch may be one voxel thick along its last axis only")
         if self.context and self.spatial_dims == 3:
@@ -49,7 +56,9 @@ class NetworkSpec(Strict):
     """A network by name, with its feature widths."""
 
     name: str = "unet"
-    channels: Annotated[list[PositiveInt], Field(min_length=3, max_length=8)] = Field([16, 32, 64, 96])
+    channels: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=3, max_length=8)] = Field(
+        [16, 32, 64, 96]
+    )
     input: Literal["intensity", "mind"] = Field("intensity", description="mind: the net sees self-similarity instead")
     members: Annotated[int, Field(ge=1, le=32)] = Field(1, description="networks whose probabilities are averaged")
 
@@ -68,10 +77,12 @@ class MethodSpec(BaseModel):
 class Budget(Strict):
     """How long one training may take."""
 
-    steps: PositiveInt = 600
-    batch: PositiveInt = 12
-    learning_rate: PositiveFloat = 2e-3
-    devices: PositiveInt = Field(1, description="GPUs that one training is spread over, each with its share of a batch")
+    steps: Count = 600
+    batch: Annotated[int, Field(ge=1, le=4096)] = 12
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 2e-3
+    devices: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="GPUs that one training is spread over, each with its share of a batch"
+    )
 
     @model_validator(mode="after")
     def _shared(self) -> Self:
@@ -97,18 +108,18 @@ class Primary(Strict):
 class Accept(Strict):
     """What the adapted model must reach to pass."""
 
-    gap_closed: float | None = None
-    dice: float | None = None
-    gain_over_trivial: float | None = None
+    gap_closed: Finite | None = None
+    dice: Finite | None = None
+    gain_over_trivial: Finite | None = None
     not_below_source_only: bool = True
 
 
 class NonInferiority(Strict):
     """How much worse than target supervision the adapted model may be, in Dice, and who says so."""
 
-    margin: PositiveFloat
+    margin: Annotated[float, Field(gt=0, le=1)]
     source: Annotated[str, Field(min_length=1, description="where the margin comes from: rater data, a paper, a board")]
-    sd: PositiveFloat | None = Field(
+    sd: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="SD of the differences that the number of patients was planned with"
     )
 
@@ -122,14 +133,12 @@ class Protocol(Strict):
     primary: Primary
     accept: Accept = Accept()
     non_inferiority: NonInferiority | None = None
-    planned_n: PositiveInt | None = Field(None, description="test patients that were planned")
-    failure_below: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    planned_n: Count | None = Field(None, description="test patients that were planned")
+    failure_below: Share | None = Field(
         None, description="Dice below which a prediction should be found out by its confidence; default 0.7"
     )
     subgroups: list[Factor] | None = Field(None, description="which are looked at; default: all")
-    nsd_tolerance_mm: PositiveFloat | None = Field(
-        None, description="NSD tolerance; default: the largest native spacing"
-    )
+    nsd_tolerance_mm: Millimetres | None = Field(None, description="NSD tolerance; default: the largest native spacing")
 
 
 class Study(Strict):
@@ -144,7 +153,7 @@ class Study(Strict):
     task: TaskSpec = TaskSpec()
     method: MethodSpec
     budget: Budget = Budget()
-    seeds: Annotated[list[int], Field(min_length=1)] = Field([0])
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)] = Field([0])
     protocol: Protocol
     robustness: bool = Field(True, description="measure the adapted model on disturbed test volumes, too")
     register_as: Name
@@ -153,4 +162,7 @@ class Study(Strict):
     def _primary(self) -> Self:
         if self.protocol.primary.structure not in self.structures:
             raise ValueError(f"protocol.primary.structure is not one of structures: {', '.join(self.structures)}")
+        for name, given in (("seeds", self.seeds), ("structures", self.structures)):
+            if len(set(given)) < len(given):
+                raise ValueError(f"{name}: the same one twice")
         return self

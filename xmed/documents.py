@@ -1,0 +1,237 @@
+"""Documents: JSON and YAML that others wrote, refused where their size, depth, numbers or characters are not credible.
+
+A parser is asked only once size and depth are known: those in C end the process on brackets in brackets, aliases
+multiply. Whatever it then stumbles over leaves as an XmedError. YAML is that of 1.2: its core schema (10.3) has no
+dates and no tags of Python; JSON is that of RFC 8259: no NaN, names given once (section 4), text in UTF-8 (8.1).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+
+from xmed.errors import XmedError
+
+MAX_DEPTH = 64
+"""Collections in one another; the deepest document that xmed writes (report.json) has 9."""
+MAX_YAML = 4 << 20
+"""Bytes of a YAML file; the names of 100,000 patients take 2 MB."""
+MAX_JSON = 256 << 20
+"""Bytes of a JSON file; rows.json of 5,000 patients, 10 structures and 5 arms takes 100 MB."""
+MAX_NODES = 1_000_000
+"""Values of a YAML file once its aliases are followed."""
+MAX_DIGITS = 308
+"""Of a whole number: one more, and it is larger than every double (DBL_MAX_10_EXP), and cannot be converted to one."""
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)  # no text is looked at twice
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+_CORE = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
+
+
+def read_json(path: Path, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON, absent: str = "PATH_NOT_FOUND") -> Any:
+    """The value that a JSON file holds.
+
+    Args:
+        code: of the refusal. most: bytes that it may have. absent: the code where there is no such file.
+
+    Raises XmedError `code` or `absent`.
+    """
+    return parse_json(_bytes(path, code, most, absent), str(path), code, most)
+
+
+def parse_json(data: bytes | str, name: str, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON) -> Any:
+    """The value that JSON text holds; `name` says in messages where it comes from. Raises XmedError `code`."""
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    with guarded(name, code, "a JSON document (RFC 8259)"):
+        _refuse_size(len(data), most)
+        _refuse_depth(data)
+        found = json.loads(
+            data.decode("utf-8-sig"),
+            parse_constant=_no_number,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_once,
+        )
+        if b"\\u" in data:  # UTF-8 itself cannot hold half of a pair, nor JSON a control character
+            refuse_characters(found, _UNWRITABLE)
+        return found
+
+
+def read_yaml(path: Path, code: str = "SPEC_INVALID", absent: str = "SPEC_NOT_FOUND") -> Any:
+    """The value that a YAML file of one document holds; text that looks like a date stays text.
+
+    Raises XmedError `code`, and `absent` where there is no such file.
+    """
+    data = _bytes(path, code, MAX_YAML, absent)
+    with guarded(str(path), code, "a YAML document"):
+        text = data.decode("utf-8-sig")
+        _refuse_events(text)
+        # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none.
+        yaml = YAML(typ="safe")
+        yaml.Constructor = _Core
+        found = yaml.load(text)
+        refuse_characters(found)
+        return found
+
+
+def mapping(found: Any, name: str, code: str = "DOCUMENT_INVALID") -> dict[str, Any]:
+    """What was read, where it is a mapping of text to values. Raises XmedError `code`."""
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        what = f"a {type(found).__name__}" if not isinstance(found, dict) else "a key that is no text"
+        raise XmedError(code, f"{name}: {what}", "a mapping of keys to values")
+    return found
+
+
+def refuse_characters(found: Any, bad: re.Pattern[str] = _CONTROL) -> None:
+    """Raises ValueError for control characters and halves of surrogate pairs in any text of a document.
+
+    No name and no address has them; terminals obey the ones, and no file can be written with the others.
+    """
+    waiting, seen = [found], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if met := bad.search(one):
+                raise ValueError(f"the control character U+{ord(met[0]):04X} in a text")
+        elif isinstance(one, dict | list) and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [*one, *one.values()] if isinstance(one, dict) else one
+
+
+@contextmanager
+def guarded(name: str, code: str, expected: str, do: str = "") -> Iterator[None]:
+    """Whatever a parser throws at a document, or whoever takes it apart at its shape, leaves as an XmedError `code`."""
+    try:
+        yield
+    except (XmedError, OSError):
+        raise
+    except UnicodeDecodeError as problem:
+        raise XmedError(
+            code, f"{name}: byte {problem.start} is no text in UTF-8", expected, "save it as UTF-8"
+        ) from problem
+    except MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        said = ": ".join(part for part in (problem.context, problem.problem) if part)
+        raise XmedError(code, f"{name}: {said}{where}", expected, do) from problem
+    except json.JSONDecodeError as problem:
+        where = f"line {problem.lineno}, column {problem.colno}"
+        raise XmedError(code, f"{name}: {problem.msg} ({where})", expected, do) from problem
+    except RecursionError as problem:
+        raise XmedError(code, f"{name}: parts in one another without end", expected, do) from problem
+    except (KeyError, TypeError, AttributeError, IndexError) as problem:  # of another shape
+        said = f"lacks {problem}" if isinstance(problem, KeyError) else "is of another shape"
+        raise XmedError(code, f"{name} {said}", expected, do) from problem
+    except (ValueError, ArithmeticError, MemoryError, YAMLError, AssertionError) as problem:
+        said = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise XmedError(code, f"{name}: {said}", expected, do) from problem
+
+
+class _Core(SafeConstructor):
+    """The core schema: what looks like a date is text."""
+
+
+_Core.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+
+
+def _bytes(path: Path, code: str, most: int, absent: str) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise XmedError(absent, f"{path} is no ordinary file", "a file")
+        if found.st_size > most:
+            raise XmedError(code, f"{path} has {found.st_size} bytes", f"{most} at most")
+        with path.open("rb") as file:
+            return file.read(most + 1)  # it may grow meanwhile
+    except (OSError, ValueError) as problem:
+        said = problem.strerror if isinstance(problem, OSError) else "a NUL in its name"
+        raise XmedError(absent, f"{path}: {said}", "a file that can be read") from problem
+
+
+def _refuse_size(size: int, most: int) -> None:
+    if size > most:
+        raise ValueError(f"{size} bytes, and {most} at most are read")
+
+
+def _refuse_depth(data: bytes) -> None:
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"more than {MAX_DEPTH} lists and objects in one another")
+        elif first in b"]}":
+            depth -= 1
+
+
+def _refuse_events(text: str) -> None:
+    """Depth, number of values with every alias followed, and tags, before anything is built of a YAML text.
+
+    An anchor counts as many values as stand below it; an alias adds them once more.
+    """
+    open_, sizes, total = list[tuple[str | None, int]](), dict[str, int](), 0
+    for event in YAML(typ="safe").parse(text):
+        if isinstance(event, AliasEvent):
+            if event.anchor in (anchor for anchor, _ in open_):
+                raise ValueError(f"the alias *{event.anchor} stands within its own anchor")
+            total += sizes.get(event.anchor, 1)
+        elif isinstance(event, CollectionStartEvent | ScalarEvent):
+            _refuse_tag(event)
+            total += 1
+            if isinstance(event, CollectionStartEvent):
+                open_.append((event.anchor, total))
+            elif event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = open_.pop()
+            if anchor:
+                sizes[anchor] = total - before + 1
+        if len(open_) > MAX_DEPTH or total > MAX_NODES:
+            limit = f"{MAX_DEPTH} lists and mappings in one another, or {MAX_NODES} values"
+            raise ValueError(f"more than {limit}")
+
+
+def _refuse_tag(event: Any) -> None:
+    tag = None if event.ctag is None else str(event.ctag)
+    if tag not in (None, "!", *_CORE):
+        raise ValueError(
+            f"the tag {tag} in line {event.start_mark.line + 1}; only those of YAML's core schema are read"
+        )
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"a number beyond every double: {text[:20]}")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name '{twice[:80]}' twice in one object")
+    return found
