@@ -48,12 +48,6 @@ def test_a_disc_has_its_area_and_place(tmp_path):
     np.testing.assert_allclose(np.argwhere(array).mean(axis=0), (9.3, 7.6, 4), atol=0.1)
 
 
-def test_a_contour_within_another_is_a_hole(tmp_path):
-    array = read(tmp_path, {"GTV": [square(2.5, 12.5, 2), square(5.5, 8.5, 2)]})
-    assert (array > 0).sum() == 100 - 9
-    assert not array[6:9, 6:9].any()
-
-
 def test_structures_are_found_by_name_and_the_later_one_stands(tmp_path):
     rois = {"Bladder": [square(5.5, 9.5, 1)], "external": [square(0.5, 13.5, 1)], "PROSTATE ": [square(2.5, 7.5, 1)]}
     array = read(tmp_path, rois, TABLE)

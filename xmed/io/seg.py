@@ -20,7 +20,7 @@ PLACE_TOLERANCE = 0.05  # of a voxel
 
 
 def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.ndarray:
-    """Label values (i, j, k), uint8, on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
+    """Label values (i, j, k) on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
 
     A segment is the structure of its label, or else of its property type code; others are passed over. Frames may be
     cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels. Frames
@@ -38,7 +38,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
     if dataset.SegmentationType == "FRACTIONAL":
         pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
-    array = np.zeros(image.array.shape, dtype=np.uint8)
+    array = np.zeros(image.array.shape, dtype=np.int32)
     to_index = np.linalg.inv(image.affine)
     planes = planes_of(instance) if has_planes(instance) else None
     for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
@@ -53,7 +53,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
                 else:
                     voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
                 _paint(array, voxels, values[number])
-    return array
+    return table.check(array)
 
 
 def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:

@@ -1,0 +1,205 @@
+"""Contours: the items of an RTSTRUCT's Contour Sequence (PS3.3 C.8.8.6) drawn onto the slices of a grid.
+
+A closed contour is an area, of whatever origin (CLOSED_PLANAR, INTERPOLATED_PLANAR); areas of one slice add up. Those
+of CLOSEDPLANAR_XOR are combined by exclusive or, which cuts holes. A contour that runs into its own inside and back, a
+keyhole, cuts a hole by itself. Whatever is not drawn is noted with its number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.notes import note
+from xmed.volume import Grid
+
+SAMPLES = 8
+"""Samples per pixel edge; a pixel belongs to a structure when at least half of its samples lie inside."""
+PLANE_TOLERANCE = 0.25  # of the slice distance, between a contour and the slice it is drawn on
+EDGE_TOLERANCE = 0.05
+"""Of a pixel: contours along the picture's edge are written with few decimals, and reach no farther than that."""
+AREAS = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR"}
+_OTHERS = {"POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"}
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """A closed contour: (n, 2) pixel coordinates (i, j) on slice k, combined by exclusive or or not."""
+
+    polygon: np.ndarray
+    k: int
+    xor: bool
+
+
+def drawn(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
+    """Mask (i, j, k) of a structure's contours; what is left out, cut or in doubt becomes a note.
+
+    Raises XmedError GRID_MISMATCH for contours between the slices, across them, or all outside; LABEL_MISSING where
+    there are contours and none encloses an area.
+    """
+    areas = _areas(items, grid, name)
+    mask = np.zeros(grid.shape, dtype=bool)
+    small = nested = 0
+    for k in sorted({area.k for area in areas}):
+        here = [area for area in areas if area.k == k]
+        mask[:, :, k], shares = _combined(here, grid.shape[:2])
+        small += sum(share < 0.5 for share in shares)
+        nested += _nested([area for area in here if not area.xor], grid.shape[:2])
+    _say("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by half")
+    _say("CONTOURS_NESTED", nested, f"contours of {name} lie within another of their slice and cut no hole: not XOR")
+    if areas:
+        slices = {area.k for area in areas}
+        gaps = max(slices) - min(slices) + 1 - len(slices)
+        _say("CONTOUR_GAPS", gaps, f"slices without a contour of {name} lie between slices that have one: left empty")
+    return mask
+
+
+def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Area]:
+    """What can be drawn of the contours. Raises XmedError as `drawn` does."""
+    areas: list[Area] = []
+    left, outside, cut, miscounted, kinds = Counter[str](), 0, 0, 0, Counter[str]()
+    for item in items:
+        kind = str(item.get("ContourGeometricType") or "CLOSED_PLANAR").strip().upper()
+        points = _points(item)
+        if kind not in AREAS or points is None or len(points) < 3:
+            reason = "damaged" if points is None else "of fewer than three points"
+            left[reason if kind in AREAS else kind if kind in _OTHERS else "of another type"] += 1
+            continue
+        miscounted += item.get("NumberOfContourPoints") not in (None, len(points))
+        area = _placed(points, kind, grid, name)
+        if area is None:
+            outside += 1
+            continue
+        cut += _beyond(area.polygon, grid.shape[:2])
+        kinds[kind] += 1
+        areas.append(area)
+    if outside and not areas:
+        raise XmedError("GRID_MISMATCH", f"all {outside} contours of {name} lie outside the image", "contours inside")
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(left.items()))
+    if left and not areas:
+        raise XmedError("LABEL_MISSING", f"no contour of {name} encloses an area ({told})", "closed contours")
+    _say("CONTOURS_LEFT_OUT", left.total(), f"contours of {name} enclose no area and were left out ({told})")
+    _say("CONTOURS_OUTSIDE", outside, f"contours of {name} lie outside the image and were left out")
+    _say("CONTOURS_CUT", cut, f"contours of {name} reach beyond the picture's edge and were cut there")
+    _say("CONTOURS_COUNTED", miscounted, f"contours of {name} have another Number of Contour Points: drawn as stored")
+    _say("CONTOURS_INTERPOLATED", kinds["INTERPOLATED_PLANAR"], f"contours of {name} are interpolated: drawn as others")
+    if 0 < kinds["CLOSEDPLANAR_XOR"] < kinds.total():
+        _say("CONTOURS_MIXED", kinds["CLOSEDPLANAR_XOR"], f"contours of {name} are XOR, others are not: applied last")
+    return areas
+
+
+def _say(code: str, count: int, text: str) -> None:
+    if count:
+        note(code, f"{count} {text}")
+
+
+def _points(item: Dataset) -> np.ndarray | None:
+    """Points (n, 3) in mm, none of them where there is no Contour Data; None for what are no points."""
+    try:
+        values = np.atleast_1d(np.array(item.get("ContourData") or [], dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values.reshape(-1, 3) if values.size % 3 == 0 and np.isfinite(values).all() else None
+
+
+def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> Area | None:
+    """A contour on its slice; None for one outside of the image."""
+    to_index = np.linalg.inv(grid.affine)
+    ijk = points @ to_index[:3, :3].T + to_index[:3, 3]
+    middle = float(ijk[:, 2].mean())
+    low, high = ijk[:, :2].min(axis=0), ijk[:, :2].max(axis=0)
+    if not -0.5 <= middle < grid.shape[2] - 0.5 or (high <= -0.5).any() or (low >= np.array(grid.shape[:2]) - 0.5).any():
+        return None
+    k = round(middle)
+    if np.abs(ijk[:, 2] - k).max() > PLANE_TOLERANCE:
+        raise XmedError(
+            "GRID_MISMATCH",
+            f"a contour of {name} at slice {ijk[:, 2].min():.2f} to {ijk[:, 2].max():.2f}",
+            "contours drawn on the image's own slices",
+            "take the series that the RTSTRUCT refers to",
+        )
+    return Area(_once(ijk[:, :2]), k, kind == "CLOSEDPLANAR_XOR")
+
+
+def _once(polygon: np.ndarray) -> np.ndarray:
+    """The outline without points that repeat the one before, and once where it is gone round several times."""
+    polygon = polygon[(polygon != np.roll(polygon, 1, axis=0)).any(axis=1)]
+    while len(polygon) >= 6 and len(polygon) % 2 == 0:
+        half = len(polygon) // 2
+        if not np.allclose(polygon[:half], polygon[half:], atol=1e-6):
+            break
+        polygon = polygon[:half]
+    return polygon
+
+
+def _beyond(polygon: np.ndarray, size: Sequence[int]) -> bool:
+    low, high = -0.5 - EDGE_TOLERANCE, np.array(size) - 0.5 + EDGE_TOLERANCE
+    return bool((polygon < low).any() or (polygon > high).any())
+
+
+def _combined(areas: Sequence[Area], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
+    """Mask (i, j) of the areas of one slice, and the largest share of a pixel that each of them covers."""
+    mask = np.zeros(tuple(size), dtype=bool)
+    low, high = _box(np.concatenate([area.polygon for area in areas]), size)
+    covered, shares = np.zeros((high - low) * SAMPLES, dtype=bool), []
+    for area in sorted(areas, key=lambda area: area.xor):
+        inside = _inside(area.polygon - low, high - low)
+        shares.append(float(_share(inside).max(initial=0)))
+        covered = covered ^ inside if area.xor else covered | inside
+    mask[low[0] : high[0], low[1] : high[1]] = _share(covered) >= 0.5
+    return mask, shares
+
+
+def _nested(areas: Sequence[Area], size: Sequence[int]) -> int:
+    """How many areas of one slice lie wholly within another of them."""
+    count = 0
+    for n, inner in enumerate(areas):
+        for outer in areas[:n] + areas[n + 1 :]:  # type: ignore[operator]
+            ends = inner.polygon.min(0), inner.polygon.max(0)
+            if (ends[0] < outer.polygon.min(0)).any() or (ends[1] > outer.polygon.max(0)).any():
+                continue
+            low, high = _box(outer.polygon, size)
+            one, other = (_inside(area.polygon - low, high - low) for area in (inner, outer))
+            if (other & ~one).any() and not (one & ~other).any():
+                count += 1
+                break
+    return count
+
+
+def _box(points: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel and the one behind the last that points (n, 2) span, within the picture."""
+    low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) + 0.5)
+    return np.clip(low, 0, size).astype(int), np.clip(high, 0, size).astype(int)
+
+
+def _share(inside: np.ndarray) -> np.ndarray:
+    """Share of each pixel (i, j) that samples cover."""
+    width, height = (n // SAMPLES for n in inside.shape)
+    return inside.reshape(width, SAMPLES, height, SAMPLES).mean(axis=(1, 3))
+
+
+def _inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Which of SAMPLES² samples per pixel lie inside a polygon of (n, 2) pixel coordinates, even-odd.
+
+    Each edge switches inside and outside for all samples right of it in the sample rows that it crosses.
+    """
+    width, height = (int(n) for n in size)
+    switches = np.zeros((width * SAMPLES + 1, height * SAMPLES), dtype=np.int32)
+    # Sample n has its centre at (n + ½) / SAMPLES − ½ pixels: in these units the centres are whole numbers.
+    start = (polygon + 0.5) * SAMPLES - 0.5
+    end = np.roll(start, -1, axis=0)
+    low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
+    first = np.clip(np.ceil(low), 0, height * SAMPLES).astype(int)
+    last = np.clip(np.ceil(high), 0, height * SAMPLES).astype(int)  # half open, so a shared corner counts once
+    edge = np.repeat(np.arange(len(start)), last - first)
+    row = np.concatenate([np.arange(a, b) for a, b in zip(first, last)] or [np.zeros(0)]).astype(int)
+    slope = (row - start[edge, 1]) / (end[edge, 1] - start[edge, 1])
+    crossing = start[edge, 0] + slope * (end[edge, 0] - start[edge, 0])
+    np.add.at(switches, (np.clip(np.ceil(crossing), 0, width * SAMPLES).astype(int), row), 1)
+    inside: np.ndarray = np.cumsum(switches[:-1], axis=0) % 2 == 1
+    return inside
