@@ -50,7 +50,10 @@ class Watch:
         if known.get("seen") != state:
             self._write({**known, "seen": state, "since": now.isoformat()})
             return "something came since the last look"
-        quiet = now - datetime.fromisoformat(known["since"])
+        quiet = _since(known, now)
+        if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
+            self._write({**known, "seen": state, "since": now.isoformat()})
+            return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
         if quiet < timedelta(minutes=minutes):
             return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
         return ""
@@ -62,11 +65,20 @@ class Watch:
     def _known(self) -> dict[str, str]:
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):
             return {}  # never looked; or the file is damaged, which costs one look
 
     def _write(self, document: dict[str, str]) -> None:
         write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+
+
+def _since(known: dict[str, str], now: datetime) -> timedelta | None:
+    """For how long nothing has changed; None where no clock can say."""
+    try:
+        quiet = now - datetime.fromisoformat(known["since"])
+    except (KeyError, TypeError, ValueError):  # TypeError: a moment without a time zone
+        return None
+    return quiet if quiet >= timedelta(0) else None
 
 
 def _files(folder: Path) -> list[tuple[str, int, int]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipelines.turn import locked, owner
 from xmed.errors import XmedError
+from xmed.tied import tie
 
 LOOPBACK, START_SECONDS, STOP_SECONDS = "127.0.0.1", 180.0, 20.0
 UP = "xmed up"
@@ -77,7 +78,7 @@ def running(command: list[str], environment: dict[str, str], log: Path | None) -
     asks it to end (Linux): else it would hold its port against the next.
     """
     tied = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", UNLESS_ORPHANED, "sh", str(os.getpid())]
-    process = begin([*(tied if shutil.which("setpriv") else ()), *command], environment, log)
+    process = begin([*(tied if shutil.which("setpriv") else ()), *command], environment | tie(), log)
     try:
         yield process
     finally:

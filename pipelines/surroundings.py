@@ -22,6 +22,7 @@ from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.run import home, stack_file
 from xmed.stop import ask
+from xmed.tied import tie_all
 
 REMEMBERED = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
@@ -66,6 +67,7 @@ def open_home() -> None:
     home's own servers are down: its schedules and its registry are there.
     """
     make_home()
+    tie_all()  # Prefect's own server, workers of trainings, readers
     if stack_file(home()).is_file() and not os.environ.get("PREFECT_API_URL"):
         raise XmedError("SERVER_FAILED", f"the servers of {home()} are down", "servers that answer", "xmed up")
 

@@ -22,6 +22,7 @@ from pipelines.console import PIPED_WIDTH, Lines, shown_by
 from pipelines.surroundings import listen, prepare
 from pipelines.tables import show_result
 from xmed.errors import XmedError
+from xmed.tied import tie_all
 
 UPDATE_SECONDS = 10.0
 OUTSIDE = ("PACS_UNREACHABLE", "FETCH_FAILED", "REGISTRY_UNREACHABLE")
@@ -40,6 +41,7 @@ def unattended() -> Iterator[None]:
         yield
         return
     prepare()
+    tie_all()
     journal = listen(debug=False)
     with shown_by(_Artifacts()):
         try:

@@ -102,7 +102,9 @@ def test_another_shape_place_or_handedness_is_refused(nifti):
     with refusal("GRID_MISMATCH", "mm and 5."):
         read_label(nifti(affine=turn @ IMAGE.affine), IMAGE, TABLE)
     mirrored = IMAGE.affine * np.array([-1, 1, 1, 1])
-    with refusal("GRID_MISMATCH", "up to 7.7 mm and 0.0° from its image"):  # 11 voxels: matched, it begins where the image ends
+    with refusal(
+        "GRID_MISMATCH", "up to 7.7 mm and 0.0° from its image"
+    ):  # 11 voxels: matched, it begins where the image ends
         read_label(nifti(affine=mirrored), IMAGE, TABLE)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+PR_SET_PDEATHSIG = 1
+"""prctl(2)."""
 _asked, _busy = threading.Event(), threading.Event()
 
 
@@ -45,11 +49,21 @@ def heed_as_worker() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    """Else it would train on after its parent was killed, beside the next run that goes on from its checkpoint."""
+def end_with_parent() -> None:
+    """A process of a pool ends when the one that started it was killed; where it is stopped, too (Linux).
+
+    Else it would train on beside the next run, which goes on from its checkpoint. The kernel takes the end of the
+    thread that started it for the parent's death, so that thread must stay for as long as the pool does.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()  # what the kernel does not tell, or told too early
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

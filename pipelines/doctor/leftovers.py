@@ -71,7 +71,7 @@ def runs(home: Path) -> Iterator[Check]:
         if not (folder / "study.json").is_file() or any((folder / end).is_file() for end in ends):
             continue
         touched = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
-        if time.time() - touched > ALIVE_SECONDS:  # less: most likely somebody is at it
+        if abs(time.time() - touched) > ALIVE_SECONDS:  # less: most likely somebody is at it
             half.append(folder.name)
     yield Check("runs", not half, f"half-finished: {', '.join(half)}; {GOING_ON}" if half else "none half-finished")
 

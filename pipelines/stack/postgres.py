@@ -18,6 +18,7 @@ from pipelines.server import LOOPBACK, begin, end, free
 from pipelines.stack.place import Place
 from pipelines.stack.secret import secret
 from xmed.errors import XmedError
+from xmed.tied import tie
 
 ACCOUNT = "postgres"
 SUPERUSER = "xmed"
@@ -169,7 +170,7 @@ def client(place: Place, port: int, program: str, *words: str) -> None:
 def alone(place: Place) -> Iterator[int]:
     """PostgreSQL without the others, for the time of the block, where the stack is down; yields its port."""
     data, port, log = make(place), free(0), place.log("postgres")
-    process = begin(command(place, port), _plain(), log, **whose(data))
+    process = begin(command(place, port), _plain() | tie(), log, **whose(data))
     try:
         until = time.monotonic() + START_SECONDS
         while not answers(place, port):

@@ -18,6 +18,7 @@ from pipelines.stack.place import USER, USUAL, Place, Ports, mlflow_url, prefect
 from pipelines.stack.secret import folder as secrets_folder
 from pipelines.turn import owner
 from xmed.errors import XmedError
+from xmed.tied import untied
 
 UP_SECONDS = 2 * keeper.START_SECONDS
 DOWN_SECONDS = SAVE_SECONDS + 8 * keeper.STOP_SECONDS
@@ -114,7 +115,7 @@ def _keeper(place: Place, ports: Ports) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "pipelines.stack.keeper", *words],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=untied(os.environ),
         )  # fmt: skip
 
 

@@ -169,9 +169,7 @@ def test_outlines_are_filled_in_the_images_own_slices(tmp_path):
     filled = ring.copy()
     ring[3:8, 3:7, 3] = 0
     array, affine = turned(ring, image.affine, (2, 0, 1), (1, -1, 1))
-    np.testing.assert_array_equal(
-        read_label(nifti(tmp_path, array, affine), image, TABLE, outline=True).array, filled
-    )
+    np.testing.assert_array_equal(read_label(nifti(tmp_path, array, affine), image, TABLE, outline=True).array, filled)
 
 
 SERIES = [

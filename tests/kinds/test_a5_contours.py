@@ -88,7 +88,10 @@ def test_overlapping_closed_contours_are_one_area(tmp_path):
 
 
 def test_touching_closed_contours_leave_no_seam(tmp_path):
-    halves = [[(4.5, 4.5), (10.2, 4.5), (10.2, 14.5), (4.5, 14.5)], [(10.2, 4.5), (19.5, 4.5), (19.5, 14.5), (10.2, 14.5)]]
+    halves = [
+        [(4.5, 4.5), (10.2, 4.5), (10.2, 14.5), (4.5, 14.5)],
+        [(10.2, 4.5), (19.5, 4.5), (19.5, 14.5), (10.2, 14.5)],
+    ]
     array, _ = read(tmp_path, {"GTV": [contour(half, 3) for half in halves]})
     np.testing.assert_array_equal(array > 0, expected((3, 5, 5, 20, 15)))
 
@@ -144,7 +147,9 @@ def test_a_figure_eight_fills_both_its_loops(tmp_path):
 def test_any_polygon_is_where_another_tool_draws_it(tmp_path, seed):
     random = np.random.default_rng(seed)
     angle = np.sort(random.uniform(0, 2 * np.pi, 24))
-    points = np.column_stack([19 + random.uniform(5, 12, 24) * np.cos(angle), 14 + random.uniform(5, 12, 24) * np.sin(angle)])
+    points = np.column_stack(
+        [19 + random.uniform(5, 12, 24) * np.cos(angle), 14 + random.uniform(5, 12, 24) * np.sin(angle)]
+    )
     array, _ = read(tmp_path, {"GTV": [contour(points, 3)]})
     fine = polygon2mask((SHAPE[0] * 16, SHAPE[1] * 16), (points + 0.5) * 16 - 0.5)
     share = fine.reshape(SHAPE[0], 16, SHAPE[1], 16).mean(axis=(1, 3))
@@ -326,7 +331,12 @@ def test_two_rois_of_one_number_are_refused(tmp_path):
         ds.StructureSetROISequence[1].ROINumber = ds.ROIContourSequence[1].ReferencedROINumber = 1
 
     with refusal("LABEL_VALUES"):
-        read(tmp_path, {"GTV": [contour(box(5, 5, 20, 15), 3)], "Bladder": [contour(box(9, 5, 30, 15), 3)]}, TWO, change=same)
+        read(
+            tmp_path,
+            {"GTV": [contour(box(5, 5, 20, 15), 3)], "Bladder": [contour(box(9, 5, 30, 15), 3)]},
+            TWO,
+            change=same,
+        )
 
 
 def test_two_rois_of_one_name_are_refused(tmp_path):

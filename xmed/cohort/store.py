@@ -153,7 +153,7 @@ class Store:
         """Remove what writers that were killed left behind."""
         for part in [*self.volumes.glob(".part-*"), *(self.home / "store" / "datasets").glob(".*")]:
             try:
-                age = time.time() - part.stat().st_mtime
+                age = abs(time.time() - part.stat().st_mtime)  # clocks are set back, too
             except FileNotFoundError:  # another ingest swept it
                 continue
             if age > STALE_SECONDS and part.is_dir():

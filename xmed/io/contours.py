@@ -113,7 +113,11 @@ def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> Area | None
     ijk = points @ to_index[:3, :3].T + to_index[:3, 3]
     middle = float(ijk[:, 2].mean())
     low, high = ijk[:, :2].min(axis=0), ijk[:, :2].max(axis=0)
-    if not -0.5 <= middle < grid.shape[2] - 0.5 or (high <= -0.5).any() or (low >= np.array(grid.shape[:2]) - 0.5).any():
+    if (
+        not -0.5 <= middle < grid.shape[2] - 0.5
+        or (high <= -0.5).any()
+        or (low >= np.array(grid.shape[:2]) - 0.5).any()
+    ):
         return None
     k = round(middle)
     if np.abs(ijk[:, 2] - k).max() > PLANE_TOLERANCE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,8 @@ class Budget:
 
 
 class _Limits:
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, tell: Callable[[float], None]) -> None:
+        self._tell = tell
         self._own = budget.memory
         self.memory = _mapped() + budget.memory
         self.computing = time.process_time() + budget.computing
@@ -39,6 +40,7 @@ class _Limits:
         seconds = size * _SECONDS_PER_BYTE
         self.memory, self.computing = self.memory + size, self.computing + seconds
         self.waiting += _PATIENCE * seconds
+        self._tell(self.waiting)
         self._owed += size
         if self._owed > _CREDIT * self._own:
             self._keep()
@@ -54,10 +56,14 @@ _limits: _Limits | None = None
 
 
 @contextmanager
-def limited(budget: Budget) -> Iterator[None]:
-    """Keep this process within a budget: MemoryError beyond its memory, death by SIGXCPU or SIGALRM beyond its time."""
+def limited(budget: Budget, tell: Callable[[float], None] = lambda deadline: None) -> Iterator[None]:
+    """Keep this process within a budget: MemoryError beyond its memory, death by SIGXCPU or SIGALRM beyond its time.
+
+    tell: told of each new deadline (time.monotonic) for whoever waits: the kernel's timers stand still with a process
+    that is stopped, or that waits for a disk which does not answer.
+    """
     global _limits
-    _limits = _Limits(budget)
+    _limits = _Limits(budget, tell)
     try:
         yield
     finally:

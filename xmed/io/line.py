@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import socket
@@ -21,8 +22,7 @@ class Line:
     """
 
     def __init__(self, words: socket.socket, memory: int) -> None:
-        self._words, self._memory = words.makefile("rwb"), memory
-        words.close()
+        self._socket, self._words, self._memory = words, words.makefile("rwb"), memory
 
     def send(self, message: Any) -> None:
         """Raises OSError where the other side is gone."""
@@ -54,6 +54,13 @@ class Line:
             os.ftruncate(self._memory, 0)
         return pickle.loads(head, buffers=buffers)
 
+    def hang_up(self) -> None:
+        """Whoever waits on this end, in whichever thread, is told that the other side is gone."""
+        with contextlib.suppress(OSError):  # it is
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        self._words.close()
+        with contextlib.suppress(OSError):  # words that were never sent, for nobody
+            self._words.close()
+        self._socket.close()
         os.close(self._memory)

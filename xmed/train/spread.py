@@ -16,6 +16,7 @@ import torch
 from xmed import methods, nets
 from xmed.errors import XmedError
 from xmed.run import Run
+from xmed.tied import tie
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
 
@@ -42,7 +43,7 @@ def fit_spread(run: Run, arm: str, seed: int, under: Path, progress: Progress | 
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command += ["-m", "xmed.train.rank", str(run.folder), arm, str(seed)]
     raised: list[list[Any]] = []
-    with _running(command, {**os.environ, "XMED_HOME": str(under)}, folder / LOG) as output:
+    with _running(command, {**os.environ, **tie(), "XMED_HOME": str(under)}, folder / LOG) as output:
         for line in output:
             said = json.loads(line) if line.startswith("{") else {}  # else a library's, of before it was told where to
             raised += [said["raised"]] if "raised" in said else []
@@ -79,6 +80,7 @@ def _running(command: list[str], environment: dict[str, str], log: Path) -> Iter
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
         process.kill()
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one in the kernel's hands (a dead disk) ends when it can
+            process.wait(GRACE_SECONDS)
         process.stdin.close()
         process.stdout.close()

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import Empty
@@ -20,6 +21,7 @@ from xmed import methods, nets, stop
 from xmed.cohort import load
 from xmed.errors import XmedError
 from xmed.run import TRAINED_ARMS, Run
+from xmed.tied import tying
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
 from xmed.train.relay import Relay
@@ -50,7 +52,10 @@ def fit_all(
         return _one_by_one(run, home, wanted, progress, refuse)
     workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
+    manager = SyncManager(ctx=context)
+    with tying(), contextlib.ExitStack() as held:
+        manager.start(stop.end_with_parent)
+        held.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
         with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
             try:

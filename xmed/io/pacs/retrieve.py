@@ -120,6 +120,6 @@ def _refers_to(dataset: Dataset) -> str:
 def _being_written(path: Path) -> bool:
     """Whether this is another process's part of a file; one that was killed leaves parts that grow old."""
     try:
-        return path.name.startswith(".") and time.time() - path.stat().st_mtime < STALE_SECONDS
+        return path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < STALE_SECONDS
     except FileNotFoundError:
         return False

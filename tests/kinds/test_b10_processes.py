@@ -1,0 +1,239 @@
+"""B10: children end with their parent, whoever waits keeps the time, and a clock that is set back stops nothing."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import halted
+import pytest
+import tiny_study
+
+from pipelines.quiet import Watch
+from xmed.errors import XmedError
+from xmed.io.guard import guarded, within
+from xmed.io.limits import Budget
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+READERS = """
+import os, signal, sys, threading, time
+sys.path[:0] = [{here!r}]
+import faults, halted
+from xmed.io.guard import guarded
+def ask():
+    try:
+        {ask}
+    except BaseException:
+        pass
+threads = [threading.Thread(target=ask, daemon=True) for _ in range({count})]
+for thread in threads: thread.start()
+{then}
+print("ready", flush=True)
+time.sleep(600)
+"""
+SERVER = """
+import subprocess, sys, time
+from pipelines.surroundings import open_home, prepare
+prepare(); open_home()
+child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
+time.sleep(1)
+print("ready", flush=True)
+time.sleep(600)
+"""
+RUNNING = """
+import os, sys, time
+from pathlib import Path
+from pipelines.server import running
+with running([sys.executable, "-c", {child!r}], dict(os.environ), Path(os.environ["XMED_HOME"]) / "log"):
+    time.sleep(1)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+POOL = """
+import multiprocessing, os, sys, threading, time
+from concurrent.futures import ProcessPoolExecutor
+from xmed.train import workers
+def note(run, arms):
+    pass
+if __name__ == "__main__":
+    import types
+    from pathlib import Path
+    run = types.SimpleNamespace(study=types.SimpleNamespace(budget=types.SimpleNamespace(devices=1)))
+    workers.jobs = lambda *a: {("a", 0): [], ("b", 0): []}
+    def follow(pool, *rest):
+        futures = [pool.submit(time.sleep, 600), pool.submit(time.sleep, 600)]
+        time.sleep(1)
+        while not all(f.running() for f in futures):
+            time.sleep(0.1)
+        [pool.submit(os.getpid)]
+        time.sleep(8)
+        print("ready", flush=True)
+        time.sleep(600)
+    workers._follow = follow
+    workers.fit_all(run, Path("."), workers=2)
+"""
+
+
+def descendants(pid):
+    """Every process that descends from one, by the kernel's table."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found, more = set(), {pid}
+    while more:
+        more = {one for one, parent in parents.items() if parent in more} - found
+        found |= more
+    return found
+
+
+def alive(pids):
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            found.append((pid, state))
+    return found
+
+
+def left_after_kill(script, tmp_path, halt=False, least=1):
+    """Run a script until it says that it is ready, kill it, and say who of its descendants is there ten seconds on."""
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, str(path)], env=tiny_study.surroundings(tmp_path / "home"), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        (tmp_path / "home").mkdir(exist_ok=True)
+        assert "ready" in process.stdout.readline()
+        children = descendants(process.pid)
+        assert len(children) >= least
+        for child in children if halt else ():
+            if b"watcher" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, signal.SIGSTOP)
+    finally:
+        process.kill()
+        process.wait()
+    until = time.monotonic() + 10
+    while (left := alive(children)) and time.monotonic() < until:
+        time.sleep(0.2)
+    for pid, _ in left:
+        os.kill(pid, signal.SIGKILL)
+    return left
+
+
+@pytest.mark.parametrize(
+    ("script", "halt", "least"),
+    [
+        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.sleep)", count=3, then="time.sleep(9)"), False, 3, id="readers-at-work"),
+        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.twice, 1)", count=2, then="[t.join() for t in threads]"), True, 1, id="idle-readers-that-are-stopped"),
+        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.spin)", count=1, then="time.sleep(6)"), False, 1, id="reader-that-spins"),
+        pytest.param(SERVER, False, 2, id="server-of-a-library-and-its-own-child"),
+        pytest.param(SERVER, True, 2, id="server-that-is-stopped"),
+        pytest.param(RUNNING.format(child=DEAF), False, 1, id="server-that-does-not-heed-sigterm"),
+        pytest.param(POOL, False, 3, id="training-pool-and-its-manager", marks=pytest.mark.slow),
+        pytest.param(POOL, True, 3, id="training-pool-that-is-stopped", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_nobody_is_left_when_the_parent_was_killed(script, halt, least, tmp_path):
+    script = f"import sys; sys.path[:0] = [{str(CHECKOUT / 'tests' / 'kinds')!r}]\n" + script
+    assert left_after_kill(script, tmp_path, halt, least) == []
+
+
+def in_time(function, seconds=45):
+    """What a call raised, and None in place of an answer that did not come in time."""
+    found = []
+
+    def ask():
+        try:
+            found.append(function())
+        except BaseException as problem:
+            found.append(problem)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("fault", [halted.stop_itself, halted.stop_with_a_long_answer])
+def test_a_reader_that_does_not_come_back_is_given_up_in_time(fault):
+    budget = Budget(waiting=1)
+    problem = in_time(lambda: within(budget, fault))
+    assert isinstance(problem, XmedError)
+    assert problem.code == "READER_TIMEOUT"
+    assert isinstance(guarded(halted.number), int)  # and the next case is read
+
+
+def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
+    pid = guarded(halted.number)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        problem = in_time(lambda: within(Budget(waiting=1), halted.take, b"x" * (8 << 20)))  # more than a socket holds
+        assert isinstance(problem, XmedError)
+        assert problem.code == "READER_TIMEOUT"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_reader_that_somebody_killed_while_it_rested_costs_no_case():
+    os.kill(guarded(halted.number), signal.SIGKILL)
+    time.sleep(0.3)
+    assert isinstance(guarded(halted.number), int)
+
+
+def test_a_reader_that_waits_a_little_is_waited_for():
+    assert within(Budget(waiting=30), halted.take, b"x" * 100) == 100
+    pid = guarded(halted.number)
+    threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
+    os.kill(pid, signal.SIGSTOP)  # a batch system that moved it for two seconds
+    assert guarded(halted.number) == pid
+
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def looked(path, *moments, minutes=10.0):
+    return [Watch(path).due("state", minutes, now=moment) for moment in moments]
+
+
+@pytest.mark.parametrize("back", [timedelta(days=365), timedelta(hours=1), timedelta(seconds=90)])
+def test_a_clock_that_is_set_back_begins_the_wait_anew(tmp_path, back):
+    now = NOON - back
+    said = looked(tmp_path / "w.json", NOON, now, now + timedelta(minutes=5), now + timedelta(minutes=11))
+    assert "-" not in said[1].partition("quiet for")[2].split(" of ")[0]
+    assert said[1]
+    assert said[2]
+    assert said[3] == ""
+
+
+@pytest.mark.parametrize(
+    "since", ["2099-01-01T00:00:00+00:00", "2026-11-30T11:00:00", "yesterday", "", None, 17]
+)  # of the future, without a zone, damaged
+def test_a_moment_that_no_clock_can_compare_costs_one_look(tmp_path, since):
+    path = tmp_path / "w.json"
+    path.write_text(json.dumps({"seen": "state", "since": since}))
+    first, later = looked(path, NOON, NOON + timedelta(minutes=11))
+    assert first
+    assert later == ""
+
+
+def test_what_is_quiet_for_long_enough_is_due(tmp_path):
+    assert looked(tmp_path / "w.json", NOON, NOON + timedelta(minutes=4), NOON + timedelta(minutes=10))[1:] == [
+        "quiet for 4 of 10 minutes",
+        "",
+    ]
