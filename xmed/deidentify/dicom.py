@@ -16,6 +16,7 @@ from xmed import __version__
 from xmed.deidentify.permitted import METHOD_CODES
 from xmed.deidentify.pixels import put_pixels, refuse
 from xmed.deidentify.rebuilt import Rebuilder
+from xmed.deidentify.same import check_same
 from xmed.deidentify.secret import Secret
 from xmed.errors import XmedError
 from xmed.io.files import reading
@@ -68,9 +69,11 @@ def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
         new = Rebuilder(secret, patient, secret.shift(person)).rebuild(old.dataset)
         cleaned = put_pixels(old, new, flow=policy.flow, written=policy.written)
         _declare(new, cleaned, policy.face if head else None)
+        data = _bytes(new)
+        check_same(old, data)
         series, instance = str(new.SeriesInstanceUID), str(new.SOPInstanceUID)
         name = f"{patient}/{secret.name('series', series)}/{secret.name('instance', instance)}.dcm"
-        return Clean(name, _bytes(new), (("patient", patient, person), *_uids(old.dataset, secret)))
+        return Clean(name, data, (("patient", patient, person), *_uids(old.dataset, secret)))
 
 
 def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...]]:
@@ -118,6 +121,7 @@ def _declare(new: Dataset, cleaned: bool, face: Face | None) -> None:
         if keyword not in new:
             raise XmedError("UID_INVALID", f"an image without {keyword}", "an identifier")
     codes = ["113100", "113107"] + ["113101"] * cleaned + ["113108"] * ("PatientWeight" in new)
+    codes += ["113111"] * any(element.tag.is_private for element in new)
     new.PatientIdentityRemoved, new.LongitudinalTemporalInformationModified = "YES", "MODIFIED"
     new.DeidentificationMethod = f"xmed {__version__} allow-list" + (f"; face {face}" if face else "")
     new.DeidentificationMethodCodeSequence = [_method(code) for code in sorted(codes)]

@@ -8,8 +8,10 @@ from pydicom.uid import UID
 
 from xmed.deidentify import pixels, text
 from xmed.deidentify.nifti import KEPT
-from xmed.deidentify.permitted import EMPTY, METHOD_CODES, PATIENT, PERMITTED, VENDORS, Rule, Words
+from xmed.deidentify.permitted import EMPTY, METHOD_CODES, PATIENT, PERMITTED, PRIVATE, VENDORS, Rule, Words
 from xmed.deidentify.secret import MAX_DAYS, VARIABLE
+
+_PRIVATE = {"DS": Rule.NUMBER.value, "FL": Rule.NUMBER.value, "DT": Rule.TIME.value}
 
 
 def explain() -> dict[str, Any]:
@@ -19,6 +21,9 @@ def explain() -> dict[str, Any]:
             group: {keyword: _said(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
         },
         "of the patient, in positron emission alone": {keyword: _said(rule) for keyword, rule in PATIENT.items()},
+        "private, which scale stored values": {
+            f"({one.group:04X},xx{one.element:02X}) {one.creator}": _PRIVATE[one.kind] for one in PRIVATE
+        },
         "empty where nothing crosses": list(EMPTY),
         "made anew": {
             "PatientName, PatientID": "one pseudonym, keyed",
@@ -27,6 +32,8 @@ def explain() -> dict[str, Any]:
             "file and folder names": "keyed pseudonyms; never a tag, never the old name",
         },
         "time": f"a patient's moments move back by one keyed amount, up to {MAX_DAYS} days and a part of a day",
+        "time zones": "where one is known all moments become UTC, and the copy says +0000; else they stay local",
+        "quantities": "original and copy are read and compared: where their values or units differ it is withheld",
         "key": f"{VARIABLE}, else the file deidentify/key in XMED_HOME",
         "screens": {
             "kinds": _names(pixels.PICTURES),

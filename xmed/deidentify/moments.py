@@ -9,26 +9,31 @@ from datetime import datetime, timedelta
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from xmed.io.clock import Clock, offset_of
+
 _TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?")
-_STAMP = re.compile(r"(\d{8})(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?(?:[+-]\d{4})?")
+_STAMP = re.compile(r"(\d{8})(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([+-]\d{4})?")
 
 
-def moved(data: Dataset, keywords: Iterable[str], seconds: int) -> dict[str, str]:
+def moved(data: Dataset, keywords: Iterable[str], seconds: int, clock: Clock) -> dict[str, str]:
     """The moments among `keywords` that `data` states, moved: keyword → DA, TM or DT as PS3.5 6.2 writes them.
 
     A date and its time move as one. A time without a date moves around the clock; a date without a time as if it were
-    noon. The offset from UTC, which tells of a place, is dropped. What is no moment is not returned.
+    noon. Where the zone is known all become UTC first, so that what is told in two zones keeps its interval; an offset,
+    which tells of a place, is dropped unless it is that of UTC and nothing else says where the clock stood. What is no
+    moment is not returned.
     """
-    by = timedelta(seconds=seconds)
+    by = timedelta(seconds=seconds) + clock.behind()
     said = {key: _text(data, key) for key in keywords if key in data}
     out: dict[str, str | None] = {}
     for key, text in said.items():
         vr = dictionary_VR(tag_for_keyword(key) or 0)
         if vr == "DT":
             match = _STAMP.fullmatch(text)
-            day, time = match.groups() if match else ("", "")
-            then = _moment(day, time or "120000", -by)
-            out[key] = f"{then:%Y%m%d}" + (_clock(then, time) if time else "") if then else None
+            day, time, own = match.groups() if match else ("", "", "")
+            then = _moment(day, time or "120000", -timedelta(seconds=seconds) - clock.behind(own or ""))
+            kept = "+0000" if clock.zone is None and offset_of(own or "") == timedelta(0) else ""
+            out[key] = f"{then:%Y%m%d}" + (_clock(then, time) + kept if time else "") if then else None
         elif vr == "DA":
             then = _moment(text, said.get(f"{key[:-4]}Time") or "120000", -by) or _moment(text, "120000", -by)
             out[key] = f"{then:%Y%m%d}" if then else None
@@ -37,6 +42,12 @@ def moved(data: Dataset, keywords: Iterable[str], seconds: int) -> dict[str, str
             then = _moment(day, text, -by) or _moment("20000101", text, -by)
             out[key] = _clock(then, text) if then else None
     return {key: text for key, text in out.items() if text}
+
+
+def moved_stamp(text: str, seconds: int, clock: Clock) -> str | None:
+    """One DT moved as `moved` does, None where it is no moment to the minute."""
+    then = clock.instant(text)
+    return None if then is None else f"{then - timedelta(seconds=seconds):%Y%m%d%H%M%S.%f}"
 
 
 def _text(data: Dataset, keyword: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from xmed.io.private import SCALING
+
 
 class Rule(StrEnum):
     """What becomes of a permitted value. The text is what `xmed deidentify --explain` says."""
@@ -62,7 +64,8 @@ PERMITTED: dict[str, Mapping[str, Rule | Words]] = {
         "StudyDate StudyTime SeriesDate SeriesTime AcquisitionDate AcquisitionTime ContentDate ContentTime"
         " AcquisitionDateTime FrameAcquisitionDateTime FrameReferenceDateTime RadiopharmaceuticalStartTime"
         " RadiopharmaceuticalStopTime RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopDateTime",
-    ),
+    )
+    | {"TimezoneOffsetFromUTC": _words("+0000")},
     "geometry": {
         **_all(
             N,
@@ -86,9 +89,14 @@ PERMITTED: dict[str, Mapping[str, Rule | Words]] = {
         **_all(C, "NumberOfFrames"),
         **_all(
             N,
-            "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept",
+            "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RealWorldValueFirstValueMapped"
+            " RealWorldValueLastValueMapped DoubleFloatRealWorldValueFirstValueMapped RealWorldValueSlope"
+            " DoubleFloatRealWorldValueLastValueMapped RealWorldValueIntercept RealWorldValueLUTData",
         ),
-        "RescaleType": _words("HU US OD BQML SUV PCT"),
+        "RealWorldValueMappingSequence": S,
+        "MeasurementUnitsCodeSequence": Rule.CODE,
+        "LUTLabel": _words("OTHER"),  # must be there (type 1), and is free text
+        "RescaleType": _words("HU US OD HGL BQML SUV PCT Z_EFF ED EDW HU_MOD MGML"),  # PS3.3 C.11.1.1.2
     },
     "display": {
         **_all(N, "WindowCenter WindowWidth LossyImageCompressionRatio"),
@@ -216,6 +224,9 @@ PERMITTED: dict[str, Mapping[str, Rule | Words]] = {
 PATIENT: dict[str, Rule | Words] = {"PatientSex": _words("M F O"), **_all(N, "PatientWeight PatientSize")}
 """Of the patient, and only for positron emission: without them there is no standardized uptake value."""
 
+PRIVATE = SCALING
+"""Private elements that scale stored values, and are numbers and moments: they cross, in PET and MR, as such do."""
+
 RULES: dict[str, Rule | Words] = {keyword: rule for group in PERMITTED.values() for keyword, rule in group.items()}
 ESSENTIAL = frozenset(
     keyword for group in ("geometry", "pixels") for keyword, rule in PERMITTED[group].items() if rule in (N, C)
@@ -242,5 +253,6 @@ METHOD_CODES = {
     "113101": "Clean Pixel Data Option",
     "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
     "113108": "Retain Patient Characteristics Option",
+    "113111": "Retain Safe Private Option",
 }
 """What De-identification Method Code Sequence may say (PS3.16 CID 7050)."""

@@ -62,7 +62,7 @@ def refuse(old: Instance) -> None:
     data = old.dataset
     if old.sop_class not in PICTURES | SLICES:
         raise XmedError("DEID_UNSAFE", "an object of a kind without an allow-list", "MR, CT, PET or ultrasound images")
-    if "ModalityLUTSequence" in data:
+    if data.get("ModalityLUTSequence"):
         raise XmedError("DEID_UNSAFE", "values in a table that may not cross", "Rescale Slope and Intercept")
     if "MOSAIC" in (data.get("ImageType") or ()):
         raise XmedError("DEID_UNSAFE", "a Siemens mosaic needs its private attributes", "one picture per slice")

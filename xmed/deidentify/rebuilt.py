@@ -17,10 +17,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID_dictionary
 from pydicom.valuerep import DS
 
-from xmed.deidentify.moments import moved
-from xmed.deidentify.permitted import EMPTY, ESSENTIAL, MUST_SAY, PATIENT, RULES, VENDORS, Rule, Words
+from xmed.deidentify.moments import moved, moved_stamp
+from xmed.deidentify.permitted import EMPTY, ESSENTIAL, MUST_SAY, PATIENT, PRIVATE, RULES, VENDORS, Rule, Words
 from xmed.deidentify.secret import Secret
 from xmed.errors import XmedError
+from xmed.io.clock import Clock
+from xmed.io.private import number_of, value_of
 
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _SIDE = re.compile(r"[LRAPHF]{1,3}")
@@ -41,7 +43,13 @@ class Rebuilder:
         Raises XmedError DEID_UNSAFE for a number that an image cannot be understood without and that is none.
         """
         rules = RULES | PATIENT if old.get("Modality") == "PT" else RULES
-        new = self._permitted(old, rules)
+        clock = Clock.of(old)
+        new = self._permitted(old, rules, clock)
+        if clock.zone is not None:
+            new.TimezoneOffsetFromUTC = "+0000"
+        elif "TimezoneOffsetFromUTC" in new:
+            del new.TimezoneOffsetFromUTC  # what was no zone is none
+        self._keep_private(old, new, clock)
         for keyword in EMPTY:
             if keyword not in new:
                 setattr(new, keyword, None if dictionary_VR(keyword) == "IS" else "")
@@ -57,18 +65,36 @@ class Rebuilder:
                 setattr(new, keyword, new.get(keyword) or "REMOVED")
         return new
 
-    def _permitted(self, old: Dataset, rules: dict[str, Rule | Words]) -> Dataset:
+    def _permitted(self, old: Dataset, rules: dict[str, Rule | Words], clock: Clock) -> Dataset:
         new = Dataset()
         for keyword in old.dir():  # what the dictionary names: nothing private, no curve, no overlay
             rule = rules.get(keyword)
             if rule is not None and rule is not Rule.TIME:
                 # What may not cross leaves its attribute behind, empty: many must be there (type 2).
-                setattr(new, keyword, self._crossing(old, keyword, rule, rules))
-        for keyword, text in moved(old, [k for k, rule in rules.items() if rule is Rule.TIME], self.seconds).items():
+                setattr(new, keyword, self._crossing(old, keyword, rule, rules, clock))
+        times = [keyword for keyword, rule in rules.items() if rule is Rule.TIME]
+        for keyword, text in moved(old, times, self.seconds, clock).items():
             setattr(new, keyword, text)
         return new
 
-    def _crossing(self, old: Dataset, keyword: str, rule: Rule | Words, rules: dict[str, Rule | Words]) -> Any:
+    def _keep_private(self, old: Dataset, new: Dataset, clock: Clock) -> None:
+        """The private elements that scale stored values, as numbers and moved moments, each in a block of its own."""
+        for asked in PRIVATE:
+            value = value_of(old, asked)
+            text = value.decode("ascii", "replace") if isinstance(value, bytes) and asked.kind != "FL" else value
+            kept: Any
+            if asked.kind == "DT":
+                kept = moved_stamp(str(text or ""), self.seconds, clock)
+            elif asked.kind == "DS":
+                kept = _decimal(text)
+            else:
+                kept = number_of(old, asked) or None
+            if kept is not None:
+                new.private_block(asked.group, asked.creator, create=True).add_new(asked.element, asked.kind, kept)
+
+    def _crossing(
+        self, old: Dataset, keyword: str, rule: Rule | Words, rules: dict[str, Rule | Words], clock: Clock
+    ) -> Any:
         """What of one attribute crosses, or None. Its VR is the dictionary's, whatever the file says it is."""
         try:
             value = old[keyword].value
@@ -78,7 +104,7 @@ class Rebuilder:
             items = [item for item in value if isinstance(item, Dataset)] if _many(value) else []
             if rule is Rule.CODE:
                 return [code for item in items if (code := _standard_code(item)) is not None]
-            return [self._permitted(item, rules) for item in items]
+            return [self._permitted(item, rules, clock) for item in items]
         values = list(value) if _many(value) else [] if value in (None, "") else [value]
         clean = self._uid if rule is Rule.UID else _cleaner(rule, dictionary_VR(tag_for_keyword(keyword) or 0))
         kept = [clean(one) for one in values]
@@ -163,5 +189,6 @@ def _found(value: str, scheme: str) -> Code | None:
     """The standard's own code that this one is; SNOMED RT's (SRT) are found as SNOMED CT's, which replaced them."""
     asked = Code(value, scheme, "")
     return next(
-        (code for name in ("SCT", "DCM") for code in getattr(codes, name).concepts.values() if code == asked), None
+        (code for name in ("SCT", "DCM", "UCUM") for code in getattr(codes, name).concepts.values() if code == asked),
+        None,
     )

@@ -17,9 +17,9 @@ from xmed.io.instance import Instance, read_instances, unreadable_text
 from xmed.io.notes import note
 from xmed.io.pixels import filled, modality_values
 from xmed.io.planes import Plane, has_planes, planes_of
+from xmed.io.quantity import factors
 from xmed.io.split import Values, Volumes, volumes
 from xmed.io.stack import affine_of
-from xmed.io.suv import suv_scale
 from xmed.io.ultrasound import read_ultrasound
 from xmed.volume import Volume
 
@@ -153,8 +153,8 @@ def _chosen(found: Mapping[str, Chosen], volume: int | None) -> Chosen:
 
 def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
     affine, block = affine_of(planes), _stacked(planes, values)
-    scale = suv_scale([instance.header for instance in instances])
-    array = filled(block if scale is None else block * np.float32(scale)).transpose(2, 1, 0)
+    scales = factors(instances, planes)
+    array = filled(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
     return Volume(array, affine, planes[0].frame, modality, fov)

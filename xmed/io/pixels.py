@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from pydicom import DataElement, Dataset
@@ -19,6 +17,7 @@ from xmed.io.limits import afford
 from xmed.io.mosaic import mosaic_of
 from xmed.io.notes import note
 from xmed.io.prescan import UNDEFINED_LENGTH
+from xmed.io.scaling import mapped_values, scaling_of
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey from red, green and blue: ITU-R BT.601, the weights of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
@@ -28,8 +27,9 @@ _BYTES_PER_PIXEL = 48  # stored, in colour, as luminance (float64), as value (fl
 def modality_values(instance: Instance) -> np.ndarray:
     """The frames of an image (frames, rows, columns): rescaled, upright in grey.
 
-    Rescale slope and intercept or the modality LUT are applied frame by frame. MONOCHROME1 is inverted within its
-    stored range, once, before that. Colour passes only in ultrasound, where scanners store grey as colour.
+    Rescale slope and intercept, the modality LUT or the real-world map are applied frame by frame. MONOCHROME1 is
+    inverted within its stored range, once, before that. Colour passes only in ultrasound, where scanners store grey as
+    colour.
 
     Returns float32, padding as NaN; integers, as narrow as they are stored or int16, where nothing is padding and all
     that is done to stored values of 8 or 16 bits is to add a whole number.
@@ -42,15 +42,18 @@ def modality_values(instance: Instance) -> np.ndarray:
     stored = _native(header)
     if stored is None:
         stored = _stored(instance)
-    padding = _padding(header, stored)
+    padding, scaling = _padding(header, stored), scaling_of(instance)
+    given = stored
     if header["PhotometricInterpretation"] == "MONOCHROME1":
         note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
         span = (1 << int(header["BitsStored"])) - 1
         stored = span - stored if not header["PixelRepresentation"] else -1 - stored  # lowest + highest - stored
-    if "ModalityLUTSequence" in header:
+    if scaling.table:
         values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
+    elif scaling.mapped:
+        values = mapped_values(given, scaling, padding, instance.name)  # of stored values, whatever their display
     else:
-        values = _rescaled(stored, [_line(attributes, instance.name) for attributes in instance.frames], padding)
+        values = _rescaled(stored, scaling.lines, padding)
     if padding is not None:
         values[padding] = np.nan
     mosaic = mosaic_of(header, instance.name)
@@ -160,17 +163,6 @@ def _signed(value: int, header: Header) -> int:
     """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
     bits = int(header["BitsAllocated"])
     return value - (1 << bits) if header["PixelRepresentation"] and value >= 1 << (bits - 1) else value
-
-
-def _line(attributes: Mapping[str, Any], name: str) -> tuple[float, float]:
-    """Rescale slope and intercept of a frame."""
-    try:
-        slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))
-    except (TypeError, ValueError):
-        slope = intercept = math.nan
-    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        raise XmedError("RESCALE_INVALID", f"{name} has rescale slope {slope}, intercept {intercept}", "a finite line")
-    return slope, intercept
 
 
 def _rescaled(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
