@@ -35,11 +35,14 @@ def told(volumes):
         ({"DiffusionBValue": [0.0, 50.0, 800.0]}, ["DiffusionBValue 0", "DiffusionBValue 50", "DiffusionBValue 800"]),
         ({"EchoTime": [5.0, 10.0, 100.0]}, ["EchoTime 5", "EchoTime 10", "EchoTime 100"]),
         ({"TemporalPositionIdentifier": [1, 2, 10]}, [f"TemporalPositionIdentifier {n}" for n in (1, 2, 10)]),
-        ({"TriggerTime": lambda v, k: 300 * v + 7 * k}, ["TriggerTime 0", "TriggerTime 1", "TriggerTime 2"]),
-        ({"AcquisitionNumber": [1, 2, 3]}, ["AcquisitionNumber 0", "AcquisitionNumber 1", "AcquisitionNumber 2"]),
-        ({"AcquisitionTime": ["115959", "120001.5", "120002"]}, [f"AcquisitionTime {n}" for n in range(3)]),
+        ({"TriggerTime": lambda v, k: 300 * v + 7 * k}, ["TriggerTime 0", "TriggerTime 300", "TriggerTime 600"]),
+        ({"AcquisitionNumber": [1, 2, 3]}, [f"AcquisitionNumber {n}" for n in (1, 2, 3)]),
+        (
+            {"AcquisitionTime": ["115959", "120001.5", "120002"]},
+            [f"AcquisitionTime {t}" for t in ("115959", "120001.5", "120002")],
+        ),
         ({"FlipAngle": [2, 5, 9]}, ["FlipAngle 2", "FlipAngle 5", "FlipAngle 9"]),
-        ({"InstanceNumber": lambda v, k: 5 * v + k + 1}, [f"InstanceNumber {n}" for n in range(3)]),
+        ({"InstanceNumber": lambda v, k: 5 * v + k + 1}, [f"InstanceNumber {n}" for n in (1, 6, 11)]),
         ({"InstanceNumber": lambda v, k: 3 * (4 - k) + v}, [f"InstanceNumber {n}" for n in range(3)]),
     ],
 )

@@ -116,6 +116,7 @@ NOTES: dict[str, str] = {
     "LOCALIZER": "localizer images in a series were left out",
     "NON_IMAGE": "DICOM objects without pixels beside an image series were passed over",
     "OTHER_SERIES": "series of other modalities than the one asked for were passed over",
+    "INTERLEAVED": "slices of several passes alternate, and only a part of the evidence says whose they are",
     "GANTRY_TILT": "slices are stacked off their normal, each by the same step; the affine keeps the shear",
     "SEVERAL_VOLUMES": "one of the volumes of a series was taken, as it was named",
     "SUV": "PET activity became standardised uptake values by body weight",

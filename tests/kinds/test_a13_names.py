@@ -19,6 +19,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForProcessing,
     EncapsulatedPDFStorage,
     EncapsulatedSTLStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     MRSpectroscopyStorage,
     ParametricMapStorage,
@@ -30,7 +31,6 @@ from pydicom.uid import (
     VLWholeSlideMicroscopyImageStorage,
     XRayAngiographicImageStorage,
     XRayRadiofluoroscopicImageStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
 )
 from scanned import image, save, texture
 from volumes_made import clock, item, numbered, stack

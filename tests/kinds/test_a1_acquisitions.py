@@ -15,7 +15,9 @@ EIGHT = np.arange(8)
 
 def phases(*parts, **common):
     """Stacks of parts (places, values), numbered through."""
-    return numbered([ds for n, (places, values) in enumerate(parts, 1) for ds in stack(places, n, **{**common, **values})])
+    return numbered(
+        [ds for n, (places, values) in enumerate(parts, 1) for ds in stack(places, n, **{**common, **values})]
+    )
 
 
 def acquired(number, start, apart=0.0, **more):
@@ -50,6 +52,11 @@ APART = {
     "two on one lattice and one between": phases(
         TWO[0], (2.0 * EIGHT, acquired(2, "100130")), (2.0 * EIGHT + 1, acquired(3, "100300"))
     ),
+    "two on each of two lattices": phases(
+        TWO[0], (2.0 * EIGHT, acquired(2, "100130")), (2.0 * EIGHT + 1, acquired(3, "100300")),
+        (2.0 * EIGHT + 1, acquired(4, "100430")),
+    ),
+    "contrast given in one": phases((2.0 * EIGHT, {}), (2.0 * EIGHT + 1, {"ContrastBolusAgent": "some"})),
     "two kernels": phases(
         (2.0 * EIGHT, {"ConvolutionKernel": "B30f"}), (2.0 * EIGHT + 1, {"ConvolutionKernel": "B70f"})
     ),

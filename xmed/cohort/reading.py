@@ -20,7 +20,7 @@ from xmed.labels import LabelTable
 from xmed.spec import DatasetSpec, Layout, Split
 from xmed.volume import Volume
 
-READER = 3
+READER = 4
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
 
 DigestFiles = Callable[[Iterable[Path], Path, dict[str, Stamp]], str]

@@ -68,7 +68,8 @@ def has_planes(instance: Instance) -> bool:
 
 
 def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int) -> Plane:
-    space = "Volume" if frame.get("ImagePositionVolume") else "Patient"
+    volume = frame.get("ImagePositionVolume") and instance.header.get("VolumeFrameOfReferenceUID")
+    space = "Volume" if volume or not frame.get("ImagePositionPatient") else "Patient"
     position = _numbers(frame.get(f"ImagePosition{space}"), 3)
     orientation = _numbers(frame.get(f"ImageOrientation{space}"), 6)
     if position is None or orientation is None:
@@ -144,7 +145,7 @@ def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)
         numbers = _numbers(frame.get(keyword), count)
         if numbers is not None:
-            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:g}" for n in numbers)))
+            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
     return tuple(found)
 
 

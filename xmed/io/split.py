@@ -8,13 +8,14 @@ exports renumber images as they please.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.frames import TIME_KEYWORDS, VARIANT_KEYWORDS
+from xmed.io.acquisitions import acquisitions
+from xmed.io.frames import VARIANT_KEYWORDS
 from xmed.io.notes import note
+from xmed.io.order import in_order, worded
 from xmed.io.planes import Plane
 from xmed.io.stack import by_position, consistent, parallel
 
@@ -32,11 +33,22 @@ def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
     """
     found: Volumes = {}
     for scout, members in _without_scouts(planes).items():
-        consistent(members)
-        for told, group in _by_keys(members).items():
-            for variant, volume in _one_image_each(group, values).items():
-                found[", ".join(word for word in (scout, told, variant) if word)] = volume
+        for stack, slices in _stacks(members).items():
+            consistent(slices)
+            for told, group in _by_keys(slices).items():
+                for variant, volume in _one_image_each(group, values).items():
+                    found[", ".join(word for word in (scout, stack, told, variant) if word)] = volume
     return found
+
+
+def _stacks(planes: Sequence[Plane]) -> Volumes:
+    """The stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2), where they lie in different ways."""
+    if all(plane.size == planes[0].size and parallel(plane, planes[0]) for plane in planes):
+        return {"": list(planes)}
+    found: Volumes = {}
+    for plane in planes:
+        found.setdefault(f"StackID {worded(plane.told.get('StackID', 'none'))}", []).append(plane)
+    return dict(sorted(found.items())) if len(found) > 1 else {"": list(planes)}
 
 
 def _without_scouts(planes: Sequence[Plane]) -> Volumes:
@@ -83,9 +95,16 @@ def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
         twins = len(planes) - len(groups)
         if twins:
             note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
-        return {"": [group[0] for group in groups]}
+        return _untangled("", [group[0] for group in groups], values)
     groups = [_once(group, values) for group in groups]
-    apart = _apart(groups) if len({len(group) for group in groups}) == 1 else None
+    if len({len(group) for group in groups}) > 1:
+        parts = acquisitions([plane for group in groups for plane in group])
+        apart = None if parts is None else _each(parts, values)
+    else:
+        found = _by_variant(groups) or in_order(groups)
+        if not found or any(acquisitions(volume) for volume in found.values()):  # as many at each, not the same ones
+            found = acquisitions(planes) or found
+        apart = None if found is None else _each(found, values)
     if apart is not None:
         return apart
     crowded = [group for group in groups if _differ(group, values)]
@@ -100,39 +119,28 @@ def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
     raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
 
 
-def _apart(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
-    """Volumes of one image per position, by the first attribute that makes them; None when there is no such one."""
+def _each(parts: Volumes, values: Values) -> Volumes:
+    """The volumes of every part, under both names."""
+    found: Volumes = {}
+    for name, part in parts.items():
+        for variant, volume in _one_image_each(part, values).items():
+            found[", ".join(word for word in (name, variant) if word)] = volume
+    return found
+
+
+def _untangled(name: str, volume: list[Plane], values: Values) -> Volumes:
+    """A volume of one image at each position; or those that alternate in it."""
+    parts = acquisitions(volume)
+    return {name: volume} if parts is None else _each(parts, values)
+
+
+def _by_variant(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
+    """Volumes by the first attribute of which every position has the same values, each once."""
     for keyword in VARIANT_KEYWORDS:
         told = [{_variant(plane.told.get(keyword)): plane for plane in group} for group in groups]
         if len(told[0]) == len(groups[0]) and all(one.keys() == told[0].keys() for one in told):
             return {f"{keyword} {value}": [one[number, value] for one in told] for number, value in sorted(told[0])}
-    for keyword in TIME_KEYWORDS:
-        ranked = [_ranked(group, keyword) for group in groups]
-        if all(ranked):
-            return {f"{keyword} {n}": [group[n] for group in ranked] for n in range(len(ranked[0]))}
-    ranked = [_ranked(group, "InstanceNumber") for group in groups]
-    if all(ranked) and _counts_through(ranked):
-        return {f"InstanceNumber {n}": [group[n] for group in ranked] for n in range(len(ranked[0]))}
     return None
-
-
-def _ranked(group: Sequence[Plane], keyword: str) -> list[Plane]:
-    """The images of one position in the order of an attribute; none when it does not order them strictly."""
-    try:
-        order = sorted(group, key=lambda plane: float(plane.told.get(keyword)))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return []
-    return order if all(a.told[keyword] < b.told[keyword] for a, b in pairwise(order)) else []
-
-
-def _counts_through(ranked: Sequence[Sequence[Plane]]) -> bool:
-    """Whether images are numbered volume by volume, or position by position, each time in the same order."""
-    numbers = np.array([[float(plane.told["InstanceNumber"]) for plane in group] for group in ranked])
-    by_volume = bool((numbers[:, :-1].max(axis=0) < numbers[:, 1:].min(axis=0)).all())
-    one_order = (np.argsort(numbers, axis=0) == np.argsort(numbers[:, :1], axis=0)).all()
-    first = numbers[np.argsort(numbers[:, 0])]
-    by_position = bool((first[:-1].max(axis=1) < first[1:].min(axis=1)).all())
-    return bool(one_order) and (by_volume or by_position)
 
 
 def _once(group: Sequence[Plane], values: Values) -> list[Plane]:
@@ -159,8 +167,6 @@ def _differ(group: Sequence[Plane], values: Values) -> bool:
 def _variant(value: object) -> tuple[float, str]:
     """An attribute in the order of its numbers, or else of its words."""
     try:
-        return float(value), f"{float(value):g}"  # type: ignore[arg-type]
+        return float(value), worded(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return 0.0, "/".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(
-            value
-        )
+        return 0.0, worded(value)

@@ -1,0 +1,183 @@
+"""Acquisitions: several gatherings of data in one series whose slices alternate along the normal come apart.
+
+Contrast phases, kernels or voltages of CT and gates or beds of PET are put into one series with positions half a step
+apart, and would make one regular stack that shows two things in turn. MR scans odd and even slices one after the other
+on purpose: these belong together, in whatever acquisitions and at whatever times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.moments import moments
+from xmed.io.notes import collected, note
+from xmed.io.order import name_of, worded
+from xmed.io.planes import Plane
+from xmed.io.stack import affine_of, by_position
+
+FEWEST = 3
+"""Slices of an acquisition: two are always regular."""
+OVERLAP = 1.5
+"""Thickness over slice distance from which on MR slices are not those of packages, which lie beside each other."""
+_MOST_PARTS = 12
+WORDS = ("StackID", "FrameType", "ImageType", "ConvolutionKernel", "KVP", "ContrastBolusAgent")
+"""What is another image where it is another word, whenever it was taken."""
+_FREE = ("ContrastBolusAgent",)
+"""Free text: whether there is any is asked, not what it says."""
+_NUMBERS = ("FrameAcquisitionNumber", "AcquisitionNumber")
+_TIMES = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
+Parts = dict[str, list[Plane]]
+
+
+def acquisitions(planes: Sequence[Plane]) -> Parts | None:
+    """The parts by name, where it is certain that these are not one volume; None for one, with a note where in doubt.
+
+    Certain: each part is regular by itself, their ranges overlap, and a word, or the number and the time of their
+    acquisitions, tell them apart. A number without a time that differs is taken at its word, with a note. MR that is
+    regular as a whole stays whole where only numbers and times differ.
+    """
+    regular = _regular(planes)
+    packages = regular and planes[0].told.get("Modality") == "MR"
+    for keyword in WORDS:
+        parts = _by_value(planes, keyword)
+        if _alternate(parts) and _each_regular(parts):
+            return parts
+    for keyword, parts in [(keyword, _by_value(planes, keyword)) for keyword in _NUMBERS]:
+        if not _alternate(parts):
+            continue
+        if packages or not _each_regular(parts):
+            _doubt(planes, parts, regular and (not packages or _thick(planes)))
+            return None
+        if not _at_other_times(parts):
+            note(
+                "INTERLEAVED", f"slices of {len(parts)} acquisitions alternate: split by {keyword}, no time confirms it"
+            )
+        return parts
+    for keyword in (*_TIMES, "ContentTime"):
+        for parts in _by_time(planes, keyword):
+            if not (_alternate(parts) and _each_regular(parts)):
+                continue
+            if packages or (keyword == "ContentTime" and _acquired(planes)):
+                _doubt(planes, parts, not packages or _thick(planes))
+                return None
+            return parts
+    if regular and not packages and (numbered := _by_number(planes)):
+        _doubt(planes, numbered, True)
+    return None
+
+
+def _doubt(planes: Sequence[Plane], parts: Parts, said: bool) -> None:
+    if said:
+        note(
+            "INTERLEAVED",
+            f"{len(planes)} slices alternate between {len(parts)} passes, and nothing says for certain whether they are"
+            " one volume: kept as one",
+        )
+
+
+def _by_value(planes: Sequence[Plane], keyword: str) -> Parts:
+    found: dict[tuple[float, str], list[Plane]] = {}
+    for plane in planes:
+        value = plane.told.get(keyword)
+        if keyword in _FREE:
+            value = "given" if value else None
+        found.setdefault(_sortable(value), []).append(plane)
+    return {f"{keyword} {text}": found[number, text] for number, text in sorted(found)}
+
+
+def _sortable(value: object) -> tuple[float, str]:
+    if value is None:
+        return -np.inf, "none"
+    text = worded(value)
+    try:
+        return float(value), text  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return np.inf, text
+
+
+def _by_time(planes: Sequence[Plane], keyword: str) -> Iterator[Parts]:
+    """Parts that follow each other in time: apart by the longest pauses; or each going through the positions once."""
+    at = moments(planes, keyword)
+    if at is None or len(set(at)) < 2:
+        return
+    seconds = np.array([(moment - min(at)).total_seconds() for moment in at])
+    places = np.array([plane.position @ planes[0].normal for plane in planes])
+    order = np.argsort(seconds, kind="stable")
+    pauses = np.diff(seconds[order])
+    for pause in sorted(set(pauses[pauses > 0]), reverse=True)[:_MOST_PARTS]:
+        yield _cut(planes, order, np.flatnonzero(pauses >= pause) + 1, keyword)
+    for way in (1, -1):
+        order = np.lexsort((way * places, seconds))
+        yield _cut(planes, order, np.flatnonzero(way * np.diff(places[order]) < 0) + 1, keyword)
+
+
+def _by_number(planes: Sequence[Plane]) -> Parts | None:
+    """Parts that Instance Number goes through one after the other, each regular."""
+    try:
+        numbers = np.array([float(plane.told.get("InstanceNumber")) for plane in planes])  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    places = np.array([plane.position @ planes[0].normal for plane in planes])
+    order = np.argsort(numbers, kind="stable")
+    for way in (1, -1):
+        parts = _cut(planes, order, np.flatnonzero(way * np.diff(places[order]) < 0) + 1, "InstanceNumber")
+        if _alternate(parts) and _each_regular(parts):
+            return parts
+    return None
+
+
+def _cut(planes: Sequence[Plane], order: np.ndarray, at: np.ndarray, keyword: str) -> Parts:
+    parts = [[planes[n] for n in part] for part in np.split(order, at)] if len(at) < _MOST_PARTS else []
+    return {name_of(part, keyword): part for part in parts}
+
+
+def _alternate(parts: Parts) -> bool:
+    """Whether the ranges of two parts overlap along the normal."""
+    if len(parts) < 2:
+        return False
+    normal = next(iter(parts.values()))[0].normal
+    places = [[float(plane.position @ normal) for plane in part] for part in parts.values()]
+    ranges = sorted((min(along), max(along)) for along in places)
+    return any(later[0] < earlier[1] for earlier, later in pairwise(ranges))
+
+
+def _each_regular(parts: Parts) -> bool:
+    return all(len(part) >= FEWEST and _regular(part) for part in parts.values())
+
+
+def _regular(planes: Sequence[Plane]) -> bool:
+    try:
+        with collected():  # what is only tried is not put on record
+            affine_of([group[0] for group in by_position(planes)])
+    except XmedError:
+        return False
+    return True
+
+
+def _at_other_times(parts: Parts) -> bool:
+    """Whether the acquisitions follow each other in time, by any of the attributes that say when they were."""
+    for keyword in (*_TIMES, "ContentTime"):
+        at = moments([plane for part in parts.values() for plane in part], keyword)
+        if at is None:
+            continue
+        ends = np.cumsum([len(part) for part in parts.values()])
+        spans = sorted((min(part), max(part)) for part in (at[a:b] for a, b in pairwise([0, *ends])))
+        if all(earlier[1] < later[0] for earlier, later in pairwise(spans)):
+            return True
+    return False
+
+
+def _acquired(planes: Sequence[Plane]) -> bool:
+    """Whether the images say when they were acquired; Content Time may then be that of a reconstruction."""
+    return any(moments(planes, keyword) is not None for keyword in _TIMES)
+
+
+def _thick(planes: Sequence[Plane]) -> bool:
+    """Whether slices reach far into their neighbours."""
+    places = sorted(float(plane.position @ planes[0].normal) for plane in planes)
+    step = min((b - a for a, b in pairwise(places)), default=0.0)
+    return planes[0].depth is not None and step > 0 and planes[0].depth > OVERLAP * step

@@ -1,0 +1,128 @@
+"""Macros: which functional group each attribute of a frame stands in, and nothing is taken from any other place.
+
+Scanners add private groups to those of the standard, and repeat standard attributes in them: Philips keeps a second
+Image Position (Patient) in (2005,140F), which is that of another corner. The standard's own sequences repeat them, too,
+of other images (Referenced Image Sequence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pydicom import Dataset
+from pydicom.tag import BaseTag, Tag
+
+from xmed.errors import XmedError
+
+
+class Macro(NamedTuple):
+    """Attributes of a frame by keyword, and the sequences that lead to them. paragraph: of PS3.3."""
+
+    path: tuple[str, ...]
+    keywords: tuple[str, ...]
+    paragraph: str
+    several: bool = False
+    """Whether the standard allows several items; their sequences are joined then."""
+
+
+def _macro(path: str, keywords: str, paragraph: str, several: bool = False) -> Macro:
+    return Macro(tuple(path.split()), tuple(keywords.split()), paragraph, several)
+
+
+_CONVERTED = (
+    "EchoTime EchoNumbers InversionTime TriggerTime TemporalPositionIdentifier AcquisitionNumber AcquisitionDate"
+    " AcquisitionTime AcquisitionDateTime ContentDate ContentTime FrameReferenceTime"
+)
+_FRAME_TYPE = "FrameType VolumetricProperties VolumeBasedCalculationTechnique"
+MACROS = (
+    # Common to all images
+    _macro("PixelMeasuresSequence", "PixelSpacing SliceThickness SpacingBetweenSlices", "C.7.6.16.2.1"),
+    _macro(
+        "FrameContentSequence",
+        "FrameAcquisitionNumber FrameReferenceDateTime FrameAcquisitionDateTime FrameAcquisitionDuration"
+        " DimensionIndexValues TemporalPositionIndex StackID InStackPositionNumber",
+        "C.7.6.16.2.2",
+    ),
+    _macro("PlanePositionSequence", "ImagePositionPatient", "C.7.6.16.2.3"),
+    _macro("PlaneOrientationSequence", "ImageOrientationPatient", "C.7.6.16.2.4"),
+    _macro("DerivationImageSequence", "SourceImageSequence", "C.7.6.16.2.6", several=True),
+    _macro(
+        "CardiacSynchronizationSequence",
+        "NominalPercentageOfCardiacPhase NominalCardiacTriggerDelayTime ActualCardiacTriggerDelayTime",
+        "C.7.6.16.2.7",
+    ),
+    _macro("FrameAnatomySequence", "FrameLaterality", "C.7.6.16.2.8"),
+    _macro("PixelValueTransformationSequence", "RescaleIntercept RescaleSlope RescaleType", "C.7.6.16.2.9"),
+    _macro("FrameVOILUTSequence", "WindowCenter WindowWidth", "C.7.6.16.2.10"),
+    _macro(
+        "RespiratorySynchronizationSequence",
+        "NominalPercentageOfRespiratoryPhase NominalRespiratoryTriggerDelayTime",
+        "C.7.6.16.2.17",
+    ),
+    _macro("PlanePositionVolumeSequence", "ImagePositionVolume", "C.7.6.16.2.21"),
+    _macro("PlaneOrientationVolumeSequence", "ImageOrientationVolume", "C.7.6.16.2.22"),
+    _macro("TemporalPositionSequence", "TemporalPositionTimeOffset", "C.7.6.16.2.23"),
+    _macro("SegmentIdentificationSequence", "ReferencedSegmentNumber", "C.8.20.3.1"),
+    # Of magnetic resonance
+    _macro("MRImageFrameTypeSequence", f"{_FRAME_TYPE} ComplexImageComponent AcquisitionContrast", "C.8.13.5.1"),
+    _macro("MRTimingAndRelatedParametersSequence", "RepetitionTime FlipAngle EchoTrainLength", "C.8.13.5.2"),
+    _macro("MREchoSequence", "EffectiveEchoTime", "C.8.13.5.4"),
+    _macro("MRModifierSequence", "InversionTimes", "C.8.13.5.5"),
+    _macro("MRDiffusionSequence", "DiffusionBValue DiffusionDirectionality", "C.8.13.5.9"),
+    _macro("MRDiffusionSequence DiffusionGradientDirectionSequence", "DiffusionGradientOrientation", "C.8.13.5.9"),
+    _macro("MRVelocityEncodingSequence", "VelocityEncodingDirection", "C.8.13.5.13"),
+    _macro("MRArterialSpinLabelingSequence", "ASLContext", "C.8.13.5.14"),
+    # Of computed tomography, positron emission tomography, ultrasound and others
+    _macro("CTImageFrameTypeSequence", _FRAME_TYPE, "C.8.15.3.1"),
+    _macro("CTReconstructionSequence", "ConvolutionKernel", "C.8.15.3.7"),
+    _macro("CTXRayDetailsSequence", "KVP", "C.8.15.3.9"),
+    _macro("PETFrameTypeSequence", _FRAME_TYPE, "C.8.22.5.1"),
+    _macro("USImageDescriptionSequence", _FRAME_TYPE, "C.8.24.6.1"),
+    _macro("XRay3DFrameTypeSequence", _FRAME_TYPE, "C.8.21.5.1"),
+    _macro("ParametricMapFrameTypeSequence", _FRAME_TYPE, "C.8.32.3.1"),
+    # What a converter of single frames found no macro for: what is read of it, no macro above has
+    _macro("UnassignedSharedConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.25"),
+    _macro("UnassignedPerFrameConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.26"),
+)
+"""What is read of a frame, and the one place for it."""
+_PLACES = [(macro, [Tag(word) for word in macro.path], [(k, Tag(k)) for k in macro.keywords]) for macro in MACROS]
+
+
+def flat(groups: Dataset | None) -> dict[str, Any]:
+    """The attributes by keyword that the functional groups of one frame, or the shared ones, state where they belong.
+
+    Raises XmedError PIXEL_MODULE for a macro of several items that contradict each other, where the standard allows
+    one.
+    """
+    found: dict[str, Any] = {}
+    if groups is None:
+        return found
+    for macro, path, keywords in _PLACES:
+        items = list(_items(groups, path))
+        for keyword, tag in keywords if items else ():
+            stated = [item[tag].value for item in items if tag in item]
+            if not stated:
+                continue
+            if macro.several:
+                found[keyword] = [one for value in stated for one in value or ()]
+            elif any(other != stated[0] for other in stated[1:]):
+                raise XmedError(
+                    "PIXEL_MODULE",
+                    f"{len(stated)} items of {macro.path[-1]} with different {keyword}",
+                    f"one item (PS3.3 {macro.paragraph})",
+                    "export it again",
+                )
+            else:
+                found[keyword] = stated[0]
+    return found
+
+
+def _items(groups: Dataset, path: Sequence[BaseTag]) -> Iterator[Dataset]:
+    if path[0] not in groups or groups[path[0]].VR != "SQ":
+        return
+    for item in groups[path[0]].value:
+        if len(path) == 1:
+            yield item
+        else:
+            yield from _items(item, path[1:])
