@@ -27,8 +27,8 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | N
 def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
     """A finished run: Dice of every arm and structure with its interval, the two headline numbers, where things are."""
     show_dice(console, report)
-    registered, verdict = result["registered"], report["verdict"]
-    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    registered = result["registered"]
+    _show_verdict(console, report)
     alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
     console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
     if registered.get("not_promoted"):
@@ -40,12 +40,17 @@ def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]
 def show_validation(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
     """A model validated elsewhere: its Dice, the verdict and why, where things are."""
     show_dice(console, report)
-    verdict = report["verdict"]
-    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
-    for reason in report["banner"]["reasons"]:
-        console.print(f"            {reason}", markup=False, highlight=False)
+    _show_verdict(console, report)
     console.print(f"run         {result['run']}")
     console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+
+
+def _show_verdict(console: Console, report: dict[str, Any]) -> None:
+    """The verdict, and why: which criterion was not met or cannot be judged."""
+    verdict = report["verdict"]
+    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    for reason in report.get("banner", {}).get("reasons", ()):
+        console.print(f"            {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_dice(console: Console, report: dict[str, Any]) -> None:
@@ -136,7 +141,8 @@ def _order(report: dict[str, Any]) -> Any:
 def _dice(metrics: dict[str, Any] | None) -> str:
     dice = (metrics or {}).get("dice") or {}
     if dice.get("mean") is None:
-        return "–"
+        nobody = dice.get("n_cases") and not dice.get("n")
+        return f"– ({dice['reason']})" if nobody and dice.get("reason") else "–"
     low, high = dice.get("ci") or (None, None)
     interval = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
     return f"{dice['mean']:.3f}{interval}"

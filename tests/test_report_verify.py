@@ -1,5 +1,6 @@
 """Verify: whatever is changed after the fact, in the report or in what it was made from, is found."""
 
+import dataclasses
 import html
 import json
 import re
@@ -13,8 +14,10 @@ from xmed import report
 from xmed.digest import digest, folder_digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, manifest
-from xmed.report.numbers import identity
+from xmed.report.casetable import cases_csv
+from xmed.report.numbers import completed, compose, identity
 from xmed.report.shown import shown_problems
+from xmed.report.sources import Sources
 from xmed.run import Run
 
 
@@ -76,7 +79,12 @@ def test_a_folder_without_a_report_is_named(tmp_path):
 def as_older(run, change=lambda document: None):
     """The report of a run as version 0.1.0 would have left it: no edition, other sentences, another page."""
 
+    judged_then = dataclasses.replace(Sources.of(run), edition=1)
+    (run.report / "cases.csv").write_text(cases_csv(completed(judged_then).rows, 1))
+
     def old(document):
+        document.clear()
+        document |= json.loads(json.dumps(compose(judged_then)))
         del document["edition"]
         document["headline"]["sentence"] = "In other words, the same numbers."
         document["limitations"]["machine"] = document["headline"]["limitations"] = ["One sentence in place of three."]

@@ -6,6 +6,8 @@ import re
 from reporting import missed, undefined, written
 
 from xmed import report
+from xmed.report.numbers import compose
+from xmed.report.sources import Sources
 
 PATIENTS = 8
 CLEAR = {
@@ -55,6 +57,11 @@ def invented(row):
     none = dict.fromkeys(("hd95_mm", "hd_mm", "assd_mm", "centre_inside", "centre_off_mm"))
     return {**row, **none, "dice": 0.0, "nsd": 0.0, "volume_ml": 12.0, "reference_volume_ml": 0.0, "components": 2,
             "largest_share": 0.7, "reference_empty": True}  # fmt: skip
+
+
+def judged(run):
+    """report.json of a run, without drawing a page."""
+    return json.loads(json.dumps(compose(Sources.of(run)), allow_nan=False))
 
 
 def built(run):

@@ -49,12 +49,6 @@ def test_size_is_a_cause_whether_spacing_is_credible_or_not(name, credible):
         assert "boundary" not in found
 
 
-def test_an_old_row_that_says_nothing_of_size_is_not_called_right_in_size():
-    row = {"status": "ok", "dice": 0.4, "volume_ml": None, "reference_volume_ml": None, "centre_inside": True,
-           "largest_share": 1.0, "reference_empty": False}  # fmt: skip
-    assert "boundary" not in causes(row, 0.7)
-
-
 @pytest.mark.parametrize("voxels", [680, 100])
 def test_the_page_tells_size_in_voxels(tmp_path, voxels):
     def also(row):
@@ -68,7 +62,9 @@ def test_the_page_tells_size_in_voxels(tmp_path, voxels):
     assert " ml" not in worst["text"]
 
 
-def test_a_report_of_rows_without_counts_opens(tmp_path):
-    document, _ = built(run_of(tmp_path / "run", {"adapted": 0.5}, credible=False))
+def test_a_report_of_rows_without_counts_opens_and_claims_no_size(tmp_path):
+    document, page = built(run_of(tmp_path / "run", {"adapted": 0.5}, credible=False))
     assert document["failures"]["worst"][0]["causes"]
+    assert "size is not known" in document["failures"]["worst"][0]["text"]
+    assert "place, size and pieces are right" not in page
     assert Path(tmp_path / "run" / "report" / "report.html").is_file()

@@ -9,7 +9,7 @@ import numpy as np
 
 from xmed import methods
 from xmed.compare.choice import choice
-from xmed.compare.ranking import Cell, Document, gap_closed, rank_agreement, ranking, statistic
+from xmed.compare.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
 from xmed.compare.verdict import verdict
 from xmed.report.rows import Rows
 from xmed.run import TRIVIAL_ARMS, Run
@@ -57,7 +57,10 @@ def compose(run: Run) -> Document:
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
     if run.has("selection"):
         document["selection"] = choice(run.read("selection"), _means(document["rows"]))
-    document["verdict"] = verdict(document["ranking"][primary], primary, document["patients"])
+    document["unsupported"] = sorted(rows.unsupported)
+    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in (*TRIVIAL_ARMS, "target_supervised")}
+    document["ceiling_over_trivial"] = ceiling(dice)
+    document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
     return document
 
 
@@ -87,7 +90,9 @@ def _row(rows: Rows, cell: Cell, structure: str, record: Document, seconds: floa
     arm, seed = cell
     mine = Rows(tuple(row for row in rows.rows if row["seed"] == seed))
     found = statistic(mine, arm, structure)
-    dice = {name: mine.by_patient(name, structure, "dice")[0] for name in ("source_only", arm, "target_supervised")}
+    named = ("source_only", arm, "target_supervised")
+    dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}
+    dice |= {name: rows.by_patient(name, structure, "dice")[0] for name in TRIVIAL_ARMS}
     return {
         "method": arm,
         "seed": seed,

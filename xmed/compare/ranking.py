@@ -9,6 +9,7 @@ import numpy as np
 
 from xmed import stats
 from xmed.report.rows import Rows
+from xmed.report.support import best_trivial, measurable
 from xmed.run import TRIVIAL_ARMS
 
 REFERENCE = "bridge"
@@ -28,7 +29,7 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
     scores = [[dice[arm][p] for p in everyone] for arm in blind] if everyone else []
     places, means = dict(zip(blind, stats.ranks(scores) if scores else [])), dict(zip(blind, stats.mean_ranks(scores)))
     best = min(places, key=lambda arm: places[arm].rank) if places else None
-    trivial = max(TRIVIAL_ARMS, key=lambda arm: stats.mean_ci(list(dice[arm].values())).mean or 0.0)
+    trivial = best_trivial(dice)
     against = {"source_only": "source_only", REFERENCE: REFERENCE, "best": best}
     tested = {name: differences(dice, other, blind) for name, other in against.items() if other}
     out = []
@@ -80,7 +81,13 @@ def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
     chosen = [dice.get(name, {}) for name in ("source_only", arm, "target_supervised")]
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
     found = stats.gap_closed(*([values[p] for p in everyone] for values in chosen))
-    return {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
+    gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
+    return measurable(gap, ceiling(dice))
+
+
+def ceiling(dice: dict[str, dict[str, float]]) -> Document:
+    """Target-supervised minus the better trivial baseline: where it is not above zero, no gap can be measured."""
+    return _difference(dice.get("target_supervised", {}), dice.get(best_trivial(dice), {}))
 
 
 def _difference(a: dict[str, float], b: dict[str, float]) -> Document:

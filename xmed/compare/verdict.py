@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from xmed.report.support import CEILING
+
 ALPHA = 0.05
+NOT_CERTAIN = ", which is not certain to be above zero"
 Entry = dict[str, Any]
 
 
-def verdict(ranking: list[Entry], structure: str, patients: int) -> list[str]:
-    """The best method with what it gains; then which others the patients cannot tell from it."""
+def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
+    """The best method with what it gains; then which others the patients cannot tell from it.
+
+    Before both, where it comes to that: that no patient has the structure, or that the test set cannot judge. found:
+    `unsupported` structures, and `ceiling_over_trivial` of this one.
+    """
+    if structure in found["unsupported"]:
+        return [f"No test patient has {structure}.", "Nothing follows from this comparison."]
+    lead = found["ceiling_over_trivial"]["value"]
+    caution = [f"{CEILING[0].upper()}{CEILING[1:]} ({_signed(lead)})."] if lead is not None and lead <= 0 else []
     ranked = sorted((one for one in ranking if one["rank"]), key=lambda one: one["rank"]["value"])
     if not ranked:
         return ["No method could be ranked.", "Nothing follows from this comparison."]
     best, others = ranked[0], ranked[1:]
-    return [_gain(best, len(ranked), structure, patients), _doubt(best, others, patients)]
+    return [*caution, _gain(best, len(ranked), structure, patients), _doubt(best, others, patients)]
 
 
 def _gain(best: Entry, of: int, structure: str, patients: int) -> str:
@@ -24,13 +35,15 @@ def _gain(best: Entry, of: int, structure: str, patients: int) -> str:
         f"Of {of} methods that see no target label, {best['method']} has the highest mean Dice for {structure} on "
         f"{patients} test patients: {best['dice']['mean']:.3f}{interval}"
     )
-    gain, trivial = best["minus_source_only"], best["gain_over_trivial"]["value"]
+    gain, trivial, over = best["minus_source_only"], best["gain_over_trivial"]["value"], best["gain_over_trivial"]["ci"]
     parts = ["no adaptation does better"] if gain is None else []
     if gain and gain["value"] is not None:
         sure = "" if gain["p_holm"] is None else f" (p = {gain['p_holm']:.3f} after Holm)"
         parts.append(f"{_signed(gain['value'])} against source only{sure}")
     if trivial is not None:
-        useless = "" if trivial > 0 else ", so nothing here is worth deploying"
+        useless = (
+            ", so nothing here is worth deploying" if trivial <= 0 else "" if over and over[0] > 0 else NOT_CERTAIN
+        )
         parts.append(f"{_signed(trivial)} against the better trivial baseline{useless}")
     return f"{text}; {' and '.join(parts)}." if parts else f"{text}."
 

@@ -12,6 +12,8 @@ from xmed.evaluate.judge import LABELS, Bench, kept_name
 from xmed.run import Run
 
 EXACT = 1e-9
+LATER = ("voxels", "reference_voxels")
+"""What rows of version 0.1.0 lack."""
 
 
 def remeasure(run: Run, home: Path) -> list[str]:
@@ -50,7 +52,7 @@ def _against(written: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
     return [
         f"{where}: {key} is {written.get(key)} in rows.json, and {value} when it is measured again"
         for key, value in fresh.items()
-        if not _same(written.get(key), value)
+        if (key in written or key not in LATER) and not _same(written.get(key), value)
     ]
 
 

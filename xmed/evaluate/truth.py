@@ -67,6 +67,8 @@ class Truth:
             **({"status": status} if label is not None else {"status": "error", "reason": reason}),
             **placed(drawn, true, place, self.credible),
             "reference_empty": not known.any(),
+            "voxels": int(guess.sum()),
+            "reference_voxels": int(known.sum()),
             "reference_sha256": self.sha256,
         }
 

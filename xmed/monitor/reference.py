@@ -18,6 +18,7 @@ from xmed.monitor.measure import Row, by_patient, unlinked
 from xmed.monitor.simulate import simulated
 from xmed.predict import adapts_to_each
 from xmed.report.certainty import TAU
+from xmed.report.rows import unsupported
 from xmed.run import Run
 
 Document = dict[str, Any]
@@ -94,7 +95,9 @@ def _errors(run: Run, tested: Sequence[Case], known: Mapping[str, Row]) -> dict[
     """Of each structure the patients' largest |confidence − Dice|, in an order that says nothing about anybody."""
     patients, seed = {case.id: case.patient for case in tested}, run.study.seeds[0]
     found: dict[str, dict[str, float]] = {name: {} for name in run.study.structures}
-    for row in run.read("rows"):
+    rows = run.read("rows")
+    lacking = unsupported(rows)  # a Dice of 0 of what nobody has says nothing of confidence
+    for row in (row for row in rows if row["structure"] not in lacking):
         if (row["arm"], row["seed"]) == ("adapted", seed) and row["case"] in known and row["dice"] is not None:
             error = abs(known[row["case"]]["numbers"]["confidence"][row["structure"]] - row["dice"])
             of, whose = found[row["structure"]], patients[row["case"]]

@@ -123,6 +123,8 @@ def _judgement(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterato
     """Whether the numbers speak for it: verdict, label-free estimate, and source-only on the same patients."""
     if report["verdict"] != "pass":
         yield Refusal("verdict", f"the verdict of its report is {report['verdict']}, not pass")
+    elif why := reports.unsupported_today(report):
+        yield Refusal("verdict", f"by today's rules it does not pass: {why}")
     if report.get("exploratory"):
         yield Refusal("verdict", "its report is exploratory")
     if "not_promoted" in entry.tags:

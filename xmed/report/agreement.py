@@ -6,7 +6,7 @@ from typing import Any
 
 from xmed import metrics, stats
 from xmed.report.plain import interval, paired, span
-from xmed.report.rows import Rows
+from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
@@ -32,6 +32,7 @@ def _agreement(sources: Sources, rows: Rows, structure: str) -> Document:
     if not patients:
         credible = sources.metrics["spacing_credible"]
         reason = metrics.NO_MM if not credible else "no patient of the adapted arm has both volumes"
+        reason = NO_REFERENCE if structure in rows.unsupported else reason
     limits = [one for one in (found.lower, found.upper) if one is not None]
     return {
         "n": found.n,

@@ -59,7 +59,7 @@ def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, s
     """Every file of the report by its name; report.json first."""
     return {
         "report.json": json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-        "cases.csv": cases_csv(completed(sources).rows),
+        "cases.csv": cases_csv(completed(sources).rows, sources.edition),
         "protocol.json": json.dumps(sources.protocol, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
         "report.html": page(run, report),
         **extras(run, report),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from xmed.report.edition import EDITION
+
 Row = dict[str, Any]
 NAMES = ("arm", "seed", "case", "patient", "structure", "status")
 NUMBERS = (
@@ -16,19 +18,21 @@ NUMBERS = (
 )  # fmt: skip
 FLAGS = ("centre_inside", "reference_empty")
 LAST = ("rule", "reason", "prediction_sha256", "reference_sha256")
-COLUMNS = (*NAMES, *NUMBERS, *FLAGS, *LAST)
-WHOLE = {"seed", "components"}
+COUNTS = ("voxels", "reference_voxels")
+"""Not in the table of edition 1."""
+WHOLE = {"seed", "components", *COUNTS}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula when a text begins with it; such a text gets an apostrophe first."""
 
 
-def cases_csv(rows: Sequence[Row]) -> str:
+def cases_csv(rows: Sequence[Row], edition: int = EDITION) -> str:
     """Rows as CSV; an empty field is null, numbers are written so that they come back bit by bit (repr)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    columns = (*NAMES, *NUMBERS, *FLAGS, *LAST, *(COUNTS if edition > 1 else ()))
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_written(row.get(name)) for name in COLUMNS])
+        writer.writerow([_written(row.get(name)) for name in columns])
     return out.getvalue()
 
 

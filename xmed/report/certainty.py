@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from xmed import metrics, stats
 from xmed.report.plain import interval, proportion
-from xmed.report.rows import Row, Rows
+from xmed.report.rows import NO_REFERENCE, Row, Rows
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
@@ -29,11 +29,16 @@ def tau(sources: Sources) -> float:
 def calibration(sources: Sources, rows: Rows) -> dict[str, Document]:
     """Section 9, per structure: reliability inside the region around prediction and truth, per case and pooled."""
     return {
-        s: _calibration([row for row in rows.of("adapted", s) if row.get("calibration")]) for s in sources.structures
+        s: _calibration([row for row in rows.of("adapted", s) if row.get("calibration")], _why(s, rows.unsupported))
+        for s in sources.structures
     }
 
 
-def _calibration(rows: Sequence[Row]) -> Document:
+def _why(structure: str, unsupported: Collection[str]) -> str:
+    return NO_REFERENCE if structure in unsupported else UNKNOWN
+
+
+def _calibration(rows: Sequence[Row], unknown: str) -> Document:
     shown: Document = {
         "arm": "adapted",
         "roi": "prediction or truth, dilated by 5 mm; background far away would dilute the error",
@@ -43,7 +48,7 @@ def _calibration(rows: Sequence[Row]) -> Document:
     known = [(row, found) for row, found in cases if found.n]
     if not known:
         pooled = dict.fromkeys(("ece", "ace", "brier", "nll"))
-        return {**shown, "n_voxels": 0, "bins": [], "pooled": pooled, "per_case": {}, "reason": UNKNOWN}
+        return {**shown, "n_voxels": 0, "bins": [], "pooled": pooled, "per_case": {}, "reason": unknown}
     total = known[0][1]
     for _, found in known[1:]:
         total = total + found
@@ -69,9 +74,9 @@ def _by_patient(values: Sequence[tuple[Row, float | None]]) -> list[float]:
     return [sum(found) / len(found) for _, found in sorted(grouped.items())]
 
 
-def risk_coverage(sources: Sources, cases: Sequence[Document]) -> dict[str, Document]:
+def risk_coverage(sources: Sources, rows: Rows, cases: Sequence[Document]) -> dict[str, Document]:
     """Section 10, per structure: risk = 1 − Dice of the cases kept when the least confident are sent to a person."""
-    return {s: _risk(s, cases, tau(sources)) for s in sources.structures}
+    return {s: _risk(s, cases, tau(sources), _why(s, rows.unsupported)) for s in sources.structures}
 
 
 def _scored(structure: str, cases: Sequence[Document]) -> list[tuple[Document, float, float]]:
@@ -84,7 +89,7 @@ def _scored(structure: str, cases: Sequence[Document]) -> list[tuple[Document, f
     return out
 
 
-def _risk(structure: str, cases: Sequence[Document], below: float) -> Document:
+def _risk(structure: str, cases: Sequence[Document], below: float, unknown: str) -> Document:
     scored = _scored(structure, cases)
     confidence, dice = [one[1] for one in scored], [one[2] for one in scored]
     found = stats.risk_coverage(confidence, [1 - one for one in dice])
@@ -126,20 +131,20 @@ def _risk(structure: str, cases: Sequence[Document], below: float) -> Document:
             "fpr95": detector.fpr95,
             "reason": detector.degenerate,
         },
-        "reason": found.degenerate if found.n else UNKNOWN,
+        "reason": found.degenerate if found.n else unknown,
     }
 
 
-def label_free(sources: Sources, cases: Sequence[Document], reached: float | None) -> Document:
+def label_free(sources: Sources, rows: Rows, cases: Sequence[Document], reached: float | None) -> Document:
     """What could be known of a new case, and of the study, without a label; and how wrong it was here."""
     return {
-        "case": {s: _estimate(s, cases) for s in sources.structures},
+        "case": {s: _estimate(s, cases, _why(s, rows.unsupported)) for s in sources.structures},
         "study": _study_estimate(sources, reached),
         "warning": None,
     }
 
 
-def _estimate(structure: str, cases: Sequence[Document]) -> Document:
+def _estimate(structure: str, cases: Sequence[Document], unknown: str) -> Document:
     """Confidence taken for Dice; each patient's interval is calibrated on the others (Vovk's jackknife by patient)."""
     scored = _scored(structure, cases)
     errors = {case["patient"]: 0.0 for case, _, _ in scored}
@@ -164,7 +169,7 @@ def _estimate(structure: str, cases: Sequence[Document]) -> Document:
             "coverage": proportion(stats.proportion(held, len(known))) if known else None,
             "reason": final.reason,
         },
-        "reason": None if n else UNKNOWN,
+        "reason": None if n else unknown,
     }
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from xmed import stats
 from xmed.report.certainty import tau
+from xmed.report.edition import EDITION
 from xmed.report.plain import proportion
-from xmed.report.rows import FAILURE, Row, Rows, failed
+from xmed.report.rows import FAILURE, NO_REFERENCE, Row, Rows, failed, invented
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
@@ -23,22 +24,24 @@ CAUSES = {
     "too_large": f"more than {TOO_LARGE:g} times the reference's volume",
     "too_small": f"less than {1 / TOO_LARGE:.2f} of the reference's volume",
     "fragmented": f"pieces beside the largest hold more than {PIECES:.0%} of the volume",
-    "boundary": "place, size and pieces are right; the boundary is not",
+    "boundary": "place and pieces are right, and size where it is known; the boundary is not",
 }
 """Cause codes, most telling first; the first that applies is a case's primary cause."""
 WORST, RANDOM = 6, 3
 
 
-def causes(row: Row, below: float) -> list[str]:
+def causes(row: Row, below: float, edition: int = EDITION) -> list[str]:
     """What is wrong with one prediction, by `CAUSES`; nothing where it neither failed nor has a Dice under `below`."""
     dice = row["dice"]
+    if edition > 1 and invented(row):
+        return ["invented"]
     if not failed(row) and (dice is None or dice >= below):
         return []
     if row["status"] in ("missing", "error"):
         return ["missing"]
     if row["status"] == "empty_prediction":
         return ["empty"]
-    volume, reference = row.get("volume_ml"), row.get("reference_volume_ml")
+    volume, reference, _ = _sizes(row, edition)
     if row.get("reference_empty") or (reference == 0 and volume):
         return ["invented"]
     found = []
@@ -51,6 +54,18 @@ def causes(row: Row, below: float) -> list[str]:
     if share is not None and share < 1 - PIECES:
         found.append("fragmented")
     return found or ["boundary"]
+
+
+def badness(row: Row) -> tuple[float, bool, str]:
+    """Order of one case's seeds, worst first."""
+    return (2.0 if row["dice"] is None else row["dice"], not invented(row), str(row["seed"]))
+
+
+def _sizes(row: Row, edition: int) -> tuple[float | None, float | None, str]:
+    """Size of prediction and reference, and their unit: ml, or voxels where spacing is not credible."""
+    if row.get("volume_ml") is None and edition > 1:
+        return row.get("voxels"), row.get("reference_voxels"), "voxels"
+    return row.get("volume_ml"), row.get("reference_volume_ml"), "ml"
 
 
 def failures(sources: Sources, rows: Rows, cases: Sequence[Document]) -> Document:
@@ -86,7 +101,10 @@ def _rate(rows: Rows, arm: str, structure: str) -> Document:
     mine = rows.of(arm, structure)
     bad, everyone = {row["case"] for row in mine if failed(row)}, {row["case"] for row in mine}
     found = proportion(stats.proportion(len(bad), len(everyone)))
-    return {"n_failed": len(bad), "n_cases": len(everyone), "rate": found["value"], "ci": found["ci"]}
+    counted = {"n_failed": len(bad), "n_cases": len(everyone)}
+    if structure in rows.unsupported:
+        return {**counted, "rate": None, "ci": None, "reason": NO_REFERENCE}
+    return {**counted, "rate": found["value"], "ci": found["ci"]}
 
 
 def _of_case(case: Document, sources: Sources, rows: Rows, below: float) -> list[Document]:
@@ -96,8 +114,8 @@ def _of_case(case: Document, sources: Sources, rows: Rows, below: float) -> list
         mine = rows.of_case("adapted", structure, case["case"])
         if not mine:
             continue
-        row = min(mine, key=lambda row: (2.0 if row["dice"] is None else row["dice"], str(row["seed"])))
-        codes = causes(row, below)
+        row = min(mine, key=badness)
+        codes = causes(row, below, sources.edition)
         out.append({
             "case": case["case"],
             "patient": case["patient"],
@@ -108,23 +126,27 @@ def _of_case(case: Document, sources: Sources, rows: Rows, below: float) -> list
             "status": row["status"],
             "failed": failed(row),
             "causes": codes,
-            "text": _told(row, codes),
+            "text": _told(row, codes, sources.edition),
         })  # fmt: skip
     return out
 
 
-def _told(row: Row, codes: Sequence[str]) -> str:
+def _told(row: Row, codes: Sequence[str], edition: int) -> str:
     """The numbers behind the codes, in one clause."""
     if not codes:
         return ""
     if codes[0] == "missing":
         return str(row.get("reason") or "no prediction")
     parts = []
-    volume, reference = row.get("volume_ml"), row.get("reference_volume_ml")
-    if volume is not None and reference:
+    volume, reference, unit = _sizes(row, edition)
+    if volume is not None and reference and unit == "ml":
         parts.append(f"volume {volume / reference:.2f} of the reference")
+    elif volume is not None and reference:
+        parts.append(f"{volume / reference:.2f} times the reference's voxels ({volume:.0f} of {reference:.0f})")
     elif volume:
-        parts.append(f"{volume:.1f} ml found")
+        parts.append(f"{volume:.1f} ml found" if unit == "ml" else f"{volume:.0f} voxels found")
+    elif volume is None and codes == ["boundary"] and edition > 1:
+        parts.append("its size is not known")
     if row.get("centre_off_mm") is not None:
         parts.append(f"centre {row['centre_off_mm']:.1f} mm off")
     if row.get("components"):

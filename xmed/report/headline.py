@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xmed.report.population import uncompared
+from xmed.report.rows import NO_REFERENCE
 from xmed.report.sources import Sources
+from xmed.report.support import NOT_ASKED, doubts
 
 Document = dict[str, Any]
 WORST = 3
@@ -79,6 +81,8 @@ def _sentence(sources: Sources, report: Document, s: str) -> str:
     cell = {arm: found.get(s, {}).get("dice", {}) for arm, found in report["summary"].items() if isinstance(found, dict)
             and not arm.startswith("ga")}  # fmt: skip
     adapted, source = cell["adapted"].get("mean"), cell["source_only"].get("mean")
+    if sources.edition > 1 and report["intervals"]["gap_closed"][s]["reason"] == NO_REFERENCE:
+        return f"No test patient has {s}: nothing here says how well it is found on {target}."
     if adapted is None:
         return f"No adapted prediction of {s} could be judged on {target}."
     n = cell["adapted"]["n"]
@@ -94,7 +98,22 @@ def _sentence(sources: Sources, report: Document, s: str) -> str:
         side = "above" if gain["value"] >= 0 else "below"
         text += f". That is {abs(gain['value']):.2f} {side} the best baseline that learns nothing"
     failed = cell["adapted"]["n_failed"]
-    return text + (f"; {failed} of {cell['adapted']['n_cases']} cases failed." if failed else "; no case failed.")
+    text += f"; {failed} of {cell['adapted']['n_cases']} cases failed." if failed else "; no case failed."
+    return _caution(sources, report, cell, s) + text
+
+
+def _caution(sources: Sources, report: Document, cell: dict[str, Document], s: str) -> str:
+    """What a reader must know before any number: that the test set cannot judge, or what the protocol left out."""
+    if sources.edition == 1:
+        return ""
+    text, lead = "", report["intervals"]["ceiling_over_trivial"][s]
+    if lead["value"] is not None and lead["value"] <= 0:
+        reached = f"{cell['target_supervised']['mean']:.2f}, {cell[lead['baseline']]['mean']:.2f}"
+        why = "a net trained with target labels is not above a rule that learns nothing"
+        text = f"This test set cannot judge: {why} ({reached}). "
+    if report["protocol"]["protocol"]["accept"]["gain_over_trivial"] is None:
+        text += f"{NOT_ASKED}. "
+    return text
 
 
 def _endpoint(metric: str, s: str, cell: Document) -> str:
@@ -144,6 +163,7 @@ def machine_limitations(sources: Sources, report: Document) -> list[str]:
             "The model enlarges volumes that are smaller than its patch before it looks at them: how tightly an image "
             "was cropped, or how small its field of view is, changes at what scale it is read."
         )
+    out += doubts(report, sources.structures, s) if sources.edition > 1 else []
     gain = report["intervals"]["gain_over_trivial"][s]
     if gain["value"] is not None and gain["ci"] and gain["ci"][0] <= 0:
         out.append("The gain over the best trivial baseline is not clearly above zero.")

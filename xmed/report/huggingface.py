@@ -25,8 +25,9 @@ def model_card(report: dict[str, Any]) -> str:
         f"---\n{_metadata(report)}---\n",
         f"# {_plain(report['model']['name'])}\n",
         f"{_plain(report['headline']['sentence'])}\n",
-        f"**Verdict: {report['verdict']}.** Research use only, not for diagnosis. Judged on {_plain(data['name'])} "
-        f"({data['modality']}); structures: {_plain(names)}.\n",
+        f"**Verdict: {report['verdict']}.** {_plain('; '.join(report['banner']['reasons']))}.\n",
+        f"Research use only, not for diagnosis. Judged on {_plain(data['name'])} ({data['modality']}); structures: "
+        f"{_plain(names)}.\n",
         "## Uses\n",
         f"- Intended use: {_plain(said.get('intended_use') or MISSING)}",
         f"- Users: {_plain(said.get('users') or MISSING)}",
@@ -69,11 +70,10 @@ def _table(report: dict[str, Any]) -> list[str]:
         for arm, name in ARM_NAMES.items():
             cell = report["summary"].get(arm, {}).get(s)
             if cell:
-                shown = " | ".join(_cell(cell[m]) for m in metrics)
-                dice = cell["dice"]
-                rows.append(
-                    f"| {_plain(initial(word(s)))} | {name} | {shown} | {dice['n_failed']} of {dice['n_cases']} |"
-                )
+                shown, dice = " | ".join(_cell(cell[m]) for m in metrics), cell["dice"]
+                nobody = dice["failure_rate"]["value"] is None and dice["n_cases"]
+                failed = _plain(dice["reason"]) if nobody else f"{dice['n_failed']} of {dice['n_cases']}"
+                rows.append(f"| {_plain(initial(word(s)))} | {name} | {shown} | {failed} |")
     return rows
 
 

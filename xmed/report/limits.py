@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmed.report.headline import machine_limitations
+from xmed.report.rows import Rows, absent
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
@@ -86,17 +87,21 @@ def limitations(sources: Sources, report: Document, text: Document) -> Document:
     return {"human": text["items"]["limitations"], "machine": machine_limitations(sources, report)}
 
 
-def reference_standard(sources: Sources, text: Document, summary: Mapping[str, Any]) -> Document:
+def reference_standard(sources: Sources, rows: Rows, text: Document, summary: Mapping[str, Any]) -> Document:
     """Section 4. There is one label per case here, so agreement between raters is never made up."""
-    empty = {}
+    empty, patient = {}, {case["case"]: case["patient"] for case in sources.tested}
+    lacking: dict[str, set[str]] = {}
     for s in sources.structures:
-        cases = {row["case"] for row in sources.rows if row["structure"] == s and _absent(row)}
-        empty[s] = len(cases)
+        lacking[s] = {row["case"] for row in rows.rows if row["structure"] == s and absent(row)}
+        empty[s] = len(lacking[s])
+    having = {s: len({who for case, who in patient.items() if case not in lacking[s]}) for s in sources.structures}
     unknown = {"value": None, "ci": None, "reason": ONE_RATER}
     return {
         "human": {key: text["items"][key] for key in STANDARD},
         "labelled_test_cases": len(sources.tested),
         "empty_references": empty,
+        "patients_with": having,
+        "patients": len(set(patient.values())),
         "inter_rater": unknown,
         "intra_rater": unknown,
         "ceiling": {
@@ -104,11 +109,6 @@ def reference_standard(sources: Sources, text: Document, summary: Mapping[str, A
             "structures": {s: summary.get(s, {}).get("dice", {}).get("mean") for s in sources.structures},
         },
     }
-
-
-def _absent(row: Document) -> bool:
-    empty = row.get("reference_empty")
-    return bool(empty) if empty is not None else row.get("reference_volume_ml") == 0
 
 
 def _size(case: Document) -> list[float]:

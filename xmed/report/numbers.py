@@ -12,7 +12,7 @@ from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
 from xmed.report.claim import claim, counts
 from xmed.report.edition import EDITION
-from xmed.report.failures import causes, failures
+from xmed.report.failures import badness, causes, failures
 from xmed.report.headline import headline
 from xmed.report.human import human
 from xmed.report.limits import intended_use, limitations, reference_standard
@@ -23,13 +23,14 @@ from xmed.report.previous import previous
 from xmed.report.ratings import ratings
 from xmed.report.reproducibility import reproducibility
 from xmed.report.robustness import robustness
-from xmed.report.rows import METRICS, Rows, conventions
+from xmed.report.rows import METRICS, NO_REFERENCE, Rows, conventions
 from xmed.report.sources import Sources
 from xmed.report.statistics import statistics
 from xmed.report.subgroups import subgroups
+from xmed.report.support import best_trivial, measurable
 from xmed.report.verdict import banner, criteria, unchanged, verdict
 from xmed.report.words import SECTIONS
-from xmed.run import ARMS, TRIVIAL_ARMS
+from xmed.run import ARMS
 
 Document = dict[str, Any]
 SCHEMA = "xmed-report/1"
@@ -54,7 +55,7 @@ def compose(sources: Sources) -> Document:
         "protocol": protocol,
         "protocol_sha256": protocol["sha256"],
         "model": _model(sources),
-        **_compared(rows, structures),
+        **_compared(rows, structures, sources.edition),
         "cases": _cases(sources, rows),
         "metrics_conventions": conventions(sources.metrics),
         "selection": _selection(sources),
@@ -72,8 +73,8 @@ def compose(sources: Sources) -> Document:
     report |= sources.given
     report |= _sections(sources, rows, report) | sources.given
     report["exploratory"] = not unchanged(sources)
-    report["criteria"] = criteria(protocol, report, not report["exploratory"])
-    report["verdict"] = verdict(report["criteria"])
+    report["criteria"] = criteria(protocol, report, not report["exploratory"], sources.edition)
+    report["verdict"] = verdict(report["criteria"], sources.edition)
     report["limitations"] = limitations(sources, report, report["text"])
     report["headline"] = headline(sources, report)
     report["methods"] = methods(sources, report)
@@ -87,7 +88,7 @@ def compose(sources: Sources) -> Document:
 def completed(sources: Sources) -> Rows:
     """The rows of every arm and test case: what evaluation wrote, and a failure where it wrote nothing."""
     credible = sources.metrics["spacing_credible"]
-    return Rows.complete(sources.rows, sources.arms, sources.tested, sources.structures, credible)
+    return Rows.complete(sources.rows, sources.arms, sources.tested, sources.structures, credible, sources.edition)
 
 
 def identity(report: Document) -> str:
@@ -102,19 +103,19 @@ def findings(report: Document) -> str:
 
 def _sections(sources: Sources, rows: Rows, report: Document) -> Document:
     cases, summary = report["cases"], report["summary"]
-    risk = risk_coverage(sources, cases)
+    risk = risk_coverage(sources, rows, cases)
     reached = [summary["adapted"].get(s, {}).get("dice", {}).get("mean") for s in sources.structures]
     mean = sum(reached) / len(reached) if None not in reached else None
     return {
         "intended_use": intended_use(sources, report["text"]),
-        "reference_standard": reference_standard(sources, report["text"], summary["target_supervised"]),
+        "reference_standard": reference_standard(sources, rows, report["text"], summary["target_supervised"]),
         "statistics": statistics(sources, rows),
         "volume_agreement": volume_agreement(sources, rows),
         "calibration": calibration(sources, rows),
         "risk_coverage": risk,
-        "label_free": label_free(sources, cases, mean),
+        "label_free": label_free(sources, rows, cases, mean),
         "subgroups": subgroups(sources, rows),
-        "robustness": robustness(sources),
+        "robustness": robustness(sources, rows.unsupported),
         "failures": failures(sources, rows, cases),
         "monitoring": monitoring(sources, cases, risk),
         "previous": previous(sources, rows),
@@ -128,28 +129,33 @@ def _cases(sources: Sources, rows: Rows) -> list[Document]:
         case["causes"] = {}
         for s in sources.structures:
             mine = rows.of_case("adapted", s, case["case"])
-            worst = min(
-                mine, key=lambda row: (2.0 if row["dice"] is None else row["dice"], str(row["seed"])), default=None
-            )
-            case["causes"][s] = causes(worst, below) if worst else []
+            worst = min(mine, key=badness, default=None)
+            case["causes"][s] = causes(worst, below, sources.edition) if worst else []
     return out
 
 
-def _compared(rows: Rows, structures: list[str]) -> Document:
+def _compared(rows: Rows, structures: list[str], edition: int) -> Document:
     """summary and intervals; what compares arms does so over the patients that all compared arms have."""
     out: Document = {"gap_closed": {}, "gain_over_trivial": {}, "adapted_minus_source_only": {}}
+    out |= {"ceiling_over_trivial": {}} if edition > 1 else {}
     for s in structures:
         dice = {arm: rows.by_patient(arm, s, "dice")[0] for arm in ARMS}
         chosen = [dice[arm] for arm in ("source_only", "adapted", "target_supervised")]
         everyone = sorted(set.intersection(*(set(values) for values in chosen)))
         out["gap_closed"][s] = interval(stats.gap_closed(*([values[p] for p in everyone] for values in chosen)))
-        best = max(TRIVIAL_ARMS, key=lambda arm: _mean(dice[arm]) or 0.0)
-        out["gain_over_trivial"][s] = {
-            **difference(dice["adapted"], dice[best]),
+        best = best_trivial(dice)
+        named = {
             "baseline": best if dice[best] else None,
             "rule": next((row.get("rule") for row in rows.of(best, s)), None),
         }
+        out["gain_over_trivial"][s] = {**difference(dice["adapted"], dice[best]), **named}
         out["adapted_minus_source_only"][s] = difference(dice["adapted"], dice["source_only"])
+        if edition > 1:
+            out["ceiling_over_trivial"][s] = {**difference(dice["target_supervised"], dice[best]), **named}
+            out["gap_closed"][s] = measurable(out["gap_closed"][s], out["ceiling_over_trivial"][s])
+        if s in rows.unsupported:
+            for key in out:
+                out[key][s]["reason"] = NO_REFERENCE
     tests = out["adapted_minus_source_only"]
     tested = [s for s in structures if tests[s]["p_sign_flip"] is not None]
     adjusted = dict(zip(tested, stats.holm([tests[s]["p_sign_flip"] for s in tested])))
@@ -169,10 +175,6 @@ def _warnings(sources: Sources) -> dict[str, int]:
     cases = [case for side in ("source", "target") for case in sources.data[side]["cases"]]
     counted = Counter(code for case in cases for code in {note["code"] for note in case.get("notes", ())})
     return dict(sorted(counted.items()))
-
-
-def _mean(values: dict[str, float]) -> float | None:
-    return sum(values.values()) / len(values) if values else None
 
 
 def _model(sources: Sources) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from xmed.report.sources import Sources
@@ -11,8 +12,11 @@ Document = dict[str, Any]
 OFF, NEVER = "the study says `robustness: false`", "evaluation measured no disturbed volume"
 
 
-def robustness(sources: Sources) -> Document:
-    """Section 12, from robustness.json: of few volumes, so a mean and a minimum stand there, and no interval."""
+def robustness(sources: Sources, unsupported: Collection[str] = ()) -> Document:
+    """Section 12, from robustness.json: of few volumes, so a mean and a minimum stand there, and no interval.
+
+    unsupported: structures that no reference has; a Dice of 0 says nothing about them.
+    """
     found, asked = sources.robustness, bool(sources.study.get("robustness", True))
     if not found:
         return {
@@ -21,7 +25,7 @@ def robustness(sources: Sources) -> Document:
         }  # fmt: skip
     scores: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for row in found["rows"]:
-        if row["dice"] is not None:
+        if row["dice"] is not None and row["structure"] not in unsupported:
             scores[row["disturbance"], row["severity"], row["structure"]].append(row["dice"])
     baseline = {s: _cell(scores.get(("none", 0, s), []), None) for s in sources.structures}
     return {

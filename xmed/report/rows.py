@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xmed import __version__, metrics, stats
+from xmed.report.edition import EDITION
 from xmed.run import TRAINED_ARMS
 
 Row = dict[str, Any]
@@ -25,13 +26,22 @@ AGGREGATION = (
     "statistics. The spread between seeds is given apart and never pooled with that between patients."
 )
 NOT_PREDICTED = "no prediction stands in rows.json for this case"
+NO_REFERENCE = "not defined: no test patient has it"
+"""Why a structure has no numbers: none that every reference lacks can be right or wrong about it."""
+HELD = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "reference_volume_ml", "calibration")
+"""What a row has from its reference."""
+NO_RATE = {"value": None, "ci": None, "reason": NO_REFERENCE}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Every (arm, seed, case, structure) that should have been measured, each with a value or a reason."""
+    """Every (arm, seed, case, structure) that should have been measured, each with a value or a reason.
+
+    unsupported: structures that no reference has.
+    """
 
     rows: tuple[Row, ...]
+    unsupported: frozenset[str] = frozenset()
 
     @classmethod
     def complete(
@@ -41,11 +51,14 @@ class Rows:
         cases: Sequence[Row],
         structures: Sequence[str],
         mm: bool,
+        edition: int = EDITION,
     ) -> Rows:
         """What was measured, and a failed row for each labelled test case that a trained arm says nothing about.
 
         A prediction that is not there scores Dice 0, as an empty one does: leaving it out would make the mean better.
-        mm: whether spacing is credible, so that NSD exists at all.
+        mm: whether spacing is credible, so that NSD exists at all. A structure that no test patient has loses what is
+        measured against a reference: a mask of it is no failure of finding, and its Dice of 0 no result (edition 1 had
+        it so).
         """
         worst: Row = {"dice": 0.0, "nsd": 0.0 if mm else None}
         out = [row if row["status"] == "ok" or row["dice"] is not None else {**row, **worst} for row in rows]
@@ -57,7 +70,8 @@ class Rows:
                         place = {"arm": arm, "seed": seed, "case": case["case"], "patient": case["patient"]}
                         empty = {"structure": structure, "status": "missing", "reason": NOT_PREDICTED, "components": 0}
                         out.append({**dict.fromkeys(METRICS), **place, **empty, **worst})
-        return cls(tuple(out))
+        lacking = unsupported(out) if edition > 1 else frozenset[str]()
+        return cls(tuple(_without_reference(row) if row["structure"] in lacking else row for row in out), lacking)
 
     @cached_property
     def _cells(self) -> dict[tuple[str, str], list[Row]]:
@@ -111,7 +125,9 @@ class Rows:
         used = {row["case"] for row in rows if value(row, metric) is not None}
         excluded = {row["case"] for row in undefined} - used
         reason = found.degenerate
-        if found.mean is None and undefined:
+        if structure in self.unsupported:
+            reason = NO_REFERENCE
+        elif found.mean is None and undefined:
             reason = Counter(row.get("reason") or "not measured" for row in undefined).most_common(1)[0][0]
         n_failed, n_cases, rate = self._failures(arm, structure)
         assert len(used) + len(excluded) == n_cases, "a case is used or excluded, never lost"
@@ -143,6 +159,7 @@ class Rows:
             n_failed, n = len({row["case"] for row in rows if failed(row)}), len({row["case"] for row in rows})
             found = stats.proportion(n_failed, n)
             rate = {"value": found.value, "ci": [found.lo, found.hi] if n else None, "method": "Clopper–Pearson"}
+            rate |= NO_RATE if structure in self.unsupported else {}
             self._rates[arm, structure] = n_failed, n, rate
         return self._rates[arm, structure]
 
@@ -171,6 +188,33 @@ def value(row: Row, metric: str) -> float | None:
         return row.get(metric)
     found, truth = row.get("volume_ml"), row.get("reference_volume_ml")
     return None if found is None or truth is None else found - truth
+
+
+def absent(row: Row) -> bool:
+    """Whether the reference of a row lacks the structure."""
+    empty = row.get("reference_empty")
+    return bool(empty) if empty is not None else row.get("reference_volume_ml") == 0
+
+
+def invented(row: Row) -> bool:
+    """Whether a prediction has a structure that its reference lacks."""
+    return row["status"] == "ok" and absent(row) and bool(row.get("components") or row.get("volume_ml"))
+
+
+def unsupported(rows: Iterable[Row]) -> frozenset[str]:
+    """Structures whose reference is known in every case that has a row, and empty in all of them."""
+    known: dict[str, dict[str, bool]] = defaultdict(dict)
+    for row in rows:
+        if row.get("reference_empty") is not None or row.get("reference_volume_ml") is not None:
+            known[row["structure"]][row["case"]] = absent(row)
+        else:
+            known[row["structure"]].setdefault(row["case"], False)
+    return frozenset(structure for structure, cases in known.items() if all(cases.values()))
+
+
+def _without_reference(row: Row) -> Row:
+    reason = NO_REFERENCE if row["status"] == "ok" else row.get("reason") or NO_REFERENCE
+    return {**row, **dict.fromkeys(HELD), "reference_empty": True, "reason": reason}
 
 
 def failed(row: Row) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.report.casetable import read_cases
+from xmed.report.edition import EDITION
 from xmed.run import Run
 
 Document = dict[str, Any]
@@ -41,7 +42,7 @@ class Sources:
     """What `compose` reads, as plain documents. hashes: sha256 (hex) of the run's files, by name.
 
     cards: of every trained arm, what its model's folder says of itself. report: what stood in report.json, where only
-    the report's own folder is there.
+    the report's own folder is there. edition: by whose rules it is judged; an older one is what `verify` asks for.
     """
 
     run: str
@@ -67,6 +68,7 @@ class Sources:
     signoff: list[Document] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     report: Document | None = None
+    edition: int = EDITION
 
     @classmethod
     def of(cls, run: Run) -> Sources:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xmed import stats
 from xmed.report.plain import interval
-from xmed.report.rows import Rows
+from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
@@ -38,7 +38,7 @@ def _factor(name: str, structure: str, sources: Sources, rows: Rows) -> Document
     shown: Document = {"factor": name, "text": FACTORS[name], "structure": structure, "metric": "dice"}
     known = {level for level in level_of.values() if level is not None}
     if len(known) < 2:
-        why = _one_level(name, known)
+        why = NO_REFERENCE if structure in rows.unsupported else _one_level(name, known)
         nothing, unknown = {"value": None, "ci": None, "reason": why}, sum(v is None for v in level_of.values())
         return {
             **shown, "levels": [], "n": len(values), "n_unknown": unknown, "worst": None, "gap": nothing,

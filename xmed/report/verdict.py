@@ -6,18 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from xmed.digest import digest
+from xmed.report.edition import EDITION
 from xmed.report.population import leaks, uncompared
 from xmed.report.sources import Sources
+from xmed.report.support import CANNOT, NOT_ASKED, gain_criterion, noted, test_set_criteria
 
 Criterion = dict[str, Any]
 RESEARCH = "Research use only. Not for diagnosis."
 
 
-def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool) -> list[Criterion]:
+def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool, edition: int = EDITION) -> list[Criterion]:
     """Every criterion as {id, text, value, threshold, holds, reason}; holds is null where a number is undefined.
 
     The last two are asked of every study: the protocol is the one that was hashed, and nobody stands on both sides.
-    Before them, where it comes to that: that not every case failed, and that more than one patient was tested.
+    Before them, where it comes to that: that not every case failed, and what is wrong with the test set (see support).
+    `interval` and `note` stand beside where there is one. edition 1: as version 0.1.0 judged, by means alone.
     """
     primary, accept = protocol["protocol"]["primary"], protocol["protocol"]["accept"]
     structure, metric = primary["structure"], primary["metric"]
@@ -37,39 +40,53 @@ def criteria(protocol: dict[str, Any], report: dict[str, Any], same: bool) -> li
         dice = mean("adapted", "dice")
         out.append(_at_least("dice", f"Dice, {structure}", dice, accept["dice"], "no adapted prediction"))
     if accept["gain_over_trivial"] is not None:
-        gain = intervals["gain_over_trivial"][structure]
+        gain, asked = intervals["gain_over_trivial"][structure], accept["gain_over_trivial"]
         text = f"gain over the best trivial baseline, {structure}"
-        out.append(_at_least("gain_over_trivial", text, gain["value"], accept["gain_over_trivial"], gain["reason"]))
+        if edition > 1:
+            out.append(gain_criterion(gain, asked, structure))
+        else:
+            out.append(_at_least("gain_over_trivial", text, gain["value"], asked, gain["reason"]))
     if accept["not_below_source_only"]:
         text = f"{metric} not below source-only, {structure}"
         out.append(_at_least("not_below_source_only", text, adapted, source, "one of the two arms has no number"))
-    out += _degenerate(summary["adapted"].get(structure, {}).get("dice") or {}, structure)
+    if edition > 1:
+        borne_out = {
+            "gap_closed": intervals["gap_closed"][structure],
+            "dice": summary["adapted"].get(structure, {}).get("dice"),
+            "not_below_source_only": intervals["adapted_minus_source_only"][structure] if metric == "dice" else None,
+        }
+        out = [noted(one, borne_out.get(one["id"])) for one in out]
+    out += _degenerate(summary["adapted"].get(structure, {}).get("dice") or {}, structure, edition)
+    out += test_set_criteria(report, structure) if edition > 1 else []
     out.append(_no_leakage(report["data"]["leakage"]))
     out.append(_is("protocol_unchanged", "protocol is the one that was hashed", same, True, lambda a, b: a == b))
     return out
 
 
-def _degenerate(cell: dict[str, Any], structure: str) -> list[Criterion]:
+def _degenerate(cell: dict[str, Any], structure: str, edition: int) -> list[Criterion]:
     """What no protocol thinks of: nothing was found in any case, or there was one patient."""
     out = []
     if cell and cell["n_cases"] and cell["n_failed"] == cell["n_cases"]:
         text = f"not every case failed, {structure}"
         out.append(_is("not_all_failed", text, cell["n_failed"], cell["n_cases"] - 1, lambda a, b: a <= b))
-    if cell and cell["n"] == 1:
+    if cell and cell["n"] == 1 and edition == 1:
         why = "one patient says nothing about others"
         patients = {"id": "patients", "text": "patients", "value": 1, "threshold": 2, "holds": None, "reason": why}
         out.append(patients)
     return out
 
 
-def verdict(found: list[Criterion], unasked: int = 2) -> str:
-    """inconclusive when a needed number is undefined or nothing was asked, pass when all hold, else fail.
+def verdict(found: list[Criterion], edition: int = EDITION, unasked: int = 2) -> str:
+    """pass when all hold, inconclusive when nothing was asked, one is open or the test set cannot judge, else fail.
 
     unasked: how many criteria, at the end, every study has; they can fail it but not be all that it passes on. A model
-    that found nothing in any case has failed whatever else is undefined.
+    that found nothing in any case has failed whatever else is open; so has one that misses a criterion, unless the test
+    set itself cannot judge. In edition 1 a number that was undefined came before one that was missed.
     """
     decisive = [*found[len(found) - unasked :], *(one for one in found if one["id"] == "not_all_failed")]
     if any(one["holds"] is False for one in decisive):
+        return "fail"
+    if edition > 1 and not any(one["id"] in CANNOT for one in found) and any(one["holds"] is False for one in found):
         return "fail"
     if len(found) == unasked or any(one["holds"] is None for one in found):
         return "inconclusive"
@@ -78,13 +95,21 @@ def verdict(found: list[Criterion], unasked: int = 2) -> str:
 
 def banner(sources: Sources, report: dict[str, Any]) -> dict[str, Any]:
     """What stands over everything: verdict, why, what of. A protocol changed afterwards makes all of it exploratory."""
-    why = [f"{one['text']}: {_because(one)}" for one in report["criteria"] if one["holds"] is not True]
+    alone = any(
+        one["id"] == "patients" for one in report["criteria"]
+    )  # then there is no interval, and one reason says it
+    open_ = [one for one in report["criteria"] if one["holds"] is not True]
+    said = [one for one in open_ if not (alone and one["id"] == "gain_over_trivial" and one["holds"] is None)]
+    why = [f"{one['text']}: {_because(one)}" for one in said]
     if report["exploratory"]:
         why.insert(0, "EXPLORATORY: the protocol was changed after it had been fixed; nothing here confirms anything")
     if not why and report["verdict"] == "pass":
         why = ["every criterion that was fixed before the test labels were read is met"]
+    why += [f"{one['text']}: {one['note']}" for one in report["criteria"] if "note" in one]
     if not why or (len(report["criteria"]) == 2 and report["verdict"] == "inconclusive"):
         why.append("the protocol asks for nothing, so nothing can be passed")
+    if sources.edition > 1 and report["protocol"]["protocol"]["accept"]["gain_over_trivial"] is None:
+        why.append(f"{NOT_ASKED}: the verdict does not say that the model is better than a rule that learns nothing")
     weights = report["model"]["weights_sha256"]
     return {
         "verdict": report["verdict"],
@@ -124,7 +149,13 @@ def _because(one: Criterion) -> str:
     if one["holds"] is None:
         return f"cannot be judged ({one['reason'] or 'a number is missing'})"
     value, threshold = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in (one["value"], one["threshold"]))
-    return f"{value} reached, {threshold} asked"
+    why = f": {one['reason']}" if one["reason"] else ""
+    return f"{value} reached, {_asked(one)}{threshold} asked{why}"
+
+
+def _asked(one: Criterion) -> str:
+    """A gain of zero is none: more than that is asked for."""
+    return "more than " if one["id"] == "gain_over_trivial" and "interval" in one and not one["threshold"] else ""
 
 
 def _at_least(key: str, text: str, value: float | None, threshold: float | None, reason: str | None) -> Criterion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def manifest_problems(folder: Path) -> list[str]:
 
 
 def _against_run(run: Run, where: Path, written: Document) -> list[str]:
-    sources = Sources.of(run)
+    sources = replace(Sources.of(run), edition=written.get("edition", 1))
     composed = compose(sources)
     fresh = json.loads(json.dumps(composed))
     problems = differences("report", {**written, "report_id": None}, {**restated(fresh, written), "report_id": None})
@@ -92,7 +93,7 @@ def _against_run(run: Run, where: Path, written: Document) -> list[str]:
 
 def _against_table(where: Path, written: Document) -> list[str]:
     """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
-    sources = Sources.copied(where)
+    sources = replace(Sources.copied(where), edition=written.get("edition", 1))
     fresh = json.loads(json.dumps(compose(sources)))
     problems = differences("report", {**written, "report_id": None}, {**restated(fresh, written), "report_id": None})
     if written["report_id"] != identity(written):

@@ -32,6 +32,8 @@ CRITERION_NAMES = {
     "not_below_source_only": "Not below source only",
     "not_all_failed": "Not every case failed",
     "patients": "More than one patient",
+    "reference": "A test patient who has it",
+    "ceiling": "Target labels do better than the best trivial baseline",
     "no_leakage": "No patient or image in training and test",
     "protocol_unchanged": "Protocol unchanged since it was fixed",
 }
@@ -177,7 +179,7 @@ PARTS = {
 VERDICTS = {
     "pass": ("Pass", "Every criterion fixed before the test labels were read is met."),
     "fail": ("Fail", "At least one criterion fixed before the test labels were read is not met."),
-    "inconclusive": ("Inconclusive", "At least one criterion cannot be judged: a number it needs is not defined."),
+    "inconclusive": ("Inconclusive", "At least one criterion cannot be judged, or the test set cannot judge at all."),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xmed.spec.strict import Count, Edge, Finite, Millimetres, Name, Seed, Share, Strict
 
@@ -110,8 +110,17 @@ class Accept(Strict):
 
     gap_closed: Finite | None = None
     dice: Finite | None = None
-    gain_over_trivial: Finite | None = None
+    gain_over_trivial: Finite | None = Field(
+        0.0,
+        description="Dice above the better trivial baseline: at least this, and its 95 % interval above zero; "
+        "zero or less fails. null or false: not asked for, and the report says so in its first paragraph",
+    )
     not_below_source_only: bool = True
+
+    @field_validator("gain_over_trivial", mode="before")
+    @classmethod
+    def _asked(cls, given: Any) -> Any:
+        return {True: 0.0, False: None}[given] if isinstance(given, bool) else given
 
 
 class NonInferiority(Strict):
