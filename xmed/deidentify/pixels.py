@@ -10,6 +10,7 @@ from pydicom.uid import UID
 from xmed.deidentify.text import LETTERS, longest_line
 from xmed.errors import XmedError
 from xmed.io.claim import check_claim
+from xmed.io.colour import refuse_model, rgb_of
 from xmed.io.files import reading
 from xmed.io.instance import Instance
 from xmed.io.pixels import LUMA
@@ -41,6 +42,7 @@ def put_pixels(old: Instance, new: Dataset, *, flow: bool = False, written: bool
     decode.
     """
     check_claim(old)
+    refuse_model(old.header, old.name)
     frames = _decoded(old)
     screen = old.sop_class in PICTURES
     if screen:
@@ -88,7 +90,7 @@ def _decoded(old: Instance) -> np.ndarray:
     shape = (int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns))
     try:
         with reading("the file"):
-            frames = pixel_array(data)
+            frames = rgb_of(data) if int(data.SamplesPerPixel) == 3 else pixel_array(data)
             if data.PhotometricInterpretation == "PALETTE COLOR":
                 frames = apply_color_lut(frames, data)[..., :3]
                 if frames.itemsize == 2:

@@ -1,0 +1,97 @@
+"""Stream: what a compressed frame says of itself, in the markers at its head (ITU-T T.81, T.87, T.800)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Model = Literal["RGB", "YBR"]
+_JPEG, _J2K, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers, JPEG-LS's among them; no tables
+_DCT = {0xC0, 0xC1, 0xC2}
+_ADOBE = {0: "RGB", 1: "YBR"}  # the transform of APP14 (Adobe Technical Note 5116)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """kind: marker of the JPEG frame, or None for JPEG 2000. rows, columns, components, bits: as the codec gives them.
+
+    model: the colour model of three components as they leave the codec, None where no mark tells it.
+    """
+
+    kind: int | None
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    model: Model | None
+
+    @property
+    def dct(self) -> bool:
+        """Whether libjpeg decodes it: baseline, extended or progressive, of 8 bits."""
+        return self.kind in _DCT and self.bits == 8
+
+
+def stream_of(frame: bytes) -> Stream | None:
+    """What the head of a frame says; None for what is neither JPEG, JPEG-LS nor JPEG 2000, or is damaged."""
+    try:
+        if frame[:2] == _JPEG:
+            return _jpeg(frame)
+        at = frame.find(_J2K, 0, 4096) if frame[:8] == _JP2 else 0
+        return _jpeg_2000(frame[at:]) if frame[max(at, 0) :][:4] == _J2K else None
+    except IndexError:
+        return None
+
+
+def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """Markers and what stands in their segments, up to the first scan or tile."""
+    while at + 4 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # fill bytes
+            at += 1
+            continue
+        length = int.from_bytes(frame[at + 2 : at + 4], "big")
+        if marker in (0xDA, 0x90) or length < 2:
+            return
+        yield marker, frame[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def _jpeg(frame: bytes) -> Stream | None:
+    jfif, adobe = False, None
+    for marker, held in _segments(frame, 2):
+        if marker == 0xE0 and held[:5] == b"JFIF\0":
+            jfif = True
+        elif marker == 0xEE and held[:5] == b"Adobe" and len(held) >= 12:
+            adobe = _ADOBE.get(held[11])
+        elif marker in _FRAMES:
+            rows, columns = int.from_bytes(held[1:3], "big"), int.from_bytes(held[3:5], "big")
+            components = [held[6 + 3 * n : 9 + 3 * n] for n in range(held[5])]
+            return Stream(marker, rows, columns, len(components), held[0], _model(marker, jfif, adobe, components))
+    return None
+
+
+def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> Model | None:
+    """JFIF has only YCbCr (T.871). Without a mark, decoders guess by component numbers, which encoders give at will."""
+    if len(components) != 3:
+        return None
+    if jfif and marker in _DCT and adobe != "RGB":
+        return "YBR"
+    if adobe is not None and not jfif:
+        return "RGB" if adobe == "RGB" else "YBR"
+    if bytes(one[0] for one in components) == b"RGB":
+        return "RGB"
+    sampled = {one[1] for one in components}
+    return "YBR" if marker in _DCT and len(sampled) > 1 else None
+
+
+def _jpeg_2000(frame: bytes) -> Stream | None:
+    """Of a stream with its own transform of colours the codec gives red, green and blue (T.800 annex G)."""
+    found = dict(_segments(frame, 2))
+    size, style = found.get(0x51), found.get(0x52)
+    if size is None or style is None:
+        return None
+    columns, rows, left, top = (int.from_bytes(size[at : at + 4], "big") for at in (2, 6, 10, 14))
+    components = int.from_bytes(size[34:36], "big")
+    return Stream(None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None)
