@@ -68,15 +68,13 @@ def rgb_of(dataset: Dataset) -> np.ndarray:
 
 
 def _baseline(frame: bytes, stream: Stream | None, said: Model) -> np.ndarray:
-    """A frame (rows, columns, 3) of DCT-coded JPEG. libjpeg guesses YCbCr where no mark stands: then the planes tell."""
+    """A frame (rows, columns, 3) of DCT-coded JPEG. libjpeg takes what has no mark for YCbCr: there the planes tell."""
+    marked = stream.model if stream else None
     with Image.open(BytesIO(frame), formats=("JPEG",)) as picture:
-        model = stream.model if stream else None
-        if model is not None:
-            _disagree(model, said)
-            return np.asarray(picture.convert("RGB"))
-        picture.draft("YCbCr", picture.size)  # the planes as they are
+        if marked != "RGB":
+            picture.draft("YCbCr", picture.size)  # the planes as they are, not converted
         planes = np.asarray(picture)
-    model = _told(planes) or said
+    model = marked or _told(planes) or said
     _disagree(model, said)
     return planes if model == "RGB" else convert_color_space(planes, "YBR_FULL", "RGB")
 
