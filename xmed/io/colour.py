@@ -7,14 +7,13 @@ not. What the stream says of itself stands first, then what its planes show, the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.uid import JPEGTransferSyntaxes
 
 from xmed.errors import XmedError
 from xmed.io.header import Header
@@ -42,41 +41,38 @@ def refuse_model(header: Header, name: str) -> None:
         )
 
 
-def streams_of(dataset: Dataset) -> Iterator[tuple[bytes, Stream | None]]:
-    """The frames of encapsulated pixels, and what each says of itself."""
+def streams_of(dataset: Dataset) -> Iterator[Stream | None]:
+    """What each frame of encapsulated pixels says of itself."""
     extended: Any = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
     count = int(dataset.get("NumberOfFrames") or 1)
     for frame in generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended):
-        yield frame, stream_of(frame)
+        yield stream_of(frame)
 
 
 def rgb_of(dataset: Dataset) -> np.ndarray:
     """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted."""
-    shape = (-1, int(dataset.Rows), int(dataset.Columns), 3)
     said = _NAMED[str(dataset.PhotometricInterpretation)]
-    streams = list(streams_of(dataset)) if dataset.file_meta.TransferSyntaxUID.is_encapsulated else []
-    if streams and all(stream is not None and stream.dct for _, stream in streams):
-        frames = np.stack([_baseline(frame, stream, said) for frame, stream in streams])
-        return frames.reshape(shape)
-    pixels = pixel_array(dataset, raw=True).reshape(shape)
-    marks = [stream.model if stream else None for _, stream in streams] or [None]
-    model = (marks[0] if len(set(marks)) == 1 else None) or _told(pixels) or said
-    _disagree(model, said)
-    return pixels if model == "RGB" else convert_color_space(pixels, "YBR_FULL", "RGB")
-
-
-def _baseline(frame: bytes, stream: Stream | None, said: Model) -> np.ndarray:
-    """A frame (rows, columns, 3) of DCT-coded JPEG. libjpeg takes what has no mark for YCbCr: there the planes tell."""
-    marked = stream.model if stream else None
-    with Image.open(BytesIO(frame), formats=("JPEG",)) as picture:
-        if marked != "RGB":
-            picture.draft("YCbCr", picture.size)  # the planes as they are, not converted
-        planes = np.asarray(picture)
-    model = marked or _told(planes) or said
-    _disagree(model, said)
-    return planes if model == "RGB" else convert_color_space(planes, "YBR_FULL", "RGB")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    streams = list(streams_of(dataset)) if syntax.is_encapsulated else []
+    # Of the decoders, Pillow alone converts colours by itself where it finds a mark
+    plugin = "pylibjpeg" if syntax in JPEGTransferSyntaxes else ""
+    pixels = pixel_array(dataset, raw=True, decoding_plugin=plugin).reshape(-1, dataset.Rows, dataset.Columns, 3)
+    models = [stream.model if stream else None for stream in streams] or [None] * len(pixels)
+    unmarked = [n for n, model in enumerate(models) if model is None]
+    shown = _told(pixels[unmarked]) if unmarked else None
+    found = np.array([model or shown or said for model in models])
+    if (found != said).any():
+        names = {"RGB": "red, green and blue", "YBR": "luminance and chrominance"}
+        other = next(name for model, name in names.items() if model != said)
+        note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {other}: read as they are")
+    if (found == "YBR").all():
+        return convert_color_space(pixels, "YBR_FULL", "RGB")
+    if (found == "YBR").any():
+        pixels = pixels.copy()
+        pixels[found == "YBR"] = convert_color_space(pixels[found == "YBR"], "YBR_FULL", "RGB")
+    return pixels
 
 
 def _told(planes: np.ndarray) -> Model | None:
@@ -89,9 +85,3 @@ def _told(planes: np.ndarray) -> Model | None:
     shares: dict[Model, float] = {"RGB": float((alike & ~neutral).mean()), "YBR": float((neutral & ~alike).mean())}
     likelier = max(shares, key=lambda model: shares[model])
     return likelier if shares[likelier] > _SHOWN else None
-
-
-def _disagree(model: Model, said: Model) -> None:
-    if model != said:
-        names = {"RGB": "red, green and blue", "YBR": "luminance and chrominance"}
-        note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {names[model]}: read as they are")

@@ -27,11 +27,6 @@ class Stream:
     bits: int
     model: Model | None
 
-    @property
-    def dct(self) -> bool:
-        """Whether libjpeg decodes it: baseline, extended or progressive, of 8 bits."""
-        return self.kind in _DCT and self.bits == 8
-
 
 def stream_of(frame: bytes) -> Stream | None:
     """What the head of a frame says; None for what is neither JPEG, JPEG-LS nor JPEG 2000, or is damaged."""
