@@ -326,7 +326,7 @@ def test_nothing_is_stored_but_voxels_geometry_frame_modality_and_permitted_fact
     folder = Store(home).folder(case.image)
     assert sorted(path.name for path in folder.iterdir()) == ["image.npy", "meta.json"]
     assert set(json.loads((folder / "meta.json").read_text())) == {
-        "shape", "spacing_mm", "affine", "frame", "modality", "fov", "sha256", "notes", "facts",
+        "shape", "spacing_mm", "affine", "frame", "modality", "fov", "sha256", "notes", "facts", "seal",
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -15,6 +14,8 @@ from pipelines.doctor.check import Check
 from pipelines.doctor.databases import tracking_answers
 from pipelines.server import server_lock
 from pipelines.turn import clear, gpu_lock_folder, owner, run_lock
+from xmed.documents import mapping, read_json
+from xmed.errors import XmedError
 
 ALIVE_SECONDS = 900.0
 HOW_TO_FIX = "`xmed doctor --fix` closes them"
@@ -109,8 +110,8 @@ def quarantine(home: Path) -> Iterator[Check]:
     found: dict[str, Counter[str]] = {}
     for path in sorted((home / "quarantine").glob("*/*.json")):
         try:
-            code = str(json.loads(path.read_text(encoding="utf-8"))["code"])
-        except (ValueError, KeyError):
+            code = str(mapping(read_json(path), path.name)["code"])
+        except (XmedError, KeyError):
             code = "unreadable"
         found.setdefault(path.parent.name, Counter())[code] += 1
     told = [f"{name}: " + ", ".join(f"{n} {code}" for code, n in codes.most_common()) for name, codes in found.items()]

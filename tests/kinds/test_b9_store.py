@@ -334,7 +334,7 @@ def test_a_fetched_file_is_what_its_mark_says_or_is_fetched_again(clinic, tmp_pa
     import io
 
     data = b"the published bytes"
-    file = {"name": "cases.csv", "url": "https://example.org/cases.csv", "sha256": hashlib.sha256(data).hexdigest()}
+    file = {"url": "https://example.org/cases.csv", "sha256": hashlib.sha256(data).hexdigest()}
     spec = clinic.spec(files=[file])
     fetch(spec, tmp_path / "root", lambda url: io.BytesIO(data))
     if mark is not None:

@@ -17,6 +17,7 @@ from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
+from xmed.atomic import write_atomically
 from xmed.cohort.store import writing
 from xmed.cohort.unpack import ENDINGS, unpack
 from xmed.digest import file_digest
@@ -49,7 +50,7 @@ def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
     for file in spec.files:
         path = root / file.name
         mark = path.with_name(f".{path.name}.fetched")
-        if mark.is_file() and mark.read_text(encoding="utf-8").strip() == file.sha256:
+        if _marked(mark, path, file.sha256):
             continue
         with writing(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,26 @@ def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
                 _download(file, path, open_url or _https)
             if path.name.endswith(ENDINGS):
                 unpack(path, root)
-            mark.write_text(file.sha256 + "\n", encoding="utf-8")
+            write_atomically(mark, f"{file.sha256} {_like(path)}\n")
+
+
+def _marked(mark: Path, path: Path, sha256: str) -> bool:
+    """Whether a mark says that these bytes were fetched, and the file is as it was then, or an archive that is gone."""
+    try:
+        told, _, like = mark.read_text(encoding="utf-8").strip().partition(" ")
+    except (OSError, ValueError):
+        return False
+    unpacked = path.name.endswith(ENDINGS) and not path.exists()
+    return told == sha256 and (unpacked or like == _like(path))
+
+
+def _like(path: Path) -> str:
+    """Size and time of a file: what was written to since has another."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return "gone"
+    return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
 def _download(file: FileSpec, path: Path, open_url: Open) -> None:

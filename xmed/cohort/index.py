@@ -73,7 +73,8 @@ class Index:
         with self._using() as table:
             if table is not None:
                 rows = ((stamp, table.execute(_FIND, stamp).fetchone()) for stamp in stamps)
-                found |= {stamp: row[0] for stamp, row in rows if row}
+                told = ((stamp, _unbound(_STAMP.pack(*stamp), row[0])) for stamp, row in rows if row)
+                found |= {stamp: value for stamp, value in told if value is not None}
         return found
 
     def keep(self, values: Mapping[Stamp, str]) -> None:
@@ -81,7 +82,9 @@ class Index:
         with self._using(make=True) as table:
             if table is not None:
                 with table:
-                    table.executemany(_KEEP, [(*stamp, value) for stamp, value in values.items()])
+                    table.executemany(
+                        _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
+                    )
 
     def digest(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
         """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
@@ -102,7 +105,7 @@ class Index:
             with self._using(make=True) as table:
                 if table is not None:
                     with table:
-                        table.execute(_KEEP_SET, (mark, value))
+                        table.execute(_KEEP_SET, (mark, _bound(mark, value)))
         return value
 
     def recall(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
@@ -128,7 +131,7 @@ class Index:
     def _met(self, mark: bytes) -> str | None:
         with self._using() as table:
             row = None if table is None else table.execute(_FIND_SET, (mark,)).fetchone()
-            return str(row[0]) if row else None
+            return _unbound(mark, row[0]) if row else None
         return None  # the database gave up
 
     def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
@@ -182,6 +185,16 @@ class Index:
 def stamp_of(path: Path | str) -> Stamp:
     """The stamp of a file as it is now. Raises OSError."""
     return Stamp.of(os.stat(path))
+
+
+def _bound(about: bytes, value: str) -> str:
+    """A value with a check of what it belongs to: a row that a disk or a script changed is not known."""
+    return f"{value} {hashlib.sha256(about + value.encode()).hexdigest()[:16]}"
+
+
+def _unbound(about: bytes, kept: object) -> str | None:
+    value = str(kept).rpartition(" ")[0]
+    return value if value and _bound(about, value) == kept else None
 
 
 def _mark(met: Mapping[str, Stamp]) -> bytes:

@@ -7,10 +7,12 @@ affects their reading, so whatever is already there under its key is not read ag
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from xmed.atomic import write_atomically
 from xmed.cohort.case import Case, Cohort, Refusal
@@ -18,14 +20,18 @@ from xmed.cohort.desk import Desk, Spread
 from xmed.cohort.fetch import fetch
 from xmed.cohort.layout import Found, find
 from xmed.cohort.quarantine import Quarantine
+from xmed.cohort.seal import is_whole, sealed
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
 from xmed.cohort.unnamed import pseudonyms
 from xmed.deidentify import Crosswalk, Secret
+from xmed.documents import mapping, read_json
 from xmed.errors import XmedError
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
+SCHEMA = "xmed-dataset/1"
+_KEY = re.compile("[0-9a-f]{64}")
 Progress = Callable[[str, int, int, str], None]
 Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
 
@@ -87,22 +93,38 @@ def ingest(
 
 
 def load(name: str, home: Path) -> Cohort:
-    """The cohort that ingest wrote, by the dataset's name or its spec's path. Raises XmedError PATH_NOT_FOUND."""
+    """The cohort that ingest wrote, by the dataset's name or its spec's path.
+
+    Raises XmedError PATH_NOT_FOUND, DOCUMENT_INVALID for a manifest that does not say any more what ingest wrote.
+    """
     if name.endswith(".json"):
         name = load_dataset(name).name
     stem = Path(name).stem if name.endswith((".yaml", ".yml")) else name
     path = Store(home).dataset(stem)
+    do = f"xmed ingest {name}"
+    if not path.exists():
+        raise XmedError("PATH_NOT_FOUND", f"dataset '{stem}' has no manifest at {path}", "an ingested dataset", do)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        do = f"xmed ingest {name}"
-        raise XmedError(
-            "PATH_NOT_FOUND", f"dataset '{stem}' has no manifest at {path}", "an ingested dataset", do
-        ) from problem
+        return _cohort(mapping(read_json(path), str(path)), stem, home)
+    except (XmedError, OSError, KeyError, TypeError, ValueError) as problem:
+        what = f"the manifest of dataset '{stem}' at {path} is damaged"
+        raise XmedError("DOCUMENT_INVALID", what, "what ingest wrote", do) from problem
+
+
+def _cohort(document: dict[str, Any], name: str, home: Path) -> Cohort:
+    """Raises KeyError, TypeError, ValueError where a manifest is damaged. Those of version 0.1.0 have no seal."""
+    if document["schema"] != SCHEMA or ("seal" in document and not is_whole(document, name)):
+        raise ValueError("not what was sealed")
     spec = DatasetSpec.model_validate(document["spec"])
     cases = tuple(Case(**case) for case in document["cases"])
     refusals = tuple(Refusal(**refusal) for refusal in document["quarantined"])
-    return Cohort(spec, cases, refusals, home, document["found"])
+    keys = [key for case in cases for key in (case.image, case.label) if key is not None]
+    if not all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys):
+        raise ValueError("no key of the store")
+    cohort = Cohort(spec, cases, refusals, home, int(document["found"]))
+    if cohort.fingerprint != document["fingerprint"]:
+        raise ValueError("another fingerprint")
+    return cohort
 
 
 def _secret(home: Path, progress: Progress | None) -> Secret:
@@ -136,7 +158,7 @@ def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Pat
 
 def _save(cohort: Cohort) -> None:
     document = {
-        "schema": "xmed-dataset/1",
+        "schema": SCHEMA,
         "spec": cohort.spec.model_dump(mode="json"),
         "fingerprint": cohort.fingerprint,
         "found": cohort.found,
@@ -144,4 +166,5 @@ def _save(cohort: Cohort) -> None:
         "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
     }
     with writing(cohort.home):
-        write_atomically(Store(cohort.home).dataset(cohort.spec.name), json.dumps(document, indent=1) + "\n")
+        text = json.dumps(sealed(document, cohort.spec.name), indent=1)
+        write_atomically(Store(cohort.home).dataset(cohort.spec.name), text + "\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from xmed.cohort.case import Case, Cohort
 from xmed.volume import Volume
 
 EDGE = 16
+_SHA = 32
 LIMIT = 0.99
 """Correlation from which two images are called near duplicates."""
 
@@ -39,16 +41,19 @@ def thumbnail(volume: Volume) -> np.ndarray:
 
 
 def likeness(cohort: Cohort, case: Case) -> np.ndarray:
-    """The thumbnail of a case's image, kept below the store's home: reading every voxel again would take longer."""
-    path = cohort.home / "store" / "likeness" / f"{case.image}.npy"
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError):  # not there yet, or cut short
-        found = thumbnail(cohort.image(case))
-        content = io.BytesIO()
-        np.save(content, found, allow_pickle=False)
-        write_atomically(path, content.getvalue())
-        return found
+    """The thumbnail of a case's image, kept below the store's home: reading every voxel again would take longer.
+
+    It is kept behind its sha256; what does not have that any more is made anew.
+    """
+    path = cohort.home / "store" / "likeness" / f"{case.image}.thumb"
+    with suppress(OSError):
+        kept = path.read_bytes()
+        if hashlib.sha256(f"{case.image}".encode() + kept[_SHA:]).digest() == kept[:_SHA]:
+            return np.frombuffer(kept[_SHA:], dtype="<f8")
+    found = thumbnail(cohort.image(case))
+    content = found.astype("<f8").tobytes()
+    write_atomically(path, hashlib.sha256(f"{case.image}".encode() + content).digest() + content)
+    return found
 
 
 def closest(learned: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,6 +11,8 @@ from pathlib import Path
 from xmed.atomic import write_atomically
 from xmed.cohort.case import Refusal
 from xmed.cohort.store import writing
+from xmed.documents import mapping, read_json
+from xmed.errors import XmedError
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class Quarantine:
         record = asdict(refusal)
         path = self.folder / f"{refusal.case}.json"
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = mapping(read_json(path), path.name)
             if {key: held.get(key) for key in record} == record:
                 return
-        except (OSError, ValueError, AttributeError):
+        except (OSError, XmedError):
             pass  # none yet, or an unreadable one: written anew
         record["since"] = datetime.now(UTC).isoformat(timespec="seconds")
         with writing(self.folder):

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,14 @@ from typing import Any
 import numpy as np
 
 from xmed.cohort.index import Index, Stamp
+from xmed.cohort.seal import is_whole, sealed
+from xmed.documents import read_json
 from xmed.errors import XmedError
 from xmed.io.notes import Note
-from xmed.volume import Volume
+from xmed.volume import Grid, Volume
 
+MAX_META = 16 << 20
+"""Bytes of a meta.json; a thousand notes take 200 kB."""
 STALE_SECONDS = 3600.0
 """A half-written entry this old has no writer any more: no volume takes an hour to write."""
 
@@ -73,42 +78,50 @@ class Store:
     def meta(self, key: str) -> dict[str, Any]:
         """shape, spacing_mm, affine (LPS+), frame, modality, digest, notes and facts of an entry, without its voxels.
 
-        Raises XmedError PATH_NOT_FOUND when the entry is gone or damaged.
+        Raises XmedError PATH_NOT_FOUND when the entry is gone, or does not say any more what it said when it was
+        written.
         """
         try:
-            document = json.loads((self.folder(key) / "meta.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
+            document = read_json(self.folder(key) / "meta.json", most=MAX_META)
+            if not _is_meta(document, key):
+                raise _gone(key)
+        except (XmedError, OSError) as problem:
             raise _gone(key) from problem
-        if not isinstance(document, dict):
-            raise _gone(key)
-        return document
+        return dict(document)
 
     def get(self, key: str) -> Volume:
-        """The volume of an entry, memory-mapped and read-only. Raises XmedError PATH_NOT_FOUND when it is gone."""
-        meta, folder = self.meta(key), self.folder(key)
+        """The volume of an entry, memory-mapped and read-only.
+
+        Its voxels are read once more where a file of the entry is not as it was when last they had their digest.
+
+        Raises XmedError PATH_NOT_FOUND when it is gone or damaged.
+        """
+        meta = self.meta(key)
         try:
-            array = np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False)
-            fov = None
-            if meta["fov"]:
-                bits = np.unpackbits(np.load(folder / "fov.npy", allow_pickle=False), count=array.size)
-                fov = bits.reshape(array.shape).astype(bool)
-            return Volume(array, np.array(meta["affine"]), meta["frame"], meta["modality"], fov)
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+            seen = self._seen(key, "seal" in meta)
+            volume = _opened(self.folder(key), meta)
+            if self.index.find(seen) != seen:
+                if digest_of(volume) != meta["sha256"]:
+                    raise _gone(key)
+                self.index.keep(seen)
+            return volume
+        except Exception as problem:  # a damaged array makes its reader raise anything, from EOFError to BadZipFile
             raise _gone(key) from problem
 
     def intact(self, key: str) -> bool:
-        """Whether the entry is there and its voxels still have the digest they were written with.
+        """Whether the entry is there, sealed, and its voxels still have the digest they were written with.
 
-        They are read again only where a file of the entry is not as it was when last they had it.
+        They are read again only where a file of the entry is not as it was when last they had it. Entries of version
+        0.1.0 have no seal: they open, and an ingest of their files writes them anew.
         """
         try:
-            seen = self._seen(key)
+            seen = self._seen(key, True)
             if self.index.find(seen) == seen:
                 return True
-            whole = self.meta(key).get("sha256") == digest_of(self.get(key))
-            if whole:
-                self.index.keep(seen)
-            return whole
+            if "seal" not in self.meta(key):
+                return False
+            self.get(key)
+            return True
         except (OSError, XmedError):
             return False
 
@@ -125,11 +138,11 @@ class Store:
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
-                _write(part, volume, notes, facts or {})
+                _write(part, key, volume, notes, facts or {})
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
-                self.index.keep(self._seen(key))
+                self.index.keep(self._seen(key, True))
             except OSError as problem:
                 if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
@@ -143,11 +156,11 @@ class Store:
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
                 _flush(folder)
 
-    def _seen(self, key: str) -> dict[Stamp, str]:
+    def _seen(self, key: str, with_seal: bool) -> dict[Stamp, str]:
         """What the index keeps of a whole entry: what each of its files is like, of how many. Raises OSError."""
         with os.scandir(self.folder(key)) as found:
             stamps = [Stamp.of(entry.stat()) for entry in found]
-        return dict.fromkeys(stamps, f"{key} of {len(stamps)}")
+        return dict.fromkeys(stamps, f"{key} {'sealed' if with_seal else 'old'} of {len(stamps)}")
 
     def sweep(self) -> None:
         """Remove what writers that were killed left behind."""
@@ -187,7 +200,40 @@ def digest_of(volume: Volume) -> str:
     return total.hexdigest()
 
 
-def _write(folder: Path, volume: Volume, notes: Sequence[Note], facts: Mapping[str, str]) -> None:
+def _opened(folder: Path, meta: Mapping[str, Any]) -> Volume:
+    """The volume that an entry's files hold; whatever is wrong with them raises."""
+    array, fov = _array(folder / "image.npy"), None
+    if list(array.shape) != meta["shape"]:
+        raise ValueError("another shape")
+    if meta["fov"]:
+        bits = np.unpackbits(_array(folder / "fov.npy"), count=array.size)
+        fov = bits.reshape(array.shape).astype(bool)
+    return Volume(array, np.array(meta["affine"]), meta["frame"], meta["modality"], fov)
+
+
+def _array(path: Path) -> np.ndarray:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("no ordinary file")  # a pipe would be waited for
+    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: no more than there is
+    return found
+
+
+def _is_meta(document: Any, key: str) -> bool:
+    """Whether a document is what `_write` wrote for this key; one of version 0.1.0, without a seal, by what it says
+    twice: voxel edges by themselves and in the affine."""
+    if not isinstance(document, dict):
+        return False
+    try:
+        if "seal" in document:
+            return is_whole(document, key)
+        edges = Grid(tuple(document["shape"]), np.array(document["affine"]), document["frame"]).spacing
+        told = {"modality", "fov", "sha256"} <= document.keys() and np.shape(document["spacing_mm"]) == (3,)
+        return told and bool(np.allclose(edges, document["spacing_mm"], rtol=1e-6, atol=0))
+    except (KeyError, TypeError, ValueError, XmedError):
+        return False
+
+
+def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts: Mapping[str, str]) -> None:
     arrays = {"image.npy": volume.array}
     if volume.fov is not None:
         arrays["fov.npy"] = np.packbits(volume.fov)
@@ -211,7 +257,7 @@ def _write(folder: Path, volume: Volume, notes: Sequence[Note], facts: Mapping[s
         "facts": dict(facts),
     }
     with (folder / "meta.json").open("x", encoding="utf-8") as text:
-        json.dump(meta, text, allow_nan=False)
+        json.dump(sealed(meta, key), text, allow_nan=False)
         text.flush()
         os.fsync(text.fileno())
 
