@@ -131,12 +131,15 @@ def test_a_jpeg_of_red_green_and_blue_or_of_luma(tmp_path, marker):
 
 def png16(path, array, kind):
     """A PNG of 16 bits per sample, which PIL does not write. kind: 2 RGB, 4 grey and alpha, 6 RGB and alpha."""
+
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
     head = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, kind, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("kind", [2, 4, 6])

@@ -161,7 +161,9 @@ def test_native_pixels_left_under_the_name_of_their_former_stream(tmp_path, what
 def test_run_lengths_left_under_another_name(tmp_path, photometric, stored):
     rgb = speckle()
     native = rgb if stored == "RGB" else convert_color_space(rgb, "RGB", "YBR_FULL")
-    ds = pydicom.dcmread(next(picture(tmp_path / "native", stored, ExplicitVRLittleEndian, native=native.tobytes()).iterdir()))
+    ds = pydicom.dcmread(
+        next(picture(tmp_path / "native", stored, ExplicitVRLittleEndian, native=native.tobytes()).iterdir())
+    )
     ds.compress(RLELossless, generate_instance_uid=False)
     ds.PhotometricInterpretation = photometric
     assert error(save([ds], tmp_path / "packed"), rgb)[0] < 2
@@ -192,7 +194,10 @@ def test_a_colourful_picture_without_a_mark_is_what_its_header_says(tmp_path):
         assert "COLOUR_MODEL" not in notes
 
 
-@pytest.mark.parametrize(("samples", "photometric"), [(3, "MONOCHROME2"), (1, "RGB"), (1, "YBR_FULL"), (4, "CMYK"), (4, "ARGB"), (3, "HSV"), (3, "YBR_PARTIAL_422")])
+@pytest.mark.parametrize(
+    ("samples", "photometric"),
+    [(3, "MONOCHROME2"), (1, "RGB"), (1, "YBR_FULL"), (4, "CMYK"), (4, "ARGB"), (3, "HSV"), (3, "YBR_PARTIAL_422")],
+)
 def test_a_colour_model_that_the_pixels_cannot_have_is_refused(tmp_path, samples, photometric):
     ds = film(np.zeros((1, 96, 128), np.uint8))
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = samples, photometric, 0
