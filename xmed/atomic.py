@@ -6,6 +6,9 @@ import os
 import secrets
 from pathlib import Path
 
+LONGEST = 240
+"""Bytes of a name that leave room for what is put around it; file systems have 255 (NAME_MAX)."""
+
 
 def write_atomically(path: Path, data: str | bytes, *, private: bool = False) -> None:
     """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included).
@@ -13,7 +16,8 @@ def write_atomically(path: Path, data: str | bytes, *, private: bool = False) ->
     data: text goes as UTF-8. private: readable by nobody else. Raises OSError; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    short = path.name[: LONGEST // 4] if len(os.fsencode(path.name)) > LONGEST else path.name
+    part = path.with_name(f".{short}.{secrets.token_hex(4)}")
     opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
     try:
         with os.fdopen(opened, "wb") as file:

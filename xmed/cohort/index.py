@@ -224,6 +224,10 @@ def _stamp(file: Path | os.DirEntry[str], base: Path) -> Stamp:
     try:
         facts = file.stat()
     except OSError as problem:
+        if os.path.islink(file):
+            raise XmedError(
+                "PATH_UNSAFE", f"{Path(file)} is a link to nothing", "a file", "copy the file in"
+            ) from problem
         raise _unreadable(Path(file), problem) from problem
     if not stat.S_ISREG(facts.st_mode):
         raise _outside(Path(file), base)
@@ -233,7 +237,12 @@ def _stamp(file: Path | os.DirEntry[str], base: Path) -> Stamp:
 
 
 def _outside(path: Path, base: Path) -> XmedError:
-    return XmedError("PATH_UNSAFE", f"{path}", f"an ordinary file below {base}", "copy the file in")
+    if os.path.realpath(path) != os.path.abspath(path):
+        what = f"{path} is a link, or lies behind one, that leads out of {base}"
+        return XmedError(
+            "PATH_UNSAFE", what, "files of its own", "copy the file in, or name the folder it is in as root"
+        )
+    return XmedError("PATH_UNSAFE", f"{path} is no ordinary file", f"an ordinary file below {base}", "copy the file in")
 
 
 def _hash(path: str) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from glob import escape
 from pathlib import Path
 
+from xmed.cohort.pattern import Key, Listing, Pattern
 from xmed.errors import XmedError
 from xmed.spec import Layout
-
-_PART = re.compile(r"(\{case\}|\{patient\}|\*\*/|\*|\?)")
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,23 @@ def find(layout: Layout, root: Path) -> list[Found]:
 
     {case} is the case id, {patient} the patient; where only one is given it is both. A case id that several patients
     share (every patient may have a `scan1`) is told apart by putting the patient before it. `*`, `?` and `**/` match as
-    in a shell; hidden files never do. A label without its image is a case, too.
+    in a shell; hidden files never do. A label that may belong to several cases is that of the longest id; one without
+    its image is a case, too. So is a folder that nobody may look into, where its name tells whose it is.
 
     Raises XmedError SPEC_INVALID for a pattern that names no case or is no pattern.
     """
-    images = _matches(layout.image, root) if layout.image else {}
-    cases = [Found(c, p, paths, _label_of(layout.label, root, c, p)) for (c, p), paths in images.items()]
-    claimed = {path for found in cases for path in found.label}
-    labels = _matches(layout.label, root) if layout.label else {}
-    cases += [Found(c, p, (), paths) for (c, p), paths in labels.items() if not claimed & set(paths)]
+    listing = Listing(root)
+    images = _cases(Pattern(layout.image).checked(told=False), listing) if layout.image else {}
+    pattern = Pattern(layout.label).checked(told=bool(layout.image)) if layout.label else None
+    if pattern is None:
+        cases = [Found(*key, _below(root, paths), ()) for key, paths in images.items()]
+    else:
+        paths, shut = pattern.paths(listing)
+        owned, left = _owned(pattern, paths, images)
+        cases = [Found(*key, _below(root, some), _below(root, owned.get(key, ()))) for key, some in images.items()]
+        alone = _grouped(pattern, left, [folder for folder in shut if pattern.key_above(folder) not in images])
+        cases += [Found(*key, (), _below(root, some)) for key, some in alone.items()]
+    cases = [replace(f, case=_shown(f.case), patient=_shown(f.patient)) for f in cases]
     times = Counter(found.case for found in cases)
     told_apart = [replace(f, case=f"{f.patient}-{f.case}") if times[f.case] > 1 else f for f in cases]
     if len({found.case for found in told_apart}) < len(told_apart):
@@ -48,53 +54,43 @@ def find(layout: Layout, root: Path) -> list[Found]:
     return sorted(told_apart, key=lambda found: found.case)
 
 
-def _matches(pattern: str, root: Path) -> dict[tuple[str, str], tuple[Path, ...]]:
+def _cases(pattern: Pattern, listing: Listing) -> dict[Key, list[str]]:
     """(case, patient) → the paths that the pattern finds for them."""
-    if "{case}" not in pattern and "{patient}" not in pattern:
-        raise XmedError("SPEC_INVALID", f"layout '{pattern}' names no case", "{case} or {patient} somewhere in it")
-    whole = _regex(pattern)
-    groups: dict[tuple[str, str], list[Path]] = {}
-    for path in _glob(root, _PART.sub(_wildcard, _quoted(pattern))):
-        match = whole.fullmatch(path.relative_to(root).as_posix())
-        if match:
-            named = match.groupdict()
-            case, patient = named.get("case") or named["patient"], named.get("patient") or named["case"]
-            groups.setdefault((case, patient), []).append(path)
-    return {key: tuple(sorted(paths)) for key, paths in groups.items()}
+    return _grouped(pattern, *pattern.paths(listing))
 
 
-def _label_of(pattern: str | None, root: Path, case: str, patient: str) -> tuple[Path, ...]:
-    if pattern is None:
-        return ()
-    filled = _quoted(pattern).replace("{case}", escape(case)).replace("{patient}", escape(patient))
-    return tuple(sorted(_glob(root, filled)))
+def _grouped(pattern: Pattern, paths: Iterable[str], shut: Iterable[str]) -> dict[Key, list[str]]:
+    groups: dict[Key, list[str]] = {}
+    told = [(path, pattern.key(path)) for path in paths] + [(path, pattern.key_above(path)) for path in shut]
+    for path, key in told:
+        if key is not None:
+            groups.setdefault(key, []).append(path)
+    return groups
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
-    parts = []
-    for part in _PART.split(pattern):
-        name = part[1:-1] if part in ("{case}", "{patient}") else ""
-        if name:
-            again = f"(?P<{name}>[^/]+)" in parts
-            parts.append(f"(?P={name})" if again else f"(?P<{name}>[^/]+)")
-        else:
-            parts.append({"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part)))
-    return re.compile("".join(parts))
+def _shown(name: str) -> str:
+    """A name in text: bytes that are no UTF-8 as escapes, so that it can be written down."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _quoted(text: str) -> str:
-    """A literal `[` for glob; `*` and `?` stay wildcards."""
-    return text.replace("[", "[[]")
+def _owned(pattern: Pattern, paths: Iterable[str], keys: Iterable[Key]) -> tuple[dict[Key, list[str]], list[str]]:
+    """The paths of each case, and those that are nobody's."""
+    members: dict[tuple[str, ...], list[Key]] = {}
+    names = sorted(pattern.names)
+    for key in keys:
+        members.setdefault(tuple(key[name == "patient"] for name in names), []).append(key)
+    known = {name: {told[n] for told in members} for n, name in enumerate(names)}
+    owned: dict[Key, list[str]] = {}
+    left: list[str] = []
+    for path in paths:
+        ways = (tuple(way[name] for name in names) for way in pattern.owners(path, known))
+        told = next((way for way in ways if way in members), None)
+        if told is None:
+            left.append(path)
+        for key in members[told] if told is not None else ():
+            owned.setdefault(key, []).append(path)
+    return owned, left
 
 
-def _wildcard(part: re.Match[str]) -> str:
-    return "*" if part.group().startswith("{") else part.group()
-
-
-def _glob(root: Path, pattern: str) -> Iterable[Path]:
-    """Without hidden files and folders: `._name` is what macOS leaves beside each file it copies."""
-    try:
-        paths = list(root.glob(pattern))
-    except (ValueError, NotImplementedError) as problem:  # "**" inside a name; an absolute path
-        raise XmedError("SPEC_INVALID", f"layout '{pattern}': {problem}", "a pattern relative to root") from problem
-    return (path for path in paths if not any(name.startswith(".") for name in path.relative_to(root).parts))
+def _below(root: Path, paths: Sequence[str]) -> tuple[Path, ...]:
+    return tuple(sorted(root / path for path in paths))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,9 @@ from xmed.cohort.case import Refusal
 from xmed.cohort.store import writing
 from xmed.documents import mapping, read_json
 from xmed.errors import XmedError
+
+LONGEST_ID = 150
+"""Bytes of a case id that is used as a file name."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Quarantine:
     def hold(self, refusal: Refusal) -> None:
         """Record a refusal; `since` keeps the time at which this very refusal was first seen."""
         record = asdict(refusal)
-        path = self.folder / f"{refusal.case}.json"
+        path = self._record(refusal.case)
         try:
             held = mapping(read_json(path), path.name)
             if {key: held.get(key) for key in record} == record:
@@ -41,10 +46,19 @@ class Quarantine:
     def release(self, case: str) -> None:
         """Forget a case that has become good."""
         with writing(self.folder):
-            (self.folder / f"{case}.json").unlink(missing_ok=True)
+            self._record(case).unlink(missing_ok=True)
 
     def keep_only(self, cases: Collection[str]) -> None:
         """Forget every case but these: the others are gone from the dataset."""
-        for path in self.folder.glob("*.json"):
-            if path.stem not in cases:
-                self.release(path.stem)
+        kept = {self._record(case) for case in cases}
+        with writing(self.folder):
+            for path in self.folder.glob("*.json"):
+                if path not in kept:
+                    path.unlink(missing_ok=True)
+
+    def _record(self, case: str) -> Path:
+        """Where the record of a case lies: under its id, or a digest of it where that is no name for a file."""
+        plain = case.isprintable() and not case.startswith(".") and "/" not in case and "\\" not in case
+        if not (plain and case and len(os.fsencode(case)) <= LONGEST_ID):
+            case = f"case-{hashlib.sha256(os.fsencode(case)).hexdigest()[:16]}"
+        return self.folder / f"{case}.json"

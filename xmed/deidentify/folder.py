@@ -16,7 +16,7 @@ from xmed.deidentify.dicom import Clean, Policy, clean_dicom
 from xmed.deidentify.nifti import clean_nifti
 from xmed.deidentify.secret import Secret
 from xmed.errors import CODES, XmedError
-from xmed.io.files import kind_of, listed
+from xmed.io.files import entries, kind_of, listed
 from xmed.io.guard import guarded
 from xmed.io.notes import collected
 
@@ -59,31 +59,34 @@ def deidentify(
 
     Raises XmedError PATH_NOT_FOUND, USAGE (one of the two lies in the other), KEY_INVALID, NOT_WRITABLE.
     """
-    files = listed(source)
+    files = list(entries(source)) if source.is_dir() else [(path, None) for path in listed(source)]
     below = _apart(source, out)
     policy = policy or Policy()
     secret, made = Secret.find(home)
     crosswalk, outcome = Crosswalk.below(home, secret), Outcome(key=None if made is None else str(made))
     left: dict[str, str] = {}
-    for done, path in enumerate(files):
+    for done, (path, problem) in enumerate(files):
         if progress:
             progress("deidentify", done, len(files), "")
-        token = secret.name("path", path.resolve().relative_to(below).as_posix())
+        path = path if problem else path.resolve()  # what may not be opened is not followed either
+        token = secret.name("path", path.relative_to(below).as_posix())
         known = ("path", token, str(path))
         try:
-            clean = _clean(path.resolve(), below, secret, policy)
+            if problem:
+                raise problem
+            clean = _clean(path, below, secret, policy)
             if clean is None:
                 outcome.skipped += 1
                 continue
             crosswalk.commit([*clean.pairs, known])  # before any pixel of it
             _write(out, clean, left)
             outcome.written += 1
-        except XmedError as problem:
-            if problem.code in ("DISK_FULL", "NOT_WRITABLE", "KEY_INVALID"):
+        except XmedError as why:
+            if why.code in ("DISK_FULL", "NOT_WRITABLE", "KEY_INVALID"):
                 raise  # not this file's fault
             crosswalk.commit([known])
             # The code's own sentence: that of the problem may quote the file.
-            outcome.withheld.append(Withheld(token, problem.code, CODES[problem.code]))
+            outcome.withheld.append(Withheld(token, why.code, CODES[why.code]))
     outcome.patients = len({name.split("/")[0] for name in left if name.endswith(".dcm")})
     _record(out, outcome, policy)
     if progress:

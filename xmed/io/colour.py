@@ -79,7 +79,9 @@ def _told(planes: np.ndarray) -> Model | None:
     """What planes (…, 3) of 8 bits show by their grey pixels; None where that is not certain."""
     if planes.itemsize != 1:
         return None
-    first, second, third = np.moveaxis(planes.reshape(-1, 3)[:: max(planes.size // 3_000_000, 1)].astype(np.int16), 1, 0)
+    first, second, third = np.moveaxis(
+        planes.reshape(-1, 3)[:: max(planes.size // 3_000_000, 1)].astype(np.int16), 1, 0
+    )
     alike = (np.abs(first - second) <= _ALIKE) & (np.abs(first - third) <= _ALIKE)
     neutral = (np.abs(second - 128) <= _NEUTRAL) & (np.abs(third - 128) <= _NEUTRAL)
     shares: dict[Model, float] = {"RGB": float((alike & ~neutral).mean()), "YBR": float((neutral & ~alike).mean())}

@@ -34,6 +34,9 @@ def regular(path: Path) -> Path:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as problem:
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder") from problem
+    except (OSError, ValueError) as problem:  # closed to this user, a link in circles, a name that no disk has
+        why = getattr(problem, "strerror", None) or "no name of a file"
+        raise XmedError("READER_FAILED", f"{_shown(str(path))}: {why}", "a file that can be opened") from problem
     if not stat.S_ISREG(found.st_mode):
         raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "a file of bytes, no pipe, device or folder")
     if found.st_size == 0:
@@ -67,6 +70,8 @@ def walk(folder: Path) -> Iterator[Path]:
 def entries(folder: Path) -> Iterator[tuple[Path, XmedError | None]]:
     """Every file below `folder`, sorted, less hidden ones, and why it may not be opened. Linked folders stay shut.
 
+    A folder that nobody may look into is one of them, with its reason.
+
     Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
     """
     for entry, problem in scanned(os.path.realpath(folder)):
@@ -75,10 +80,16 @@ def entries(folder: Path) -> Iterator[tuple[Path, XmedError | None]]:
 
 def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
     """As `entries`, below a folder whose path is resolved, with what the system said of each file in passing."""
-    met, waiting = 0, [(root, 0)]
+    met = 0
+    waiting: list[tuple[os.DirEntry[str] | None, int]] = [(None, 0)]
     while waiting:
-        where, depth = waiting.pop()
-        found = _listing(where)
+        folder, depth = waiting.pop()
+        found = _listing(root if folder is None else folder.path)
+        if found is None:
+            if folder is not None:
+                shut = XmedError("READER_FAILED", f"folder {_shown(folder.name)} cannot be looked into", "one that can")
+                yield folder, shut
+            continue
         folders = [entry for entry in found if _is(entry.is_dir)]
         files = [entry for entry in found if not _is(entry.is_dir)]
         met += len(files)
@@ -92,15 +103,18 @@ def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
         for entry in files:
             if not entry.name.startswith("."):
                 yield entry, _unsafe(entry, root)
-        waiting += [(entry.path, depth + 1) for entry in reversed(folders) if not entry.is_symlink()]
+        waiting += [(entry, depth + 1) for entry in reversed(folders) if not entry.is_symlink()]
 
 
-def _listing(where: str) -> list[os.DirEntry[str]]:
+def _listing(where: str) -> list[os.DirEntry[str]] | None:
+    """What lies in a folder, sorted; None where nobody may look into it."""
     try:
         with os.scandir(where) as found:
             return sorted(found, key=lambda entry: entry.name)
-    except OSError:  # gone, or nobody may look into it
+    except FileNotFoundError:  # gone
         return []
+    except OSError:
+        return None
 
 
 def _is(what: Callable[[], bool]) -> bool:

@@ -101,7 +101,9 @@ def _one(picture: Image.Image, path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(26)  # signature, length and name of IHDR, width, height, bit depth, colour type
     if picture.format == "PNG" and head[24] == 16 and head[25] in (2, 4, 6):
-        raise XmedError("DTYPE", f"{path.name} has 16 bits of colour or transparency", "16 bits of grey, or 8 of colour")
+        raise XmedError(
+            "DTYPE", f"{path.name} has 16 bits of colour or transparency", "16 bits of grey, or 8 of colour"
+        )
 
 
 def _transparent(picture: Image.Image) -> bool:

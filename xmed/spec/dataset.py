@@ -196,13 +196,13 @@ class DatasetSpec(Strict):
         return LabelTable(tuple(Structure(v, s.name, s.category, s.type) for v, s in sorted(self.labels.items())))
 
     def folder(self, data_root: Path | None = None) -> Path:
-        """`root` with environment variables expanded, or `data_root` in its place.
+        """`root` with environment variables and `~` expanded, or `data_root` in its place.
 
         Raises XmedError PATH_NOT_FOUND when a variable is not set (not when the folder is missing).
         """
         if data_root is not None:
-            return Path(data_root)
-        expanded = os.path.expandvars(self.root)
+            return Path(os.path.expanduser(data_root))
+        expanded = os.path.expanduser(os.path.expandvars(self.root))
         unset = re.findall(r"\$\{?(\w+)\}?", expanded)
         if unset:
             raise XmedError(
