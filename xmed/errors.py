@@ -136,7 +136,7 @@ NOTES: dict[str, str] = {
     "UNITS": "NIfTI lengths in metres or micrometres became millimetres",
     "SQUEEZED": "an axis of one was dropped",
     "LABEL_UNPLACED": "a label map without orientation was laid on its image of the same shape and spacing",
-    "LABEL_REORDERED": "a label map whose axes run in another order or direction was put in its image's, voxel by voxel",
+    "LABEL_REORDERED": "a label map whose axes run in another order or direction was put into its image's order",
     "LABEL_ROUNDED": "label values within a thousandth of a whole number were rounded to it",
     "ROI_EMPTY": "an ROI of a structure set is listed and has no contour; its structure stays empty",
     "OVERLAP": "structures of a structure set share voxels; the later in the label table stands",

@@ -150,8 +150,8 @@ def test_sixteen_bits_of_colour_keep_their_values_or_are_refused(tmp_path, kind)
     try:
         array, _ = read(tmp_path / "x.png")
     except XmedError as problem:
-        assert problem.code == "DTYPE"
-        assert "16" in str(problem)
+        assert problem.code == "DTYPE"  # noqa: PT017
+        assert "16" in str(problem)  # noqa: PT017
     else:
         np.testing.assert_allclose(array, grey, atol=1)
 

@@ -26,7 +26,7 @@ _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _ALIKE, _NEUTRAL = 4, 6
 """Grey in RGB has three like planes; grey in YBR has two of 128. What lossy coding adds stays within these values."""
 _SHOWN = 0.5
-"""Share of grey pixels from which planes tell their model: more than half of every ultrasound screen is grey or black."""
+"""Share of grey pixels from which planes tell their model: over half of every ultrasound screen is grey or black."""
 
 
 def refuse_model(header: Header, name: str) -> None:

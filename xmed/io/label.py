@@ -36,7 +36,8 @@ def read_label(
     """Label values of `table` (i, j, k), uint8 where they fit, on exactly the grid of `image`.
 
     A NIfTI or a picture must lie on that grid already, its axes in whatever order and direction (see `laid_on`); a
-    NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
+    NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the
+    contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
     NIfTI. roi: the RTSTRUCT's name for the one structure.
     outline: a NIfTI or picture shows outlines, and what each encloses is filled.
 

@@ -55,7 +55,7 @@ def _other_shape(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedE
     """Says of a label of another shape whether it is a part of its image's voxels."""
     ends = np.linalg.inv(grid.affine) @ np.column_stack([matched.grid.corners(), np.ones(8)]).T
     away = float(np.abs(ends[:3] - np.rint(ends[:3])).max())
-    within = (ends[:3] > -0.5).all() and (ends[:3].T < np.array(grid.shape) - 0.5).all()
+    within = (ends[:3] > -0.5).all() and (np.array(grid.shape) - 0.5 > ends[:3].T).all()
     steps = np.abs(np.linalg.inv(grid.affine[:3, :3]) @ matched.affine[:3, :3] - np.eye(3)).max()
     part = within and away * min(grid.spacing) <= GEOMETRY_TOLERANCE_MM and steps < 1e-3
     what = f"{name} has shape {label.array.shape}"
