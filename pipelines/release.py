@@ -61,6 +61,9 @@ def register(run: Annotated[str, typer.Argument(help="A run's id or its folder."
             raise
         refusal, line = {"code": problem.code, "what": problem.what}, f"refused: {problem.what}"
         return Answer({"refused": refusal}, lambda console: _say(console, line), NO)
+    if found["version"] is None:
+        line = f"nothing registered: {found['not_registered']}"
+        return Answer(found, lambda console: _say(console, line), NO)
     alias = f"alias {found['alias']}" if found["alias"] else f"not as candidate: {found.get('not_promoted')}"
     text = f"{found['name']} version {found['version']}, {alias}, verdict {found['verdict']}"
     return Answer(found, lambda console: _say(console, text))

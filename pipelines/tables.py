@@ -29,10 +29,13 @@ def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]
     show_dice(console, report)
     registered = result["registered"]
     _show_verdict(console, report)
-    alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
-    console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
-    if registered.get("not_promoted"):
-        console.print(f"selection   {registered['not_promoted']}", markup=False, soft_wrap=True, highlight=False)
+    if registered["version"] is None:
+        console.print("registered  nothing")
+    else:
+        alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
+        console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
+    if why := registered.get("not_registered") or registered.get("not_promoted"):
+        console.print(f"selection   {why}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"run         {result['run']}")
     console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
 

@@ -56,7 +56,10 @@ def compose(run: Run) -> Document:
     document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
     if run.has("selection"):
-        document["selection"] = choice(run.read("selection"), _means(document["rows"]))
+        chosen = run.read("selection")
+        document["selection"] = choice(chosen, _means(document["rows"]))
+        if chosen.get("registered") is False:
+            document["selection"]["trivial"] = chosen["reason"]
     document["unsupported"] = sorted(rows.unsupported)
     dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in (*TRIVIAL_ARMS, "target_supervised")}
     document["ceiling_over_trivial"] = ceiling(dice)

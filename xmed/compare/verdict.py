@@ -21,6 +21,8 @@ def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -
         return [f"No test patient has {structure}.", "Nothing follows from this comparison."]
     lead = found["ceiling_over_trivial"]["value"]
     caution = [f"{CEILING[0].upper()}{CEILING[1:]} ({_signed(lead)})."] if lead is not None and lead <= 0 else []
+    if why := found.get("selection", {}).get("trivial"):
+        caution.append(f"{why[0].upper()}{why[1:]}; a run would register nothing.")
     ranked = sorted((one for one in ranking if one["rank"]), key=lambda one: one["rank"]["value"])
     if not ranked:
         return ["No method could be ranked.", "Nothing follows from this comparison."]

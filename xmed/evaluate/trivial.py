@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from xmed import metrics
 from xmed.appearance.imitate import imitations
@@ -22,7 +20,7 @@ from xmed.position import MeanMask
 from xmed.prepare import Sample, onto, sample, window_of
 from xmed.run import TRIVIAL_ARMS
 from xmed.spec import Study
-from xmed.tasks import largest_components
+from xmed.tasks.trivial import positions, thresholds
 from xmed.volume import Volume
 
 BASELINES = {
@@ -84,26 +82,6 @@ def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
     unlabelled = samples(target, study, ["train"], labelled=False)
     random = np.random.default_rng(0)
     return imitations(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
-
-
-def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
-    """(rule, label map) of each way to find one structure by intensity: bright or dark, by Otsu or by expected size.
-
-    share: of the field of view that the structure takes in the source.
-    """
-    inside = seen.image[seen.fov]
-    smooth = ndimage.gaussian_filter(seen.image, 0.7)
-    cuts = {"otsu": (threshold_otsu(inside),) * 2, "size": tuple(np.quantile(smooth[seen.fov], (1 - share, share)))}
-    for name, (above, below) in cuts.items():
-        image = seen.image if name == "otsu" else smooth
-        for way, mask in (("bright", image > above), ("dark", image < below)):
-            yield f"{name}, {way}, largest component", largest_components((mask & seen.fov).astype(np.uint8)) * value
-
-
-def positions(seen: Sample, value: int, usually: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
-    """(rule, label map) of each way to place the mean source mask into the field of view's bounding box."""
-    for name, cut in {"mean mask > 0.5": 0.5, "mean mask, expected size": None}.items():
-        yield name, usually.above(seen.fov, cut).astype(np.uint8) * value
 
 
 def usual(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:

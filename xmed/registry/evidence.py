@@ -95,5 +95,11 @@ def _held_back(run: Run) -> dict[str, str]:
     return {} if found["promoted"] else {"not_promoted": str(found["reason"])}
 
 
+def nothing_learned(run: Run) -> str | None:
+    """Why a run's net is not registered at all: a rule that learns nothing is estimated to be better."""
+    found = run.read("selection") if run.has("selection") else {}
+    return None if found.get("registered", True) else str(found["reason"])
+
+
 def _refused(what: str, expected: str, do: str = "") -> XmedError:
     return XmedError("MODEL_REFUSED", what, expected, do)

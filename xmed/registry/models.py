@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
 from xmed.registry import ledger
-from xmed.registry.evidence import SAME, evidence
+from xmed.registry.evidence import SAME, evidence, nothing_learned
 from xmed.registry.packing import pack
 from xmed.registry.store import client, is_there, registry_lock
 from xmed.registry.tracking import arm_run, write_run
@@ -26,7 +26,8 @@ def register(run: Run, home: Path) -> dict[str, Any]:
 
     A failing verdict registers too: it is a candidate, its tags say so, and approval is somebody else's decision. A net
     that is estimated, without target labels, to be no better than source-only is registered without the alias, and its
-    tag `not_promoted` says why; an earlier candidate stays.
+    tag `not_promoted` says why; an earlier candidate stays. Where a trivial baseline is estimated to be better than
+    every net, nothing is registered: `version` is None, and `not_registered` says why.
     Idempotent, and one process at a time: a net that is registered with the same report is not registered again.
 
     Raises XmedError MODEL_REFUSED (no report, a report on another protocol, not deployable, target labels used) or
@@ -35,6 +36,10 @@ def register(run: Run, home: Path) -> dict[str, Any]:
     """
     name, seed = run.study.register_as, run.study.seeds[0]
     ledger.ours(home, name)
+    if why := nothing_learned(run):
+        if is_there(home):
+            ledger.record(home, "registration refused", name, run=run.id, reasons=[why])
+        return {"name": name, "version": None, "alias": None, "uri": None, "not_registered": why}
     try:
         tags = evidence(run, seed)
     except XmedError as problem:

@@ -200,6 +200,7 @@ def _selection(sources: Sources) -> Document:
         "used_target_labels": any(one["used_target_labels"] for one in adapted),
         "promoted": found.get("promoted"),
         "reason": found.get("reason"),
+        **({"registered": found["registered"]} if "registered" in found else {}),
         "seeds": found.get("seeds", {}),
         "arms": arms,
     }

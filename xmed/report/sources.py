@@ -107,7 +107,7 @@ class Sources:
             {key: value for key, value in arms[one["arm"], one["seed"]].items() if key not in ("arm", "seed")}
             for one in report["training"]
         ]
-        kept, shown = ("promoted", "reason", "seeds"), report["data"]
+        kept, shown = ("promoted", "reason", "registered", "seeds"), report["data"]
         sides = {s: {**shown[s], "flow": shown["flow"][s], "fingerprint": shown["fingerprint"][s]} for s in SIDES}
         return cls(
             run=report["run"],
@@ -117,7 +117,7 @@ class Sources:
             rows=read_cases(folder / "cases.csv"),
             metrics=report["metrics_conventions"],
             trained=[{**one, "selection": how} for one, how in zip(report["training"], chosen)],
-            selection={key: report["selection"][key] for key in kept},
+            selection={key: report["selection"][key] for key in kept if key in report["selection"]},
             environment=report["environment"],
             errors=report["errors"],
             external=report["external"] or {},

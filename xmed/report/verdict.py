@@ -108,6 +108,8 @@ def banner(sources: Sources, report: dict[str, Any]) -> dict[str, Any]:
     why += [f"{one['text']}: {one['note']}" for one in report["criteria"] if "note" in one]
     if not why or (len(report["criteria"]) == 2 and report["verdict"] == "inconclusive"):
         why.append("the protocol asks for nothing, so nothing can be passed")
+    if sources.edition > 1 and report["selection"].get("registered") is False:
+        why.append(f"nothing is registered: {report['selection']['reason']}")
     if sources.edition > 1 and report["protocol"]["protocol"]["accept"]["gain_over_trivial"] is None:
         why.append(f"{NOT_ASKED}: the verdict does not say that the model is better than a rule that learns nothing")
     weights = report["model"]["weights_sha256"]

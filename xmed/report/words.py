@@ -194,5 +194,7 @@ def measure(name: str) -> str:
 def promotion(report: dict[str, Any]) -> str:
     """Whether the adapted model may become a candidate, and why, in one sentence."""
     found = report["selection"]
+    if found.get("registered") is False:
+        return f"Nothing is registered, decided before any test label was read: {found['reason']}."
     start = "Promoted" if found["promoted"] else "Not promoted, and registered without the alias “candidate”"
     return f"{start}, decided before any test label was read: {found['reason']}."

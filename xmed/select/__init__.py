@@ -4,8 +4,9 @@ from xmed.select.checkpoint import RULE, Evidence, choose, judge
 from xmed.select.findings import VALIDATORS, Bench, Findings
 from xmed.select.oracle import oracle, regret, weighted_spearman
 from xmed.select.ranking import SOURCE, decide, pick
+from xmed.select.trivial import best, estimate, told, trivial
 
 __all__ = [
-    "RULE", "SOURCE", "VALIDATORS", "Bench", "Evidence", "Findings", "choose", "decide", "judge", "oracle", "pick",
-    "regret", "weighted_spearman",
+    "RULE", "SOURCE", "VALIDATORS", "Bench", "Evidence", "Findings", "best", "choose", "decide", "estimate", "judge",
+    "oracle", "pick", "regret", "told", "trivial", "weighted_spearman",
 ]  # fmt: skip

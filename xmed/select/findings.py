@@ -87,16 +87,16 @@ class Bench:
         if scene is None:
             shown = [_random_light(*pair, model, random) for pair in pairs]
             raw, drawn = [labelled[n] for n in spread(len(labelled), VIEWS // 2)], shown[:VIEWS]
-            posed = [_posed(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
+            held = [posed(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
             shown = [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs]
             raw, drawn = likenesses(VIEWS // 2, labelled, target, scene, random), []
-            posed = [(s.case, s.truth, s.fov) for s in shown]
+            held = [(s.case, s.truth, s.fov) for s in shown]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
         return cls(
             target, [relit(case, random) for case in target], [Turn.draw(case, random) for case in target],
-            [Reference.of(s.truth, classes) for s in shown], Usual.of(posed, classes),
+            [Reference.of(s.truth, classes) for s in shown], Usual.of(held, classes),
             np.mean(shares, axis=0), raw,
             [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]], drawn,
         )  # fmt: skip
@@ -151,7 +151,7 @@ def _random_light(source: Sample, target: Sample, model: Model, random: np.rando
     )
 
 
-def _posed(source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator) -> Labelled:
+def posed(source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator) -> Labelled:
     """A labelled case as the target's scanner would hold it."""
     anatomy = place(source, target[int(random.integers(len(target)))], model.modality, random)
     return source.case, anatomy.label, anatomy.fov

@@ -31,22 +31,28 @@ def promote(
     """Write selection.json: per seed which arm is estimated best without target labels; return it.
 
     `promoted` says whether the net that would be registered, the adapted one of the first seed, may become a candidate:
-    where it, and the adapted nets of most seeds, are estimated to be better than source-only of their seed. Arms that
-    saw target labels are left out. What was found of an arm is kept beside its model, and not looked for again.
+    where it, and the adapted nets of most seeds, are estimated to be better than source-only of their seed.
+    `registered` says whether it is registered at all: not where a trivial baseline is estimated to be better than every
+    net of the first seed, or of most.
+    Arms that saw target labels are left out. What was found of an arm is kept beside its model, and not looked for
+    again.
     """
     bench, seeds = _Bench(run, home), {}
     for n, seed in enumerate(run.study.seeds):
         blind = [arm for arm in arms if _learned_blind(run.arm(arm, seed))]
         found = {arm: _known(run.arm(arm, seed)) or _keep(run.arm(arm, seed), bench) for arm in blind}
-        seeds[str(seed)] = select.decide(found, bench.data.source_ml())[1]
+        seeds[str(seed)] = {**select.decide(found, bench.data.source_ml())[1], **_beside(found, bench)}
         if progress:
-            progress("select", n + 1, len(run.study.seeds), seeds[str(seed)]["reason"])
+            said = seeds[str(seed)]["trivial_reason"] or seeds[str(seed)]["reason"]
+            progress("select", n + 1, len(run.study.seeds), said)
     first, ahead = next(iter(seeds.values())), [_adapted_is_better(one) for one in seeds.values()]
     promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
+    unlearned = _unlearned(list(seeds.values()))
     few = f"the adapted model is estimated to be better than source-only with {sum(ahead)} of {len(ahead)} seeds only"
     selection = {
-        "promoted": promoted,
-        "reason": first["reason"] if promoted or not _adapted_is_better(first) else few,
+        "promoted": promoted and unlearned is None,
+        "reason": unlearned or (first["reason"] if promoted or not _adapted_is_better(first) else few),
+        "registered": unlearned is None,
         "rule": first["rule"],
         "used_target_labels": False,
         "seeds": seeds,
@@ -58,6 +64,23 @@ def promote(
 def _adapted_is_better(record: dict[str, Any]) -> bool:
     """Whether the adapted arm beats source-only, whatever else it was compared with."""
     return "adapted" in record["better"]
+
+
+def _beside(found: dict[str, Findings], bench: _Bench) -> dict[str, Any]:
+    """Of one seed what is estimated of the trivial baselines and of the models, in Dice; and which baseline is best."""
+    best = select.best(found, bench.trivial)
+    models = [{"name": name, "estimate": select.estimate(one)} for name, one in found.items()]
+    return {
+        "estimates": [*models, *({"name": name, "estimate": dice} for name, dice in bench.trivial.items())],
+        "trivial_best": best,
+        "trivial_reason": select.told(best, found, bench.trivial) if best else None,
+    }
+
+
+def _unlearned(seeds: Sequence[dict[str, Any]]) -> str | None:
+    """Why nothing is registered: a baseline is best beside the first seed's nets, or beside those of most seeds."""
+    said = [one["trivial_reason"] for one in seeds if one["trivial_best"]]
+    return said[0] if said and (seeds[0]["trivial_best"] or 2 * len(said) > len(seeds)) else None
 
 
 @dataclass(frozen=True)
@@ -72,9 +95,18 @@ class _Bench:
         return Data.of(self.run.study, method_of(self.run.study, SOURCE), self.home)
 
     @cached_property
+    def model(self) -> Model:
+        return Model.load(self.run.arm(SOURCE, self.run.study.seeds[0]) / "model")
+
+    @cached_property
     def bench(self) -> Bench:
-        model = Model.load(self.run.arm(SOURCE, self.run.study.seeds[0]) / "model")
-        return Bench.of(model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene)
+        return Bench.of(self.model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene)
+
+    @cached_property
+    def trivial(self) -> dict[str, float]:
+        """Estimated Dice of the trivial baselines, the same beside every seed."""
+        labelled = [*self.data.labelled, *self.data.held_out]
+        return select.trivial(self.model, self.data.unlabelled, labelled, self.run.study.seeds[0], self.data.scene)
 
 
 def _learned_blind(folder: Path) -> bool:
