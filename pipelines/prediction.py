@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from xmed.errors import XmedError
-from xmed.io import Algorithm, read_image, write_nifti, write_seg, write_sr
+from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.guard import guarded
 from xmed.io.notes import collected
 from xmed.io.ultrasound import is_film
@@ -30,7 +31,7 @@ def predict_file(
     sr: where the measurements go as a DICOM report, beside a DICOM SEG.
 
     Raises XmedError USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
-    reading the image raises.
+    reading the image raises; NOT_REFERABLE and SPEC_INVALID for what no DICOM SEG can be written of, before inference.
     """
     if not source.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
@@ -43,14 +44,16 @@ def predict_file(
         _check_output(sr, form, force)
     folder = fetch(reference, home)
     model = Model.load(folder)
+    weights = str(model.card["weights_sha256"])
+    by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
     with collected() as notes:
         image = guarded(read_image, source, model.modality)
+        if form == "dicom-seg":
+            guarded(check_seg, source, model.structures, by)  # what cannot be written is not computed
     labels = predict(model, image)
     if form == "nifti":
         write_nifti(labels, out)
     else:
-        weights = str(model.card["weights_sha256"])
-        by = Algorithm(str(model.card.get("study", "xmed")), weights[:12], weights)  # no reference: may be a path
         guarded(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
         if sr is not None:
             write_sr(labels, out, model.structures, sr, by)
@@ -84,6 +87,8 @@ def _check_output(out: Path, form: str, force: bool) -> None:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
     if not out.absolute().parent.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {out.absolute().parent}", "an existing folder to write into")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise XmedError("NOT_WRITABLE", f"{out.absolute().parent} may not be written to", "a folder that may be")
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:

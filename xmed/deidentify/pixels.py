@@ -10,7 +10,7 @@ from pydicom.uid import UID
 from xmed.deidentify.text import LETTERS, longest_line
 from xmed.errors import XmedError
 from xmed.io.claim import check_claim
-from xmed.io.colour import refuse_model, rgb_of
+from xmed.io.colour import refuse_model, rgb_of, streams_of
 from xmed.io.files import reading
 from xmed.io.instance import Instance
 from xmed.io.pixels import LUMA
@@ -88,9 +88,10 @@ def _decoded(old: Instance) -> np.ndarray:
     """(frames, rows, columns) in grey or (frames, rows, columns, 3) in RGB, a copy, stored bits alone."""
     data = old.dataset
     shape = (int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns))
+    streams = streams_of(data, "the file")
     try:
         with reading("the file"):
-            frames = rgb_of(data) if int(data.SamplesPerPixel) == 3 else pixel_array(data)
+            frames = rgb_of(data, streams) if int(data.SamplesPerPixel) == 3 else pixel_array(data)
             if data.PhotometricInterpretation == "PALETTE COLOR":
                 frames = apply_color_lut(frames, data)[..., :3]
                 if frames.itemsize == 2:

@@ -7,12 +7,13 @@ from xmed.io.inspect import Finding, inspect
 from xmed.io.label import read_label
 from xmed.io.nifti import read_nifti, write_nifti
 from xmed.io.picture import read_picture
-from xmed.io.seg_object import Algorithm, write_seg
+from xmed.io.seg_object import Algorithm, check_seg, write_seg
 from xmed.io.sr_object import write_sr
 
 __all__ = [
     "Algorithm",
     "Finding",
+    "check_seg",
     "facts_of",
     "inspect",
     "read_image",

@@ -6,12 +6,12 @@ not. What the stream says of itself stands first, then what its planes show, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames
 from pydicom.pixels import convert_color_space, pixel_array
 from pydicom.uid import JPEGTransferSyntaxes
 
@@ -26,7 +26,7 @@ _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _ALIKE, _NEUTRAL = 4, 6
 """Grey in RGB has three like planes; grey in YBR has two of 128. What lossy coding adds stays within these values."""
 _SHOWN = 0.5
-"""Share of grey pixels from which planes tell their model: over half of every ultrasound screen is grey or black."""
+"""Share of grey pixels from which planes tell their model: most of every ultrasound screen is grey or black."""
 
 
 def refuse_model(header: Header, name: str) -> None:
@@ -41,21 +41,49 @@ def refuse_model(header: Header, name: str) -> None:
         )
 
 
-def streams_of(dataset: Dataset) -> Iterator[Stream | None]:
-    """What each frame of encapsulated pixels says of itself."""
+def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
+    """What each frame of encapsulated pixels says of itself; none for native ones.
+
+    Raises XmedError PIXEL_MODULE where that is another size, or another number of frames, than the header says.
+    """
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return []
     extended: Any = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
     count = int(dataset.get("NumberOfFrames") or 1)
-    for frame in generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended):
-        yield stream_of(frame)
+    try:
+        frames = generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended)
+        streams = [stream_of(frame) for frame in frames]
+    except (ValueError, IndexError) as problem:
+        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has others", "as many") from problem
+    if len(streams) != count or (count == 1 and _several(dataset.PixelData)):
+        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has another number", "as many")
+    said = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
+    for stream in streams:
+        if stream and stream.rows and (stream.rows, stream.columns, stream.components) != said:
+            raise XmedError(
+                "PIXEL_MODULE",
+                f"{name} says {said[0]} × {said[1]} pixels of {said[2]} samples, its stream has "
+                f"{stream.rows} × {stream.columns} of {stream.components}",
+                "one size",
+                "the header belongs to another size of the picture: export it again",
+            )
+    return streams
 
 
-def rgb_of(dataset: Dataset) -> np.ndarray:
-    """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted."""
+def _several(pixels: bytes) -> bool:
+    """Whether what should be one frame is fragments that each begin a stream of their own."""
+    return sum(stream_of(fragment) is not None for fragment in generate_fragments(pixels)) > 1
+
+
+def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
+    """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted.
+
+    streams: what `streams_of` found.
+    """
     said = _NAMED[str(dataset.PhotometricInterpretation)]
     syntax = dataset.file_meta.TransferSyntaxUID
-    streams = list(streams_of(dataset)) if syntax.is_encapsulated else []
     # Of the decoders, Pillow alone converts colours by itself where it finds a mark
     plugin = "pylibjpeg" if syntax in JPEGTransferSyntaxes else ""
     pixels = pixel_array(dataset, raw=True, decoding_plugin=plugin).reshape(-1, dataset.Rows, dataset.Columns, 3)

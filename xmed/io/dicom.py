@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from xmed.errors import XmedError
+from xmed.io.agreement import compare_stack
 from xmed.io.claim import check_claim
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
@@ -153,6 +154,7 @@ def _chosen(found: Mapping[str, Chosen], volume: int | None) -> Chosen:
 
 def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
     affine, block = affine_of(planes), _stacked(planes, values)
+    compare_stack(planes, float(abs(planes[0].normal @ affine[:3, 2])))
     scales = factors(instances, planes)
     array = filled(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
     modality = instances[0].modality

@@ -11,6 +11,7 @@ from xmed.volume import Grid
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FORMS_APART_MM, FORMS_APART_DEGREES = 0.1, 1.0
+SPACING_APART = 0.01  # share from which pixdim and sform differ
 FLAT = 1e-9  # mm³ of a voxel: no volume
 SHEAR = 1e-3
 """Cosine between two axes beyond which they are no longer taken for right-angled: 0.06 degrees."""
@@ -35,6 +36,8 @@ def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.nda
         raise XmedError("AFFINE_INVALID", f"{name} has the affine {affine.tolist()}", "a finite one with an inverse")
     if sform is not None and qform is not None:
         _compare(Grid(_shape(header), affine), to_lps_mm @ qform)
+    if sform is not None and qform is None:
+        _compare_spacing(header, sform)
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     skew = float(np.abs(np.triu(axes.T @ axes, 1)).max())
     if skew > SHEAR:
@@ -77,6 +80,14 @@ def _compare(taken: Grid, qform: np.ndarray) -> None:
     apart, turned = taken.distance(other), degrees_between(taken, other)
     if apart > FORMS_APART_MM or turned > FORMS_APART_DEGREES:
         note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart; the sform was taken")
+
+
+def _compare_spacing(header: nib.Nifti1Header, sform: np.ndarray) -> None:
+    """Say so where pixdim states another spacing than the sform, which stands."""
+    stated, own = np.abs(header["pixdim"][1:4].astype(float)), np.linalg.norm(sform[:3, :3], axis=0)
+    judged = [axis for axis, count in enumerate(_shape(header)) if count > 1 and stated[axis] > 0]
+    if not np.allclose(stated[judged], own[judged], rtol=SPACING_APART):
+        note("PIXDIM", f"pixdim {stated.round(4).tolist()} was passed over for the spacing of the sform")
 
 
 def _shape(header: nib.Nifti1Header) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from xmed.errors import XmedError
 from xmed.io.claim import check_claim
-from xmed.io.colour import refuse_model, rgb_of
+from xmed.io.colour import refuse_model, rgb_of, streams_of
 from xmed.io.header import Header
 from xmed.io.instance import Instance
 from xmed.io.limits import afford
@@ -97,8 +97,9 @@ def _stored(instance: Instance) -> np.ndarray:
     colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
     if colour and dataset.get("Modality") != "US":
         raise XmedError("DTYPE", f"{instance.name} is a colour picture", "grey values", "export the original series")
+    streams = streams_of(dataset, instance.name)
     try:
-        pixels = rgb_of(dataset) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
+        pixels = rgb_of(dataset, streams) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, _palette(dataset))
     except (MemoryError, KeyboardInterrupt, SystemExit):

@@ -12,24 +12,12 @@ from xmed.errors import XmedError
 from xmed.io.decimals import decimals
 from xmed.io.dicom import one_series, sorted_planes
 from xmed.io.files import Source
+from xmed.io.identity import check_identity, described
 from xmed.io.instance import Instance
 from xmed.io.planes import Plane, has_planes
 from xmed.io.stack import affine_of
 from xmed.io.ultrasound import read_ultrasound
 from xmed.volume import Grid, Volume
-
-PATIENT_AND_STUDY = [
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-]
-"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +36,8 @@ class Referenced:
 
     def rewritten(self, header: Callable[[Dataset], Dataset]) -> Referenced:
         """The same images with other headers, and in the frame of reference that those name."""
-        images = [_complete(header(image)) for image in self.images]
+        images = [described(header(image)) for image in self.images]
+        check_identity(images, placed=self.placed)
         frame = images[0].FrameOfReferenceUID if self.grid.frame else None
         return replace(self, images=images, grid=replace(self.grid, frame=frame))
 
@@ -69,19 +58,26 @@ class Referenced:
 
 
 def referenced(source: Source) -> Referenced:
-    """The one image series in `source`. Raises XmedError as `read_series` does, MULTI_VOLUME for several multi-frames.
+    """The one image series in `source`, with the patient's and study's attributes as an object may carry them.
 
-    The patient's and the study's attributes are kept: the object that is made of them belongs to the same patient.
+    Raises XmedError as `read_series` does, MULTI_VOLUME for several multi-frames, NOT_REFERABLE for images that lack or
+    repeat what would be referred to.
     """
     instances = one_series(source)
     first = instances[0]
     if first.modality == "US" and not any(has_planes(instance) for instance in instances):
         grid = read_ultrasound(first).grid
-        return Referenced([_complete(first.dataset)], list(range(grid.shape[2])), grid, placed=False)
+        return _checked(Referenced([described(first.dataset)], list(range(grid.shape[2])), grid, placed=False))
     planes = sorted_planes(instances)
     rows, columns = planes[0].size
     images, order = _placed(instances, planes)
-    return Referenced(images, order, Grid((columns, rows, len(planes)), affine_of(planes), planes[0].frame), True)
+    grid = Grid((columns, rows, len(planes)), affine_of(planes), planes[0].frame)
+    return _checked(Referenced(images, order, grid, placed=True))
+
+
+def _checked(found: Referenced) -> Referenced:
+    check_identity(found.images, placed=found.placed)
+    return found
 
 
 def _placed(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
@@ -100,18 +96,9 @@ def _placed(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[lis
     return [_frames(multiframe[0], planes)], [slice_of[number] for number in range(len(planes))]
 
 
-def _complete(dataset: Dataset) -> Dataset:
-    copy = Dataset({element.tag: element for element in dataset if element.keyword != "PixelData"})
-    copy.file_meta = dataset.file_meta
-    for keyword in PATIENT_AND_STUDY:
-        if keyword not in copy:
-            setattr(copy, keyword, "")
-    return copy
-
-
 def _slice(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
     """A single frame where the readers found it. highdicom wants directions that agree in their last digit."""
-    dataset = _complete(instance.dataset)
+    dataset = described(instance.dataset)
     dataset.update(measures)
     dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from the positions
     dataset.ImageOrientationPatient = decimals([*first.row, *first.column])
@@ -124,7 +111,7 @@ def _frames(instance: Instance, planes: Sequence[Plane]) -> Dataset:
 
     A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
     """
-    dataset, first = _complete(instance.dataset), planes[0]
+    dataset, first = described(instance.dataset), planes[0]
     orientation, shared = Dataset(), Dataset()
     orientation.ImageOrientationPatient = decimals([*first.row, *first.column])
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [_measures(planes)], [orientation]

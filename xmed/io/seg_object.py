@@ -18,10 +18,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.files import Source, reading
+from xmed.io.files import Source
 from xmed.io.limits import afford
-from xmed.io.notes import collected
-from xmed.io.referenced import referenced
+from xmed.io.notes import collected, note
+from xmed.io.referenced import Referenced, referenced
 from xmed.io.seg_film import film_segmentation
 from xmed.labels import LabelTable
 from xmed.volume import Volume
@@ -54,35 +54,73 @@ def write_seg(
     at all.
 
     Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
-    and those of `read_series` for the source's geometry.
+    NOT_REFERABLE, and those of `read_series` for the source's geometry.
     """
     afford(_BYTES_PER_VOXEL * labels.array.size)
     with collected():  # whoever read the image for the labels has heard it all
         images = referenced(source) if header is None else referenced(source).rewritten(header)
     images.same_place(labels)
+    save_whole(_segmentation(images, labels, table, by), Path(path))
+
+
+def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
+    """Whether `write_seg` will be able to write labels of `source`: one without any structure is made, and not kept.
+
+    What will be filled in or left empty of the patient and the study is noted.
+
+    Raises XmedError as `write_seg` does.
+    """
+    with collected() as heard:
+        images = referenced(source)
+    for made in heard:
+        if made.code == "OBJECT_FILLED":  # the others were heard when the image was read
+            note(made.code, made.text)
+    afford(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
+    nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
+    _segmentation(images, nothing, table, by)
+
+
+def _segmentation(images: Referenced, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
     values = table.check(labels.array)
     segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
     frames = masks.transpose(2, 1, 0, 3)[images.order]  # frames, rows, columns, segments
-    with reading(f"a segmentation of {len(images.images)} source objects"):
-        named: dict[str, Any] = {
-            "segmentation_type": SegmentationTypeValues.BINARY,
-            "segment_descriptions": segments,
-            "series_instance_uid": generate_uid(),
-            "series_number": int(images.images[0].get("SeriesNumber") or 0) + 1000,
-            "sop_instance_uid": generate_uid(),
-            "instance_number": 1,
-            "manufacturer": "xmed",
-            "manufacturer_model_name": by.name,
-            "software_versions": by.version,
-            "device_serial_number": "none",
-            "series_description": f"{by.name} {by.version}"[:64],
-        }
+    named: dict[str, Any] = {
+        "segmentation_type": SegmentationTypeValues.BINARY,
+        "segment_descriptions": segments,
+        "series_instance_uid": generate_uid(),
+        "series_number": _series_number(images.images[0]),
+        "sop_instance_uid": generate_uid(),
+        "instance_number": 1,
+        "manufacturer": "xmed",
+        "manufacturer_model_name": by.name,
+        "software_versions": by.version,
+        "device_serial_number": "none",
+        "series_description": f"{by.name} {by.version}"[:64],
+    }
+    try:
         if images.placed:
-            segmentation = Segmentation(images.images, frames, **named)
+            made = Segmentation(images.images, frames, **named)
         else:
-            segmentation = film_segmentation(images.images[0], frames, named)
-    save_whole(segmentation, Path(path))
+            made = film_segmentation(images.images[0], frames, named)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:
+        raise XmedError(
+            "NOT_REFERABLE",
+            f"{len(images.images)} images that no segmentation can be made for ({type(problem).__name__})",
+            "images of the standard's own kinds, with whole headers",
+            "write NIfTI",
+        ) from problem
+    made.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
+    return made
+
+
+def _series_number(image: Dataset) -> int:
+    """A number behind those that scanners give; 1000 where the image's own is no number."""
+    try:
+        number = int(str(image.get("SeriesNumber") or 0)) + 1000
+    except ValueError:
+        return 1000
+    return number if 0 < number < 1 << 31 else 1000
 
 
 def save_whole(dataset: Dataset, path: Path) -> None:

@@ -69,6 +69,7 @@ def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by:
             series_description=f"{by.name} measurements"[:64],
         )
         report.ManufacturerModelName, report.SoftwareVersions = by.name, by.version
+        report.SpecificCharacterSet = segmentation.SpecificCharacterSet
     save_whole(report, Path(path))
 
 

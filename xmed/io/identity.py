@@ -1,0 +1,138 @@
+"""Identity: what an object that refers to images must say of their patient, their study and themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import keyword_for_tag
+from pydicom.uid import UID
+from pydicom.valuerep import validate_value
+
+from xmed.errors import XmedError
+from xmed.io.notes import note
+
+PATIENT_AND_STUDY = [
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+]
+"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
+_STUDY = {*PATIENT_AND_STUDY, "StudyDescription", "PhysiciansOfRecord", "ConsultingPhysicianName"}
+_PATIENT_GROUPS = (0x0010, 0x0012)
+_DATE, _TIME = (
+    re.compile(r"(\d{4})(\d{2})(\d{2})"),
+    re.compile(r"([01]\d|2[0-3])(([0-5]\d)(([0-5]\d|60)(\.\d{1,6})?)?)?"),
+)
+_SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
+
+
+def described(dataset: Dataset) -> Dataset:
+    """A copy without pixels, whose patient and study attributes conform: what may be empty is filled, and noted.
+
+    Dates and times in the format of ACR-NEMA (PS3.5 6.2) and sexes in words are put as the standard writes them; what
+    is too long or no value of its kind is left empty where the standard allows that (type 2), and left out elsewhere.
+
+    Raises XmedError NOT_REFERABLE for a Patient ID that no object may carry: without it, it would belong to nobody.
+    """
+    copy = Dataset()
+    copy.file_meta = dataset.file_meta
+    for tag in sorted(dataset.keys()):
+        keyword = keyword_for_tag(tag)
+        if keyword == "PixelData":
+            continue
+        try:
+            element: DataElement | None = _conforming(dataset[tag])
+        except (ValueError, TypeError, OverflowError, NotImplementedError, KeyError):
+            element = None  # pydicom makes nothing of it
+        if element is not None:
+            copy.add(element)
+        elif keyword == "PatientID":
+            raise XmedError("NOT_REFERABLE", "PatientID is no value of its kind", "at most 64 characters")
+        elif keyword in PATIENT_AND_STUDY:
+            note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
+        elif tag.group in _PATIENT_GROUPS:
+            note("OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written")
+    for keyword in PATIENT_AND_STUDY:
+        if keyword not in copy:
+            if keyword not in dataset:
+                note("OBJECT_FILLED", f"{keyword} is missing: left empty in what is written")
+            setattr(copy, keyword, "")
+    return copy
+
+
+def check_identity(images: Sequence[Dataset], *, placed: bool) -> None:
+    """Whether an object can refer to these images at all.
+
+    placed: whether they lie somewhere in space, and must say in which frame of reference.
+
+    Raises XmedError NOT_REFERABLE, with each attribute that is missing, no UID, or shared by what it should tell apart.
+    """
+    needed = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+    needed += ["FrameOfReferenceUID"] if placed else []
+    missing = [keyword for keyword in needed if not all(image.get(keyword) for image in images)]
+    if missing:
+        raise _refused(f"images without {', '.join(missing)}", "images that have it")
+    wrong = [keyword for keyword in needed if not all(UID(str(image.get(keyword))).is_valid for image in images)]
+    if wrong:
+        raise _refused(f"images whose {', '.join(wrong)} is no UID", "a UID as PS3.5 9.1 writes it")
+    uids = {str(image.SOPInstanceUID) for image in images}
+    if len(uids) < len(images):
+        raise _refused(f"{len(images)} images that share {len(uids)} SOPInstanceUID", "a SOPInstanceUID for each")
+    several = [k for k in ("StudyInstanceUID", "PatientID") if len({str(image.get(k, "")) for image in images}) > 1]
+    if several:
+        raise _refused(f"images of several {', '.join(several)}", "one patient and one study")
+
+
+def _refused(what: str, expected: str) -> XmedError:
+    return XmedError("NOT_REFERABLE", what, f"{expected}, to refer to", "fetch the original series, or write NIfTI")
+
+
+def _conforming(element: DataElement) -> DataElement | None:
+    """The element as it is, or put as the standard writes it; None for no value of its kind."""
+    judged = element.keyword in _STUDY or element.tag.group in _PATIENT_GROUPS
+    if not judged or element.VR == "SQ" or element.is_empty:
+        return element
+    values = list(element.value) if element.VM > 1 else [element.value]
+    found = [_value(element.keyword, element.VR, value) for value in values]
+    if None in found:
+        return None
+    if found == values:
+        return element
+    note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
+    return DataElement(element.tag, element.VR, found if len(found) > 1 else found[0])
+
+
+def _value(keyword: str, vr: str, value: Any) -> Any:
+    text = str(value).strip()
+    if "\ufffd" in text:  # bytes that the character set does not have
+        return None
+    if keyword == "PatientSex":
+        return _SEX.get(text.casefold())
+    if vr == "DA":
+        parts = _DATE.fullmatch(re.sub(r"[.\-/]", "", text))
+        return "".join(parts.groups()) if parts and _is_day(*map(int, parts.groups())) else None
+    if vr == "TM":
+        plain = text.replace(":", "")
+        return plain if _TIME.fullmatch(plain) else None
+    try:
+        validate_value(vr, text if vr == "PN" else value, config.RAISE)
+    except ValueError:
+        return None
+    return value
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    try:
+        return bool(date(year, month, day))
+    except ValueError:
+        return False
