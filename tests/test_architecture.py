@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    ["errors", "volume", "labels", "batch", "atomic", "digest", "documents", "stop", "tied", "uri", "watcher"],
+    ["errors", "volume", "labels", "batch", "atomic", "digest", "documents", "nulls", "stop", "tied", "uri", "watcher"],
     ["spec"],
     ["io", "run"],
     ["deidentify", "audit", "share"],
