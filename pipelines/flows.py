@@ -211,8 +211,10 @@ def validate(model: str, spec: str, protocol: Path | None = None, data_root: Pat
     """External validation: a finished model on a labelled dataset it was not made from; ingest, evaluate, report."""
     started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
     folder = registry.fetch(model, home())
-    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None)
-    run = begin_external(folder, model, study, home())
+    entry = registry.version_of(model, home()) if model.startswith("models:") else None
+    carried = registry.report_of(model, home()) if entry else None
+    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None, carried)
+    run = begin_external(folder, model, study, home(), str(entry.version) if entry else None)
     report("run", 1, 1, run.id)
     with nothing_left_of(run, unless=False):
         ingest_dataset(spec, data_root)

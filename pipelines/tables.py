@@ -153,7 +153,9 @@ def _dice(metrics: dict[str, Any] | None) -> str:
 
 def _rank(place: dict[str, Any] | None) -> str:
     """1 (1–3): the rank, and where 95 % of the resamples of patients have it."""
-    return "–" if place is None else f"{place['value']} ({place['ci'][0]}–{place['ci'][1]})"
+    if place is None:
+        return "–"
+    return f"{place['value']}" + (f" ({place['ci'][0]}–{place['ci'][1]})" if place["ci"] else "")
 
 
 def _number(value: Any, form: str) -> str:

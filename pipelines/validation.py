@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pipelines.asking import least_protocol, own_protocol
 from xmed import cohort
 from xmed.atomic import write_atomically
 from xmed.cohort import Cohort
@@ -14,14 +15,19 @@ from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.model import CARD, WEIGHTS, Model
 from xmed.run import Run
-from xmed.spec import DatasetSpec, Primary, Protocol, Study
+from xmed.spec import DatasetSpec, Protocol, Study
 
 NOT_HERE = "the data that the model was made from are not here: only a look at their names and digests could tell"
 NO_FLOW = {"found": 0, "readable": 0, "quarantined": 0, "train": 0, "select": 0, "test": 0}
 
 
-def external_study(model: Path, spec: DatasetSpec, protocol: Protocol | None) -> Study:
-    """The study that a validation is: the model's own grid, network and method on a new target.
+def external_study(
+    model: Path, spec: DatasetSpec, protocol: Protocol | None, report: dict[str, Any] | None = None
+) -> Study:
+    """The study that a validation is: the model's own grid, network, method and protocol on a new target.
+
+    protocol: what is asked instead of the model's own protocol; report: that of the model, where its version has one.
+    Without either the model's run, then its card are asked; a tolerance that is not given is that of its report.
 
     Raises XmedError SPEC_INVALID where the data lack a structure of the model, or the protocol names another one,
     MODALITY_MISMATCH, MODEL_INVALID.
@@ -38,7 +44,10 @@ def external_study(model: Path, spec: DatasetSpec, protocol: Protocol | None) ->
         raise XmedError(
             "MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card['modality']}, as the model's data"
         )
-    asked = protocol or Protocol(primary=Primary(structure=names[0]))
+    own, tolerance = own_protocol(card, report, names)
+    asked = protocol or own or least_protocol(names[0])
+    if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
+        asked = asked.model_copy(update={"nsd_tolerance_mm": tolerance})
     if "not_below_source_only" not in asked.accept.model_fields_set:  # a default of studies; here is no such arm
         asked = asked.model_copy(update={"accept": asked.accept.model_copy(update={"not_below_source_only": False})})
     if asked.primary.structure not in names:
@@ -60,8 +69,11 @@ def external_study(model: Path, spec: DatasetSpec, protocol: Protocol | None) ->
     })  # fmt: skip
 
 
-def begin(model: Path, reference: str, study: Study, home: Path) -> Run:
-    """A run of that study whose one arm, `adapted`, is the finished model; its protocol is fixed and hashed here."""
+def begin(model: Path, reference: str, study: Study, home: Path, version: str | None = None) -> Run:
+    """A run of that study whose one arm, `adapted`, is the finished model; its protocol is fixed and hashed here.
+
+    reference, version: of the model, as it was asked for, and what its registry calls it.
+    """
     card, run = card_of(model), Run.create(study, home)
     folder = run.arm("adapted", card["seed"])
     shutil.copytree(model, folder / "model", ignore=lambda _, names: [n for n in names if n not in (WEIGHTS, CARD)])
@@ -87,7 +99,10 @@ def begin(model: Path, reference: str, study: Study, home: Path) -> Run:
         "selection": {"rule": "the model as it was registered", "used_target_labels": False, "candidates": []},
     }
     write_atomically(folder / "train.json", json.dumps(record, indent=1) + "\n")
-    run.write("external", {"model": spoken(reference), "weights_sha256": weights, **_made(card)})
+    run.write(
+        "external",
+        {"model": spoken(reference), **_called(reference, version), "weights_sha256": weights, **_made(card)},
+    )
     return run
 
 
@@ -121,6 +136,14 @@ def card_of(model: Path) -> dict[str, Any]:
 def spoken(reference: str) -> str:
     """A registered model's name; of a folder its last part: a machine's paths are nobody's business."""
     return reference if reference.startswith("models:/") else Path(reference).name
+
+
+def _called(reference: str, version: str | None) -> dict[str, str | None]:
+    """The name and version of a registered model; of a folder there are none."""
+    if not reference.startswith("models:/"):
+        return {}
+    name, _, last = reference.removeprefix("models:/").replace("@", "/@").partition("/")
+    return {"name": name, "version": version or (last if last.isdigit() else None)}
 
 
 def _made(card: dict[str, Any]) -> dict[str, Any]:

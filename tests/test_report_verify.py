@@ -96,7 +96,8 @@ def as_older(run, change=lambda document: None):
 
     rewrite(run.report / "report.json", old)
     page = run.report / "report.html"
-    page.write_text(page.read_text().replace("<h3>The worst cases</h3>", "<h3>Worst</h3>"))
+    text = page.read_text().replace("<h3>The worst cases</h3>", "<h3>Worst</h3>")
+    page.write_text(re.sub(r'(<span data-json-path="/headline/strip/4/value">)[+−]', r"\1", text))
     remanifest(run.report)
 
 

@@ -30,6 +30,7 @@ from typing import Any
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
+from xmed.nulls import as_json
 from xmed.spec import Study
 
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
@@ -126,5 +127,5 @@ class Run:
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
     def write(self, name: str, document: Any) -> None:
-        """One of the run's JSON documents, whole or not at all; NaN is refused (RFC 8259 knows none)."""
-        write_atomically(self.folder / f"{name}.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+        """One of the run's JSON documents, whole or not at all; null stands for what is no number."""
+        write_atomically(self.folder / f"{name}.json", as_json(document))

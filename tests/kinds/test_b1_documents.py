@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from reporting import missed, undefined, written
@@ -21,7 +22,7 @@ def adapted(change):
 def anti(row):
     """Large where the truth is small: every patient has the same mean of both volumes."""
     n = BY_PLACE[row["case"]]
-    return {**row, "volume_ml": 40.0 - 10 * n, "reference_volume_ml": 10.0 + 10 * n}
+    return {**row, "volume_ml": 30.0 - 10 * n, "reference_volume_ml": 10.0 + 10 * n}
 
 
 CHANGES = {
@@ -115,7 +116,7 @@ def test_a_comparison_of_a_few_patients_is_written(comparison, n, level):  # noq
     )
     page = compare.build(run)
     finite_json(run.folder / "comparison.json")
-    assert "nan" not in page.read_text(encoding="utf-8").lower().replace("finance", "").replace("nano", "")
+    assert not re.search(r"\bnan\b", page.read_text(encoding="utf-8").lower())
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 12])

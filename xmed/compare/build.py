@@ -8,6 +8,7 @@ from xmed.atomic import write_atomically
 from xmed.compare.numbers import compose
 from xmed.compare.page import page
 from xmed.errors import XmedError
+from xmed.nulls import whole
 from xmed.run import Run
 
 
@@ -22,7 +23,7 @@ def build(run: Run) -> Path:
             raise XmedError(
                 "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "a judged comparison", "finish it first"
             )
-    document = compose(run)
+    document = whole(compose(run))
     html = page(run, document)
     run.write("comparison", document)
     write_atomically(run.folder / "comparison.html", html)

@@ -69,7 +69,7 @@ def compose(run: Run) -> Document:
 
 def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
     """The HARDEST cases by mean Dice over ranked methods, seeds and structures; `dice`: of the first seed."""
-    blind = {one["method"] for one in ranked if one["rank"]}
+    blind = {one["method"] for one in ranked if not one["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)
     shown: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for row in (row for row in rows.rows if row["dice"] is not None and row["seed"] is not None):

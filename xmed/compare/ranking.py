@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
-from xmed.report.rows import Rows
+from xmed.report.rows import Rows, failed
 from xmed.report.support import best_trivial, measurable
 from xmed.run import TRIVIAL_ARMS
 
@@ -20,14 +20,20 @@ Document = dict[str, Any]
 
 
 def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: dict[Cell, float]) -> list[Document]:
-    """One entry per method, best first, methods that saw target labels last: Dice, what it gains, how sure that is."""
+    """One entry per method, best first, methods that saw target labels last: Dice, what it gains, how sure that is.
+
+    Ranked are the methods that saw none and did not fail on every case. Resampling one patient says nothing: then a
+    rank stands without its interval.
+    """
     arms = list(dict.fromkeys(arm for arm, _ in trained))
     dice = {arm: rows.by_patient(arm, structure, "dice")[0] for arm in (*arms, *TRIVIAL_ARMS)}
     informed = {arm for (arm, _), record in trained.items() if record["target_labels_used"]}
     blind = [arm for arm in arms if arm not in informed and dice[arm]]
-    everyone = sorted(set.intersection(*(set(dice[arm]) for arm in blind))) if blind else []
-    scores = [[dice[arm][p] for p in everyone] for arm in blind] if everyone else []
-    places, means = dict(zip(blind, stats.ranks(scores) if scores else [])), dict(zip(blind, stats.mean_ranks(scores)))
+    alive = [arm for arm in blind if not all(map(failed, rows.of(arm, structure)))]
+    everyone = sorted(set.intersection(*(set(dice[arm]) for arm in alive))) if alive else []
+    scores = [[dice[arm][p] for p in everyone] for arm in alive] if everyone else []
+    places, means = dict(zip(alive, stats.ranks(scores) if scores else [])), dict(zip(alive, stats.mean_ranks(scores)))
+    several = len(everyone) > 1
     best = min(places, key=lambda arm: places[arm].rank) if places else None
     trivial = best_trivial(dice)
     against = {"source_only": "source_only", REFERENCE: REFERENCE, "best": best}
@@ -45,7 +51,12 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
             "gain_over_trivial": _difference(dice[arm], dice[trivial]),
             **{f"minus_{name}": found.get(arm) for name, found in tested.items()},
             "rank": place
-            and {"value": place.rank, "ci": [place.lo, place.hi], "first": place.first, "mean": means[arm]},
+            and {
+                "value": place.rank,
+                "ci": [place.lo, place.hi] if several else None,
+                "first": place.first if several else None,
+                "mean": means[arm],
+            },
             "seconds": float(np.mean([seconds[arm, seed] for seed in seeds])),
             "cite": record["cite"],
         })  # fmt: skip

@@ -20,6 +20,7 @@ from xmed.evaluate.robustness import disturbed
 from xmed.evaluate.trivial import Baselines
 from xmed.evaluate.truth import Truth, measures
 from xmed.model import Model
+from xmed.nulls import as_json
 from xmed.predict import Prediction, segment
 from xmed.prepare import window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
@@ -44,25 +45,25 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     target, cells = load(study.target, home), run.arms()
     cases, bench = judged(target), Bench.of(run, target)
     rows: list[Row] = []
+    disturb = study.robustness and ("adapted", study.seeds[0]) in cells
+    steps = len(cells) + 1 + disturb
     for n, (arm, seed) in enumerate(cells):
         rows += bench.judge(arm, seed)
         if progress:
-            progress("evaluate", n + 1, len(cells) + 2, f"{arm} seed {seed}")
+            progress("evaluate", n + 1, steps, f"{arm} seed {seed}")
     source = known_source(study, home)
     rows += bench.finish(Baselines.of(study, source, target, cases) if source else None)
     if progress:
-        progress(
-            "evaluate", len(cells) + 1, len(cells) + 2, "trivial baselines" if source else "no source, no baselines"
-        )
+        progress("evaluate", len(cells) + 1, steps, "trivial baselines" if source else "no source, no baselines")
     run.write("rows", rows)
     credible = target.spec.spacing_credible
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
     run.write("metrics", {**conventions, "spacing_credible": credible})
     run.write("reference", {case.id: described(target.image(case)) for case in cases})
-    if study.robustness and ("adapted", study.seeds[0]) in cells:
+    if disturb:
         disturbed(run, target, cases, study.seeds[0])
-    if progress:
-        progress("evaluate", len(cells) + 2, len(cells) + 2, "disturbed volumes")
+        if progress:
+            progress("evaluate", steps, steps, "disturbed volumes")
     return rows
 
 
@@ -149,7 +150,7 @@ class Bench:
             if label is not None:
                 drawn[kept_name(case)] = label
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
-        write_atomically(kept, json.dumps({"of": of, "rows": rows}, allow_nan=False) + "\n")
+        write_atomically(kept, as_json({"of": of, "rows": rows}, indent=None))
         return rows
 
     def finish(self, baselines: Baselines | None) -> list[Row]:

@@ -59,9 +59,7 @@ def write_objects(
     run.objects.mkdir(exist_ok=True)
     rows = []
     with np.load(arm / LABELS, allow_pickle=False) as drawn, TemporaryDirectory(dir=run.objects, prefix=".") as scratch:
-        for n, case in enumerate(one for one in cases if one.id in sources):
-            if progress:
-                progress("DICOM objects", n, len(sources), case.id)
+        for n, case in enumerate((one for one in cases if one.id in sources), start=1):
             try:
                 labels = _labels(target, case, drawn)
                 asked = labels, sources[case.id], _table(target, run.study.structures), Path(scratch), by, secret
@@ -70,6 +68,8 @@ def write_objects(
             except XmedError as problem:
                 # The code's own sentence: that of the problem may quote the file.
                 rows.append({"case": case.id, "reason": f"{problem.code}: {CODES[problem.code]}"})
+            if progress:
+                progress("DICOM objects", n, len(sources), case.id)
     document = {"of": of, "seed": seed, "cases": rows}
     run.write("objects", document)
     return document

@@ -52,7 +52,7 @@ CONVENTIONS: dict[str, dict[str, str]] = {
         "name": "Volume",
         "unit": "ml",
         "better": "neither",
-        "definition": "voxels of the prediction × volume of a voxel; compare with reference_volume_ml",
+        "definition": "voxels of the prediction × volume of a voxel; compare with the volume of the reference",
         "empty": "0",
     },
     "components": {

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.monitor.page import page
+from xmed.nulls import as_json, whole
 
 
 def build(document: dict[str, Any], folder: Path) -> Path:
@@ -19,13 +20,14 @@ def build(document: dict[str, Any], folder: Path) -> Path:
 
     Raises XmedError REPORT_MISMATCH where the document breaks the schema that it promises.
     """
+    document = whole(document)
     problems = [
         f"{'.'.join(map(str, one.absolute_path)) or 'drift'}: {one.message[:200]}"
         for one in Draft202012Validator(schema()).iter_errors(document)
     ]
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a check as drift.schema.json describes it")
-    write_atomically(folder / "drift.json", json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_atomically(folder / "drift.json", as_json(document, ensure_ascii=False))
     write_atomically(folder / "drift.html", page(document))
     return folder / "drift.html"
 

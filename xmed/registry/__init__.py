@@ -12,10 +12,10 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run, where a server is
 
 from xmed.registry.approval import approve, check, decided, withdraw
-from xmed.registry.fetching import fetch
+from xmed.registry.fetching import fetch, version_of
 from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.models import ALIASES, holder, register, versions
-from xmed.registry.monitored import log_check, reference_of
+from xmed.registry.monitored import log_check, reference_of, report_of
 from xmed.registry.relink import relink, unsigned
 from xmed.registry.tracking import log_run, orphans
 
@@ -32,8 +32,10 @@ __all__ = [
     "reference_of",
     "register",
     "relink",
+    "report_of",
     "unsigned",
     "verify_audit",
+    "version_of",
     "versions",
     "withdraw",
 ]

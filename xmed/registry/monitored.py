@@ -1,4 +1,4 @@
-"""Monitored: the reference that a registered version carries, and what later checks against it found."""
+"""Monitored: what a registered version carries of its validation, and what later checks against that found."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from xmed.digest import file_digest
 from xmed.errors import XmedError
-from xmed.registry.evidence import MONITOR
+from xmed.registry.evidence import MONITOR, REPORT
 from xmed.registry.fetching import version_of
 from xmed.registry.packing import download
 from xmed.registry.store import client, experiment, registry_lock
@@ -28,16 +29,36 @@ def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
     entry = version_of(reference, home)
     if SHA256 not in entry.tags:
         return None
-    uri = client(home).get_model_version_download_uri(entry.name, entry.version)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            path = download(f"{uri}/artifacts/evidence/{MONITOR}.json", Path(scratch), home)
+            path = _carried(entry, f"{MONITOR}.json", Path(scratch), home)
         except (MlflowException, OSError) as problem:
             what = f"the reference of '{reference}' cannot be fetched: {problem}"
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
         if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
         return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def report_of(reference: str, home: Path) -> dict[str, Any] | None:
+    """The report that a registered version was registered with; None where it is gone or another one.
+
+    Raises XmedError MODEL_NOT_FOUND.
+    """
+    entry = version_of(reference, home)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = _carried(entry, REPORT, Path(scratch), home)
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (MlflowException, OSError, ValueError):
+            return None
+    known = isinstance(found, dict) and found.get("report_id") == entry.tags.get("report_id")
+    return found if known else None
+
+
+def _carried(entry: ModelVersion, name: str, folder: Path, home: Path) -> Path:
+    uri = client(home).get_model_version_download_uri(entry.name, entry.version)
+    return Path(download(f"{uri}/artifacts/evidence/{name}", folder, home))
 
 
 def log_check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from xmed import metrics, stats
@@ -22,7 +23,7 @@ def _agreement(sources: Sources, rows: Rows, structure: str) -> Document:
     reference = rows.by_patient("adapted", structure, "reference_volume_ml")[0]
     patients, x, y = paired(predicted, reference)
     found = stats.bland_altman(x, y)
-    relative = stats.mean_ci([(a - b) / b for a, b in zip(x, y) if b > 0])
+    relative = stats.mean_ci([share for a, b in zip(x, y) if b > 0 and isfinite(share := (a - b) / b)])
     ratio = found.ratio and {
         "bias": found.ratio.bias,
         "loa": [found.ratio.lower, found.ratio.upper],

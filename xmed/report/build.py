@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from xmed.atomic import write_atomically
 from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.nulls import as_json
 from xmed.report.casetable import cases_csv
 from xmed.report.extras import MEASURED
 from xmed.report.human import read_text
@@ -58,9 +59,9 @@ def identity_now(run: Run) -> str:
 def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, str | bytes]:
     """Every file of the report by its name; report.json first."""
     return {
-        "report.json": json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "report.json": as_json(report, ensure_ascii=False),
         "cases.csv": cases_csv(completed(sources).rows, sources.edition),
-        "protocol.json": json.dumps(sources.protocol, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "protocol.json": as_json(sources.protocol, ensure_ascii=False),
         "report.html": page(run, report),
         **extras(run, report),
     }

@@ -24,7 +24,14 @@ def drawing(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {**FORMS, "span": span, "word": word, "initial": initial, "commands": commands}
+    environment.filters |= {
+        **FORMS,
+        "span": span,
+        "word": word,
+        "initial": initial,
+        "commands": commands,
+        "ranges": ranges,
+    }
     return environment
 
 
@@ -58,7 +65,9 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    return number(value, digits) if value is None or value < 0 else "+" + number(value, digits)
+    """With its sign, unless it rounds to nothing."""
+    text = number(value, digits)
+    return text if value is None or value < 0 or float(text) == 0 else "+" + text
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -101,6 +110,15 @@ def span(ci: list[float] | None, form: str = "number", digits: int | None = None
     show = FORMS[form]
     low, high = (show(end) if digits is None else show(end, digits) for end in ci)
     return f"{low} to {high}"
+
+
+def ranges(ends: dict[str, list[float]], digits: int) -> str:
+    """The least and greatest of each axis: 1.41–1.55 × 1.41–1.55 × 3.00; one number where both are shown alike."""
+    parts = []
+    for low, high in zip(ends["min"], ends["max"]):
+        near, far = number(low, digits), number(high, digits)
+        parts.append(near if near == far else f"{near}–{far}")
+    return " × ".join(parts)
 
 
 def word(name: str) -> str:

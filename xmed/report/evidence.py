@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xmed.report.drawing import plain
-from xmed.report.population import uncompared
+from xmed.report.drawing import initial, plain, word
+from xmed.report.headline import METHODS
+from xmed.report.population import PERSONAL, uncompared
+from xmed.report.words import fact, level
 
 Document = dict[str, Any]
 
@@ -18,8 +20,9 @@ def _dice(report: Document, arm: str = "adapted") -> Document:
 
 def _title(report: Document) -> str:
     modality = report["data"]["target"]["modality"]
-    structures = ", ".join(report["study"]["structures"])
-    return f"Deep learning ({report['model']['method']}, unsupervised domain adaptation): {structures} in {modality}."
+    structures = ", ".join(map(word, report["study"]["structures"]))
+    how = f"{word(report['model']['method'])}, unsupervised domain adaptation"
+    return f"Deep learning ({how}): {structures} in {modality}."
 
 
 def _abstract(report: Document) -> str | None:
@@ -33,7 +36,7 @@ def _abstract(report: Document) -> str | None:
 
 
 def _goal(report: Document) -> str:
-    asked = [one["text"] for one in report["criteria"] if one["id"] not in ("no_leakage", "protocol_unchanged")]
+    asked = [word(one["text"]) for one in report["criteria"] if one["id"] not in ("no_leakage", "protocol_unchanged")]
     kind = "validation on external data" if report["kind"] == "external" else "feasibility of adaptation without labels"
     return f"The goal is {kind}; asked beforehand: {'; '.join(asked) or 'nothing'}."
 
@@ -52,8 +55,11 @@ def _eligibility(report: Document) -> str:
 
 def _preparation(report: Document) -> str:
     grid = report["study"]["grid"]
-    edges = grid.get("spacing_mm") or grid.get("fit")
-    return f"Resampled to {edges}, normalised, predicted in patches of {grid['patch']}; metrics on the native grid."
+    edges, unit = (grid["fit"], "voxels") if grid.get("fit") else (grid.get("spacing_mm") or [], "mm")
+    size, patch = (" × ".join(f"{n:g}" for n in one) for one in (edges, grid["patch"]))
+    return (
+        f"Resampled to {size} {unit}, normalised, predicted in patches of {patch} voxels; metrics on the native grid."
+    )
 
 
 def _subsets(report: Document) -> str:
@@ -124,13 +130,14 @@ def _training(report: Document) -> str | None:
     one = next((t for t in report["training"] if t["arm"] == "adapted"), report["training"][0])
     budget, seeds = report["study"]["budget"], report["study"]["seeds"]
     return (
-        f"{one['steps']} steps of {budget['batch']} patches, learning rate {budget['learning_rate']:g}, seeds {seeds}."
+        f"{one['steps']} steps of {budget['batch']} patches, learning rate {budget['learning_rate']:g}, "
+        f"seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}."
     )
 
 
 def _selected(report: Document) -> str | None:
     rule = report["selection"]["rule"]
-    return None if rule is None else f"{rule}; target labels were not used for it."
+    return None if rule is None else f"{initial(rule)}; target labels were not used for it."
 
 
 def _begun(report: Document) -> str | None:
@@ -152,8 +159,8 @@ def _uncertainty(report: Document) -> str | None:
     if _dice(report).get("ci") is None:
         return None
     tests = [one for one in report["statistics"]["holm"] if one["p_sign_flip"] is not None]
-    family = f" {report['statistics']['family']['name']}, Holm." if tests else " No test was made."
-    return f"95 % intervals over patients ({_dice(report)['method']}).{family}"
+    family = f" {initial(report['statistics']['family']['name'])}, Holm." if tests else " No test was made."
+    return f"95 % intervals over patients ({METHODS.get(_dice(report)['method'], _dice(report)['method'])}).{family}"
 
 
 def _robust(report: Document) -> str | None:
@@ -188,9 +195,25 @@ def _included(report: Document) -> str:
 
 
 def _people(report: Document) -> str | None:
-    rows = [row for row in report["data"].get("cohort", []) if row["side"] == "target" and row["partition"] == "test"]
-    known = [row for row in rows if row["sex"] or row["age_band"]]
-    return " ".join(f"Sex {_listed(row['sex'])}; age {_listed(row['age_band'])}." for row in known) or None
+    """Sex and age of the test patients, where headers give both and so many that nobody can be told."""
+    out = []
+    for row in (row for row in report["data"].get("cohort", []) if row["patients"]):
+        told = [row[name] for name in PERSONAL]
+        known = all(one and "suppressed" not in one for one in told)
+        tested = (row["side"], row["partition"]) == ("target", "test")
+        if tested and not known:
+            return None
+        where = f"{initial(row['side'])}, {row['partition']}"
+        text = "; ".join(f"{fact(name)} {_levels(name, row)}" for name in PERSONAL) if known else "not given"
+        out.append(f"{where}: {text}.")
+    return " ".join(out) or None
+
+
+def _levels(name: str, row: Document) -> str:
+    """8 female, 3 male: how many patients of each level, and of how many nothing is known."""
+    parts = [f"{n} {level(name, value)}" for value, n in row[name].items()]
+    rest = row["patients"] - sum(row[name].values())
+    return ", ".join([*parts, *([f"{rest} not given"] if rest else [])])
 
 
 def _performance(report: Document) -> str | None:
@@ -203,13 +226,14 @@ def _found(report: Document) -> str | None:
     if rate is None or rate["ci"] is None:
         return None
     low, high = rate["ci"]
-    return f"{structure}: {rate['n_failed']} of {rate['n_cases']} cases failed (95 % CI {low:.3f} to {high:.3f})."
+    counted = f"{rate['n_failed']} of {rate['n_cases']} cases failed"
+    return f"{initial(word(structure))}: {counted} (95 % CI {low:.3f} to {high:.3f})."
 
 
 def _failed(report: Document) -> str | None:
     if "adapted" not in report["failures"]["by_arm"]:
         return None
-    found = ", ".join(f"{one['code']} {one['n']}" for one in report["failures"]["causes"] if one["n"])
+    found = ", ".join(f"{word(one['code'])} {one['n']}" for one in report["failures"]["causes"] if one["n"])
     return f"Every case is listed, worst first, with causes: {found or 'none below the threshold'}."
 
 

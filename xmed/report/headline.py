@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmed.report.population import uncompared
+from xmed.report.drawing import word
+from xmed.report.population import leaks, uncompared
 from xmed.report.rows import NO_REFERENCE
 from xmed.report.sources import Sources
 from xmed.report.support import NOT_ASKED, doubts
+from xmed.report.words import metric_of
 
 Document = dict[str, Any]
 WORST = 3
+METHODS = {"t": "t-interval", "BCa bootstrap": "BCa bootstrap"}
 FEW = 30
 """Patients below which the report says by itself that they are few."""
 
@@ -67,9 +70,9 @@ def _strip(report: Document, s: str, cells: Document) -> list[Document]:
         of("nsd", f"NSD at {tolerance:.3g} mm"),
         of("hd95_mm", "HD95", "mm"),
         {
-            **entry("volume_bias_ml", "volume bias", None if bias is None else abs(bias), volume.get("bias_ci"), "ml",
+            **entry("volume_bias_ml", "volume bias", bias, volume.get("bias_ci"), "ml",
                     f"volume_agreement.{s}.bias_ml", volume.get("reason")),
-            "signed": bias, "ci_of": "signed bias",
+            "signed": bias, "ci_of": "predicted minus reference:",
         },
         entry("failure_rate", "failures", rate.get("value"), rate.get("ci"), "share", f"{base}.dice.failure_rate", ""),
     ]  # fmt: skip
@@ -82,13 +85,13 @@ def _sentence(sources: Sources, report: Document, s: str) -> str:
             and not arm.startswith("ga")}  # fmt: skip
     adapted, source = cell["adapted"].get("mean"), cell["source_only"].get("mean")
     if sources.edition > 1 and report["intervals"]["gap_closed"][s]["reason"] == NO_REFERENCE:
-        return f"No test patient has {s}: nothing here says how well it is found on {target}."
+        return f"No test patient has {word(s)}: nothing here says how well it is found on {target}."
     if adapted is None:
-        return f"No adapted prediction of {s} could be judged on {target}."
-    n = cell["adapted"]["n"]
-    unseen = "" if uncompared(report["data"]["leakage"]) else " unseen in training"
+        return f"No adapted prediction of {word(s)} could be judged on {target}."
+    n, leakage = cell["adapted"]["n"], report["data"]["leakage"]
+    unseen = "" if uncompared(leakage) or leaks(leakage) else " unseen in training"
     who = f"On {n} {target} test patient{'s' * (n != 1)}{unseen}"
-    text = f"{who}, {report['model']['method']} segmented {s} with a mean Dice of {adapted:.2f}"
+    text = f"{who}, {word(report['model']['method'])} segmented {word(s)} with a mean Dice of {adapted:.2f}"
     if source is not None:
         text += f", against {source:.2f} without adaptation"
     if cell["target_supervised"].get("mean") is not None:
@@ -117,13 +120,15 @@ def _caution(sources: Sources, report: Document, cell: dict[str, Document], s: s
 
 
 def _endpoint(metric: str, s: str, cell: Document) -> str:
+    (name, unit), s = metric_of(metric), word(s)
     if cell.get("mean") is None:
-        return f"Primary endpoint: mean {metric} of {s}, not defined: {cell.get('reason') or 'no adapted prediction'}."
+        return f"Primary endpoint: mean {name} of {s}, not defined: {cell.get('reason') or 'no adapted prediction'}."
     n = cell["n"]
     who = f"{n} patient{'s' * (n != 1)}"
     interval = f"95 % CI {cell['ci'][0]:.3f} to {cell['ci'][1]:.3f}, " if cell["ci"] else ""
     note = f" ({cell['reason']})" if cell.get("reason") else ""
-    return f"Primary endpoint: mean {metric} of {s}, {cell['mean']:.3f} ({interval}{who}, {cell['method']}){note}."
+    how = f", {METHODS[cell['method']]}" if cell["method"] in METHODS else ""
+    return f"Primary endpoint: mean {name} of {s}, {cell['mean']:.3f}{unit} ({interval}{who}{how}){note}."
 
 
 def _non_inferiority(report: Document, s: str) -> str:
@@ -148,7 +153,8 @@ def machine_limitations(sources: Sources, report: Document) -> list[str]:
         width = f": the interval of the mean Dice is {cell['ci'][1] - cell['ci'][0]:.2f} wide" if cell.get("ci") else ""
         out.append(f"{n} test patient{'s' * (n != 1)}{width}.")
     if len(sources.study["seeds"]) < 3:
-        out.append(f"{len(sources.study['seeds'])} training seed(s): how much training itself varies is not known.")
+        seeds = len(sources.study["seeds"])
+        out.append(f"{seeds} training seed{'s' * (seeds != 1)}: how much training itself varies is not known.")
     if report["kind"] == "adaptation":
         out.append("No external data set: source and target test data come from the datasets that were learned from.")
     if uncompared(report["data"]["leakage"]):

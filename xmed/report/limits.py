@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xmed.report import drawing
+from xmed.report.drawing import word
 from xmed.report.headline import machine_limitations
 from xmed.report.rows import Rows, absent
 from xmed.report.sources import Sources
@@ -73,9 +75,9 @@ def intended_use(sources: Sources, text: Document) -> Document:
             "vendors": sorted({vendor for case in tested if (vendor := (case.get("facts") or {}).get("vendor"))}),
         },
         "out_of_scope": [
-            f"images of another modality than {target['modality']}: refused with MODALITY_MISMATCH",
-            f"structures other than {', '.join(sources.structures)}",
-            "voxel spacing and image size outside the tested range above",
+            f"images of another modality than {target['modality']}, which are refused",
+            f"structures other than {', '.join(map(word, sources.structures))}",
+            _untested(_ends(edges), _ends(sizes) if sources.metrics["spacing_credible"] else None),
             "diagnosis: this is research software and no medical device",
         ],
         "risks": [dict(zip(("hazard", "cause", "control", "evidence"), risk)) for risk in RISKS],
@@ -109,6 +111,16 @@ def reference_standard(sources: Sources, rows: Rows, text: Document, summary: Ma
             "structures": {s: summary.get(s, {}).get("dice", {}).get("mean") for s in sources.structures},
         },
     }
+
+
+def _untested(edges: Document | None, size: Document | None) -> str:
+    """What voxel sizes and fields of view no test case had, in mm."""
+    if edges is None or size is None:
+        return "images of another size or resolution than the tested ones: these have no spacing that can be believed"
+    return (
+        f"voxels other than {drawing.ranges(edges, 2)} mm and fields of view other than {drawing.ranges(size, 0)} mm: "
+        "none was tested"
+    )
 
 
 def _size(case: Document) -> list[float]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xmed.report.plain import quantiles
+from xmed import stats
+from xmed.report.drawing import word
+from xmed.report.plain import quantiles, span
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]
+ALLOWED = 0.05
+"""Share of false alarms that the rule allows, where the trial of an older version does not say it."""
 
 
 def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, Document]) -> Document:
@@ -19,7 +23,8 @@ def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, D
         volumes = [case["metrics"].get(s, {}).get("volume_ml") for case in cases]
         found[f"volume_ml.{s}"] = _distribution(volumes, "ml")
     for name in sorted({key for one in sources.reference.values() for key in one}):
-        found[f"image.{name}"] = _distribution([one.get(name) for one in sources.reference.values()], "as read")
+        unit = "share of the image" if name == "in_view" else "as read"
+        found[f"image.{name}"] = _distribution([one.get(name) for one in sources.reference.values()], unit)
     edges = [max(case["spacing_mm"]) for case in sources.tested if case.get("spacing_mm")]
     found["spacing_mm.max"] = _distribution(edges, "mm")
     return {
@@ -27,8 +32,24 @@ def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, D
         "n": len(sources.tested),
         "distributions": found,
         "rules": _rules(sources, edges, risk),
-        "simulation": sources.monitor.get("simulation"),
+        "simulation": _tried(sources.monitor.get("simulation")),
     }
+
+
+def _tried(simulation: Document | None) -> Document | None:
+    """The trial of the alarm with what so many checks can tell: intervals, and whether it was wrong too often."""
+    if not simulation or not simulation["in_control"]:
+        return simulation
+    n, calm = simulation["repeats"], simulation["in_control"]
+    found, allowed = stats.proportion(calm["alarms"], n), simulation.get("allowed", ALLOWED)
+    said = f"{calm['alarms']} of {n} checks, where the rule may be wrong in at most {100 * allowed:g} of 100"
+    far = (
+        f"{said}: more often than the rule allows" if found.lo > allowed else f"{said}; {n} checks do not contradict it"
+    )
+    disturbed = [
+        {**one, "ci": span(*stats.clopper_pearson(round(one["seen"] * n), n))} for one in simulation["disturbed"]
+    ]
+    return {**simulation, "in_control": {**calm, "ci": span(found.lo, found.hi), "text": far}, "disturbed": disturbed}
 
 
 def _distribution(values: Sequence[float | None], unit: str | None) -> Document:
@@ -40,11 +61,12 @@ def _distribution(values: Sequence[float | None], unit: str | None) -> Document:
 def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document]) -> list[Document]:
     rules = [{"id": "modality", "text": f"another modality than {sources.data['target']['modality']} is refused"}]
     if edges and sources.metrics["spacing_credible"]:
-        tested = f"{min(edges):.2g} to {max(edges):.2g} mm"
-        rules.append({"id": "spacing", "text": f"largest voxel edge outside {tested}: never tested, ask a person"})
+        least, most = f"{min(edges):.3g}", f"{max(edges):.3g}"
+        tested = f"other than {least} mm" if least == most else f"outside {least} to {most} mm"
+        rules.append({"id": "spacing", "text": f"largest voxel edge {tested}: never tested, ask a person"})
     threshold = risk.get(sources.primary, {}).get("operating_point", {}).get("threshold")
     if threshold is not None:
-        text = f"confidence of {sources.primary} below {threshold:.2f}: a person draws it"
+        text = f"confidence of {word(sources.primary)} below {threshold:.3f}: a person draws it"
         rules.append({"id": "confidence", "text": text})
     how = f"; {sources.monitor['rule']}" if sources.monitor else ""
     rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again{how}"})

@@ -7,6 +7,7 @@ from typing import Any
 
 from xmed import stats
 from xmed.digest import digest
+from xmed.nulls import whole
 from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
@@ -82,6 +83,7 @@ def compose(sources: Sources) -> Document:
     report["claim"] = claim(report)
     report["claim_counts"] = counts(report["claim"])
     report["banner"] = banner(sources, report)
+    report = whole(report)
     return {"report_id": identity(report), **report}
 
 
@@ -181,7 +183,7 @@ def _model(sources: Sources) -> Document:
     adapted = [one for one in sources.trained if one["arm"] == "adapted"]
     study = sources.study
     return {
-        "name": study["register_as"],
+        "name": _called(sources.external) or study["register_as"],
         "method": study["method"]["name"],
         "hyperparameters": adapted[0].get("hyperparameters") if adapted else None,
         "cite": adapted[0]["cite"] if adapted else None,
@@ -189,6 +191,12 @@ def _model(sources: Sources) -> Document:
         "parameters": adapted[0]["parameters"] if adapted else None,
         "network": adapted[0]["network"] if adapted else study["network"],
     }
+
+
+def _called(external: Document) -> str | None:
+    """A registered model that is validated elsewhere: its name and version."""
+    name, version = external.get("name"), external.get("version")
+    return f"{name} version {version}" if name and version else name
 
 
 def _selection(sources: Sources) -> Document:

@@ -12,6 +12,7 @@ from xmed.report.extras import extras
 from xmed.report.figures import SHOWN_ARMS, differences, patients
 from xmed.report.flow import flow
 from xmed.report.gallery import gallery, thumbnails
+from xmed.report.population import leaks, uncompared
 from xmed.run import Run
 
 __all__ = ["drawing", "extras", "page"]
@@ -37,6 +38,7 @@ def page(run: Run, report: dict[str, Any]) -> str:
             figures=_figures(run, report, structures),
             gallery=gallery(run, report),
             thumbnails=thumbnails(run, report),
+            unseen=not (leaks(report["data"]["leakage"]) or uncompared(report["data"]["leakage"])),
             guards=_guards(report["selection"]),
             shown_contours=[arm for arm in ("adapted", *CONTOURS) if report["summary"].get(arm)],
             version=__version__,

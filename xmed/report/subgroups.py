@@ -9,6 +9,7 @@ from xmed import stats
 from xmed.report.plain import interval
 from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.sources import Sources
+from xmed.report.words import fact
 
 Document = dict[str, Any]
 FACTORS = {
@@ -85,6 +86,6 @@ def _levels(
 
 def _one_level(name: str, known: set[str]) -> str:
     if not known:
-        return f"the headers give no {name}" if name in HEADERS else f"no {name} is known"
+        return f"the headers give no {fact(name)}" if name in HEADERS else f"no {name} is known"
     only = next(iter(known))
     return f"all test patients are alike: {only}" if name in ("vendor", "spacing") else "all known patients are alike"

@@ -25,6 +25,17 @@ METRIC_NAMES = {
     "assd_mm": "ASSD mm",
     "volume_error_ml": "Volume error ml",
 }
+SEXES = {"M": "male", "F": "female", "O": "other"}
+"""What (0010,0040) of a header says, PS3.3 C.7.1.1."""
+FACTS = {"age_band": "age", "vendor": "manufacturer", "field_t": "field strength"}
+"""What a header says of patients and scanners, where people call it otherwise."""
+VALIDATORS = {
+    "consistency": "Dice between predictions of a volume and of the same otherwise lit or a little turned",
+    "proxy": "Dice on labelled source in random appearance",
+    "reverse": "Dice of predicted masks laid onto labelled source masks",
+    "position": "Dice with where labelled source cases have the structure in their field of view",
+    "information": "confidence, held against how common each structure is",
+}
 CRITERION_NAMES = {
     "gap_closed": "Gap closed",
     "dice": "Dice",
@@ -181,6 +192,27 @@ VERDICTS = {
     "fail": ("Fail", "At least one criterion fixed before the test labels were read is not met."),
     "inconclusive": ("Inconclusive", "At least one criterion cannot be judged, or the test set cannot judge at all."),
 }
+
+
+def metric_of(key: str) -> tuple[str, str]:
+    """A metric's name as people write it, and its unit with a blank before it: hd95_mm is HD95 and mm."""
+    unit = key.rpartition("_")[2] if key.endswith(("_mm", "_ml")) else ""
+    name = METRIC_NAMES.get(key, key.removesuffix(f"_{unit}").replace("_", " "))
+    return name.removesuffix(f" {unit}"), f" {unit}" if unit else ""
+
+
+def fact(name: str) -> str:
+    """A header's fact by its name in words."""
+    return FACTS.get(name, name.replace("_", " "))
+
+
+def level(of: str, value: str) -> str:
+    """One level of such a fact in words: F is female, 60-69 is 60–69 years, 3 of field_t is at 3 T."""
+    if of == "sex":
+        return SEXES.get(value, value)
+    if of == "age_band":
+        return f"{value.replace('-', '–')} years"
+    return f"at {value} T" if of == "field_t" else value
 
 
 def measure(name: str) -> str:

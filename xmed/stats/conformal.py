@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from xmed.stats.drift import Mmd
-from xmed.stats.interval import finite
+from xmed.stats.interval import finite, ordinary, scaled
 from xmed.stats.proportion import Proportion, proportion
 
 
@@ -76,14 +76,16 @@ def estimate_card(
     if e.shape != t.shape:
         raise ValueError(f"{e.size} estimates of {t.size} cases")
     found, n = conformal(calibration_errors, alpha), int(e.size)
+    (e, t), by = ordinary(e, t)
     errors = np.abs(e - t)
     covered = None
     if n and found.half_width is not None:
-        covered = proportion(int((errors <= found.half_width + 1e-12).sum()), n)
+        covered = proportion(int((errors <= np.ldexp(found.half_width + 1e-12, -by)).sum()), n)
     same = None if drift is None or drift.p is None else drift.p >= 0.05
     warning = found.reason
     if same is False:
         warning = "new cases are not like those it was calibrated on: do not use this estimate"
     elif covered is not None and covered.hi < 1 - alpha:
         warning = f"the interval holds less often than the {1 - alpha:.0%} it claims"
-    return EstimateCard(method, cohort, found, n, float(errors.mean()) if n else None, covered, same, warning)
+    mae = scaled(float(errors.mean()), by) if n else None
+    return EstimateCard(method, cohort, found, n, mae, covered, same, warning)

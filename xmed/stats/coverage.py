@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.stats.interval import finite
+from xmed.stats.interval import finite, ordinary
 from xmed.stats.proportion import Proportion, proportion
 
 CHOSEN_HERE = "chosen on the same cases that it is reported on, which flatters it"
@@ -53,22 +53,27 @@ def risk_coverage(confidence: Sequence[float], risk: Sequence[float]) -> RiskCov
     if n == 0:
         nothing = (None, None, None, None, None, None, None)
         return RiskCoverage(0, (), (), (), *nothing, degenerate="no case with a confidence")
+    (r,), by = ordinary(r)
     places, total, mean = np.arange(1, n + 1), _summed(c, r), _summed(-r, r)
     selective, ideal = total / places, mean / places
     first = _area(total / n) + float(total[0]) / n / 2 / n
     best = _area(mean / n) + float(mean[0]) / n / 2 / n
+
+    def back(value: float) -> float:
+        return float(np.ldexp(value, by))
+
     return RiskCoverage(
         n,
         tuple((places / n).tolist()),
-        tuple(selective.tolist()),
-        tuple((total / n).tolist()),
-        first,
-        best,
-        float(r.mean()) / 2,
-        _area(selective),
-        float(selective.mean()),
-        _area(selective) - _area(ideal),
-        float(selective.mean() - ideal.mean()),
+        tuple(np.ldexp(selective, by).tolist()),
+        tuple(np.ldexp(total / n, by).tolist()),
+        back(first),
+        back(best),
+        back(float(r.mean()) / 2),
+        back(_area(selective)),
+        back(float(selective.mean())),
+        back(_area(selective) - _area(ideal)),
+        back(float(selective.mean() - ideal.mean())),
         "every case is as sure as every other" if np.ptp(c) == 0 else None,
     )
 

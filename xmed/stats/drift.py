@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist, pdist
 
 from xmed.stats.family import holm
-from xmed.stats.interval import finite
+from xmed.stats.interval import finite, ordinary, scaled
 
 LEAST_SHARE = 1e-4
 """An empty bin counts as this share in a PSI, as is customary: the logarithm of nothing is not defined."""
@@ -63,8 +63,9 @@ def mmd2(
     if n < 2 or m < 2:
         raise ValueError(f"{n} and {m} samples: two of each are the fewest that have a discrepancy")
     both = np.concatenate([x, y])
-    finite(both.ravel().tolist())
-    width = float(np.median(pdist(both))) if sigma is None else float(sigma)
+    finite(both.ravel())
+    (both,), by = ordinary(both)
+    width = float(np.median(pdist(both))) if sigma is None else float(np.ldexp(sigma, -by))
     if width == 0:
         return Mmd(0.0, 0.0, None, n, m, "most samples are the same")
     kernel = np.exp(-cdist(both, both, "sqeuclidean") / (2 * width**2))
@@ -72,7 +73,7 @@ def mmd2(
     random, member = np.random.default_rng(seed), np.arange(n + m) < n
     drawn = [_unbiased(kernel, random.permutation(member)) for _ in range(permutations)]
     p = (1 + sum(one >= value - 1e-12 for one in drawn)) / (1 + permutations) if permutations else None
-    return Mmd(value, width, p, n, m)
+    return Mmd(value, scaled(width, by) or 0.0, p, n, m)
 
 
 def ks(reference: Sequence[float], new: Sequence[float]) -> Shift:
@@ -94,6 +95,7 @@ def ks_components(reference: np.ndarray, new: np.ndarray, components: int = 5) -
     x, y = np.asarray(reference, dtype=np.float64), np.asarray(new, dtype=np.float64)
     if min(len(x), len(y)) < 2:
         return ComponentShift((), (), ())
+    (x, y), _ = ordinary(x, y)
     both = np.concatenate([x, y])
     middle = both.mean(0)
     _, spread, axes = np.linalg.svd(both - middle, full_matrices=False)
@@ -121,7 +123,7 @@ def chi2(reference: Sequence[str], new: Sequence[str], seed: int = 0) -> Shift:
 
 def psi(reference_counts: Sequence[float], new_counts: Sequence[float]) -> float:
     """Population stability index Σ (new − reference) ln(new / reference) over shares of the same bins."""
-    e, a = (np.asarray(counts, dtype=np.float64) for counts in (reference_counts, new_counts))
+    e, a = (finite(counts) for counts in (reference_counts, new_counts))
     if e.shape != a.shape or e.sum() <= 0 or a.sum() <= 0:
         raise ValueError("a PSI needs the same bins on both sides, and something in them")
     e, a = (np.maximum(side / side.sum(), LEAST_SHARE) for side in (e, a))
@@ -131,6 +133,7 @@ def psi(reference_counts: Sequence[float], new_counts: Sequence[float]) -> float
 def psi_of(reference: Sequence[float], new: Sequence[float], bins: int = 10) -> float | None:
     """PSI of a number, between the reference's quantiles; None where one side is empty or the reference is constant."""
     x, y = finite(reference), finite(new)
+    (x, y), _ = ordinary(x, y)
     edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1)[1:-1])) if x.size else x
     if not y.size or not edges.size or np.ptp(x) == 0:
         return None

@@ -10,6 +10,8 @@ from math import comb
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from xmed.stats.interval import ordinary
+
 LABELLINGS = 5000
 """How many ways to say who is new are looked at; where there are no more of them, every one is, and p is exact."""
 AT_ONCE = 256
@@ -82,6 +84,7 @@ def _kernel(rows: np.ndarray) -> tuple[np.ndarray, float] | None:
     """exp(−|x − y|² / 2σ²) between all patients, and σ; None where all are the same."""
     if not np.isfinite(rows).all():
         raise ValueError("measurements must be finite")
+    rows = np.stack([ordinary(column)[0][0] for column in rows.T], 1) if rows.size else rows
     spread = rows.std(0)
     kept = spread > 1e-9 * np.maximum(np.abs(rows).max(0, initial=0.0), 1e-300)
     if not kept.any():

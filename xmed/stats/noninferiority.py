@@ -9,9 +9,11 @@ from math import ceil
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import Interval, t_ci
+from xmed.stats.interval import Interval, finite, rescaled, t_ci
 from xmed.stats.paired import differences
 
+MOST_SPREAD = 1e6
+"""Standard deviations of more margins than this need no plan: it would ask for more patients than there are people."""
 ESTABLISHED, NOT_ESTABLISHED, NOT_ASSESSABLE = "established", "not_established", "not_assessable"
 
 
@@ -54,10 +56,11 @@ def noninferiority(
         raise ValueError(f"a margin of {margin:g} is no margin: it must be above 0")
     if not source.strip():
         raise ValueError("a margin needs its source: raters, a publication, or a clinical argument")
-    d = differences(adapted, reference) * (1 if higher_is_better else -1)
-    found = t_ci(d.tolist(), 1 - 2 * alpha)
-    sd = planned_sd if planned_sd is not None else float(d.std(ddof=1)) if d.size > 1 else 0.0
-    planned = planned_n(sd, margin, power, alpha) if sd > 0 else None
+    d, by = differences(adapted, reference)
+    d = d * (1 if higher_is_better else -1)
+    found, least = rescaled(t_ci(d.tolist(), 1 - 2 * alpha), by), float(np.ldexp(margin, -by))
+    sd = float(np.ldexp(planned_sd, -by)) if planned_sd is not None else float(d.std(ddof=1)) if d.size > 1 else 0.0
+    planned = planned_n(sd, least, power, alpha) if sd > 0 and least > 0 and sd / least < MOST_SPREAD else None
     note = None if planned_sd is not None else "the planned number is from the spread seen here, not a plan"
 
     def answer(verdict: str, p: float | None, ranks: float | None, note: str | None) -> NonInferiority:
@@ -65,8 +68,8 @@ def noninferiority(
 
     if found.degenerate or found.lo is None:
         return answer(NOT_ASSESSABLE, None, None, found.degenerate)
-    p = float(stats.ttest_1samp(d, -margin, alternative="greater").pvalue)
-    above = d + margin
+    p = float(stats.ttest_1samp(d, -least, alternative="greater").pvalue)
+    above = d + least
     ranks = float(stats.wilcoxon(above[above != 0], alternative="greater").pvalue) if above.any() else None
     return answer(ESTABLISHED if found.lo > -margin else NOT_ESTABLISHED, p, ranks, note)
 
@@ -80,5 +83,10 @@ def planned_n(sd: float, margin: float, power: float = 0.8, alpha: float = 0.025
 
 
 def margin_from_raters(dice_between_raters: Sequence[float]) -> float:
-    """Half of the mean disagreement (1 − Dice) between raters: the widest margin that can be argued from them."""
-    return float(np.mean(1.0 - np.asarray(dice_between_raters, dtype=np.float64)) / 2)
+    """Half of the mean disagreement (1 − Dice) between raters: the widest margin that can be argued from them.
+
+    Raises ValueError where there is no pair of raters.
+    """
+    if not len(dice_between_raters):
+        raise ValueError("no pair of raters: a margin cannot be argued from them")
+    return float(np.mean(1.0 - finite(dice_between_raters)) / 2)

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import RESAMPLES, Interval, bootstrap_ci, mean_ci, t_ci
+from xmed.stats.interval import RESAMPLES, Interval, bootstrap_ci, finite, mean_ci, ordinary, rescaled, t_ci
 
 EXACT_UP_TO = 16
 """Pairs up to which all 2ⁿ sign flips are enumerated."""
@@ -44,9 +44,9 @@ def paired(a: Sequence[float], b: Sequence[float], level: float = 0.95, seed: in
 
     `smallest_p` is what this many differing pairs could reach at best: five cannot reach 0.05 however clear they are.
     """
-    d = differences(a, b)
+    d, by = differences(a, b)
     n_nonzero = int((d != 0).sum())
-    difference = mean_ci(d.tolist(), level, seed)
+    difference = rescaled(mean_ci(d.tolist(), level, seed), by)
     if n_nonzero == 0:
         return Paired(difference, None, None, 0, None, "no pair differs" if d.size else "no pair")
     least = 2.0 ** (1 - n_nonzero)
@@ -57,20 +57,25 @@ def paired(a: Sequence[float], b: Sequence[float], level: float = 0.95, seed: in
 
 def sensitivity(a: Sequence[float], b: Sequence[float], level: float = 0.95, seed: int = 0) -> Sensitivity:
     """Whether the answer of `paired` hangs on its assumptions: t, bootstrap and permutation side by side."""
-    d = differences(a, b)
+    d, by = differences(a, b)
     found = paired(a, b, level, seed)
     spread = d.size > 1 and np.ptp(d) > 0
     p_t = float(stats.ttest_1samp(d, 0.0).pvalue) if spread else None
-    ways = t_ci(d.tolist(), level), bootstrap_ci(d.tolist(), level, seed)
-    return Sensitivity(*ways, p_t, found.p_sign_flip, found.p_wilcoxon, found.note)
+    t, drawn = (rescaled(way, by) for way in (t_ci(d.tolist(), level), bootstrap_ci(d.tolist(), level, seed)))
+    return Sensitivity(t, drawn, p_t, found.p_sign_flip, found.p_wilcoxon, found.note)
 
 
-def differences(a: Sequence[float], b: Sequence[float]) -> np.ndarray:
-    """`a` − `b` (n,). Raises ValueError when they are not two equally long lists."""
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+def differences(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, int]:
+    """`a` − `b` (n,) divided by 2^e, and e (see `ordinary`).
+
+    Raises ValueError when they are not two equally long lists of finite numbers.
+    """
+    x, y = finite(a), finite(b)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"pairs need two equally long lists, not {x.shape} and {y.shape}")
-    return x - y
+    (x, y), by = ordinary(x, y)
+    (d,), more = ordinary(x - y)  # differences of values that are nearly the same may be far smaller than they are
+    return d, by + more
 
 
 def _sign_flip(d: np.ndarray, seed: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.stats.interval import finite
+from xmed.stats.interval import finite, ordinary, scaled
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def by_patient(values: Sequence[float | None], patients: Sequence[str]) -> dict[
     for value, patient in zip(values, patients):
         if value is not None:
             found[patient].append(value)
-    return {patient: float(finite(found[patient]).mean()) for patient in sorted(found)}
+    return {patient: _mean(found[patient]) for patient in sorted(found)}
 
 
 def macro(table: Mapping[str, Mapping[str, float | None]]) -> float | None:
@@ -47,8 +47,8 @@ def macro(table: Mapping[str, Mapping[str, float | None]]) -> float | None:
 
     Neither the mean over patients of means over structures (.6 for [[.9, –], [.5, .1]]) nor the pooled one (.5): .4.
     """
-    means = [np.mean(kept) for kept in (defined(list(row.values())).values for row in table.values()) if kept]
-    return float(np.mean(means)) if means else None
+    means = [_mean(kept) for kept in (defined(list(row.values())).values for row in table.values()) if kept]
+    return _mean(means) if means else None
 
 
 def seeds_and_patients(values: Mapping[tuple[int, str], float]) -> tuple[dict[str, float], float | None]:
@@ -58,6 +58,11 @@ def seeds_and_patients(values: Mapping[tuple[int, str], float]) -> tuple[dict[st
     """
     patients = sorted({patient for _, patient in values})
     seeds = sorted({seed for seed, _ in values})
-    means = {p: float(np.mean([values[s, p] for s in seeds if (s, p) in values])) for p in patients}
-    by_seed = [float(np.mean([values[s, p] for p in patients if (s, p) in values])) for s in seeds]
-    return means, float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else None
+    means = {p: _mean([values[s, p] for s in seeds if (s, p) in values]) for p in patients}
+    (by_seed,), by = ordinary(np.array([_mean([values[s, p] for p in patients if (s, p) in values]) for s in seeds]))
+    return means, scaled(float(np.std(by_seed, ddof=1)), by) if len(seeds) > 1 else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    (x,), by = ordinary(finite(values))
+    return float(np.ldexp(x.mean(), by))

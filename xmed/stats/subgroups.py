@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import RESAMPLES, Interval, finite, mean_ci
+from xmed.stats.interval import RESAMPLES, Interval, finite, mean_ci, ordinary, rescaled, scaled
 
 INFER_FROM = 5
 """Fewer patients: their mean is shown without limits and tested against nothing."""
@@ -62,6 +62,8 @@ def subgroups(
         found.setdefault(str(level_of[patient]), []).append(values[patient])
     groups = {name: finite(found[name]) for name in sorted(found)}
     levels = _levels(groups, level, seed)
+    arrays, by = ordinary(*groups.values())
+    groups = dict(zip(groups, arrays))
     tested = {one.name: groups[one.name] for one in levels if one.suppressed is None}
     means = {name: float(x.mean()) * (1 if higher_is_better else -1) for name, x in tested.items()}
     worst, best = (min(means, key=means.__getitem__), max(means, key=means.__getitem__)) if means else (None, None)
@@ -72,7 +74,7 @@ def subgroups(
         len(values) - len(known),
         worst if sure else None,
         best if sure else None,
-        _gap(tested, best, worst, level) if sure else _no_gap(len(known)),
+        rescaled(_gap(tested, best, worst, level), by) if sure else _no_gap(len(known)),
         _interaction(list(tested.values()), seed) if sure else None,
         None if sure else f"fewer than two levels with {INFER_FROM} patients",
     )
@@ -96,7 +98,9 @@ def _levels(groups: dict[str, np.ndarray], level: float, seed: int) -> tuple[Lev
         if name in hidden or name == beside:
             out.append(Level(name, None, None, "complement" if name == beside else "display"))
         elif x.size < INFER_FROM:
-            mean = Interval(float(x.mean()), None, None, int(x.size), "none", f"fewer than {INFER_FROM} patients")
+            (kept,), by = ordinary(x)
+            value = scaled(float(kept.mean()), by)
+            mean = Interval(value, None, None, int(x.size), "none", f"fewer than {INFER_FROM} patients")
             out.append(Level(name, int(x.size), mean, "inference"))
         else:
             out.append(Level(name, int(x.size), mean_ci(x.tolist(), level, seed)))

@@ -193,6 +193,7 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[s
         "cite": kind.cite,
         "deployable": data.labelled_from is not data.target,
         "protocol_sha256": run.read("protocol")["sha256"],
+        "protocol": run.read("protocol")["protocol"],
         "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
         "datasets": {"source": data.source.spec.name, "target": data.target.spec.name},
     }

@@ -15,6 +15,7 @@ from xmed import select
 from xmed.atomic import write_atomically
 from xmed.digest import folder_digest
 from xmed.model import Model
+from xmed.nulls import as_json
 from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, Bench, Findings
 from xmed.train.arms import method_of
@@ -120,7 +121,7 @@ def _keep(folder: Path, bench: _Bench) -> Findings:
     found = bench.bench.findings(Model.load(folder / "model"))
     np.savez_compressed(folder / LABELS, *found.labels)
     document = {"model_sha256": folder_digest(folder / "model"), **found.record()}
-    write_atomically(folder / FINDINGS, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_atomically(folder / FINDINGS, as_json(document))
     return found
 
 

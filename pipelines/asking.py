@@ -1,0 +1,52 @@
+"""Asking: what is asked of a finished model on other data, where nobody says it: what its own protocol asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from xmed.errors import XmedError
+from xmed.run import Run, home
+from xmed.spec import Accept, Primary, Protocol
+
+NOT_AGAIN: dict[str, Any] = {"gap_closed": None, "not_below_source_only": False}
+"""Criteria of a model's own protocol that need arms which nobody trains for a validation."""
+
+
+def least_protocol(structure: str) -> Protocol:
+    """What is asked of a model whose own protocol is nowhere to be found: to be better than what learns nothing."""
+    return Protocol(primary=Primary(structure=structure), accept=Accept(gain_over_trivial=0.0, **NOT_AGAIN))
+
+
+def own_protocol(
+    card: dict[str, Any], report: dict[str, Any] | None, names: list[str]
+) -> tuple[Protocol | None, float | None]:
+    """The protocol that the model was made under, as far as it can be asked of it alone, and the NSD tolerance (mm)."""
+    for found, tolerance in _told(card, report):
+        try:
+            own = Protocol.model_validate(found)
+        except ValidationError:
+            continue
+        if own.primary.structure in names:
+            kept = own.accept.model_copy(update=NOT_AGAIN)
+            if kept.dice is None and kept.gain_over_trivial is None:  # the rest of it cannot be asked here
+                kept = kept.model_copy(update={"gain_over_trivial": 0.0})
+            # how many patients were planned, and how much worse than a ceiling it may be, was said of another test
+            return own.model_copy(update={"accept": kept, "planned_n": None, "non_inferiority": None}), tolerance
+    return None, None
+
+
+def _told(card: dict[str, Any], report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
+    """(protocol, tolerance of its report) from wherever the model's validation is written down."""
+    if report is not None:
+        yield report["protocol"]["protocol"], report["metrics_conventions"]["nsd_tolerance_mm"]
+    with suppress(XmedError, OSError, ValueError, KeyError, TypeError):
+        run = Run.find(str(card.get("run")), home())
+        fixed = run.read("protocol")
+        if fixed["sha256"] == card.get("protocol_sha256"):
+            judged = run.read("metrics") if run.has("metrics") else {}
+            yield fixed["protocol"], judged.get("nsd_tolerance_mm")
+    yield card.get("protocol"), None
