@@ -59,6 +59,7 @@ def test_the_run_that_made_the_model_says_it_where_the_card_does_not(model, tmp_
     sha = digest(fixed)
     folder = home / "runs" / "balls-1"
     folder.mkdir(parents=True)
+    (folder / "study.json").write_text("{}")
     (folder / "protocol.json").write_text(json.dumps({**fixed, "sha256": sha, "fixed_at": "2026-01-01T00:00:00+00:00"}))
     path = model / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol_sha256": sha}))
