@@ -226,7 +226,7 @@ def _found(report: Document) -> str | None:
     if rate is None or rate["ci"] is None:
         return None
     low, high = rate["ci"]
-    counted = f"{rate['n_failed']} of {rate['n_cases']} cases failed"
+    counted = f"{rate['n_failed']} of {rate['n_cases']} case{'s' * (rate['n_cases'] != 1)} failed"
     return f"{initial(word(structure))}: {counted} (95 % CI {low:.3f} to {high:.3f})."
 
 

@@ -101,7 +101,11 @@ def _sentence(sources: Sources, report: Document, s: str) -> str:
         side = "above" if gain["value"] >= 0 else "below"
         text += f". That is {abs(gain['value']):.2f} {side} the best baseline that learns nothing"
     failed = cell["adapted"]["n_failed"]
-    text += f"; {failed} of {cell['adapted']['n_cases']} cases failed." if failed else "; no case failed."
+    text += (
+        f"; {failed} of {cell['adapted']['n_cases']} case{'s' * (cell['adapted']['n_cases'] != 1)} failed."
+        if failed
+        else "; no case failed."
+    )
     return _caution(sources, report, cell, s) + text
 
 
