@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from pipelines.preflight import output
 from pipelines.server import server_lock
 from pipelines.stack import postgres
 from pipelines.stack.place import Place, mlflow_url
@@ -51,10 +52,11 @@ def backup(home: Path, out: Path) -> dict[str, Any]:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there", "a new file", "another name")
     if not home.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no home {home}", "a folder that xmed wrote", "set XMED_HOME")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    output(out)
     place = Place(home)
     _registry_is_here(place)
     part = out.with_name(f".{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         held.enter_context(locked(home / "locks" / "backup.json", wait=False, what="xmed backup"))
         held.callback(part.unlink, missing_ok=True)

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -77,15 +77,23 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
         if known is None:
             path = journal.write(problem)
             what = said(problem)
-            line = f"error[FAULT]: {what[:300]} · log {path}"
-            return refuse(line, {"code": "FAULT", "what": what, "log": str(path)}, as_json, FAULT)
+            log = str(path or "none: nothing could be written, --debug shows it")
+            return refuse(
+                f"error[FAULT]: {what[:300]} · log {log}", {"code": "FAULT", "what": what, "log": log}, as_json, FAULT
+            )
         parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
         return refuse(str(known), parts, as_json, WRONG_INPUT)
-    if as_json:
-        out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")
-    else:
-        found.show(Console(file=out, width=None if out.isatty() else PIPED_WIDTH))
-    out.flush()
+    try:
+        if as_json:
+            out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")
+        else:
+            found.show(Console(file=out, width=None if out.isatty() else PIPED_WIDTH))
+        out.flush()
+    except OSError as problem:
+        if problem.errno == errno.EPIPE:
+            raise
+        full = XmedError("DISK_FULL", f"the answer cannot be written: {problem.strerror}", "room for it", "free some")
+        return refuse(str(full), {}, False, WRONG_INPUT)
     return found.code
 
 
@@ -101,9 +109,13 @@ def whole_numbers(seeds: str | None) -> list[int] | None:
 
 def refuse(line: str, parts: dict[str, str], as_json: bool, code: int) -> int:
     """One line on stderr, and with --json the same in parts on stdout."""
-    sys.stderr.write(line + "\n")
+    with suppress(OSError, ValueError):  # a full disk, or nobody who listens any more: the exit code says it
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
     if as_json:
-        sys.stdout.write(json.dumps({"error": parts}, indent=1) + "\n")
+        with suppress(OSError, ValueError):
+            sys.stdout.write(json.dumps({"error": parts}, indent=1) + "\n")
+            sys.stdout.flush()
     return code
 
 
@@ -112,10 +124,18 @@ def _interrupted(problem: BaseException | None) -> bool:
     return isinstance(problem, KeyboardInterrupt) or (problem is not None and _interrupted(problem.__context__))
 
 
+def _is_full(problem: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of it; SQLite, and whoever wraps what it says, tells it in words alone."""
+    if problem is None:
+        return False
+    full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "database or disk is full" in str(problem) or _is_full(problem.__cause__ or problem.__context__)
+
+
 def _known(problem: BaseException) -> XmedError | None:
     """The XmedError in it, if this is something a person can act on."""
     if isinstance(problem, XmedError):
         return problem
-    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+    if _is_full(problem):
         return XmedError("DISK_FULL", str(problem), "room on the disk", "free some, or set XMED_HOME to another disk")
     return None

@@ -14,6 +14,7 @@ from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BeforeValidator
 
+from pipelines import preflight
 from pipelines.cluster import read_everywhere
 from pipelines.console import report
 from pipelines.continuing import begin, end, unfinished
@@ -169,6 +170,7 @@ def adapt(
     started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
     with unattended(), turn(home(), f"study {study.name}", study.budget.devices):
         plan = plan_study(study, seeds, source_root, target_root, resume)
+        preflight.name(home(), plan.study.register_as)
         run = _data_of(plan, roots)
         train_arms(run.folder)
         promote_model(run.folder)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pipelines.server import use_server
 from pipelines.turn import owner, run_lock
+from xmed.uri import read_only_uri
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -36,7 +37,7 @@ def orphans(home: Path) -> dict[UUID, str]:
     path = home / "prefect" / "prefect.db"
     if not path.is_file() or at_work(home):
         return {}
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
         rows = connection.execute(STARTED).fetchall()
     lately = (datetime.now(UTC) - timedelta(days=INGEST_DAYS)).strftime("%Y-%m-%d %H:%M:%S")
     return {

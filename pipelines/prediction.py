@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from pipelines.preflight import output
 from xmed.errors import XmedError
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.guard import guarded
@@ -85,10 +85,7 @@ def _check_output(out: Path, form: str, force: bool) -> None:
         raise XmedError("USAGE", f"output {out.name}", f"a name that ends in {' or '.join(ENDINGS[form])} for {form}")
     if out.exists() and not force:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
-    if not out.absolute().parent.is_dir():
-        raise XmedError("PATH_NOT_FOUND", f"no folder {out.absolute().parent}", "an existing folder to write into")
-    if not os.access(out.absolute().parent, os.W_OK):
-        raise XmedError("NOT_WRITABLE", f"{out.absolute().parent} may not be written to", "a folder that may be")
+    output(out)
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from pipelines.console import report
 from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify
 from xmed.errors import CODES, XmedError
+from xmed.private import as_usual
 
 
 def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) -> tuple[dict[str, Any], Outcome]:
@@ -18,6 +19,8 @@ def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) ->
     if source is None or out is None:
         raise XmedError("USAGE", "xmed deidentify without IN and OUT", "IN OUT, --explain or --crosswalk")
     outcome = deidentify(source, out, home, policy, report)
+    if outcome.written:
+        as_usual(out)
     return {**asdict(outcome), "codes": outcome.codes, "output": str(out)}, outcome
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
-import sqlite3
 import tarfile
-from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +15,8 @@ from pipelines.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL
 from pipelines.stack import postgres, secret
 from pipelines.stack.place import USUAL, Place
 from xmed.errors import XmedError
+from xmed.private import tighten
+from xmed.relocation import rewrite
 
 PIECE = 1 << 20
 
@@ -33,14 +34,16 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
     home.parent.mkdir(parents=True, exist_ok=True)
     part = home.with_name(f".{home.name}.{secrets.token_hex(4)}")
     part.mkdir()
+    part.chmod(0o711 if os.geteuid() == 0 else 0o700)  # root lends PostgreSQL another account, which must get in
     try:
         document = _unpack(file, part)
         if document["registry"] == POSTGRESQL:
             _into_postgres(part / DUMP, part / FILES)
         if (part / FILES / EMBEDDED).is_file():
-            _moved(part / FILES / EMBEDDED, document["home"], home)
+            rewrite(part / FILES / EMBEDDED, Path(document["home"].rstrip("/")), home)
         if home.exists():
             home.rmdir()
+        tighten(part / FILES, part / FILES)
         (part / FILES).rename(home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -97,19 +100,3 @@ def _into_postgres(dump: Path, home: Path) -> None:
         words = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname=mlflow", str(dump)]
         postgres.client(place, port, "pg_restore", *words)
     place.settle(USUAL)
-
-
-def _moved(database: Path, before: str, home: Path) -> None:
-    """Say in MLflow's SQLite database that its artifacts lie below another home: it keeps whole paths."""
-    old, new = before.rstrip("/") + "/", f"{home}/"
-    with closing(sqlite3.connect(database)) as connection, connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            columns = [(row[1], row[2]) for row in connection.execute(f'PRAGMA table_info("{table}")')]
-            for column in [name for name, kind in columns if kind.upper().startswith(("VARCHAR", "TEXT"))]:
-                for prefix in ("file://", ""):
-                    was, size = prefix + old, len(prefix + old)
-                    set_ = f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?)'
-                    connection.execute(
-                        set_ + f' WHERE substr("{column}", 1, ?) = ?', (prefix + new, size + 1, size, was)
-                    )

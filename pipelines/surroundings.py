@@ -8,21 +8,26 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.moved import bring_schedules
+from pipelines.preflight import refused, room, servers
 from pipelines.stack.place import use
 from xmed import __version__
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
+from xmed.private import keep, make
 from xmed.run import home, stack_file
 from xmed.stop import ask
 from xmed.tied import tie_all
+from xmed.uri import database_uri
 
 REMEMBERED = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
@@ -38,6 +43,7 @@ def prepare() -> Path:
     MLflow's and Prefect's is set already stays as it is. Raises XmedError KEY_INVALID.
     """
     place = home()
+    keep()
     os.environ["XMED_HOME"] = str(place)  # ${XMED_HOME} in a dataset's root means this folder too
     os.environ["DO_NOT_TRACK"] = "true"  # MLflow heeds no other spelling
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -46,6 +52,7 @@ def prepare() -> Path:
     defaults = {
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "PREFECT_HOME": str(place / "prefect"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_uri(place / "prefect" / "prefect.db", "sqlite+aiosqlite"),
         "PREFECT_LOGGING_CONFIG_PATH": str(Path(__file__).with_name("prefect_logging.yml")),
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
@@ -63,25 +70,27 @@ def prepare() -> Path:
 def open_home() -> None:
     """Make the home where it is not there yet: Prefect makes its own folder when imported, but not that one's parent.
 
-    Raises XmedError NOT_WRITABLE; without it Prefect would retry its database for two minutes. SERVER_FAILED where the
-    home's own servers are down: its schedules and its registry are there.
+    Raises XmedError NOT_WRITABLE, DISK_FULL: Prefect would retry its database for two minutes; REGISTRY_UNREACHABLE,
+    SERVER_FAILED for servers that would fail a run at its end. SERVER_FAILED, too, where the home's own servers are
+    down: its schedules and its registry are there.
     """
     make_home()
+    room(home())
+    servers()
+    bring_schedules(home())
     tie_all()  # Prefect's own server, workers of trainings, readers
     if stack_file(home()).is_file() and not os.environ.get("PREFECT_API_URL"):
         raise XmedError("SERVER_FAILED", f"the servers of {home()} are down", "servers that answer", "xmed up")
 
 
 def make_home() -> None:
-    """Make the home where it is not there yet. Raises XmedError NOT_WRITABLE."""
-    place = home()
+    """Make the home where it is not there yet. Raises XmedError NOT_WRITABLE, DISK_FULL."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        writable = os.access(place, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise XmedError("NOT_WRITABLE", f"{place} cannot be written to", "a writable folder", "set XMED_HOME")
+        make(home())
+    except OSError as problem:
+        raise refused(problem, home()) from problem
+    if not os.access(home(), os.W_OK):
+        raise XmedError("NOT_WRITABLE", f"{home()} cannot be written to", "a writable folder", "set XMED_HOME")
 
 
 @contextmanager
@@ -154,17 +163,23 @@ class Journal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
 
-    def write(self, fault: BaseException) -> Path:
-        """Write the fault's traceback and what went before it to a file below home/logs; returns its path."""
+    def write(self, fault: BaseException) -> Path | None:
+        """Write the fault's traceback and what went before it to a file below home/logs; returns its path.
+
+        Where that cannot be written to, beside the machine's other temporary files; None where nothing can be written.
+        """
         now = datetime.now(UTC)
-        path = home() / "logs" / f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+        name = f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
         head = [
             f"xmed {__version__}, Python {platform.python_version()}, {platform.platform()}",
             f"$ {' '.join('PATH' if os.path.exists(word) else word for word in sys.argv)}",
         ]
         text = "\n".join([*head, "", *self.lines, "", *told(fault)])
-        write_atomically(path, text + "\n")
-        return path
+        for path in (home() / "logs" / name, Path(tempfile.gettempdir()) / f"xmed-{name}"):
+            with suppress(OSError):
+                write_atomically(path, text + "\n", private=True)
+                return path
+        return None
 
 
 def listen(debug: bool) -> Journal:

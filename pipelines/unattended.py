@@ -23,6 +23,7 @@ from pipelines.surroundings import listen, prepare
 from pipelines.tables import show_result
 from xmed.errors import XmedError
 from xmed.tied import tie_all
+from xmed.uri import folder_uri
 
 UPDATE_SECONDS = 10.0
 OUTSIDE = ("PACS_UNREACHABLE", "FETCH_FAILED", "REGISTRY_UNREACHABLE")
@@ -66,7 +67,7 @@ def show(result: dict[str, Any]) -> None:
     text = StringIO()
     show_result(Console(file=text, width=PIPED_WIDTH), result, report)
     place = Path(result["report"]).absolute()
-    page = f"[{place}]({place.as_uri()})\n\n```\n{text.getvalue()}\n```\n"
+    page = f"[{place}]({folder_uri(place)})\n\n```\n{text.getvalue()}\n```\n"
     with suppress(Exception):  # the run is done; a server that went away meanwhile does not undo it
         create_markdown_artifact(page, key="result", description=f"{result['run']}: {report['verdict']}")
 

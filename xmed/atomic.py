@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from xmed.private import mask
+
 LONGEST = 240
 """Bytes of a name that leave room for what is put around it; file systems have 255 (NAME_MAX)."""
 
@@ -13,12 +15,13 @@ LONGEST = 240
 def write_atomically(path: Path, data: str | bytes, *, private: bool = False) -> None:
     """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included).
 
-    data: text goes as UTF-8. private: readable by nobody else. Raises OSError; nothing is left behind then.
+    data: text goes as UTF-8. private: readable by its owner alone; else by the group that shares the home, too, where
+    there is one (`xmed.private`). Raises OSError; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     short = path.name[: LONGEST // 4] if len(os.fsencode(path.name)) > LONGEST else path.name
     part = path.with_name(f".{short}.{secrets.token_hex(4)}")
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666 & ~mask())
     try:
         with os.fdopen(opened, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)

@@ -15,6 +15,7 @@ CODES: dict[str, str] = {
     "MODEL_NOT_FOUND": "no model of that name, alias, version or folder",
     "MODEL_INVALID": "a model folder is incomplete, or its weights do not match their checksum",
     "MODEL_REFUSED": "the registry refuses this model",
+    "REGISTRY_UNREACHABLE": "the server of the registry does not answer, or is one that xmed cannot work with",
     "REGISTRY_ELSEWHERE": "a registered model belongs to another home, whose audit log holds its steps",
     "EXPORT_UNSUPPORTED": "a model that another format cannot express",
     "REFERENCE_MISSING": "a model that nothing is kept of to hold new data against",

@@ -31,6 +31,7 @@ from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.nulls import as_json
+from xmed.private import make
 from xmed.spec import Study
 
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
@@ -62,6 +63,7 @@ class Run:
         methods: what a comparison compares; none for an ordinary run.
         """
         stamp, kind = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "-compare" if methods else ""
+        make(under)
         run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
         if methods:
             run.write("methods", list(methods))

@@ -16,7 +16,9 @@ from pipelines.doctor.check import Check
 from pipelines.stack import postgres
 from pipelines.stack.place import Place
 from xmed.errors import XmedError
+from xmed.relocation import elsewhere
 from xmed.run import stack_file
+from xmed.uri import read_only_uri
 
 WAIT_SECONDS = 5.0
 MIGRATIONS = {
@@ -49,6 +51,8 @@ def databases(home: Path) -> Iterator[Check]:
 def tracking_answers(home: Path) -> bool:
     """Whether MLflow can be asked: where its server does not answer, each question would take it minutes to give up."""
     url = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not url and elsewhere(home):
+        return False  # to ask it would put it right; `--fix` has done so before
     return not _down(home) and (not url.startswith("http") or _server("MLFLOW_TRACKING_URI", url).ok)
 
 
@@ -73,7 +77,7 @@ def _file(path: Path) -> Check:
         return Check("database", True, f"{path.name} is not there yet")
     package, folder, upgrade = MIGRATIONS[path.name]
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
             (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if said != "ok":
                 return Check("database", False, f"{path}: {said}")

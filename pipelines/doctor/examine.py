@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipelines.doctor import databases, leftovers, machine
+from pipelines.doctor import databases, homes, leftovers, machine
 from pipelines.doctor.check import Check
 
 __all__ = ["Check", "examine"]
@@ -18,6 +18,8 @@ def examine(home: Path, fix: bool = False) -> list[Check]:
         machine.packages,
         machine.device,
         lambda: machine.disk(home),
+        lambda: homes.place(home, fix),
+        lambda: homes.privacy(home, fix),
         lambda: databases.databases(home),
         lambda: leftovers.locks(home, fix),
         lambda: leftovers.tracked(home, fix),

@@ -97,12 +97,16 @@ def versions(home: Path) -> Iterator[Check]:
     """Registered versions without a report: whoever registered them was killed before he said what they rest on."""
     if not tracking_answers(home):
         return
+    from xmed.registry import has_artifacts
     from xmed.registry import versions as registered
 
     rows = registered(home)
     bare = [f"{row['name']} {row['version']}" for row in rows if not row.get("report_sha256")]
     told = f"without a report: {', '.join(bare)}; they have no alias: delete them, or run their study again"
     yield Check("models", not bare, told if bare else f"{len(rows)} versions, each with its report")
+    lost = [f"{row['name']} {row['version']}" for row in rows if not has_artifacts(row["name"], row["version"], home)]
+    told = f"nothing can be read of {', '.join(lost)}: bring {home / 'mlartifacts'} back from a backup"
+    yield Check("artifacts", not lost, told if lost else "of each version one was opened")
 
 
 def quarantine(home: Path) -> Iterator[Check]:

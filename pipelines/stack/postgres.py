@@ -60,6 +60,9 @@ def whose(data: Path) -> dict[str, Any]:
         account = pwd.getpwnam(ACCOUNT)
     except KeyError as problem:
         raise XmedError("SERVER_FAILED", f"no account {ACCOUNT}", "one to lend PostgreSQL, or not root") from problem
+    for own in (data.parent, data.parent.parent):  # stack, and the home, which are closed to everybody else
+        if own.is_dir():
+            own.chmod(own.stat().st_mode & 0o7777 | 0o001)
     for parent in data.absolute().parents:
         if parent.exists() and not parent.stat().st_mode & 0o001:
             do = "be somebody else than root, set XMED_HOME elsewhere, or chmod o+x"
@@ -113,7 +116,7 @@ def furnish(place: Place, port: int) -> None:
     from psycopg2.extensions import encrypt_password
 
     _passfile(place)
-    with closing(psycopg2.connect(_dsn(place, port, SUPERUSER, "postgres"))) as connection:
+    with closing(psycopg2.connect(**_dsn(place, port, SUPERUSER, "postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             for role, databases in ROLES.items():
@@ -140,7 +143,7 @@ def migration(place: Place, port: int, database: str) -> str:
     import psycopg2
 
     try:
-        with closing(psycopg2.connect(_dsn(place, port, database, database))) as made, made.cursor() as cursor:
+        with closing(psycopg2.connect(**_dsn(place, port, database, database))) as made, made.cursor() as cursor:
             cursor.execute("SELECT version_num FROM alembic_version")
             (found,) = cursor.fetchone() or ("none",)
             return str(found)
@@ -183,8 +186,8 @@ def alone(place: Place) -> Iterator[int]:
         end(process, INTERRUPT)
 
 
-def _dsn(place: Place, port: int, user: str, database: str) -> str:
-    return f"host={LOOPBACK} port={port} user={user} dbname={database} passfile='{place.passfile}'"
+def _dsn(place: Place, port: int, user: str, database: str) -> dict[str, Any]:
+    return {"host": LOOPBACK, "port": port, "user": user, "dbname": database, "passfile": str(place.passfile)}
 
 
 def _passfile(place: Place) -> None:

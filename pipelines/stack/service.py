@@ -19,6 +19,7 @@ from pipelines.stack import postgres
 from pipelines.stack.place import USER, Place, Ports, mlflow_url, prefect_url, to_prefect
 from pipelines.stack.secret import STATED, secret, variable
 from xmed.atomic import write_atomically
+from xmed.uri import folder_uri
 
 ASK_SECONDS = 5.0
 MLFLOW_WORKERS = "2"
@@ -84,7 +85,7 @@ def mlflow(place: Place, ports: Ports) -> Service:
     write_atomically(written, "\n".join(["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]) + "\n")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow", "mlflow", ports.postgres),
-        "MLFLOW_ARTIFACTS_DESTINATION": place.artifacts.as_uri(),
+        "MLFLOW_ARTIFACTS_DESTINATION": folder_uri(place.artifacts),
         "MLFLOW_AUTH_CONFIG_PATH": str(written),
         "MLFLOW_AUTH_ADMIN_PASSWORD": secret(place.home, "mlflow"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secret(place.home, "mlflow-sessions"),

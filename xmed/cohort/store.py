@@ -28,6 +28,7 @@ from xmed.cohort.seal import is_whole, sealed
 from xmed.documents import read_json
 from xmed.errors import XmedError
 from xmed.io.notes import Note
+from xmed.private import make
 from xmed.volume import Grid, Volume
 
 MAX_META = 16 << 20
@@ -135,6 +136,7 @@ class Store:
         final = self.folder(key)
         part = self.volumes / f".part-{secrets.token_hex(8)}"
         with writing(self.home):
+            make(self.home)
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:

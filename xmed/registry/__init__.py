@@ -16,6 +16,7 @@ from xmed.registry.fetching import fetch, version_of
 from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.models import ALIASES, holder, register, versions
 from xmed.registry.monitored import log_check, reference_of, report_of
+from xmed.registry.packing import has_artifacts
 from xmed.registry.relink import relink, unsigned
 from xmed.registry.tracking import log_run, orphans
 
@@ -25,6 +26,7 @@ __all__ = [
     "check",
     "decided",
     "fetch",
+    "has_artifacts",
     "holder",
     "log_check",
     "log_run",

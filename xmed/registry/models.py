@@ -9,11 +9,13 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
+from xmed.private import tighten
 from xmed.registry import ledger
 from xmed.registry.evidence import SAME, evidence, nothing_learned
 from xmed.registry.packing import pack
 from xmed.registry.store import client, is_there, registry_lock
 from xmed.registry.tracking import arm_run, write_run
+from xmed.relocation import ARTIFACTS
 from xmed.run import Run
 
 CANDIDATE, EVALUATION, USE = "candidate", "clinical-evaluation", "clinical-use"
@@ -53,6 +55,8 @@ def register(run: Run, home: Path) -> dict[str, Any]:
         promoted = "not_promoted" not in tags
         if promoted and holder(name, CANDIDATE, home) != int(found.version):
             client(home).set_registered_model_alias(name, CANDIDATE, found.version)
+    if (home / ARTIFACTS).is_dir():
+        tighten(home / ARTIFACTS, home)  # MLflow copies files with the mode that they had in the installed package
     return {
         "name": name,
         "version": int(found.version),

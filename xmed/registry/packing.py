@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
@@ -18,6 +19,7 @@ from xmed.digest import folder_digest
 from xmed.registry.evidence import gather
 from xmed.registry.store import active, client, tracking_uri
 from xmed.run import Run
+from xmed.uri import folder_uri
 
 SERVED_WITH = ("torch", "monai", "numpy", "scipy", "safetensors", "SimpleITK", "pydantic", "ruamel.yaml")
 """Packages that `xmed.predict` and the floors below it import; xmed itself travels with the model."""
@@ -36,7 +38,7 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"model": str(folder), "evidence": str(beside)},
+            artifacts={"model": folder_uri(folder), "evidence": folder_uri(beside)},
             code_paths=[str(Path(xmed.__file__).parent)],
             signature=_signature(folder),
             input_example=_example(folder),
@@ -51,6 +53,16 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
 def unpack(entry: ModelVersion, into: Path, home: Path) -> Path:
     """The whole package of a version as files: MLmodel, code/, artifacts/model, artifacts/evidence. Nothing is run."""
     return download(client(home).get_model_version_download_uri(entry.name, entry.version), into, home)
+
+
+def has_artifacts(name: str, version: int, home: Path) -> bool:
+    """Whether the description of a version's model can be read where the registry says that it is."""
+    try:
+        uri = client(home).get_model_version_download_uri(name, str(version))
+        with tempfile.TemporaryDirectory() as scratch:
+            return download(f"{uri}/artifacts/model/model.json", Path(scratch), home).is_file()
+    except (MlflowException, OSError):
+        return False
 
 
 def download(uri: str, into: Path, home: Path) -> Path:

@@ -14,7 +14,10 @@ from mlflow.exceptions import MlflowException
 
 from xmed.audit import locked
 from xmed.errors import XmedError
+from xmed.private import make
+from xmed.relocation import relocate
 from xmed.run import stack_file
+from xmed.uri import database_uri, folder_uri
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
 
@@ -29,7 +32,7 @@ def tracking_uri(home: Path) -> str:
         raise XmedError(
             "SERVER_FAILED", f"the servers of {home} are down", "its registry, which lives there", "xmed up"
         )
-    return stated or f"sqlite:///{(home / 'mlflow.db').absolute()}"
+    return stated or database_uri(home / "mlflow.db")
 
 
 def is_there(home: Path) -> bool:
@@ -43,9 +46,13 @@ def is_shared(home: Path) -> bool:
 
 
 def client(home: Path) -> MlflowClient:
-    """A client of the store that belongs to `home`; the embedded one is created when it is not there yet."""
+    """A client of the store that belongs to `home`; the embedded one is created when it is not there yet.
+
+    Raises XmedError NOT_WRITABLE where the home was moved, and its registry cannot be told.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        home.mkdir(parents=True, exist_ok=True)
+        make(home)
+        relocate(home)
     uri = tracking_uri(home)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -66,7 +73,7 @@ def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
         return str(found.experiment_id)
     # Said explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
     embedded = not os.environ.get("MLFLOW_TRACKING_URI")
-    location = (home / "mlartifacts").absolute().as_uri() if embedded else None
+    location = folder_uri(home / "mlartifacts") if embedded else None
     try:
         return str(mlflow_client.create_experiment(name, artifact_location=location))
     except MlflowException as problem:

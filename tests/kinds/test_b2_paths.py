@@ -1,0 +1,92 @@
+"""B2: whatever a home is called, everything that is written lies in it, and is found again."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import registered
+import tiny_study
+from strange_names import NAMES
+
+from pipelines.backup import backup
+from pipelines.restore import restore
+from xmed import registry, report
+from xmed.registry.store import client
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(report, "verify", registered.verify)
+    monkeypatch.setattr(report, "build", registered.build)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_registry_lies_in_its_home(name, tmp_path):
+    home = tmp_path / "above" / name
+    client(home).create_registered_model("m")
+    assert [path.name for path in home.parent.iterdir()] == [name]
+    assert (home / "mlflow.db").is_file()
+    assert [model.name for model in client(home).search_registered_models()] == ["m"]
+    with closing(sqlite3.connect(home / "mlflow.db")) as connection:
+        assert connection.execute("SELECT name FROM registered_models").fetchall() == [("m",)]
+
+
+def test_two_homes_do_not_share_what_stands_before_a_question_mark(tmp_path):
+    for name in ("h?1", "h?2"):
+        client(tmp_path / name).create_registered_model(name.replace("?", "-"))
+    assert [model.name for model in client(tmp_path / "h?2").search_registered_models()] == ["h-2"]
+
+
+@pytest.mark.parametrize("name", ["Ä #1 100%25 ?x", "a%41b", 'it\'s; "so" & [so]'])
+def test_a_model_is_registered_fetched_backed_up_and_restored(name, tmp_path):
+    home = tmp_path / name
+    run = registered.finished(home)
+    assert registry.register(run, home)["version"] == 1
+    assert (registry.fetch("models:/toy-prostate-us/1", home) / "weights.safetensors").is_file()
+    backup(home, tmp_path / "b.tar")
+    other = tmp_path / f"other {name}"
+    restore(tmp_path / "b.tar", other)
+    shutil.rmtree(home)
+    assert (registry.fetch("models:/toy-prostate-us/1", other) / "weights.safetensors").is_file()
+    assert str(registry.fetch("models:/toy-prostate-us/1", other)).startswith(str(other))
+
+
+PREFECT = """
+from pipelines.surroundings import prepare, open_home
+prepare(); open_home()
+from prefect.server.database.dependencies import provide_database_interface
+import asyncio
+asyncio.run(provide_database_interface().create_db())
+"""
+
+
+@pytest.mark.parametrize("name", ["Ä #1 100%25 ?x", ":memory:"])
+def test_the_schedules_lie_in_their_home(name, tmp_path):
+    home = tmp_path / "above" / name
+    home.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PREFECT], env=tiny_study.surroundings(home), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in home.parent.iterdir()] == [name]
+    with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM flow").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("kind", ["relative", "link"])
+def test_a_home_that_is_a_link_or_relative_stays_where_it_is(kind, tmp_path, monkeypatch):
+    real = tmp_path / "re?al"
+    real.mkdir()
+    (tmp_path / "li#nk").symlink_to(real)
+    monkeypatch.chdir(tmp_path)
+    home = Path("re?al").absolute() if kind == "relative" else tmp_path / "li#nk"
+    registry.register(registered.finished(home), home)
+    for place in (home, real):
+        assert (registry.fetch("models:/toy-prostate-us/1", place) / "weights.safetensors").is_file()
+    assert sorted(os.listdir(tmp_path)) == ["li#nk", "re?al"]
