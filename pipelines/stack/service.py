@@ -26,6 +26,7 @@ MLFLOW_WORKERS = "2"
 KNOWN_SECONDS = "60"
 """How long MLflow's workers remember that a password was right: each check costs them a third of a second, and to log
 one model takes hundreds of requests. As long may a password work on that was changed."""
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 OURS = ("MLFLOW_", "PREFECT_", "PG")
 
 
@@ -105,9 +106,7 @@ def mlflow(place: Place, ports: Ports) -> Service:
 
 def prefect(place: Place, ports: Ports) -> Service:
     environment = {
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url(
-            "prefect", "prefect", ports.postgres, "postgresql+asyncpg"
-        ),
+        DATABASE: postgres.url("prefect", "prefect", ports.postgres, "postgresql+asyncpg"),
         "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{secret(place.home, 'prefect')}",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": prefect_url(ports).removesuffix("/api"),
         "PGPASSFILE": str(place.passfile),
@@ -144,7 +143,7 @@ def worker(place: Place, ports: Ports) -> Service:
 
 def _prefect(place: Place, ports: Ports) -> dict[str, str]:
     """What server and worker share: how to speak to Prefect, and how it behaves in this home."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_") and name != DATABASE}
     return kept | to_prefect(place.home, ports)
 
 

@@ -189,6 +189,7 @@ def shell(line, home, **more):
         env=tiny_study.surroundings(home, **more),
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=120,
     )
 
