@@ -26,6 +26,7 @@ from xmed import __version__
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
+from xmed.private import make
 
 LOG, HEAD, LOCK = "audit.jsonl", "audit.head.json", "audit.lock"
 KEY = "XMED_AUDIT_KEY"
@@ -45,7 +46,7 @@ def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
 
     However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make(path.parent)
     lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=look_again_s), None
     while not lock.is_locked:
         try:

@@ -113,7 +113,7 @@ def _mode(home: Path, path: Path) -> int | None:
     wanted = now & ~mask()
     if path.is_dir() and os.environ.get(GROUP):
         wanted |= 0o2070
-    if path.is_dir() and path in [home / name for name in LET_THROUGH]:
+    if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and (home / "stack").is_dir():
         wanted |= now & 0o001
     return wanted if wanted != now else None
 

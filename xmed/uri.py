@@ -9,11 +9,13 @@ from urllib.parse import quote, unquote, urlsplit
 def database_uri(path: Path, driver: str = "sqlite") -> str:
     """A SQLite file for SQLAlchemy, which takes what follows a `?` for options, and does not decode `%`.
 
-    A name that is the same in both comes as it is; any other goes through SQLite's own URI (sqlite.org/uri.html).
+    A name that is the same in both comes as it is; any other goes through SQLite's own URI (sqlite.org/uri.html), and
+    with its driver named: of what follows `sqlite:///` MLflow makes a folder, in the folder it happens to be in.
     """
     place = path.absolute()
-    plain = quote(str(place)) == str(place)
-    return f"{driver}:///{place}" if plain else f"{driver}:///file:{quote(str(place))}?uri=true"
+    if quote(str(place)) == str(place):
+        return f"{driver}:///{place}"
+    return f"{driver if '+' in driver else f'{driver}+pysqlite'}:///file:{quote(str(place))}?uri=true"
 
 
 def read_only_uri(path: Path) -> str:
