@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     [
-        *("errors", "volume", "labels", "batch", "atomic", "digest", "documents", "nulls", "stop"),
+        *("errors", "volume", "labels", "batch", "atomic", "digest", "documents", "archives", "nulls", "stop"),
         *("tied", "uri", "watcher", "private", "relocation"),
     ],
     ["spec"],
@@ -25,7 +25,7 @@ FLOORS = [
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 SAME_FLOOR = {
-    ("volume", "errors"), ("labels", "errors"), ("private", "errors"), ("atomic", "private"), ("relocation", "errors"), ("relocation", "uri"), ("documents", "errors"),  # errors is the ground the nouns stand on
+    ("volume", "errors"), ("labels", "errors"), ("private", "errors"), ("atomic", "private"), ("relocation", "errors"), ("relocation", "uri"), ("documents", "errors"), ("archives", "errors"),  # errors is the ground the nouns stand on
     ("train", "select"),  # the one loop keeps the checkpoint that the label-free guards chose
     ("select", "predict"),  # what is chosen among must predict as it will when it is deployed
     ("compare", "report"),  # a comparison is completed, averaged and drawn as a report is

@@ -1,17 +1,15 @@
-"""Unpacking: a zip or tar archive into a folder, refused whole before a byte is written when any of it is unsafe."""
+"""Unpacking: a zip or tar archive into a folder, whole, or not a file of it where any of it is unsafe."""
 
 from __future__ import annotations
 
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+import os
+import secrets
+import shutil
+from pathlib import Path
 
+from xmed import archives
 from xmed.errors import XmedError
 
-MAX_MEMBERS = 1_000_000
 MAX_RATIO = 100
 """Images shrink to a half or a fifth, label maps to a fiftieth; what shrinks further was made to burst."""
 _SLACK = 1 << 20  # bytes that even the smallest archive may unpack to
@@ -25,39 +23,34 @@ def unpack(path: Path, folder: Path) -> None:
     """Unpack an archive into `folder`. Archives within it stay packed.
 
     Raises XmedError PATH_UNSAFE (a link, a device, an absolute name, one that climbs out), SIZE_CLAIM (too many
-    members, or too large for its own size), ARCHIVE_INVALID.
+    members, or too large for its own size), ARCHIVE_INVALID, OUTPUT_EXISTS (a folder where a file should come).
     """
+    made = not folder.exists()
+    part = folder / f".part-{secrets.token_hex(4)}"
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                entries = packed.infolist()
-                _check(path, ((entry.filename, entry.file_size, _is_plain(entry)) for entry in entries))
-                packed.extractall(folder)
-        else:
-            with tarfile.open(path) as packed_tar:
-                members = packed_tar.getmembers()
-                _check(path, ((member.name, member.size, member.isreg() or member.isdir()) for member in members))
-                packed_tar.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError) as problem:
-        raise XmedError(
-            "ARCHIVE_INVALID", f"{path.name}: {type(problem).__name__}", "a whole archive without a password"
-        ) from problem
+        with archives.opened(path, max(path.stat().st_size * MAX_RATIO, _SLACK)) as members:
+            for member in members:
+                target = part / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as out:
+                    out.writelines(member.pieces())
+        _move(part, folder)
+    except FileExistsError as problem:
+        raise archives.invalid(path.name, "two names that this disk takes for one") from problem
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if made and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def _is_plain(entry: zipfile.ZipInfo) -> bool:
-    """Whether a zip entry is a file or a folder; unzippers make links of entries whose Unix mode says so."""
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    return kind in (0, stat.S_IFREG, stat.S_IFDIR)
-
-
-def _check(path: Path, members: Iterable[tuple[str, int, bool]]) -> None:
-    most, total = max(path.stat().st_size * MAX_RATIO, _SLACK), 0
-    for count, (name, size, plain) in enumerate(members, start=1):
-        inside = PurePosixPath(name.replace("\\", "/"))
-        if not plain or inside.is_absolute() or ".." in inside.parts or ":" in name.split("/")[0]:
-            raise XmedError("PATH_UNSAFE", f"{path.name} holds {name!r}", "ordinary files below one folder")
-        total += size
-        if total > most or count > MAX_MEMBERS:
-            raise XmedError(
-                "SIZE_CLAIM", f"{path.name} unpacks to over {total} bytes in {count} files", f"{most} bytes at most"
-            )
+def _move(part: Path, folder: Path) -> None:
+    """Every file to its place, over what an earlier time left there."""
+    for here, _, names in os.walk(part):
+        place = folder / Path(here).relative_to(part)
+        for name in names:
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                os.replace(Path(here) / name, place / name)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as problem:
+                what = f"{place / name}: a file and a folder of one name"
+                raise XmedError("OUTPUT_EXISTS", what, "one of them", "clear the folder") from problem

@@ -1,0 +1,210 @@
+"""Archives: the members of a zip or tar, one after the other, none larger than it says and none of a harmful name.
+
+What an archive says of sizes binds while it is read: of each member, of all of them, and of what a packed tar inflates
+to, its headers included (a header may claim gigabytes, and readers keep it in memory).
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from xmed.errors import XmedError
+
+MAX_MEMBERS = 1_000_000
+PIECE = 1 << 20
+MAX_NAME, MAX_PATH, MAX_FOLDERS = 255, 4096, 64
+"""Bytes of a name and of a path (NAME_MAX, PATH_MAX of Linux), and folders in one another, as when they are read."""
+XZ_MEMORY = 128 << 20
+"""Bytes that unpacking xz may take; `xz -9` asks for 65 MiB (its manual), a hostile stream for 4 GiB."""
+_HEADERS = 4
+"""A packed tar may inflate to so many times what its members may: header and padding take up to 1,023 bytes."""
+
+
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, ArithmeticError, LookupError, ValueError,
+           TypeError, RuntimeError, AttributeError, AssertionError, zlib.error, struct.error)  # fmt: skip
+"""What zipfile, tarfile and the decompressors raise at damage; their documentation names the first three."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of an archive. `pieces` reads it, once, before the next member is asked for."""
+
+    name: str
+    size: int
+    pieces: Callable[[], Iterator[bytes]]
+
+
+@dataclass
+class _Names:
+    """The names so far; none may be met twice, and none may be a file here and a folder there."""
+
+    archive: str
+    files: set[PurePosixPath] = field(default_factory=set)
+    folders: set[PurePosixPath] = field(default_factory=set)
+
+    def add(self, name: str) -> None:
+        path = PurePosixPath(name)
+        above = set(path.parents) - {PurePosixPath(".")}
+        if path in self.files or path in self.folders or above & self.files:
+            raise invalid(self.archive, f"{name[:80]!r} stands there twice, or as a file and as a folder")
+        self.files.add(path)
+        self.folders |= above
+
+
+@contextmanager
+def opened(path: Path, most: int) -> Iterator[Iterator[Member]]:
+    """The files of an archive whose members may have `most` bytes together, links and devices refused.
+
+    Raises XmedError PATH_UNSAFE (a link, a device, an absolute name, one that climbs out), SIZE_CLAIM (too many
+    members, or too large for its own size), ARCHIVE_INVALID (damaged, or no archive). OSErrors of the disk pass.
+    """
+    try:
+        with path.open("rb") as file:
+            read = _zipped if file.read(2) == b"PK" else _tarred
+            file.seek(0)
+            yield _counted(read(file, path.name, most), path.name, most)
+    except XmedError:
+        raise
+    except OSError as problem:
+        if problem.errno is not None:  # the disk's, not a decompressor's
+            raise
+        raise invalid(path.name, type(problem).__name__) from problem
+    except (MemoryError, *_DAMAGE) as problem:
+        raise invalid(path.name, type(problem).__name__) from problem
+
+
+def invalid(name: str, why: str) -> XmedError:
+    """The refusal of a damaged archive."""
+    return XmedError("ARCHIVE_INVALID", f"{name}: {why}", "a whole archive without a password", "take another copy")
+
+
+def _counted(members: Iterator[Member], archive: str, most: int) -> Iterator[Member]:
+    names, total = _Names(archive), 0
+    for count, member in enumerate(members, start=1):
+        names.add(member.name)
+        total += member.size
+        if total > most or count > MAX_MEMBERS:
+            raise _too_much(archive, total, most)
+        yield member
+
+
+def _too_much(archive: str, total: int, most: int) -> XmedError:
+    return XmedError("SIZE_CLAIM", f"{archive} unpacks to over {total} bytes", f"{most} bytes at most, for its size")
+
+
+def _safe(archive: str, name: str, plain: bool) -> str:
+    """A member's name as it may be written. Raises XmedError PATH_UNSAFE, ARCHIVE_INVALID."""
+    inside = PurePosixPath(name.replace("\\", "/"))
+    signs = any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name)
+    if not plain or inside.is_absolute() or ".." in inside.parts or ":" in name.split("/")[0] or signs:
+        raise XmedError("PATH_UNSAFE", f"{archive} holds {ascii(name)[:120]}", "ordinary files below one folder")
+    long = len(name.encode()) > MAX_PATH or len(inside.parts) > MAX_FOLDERS
+    if long or any(len(part.encode()) > MAX_NAME for part in inside.parts):
+        raise invalid(archive, f"a name of {len(name)} letters in {len(inside.parts)} folders")
+    return str(inside)
+
+
+def _zipped(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as packed:
+        entries = packed.infolist()
+        if sum(entry.file_size for entry in entries) > most or len(entries) > MAX_MEMBERS:
+            raise _too_much(archive, sum(entry.file_size for entry in entries), most)
+        for entry in entries:
+            # Unzippers make links of entries whose Unix mode says so.
+            plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+            name = _safe(archive, entry.filename, plain)
+            if entry.is_dir() or name == ".":
+                if entry.file_size:
+                    raise invalid(archive, "a folder with bytes")
+                continue
+
+            def pieces(entry: zipfile.ZipInfo = entry) -> Iterator[bytes]:
+                with packed.open(entry) as source:
+                    yield from _pieces(source, entry.file_size, archive)
+
+            yield Member(name, entry.file_size, pieces)
+
+
+def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
+    bound = _Bounded(_inflated(file), archive, _HEADERS * most + PIECE)
+    with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|") as packed:  # it reads forward alone
+        for entry in packed:
+            name = _safe(archive, entry.name, entry.isreg() or entry.isdir())
+            if entry.size < 0:
+                raise invalid(archive, "a size below zero")
+            if entry.isdir():
+                continue
+            if name == ".":
+                raise invalid(archive, "a file without a name")
+            source = packed.extractfile(entry)
+            assert source is not None  # it is a regular file
+            yield Member(name, entry.size, lambda s=source, n=entry.size: _pieces(s, n, archive))  # type: ignore[misc]
+    while bound.read(PIECE):  # what is packed proves its checksum only at its end
+        pass
+
+
+def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:
+    """What a member holds, which must be as much as it says."""
+    got = 0
+    while data := source.read(PIECE):
+        got += len(data)
+        if got > size:
+            break
+        yield data
+    if got != size:
+        raise invalid(archive, "a member of another size than it says")
+
+
+def _inflated(file: IO[bytes]) -> Any:
+    """What a packed tar inflates to, by its first bytes, not by its name."""
+    first = file.read(6)
+    file.seek(0)
+    if first.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file)
+    if first.startswith(b"BZh"):
+        return bz2.BZ2File(file)
+    return _Xz(file) if first == b"\xfd7zXZ\0" else file
+
+
+class _Xz:
+    """An xz stream within XZ_MEMORY, which lzma's own file class does not bound."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        while not self.unpacker.eof:
+            packed = self.file.read(1 << 16) if self.unpacker.needs_input else b""
+            if self.unpacker.needs_input and not packed:
+                raise EOFError("the stream ends early")
+            if data := self.unpacker.decompress(packed, size):
+                return data
+        return b""
+
+
+class _Bounded:
+    """A stream that refuses to give more than `most` bytes."""
+
+    def __init__(self, inner: Any, archive: str, most: int) -> None:
+        self.inner, self.archive, self.most, self.given = inner, archive, most, 0
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self.inner.read(min(size, PIECE))
+        self.given += len(data)
+        if self.given > self.most:
+            raise _too_much(self.archive, self.given, self.most)
+        return data
