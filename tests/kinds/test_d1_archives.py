@@ -77,7 +77,9 @@ def test_a_zip_with_a_name_that_is_no_utf8_is_refused(tmp_path):
 
 def test_a_zip_with_an_unknown_method_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", [("a", b"1" * 99)])
-    path.write_bytes(path.read_bytes().replace(b"\x08\0\0\0", b"\x63\0\0\0"))
+    data = bytearray(path.read_bytes())
+    data[8], data[data.index(b"PK\1\2") + 10] = 99, 99
+    path.write_bytes(data)
     assert answer(unpack, path, tmp_path / "out") == "ARCHIVE_INVALID"
 
 
