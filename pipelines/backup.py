@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -39,6 +39,9 @@ VOLUMES, ARTIFACTS, EMBEDDED = Path("store/volumes"), Path("stack/mlartifacts"),
 LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "deidentify/key", "store/index.db")
 """Keys; what belongs to processes of this machine; and what can be had again (fetched models, the index of files)."""
 GROWING, OF_PROCESSES = (".jsonl", ".csv", ".log"), (".lock", "-wal", "-shm", "-journal")
+DEIDENTIFY, CROSSWALK = "deidentify", "deidentify/crosswalk"
+DOCUMENTS = (".db", ".json", ".jsonl")
+"""Endings of the files that xmed keeps in the home itself, in no folder: registry, audit log and what goes with it."""
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
 LIGHTLY = 1  # of gzip: voxels and weights hardly shrink, and everything else is small
 
@@ -127,15 +130,29 @@ def _keep(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
+def held(path: PurePath) -> bool:
+    """Whether a backup holds this file of a home: what `backup` writes, and all that `restore` takes.
+
+    Capitals make no other file of it, since there are disks that see no difference.
+    """
+    name = path.as_posix().casefold()
+    above = [one.as_posix() for one in PurePath(name).parents]
+    if any(part.startswith(".") for part in PurePath(name).parts) or name.endswith(OF_PROCESSES):
+        return False
+    if ARTIFACTS.as_posix() in above:
+        return path.is_relative_to(ARTIFACTS)
+    if any(one in LEFT_OUT for one in (name, *above)) or (DEIDENTIFY in above and not name.startswith(CROSSWALK)):
+        return False
+    return len(above) > 1 or name.endswith(DOCUMENTS)
+
+
 def _files(home: Path) -> Iterator[Path]:
     """What a backup holds, relative to the home; half-written files, which begin with a dot, are not."""
     for start in (home, home / ARTIFACTS):
         for folder, names, files in os.walk(start):
             here = Path(folder).relative_to(home)
             names[:] = [one for one in names if not one.startswith(".") and str(here / one) not in LEFT_OUT]
-            for one in files:
-                if not one.startswith(".") and not one.endswith(OF_PROCESSES) and str(here / one) not in LEFT_OUT:
-                    yield here / one
+            yield from (here / one for one in files if held(here / one))
 
 
 def _dump(place: Place, out: Path) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import re
 import secrets
 import shutil
-import tarfile
+import sqlite3
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL
+from pipelines.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL, SQLITE, held
 from pipelines.stack import postgres, secret
 from pipelines.stack.place import USUAL, Place
+from xmed import archives, documents
 from xmed.errors import XmedError
 from xmed.private import tighten
 from xmed.relocation import rewrite
 
-PIECE = 1 << 20
+MAX_RATIO, SLACK = 200, 512 << 20
+"""How far a backup may unpack: voxels and weights hardly shrink, empty label maps 200 to one (gzip -1)."""
+LARGEST = 256 << 20
+"""Bytes of its manifest: a million files have one of 150 MB."""
 
 
 def restore(file: Path, home: Path) -> dict[str, Any]:
@@ -40,7 +44,10 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
         if document["registry"] == POSTGRESQL:
             _into_postgres(part / DUMP, part / FILES)
         if (part / FILES / EMBEDDED).is_file():
-            rewrite(part / FILES / EMBEDDED, Path(document["home"].rstrip("/")), home)
+            try:
+                rewrite(part / FILES / EMBEDDED, Path(document["home"].rstrip("/")), home)
+            except sqlite3.Error as problem:
+                raise _invalid(file, f"its registry is no database: {problem}") from problem
         if home.exists():
             home.rmdir()
         tighten(part / FILES, part / FILES)
@@ -56,35 +63,58 @@ def _unpack(file: Path, into: Path) -> dict[str, Any]:
     hashes: dict[str, str] = {}
     document: Any = None
     try:
-        with tarfile.open(file, "r:*") as archive:
-            for member in archive:
-                source = archive.extractfile(member) if member.isreg() and _inside(member.name) else None
-                if source is None:
-                    raise _invalid(file, f"{member.name!r} is no file below it")
+        with archives.opened(file, max(file.stat().st_size * MAX_RATIO, SLACK)) as members:
+            for member in members:
                 if member.name == MANIFEST:
-                    document = json.loads(source.read())
-                    continue
-                target, found = into / member.name, hashlib.sha256()
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("xb") as out:
-                    while data := source.read(PIECE):
-                        found.update(data)
-                        out.write(data)
-                hashes[member.name] = found.hexdigest()
-    except (tarfile.TarError, EOFError, ValueError, FileExistsError) as problem:
-        raise _invalid(file, str(problem)) from problem
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+                    document = _manifest(file, member)
+                elif member.name == DUMP or _of_home(member.name):
+                    hashes[member.name] = _written(member, into / member.name)
+                else:
+                    raise _invalid(file, f"{member.name!r} is nothing that a backup holds")
+    except XmedError as problem:
+        raise problem if problem.code == "ARCHIVE_INVALID" else _invalid(file, problem.what) from problem
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as problem:
+        raise _invalid(file, "two names that this disk takes for one") from problem
+    if document is None:
         raise _invalid(file, f"it has no manifest of {FORMAT}")
     wrong = sorted({*hashes.items()} ^ {*document["files"].items()})
     if wrong:
         raise _invalid(file, f"{wrong[0][0]} is not what was backed up")
+    if (document["registry"] == POSTGRESQL) != (DUMP in hashes):
+        raise _invalid(file, "its registry is not in it")
     (into / FILES).mkdir(exist_ok=True)
     return document
 
 
-def _inside(name: str) -> bool:
+def _manifest(file: Path, member: archives.Member) -> dict[str, Any]:
+    """What a backup says of itself, in the shape that `backup` gives it. Raises XmedError ARCHIVE_INVALID."""
+    if member.size > LARGEST:
+        raise _invalid(file, f"a manifest of {member.size} bytes")
+    found = documents.parse_json(b"".join(member.pieces()), str(file), "ARCHIVE_INVALID", LARGEST)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise _invalid(file, f"it has no manifest of {FORMAT}")
+    files = documents.mapping(found.get("files"), f"{file}: files", "ARCHIVE_INVALID")
+    texts = all(isinstance(found.get(key), str) for key in ("made", "home"))
+    hashes = all(isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha) for sha in files.values())
+    if not (texts and hashes) or found.get("registry") not in (None, SQLITE, POSTGRESQL):
+        raise _invalid(file, "its manifest is of another shape")
+    return found
+
+
+def _of_home(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and (name in (MANIFEST, DUMP) or path.parts[0] == FILES)
+    return path.parts[0] == FILES and len(path.parts) > 1 and held(path.relative_to(FILES))
+
+
+def _written(member: archives.Member, target: Path) -> str:
+    """The sha256 of a member, once it is written; of what an archive says of its mode and owner nothing is taken."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = hashlib.sha256()
+    with target.open("xb") as out:
+        for data in member.pieces():
+            found.update(data)
+            out.write(data)
+    return found.hexdigest()
 
 
 def _invalid(file: Path, why: str) -> XmedError:

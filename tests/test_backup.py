@@ -154,7 +154,7 @@ def climbing(member, data):
         (lambda member, data: data + b"x" if member.name.endswith("audit.jsonl") else data, "audit.jsonl is not what"),
         (lambda member, data: None if member.name.endswith("audit.jsonl") else data, "audit.jsonl is not what"),
         (lambda member, data: None if member.name == "manifest.json" else data, "it has no manifest"),
-        (climbing, "is no file below it"),
+        (climbing, "ordinary files below one folder|holds .home"),
     ],
 )
 def test_a_backup_that_was_changed_restores_nothing(made, tmp_path, change, said):

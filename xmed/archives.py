@@ -48,18 +48,20 @@ class Member:
 
 
 @dataclass
-class _Names:
+class Names:
     """The names so far; none may be met twice, and none may be a file here and a folder there."""
 
     archive: str
+    code: str = "ARCHIVE_INVALID"
     files: set[PurePosixPath] = field(default_factory=set)
     folders: set[PurePosixPath] = field(default_factory=set)
 
     def add(self, name: str) -> None:
+        """One more. Raises XmedError `code`."""
         path = PurePosixPath(name)
         above = set(path.parents) - {PurePosixPath(".")}
         if path in self.files or path in self.folders or above & self.files:
-            raise invalid(self.archive, f"{name[:80]!r} stands there twice, or as a file and as a folder")
+            raise invalid(self.archive, f"{name[:80]!r} stands there twice, or as a file and as a folder", self.code)
         self.files.add(path)
         self.folders |= above
 
@@ -86,13 +88,13 @@ def opened(path: Path, most: int) -> Iterator[Iterator[Member]]:
         raise invalid(path.name, type(problem).__name__) from problem
 
 
-def invalid(name: str, why: str) -> XmedError:
+def invalid(name: str, why: str, code: str = "ARCHIVE_INVALID") -> XmedError:
     """The refusal of a damaged archive."""
-    return XmedError("ARCHIVE_INVALID", f"{name}: {why}", "a whole archive without a password", "take another copy")
+    return XmedError(code, f"{name}: {why}", "a whole archive without a password", "take another copy")
 
 
 def _counted(members: Iterator[Member], archive: str, most: int) -> Iterator[Member]:
-    names, total = _Names(archive), 0
+    names, total = Names(archive), 0
     for count, member in enumerate(members, start=1):
         names.add(member.name)
         total += member.size
@@ -105,15 +107,15 @@ def _too_much(archive: str, total: int, most: int) -> XmedError:
     return XmedError("SIZE_CLAIM", f"{archive} unpacks to over {total} bytes", f"{most} bytes at most, for its size")
 
 
-def _safe(archive: str, name: str, plain: bool) -> str:
-    """A member's name as it may be written. Raises XmedError PATH_UNSAFE, ARCHIVE_INVALID."""
+def safe(archive: str, name: str, plain: bool, code: str = "ARCHIVE_INVALID") -> str:
+    """A member's name as it may be written. Raises XmedError PATH_UNSAFE, and `code` where it is too long."""
     inside = PurePosixPath(name.replace("\\", "/"))
     signs = any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name)
     if not plain or inside.is_absolute() or ".." in inside.parts or ":" in name.split("/")[0] or signs:
         raise XmedError("PATH_UNSAFE", f"{archive} holds {ascii(name)[:120]}", "ordinary files below one folder")
     long = len(name.encode()) > MAX_PATH or len(inside.parts) > MAX_FOLDERS
     if long or any(len(part.encode()) > MAX_NAME for part in inside.parts):
-        raise invalid(archive, f"a name of {len(name)} letters in {len(inside.parts)} folders")
+        raise invalid(archive, f"a name of {len(name)} letters in {len(inside.parts)} folders", code)
     return str(inside)
 
 
@@ -125,7 +127,7 @@ def _zipped(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
         for entry in entries:
             # Unzippers make links of entries whose Unix mode says so.
             plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            name = _safe(archive, entry.filename, plain)
+            name = safe(archive, entry.filename, plain)
             if entry.is_dir() or name == ".":
                 if entry.file_size:
                     raise invalid(archive, "a folder with bytes")
@@ -142,7 +144,7 @@ def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
     bound = _Bounded(_inflated(file), archive, _HEADERS * most + PIECE)
     with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|") as packed:  # it reads forward alone
         for entry in packed:
-            name = _safe(archive, entry.name, entry.isreg() or entry.isdir())
+            name = safe(archive, entry.name, entry.isreg() or entry.isdir())
             if entry.size < 0:
                 raise invalid(archive, "a size below zero")
             if entry.isdir():

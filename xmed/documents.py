@@ -78,9 +78,9 @@ def read_yaml(path: Path, code: str = "SPEC_INVALID", absent: str = "SPEC_NOT_FO
         text = data.decode("utf-8-sig")
         _refuse_events(text)
         # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none.
-        yaml = YAML(typ="safe")
-        yaml.Constructor = _Core
-        found = yaml.load(text)
+        reader = YAML(typ="safe")
+        reader.Constructor = _Core
+        found = reader.load(text)
         refuse_characters(found)
         return found
 

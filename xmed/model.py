@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress, product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xmed import nets, position
+from xmed import documents, nets, position
 from xmed.atomic import write_atomically
 from xmed.digest import file_digest
 from xmed.errors import XmedError
@@ -28,6 +29,7 @@ from xmed.position import TELLING, Labelled, Usual, typical
 from xmed.prepare import Sample, augmentation_for, enlarged, sample
 from xmed.prepare.geometry import resized
 from xmed.spec import GridSpec, NetworkSpec
+from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation
 from xmed.volume import Volume
 
@@ -202,34 +204,77 @@ class Model:
         if not (folder / CARD).is_file():
             raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
         try:
-            card = json.loads(_plain(folder / CARD, CARD_LIMIT).read_text(encoding="utf-8"))
-            if file_digest(_plain(folder / WEIGHTS)) != card["weights_sha256"]:
+            card = documents.read_json(_plain(folder / CARD), "MODEL_INVALID", CARD_LIMIT)
+            said = _Card.model_validate(card)
+            if file_digest(_plain(folder / WEIGHTS)) != said.weights_sha256:
                 raise XmedError(
                     "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
                 )
-            table = LabelTable(tuple(Structure(**s) for s in card["structures"]))
-            grid, network = GridSpec(**card["grid"]), NetworkSpec(**card["network"])
+            table = LabelTable(tuple(Structure(**vars(one)) for one in said.structures))
+            grid, network = said.grid, said.network
             shape = network, grid.spatial_dims, grid.channels, len(table) + 1
             _check_shapes(folder / WEIGHTS, shape, len(table))
             net = nets.build(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
             nets.fill(net, weights)
-            window = None if card["window"] is None else (float(card["window"][0]), float(card["window"][1]))
-            modality, largest = str(card["modality"]), bool(card["largest_component"])
-            enlarges = bool(card.get("enlarges", False))  # models of before do not say
-        except (KeyError, TypeError, ValueError, OSError, RuntimeError, IndexError, SafetensorError) as problem:
-            raise XmedError("MODEL_INVALID", f"{folder}: {problem}", "a model folder that xmed wrote") from problem
+            _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
+        except (XmedError, *_DAMAGE) as problem:
+            if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
+                raise
+            what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
+            raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or nets.device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        return cls(net, grid, network, modality, table, window, largest, places, enlarges, card)
+        kept = said.largest_component, places, said.enlarges, card
+        return cls(net, grid, network, said.modality, table, said.window, *kept)
 
 
-def _plain(path: Path, limit: int | None = None) -> Path:
-    """A path that is an ordinary file of no more than `limit` bytes: no link, no pipe that never ends."""
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or (limit is not None and found.st_size > limit):
-        raise ValueError(f"{path.name} is no ordinary file, or too large")
+_DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
+           RuntimeError, SafetensorError)  # fmt: skip
+"""What comes of a folder that is damaged or made to do harm: of its files, of a network of such widths, of torch."""
+
+
+class _Described(Strict):
+    """A structure as a card has it."""
+
+    value: Annotated[int, Field(ge=1, lt=2**31, strict=True)]
+    name: Name
+    category: Annotated[str, Field(max_length=64)] | None = None
+    type: Annotated[str, Field(max_length=64)] | None = None
+
+
+class _Card(BaseModel):
+    """What a card must say, in what shape and within what bounds; whatever else it keeps is nobody's business here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    grid: GridSpec
+    network: NetworkSpec
+    modality: Annotated[str, Field(pattern="^[A-Z]{2,4}$")]
+    window: tuple[Finite, Finite] | None
+    largest_component: StrictBool
+    structures: Annotated[list[_Described], Field(min_length=1, max_length=10_000)]
+    enlarges: StrictBool = False  # models of before do not say
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.window and not self.window[0] < self.window[1]:
+            raise ValueError("a window that ends before it begins")
+        return self
+
+
+def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for weights that are no numbers: whatever such a network is shown, it answers background."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds NaN or infinite weights")
+
+
+def _plain(path: Path) -> Path:
+    """A path that is an ordinary file: no link, no pipe that never ends."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(f"{path.name} is no ordinary file")
     return path
 
 

@@ -53,12 +53,18 @@ def rewrite(database: Path, before: Path, home: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
-            columns = [(row[1], row[2]) for row in connection.execute(f'PRAGMA table_info("{table}")')]
+            of = _quoted(table)
+            columns = [(_quoted(row[1]), row[2]) for row in connection.execute(f"PRAGMA table_info({of})")]
             for column in [name for name, kind in columns if kind.upper().startswith(("VARCHAR", "TEXT"))]:
                 for old, new in pairs.items():
-                    begins = f'WHERE substr("{column}", 1, ?) = ?'
-                    change = f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?) {begins}'
+                    begins = f"WHERE substr({column}, 1, ?) = ?"
+                    change = f"UPDATE {of} SET {column} = ? || substr({column}, ?) {begins}"
                     connection.execute(change, (new, len(old) + 1, len(old), old))
+
+
+def _quoted(name: str) -> str:
+    """A name as SQLite takes it, whatever signs it has."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _same(one: Path, other: Path) -> bool:

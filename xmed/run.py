@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
@@ -87,7 +88,8 @@ class Run:
 
     @property
     def study(self) -> Study:
-        return Study.model_validate(self.read("study"))
+        with documents.guarded(f"{self.folder / 'study.json'}", "DOCUMENT_INVALID", "a study"):
+            return Study.model_validate(self.read("study"))
 
     @property
     def methods(self) -> list[str]:
@@ -102,7 +104,7 @@ class Run:
     def signoff(self) -> list[dict[str, Any]]:
         """What people decided about the run's model, oldest first: beside the report, for it came after all numbers."""
         path = self.report / SIGNOFF
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return documents.read_json(path) if path.is_file() else []
 
     @property
     def pictures(self) -> Path:
@@ -125,8 +127,8 @@ class Run:
         return (self.folder / f"{name}.json").is_file()
 
     def read(self, name: str) -> Any:
-        """One of the run's JSON documents by its stem."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        """One of the run's JSON documents by its stem. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
+        return documents.read_json(self.folder / f"{name}.json")
 
     def write(self, name: str, document: Any) -> None:
         """One of the run's JSON documents, whole or not at all; null stands for what is no number."""

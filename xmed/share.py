@@ -6,7 +6,9 @@ a copy without it is none. What is read back is what was published, or it is ref
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 import fsspec
 
+from xmed import archives, documents
 from xmed.digest import digest, file_digest
 from xmed.errors import XmedError
 from xmed.run import Run
@@ -23,6 +26,8 @@ from xmed.run import Run
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
 UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
 """How files begin that only the machine needs on which a training is at work."""
+LARGEST = 64 << 20
+"""Bytes of a manifest; a run of 100,000 files has one of 20 MB."""
 Progress = Callable[[str, int, int, str], None]
 
 
@@ -69,21 +74,22 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
     """
     with _store(url) as (store, root):
         files = _listed(store, root)
-        final = home / "fetched" / digest(files)[:16] / PurePosixPath(root).name
+        final = home / "fetched" / digest(files)[:16] / _inside(PurePosixPath(root).name).name
         if final.is_dir():
             return Run(final)
         final.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_more_than_fits(sum(entry["bytes"] for entry in files.values()), final.parent)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=final.parent))
         try:
             for done, (name, entry) in enumerate(files.items()):
                 if progress:
                     progress("fetch", done, len(files), name)
-                path = part / _inside(name)
+                path = part / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                store.get_file(f"{root}/{name}", str(path))
-                if file_digest(path) != entry["sha256"]:
-                    what = f"{url}/{name} is not the file that was published"
-                    raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
+                with store.open(f"{root}/{name}", "rb") as source, path.open("xb") as target:
+                    if not _copied(source, target, **entry):
+                        what = f"{url}/{name} is not the file that was published"
+                        raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
             part.rename(final)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -108,15 +114,45 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
         raise XmedError("SHARE_FAILED", what, "a store that answers, with a published run", "see its log") from problem
 
 
+def _copied(source: Any, target: Any, bytes: int, sha256: str) -> bool:
+    """Whether a file came as its manifest names it; not a byte more than it says is asked for or written."""
+    found, left = hashlib.sha256(), bytes
+    while data := source.read(min(archives.PIECE, left + 1)):
+        left -= len(data)
+        if left < 0:
+            return False
+        found.update(data)
+        target.write(data)
+    return left == 0 and found.hexdigest() == sha256
+
+
+def _refuse_more_than_fits(total: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise XmedError("DISK_FULL", f"the published run has {total} bytes", f"{free} bytes are free", "free some")
+
+
 def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
-    document = json.loads(store.cat_file(f"{root}/{MANIFEST}"))
+    """Size and sha256 of each file, by its name, as the manifest says. Raises XmedError SHARE_FAILED, PATH_UNSAFE."""
+    where = f"{root}/{MANIFEST}"
+    with store.open(where, "rb") as file:
+        data = file.read(LARGEST + 1)
+    document = documents.mapping(documents.parse_json(data, where, "SHARE_FAILED", LARGEST), where, "SHARE_FAILED")
     if document.get("schema") != SCHEMA:
-        raise XmedError("SHARE_FAILED", f"{root}/{MANIFEST} is of another kind", SCHEMA)
-    return dict(document["files"])
+        raise XmedError("SHARE_FAILED", f"{where} is of another kind", SCHEMA)
+    files = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
+    names = archives.Names(where, "SHARE_FAILED")
+    for name, entry in files.items():
+        names.add(str(_inside(name)))
+        size, sha = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        fits = type(size) is int and size >= 0 and isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha)
+        if not fits or len(entry) != 2:
+            raise XmedError("SHARE_FAILED", f"{where} says of {name[:80]!r} something else", "bytes and sha256")
+    return files
 
 
 def _inside(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise XmedError("PATH_UNSAFE", f"a published file is named {name}", "a name within its run")
-    return path
+    safe = archives.safe("a published run", name, True, "SHARE_FAILED")
+    if safe == "." or safe != name:
+        raise XmedError("PATH_UNSAFE", f"a published file is named {name[:80]!r}", "a name within its run")
+    return PurePosixPath(safe)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
@@ -26,6 +27,8 @@ from xmed.spec import DatasetSpec, FileSpec
 
 MAX_BYTES = 64 << 30
 TIMEOUT_SECONDS = 60.0
+PATIENCE_SECONDS, SLOWEST = 600.0, 1024
+"""After so long a download must have brought so many bytes a second; one that drips is not waited for without end."""
 CHUNK = 1 << 20
 Open = Callable[[str], IO[bytes]]
 
@@ -82,11 +85,15 @@ def _like(path: Path) -> str:
 
 def _download(file: FileSpec, path: Path, open_url: Open) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    total, size = hashlib.sha256(), 0
+    total, size, began = hashlib.sha256(), 0, time.monotonic()
     try:
         with open_url(file.url) as source, part.open("xb") as target:
-            while chunk := source.read(CHUNK):
+            read = getattr(source, "read1", source.read)  # what is there; `read` would wait for a whole chunk
+            while chunk := read(CHUNK):
                 size += len(chunk)
+                seconds = time.monotonic() - began
+                if seconds > PATIENCE_SECONDS and size < SLOWEST * seconds:
+                    raise TimeoutError(f"{size} bytes in {seconds:.0f} s")
                 if size > MAX_BYTES:
                     raise XmedError(
                         "FETCH_MISMATCH", f"{file.url} goes on after {MAX_BYTES >> 30} GiB", "a smaller file"

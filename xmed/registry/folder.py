@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from xmed import documents
 from xmed.digest import file_digest, folder_digest
 from xmed.errors import XmedError
 
@@ -33,13 +33,9 @@ def check_model(folder: Path, expected: Mapping[str, str] = NOTHING) -> dict[str
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise XmedError("MODEL_INVALID", f"{folder}: no file {name}", f"{WEIGHTS} and {DESCRIPTION}, no links")
-    if (size := (folder / DESCRIPTION).stat().st_size) > LARGEST:
-        raise XmedError("MODEL_INVALID", f"{folder / DESCRIPTION} has {size} bytes", f"{LARGEST} at most")
-    try:
-        document = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as problem:
-        raise XmedError("MODEL_INVALID", f"{folder / DESCRIPTION}: {problem}", "a JSON document") from problem
-    said = document.get("weights_sha256") if isinstance(document, dict) else None
+    document = documents.read_json(folder / DESCRIPTION, "MODEL_INVALID", LARGEST, "MODEL_INVALID")
+    document = documents.mapping(document, str(folder / DESCRIPTION), "MODEL_INVALID")
+    said = document.get("weights_sha256")
     weights = file_digest(folder / WEIGHTS)
     _same(folder / WEIGHTS, weights, said)
     _same(folder / WEIGHTS, weights, expected.get("weights_sha256", said))
