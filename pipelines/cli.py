@@ -245,17 +245,13 @@ def methods() -> Answer:
     """Every adaptation method, and the baselines that stand beside each, with citations."""
     from pipelines.tables import show_methods
     from xmed import methods as room
-    from xmed.evaluate import BASELINES
 
-    rows = []
-    for name in room.names():
-        found = room.find(name)
-        does = (found.__doc__ or "").strip().splitlines()[0]
-        rows.append({"kind": "method", "name": name, "does": does, "cite": found.cite})
+    facts = {name: room.facts(name) for name in room.names()}
+    rows = [{"kind": "method", "name": n, "does": f.does, "cite": f.cite} for n, f in facts.items()]
     rows += [
         {"kind": "made of others", "name": n, "does": c.does, "cite": c.cite} for n, c in room.COMPOSITIONS.items()
     ]
-    rows += [{"kind": "in every table", "name": n, "does": d, "cite": c} for n, (d, c) in BASELINES.items()]
+    rows += [{"kind": "in every table", "name": n, "does": d, "cite": c} for n, (d, c) in room.BASELINES.items()]
     return Answer(rows, lambda console: show_methods(console, rows))
 
 
@@ -263,10 +259,13 @@ def methods() -> Answer:
 def models() -> Answer:
     """Every registered model version, with its aliases and verdict."""
     from pipelines.tables import table
-    from xmed.registry import versions
-    from xmed.run import home
+    from xmed.run import home, registry_is_there
 
-    rows = versions(home())
+    rows = []
+    if registry_is_there(home()):  # else there is nothing to wait for MLflow for
+        from xmed.registry import versions
+
+        rows = versions(home())
     columns = ("name", "version", "aliases", "verdict", "xmed.run", "weights_sha256")
     short = [{**row, "weights_sha256": str(row.get("weights_sha256", ""))[:12]} for row in rows]
     return Answer(rows, lambda console: console.print(table(short, columns) if rows else "no models yet"))

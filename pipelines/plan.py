@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xmed import methods
-from xmed.appearance.scenes import scene, scenes
 from xmed.errors import XmedError
-from xmed.nets import NETWORKS, stride
 from xmed.run import Run, home
-from xmed.spec import DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
+from xmed.spec import NETWORKS, DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
+from xmed.spec.said import meant
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,13 @@ def _plan(
         )
         raise XmedError("SPEC_INVALID", bare, "a labelled source, and a target with images", "see the spec's layout")
     if source.layout.image is None and source.scene is None:
+        from xmed.appearance.scenes import scenes
+
         what = f"source {source.name} is label maps without images"
         raise XmedError("METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scenes())}", "or give it images")
     if source.scene is not None:
+        from xmed.appearance.scenes import scene  # it loads torch; most studies have none
+
         scene(source.scene)
     return Plan(asked, source, target, run)
 
@@ -117,7 +120,8 @@ def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
 def _check_network(study: Study) -> None:
     network, patch = study.network, study.grid.patch[: study.grid.spatial_dims]
     if network.name not in NETWORKS:
-        raise XmedError("SPEC_INVALID", f"network '{network.name}'", f"one of {', '.join(NETWORKS)}")
-    if any(edge % stride(network) for edge in patch):
-        expected = f"edges that are multiples of {stride(network)} for {len(network.channels)} network levels"
+        what = f"network '{network.name}'{meant(network.name, NETWORKS)}"
+        raise XmedError("SPEC_INVALID", what, f"one of {', '.join(NETWORKS)}")
+    if any(edge % network.stride for edge in patch):
+        expected = f"edges that are multiples of {network.stride} for {len(network.channels)} network levels"
         raise XmedError("SPEC_INVALID", f"grid.patch {list(patch)}", expected)

@@ -51,6 +51,11 @@ def stack_file(home: Path) -> Path:
     return home / "stack" / "stack.json"
 
 
+def registry_is_there(home: Path) -> bool:
+    """Whether there is a registry to ask; asking the embedded one makes it."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one study, by its folder."""

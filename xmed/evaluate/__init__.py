@@ -3,6 +3,6 @@
 from xmed.evaluate.judge import evaluate, judged
 from xmed.evaluate.objects import write_objects
 from xmed.evaluate.remeasure import remeasure
-from xmed.evaluate.trivial import BASELINES
+from xmed.methods.baselines import BASELINES
 
 __all__ = ["BASELINES", "evaluate", "judged", "remeasure", "write_objects"]

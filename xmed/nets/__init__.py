@@ -136,7 +136,7 @@ def device() -> torch.device:
 
 def stride(spec: NetworkSpec) -> int:
     """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
-    return 2 ** (len(spec.channels) - 1)
+    return spec.stride
 
 
 def tensors(net: nn.Module) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from xmed.audit import locked
 from xmed.errors import XmedError
 from xmed.private import make
 from xmed.relocation import relocate
-from xmed.run import stack_file
+from xmed.run import registry_is_there, stack_file
 from xmed.uri import database_uri, folder_uri
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
@@ -37,7 +37,7 @@ def tracking_uri(home: Path) -> str:
 
 def is_there(home: Path) -> bool:
     """Whether there is a store to ask; asking the embedded one creates it."""
-    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
+    return registry_is_there(home)
 
 
 def is_shared(home: Path) -> bool:

@@ -15,6 +15,7 @@ from xmed.spec.dataset import (
 from xmed.spec.files import load_dataset, load_protocol, load_study, names, read_yaml, spec_folders, text_beside
 from xmed.spec.pacs import PacsSpec
 from xmed.spec.study import (
+    NETWORKS,
     Accept,
     Budget,
     GridSpec,
@@ -28,8 +29,8 @@ from xmed.spec.study import (
 )  # fmt: skip
 
 __all__ = [
-    "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout", "MapsSpec",
-    "MethodSpec", "NetworkSpec", "NonInferiority", "PacsSpec", "PhantomSpec", "Primary", "Protocol", "Split",
-    "Splits", "StructureSpec", "Study", "TaskSpec", "load_dataset", "load_protocol", "load_study", "names", "read_yaml",
-    "spec_folders", "text_beside",
+    "NETWORKS", "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout",
+    "MapsSpec", "MethodSpec", "NetworkSpec", "NonInferiority", "PacsSpec", "PhantomSpec", "Primary", "Protocol",
+    "Split", "Splits", "StructureSpec", "Study", "TaskSpec", "load_dataset", "load_protocol", "load_study", "names",
+    "read_yaml", "spec_folders", "text_beside",
 ]  # fmt: skip

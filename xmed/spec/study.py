@@ -52,6 +52,10 @@ class GridSpec(Strict):
         return self
 
 
+NETWORKS = ("unet", "segresnet")
+"""Names of networks, each of which xmed.nets builds."""
+
+
 class NetworkSpec(Strict):
     """A network by name, with its feature widths."""
 
@@ -61,6 +65,11 @@ class NetworkSpec(Strict):
     )
     input: Literal["intensity", "mind"] = Field("intensity", description="mind: the net sees self-similarity instead")
     members: Annotated[int, Field(ge=1, le=32)] = Field(1, description="networks whose probabilities are averaged")
+
+    @property
+    def stride(self) -> int:
+        """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
+        return 2 ** (len(self.channels) - 1)
 
 
 class MethodSpec(BaseModel):

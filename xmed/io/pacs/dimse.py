@@ -46,6 +46,8 @@ IMAGES: tuple[str, ...] = (
 SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
 MAX_CONTEXTS = 127
 """PS3.8 7.1.1.13 numbers them with odd bytes: 128, of which one is the query's own."""
+MAX_RECORDS = 500_000
+"""Matches of one query: so many files are the most that a dataset may have."""
 SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
@@ -76,6 +78,9 @@ class Dimse:
                 code = self._code(status, "C-FIND")
                 if code in PENDING and match is not None:
                     found.append(record(match, wanted))
+                    if len(found) > MAX_RECORDS:
+                        what = f"{self.peer} names over {MAX_RECORDS}"
+                        raise XmedError("PACS_ANSWER", what, "fewer", "narrow the query")
                 elif code != SUCCESS:
                     raise self._refused("C-FIND", status)
         return found
@@ -154,6 +159,14 @@ class Dimse:
             raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", do)
         try:
             yield association
+        except XmedError:
+            raise
+        except OSError as problem:
+            if problem.errno is not None:  # the disk's, where what came is kept
+                raise
+            raise XmedError("PACS_UNREACHABLE", f"{where} broke off", "an answer", "try again later") from None
+        except Exception as problem:  # an answer that pydicom cannot take apart; its text may hold a name
+            raise XmedError("PACS_ANSWER", f"{where}: {type(problem).__name__} in the answer", "PS3.7") from None
         finally:
             if association.is_established:
                 association.release()

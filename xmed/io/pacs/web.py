@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -27,7 +28,11 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 """What a server answers when the same request may succeed later (RFC 9110; 429: RFC 6585)."""
 logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs what servers warn of
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+MAX_ANSWER, MAX_RECORDS = 64 << 20, 500_000
+"""Bytes of an answer that is no object, and matches of one query: no dataset may have more than 500,000 files."""
+SLOWEST = 1024
+"""Bytes a second that an answer brings once TIMEOUT_SECONDS are over; one that drips is not waited for without end."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._*?-]")
 
 
@@ -63,6 +68,8 @@ class Web:
                 if fresh.keys() <= found.keys():
                     break
                 found |= fresh
+                if len(found) > MAX_RECORDS:
+                    raise XmedError("PACS_ANSWER", f"{self.host} names over {MAX_RECORDS}", "fewer", "narrow the query")
             return [record(Dataset.from_json(one), wanted) for one in found.values()]
 
     def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
@@ -84,14 +91,13 @@ class Web:
         dataset = pydicom.dcmread(path)
         with self._asking("store"):
             answer = self.client.store_instances([dataset])
-        failed = answer.get("FailedSOPSequence")
-        if failed:
-            reason = failed[0].get("FailureReason")
-            raise XmedError(
-                "PACS_REFUSED", f"{self.host} did not store {path.name}: reason {_hex(reason)}", "PS3.18 I.2"
-            )
-        warned = (answer.get("ReferencedSOPSequence") or [Dataset()])[0].get("WarningReason")
-        return f"stored with warning {_hex(warned)}" if warned else "stored"
+            failed = answer.get("FailedSOPSequence")
+            reason = _hex(failed[0].get("FailureReason")) if failed else ""
+            warned = (answer.get("ReferencedSOPSequence") or [Dataset()])[0].get("WarningReason")
+            said = f"stored with warning {_hex(warned)}" if warned else "stored"
+        if reason:
+            raise XmedError("PACS_REFUSED", f"{self.host} did not store {path.name}: reason {reason}", "PS3.18 I.2")
+        return said
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
@@ -138,13 +144,19 @@ def _credentials() -> AuthBase | None:
 
 
 def _bounded(response: requests.Response, **_: object) -> None:
-    """Read the answer, inflated as it comes, and stop where no object can be that large."""
-    body = bytearray()
+    """Read the answer, inflated as it comes, and stop where no object can be that large, or nobody would wait."""
+    kind = response.headers.get("Content-Type", "").lower()
+    most = MAX_BYTES if kind.startswith(("multipart/", "application/dicom")) and "json" not in kind else MAX_ANSWER
+    body, began = bytearray(), time.monotonic()
     for chunk in response.iter_content(CHUNK):
         body += chunk
-        if len(body) > MAX_BYTES:
+        seconds = time.monotonic() - began
+        if len(body) > most:
             response.close()
-            raise XmedError("SIZE_CLAIM", f"an answer of more than {MAX_BYTES} bytes", "one object")
+            raise XmedError("SIZE_CLAIM", f"an answer of more than {most} bytes", "one object, or a list of matches")
+        if seconds > TIMEOUT_SECONDS and len(body) < SLOWEST * seconds:
+            response.close()
+            raise requests.Timeout(f"{len(body)} bytes in {seconds:.0f} s")
     response._content = bytes(body)  # where requests itself puts it
 
 
