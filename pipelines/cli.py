@@ -171,13 +171,13 @@ def deidentify(
 ) -> Answer:
     """Copies that name nobody: what is permitted crosses, ultrasound within its regions only. Exit 1: some withheld."""
     from pipelines import removal
-    from pipelines.tables import table
+    from pipelines.tables import show_lines, table
     from xmed import deidentify as room
     from xmed.run import home
 
     if explain:
         rules = room.explain()
-        return Answer(rules, lambda console: console.print("\n".join(room.lines(rules)), markup=False, highlight=False))
+        return Answer(rules, lambda console: show_lines(console, room.lines(rules)))
     if crosswalk:
         known = removal.who(home())
         return Answer(known, lambda console: console.print(table(known, ["kind", "pseudonym", "original"])))

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from pipelines.console import PIPED_WIDTH, progress
+from pipelines.printable import Cleaned, Screen, one_line, printable
 from pipelines.surroundings import ended_by, listen, prepare, said, stoppable, told
 from xmed.errors import XmedError
 
@@ -59,11 +60,11 @@ def command(app: typer.Typer) -> Callable[[Callable[..., Answer]], Callable[...,
 
 def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
     """Do the work, print its answer or the one line that says why there is none, and return the exit code."""
-    journal, out, err = listen(debug), sys.stdout, Console(stderr=True)
+    journal, out, err = listen(debug), sys.stdout, Screen(stderr=True)
     try:
         prepare()
         # stdout is for the document alone: what a library prints by itself goes to stderr
-        with stoppable(), redirect_stdout(sys.stderr), progress(err):
+        with stoppable(), redirect_stdout(Cleaned(sys.stderr)), progress(err):
             found = work()
     except (Exception, KeyboardInterrupt) as problem:
         if _interrupted(problem):
@@ -72,7 +73,7 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             )
             return TERMINATED if ended_by() == signal.SIGTERM else INTERRUPTED
         if debug:
-            sys.stderr.writelines(told(problem))
+            sys.stderr.writelines(map(printable, told(problem)))
         known = _known(problem)
         if known is None:
             path = journal.write(problem)
@@ -87,7 +88,7 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
         if as_json:
             out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")
         else:
-            found.show(Console(file=out, width=None if out.isatty() else PIPED_WIDTH))
+            found.show(Screen(file=out, width=None if out.isatty() else PIPED_WIDTH))
         out.flush()
     except OSError as problem:
         if problem.errno == errno.EPIPE:
@@ -110,7 +111,7 @@ def whole_numbers(seeds: str | None) -> list[int] | None:
 def refuse(line: str, parts: dict[str, str], as_json: bool, code: int) -> int:
     """One line on stderr, and with --json the same in parts on stdout."""
     with suppress(OSError, ValueError):  # a full disk, or nobody who listens any more: the exit code says it
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(one_line(line) + "\n")
         sys.stderr.flush()
     if as_json:
         with suppress(OSError, ValueError):

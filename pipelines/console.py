@@ -11,6 +11,9 @@ from contextvars import ContextVar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from pipelines.printable import one_line
 
 Report = Callable[[str, int, int, str], None]
 """(what, done, total, note): the shape every library function reports progress in."""
@@ -43,8 +46,12 @@ def progress(console: Console) -> Iterator[None]:
         with shown_by(Lines(console)):
             yield
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with _Display(*columns, TextColumn("[dim]{task.fields[note]}"), console=console) as bars, shown_by(_Bars(bars)):
+    named = TextColumn("{task.description}", markup=False)
+    noted = TextColumn("{task.fields[note]}", style="dim", markup=False)
+    with (
+        _Display(named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), noted, console=console) as bars,
+        shown_by(_Bars(bars)),
+    ):
         yield
 
 
@@ -67,7 +74,8 @@ class _Display(Progress):
             columns = list(dict.fromkeys(column for _, column in self.cells))
             grid = Table("", *(f"seed {column}" for column in columns), box=None, pad_edge=False, header_style="bold")
             for row in dict.fromkeys(row for row, _ in self.cells):
-                grid.add_row(row, *(self.cells.get((row, column), "") for column in columns))
+                cells = (Text.from_markup(self.cells.get((row, column), "")) for column in columns)
+                grid.add_row(Text(one_line(row)), *cells)
             yield grid
         yield from super().get_renderables()
 
@@ -83,6 +91,7 @@ class _Bars:
         if named and self.bars.cells:
             self.fill((named[1], int(named[2])), done / max(total, 1), note)
             return
+        what, note = one_line(what), one_line(note)
         if what not in self.tasks:
             self.tasks[what] = self.bars.add_task(what, total=total, note=note)
         self.bars.update(self.tasks[what], completed=done, total=total, note=note)
@@ -111,4 +120,4 @@ class Lines:
         self.said[what] = share
         seconds = time.monotonic() - self.start
         text = f"[{seconds:6.1f} s] {what} {done}/{total}" + (f" · {note}" if note else "")
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)

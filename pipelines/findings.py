@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from pipelines.printable import one_line
 
 COLOUR = {"ok": "green", "refused": "red", "skipped": "dim"}
 
@@ -25,20 +27,19 @@ def show_findings(console: Console, rows: Sequence[dict[str, Any]]) -> None:
         if row["verdict"] == "refused":
             do = f" → {row['do']}" if row["do"] else ""
             where = ", ".join(part for part in (row["path"], row["volume"]) if part)
-            console.print(
-                f"\n[red]{row['code']}[/] {escape(where)}\n  {escape(row['message'])}{escape(do)}", highlight=False
-            )
+            console.print(Text.assemble("\n", (row["code"], "red"), " ", one_line(where)))
+            console.print(Text(f"  {one_line(row['message'] + do)}"))
     noted = [(row["path"], one["text"]) for row in images for one in row["notes"] if one["code"] != "SEVERAL_VOLUMES"]
     if noted:
         console.print("\nput right while reading:")
     for text in dict.fromkeys(text for _, text in noted):
         paths = list(dict.fromkeys(path for path, said in noted if said == text))
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-        console.print(f"  {escape(', '.join(paths[:3]))}{more}: {escape(text)}", highlight=False)
+        console.print(Text(one_line(f"  {', '.join(paths[:3])}{more}: {text}")))
     passed = Counter(row["message"] for row in rows if row["verdict"] == "skipped")
     if passed:
         said = "; ".join(f"{count} × {message}" for message, count in passed.most_common())
-        console.print(f"\npassed over: {escape(said)}", highlight=False)
+        console.print(Text(f"\npassed over: {one_line(said)}"))
     count = Counter(row["verdict"] for row in rows)
     console.print(f"\n{count['ok']} good, {count['refused']} refused, {count['skipped']} passed over", highlight=False)
 
@@ -52,5 +53,6 @@ def _images(rows: Sequence[dict[str, Any]]) -> Table:
         spacing = " × ".join(f"{mm:.4g}" for mm in row["spacing_mm"] or ())
         verdict = row["code"] or row["verdict"]
         cells = [row["path"], row["series"] or row["kind"], row["modality"] or "", str(row["files"]), voxels, spacing]
-        grid.add_row(f"[{COLOUR[row['verdict']]}]{verdict}[/]", *map(escape, cells), escape(row["volume"] or ""))
+        texts = [Text(one_line(cell)) for cell in (*cells, row["volume"] or "")]
+        grid.add_row(Text(verdict, COLOUR[row["verdict"]]), *texts)
     return grid

@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect import flow
 from rich.console import Console
+from rich.text import Text
 
 from pipelines.console import report
 from pipelines.flows import make, outward, step
@@ -157,7 +158,7 @@ def show_drift(console: Console, found: dict[str, Any], page: str) -> None:
     ]
     console.print(table(rows, ("id", "mmd2", "p", "p_adjusted", "changed")))
     verdict = found["verdict"]
-    console.print(f"verdict     [bold {SHOWN[verdict]}]{verdict.replace('_', ' ')}[/]")
+    console.print(Text.assemble("verdict     ", (verdict.replace("_", " "), f"bold {SHOWN[verdict]}")))
     lines = [("", found["reason"]), ("", found["do"])]
     codes = ", ".join(f"{code} {n}" for code, n in found["unreadable"]["by_code"].items())
     unread = f"{found['unreadable']['n']} of {found['unreadable']['of']}"

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from pipelines.command import DONE, NO, Answer, command, whole_numbers
+from pipelines.printable import one_line
 from xmed.errors import XmedError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def serve(
     open_home()
 
     def say(line: str) -> None:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(one_line(line) + "\n")
         sys.stderr.flush()
 
     with contextlib.suppress(KeyboardInterrupt):

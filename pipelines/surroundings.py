@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipelines.moved import bring_schedules
 from pipelines.preflight import refused, room, servers
+from pipelines.printable import one_line, printable
 from pipelines.stack.place import use
 from xmed import __version__
 from xmed.atomic import write_atomically
@@ -152,12 +153,23 @@ def _reads(text: str) -> bool:
     return any(f"{os.sep}{room}{os.sep}" in text for room in (*PARSERS, f"xmed{os.sep}io", f"xmed{os.sep}deidentify"))
 
 
+class _Printable(logging.Formatter):
+    """A record in one line, whatever the names in it are; the traceback of an exception in lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 class Journal(logging.Handler):
     """The last log records, kept in memory for the log file that an internal fault leaves behind."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter(FORMAT))
+        self.setFormatter(_Printable(FORMAT))
         self.lines: deque[str] = deque(maxlen=REMEMBERED)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -189,7 +201,7 @@ def listen(debug: bool) -> Journal:
         root.removeHandler(handler)
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.INFO if debug else logging.ERROR)
-    screen.setFormatter(logging.Formatter(FORMAT if debug else "%(levelname)s %(name)s: %(message)s"))
+    screen.setFormatter(_Printable(FORMAT if debug else "%(levelname)s %(name)s: %(message)s"))
     screen.xmed = True  # type: ignore[attr-defined]
     if not debug:
         # Prefect logs the traceback of what a task raised before it raises it again; the answer to it is one line.

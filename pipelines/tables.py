@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipelines.printable import one_line
 from xmed.run import ARMS
 
 GOOD, BAD = "green", "red"
@@ -20,7 +22,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | N
     for name in columns:
         grid.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        grid.add_row(*(_plain(row.get(name)) for name in columns))
+        grid.add_row(*(Text(one_line(_plain(row.get(name)))) for name in columns))
     return grid
 
 
@@ -51,7 +53,7 @@ def show_validation(console: Console, result: dict[str, Any], report: dict[str, 
 def _show_verdict(console: Console, report: dict[str, Any]) -> None:
     """The verdict, and why: which criterion was not met or cannot be judged."""
     verdict = report["verdict"]
-    console.print(f"verdict     [bold {VERDICT.get(verdict, '')}]{verdict}[/]")
+    console.print(Text.assemble("verdict     ", (verdict, f"bold {VERDICT.get(verdict, '')}")))
     for reason in report.get("banner", {}).get("reasons", ()):
         console.print(f"            {reason}", markup=False, highlight=False, soft_wrap=True)
 
@@ -127,11 +129,17 @@ def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def show_lines(console: Console, lines: Sequence[str]) -> None:
+    """Text, line by line."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
 def show_checks(console: Console, checks: Sequence[dict[str, Any]]) -> None:
     """The doctor's findings, one line each."""
     for check in checks:
-        mark = f"[{GOOD}]ok   [/]" if check["ok"] else f"[{BAD}]wrong[/]"
-        console.print(f"{mark} {check['name']:<12}", end=" ")
+        mark = Text("ok   ", GOOD) if check["ok"] else Text("wrong", BAD)
+        console.print(mark, f"{check['name']:<12}", end=" ")
         console.print(check["detail"], markup=False, highlight=False, soft_wrap=True)
 
 
@@ -167,5 +175,4 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple):
         return " × ".join(_plain(one) for one in value) if value and not isinstance(value[0], str) else ", ".join(value)
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("[", r"\[")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -16,9 +16,9 @@ from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from rich.console import Console
 
 from pipelines.console import PIPED_WIDTH, Lines, shown_by
+from pipelines.printable import Screen
 from pipelines.surroundings import listen, prepare
 from pipelines.tables import show_result
 from xmed.errors import XmedError
@@ -65,7 +65,7 @@ def show(result: dict[str, Any]) -> None:
     """The result table and the report's place, as a Markdown artifact of the flow run that is at work."""
     report = json.loads((Path(result["folder"]) / "report" / "report.json").read_text(encoding="utf-8"))
     text = StringIO()
-    show_result(Console(file=text, width=PIPED_WIDTH), result, report)
+    show_result(Screen(file=text, width=PIPED_WIDTH), result, report)
     place = Path(result["report"]).absolute()
     page = f"[{place}]({folder_uri(place)})\n\n```\n{text.getvalue()}\n```\n"
     with suppress(Exception):  # the run is done; a server that went away meanwhile does not undo it
@@ -76,7 +76,7 @@ class _Artifacts:
     """Progress as Prefect's progress artifacts, one for each piece of work, and as lines in the worker's output."""
 
     def __init__(self) -> None:
-        self.lines, self.known = Lines(Console(file=sys.stderr, width=PIPED_WIDTH)), dict[str, UUID]()
+        self.lines, self.known = Lines(Screen(file=sys.stderr, width=PIPED_WIDTH)), dict[str, UUID]()
         self.told = dict[str, float]()
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:

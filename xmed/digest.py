@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np  # only for arrays, which whoever reads a spec has none of
 
 LEFT_BEHIND = ("__pycache__", "registered_model_meta")
 """What running a package, or fetching it from MLflow, leaves in it."""
@@ -21,6 +22,8 @@ def digest(document: Any) -> str:
 
 def array_digest(array: np.ndarray) -> str:
     """Of an array's type, shape and values: the same for the same label map, however it is packed."""
+    import numpy as np
+
     total = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
     total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from xmed.errors import XmedError
+
+if TYPE_CHECKING:
+    import numpy as np  # where a spec is read and no voxel, nobody waits for it
 
 BACKGROUND = 0
 BODY_STRUCTURE = "123037004"
@@ -82,6 +84,8 @@ class LabelTable:
 
     def renumber(self, array: np.ndarray, names: list[str]) -> np.ndarray:
         """`array` (any shape, this table's values) in the values of `select(names)`, everything else background."""
+        import numpy as np
+
         out = np.zeros(array.shape, dtype=np.uint8)
         for n, name in enumerate(names, start=1):
             out[np.isin(array, [s.value for s in self.structures if s.name == self[name].name])] = n
@@ -92,6 +96,8 @@ class LabelTable:
 
         Raises XmedError LABEL_VALUES for anything that is not background or in this table.
         """
+        import numpy as np
+
         rounded = np.rint(array)
         if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > 1e-3:
             raise XmedError("LABEL_VALUES", "label values that are not whole numbers", f"0 or one of {self.values}")
