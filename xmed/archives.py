@@ -7,6 +7,7 @@ to, its headers included (a header may claim gigabytes, and readers keep it in m
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import stat
@@ -81,7 +82,7 @@ def opened(path: Path, most: int) -> Iterator[Iterator[Member]]:
     except XmedError:
         raise
     except OSError as problem:
-        if problem.errno is not None:  # the disk's, not a decompressor's
+        if problem.errno not in (None, errno.EINVAL):  # the disk's; not a decompressor's, nor a place before the file
             raise
         raise invalid(path.name, type(problem).__name__) from problem
     except (MemoryError, *_DAMAGE) as problem:
