@@ -154,7 +154,8 @@ def ingest(
     flows.ingest(spec, data_root, cluster)
     found = cohort.load(name, home())
     document = cohort.described(found)
-    return Answer(document, lambda console: show_cohort(console, document))
+    hidden = (home() / "deidentify" / "crosswalk").is_file()
+    return Answer(document, lambda console: show_cohort(console, document, hidden))
 
 
 @command(app)
@@ -196,6 +197,9 @@ def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A DICOM folder or file, or a NIfTI.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.nifti,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Which volume of a 4-D NIfTI or of a series with several, from 0.")
+    ] = None,
     sr: Annotated[Path | None, typer.Option(help="Measurements as a DICOM SR, beside dicom-seg.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output when it is there.")] = False,
     send: Annotated[
@@ -208,7 +212,7 @@ def predict(
     from xmed.run import home
 
     server = archive(send, format.value) if send else None
-    document = predict_file(sharing.model_at(model), source, out, format.value, force, home(), sr=sr)
+    document = predict_file(sharing.model_at(model), source, out, format.value, force, home(), sr=sr, channel=channel)
     if server:
         document["sent"] = send_back([path for path in (out, sr) if path], server)
     return Answer(document, lambda console: show_prediction(console, document))

@@ -6,11 +6,13 @@ import errno
 import functools
 import inspect
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +44,8 @@ def command(app: typer.Typer) -> Callable[[Callable[..., Answer]], Callable[...,
     def register(function: Callable[..., Answer]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(as_json: bool, debug: bool, **arguments: Any) -> None:
-            raise typer.Exit(answer(functools.partial(function, **arguments), as_json, debug))
+            given = {name: _expanded(value) for name, value in arguments.items()}
+            raise typer.Exit(answer(functools.partial(function, **given), as_json, debug))
 
         shape = inspect.signature(function, eval_str=True)
         extra = {"as_json": _Json, "debug": _Debug}
@@ -96,6 +99,13 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
         full = XmedError("DISK_FULL", f"the answer cannot be written: {problem.strerror}", "room for it", "free some")
         return refuse(str(full), {}, False, WRONG_INPUT)
     return found.code
+
+
+def _expanded(value: Any) -> Any:
+    """A path with ~ for the user's folder, as shells expand it where it stands alone and not behind a `=`."""
+    if isinstance(value, Path):
+        return Path(os.path.expanduser(value))
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
 
 
 def whole_numbers(seeds: str | None) -> list[int] | None:

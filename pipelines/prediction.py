@@ -24,10 +24,19 @@ ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
 
 
 def predict_file(
-    reference: str, source: Path, out: Path, form: str, force: bool, home: Path, *, sr: Path | None = None
+    reference: str,
+    source: Path,
+    out: Path,
+    form: str,
+    force: bool,
+    home: Path,
+    *,
+    sr: Path | None = None,
+    channel: int | None = None,
 ) -> dict[str, Any]:
     """Segment `source` with the model that `reference` names, write `out`; returns what was done and measured.
 
+    channel: which volume of a file or series that holds several, from 0.
     sr: where the measurements go as a DICOM report, beside a DICOM SEG.
 
     Raises XmedError USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
@@ -47,7 +56,7 @@ def predict_file(
     weights = str(model.card["weights_sha256"])
     by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
     with collected() as notes:
-        image = guarded(read_image, source, model.modality)
+        image = guarded(read_image, source, model.modality, channel)
         if form == "dicom-seg":
             guarded(check_seg, source, model.structures, by)  # what cannot be written is not computed
     labels = predict(model, image)

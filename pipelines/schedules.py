@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentScheduleUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -47,11 +49,24 @@ KINDS = ("adapt", "watch")
 def cron(expression: str, timezone: str) -> CronSchedule:
     """A cron expression in a time zone (IANA). Raises XmedError USAGE."""
     try:
-        return CronSchedule(cron=expression, timezone=timezone)
+        found = CronSchedule(cron=expression, timezone=timezone)
+        _refuse_never(expression, timezone)
+        return found
     except ValidationError as problem:
         said = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in problem.errors())
         expected = "minute hour day month weekday, such as '0 2 * * *', and a zone such as Europe/Vienna"
         raise XmedError("USAGE", f"--cron '{expression}' --timezone {timezone}: {said}", expected) from problem
+
+
+def _refuse_never(expression: str, timezone: str) -> None:
+    """Raises XmedError USAGE for an expression whose day never comes, such as 30 February."""
+    if expression.startswith("@"):  # a word for one that does
+        return
+    try:
+        next(CronSim(expression, datetime.now(ZoneInfo(timezone))))
+    except (CronSimError, StopIteration) as problem:
+        what = f"--cron '{expression}' never comes: {problem or 'no such day within fifty years'}"
+        raise XmedError("USAGE", what, "a day that there is, such as '0 2 * * *' for every night at two") from problem
 
 
 def every(minutes: float) -> IntervalSchedule:

@@ -106,13 +106,18 @@ def show_comparison(console: Console, result: dict[str, Any], found: dict[str, A
     console.print(f"page        {result['page']}", soft_wrap=True, highlight=False)
 
 
-def show_cohort(console: Console, found: dict[str, Any]) -> None:
-    """What an ingest found: the flow of cases, and why the quarantined ones are."""
+def show_cohort(console: Console, found: dict[str, Any], hidden: bool = False) -> None:
+    """What an ingest found: the flow of cases, and why the quarantined ones are.
+
+    hidden: pseudonyms may stand for cases, and a crosswalk says for which.
+    """
     flow = ", ".join(f"{value} {key}" for key, value in found["flow"].items())
     console.print(f"{found['name']} ({found['modality']}): {flow}")
     console.print(f"fingerprint {found['fingerprint'][:16]}")
     if found["quarantined"]:
         console.print(table(found["quarantined"], ("case", "patient", "split", "code", "message"), "in quarantine"))
+        if hidden:
+            console.print("`xmed deidentify --crosswalk` says which case and patient a pseudonym stands for.")
     repaired = [{"case": case["case"], **note} for case in found.get("cases", ()) for note in case.get("notes", ())]
     if repaired:
         console.print(table(repaired, ("case", "code", "text"), "put right"))

@@ -43,7 +43,7 @@ SIGNOFF = "SIGNOFF.json"
 
 def home() -> Path:
     """The folder that holds everything xmed writes: XMED_HOME, or .xmed in the working directory."""
-    return Path(os.environ.get("XMED_HOME") or ".xmed").absolute()
+    return Path(os.path.expanduser(os.environ.get("XMED_HOME") or ".xmed")).absolute()
 
 
 def stack_file(home: Path) -> Path:

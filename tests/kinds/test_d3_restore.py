@@ -125,8 +125,7 @@ def test_an_archive_of_the_right_shape_is_restored_and_no_mode_of_it_is(tmp_path
 def test_what_backup_writes_is_what_restore_takes(tmp_path):
     home = tmp_path / "home"
     for name in [
-        *PLANTED[:5],
-        *PLANTED[6:],
+        *(one for one in PLANTED if "stack.json" not in one),
         "audit.jsonl",
         "runs/r/study.json",
         "scenes/vessels/a.png",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -37,8 +38,15 @@ def load_dataset(name_or_path: str | Path) -> DatasetSpec:
 
 
 def load_study(name_or_path: str | Path) -> Study:
-    """A study by name or by path. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once)."""
-    return _load(Study, _find(str(name_or_path), "studies", "study"))
+    """A study by name or by path; datasets that are no usual ones are looked for beside it, and named by their paths.
+
+    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID (every problem at once).
+    """
+    path = _find(str(name_or_path), "studies", "study")
+    study = _load(Study, path)
+    sides = {"source": study.source, "target": study.target}
+    beside = {side: str(found) for side, name in sides.items() if (found := _beside(path, name))}
+    return study.model_copy(update=beside) if beside else study
 
 
 def names(kind: Literal["dataset", "study"]) -> list[str]:
@@ -68,9 +76,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return found
 
 
+def _beside(study: Path, name: str) -> Path | None:
+    """Where a dataset's spec lies near its study, if it lies at no usual place."""
+    file = name if name.endswith((".yaml", ".yml", ".json")) else f"{name}.yaml"
+    usual = [Path(os.path.expanduser(file))] if file == name else [folder / file for folder in spec_folders()]
+    if any(path.is_file() for path in usual):
+        return None
+    here = study.absolute().parent
+    near = [here / file, here.parent / file, here / "data_specs" / file, here.parent / "data_specs" / file]
+    return next((path for path in near if path.is_file()), None)
+
+
 def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> Path:
     if name_or_path.endswith((".yaml", ".yml")):
-        candidates = [Path(name_or_path)]
+        candidates = [Path(os.path.expanduser(name_or_path))]
     else:
         candidates = [folder / below / f"{name_or_path}.yaml" for folder in spec_folders()]
     for path in candidates:
