@@ -81,6 +81,8 @@ def test_a_connection_that_breaks_leaves_nothing_behind(asked, root):
         def read(self, size=-1):
             raise ConnectionResetError("reset by peer")
 
+        read1 = read
+
     with refusal("FETCH_FAILED", "reset by peer"):
         fetch(asked(b"genuine"), root, lambda url: Broken())
     assert list(root.iterdir()) == []

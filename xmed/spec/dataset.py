@@ -211,4 +211,4 @@ class DatasetSpec(Strict):
                 f"root {self.root}",
                 f"export {unset[0]}=… or pass --data-root",
             )
-        return Path(os.path.expanduser(expanded))
+        return Path(expanded)
