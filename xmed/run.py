@@ -18,7 +18,6 @@ runs/<id>/
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Sequence
