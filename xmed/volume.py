@@ -6,7 +6,7 @@ millimetres, **LPS+** (x grows to the patient's left, y to posterior, z to super
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,6 +75,7 @@ class Volume:
     array: (i, j, k), any real or integer type. affine: (4, 4), index → patient mm, LPS+.
     frame: DICOM Frame of Reference UID, or None. modality: DICOM modality (MR, CT, PT, US ...), or None.
     fov: bool (i, j, k), where the scanner saw anything, or None for everywhere: an ultrasound cone is data.
+    subject: whom a DICOM image shows, as digests of what its header says; never stored, and empty where nobody knows.
 
     Raises XmedError NDIM, DTYPE, COMPLEX, AFFINE_INVALID or GRID_MISMATCH.
     """
@@ -84,6 +85,7 @@ class Volume:
     frame: str | None = None
     modality: str | None = None
     fov: np.ndarray | None = None
+    subject: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)

@@ -160,7 +160,7 @@ ODD = {
     "an unknown character set": {"SpecificCharacterSet": "ISO_IR 999"},
     "a misspelt character set": {"SpecificCharacterSet": "ISO IR 192"},
     "padding": {"PixelPaddingValue": 5},
-    "bytes behind the pixels": {"PixelData": b"\0" * (9 * 7 * 2 + 20)},
+    "bytes behind the pixels": {"PixelData": b"\0" * (9 * 7 * 2 + 10)},
     "inverted": {"PhotometricInterpretation": "MONOCHROME1"},
     "nothing odd": {},
 }
@@ -173,7 +173,7 @@ def test_nothing_is_said_twice(tmp_path, capfd, name, read):
     datasets = odd(**{k: v for k, v in values.items() if k != "PixelData"})
     if "PixelData" in values:
         for ds in datasets:
-            ds.PixelData = ds.PixelData + b"\0" * 20
+            ds.PixelData = ds.PixelData + b"\0" * 10
     save(datasets, tmp_path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -13,6 +13,7 @@ from xmed.io.claim import check_claim
 from xmed.io.colour import refuse_model, rgb_of, streams_of
 from xmed.io.files import reading
 from xmed.io.instance import Instance
+from xmed.io.mosaic import is_mosaic
 from xmed.io.pixels import LUMA
 from xmed.io.ultrasound import COLOUR_FLOW, TISSUE, regions_of
 
@@ -66,7 +67,7 @@ def refuse(old: Instance) -> None:
         raise XmedError("DEID_UNSAFE", "an object of a kind without an allow-list", "MR, CT, PET or ultrasound images")
     if data.get("ModalityLUTSequence"):
         raise XmedError("DEID_UNSAFE", "values in a table that may not cross", "Rescale Slope and Intercept")
-    if "MOSAIC" in (data.get("ImageType") or ()):
+    if is_mosaic(old.header):
         raise XmedError("DEID_UNSAFE", "a Siemens mosaic needs its private attributes", "one picture per slice")
     if old.sop_class in SLICES and (data.get("SamplesPerPixel") != 1 or "PALETTE" in data.PhotometricInterpretation):
         raise XmedError("DEID_UNSAFE", "a colour picture among slices", "grey values")

@@ -12,12 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from xmed.errors import XmedError
+from xmed.io.kinds import modality_of
 from xmed.io.moments import moments
-from xmed.io.notes import collected, note
+from xmed.io.notes import note
 from xmed.io.order import name_of, worded
 from xmed.io.planes import Plane
-from xmed.io.stack import affine_of, by_position
+from xmed.io.stack import regular
 
 FEWEST = 3
 """Slices of an acquisition: two are always regular."""
@@ -40,8 +40,8 @@ def acquisitions(planes: Sequence[Plane]) -> Parts | None:
     acquisitions, tell them apart. A number without a time that differs is taken at its word, with a note. MR that is
     regular as a whole stays whole where only numbers and times differ.
     """
-    regular = _regular(planes)
-    packages = regular and planes[0].told.get("Modality") == "MR"
+    whole = regular(planes)
+    packages = whole and modality_of(planes[0].told) == "MR"
     for keyword in WORDS:
         parts = _by_value(planes, keyword)
         if _alternate(parts) and _each_regular(parts):
@@ -50,7 +50,7 @@ def acquisitions(planes: Sequence[Plane]) -> Parts | None:
         if not _alternate(parts):
             continue
         if packages or not _each_regular(parts):
-            _doubt(planes, parts, regular and (not packages or _thick(planes)))
+            _doubt(planes, parts, whole and (not packages or _thick(planes)))
             return None
         if not _at_other_times(parts):
             note(
@@ -65,7 +65,7 @@ def acquisitions(planes: Sequence[Plane]) -> Parts | None:
                 _doubt(planes, parts, not packages or _thick(planes))
                 return None
             return parts
-    if regular and not packages and (numbered := _by_number(planes)):
+    if whole and not packages and (numbered := _by_number(planes)):
         _doubt(planes, numbered, True)
     return None
 
@@ -146,16 +146,7 @@ def _alternate(parts: Parts) -> bool:
 
 
 def _each_regular(parts: Parts) -> bool:
-    return all(len(part) >= FEWEST and _regular(part) for part in parts.values())
-
-
-def _regular(planes: Sequence[Plane]) -> bool:
-    try:
-        with collected():  # what is only tried is not put on record
-            affine_of([group[0] for group in by_position(planes)])
-    except XmedError:
-        return False
-    return True
+    return all(len(part) >= FEWEST and regular(part) for part in parts.values())
 
 
 def _at_other_times(parts: Parts) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,8 +13,9 @@ from xmed.io.agreement import compare_stack
 from xmed.io.claim import check_claim
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
+from xmed.io.subject import one_identity, subject_of
 from xmed.io.instance import Instance, read_instances, unreadable_text
-from xmed.io.notes import note
+from xmed.io.notes import note, said_once
 from xmed.io.pixels import filled, modality_values
 from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.io.quantity import factors
@@ -23,8 +23,6 @@ from xmed.io.split import Values, Volumes, volumes
 from xmed.io.stack import affine_of
 from xmed.io.ultrasound import read_ultrasound
 from xmed.volume import Volume
-
-Chosen = TypeVar("Chosen")
 
 
 def read_series(path: Source, volume: int | None = None, modality: str | None = None) -> Volume:
@@ -40,11 +38,17 @@ def read_series(path: Source, volume: int | None = None, modality: str | None = 
     modality: of the series to take where there are several; a single one is taken whatever its modality.
 
     Raises XmedError PATH_NOT_FOUND, EMPTY_FILE, NOT_DICOM, NON_IMAGE, DICOM_TRUNCATED, NO_GEOMETRY, SLICE_GAP,
-    DUP_POSITION, IRREGULAR_SPACING, MIXED_*, MULTI_VOLUME, GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID,
-    SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH, US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody
-    foresaw.
+    DUP_POSITION, IRREGULAR_SPACING, MIXED_* (MIXED_IDENTITY: images of several people or scanners), MULTI_VOLUME,
+    GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID, SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH,
+    US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
     """
-    return _chosen(volumes_of(one_series(path, modality)), volume)()
+    with said_once():
+        found = volumes_of(one_series(path, modality))
+        name = _chosen(found, volume)
+        if len(found) > 1:
+            taken = f"volume {list(found).index(name)} of {len(found)} in the series was taken: {name}"
+            note("SEVERAL_VOLUMES", taken)
+        return found[name]()
 
 
 def read_volumes(path: Source) -> dict[str, Volume]:
@@ -52,7 +56,8 @@ def read_volumes(path: Source) -> dict[str, Volume]:
 
     Raises XmedError as `read_series` does, MULTI_VOLUME only where nothing in the header tells the volumes apart.
     """
-    return {name: read() for name, read in volumes_of(one_series(path)).items()}
+    with said_once():
+        return {name: read() for name, read in volumes_of(one_series(path)).items()}
 
 
 def one_series(path: Source, modality: str | None = None) -> list[Instance]:
@@ -64,7 +69,7 @@ def one_series(path: Source, modality: str | None = None) -> list[Instance]:
     found = read_instances(listed(path))
     if not found:
         raise XmedError("NOT_DICOM", f"no DICOM object in {where}", "a DICOM series")
-    others = sorted({instance.sop_class.name for instance in found if not instance.is_image})
+    others = sorted({instance.kind for instance in found if not instance.is_image})
     series = by_series(instance for instance in found if instance.is_image)
     if not series:
         raise XmedError("NON_IMAGE", f"{where} holds only {', '.join(others)}", "an image series")
@@ -96,6 +101,7 @@ def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]
     with reading(f"a series of {len(instances)} files"):
         for instance in instances:
             check_claim(instance)
+        one_identity(instances)
         if unreadable_text(instances[0].header):
             note("CHARSET", "the header's text does not follow its character set; none of it is kept")
         if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
@@ -107,19 +113,16 @@ def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]
             _read,
             instances,
             partial(_placed, instances, planes, values),
-            f"volume {n} of {len(found)} in the series was taken: {name}" if len(found) > 1 else "",
         )
-        for n, (name, planes) in enumerate(found.items())
+        for name, planes in found.items()
     }
 
 
-def _read(instances: Sequence[Instance], read: Callable[[], Volume], taken: str = "") -> Volume:
+def _read(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
     with reading(f"a series of {len(instances)} files"):
         volume = read()
     if volume.array.min() == volume.array.max():
         raise XmedError("CONSTANT", f"every voxel is {volume.array.flat[0]}", "an image with content")
-    if taken:
-        note("SEVERAL_VOLUMES", taken)
     return volume
 
 
@@ -128,7 +131,9 @@ def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> l
 
     volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `volumes` does.
     """
-    return _chosen(_volumes(instances, _decoded(instances)), volume)
+    one_identity(instances)
+    found = _volumes(instances, _decoded(instances))
+    return found[_chosen(found, volume)]
 
 
 def _decoded(instances: Sequence[Instance]) -> Values:
@@ -140,11 +145,11 @@ def _volumes(instances: Sequence[Instance], values: Values) -> Volumes:
     return volumes([plane for n, instance in enumerate(instances) for plane in planes_of(instance, n)], values)
 
 
-def _chosen(found: Mapping[str, Chosen], volume: int | None) -> Chosen:
+def _chosen(found: Mapping[str, object], volume: int | None) -> str:
     if volume is None and len(found) == 1:
         volume = 0
     if volume is not None and volume < len(found):
-        return list(found.values())[volume]
+        return list(found)[volume]
     listed = " · ".join(f"{n}: {name}" for n, name in enumerate(list(found)[:12])) + (" …" if len(found) > 12 else "")
     asked = "" if volume is None else f", volume {volume} was asked"
     raise XmedError(
@@ -159,7 +164,7 @@ def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Valu
     array = filled(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
-    return Volume(array, affine, planes[0].frame, modality, fov)
+    return Volume(array, affine, planes[0].frame, modality, fov, subject_of(instances[0].header))
 
 
 def _stacked(planes: Sequence[Plane], values: Values) -> np.ndarray:

@@ -6,6 +6,7 @@ lies, nothing else is parsed, and what the slices of a series have in common is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from io import BytesIO
@@ -13,12 +14,13 @@ from typing import Any
 
 import pydicom
 from pydicom import Dataset
+from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
-from pydicom.valuerep import DSfloat
+from pydicom.valuerep import TEXT_VR_DELIMS, DSfloat
 
 from xmed.io.files import reading
 from xmed.io.prescan import Layout
@@ -82,6 +84,20 @@ class Header(Mapping[str, Any]):
             return element.value if element is not None and isinstance(element.value, bytes) else None
         place = self._places.get(_tag(keyword))
         return None if place is None else self._data[place[1] : place[1] + place[2]]
+
+    def text(self, keyword: str) -> str:
+        """A text in its character set, "" for none, without parsing a header that has not been parsed.
+
+        Bytes that its character set does not have become U+FFFD.
+        """
+        raw = self.raw(keyword) if self.laid_out else None
+        if raw is None:
+            return "" if self.laid_out else str(self.get(keyword) or "")
+        named = self.get("SpecificCharacterSet") or ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encodings = convert_encodings(list(named) if isinstance(named, tuple) else named)
+            return decode_bytes(raw, encodings, TEXT_VR_DELIMS).strip(" \0")
 
     def get(self, keyword: str, default: Any = None) -> Any:
         value = self._stated(keyword)

@@ -134,7 +134,7 @@ def _file(path: Path) -> Finding | Instance:
     if not instances:
         return Finding(path, "other", "skipped", code="NOT_DICOM", message="no file of a kind that xmed reads")
     if not instances[0].is_image:
-        message = f"DICOM {instances[0].sop_class.name}"
+        message = f"DICOM {instances[0].kind}"
         return Finding(path, "other", "skipped", modality=instances[0].modality, code="NON_IMAGE", message=message)
     return instances[0]
 

@@ -14,19 +14,14 @@ from typing import Any
 import pydicom
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.sr.codedict import codes
-from pydicom.uid import (
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xmed.errors import XmedError
 from xmed.io.files import SNIFFED, kind_in, kind_of, reading, regular
 from xmed.io.frames import frame_attributes
 from xmed.io.header import Header
+from xmed.io.kinds import is_picture, kind_name, modality_of
 from xmed.io.limits import afford
 from xmed.io.notes import note
 from xmed.io.prescan import prescan, refuse_uids
@@ -34,7 +29,6 @@ from xmed.io.prescan import prescan, refuse_uids
 # Scanners write values longer than their VR allows. What xmed uses it checks itself, the rest it never quotes.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-_MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
 _TEXT = (
     "PatientName",
     "PatientID",
@@ -77,10 +71,15 @@ class Instance:
     @cached_property
     def is_image(self) -> bool:
         """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
-        name = self.sop_class.name
-        if name == str(self.sop_class):  # private, missing, or newer than pydicom: judged by what it holds
+        known = is_picture(self.sop_class)
+        if known is None:  # private, missing, or newer than the table: judged by what it holds
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
-        return name.removesuffix(" (Retired)").endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
+        return known
+
+    @property
+    def kind(self) -> str:
+        """What the object is (PS3.4 B.5): CT Image Storage, Label Map Segmentation Storage ..."""
+        return kind_name(self.sop_class)
 
 
 def read_instance(path: str | Path) -> Instance:
@@ -158,21 +157,17 @@ def unreadable_text(header: Header) -> bool:
 
 def _identified(path: Path, header: Header) -> Instance:
     # Where a data set was cut off before its SOP class, the meta information still names it.
-    sop_class = header.get("SOPClassUID") or header.dataset.file_meta.get("MediaStorageSOPClassUID")
+    named = header.get("SOPClassUID") or header.dataset.file_meta.get("MediaStorageSOPClassUID")
+    sop_class = UID(str(named or ""))
     return Instance(
         path,
         header,
-        sop_class=UID(str(sop_class or "")),
+        sop_class=sop_class,
         uid=str(header.get("SOPInstanceUID", "")),
         series=str(header.get("SeriesInstanceUID", "")),
-        modality=_modality(str(header.get("Modality") or "")),
+        modality=modality_of(header),
         pixel_length=header.pixel_length,
     )
-
-
-def _modality(stated: str) -> str | None:
-    """One of the standard's terms (PS3.16 CID 29 and 33), None where it is empty, OT for whatever else stands there."""
-    return (stated if stated in _MODALITIES else "OT") if stated else None
 
 
 def _sniffed_syntax(dataset: Dataset) -> UID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,3 +52,22 @@ def collected() -> Iterator[list[Note]]:
         yield notes
     finally:
         _open.reset(token)
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """What readers note while the block runs is said at its end, and what differs in numbers alone is said once.
+
+    Warnings of the libraries beneath are left out: what matters of them is a note.
+    """
+    notes: list[Note] = []
+    try:
+        with warnings.catch_warnings(), collected() as notes:
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        alike: dict[tuple[str, str], list[Note]] = {}
+        for made in notes:
+            alike.setdefault((made.code, re.sub(r"[-+]?\d[\d.]*", "#", made.text)), []).append(made)
+        for first, *others in alike.values():
+            note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))

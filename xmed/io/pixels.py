@@ -95,7 +95,7 @@ def _stored(instance: Instance) -> np.ndarray:
     dataset = instance.dataset
     refuse_model(instance.header, instance.name)
     colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
-    if colour and dataset.get("Modality") != "US":
+    if colour and instance.modality != "US":
         raise XmedError("DTYPE", f"{instance.name} is a colour picture", "grey values", "export the original series")
     streams = streams_of(dataset, instance.name)
     try:

@@ -74,7 +74,9 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
     orientation = _numbers(frame.get(f"ImageOrientation{space}"), 6)
     if position is None or orientation is None:
         missing = "Position" if position is None else "Orientation"
-        raise XmedError("NO_GEOMETRY", f"{instance.name} has no Image {missing}", "a place for every frame in space")
+        what = f"{instance.name} ({instance.kind}) has no Image {missing}"
+        do = "projections and photographs have none, and are not read" if position is None is orientation else ""
+        raise XmedError("NO_GEOMETRY", what, "a place for every frame in space", do)
     directions = _directions(orientation)
     if directions is None:
         raise XmedError(

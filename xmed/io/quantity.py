@@ -57,7 +57,7 @@ def _philips(instances: Sequence[Instance], planes: Sequence[Plane], slopes: dic
 
     Values of MR have no unit: where it is the same everywhere the display values stay.
     """
-    if "PHILIPS" not in str(instances[0].header.get("Manufacturer") or "").upper():
+    if "PHILIPS" not in instances[0].header.text("Manufacturer").upper():
         return None
     scales = {owner: number_of(instances[owner].dataset, PHILIPS_MR_SLOPE) for owner in slopes}
     if 0.0 in scales.values():  # enhanced, or exported by another system

@@ -17,7 +17,7 @@ from xmed.io.frames import VARIANT_KEYWORDS
 from xmed.io.notes import note
 from xmed.io.order import in_order, worded
 from xmed.io.planes import Plane
-from xmed.io.stack import by_position, consistent, parallel
+from xmed.io.stack import alike, by_position, consistent, parallel, regular
 
 Values = Callable[[int], np.ndarray]
 Volumes = dict[str, list[Plane]]
@@ -36,6 +36,7 @@ def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
         for stack, slices in _stacks(members).items():
             consistent(slices)
             for told, group in _by_keys(slices).items():
+                _one_word(group)
                 for variant, volume in _one_image_each(group, values).items():
                     found[", ".join(word for word in (scout, stack, told, variant) if word)] = volume
     return found
@@ -51,9 +52,23 @@ def _stacks(planes: Sequence[Plane]) -> Volumes:
     return dict(sorted(found.items())) if len(found) > 1 else {"": list(planes)}
 
 
+def _one_word(planes: Sequence[Plane]) -> None:
+    """Raises XmedError MULTI_VOLUME where some pictures call themselves mosaics and others beside them do not."""
+    called = sum("MOSAIC" in (plane.told.get("ImageType") or ()) for plane in planes)
+    if 0 < called < len(planes):
+        raise XmedError(
+            "MULTI_VOLUME",
+            f"{called} of {len(planes)} slices call themselves a mosaic, all slices in one picture, the others not",
+            "pictures of one kind",
+            "look which of them belong together",
+        )
+
+
 def _without_scouts(planes: Sequence[Plane]) -> Volumes:
     """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
     slices = [plane for plane in planes if not _is_scout(plane)]
+    if slices and len(slices) < len(planes) and _one_stack(planes, slices):
+        return {"": list(planes)}
     if slices:
         if len(slices) < len(planes):
             note("LOCALIZER", f"{len(planes) - len(slices)} localizer images in the series are left out")
@@ -66,6 +81,14 @@ def _without_scouts(planes: Sequence[Plane]) -> Volumes:
         else:
             home.append(plane)
     return {f"orientation {n}" if len(groups) > 1 else "": group for n, group in enumerate(groups)}
+
+
+def _one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
+    """Whether all planes make one stack, in which those beside `slices` have positions of their own."""
+    if not all(alike(plane, slices[0]) for plane in planes):
+        return False
+    own, joined = by_position(slices), by_position(planes)
+    return len(joined) - len(own) == len(planes) - len(slices) and regular(planes)
 
 
 def _is_scout(plane: Plane) -> bool:

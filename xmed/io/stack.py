@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import collected, note
 from xmed.io.planes import Plane
 
 SAME_POSITION_MM = 0.01
@@ -40,6 +40,11 @@ def consistent(planes: Sequence[Plane]) -> None:
             raise XmedError("MIXED_SPACING", f"pixels of {first.spacing} and {plane.spacing} mm", "one pixel spacing")
         if plane.frame != first.frame:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
+
+
+def alike(one: Plane, other: Plane) -> bool:
+    """Whether both planes have one matrix, one direction and one pixel spacing."""
+    return one.size == other.size and parallel(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
 
 
 def parallel(one: Plane, other: Plane) -> bool:
@@ -82,6 +87,16 @@ def affine_of(planes: Sequence[Plane]) -> np.ndarray:
     affine = np.eye(4)
     affine[:3] = np.column_stack([first.row * between_columns, first.column * between_rows, slices, first.position])
     return affine
+
+
+def regular(planes: Sequence[Plane]) -> bool:
+    """Whether planes, one of each position, make a grid."""
+    try:
+        with collected():  # what is only tried is not put on record
+            affine_of([group[0] for group in by_position(planes)])
+    except XmedError:
+        return False
+    return True
 
 
 def _regular(planes: Sequence[Plane]) -> None:

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from xmed.errors import XmedError
 from xmed.io.clock import Clock
 from xmed.io.header import Header
+from xmed.io.kinds import modality_of
 from xmed.io.notes import note
 from xmed.io.nuclide import half_life_of
 from xmed.io.private import GE_SCAN, PHILIPS_ACTIVITY, PHILIPS_SUV, number_of, value_of
@@ -43,7 +44,7 @@ def suv_scale(series: Sequence[Header]) -> float | None:
     """
     first = series[0]
     units = str(first.get("Units") or "").strip()
-    if first.get("Modality") != "PT":
+    if modality_of(first) != "PT":
         return None
     _same(series, ("Units", "SUVType"))
     if units == "GML" and first.get("SUVType", "BW") == "BW":

@@ -1,0 +1,78 @@
+"""Kinds: what a DICOM object is, by its SOP class (PS3.4 B.5), whatever words stand in its header."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydicom import uid
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID
+
+from xmed.io.notes import note
+
+_MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
+LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Label Map Segmentation Storage, PS3.4 of 2024e (Supplement 243)."""
+_NEWER = {
+    LABEL_MAP: "Label Map Segmentation Storage",
+    UID("1.2.840.10008.5.1.4.1.1.66.8"): "Height Map Segmentation Storage",
+}
+"""SOP classes that pydicom 3.0 does not know."""
+_MODALITY = {
+    **dict.fromkeys((uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage), "CT"),
+    **dict.fromkeys(
+        (
+            uid.MRImageStorage,
+            uid.EnhancedMRImageStorage,
+            uid.EnhancedMRColorImageStorage,
+            uid.LegacyConvertedEnhancedMRImageStorage,
+        ),
+        "MR",
+    ),
+    **dict.fromkeys(
+        (
+            uid.PositronEmissionTomographyImageStorage,
+            uid.EnhancedPETImageStorage,
+            uid.LegacyConvertedEnhancedPETImageStorage,
+        ),
+        "PT",
+    ),
+    uid.NuclearMedicineImageStorage: "NM",
+    uid.EnhancedUSVolumeStorage: "US",
+    uid.RTStructureSetStorage: "RTSTRUCT",
+    **dict.fromkeys((uid.SegmentationStorage, uid.SurfaceSegmentationStorage, LABEL_MAP), "SEG"),
+}
+"""The one modality that PS3.3 allows objects of these kinds (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
+
+
+def kind_name(sop_class: UID) -> str:
+    """What the standard calls the kind; the UID itself where nobody knows it."""
+    return _NEWER.get(sop_class, sop_class.name) or "an object without SOP class"
+
+
+def is_picture(sop_class: UID) -> bool | None:
+    """Whether objects of this kind are pictures of a patient; None for a kind that nobody knows."""
+    if sop_class in _NEWER:
+        return False
+    name = sop_class.name
+    if name == str(sop_class):
+        return None
+    name = name.removesuffix(" (Retired)").removesuffix(" - For Presentation").removesuffix(" - For Processing")
+    return name.endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
+
+
+def modality_of(header: Mapping[str, Any]) -> str | None:
+    """The modality of an object: that of its kind, where that has one, else as stated; OT for what is no term.
+
+    PT stays: in a picture that was converted into another kind, no other word says that its values are activity.
+    """
+    sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
+    own = _MODALITY.get(sop_class)
+    if own is None or stated in (own, "PT"):
+        return (stated if stated in _MODALITIES else "OT") if stated else None  # PS3.16 CID 29 and 33
+    if stated:
+        note(
+            "MODALITY", f"objects of {kind_name(sop_class)} call themselves {stated if stated in _MODALITIES else 'OT'}"
+        )
+    return own
