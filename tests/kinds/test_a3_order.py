@@ -51,6 +51,27 @@ def fractions(t, v, k):
     return {"AcquisitionDate": f"{t:%Y%m%d}", "AcquisitionTime": text}
 
 
+def summer(t, v, k):
+    """The hour that comes twice: 02:59:50 in summer time, then 02:00:02 in winter time, of one day."""
+    late = t + timedelta(hours=3)
+    zone = "+0200" if late < datetime(2024, 1, 3, 3) else "+0100"
+    there = late if zone == "+0200" else late - timedelta(hours=1)
+    return {
+        "AcquisitionDate": "20240103",
+        "AcquisitionTime": f"{there:%H%M%S.%f}",
+        "TimezoneOffsetFromUTC": zone,
+    }
+
+
+def twice(t, v, k):
+    """Two volumes whose local times are the same, an hour apart."""
+    return {
+        "AcquisitionDate": "20240103",
+        "AcquisitionTime": f"02000{v % 2}.{k}",
+        "TimezoneOffsetFromUTC": "+0200" if v < 2 else "+0100",
+    }
+
+
 def colons(t, v, k):
     return {"AcquisitionDate": f"{t:%Y.%m.%d}", "AcquisitionTime": f"{t:%H:%M:%S.%f}"}
 
@@ -63,6 +84,11 @@ ORDERED = {
     "one moment": film(lambda t, v, k: {"AcquisitionDateTime": f"{t:%Y%m%d%H%M%S.%f}"}, numbers=None),
     "zones": film(zoned, numbers=None),
     "a new year": film(year, numbers=None),
+    "the end of summer time": film(summer, numbers=None),
+    "an hour that comes twice": film(twice, numbers=None),
+    "numbers of acquisitions, written position by position in any order": film(
+        lambda t, v, k: {"AcquisitionNumber": v + 1, "ContentTime": f"1{k}000{(v * (k + 1) + k) % 5}"}, numbers=None
+    ),
     "fractions": film(fractions, apart=6.5, within=0.0, numbers=None),
     "colons": film(colons, numbers=None),
     "noon, no date": film(

@@ -46,6 +46,10 @@ _MODALITY = {
 """The one modality that PS3.3 allows objects of these kinds (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
 
 
+_ULTRASOUND = (uid.UltrasoundImageStorage, uid.UltrasoundMultiFrameImageStorage)
+"""Ultrasound of the heart's vessels (IVUS) is of these kinds, too: they say nothing where the header does."""
+
+
 def kind_name(sop_class: UID) -> str:
     """What the standard calls the kind; the UID itself where nobody knows it."""
     return _NEWER.get(sop_class, sop_class.name) or "an object without SOP class"
@@ -68,7 +72,7 @@ def modality_of(header: Mapping[str, Any]) -> str | None:
     PT stays: in a picture that was converted into another kind, no other word says that its values are activity.
     """
     sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
-    own = _MODALITY.get(sop_class)
+    own = _MODALITY.get(sop_class, "US" if sop_class in _ULTRASOUND and stated in ("", "OT") else None)
     if own is None or stated in (own, "PT"):
         return (stated if stated in _MODALITIES else "OT") if stated else None  # PS3.16 CID 29 and 33
     if stated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,8 @@ KEYWORDS = (
     "InstanceNumber",
 )
 """Attributes that grow from one image of a position to the next, and may differ from slice to slice as well."""
+WRITTEN = ("ContentTime",)
+"""When images were made, which is not when they were acquired."""
 UNIFORM = 2.0
 """The phases of a heart beat are equally long; where one gap is more than this times another, beats are mixed."""
 
@@ -33,29 +36,58 @@ Ranked = list[list[Plane]]
 def in_order(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
     """The volumes, by name, of equally many images at each position; None where nothing tells them apart.
 
-    A key tells them apart only where it does so at every position in one way: its values are the same at all of them,
-    or grow volume by volume, or position by position. Where two such keys contradict each other about which images
-    belong together, neither is believed, except that time since a heart beat gives way to every other.
+    A key tells them apart only where it does so at every position in one way. The surest has the same values at all of
+    them; else values grow volume by volume, or position by position. Where two keys of one rank contradict each other
+    about which images belong together, neither is believed, except that time since a heart beat gives way to every
+    other; what says when images were written, not when they were acquired, is asked last.
     """
     found = {keyword: ranked for keyword in KEYWORDS if (ranked := _ranked(groups, keyword)) is not None}
-    ways = {keyword: _belonging(ranked) for keyword, ranked in found.items()}
+    same = [keyword for keyword, ranked in found.items() if _same_values(ranked, keyword)]
+    acquired = [keyword for keyword in found if keyword not in WRITTEN]
+    for keywords in (same, acquired, list(found)):
+        if keywords:
+            keyword = _agreed(found, keywords)
+            return None if keyword is None else _named(found[keyword], keyword)
+    return None
+
+
+def _agreed(found: dict[str, Ranked], keywords: Sequence[str]) -> str | None:
+    """The first of the keywords, where all of them put the same images together."""
+    ways = {keyword: _belonging(found[keyword]) for keyword in keywords}
     if len(set(ways.values())) > 1:
         ways = {keyword: way for keyword, way in ways.items() if keyword not in RELATIVE}
-    if len(set(ways.values())) != 1:
-        return None
-    keyword = next(iter(ways))
-    volumes = [list(volume) for volume in zip(*found[keyword])]
+    return next(iter(ways)) if len(set(ways.values())) == 1 else None
+
+
+def _named(ranked: Ranked, keyword: str) -> dict[str, list[Plane]]:
+    volumes = [list(volume) for volume in zip(*ranked)]
     names = [name_of(volume, keyword) for volume in volumes]
     if len(set(names)) < len(names) and (day := DATE_OF.get(keyword)):
         names = [f"{name_of(volume, day)}, {name}" for volume, name in zip(volumes, names)]
-    return dict(zip(names, volumes))
+    return dict(zip(unique(names), volumes))
+
+
+def _same_values(ranked: Ranked, keyword: str) -> bool:
+    """Whether each volume has one value of its own."""
+    return all(len({str(plane.told.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
 
 
 def name_of(volume: Sequence[Plane], keyword: str) -> str:
     """The keyword and its value; the lowest one, where it differs from slice to slice."""
     keys = moments(volume, keyword) if keyword in DATE_OF else [_number(plane.told, keyword) for plane in volume]
     first = volume[min(range(len(volume)), key=keys.__getitem__)] if keys else volume[0]
-    return f"{keyword} {worded(first.told.get(keyword))}"
+    value = first.told.get(keyword)
+    return f"{keyword} {'none' if value is None else worded(value)}"
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, a number behind those that came before: at the end of summer time an hour comes twice."""
+    seen = Counter[str]()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return found
 
 
 def worded(value: Any) -> str:
@@ -92,8 +124,10 @@ def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> Ranked | None:
 
 def _keys(planes: Sequence[Plane], keyword: str) -> list[float] | None:
     if keyword in DATE_OF:
-        at = moments(planes, keyword)
-        return None if at is None else [(moment - min(at)).total_seconds() for moment in at]
+        if (at := moments(planes, keyword)) is None:
+            return None
+        start = min(at)
+        return [(moment - start).total_seconds() for moment in at]
     numbers = [_number(plane.told, keyword) for plane in planes]
     return numbers if np.isfinite(numbers).all() else None
 
