@@ -13,7 +13,6 @@ from xmed.io.agreement import compare_stack
 from xmed.io.claim import check_claim
 from xmed.io.files import Source, listed, reading
 from xmed.io.fov import field_of_view
-from xmed.io.subject import one_identity, subject_of
 from xmed.io.instance import Instance, read_instances, unreadable_text
 from xmed.io.notes import note, said_once
 from xmed.io.pixels import filled, modality_values
@@ -21,6 +20,7 @@ from xmed.io.planes import Plane, has_planes, planes_of
 from xmed.io.quantity import factors
 from xmed.io.split import Values, Volumes, volumes
 from xmed.io.stack import affine_of
+from xmed.io.subject import one_identity, subject_of
 from xmed.io.ultrasound import read_ultrasound
 from xmed.volume import Volume
 

@@ -10,7 +10,6 @@ from skimage.morphology import convex_hull_image
 
 from xmed.errors import XmedError
 from xmed.io.files import kind_of, listed, reading
-from xmed.io.subject import same_subject
 from xmed.io.instance import read_instances
 from xmed.io.lattice import laid_on
 from xmed.io.nifti import read_nifti
@@ -18,6 +17,7 @@ from xmed.io.notes import note
 from xmed.io.picture import read_label_picture
 from xmed.io.rtstruct import rasterise
 from xmed.io.seg import place_segments
+from xmed.io.subject import same_subject
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 
@@ -36,19 +36,14 @@ def read_label(
 ) -> Volume:
     """Label values of `table` (i, j, k), uint8 where they fit, on exactly the grid of `image`.
 
-        A NIfTI or a picture must lie on that grid already, its axes in whatever order and direction (see `laid_on`); a
-        NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the
-    <<<<<<< HEAD
-        contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D
-        NIfTI. roi: the RTSTRUCT's name for the one structure.
-    =======
-        contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one
-        structure.
-    >>>>>>> 85ab7a4 (One volume shows one person: what is constant in a series is compared, and a label is held against its image; structure decides what an object is, and it is called that; repeated warnings are said once)
-        outline: a NIfTI or picture shows outlines, and what each encloses is filled.
+    A NIfTI or a picture must lie on that grid already, its axes in whatever order and direction (see `laid_on`); a
+    NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the
+    contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one
+    structure.
+    outline: a NIfTI or picture shows outlines, and what each encloses is filled.
 
-        Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, MIXED_IDENTITY (a label of another patient), LABEL_VALUES,
-        LABEL_MISSING, and those of the format's reader.
+    Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, MIXED_IDENTITY (a label of another patient), LABEL_VALUES,
+    LABEL_MISSING, and those of the format's reader.
     """
     path = Path(path)
     kind = kind_of(path) if not path.is_dir() else "dicom"

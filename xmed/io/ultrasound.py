@@ -11,10 +11,10 @@ from pydicom import Dataset
 from xmed.errors import XmedError
 from xmed.io.agreement import compare_spacing
 from xmed.io.fov import field_of_view
-from xmed.io.subject import subject_of
 from xmed.io.instance import Instance
 from xmed.io.notes import note
 from xmed.io.pixels import filled, modality_values
+from xmed.io.subject import subject_of
 from xmed.volume import Volume
 
 TISSUE, COLOUR_FLOW = 1, 2  # Region Data Type (C.8.5.5.1.2)
@@ -103,8 +103,8 @@ def read_ultrasound(instance: Instance) -> Volume:
     compare_spacing(instance.header, y, x, calibrated=True)
     _compare_drawn(array, covered, instance.name)
     sector = field_of_view(np.where(covered, array, array.min()), moving=True)
-<<<<<<< HEAD
-    return Volume(array, np.diag([x, y, FRAME_STEP_MM, 1.0]), modality=instance.modality, fov=covered & sector)
+    affine, subject = np.diag([x, y, FRAME_STEP_MM, 1.0]), subject_of(instance.header)
+    return Volume(array, affine, modality=instance.modality, fov=covered & sector, subject=subject)
 
 
 def _compare_drawn(array: np.ndarray, covered: np.ndarray, name: str) -> None:
@@ -119,7 +119,3 @@ def _compare_drawn(array: np.ndarray, covered: np.ndarray, name: str) -> None:
     outside = (sector & ~covered).sum() / max(sector.sum(), 1)
     if outside > OUTSIDE:
         note("REGION_SMALL", f"{outside:.0%} of what is drawn lies outside of the regions that give the scale")
-=======
-    affine, subject = np.diag([x, y, FRAME_STEP_MM, 1.0]), subject_of(instance.header)
-    return Volume(array, affine, modality=instance.modality, fov=covered & sector, subject=subject)
->>>>>>> 85ab7a4 (One volume shows one person: what is constant in a series is compared, and a label is held against its image; structure decides what an object is, and it is called that; repeated warnings are said once)
