@@ -13,7 +13,7 @@ FLOORS = [
         *("tied", "uri", "watcher", "private", "relocation"),
     ],
     ["spec"],
-    ["io", "run"],
+    ["io", "run", "seal"],
     ["deidentify", "audit", "share"],
     ["cohort", "prepare"],
     ["nets", "appearance", "metrics", "stats", "phantom", "domain", "position"],

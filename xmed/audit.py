@@ -3,16 +3,17 @@
 audit.jsonl holds one record a line, canonical JSON, appended under a lock and synced before anybody is told.
 audit.head.json names the last record, so that a log cut off at its end is found too; the registry keeps the same in its
 own database, as an anchor that this folder does not hold. Without a key whoever can write all three can forge all
-three; with XMED_AUDIT_KEY every record is signed (HMAC-SHA256), and forging needs the key.
+three; with XMED_AUDIT_KEY every record, the head and the anchors are signed (HMAC-SHA256), forging needs the key, and
+an old state that is brought back is found by its mark (see seal).
 """
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import hmac
 import json
 import os
+import pwd
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,19 +23,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from xmed import __version__
+from xmed import __version__, seal
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
 from xmed.private import make
 
 LOG, HEAD, LOCK = "audit.jsonl", "audit.head.json", "audit.lock"
-KEY = "XMED_AUDIT_KEY"
-KEY_CHARACTERS = 32
-"""128 bits in hexadecimal, as NIST SP 800-107 (5.3.4) asks of an HMAC key at the least."""
+KEY = seal.KEY
 FIRST = "0" * 64
 """What the first record names as the one before it."""
-SEALS = ("sha256", "hmac")
+SEALS = ("sha256", seal.SEAL)
+SEALED = 2
+"""Edition of signed records: from this one on the head and the anchors are signed as well."""
 PATIENCE_S = 60.0
 
 Record = dict[str, Any]
@@ -67,11 +68,13 @@ def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
 def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Record:
     """Write one record, on disk when this returns. by: the person who answers for it; None for xmed itself.
 
-    Raises XmedError AUDIT_BROKEN when the log does not end where its head says, BUSY, KEY_INVALID.
+    Raises XmedError AUDIT_BROKEN when the log does not end where its head, its signatures or its mark say, BUSY,
+    KEY_INVALID when the log is signed and the key is another one or none.
     """
-    key = _key()
+    key = seal.key()
     with locked(home / LOCK):
         before = _end(home)
+        _continued(home, before, key)
         record = {
             "seq": before["seq"] + 1 if before else 0,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -80,13 +83,17 @@ def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Re
             "account": account(),
             "tool": f"xmed {__version__}",
             **facts,
+            **(_sealing(home, before) if key else {}),
             "prev": before["sha256"] if before else FIRST,
         }
         record["sha256"] = digest(record)
+        at = {"seq": record["seq"], "sha256": record["sha256"]}
         if key:
-            record["hmac"] = _signature(key, record["sha256"])
+            record[seal.SEAL] = seal.signature(key, record["sha256"])
         _write(home / LOG, canonical(record))
-        write_atomically(home / HEAD, canonical({"seq": record["seq"], "sha256": record["sha256"]}))
+        write_atomically(home / HEAD, canonical(seal.sealed("head", key, **at)))
+        if key:
+            seal.mark(home, key, **at)
     return record
 
 
@@ -103,11 +110,12 @@ def first(home: Path) -> str | None:
 def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]:
     """Everything that is wrong with the log, with the number of the record; empty when nothing is.
 
-    anchors: by name of a model, what its registry says was the last record about it: seq and sha256.
+    anchors: by name of a model, what its registry says was the last record about it: seq, sha256, log, and a signature.
     An edited, dropped, inserted or reordered record is found from the chain; a log cut off at its end from its head and
-    the anchors. Not found without a key: a log rewritten together with both.
+    the anchors. Not found without a key: a log rewritten together with both. With a key, on the account that wrote it,
+    an old state of all three is found, too.
     """
-    key, problems = _key(), []
+    key, problems = seal.key(), []
     with locked(home / LOCK):
         found, head = list(_lines(home)), _head(home)
     before: Record | None = None
@@ -117,31 +125,39 @@ def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]
             kind = "is no record" if text.endswith("\n") else "is half a record: a write was interrupted"
             problems.append(f"line {number + 1} {kind}")
             continue
-        signed = signed or "hmac" in record
+        signed = signed or seal.SEAL in record
         problems += [f"record {record['seq']} {why}" for why in _faults(text, record, before, key if signed else None)]
         before = record
     if key and before and not signed:
         problems.append(f"no record is signed, though there is a key in {KEY}")
-    known = {record["seq"]: record["sha256"] for _, record in found if record}
-    problems += _ends(before, head, known)
+    known = {record["seq"]: record for _, record in found if record}
+    problems += _ends(before, head, {seq: record["sha256"] for seq, record in known.items()})
     for name, anchor in (anchors or {}).items():
-        if known.get(anchor["seq"]) != anchor["sha256"]:
-            problems.append(f"record {anchor['seq']}, which the registry names as the last about {name}, is not there")
+        problems += _anchored(name, anchor, known, key)
+    if key and not problems:
+        problems += _unsealed(home, [record for _, record in found if record], head, key)
     return problems
 
 
 def has_key() -> bool:
     """Whether records are signed, and their signatures checked."""
-    return _key() is not None
+    return seal.key() is not None
 
 
 def account() -> str:
-    """Who the operating system says is at work, and where."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for its user
-        user = str(os.getuid())
+    """Which account of the operating system is at work, and where: by the process, whatever its environment says."""
+    user = _user(os.getuid())
+    asked = os.environ.get("SUDO_UID", "")
+    if os.getuid() == 0 and asked.isdecimal() and int(asked):  # only root could have set it for itself otherwise
+        user = f"{user}, sudo of {_user(int(asked))}"
     return f"{user}@{socket.gethostname()}"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container without an entry for its user
+        return f"uid {uid}"
 
 
 def canonical(record: Record) -> str:
@@ -153,7 +169,7 @@ def _faults(text: str, record: Record, before: Record | None, key: bytes | None)
     body = {name: value for name, value in record.items() if name not in SEALS}
     if digest(body) != record["sha256"] or canonical(record) != text:
         yield "was edited"
-    if key and not hmac.compare_digest(str(record.get("hmac")), _signature(key, record["sha256"])):
+    if key and not hmac.compare_digest(str(record.get(seal.SEAL)), seal.signature(key, record["sha256"])):
         yield "is not signed with this key"
     expected, prev = (before["seq"] + 1, before["sha256"]) if before else (0, FIRST)
     if record["seq"] > expected:
@@ -174,6 +190,73 @@ def _ends(last: Record | None, head: Record | None, known: dict[int, str]) -> It
         yield f"the log was cut off: it ends with record {last['seq'] if last else 'none'}, its head is {head['seq']}"
     elif known.get(head["seq"]) != head["sha256"] or last["seq"] > head["seq"] + 1:
         yield f"{HEAD} names another record {head['seq']}"
+
+
+def _anchored(name: str, anchor: Record, known: Mapping[int, Record], key: bytes | None) -> Iterator[str]:
+    """How the log and what a registry remembers of it disagree."""
+    record = known.get(anchor["seq"])
+    if record is None or record["sha256"] != anchor["sha256"]:
+        yield f"record {anchor['seq']}, which the registry names as the last about {name}, is not there"
+    elif key and record.get("sealed") == SEALED:
+        facts = {"name": name, **{fact: anchor.get(fact) for fact in ("seq", "sha256", "log")}}
+        if not seal.holds("anchor", key, anchor, **facts):
+            yield f"what the registry names as the last record about {name} is not signed with this key"
+
+
+def _unsealed(home: Path, found: list[Record], head: Record | None, key: bytes) -> Iterator[str]:
+    """What the signatures of a log that is otherwise whole do not cover."""
+    if not found:
+        last = None
+    else:
+        last = found[-1]
+        facts = {name: (head or {}).get(name) for name in ("seq", "sha256")}
+        if last.get("sealed") == SEALED and not seal.holds("head", key, head or {}, **facts):
+            yield f"{HEAD} is not signed with this key"
+        begun = next((record["seq"] for record in found if seal.SEAL in record), 0)
+        said = [record["signed_from"] for record in found if "signed_from" in record]
+        if begun and begun not in said and any(record.get("sealed") == SEALED for record in found):
+            yield f"record {begun} is the first that is signed, and no signed record says that signing began there"
+    yield from _behind(home, found, key)
+
+
+def _behind(home: Path, found: list[Record], key: bytes) -> Iterator[str]:
+    """Where this account has seen a later record than the log has."""
+    seen = seal.marked(home, key)
+    if seen is None or any(record["sha256"] == seen["sha256"] for record in found):
+        return
+    yield (
+        f"record {seen['seq']}, the last one that this account wrote, is not there: an older state was brought back, "
+        f"or another log (if that was meant to be, delete {seal.mark_file(home)})"
+    )
+
+
+def _sealing(home: Path, before: Record | None) -> Record:
+    """What a signed record says of the signing: from which record on, where the one before says nothing of it."""
+    if before is None or before.get("sealed") == SEALED:
+        return {"sealed": SEALED}
+    begun = next((record["seq"] for record in records(home) if seal.SEAL in record), before["seq"] + 1)
+    return {"sealed": SEALED, "signed_from": begun}
+
+
+def _continued(home: Path, before: Record | None, key: bytes | None) -> None:
+    """Raises XmedError AUDIT_BROKEN, KEY_INVALID where one more record would cover up what was taken away."""
+    do = f"`xmed audit verify` says more; restore {LOG} from a copy"
+    if key is None:
+        if before and seal.SEAL in before:
+            raise XmedError("KEY_INVALID", f"no key in {KEY}", "the one that this home's audit log is signed with")
+        return
+    if before and seal.SEAL in before and before[seal.SEAL] != seal.signature(key, before["sha256"]):
+        raise XmedError(
+            "KEY_INVALID",
+            f"record {before['seq']} is not signed with the key in {KEY}",
+            "the key of this home's audit log",
+        )
+    if before and seal.SEAL not in before and (seal.SEAL in (_head(home) or {}) or before.get("sealed")):
+        raise XmedError("AUDIT_BROKEN", f"record {before['seq']} has lost its signature", "a log signed to its end", do)
+    seen = seal.marked(home, key)
+    if seen and not (before and before["sha256"] == seen["sha256"]):
+        for problem in _behind(home, records(home), key):
+            raise XmedError("AUDIT_BROKEN", problem, "a log that goes on from there", do)
 
 
 def _end(home: Path) -> Record | None:
@@ -249,15 +332,3 @@ def _parsed(text: str) -> Record | None:
         return None
     told = isinstance(record, dict) and isinstance(record.get("seq"), int) and isinstance(record.get("sha256"), str)
     return {"prev": None, **record} if told else None
-
-
-def _key() -> bytes | None:
-    text = os.environ.get(KEY, "").strip()
-    if text and len(text) < KEY_CHARACTERS:
-        do = "python -c 'import secrets; print(secrets.token_hex(32))'"
-        raise XmedError("KEY_INVALID", f"the key in {KEY} is too short", f"{KEY_CHARACTERS} characters or more", do)
-    return text.encode() or None
-
-
-def _signature(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

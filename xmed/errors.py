@@ -162,6 +162,7 @@ NOTES: dict[str, str] = {
     "CONTOURS_STRAY": "contours that belong to no ROI that a structure set lists were left out",
     "CONTOUR_GAPS": "slices between contoured ones have no contour, and were left empty",
     "EMPTY": "a NIfTI of zeros alone, which may be an empty label map, was let pass",
+    "WITHDRAWN": "a model version that was withdrawn from clinical use was asked for by its number",
     "GZIP_NAME": "a name says gzip and the bytes do not, or the reverse; the bytes were believed",
 }
 """Every repair that a reader makes by itself and puts on record, and what it means. A note never stops a case."""

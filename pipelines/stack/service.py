@@ -78,11 +78,15 @@ def database(place: Place, ports: Ports) -> Service:
 
 
 def mlflow(place: Place, ports: Ports) -> Service:
-    """With passwords for everybody, no permission unless given, no jobs, no pickles, artifacts through the server."""
+    """With passwords for everybody, no permission unless given, nothing created without one (see registry.accounts).
+
+    No jobs, no pickles; artifacts go through the server and nowhere else.
+    """
     written = place.folder / "mlflow.ini"
     users = postgres.url("mlflow", "mlflow_auth", ports.postgres)
     settings = {"default_permission": "NO_PERMISSIONS", "database_uri": users, "admin_username": USER}
     settings["auth_cache_ttl_seconds"] = KNOWN_SECONDS
+    settings["authorization_function"] = "xmed.registry.accounts:authorize"
     write_atomically(written, "\n".join(["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]) + "\n")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow", "mlflow", ports.postgres),

@@ -11,10 +11,11 @@ from mlflow.entities.model_registry import ModelVersion
 from xmed import report as reports
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.registry import ledger
+from xmed.registry import ledger, returning, standing
 from xmed.registry.fetching import version_of
 from xmed.registry.gate import CLINICAL, Refusal, refusals
 from xmed.registry.models import EVALUATION, USE, holder
+from xmed.registry.person import same
 from xmed.registry.store import client, registry_lock
 from xmed.registry.tracking import RUN_TAG
 from xmed.run import SIGNOFF, Run
@@ -38,7 +39,9 @@ def approve(
 ) -> dict[str, Any]:
     """Give `version` the clinical alias where a named person says so and nothing speaks against it; say what was done.
 
-    The answer's `approved` is whether the version holds the alias now; `refused` lists every reason why not. A refusal,
+    The answer's `approved` is whether the version holds the alias now and nothing speaks against it: one that holds it
+    already is looked at as every other; `refused` lists every reason why not. A version that was withdrawn comes back
+    by two people, each of whom names the withdrawal in what they say. A refusal,
     a decline and an approval are audit records; the last two also stand in the report's sign-off. Who `by` is nobody
     checks here: the record adds the account of the operating system.
 
@@ -54,16 +57,21 @@ def approve(
             made = _sign(entry, "declined", alias, person, said, home)
             _show(entry, home, made)
             return {**answer, "approved": False, "declined": True, "refused": [], "record": made["sha256"]}
-        if holder(name, alias, home) == int(entry.version):
-            return {**answer, "already": True, "refused": []}
-        found = [*refusals(entry, alias, home), *_second_person(entry, alias, person, home)]
+        found = refusals(entry, alias, home)
+        if _holds(entry, alias, home):
+            if not found:
+                return {**answer, "already": True, "refused": []}
+            found.append(Refusal("held", f"it holds {alias} until it is withdrawn: xmed withdraw {name} {version}"))
+        else:
+            found += _second_person(entry, alias, person, home)
+            found += returning.refusals(entry, alias, person, said, bool(found), home)
         if found:
             reasons = [one.text for one in found]
             made = ledger.record(home, "refused", name, version, person, alias=alias, meaning=said, reasons=reasons)
             return {**answer, "approved": False, "refused": _told(found), "record": made["sha256"]}
         made = _sign(entry, "approved", alias, person, said, home)
         if (ledger.last(home, name) or {}).get("sha256") != made["sha256"]:
-            return _interleaved(answer, alias, said, home)
+            return _interleaved(answer, alias, said, made["sha256"], home)
         client(home).set_registered_model_alias(name, alias, entry.version)  # after its record, never before
         client(home).set_model_version_tag(name, entry.version, f"approved.{alias}", f"{person}, {made['at']}")
         _show(entry, home, made)
@@ -78,9 +86,10 @@ def check(name: str, version: int, home: Path, *, alias: str = EVALUATION) -> di
     _clinical(alias)
     entry = version_of(f"models:/{name}/{version}", home)
     answer = {"name": name, "version": int(entry.version), "alias": alias, "by": "", "approved": False, "refused": []}
-    if holder(name, alias, home) == int(entry.version):
+    found = refusals(entry, alias, home)
+    if _holds(entry, alias, home) and not found:
         return {**answer, "approved": True, "already": True}
-    return {**answer, "refused": _told(refusals(entry, alias, home))}
+    return {**answer, "refused": _told(found)}
 
 
 def decided(name: str, version: int, home: Path, *, alias: str, record: str) -> dict[str, Any]:
@@ -112,14 +121,16 @@ def withdraw(name: str, version: int, home: Path, *, by: str, meaning: str, alia
         held = [one for one in lost if holder(name, one, home) == int(entry.version)]
         for one in held:
             client(home).delete_registered_model_alias(name, one)  # before its record: safety goes first
-            _show(entry, home, _sign(entry, "withdrawn", one, person, said, home))
+            made = _sign(entry, "withdrawn", one, person, said, home)
+            client(home).set_model_version_tag(name, entry.version, f"withdrawn.{one}", f"{person}, {made['at']}")
+            _show(entry, home, made)
     return {"name": name, "version": int(entry.version), "by": person, "withdrawn": held}
 
 
-def _interleaved(answer: dict[str, Any], alias: str, meaning: str, home: Path) -> dict[str, Any]:
+def _interleaved(answer: dict[str, Any], alias: str, meaning: str, undoes: str, home: Path) -> dict[str, Any]:
     """What becomes of an approval when another home wrote about the model at the same moment: nothing, on record."""
     why = Refusal("elsewhere", "another home wrote about this model at the same moment: the alias was not given")
-    facts = {"alias": alias, "meaning": meaning, "reasons": [why.text]}
+    facts = {"alias": alias, "meaning": meaning, "reasons": [why.text], "undoes": undoes}
     made = ledger.record(home, "refused", answer["name"], answer["version"], answer["by"], **facts)
     return {**answer, "approved": False, "refused": _told([why]), "record": made["sha256"]}
 
@@ -131,9 +142,22 @@ def _second_person(entry: ModelVersion, alias: str, person: str, home: Path) -> 
     first = _approved_by(entry, EVALUATION, home)
     if not first:
         return [Refusal("person", f"the audit log has no approval of it for {EVALUATION}")]
-    if person.casefold() in {one.casefold() for one in first}:
-        return [Refusal("person", f"{person} approved its {EVALUATION}: {USE} needs a second person")]
+    for one in first:
+        if same(person, one):
+            what = f"{person} approved its {EVALUATION}"
+            if person.casefold() != one.casefold():
+                what = f"{person} may be {one}, who approved its {EVALUATION}"
+            full = (
+                "" if person.casefold() == one.casefold() else "; if these are two people, give full names that differ"
+            )
+            return [Refusal("person", f"{what}: {USE} needs a second person{full}")]
     return []
+
+
+def _holds(entry: ModelVersion, alias: str, home: Path) -> bool:
+    """Whether a version holds an alias, and a record gave it."""
+    recorded = standing.of(home, entry.name).holders.get(alias, set())
+    return holder(entry.name, alias, home) == int(entry.version) and int(entry.version) in recorded
 
 
 def _approved_by(entry: ModelVersion, alias: str, home: Path) -> list[str]:

@@ -56,7 +56,7 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         "protocol_sha256": protocol["sha256"],
         **made,
         **_fingerprints(run),
-        **_held_back(run),
+        **held_back(run),
     }
 
 
@@ -87,7 +87,7 @@ def _fingerprints(run: Run) -> dict[str, str]:
     return {f"data.{side}.fingerprint": str(data[side]["fingerprint"]) for side in ("source", "target") if side in data}
 
 
-def _held_back(run: Run) -> dict[str, str]:
+def held_back(run: Run) -> dict[str, str]:
     """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
     if not run.has("selection"):
         return {}

@@ -11,7 +11,10 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from xmed import audit
 from xmed.errors import XmedError
+from xmed.io.notes import note
+from xmed.registry import ledger, standing
 from xmed.registry.folder import check_model, is_model
 from xmed.registry.store import client, is_there, tracking_uri
 
@@ -22,7 +25,10 @@ REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<vers
 def fetch(reference: str, home: Path) -> Path:
     """The model folder (weights.safetensors, model.json) that a reference names; its code is neither read nor run.
 
-    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID when it is not what was registered.
+    Of a registry only what the audit log has a record of is handed out; of a version that was withdrawn a note says so.
+
+    Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID when it is not what was registered, MODEL_REFUSED for an alias or a
+    version without a record, REGISTRY_ELSEWHERE for a model whose records another home keeps.
     """
     if not reference.startswith("models:"):
         folder = Path(reference)
@@ -30,7 +36,7 @@ def fetch(reference: str, home: Path) -> Path:
             raise _lost(reference)
         check_model(folder)
         return folder.absolute()
-    entry = version_of(reference, home)
+    entry = served(reference, home)
     expected = entry.tags.get("weights_sha256")
     if not expected:
         raise XmedError("MODEL_INVALID", f"'{reference}' carries no weights_sha256", "a model that xmed registered")
@@ -39,6 +45,29 @@ def fetch(reference: str, home: Path) -> Path:
         _download(entry, folder, home)
     check_model(folder, entry.tags)
     return folder
+
+
+def served(reference: str, home: Path) -> ModelVersion:
+    """The version that a reference names, as the audit log knows it. Raises as `fetch` does."""
+    entry, records = version_of(reference, home), audit.records(home)
+    if not standing.known(home, entry.name):
+        ledger.ours(home, entry.name)
+        raise _unrecorded(f"'{entry.name}' is in the registry, and the audit log has no record of it")
+    if problems := standing.untold(entry, records):
+        raise _unrecorded(problems[0])
+    now = standing.Standing.of(records, entry.name)
+    match = REFERENCE.fullmatch(reference)
+    alias = match and match["alias"]
+    if alias and int(entry.version) not in now.holders.get(alias, set()):
+        raise _unrecorded(f"no record gave {entry.name} version {entry.version} the alias {alias}")
+    if gone := now.withdrawn.get(int(entry.version)):
+        note("WITHDRAWN", f"{entry.name} version {entry.version} was withdrawn on {gone['at'][:10]}: {gone['meaning']}")
+    return entry
+
+
+def _unrecorded(what: str) -> XmedError:
+    do = "`xmed audit verify` says more; register and approve with xmed, which keeps the log"
+    return XmedError("MODEL_REFUSED", what, "what the audit log has a record of", do)
 
 
 def _lost(reference: str) -> XmedError:

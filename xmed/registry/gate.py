@@ -16,10 +16,11 @@ from xmed import report as reports
 from xmed.digest import folder_digest
 from xmed.errors import XmedError
 from xmed.registry import ledger
-from xmed.registry.evidence import REPORT, protocol_of
+from xmed.registry.evidence import REPORT, held_back, protocol_of
 from xmed.registry.folder import check_model
 from xmed.registry.models import CANDIDATE, EVALUATION, USE, holder
 from xmed.registry.packing import unpack
+from xmed.registry.proof import disproved
 from xmed.registry.relink import EVENT as CHANGED
 from xmed.registry.store import client
 from xmed.registry.tracking import RUN_TAG
@@ -46,7 +47,7 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
     """Every reason against giving `entry` the alias `clinical-evaluation` or `clinical-use`; none opens the gate.
 
     Nothing that the version says of itself is believed: its package is hashed, its report recomputed from the run's
-    files, the audit log walked from its beginning.
+    files, these from the stored data and the models (see proof), the audit log walked from its beginning.
     """
     found = [*_log(entry, home), *_package(entry, home)]
     run = _run(entry, home)
@@ -62,6 +63,7 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
     if problems:
         text = f"its report does not verify: {len(problems)} difference(s) to what its files give"
         found.append(Refusal("report", text, tuple(problems[:SHOWN])))
+    found += [Refusal(code, text, tuple(lines[:SHOWN])) for code, text, lines in disproved(run, home, whole=True)]
     for other in dict.fromkeys(holder(entry.name, one, home) for one in CLINICAL):
         if other is not None and other != int(entry.version):
             found += _against(entry, report, other, home)
@@ -71,7 +73,7 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
 
 
 def _log(entry: ModelVersion, home: Path) -> Iterator[Refusal]:
-    problems = ledger.verify(home)
+    problems = ledger.verify(home, entry.name)
     if problems:
         text = f"the audit log does not verify: {len(problems)} problem(s)"
         yield Refusal("audit", text, tuple(problems[:SHOWN]))
@@ -127,8 +129,9 @@ def _judgement(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterato
         yield Refusal("verdict", f"by today's rules it does not pass: {why}")
     if report.get("exploratory"):
         yield Refusal("verdict", "its report is exploratory")
-    if "not_promoted" in entry.tags:
-        yield Refusal("promoted", f"it never was the {CANDIDATE}: {entry.tags['not_promoted']}")
+    why = held_back(run).get("not_promoted") or entry.tags.get("not_promoted")
+    if why:
+        yield Refusal("promoted", f"it never was the {CANDIDATE}: {why}")
     primary = run.study.protocol.primary
     adapted, source = (
         _mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in ("adapted", "source_only")

@@ -9,9 +9,11 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from xmed import audit
+from xmed import audit, seal
 from xmed.errors import XmedError
+from xmed.registry import made, standing
 from xmed.registry.store import client, is_shared, is_there
+from xmed.run import SIGNOFF
 
 ANCHOR = "audit_head"
 """Tag of a registered model: seq and sha256 of the last record about it, and which home's log that is in."""
@@ -21,26 +23,54 @@ def record(
     home: Path, event: str, name: str, version: int | None = None, by: str | None = None, **facts: Any
 ) -> audit.Record:
     """Write a record about a model, then tell the registry where it stands. Raises as `audit.append` does."""
-    made = audit.append(home, event, by=by, model=name, version=version, **facts)
-    anchor = json.dumps({"seq": made["seq"], "sha256": made["sha256"], "log": audit.first(home)})
+    known, before = standing.known(home, name), last(home, name)
+    written = audit.append(home, event, by=by, model=name, version=version, **facts)
+    there = any(before is not None and one["sha256"] == before["sha256"] for one in audit.records(home))
+    if there or (before is None and not known):
+        _anchor_at(home, name, written)  # else it is gone, or names a record that is: it stays so, and so it is found
+    return written
+
+
+def _anchor_at(home: Path, name: str, at: audit.Record) -> None:
+    facts = {"seq": at["seq"], "sha256": at["sha256"], "log": audit.first(home)}
+    signed = seal.sealed("anchor", seal.key(), name=name, **facts)
+    anchor = facts | {key: value for key, value in signed.items() if key == seal.SEAL}
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
-        client(home).set_registered_model_tag(name, ANCHOR, anchor)
-    return made
+        client(home).set_registered_model_tag(name, ANCHOR, json.dumps(anchor))
+
+
+def settle(home: Path, name: str, version: int) -> None:
+    """Name the registration of the very first version as the last record, where a killed process could not."""
+    if last(home, name) is None:
+        mine = [one for one in audit.records(home) if one.get("model") == name]
+        if len(mine) == 1 and mine[0].get("version") == version:
+            _anchor_at(home, name, mine[0])
 
 
 def ours(home: Path, name: str) -> None:
     """A model's steps are kept in one home's log. Raises XmedError REGISTRY_ELSEWHERE in any other.
 
     Several homes may share a server, each with models of its own: a lock on a file binds the processes of one home, and
-    MLflow offers nothing that would bind two.
+    MLflow offers nothing that would bind two. A name that is there and that no record of this home speaks of was made
+    by somebody else, whoever that is.
     """
-    if last(home, name) and not any(one.get("model") == name for one in audit.records(home)):
-        raise XmedError(
-            "REGISTRY_ELSEWHERE",
-            f"'{name}' is kept by another home: this one's audit log does not know it",
-            "the XMED_HOME that registered it first",
-            "work there, or register under another name",
-        )
+    if standing.known(home, name) or made.names(home, name) or not _is_taken(home, name):
+        return
+    raise XmedError(
+        "REGISTRY_ELSEWHERE",
+        f"'{name}' is kept by another home: this one's audit log does not know it",
+        "the XMED_HOME that registered it first",
+        "work there, or register under another name",
+    )
+
+
+def _is_taken(home: Path, name: str) -> bool:
+    try:
+        return is_there(home) and client(home).get_registered_model(name) is not None
+    except MlflowException as problem:
+        if problem.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
 
 
 def last(home: Path, name: str) -> audit.Record | None:
@@ -54,10 +84,11 @@ def last(home: Path, name: str) -> audit.Record | None:
     return _anchor(tags[ANCHOR]) if ANCHOR in tags else None
 
 
-def verify(home: Path) -> list[str]:
+def verify(home: Path, name: str | None = None) -> list[str]:
     """Everything that is wrong with the audit log, or with what the registry shows that the log knows nothing of.
 
-    Of a registry that several homes share, models that another home keeps are that one's to verify.
+    name: of the registry, only what it shows of that model. Of a registry that several homes share, models that another
+    home keeps are that one's to verify.
     """
     if not is_there(home):
         return audit.verify(home)
@@ -66,14 +97,37 @@ def verify(home: Path) -> list[str]:
     if is_shared(home):  # in a store of its own a log that is gone altogether is found, too
         here, known = audit.first(home), {one.get("model") for one in audit.records(home)}
         anchors = {name: one for name, one in anchors.items() if name in known or one["log"] in (None, here)}
-    return audit.verify(home, anchors)
+    bare = [
+        f"{model.name}: the registry no longer names the last record about it"
+        for model in models
+        if ANCHOR not in model.tags and standing.known(home, model.name) and name in (None, model.name)
+    ]
+    return [*audit.verify(home, anchors), *bare, *_signed_off(home), *standing.contradictions(home, name)]
+
+
+def _signed_off(home: Path) -> list[str]:
+    """Decisions that stand beside a run's report, and of which the log has no record: it is older than they are."""
+    records, problems = audit.records(home), []
+    there, ours = {one["sha256"] for one in records}, {one.get("run") for one in records}
+    for path in sorted((home / "runs").glob(f"*/report/{SIGNOFF}")):
+        if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
+            continue
+        try:
+            lines = json.loads(path.read_text(encoding="utf-8"))
+            made_there = [(one["decision"], one["at"]) for one in lines if one.get("record") not in there]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            problems.append(f"run {path.parts[-3]}: its {SIGNOFF} cannot be read")
+            continue
+        problems += [f"run {path.parts[-3]}: '{what}' of {at} is not in the audit log" for what, at in made_there]
+    return problems
 
 
 def _anchor(text: str) -> audit.Record:
     """A tag as it was written; whatever else somebody put there matches no record."""
     try:
         found = json.loads(text)
-        return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log")}
+        signed = {seal.SEAL: found[seal.SEAL]} if seal.SEAL in found else {}
+        return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log"), **signed}
     except (ValueError, KeyError, TypeError):
         return {"seq": -1, "sha256": text, "log": None}
 

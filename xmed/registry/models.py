@@ -8,17 +8,20 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from xmed import audit
 from xmed.errors import XmedError
 from xmed.private import tighten
-from xmed.registry import ledger
+from xmed.registry import ledger, made, standing
 from xmed.registry.evidence import SAME, evidence, nothing_learned
 from xmed.registry.packing import pack
+from xmed.registry.proof import REGISTERED, disproved, made_with
+from xmed.registry.standing import CANDIDATE
 from xmed.registry.store import client, is_there, registry_lock
 from xmed.registry.tracking import arm_run, write_run
 from xmed.relocation import ARTIFACTS
 from xmed.run import Run
 
-CANDIDATE, EVALUATION, USE = "candidate", "clinical-evaluation", "clinical-use"
+EVALUATION, USE = "clinical-evaluation", "clinical-use"
 ALIASES = (USE, EVALUATION, CANDIDATE)
 """From the most trusted to the least."""
 
@@ -48,13 +51,15 @@ def register(run: Run, home: Path) -> dict[str, Any]:
         if is_there(home):
             ledger.record(home, "registration refused", name, run=run.id, reasons=[problem.what])
         raise
+    if not _on_the_shelf(name, tags, home):
+        _refuse_disproved(run, name, home)
     with registry_lock(home):
         parent = write_run(run, home)
         found = _known(name, tags, home) or _new(run, name, parent, tags, home)
         _on_record(run, found, home)
         promoted = "not_promoted" not in tags
-        if promoted and holder(name, CANDIDATE, home) != int(found.version):
-            client(home).set_registered_model_alias(name, CANDIDATE, found.version)
+        if promoted:
+            _candidate(found, home)
     if (home / ARTIFACTS).is_dir():
         tighten(home / ARTIFACTS, home)  # MLflow copies files with the mode that they had in the installed package
     return {
@@ -100,11 +105,46 @@ def _known(name: str, tags: dict[str, str], home: Path) -> ModelVersion | None:
     """The version that this net has already, if its registration was finished."""
     wanted = {key: tags.get(key) for key in SAME}
     same = [one for one in versions_of(name, home) if {key: one.tags.get(key) for key in SAME} == wanted]
+    same = [one for one in same if _made_here(one, home)]
     return max(same, key=lambda one: int(one.version), default=None)
+
+
+def _made_here(entry: ModelVersion, home: Path) -> bool:
+    """Whether this home made a version: others can make one with the same tags, and other contents."""
+    if ledger.about(home, entry.name, int(entry.version), REGISTERED):
+        return not standing.untold(entry, audit.records(home))
+    return made.packed(home, entry.name, entry.tags.get("package_sha256"))
+
+
+def _candidate(entry: ModelVersion, home: Path) -> None:
+    """Give a version the alias `candidate`; where its registration did not, after a record that does."""
+    number = int(entry.version)
+    if standing.of(home, entry.name).holders.get(CANDIDATE) != {number}:
+        ledger.record(home, CANDIDATE, entry.name, number, alias=CANDIDATE)
+    if holder(entry.name, CANDIDATE, home) != number:
+        client(home).set_registered_model_alias(entry.name, CANDIDATE, entry.version)
+
+
+def _on_the_shelf(name: str, tags: dict[str, str], home: Path) -> bool:
+    """Whether this net is registered already, with this report and on record."""
+    known = _known(name, tags, home) if is_there(home) else None
+    return known is not None and bool(ledger.about(home, name, int(known.version), REGISTERED))
+
+
+def _refuse_disproved(run: Run, name: str, home: Path) -> None:
+    """Raises XmedError MODEL_REFUSED, after a record, where what a run says of itself does not come out again."""
+    problems = disproved(run, home, whole=False)
+    if not problems:
+        return
+    if is_there(home):
+        ledger.record(home, "registration refused", name, run=run.id, reasons=[text for _, text, _ in problems])
+    said = "; ".join(f"{text} ({lines[0]})" for _, text, lines in problems)
+    raise XmedError("MODEL_REFUSED", f"run {run.id}: {said}", "a run as it ended", "run the study again")
 
 
 def _new(run: Run, name: str, parent: str, tags: dict[str, str], home: Path) -> ModelVersion:
     """A new version of `name`; the one that it would replace, if any, is its parent."""
+    made.note(home, name)
     try:
         client(home).create_registered_model(name)
     except MlflowException as problem:
@@ -118,7 +158,8 @@ def _new(run: Run, name: str, parent: str, tags: dict[str, str], home: Path) -> 
 
 def _on_record(run: Run, entry: ModelVersion, home: Path) -> None:
     """See that the log knows of this version: a process may have been killed between the registry and the log."""
-    if ledger.about(home, entry.name, int(entry.version), "registered"):
+    if ledger.about(home, entry.name, int(entry.version), REGISTERED):
+        ledger.settle(home, entry.name, int(entry.version))
         return
     tags = dict(entry.tags)
     hashes = {key: value for key, value in sorted(tags.items()) if ledger.is_hash(key)}
@@ -127,5 +168,7 @@ def _on_record(run: Run, entry: ModelVersion, home: Path) -> None:
         "verdict": tags["verdict"],
         "parent": tags.get("parent_version"),
         "hashes": hashes,
+        "made": made_with(run),
+        "promoted": "not_promoted" not in tags,
     }
-    ledger.record(home, "registered", entry.name, int(entry.version), **facts)
+    ledger.record(home, REGISTERED, entry.name, int(entry.version), **facts)

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.registry.evidence import MONITOR, REPORT
-from xmed.registry.fetching import version_of
+from xmed.registry.fetching import served
 from xmed.registry.packing import download
 from xmed.registry.store import client, experiment, registry_lock
 
@@ -24,9 +24,9 @@ SHA256 = f"{MONITOR}_sha256"
 def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
     """What a registered version was validated on, in numbers; None for one that carries no such document.
 
-    Raises XmedError MODEL_NOT_FOUND, or MODEL_INVALID where the document is gone or not the one that was registered.
+    Raises XmedError as `fetch` does; MODEL_INVALID also where the document is gone or not the one that was registered.
     """
-    entry = version_of(reference, home)
+    entry = served(reference, home)
     if SHA256 not in entry.tags:
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -45,7 +45,7 @@ def report_of(reference: str, home: Path) -> dict[str, Any] | None:
 
     Raises XmedError MODEL_NOT_FOUND.
     """
-    entry = version_of(reference, home)
+    entry = served(reference, home)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             path = _carried(entry, REPORT, Path(scratch), home)

@@ -16,6 +16,7 @@ from mlflow.types import Schema, TensorSpec
 
 import xmed
 from xmed.digest import folder_digest
+from xmed.registry import made
 from xmed.registry.evidence import gather
 from xmed.registry.store import active, client, tracking_uri
 from xmed.run import Run
@@ -46,6 +47,7 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
         )
         kept = registry.get_logged_model(info.model_id).artifact_location
         tags["package_sha256"] = folder_digest(download(kept, Path(scratch) / "kept", home))
+        made.note(home, name, tags["package_sha256"])
         # Within `active`: the registry looks the logged model up in the active store.
         return registry.create_model_version(name, info.model_uri, run_id, tags=tags, model_id=info.model_id)
 

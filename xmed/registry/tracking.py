@@ -14,6 +14,7 @@ from mlflow.entities import Run as MlflowRun
 
 from xmed import __version__
 from xmed.digest import file_digest
+from xmed.registry.proof import remember
 from xmed.registry.store import client, experiment, is_there, registry_lock
 from xmed.run import Run
 
@@ -28,9 +29,10 @@ def log_run(run: Run, home: Path) -> str:
     """Log a reported run: parameters, summary metrics, fingerprints and report; one child run per arm and seed.
 
     Idempotent, and one process at a time: a second call adds nothing, and completes what an interrupted first call
-    left. Returns the MLflow id of the study's run.
+    left. Returns the MLflow id of the study's run. The audit log is told what the run was made with.
     """
     with registry_lock(home):
+        remember(run, home)
         return write_run(run, home)
 
 

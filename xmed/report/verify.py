@@ -52,6 +52,8 @@ def verify(folder: Path) -> list[str]:
     run = Run(where.parent)
     if run.has("study") and run.has("rows"):
         return problems + _against_run(run, where, written)
+    if run.has("study"):  # the run itself, not a copy of its report: without its rows its table proves nothing
+        problems.append("rows.json: missing, so that the report's numbers cannot be recomputed")
     return problems + _against_table(where, written)
 
 

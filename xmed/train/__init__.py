@@ -3,7 +3,20 @@
 from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, train
-from xmed.train.promote import promote
+from xmed.train.promote import promote, reselect
 from xmed.train.workers import Job, Refuse, fit_all, fit_far, jobs, left_out
 
-__all__ = ["Job", "Progress", "Refuse", "Trained", "fit", "fit_all", "fit_far", "jobs", "left_out", "promote", "train"]
+__all__ = [
+    "Job",
+    "Progress",
+    "Refuse",
+    "Trained",
+    "fit",
+    "fit_all",
+    "fit_far",
+    "jobs",
+    "left_out",
+    "promote",
+    "reselect",
+    "train",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,15 @@ from xmed.model import Model
 from xmed.nulls import as_json
 from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, Bench, Findings
+from xmed.select.ranking import MARGIN
 from xmed.train.arms import method_of
 from xmed.train.data import Data
 from xmed.train.loop import Progress
 
 FINDINGS, LABELS = "findings.json", "findings.npz"
 """Beside an arm's model: what was found of it, and its label maps of the target volumes that were looked at."""
+CHOICE = ("promoted", "registered", "used_target_labels")
+"""What selection.json says in the end."""
 
 
 def promote(
@@ -38,11 +41,68 @@ def promote(
     Arms that saw target labels are left out. What was found of an arm is kept beside its model, and not looked for
     again.
     """
-    bench, seeds = _Bench(run, home), {}
+    bench = _Bench(run, home)
+
+    def found(arm: str, seed: int) -> Findings:
+        folder = run.arm(arm, seed)
+        return _known(folder) or _keep(folder, bench)
+
+    selection = _selection(bench, arms, found, progress)
+    run.write("selection", selection)
+    return selection
+
+
+def reselect(run: Run, home: Path, anew: bool = True) -> list[str]:
+    """Where selection.json is not what the models of a run give on the unlabelled data; empty where it is.
+
+    anew: whether each model is looked at again; else what was found beside it is taken, and only the choice made again.
+    Raises XmedError PATH_NOT_FOUND where the store no longer has the data.
+    """
+    if not run.has("selection"):
+        return ["selection: there is no selection.json: nothing says that the model is better than source-only"]
+    bench, written = _Bench(run, home), run.read("selection")
+
+    def found(arm: str, seed: int) -> Findings:
+        folder = run.arm(arm, seed)
+        return (None if anew else _known(folder)) or bench.bench.findings(Model.load(folder / "model"))
+
+    fresh = _selection(bench, (SOURCE, "adapted"), found)
+    written.setdefault("registered", True)  # version 0.1.0 did not ask
+    problems = [f"selection: {key} is {written.get(key)}, and {fresh[key]} when it is made again" for key in CHOICE
+                if written.get(key) != fresh[key]]  # fmt: skip
+    for seed, one in fresh["seeds"].items():
+        problems += _unlike(seed, written.get("seeds", {}).get(seed, {}), one)
+    return problems
+
+
+def _unlike(seed: str, written: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
+    """Where the choice of one seed, or the numbers that it rests on, are others than those that were written down."""
+    problems = [
+        f"selection, seed {seed}: {key} is {written.get(key)}, and {fresh[key]} when it is made again"
+        for key in ("better", "chosen", "adapt")
+        if written.get(key) != fresh[key]
+    ]
+    said = {one["name"]: one["scores"] for one in written.get("candidates", ())}
+    for one in fresh["candidates"]:
+        before = said.get(one["name"], {})
+        for name, value in one["scores"].items():
+            there = before.get(name)
+            if (there is None) != (value is None) or (value is not None and abs(there - value) > MARGIN):
+                problems.append(
+                    f"selection, seed {seed}: {name} of {one['name']} is {there}, and {value} when found again"
+                )
+    return problems
+
+
+def _selection(
+    bench: _Bench, arms: Sequence[str], found: Callable[[str, int], Findings], progress: Progress | None = None
+) -> dict[str, Any]:
+    """What selection.json says: per seed which arm is estimated best, and whether the adapted model may be promoted."""
+    run, seeds = bench.run, dict[str, Any]()
     for n, seed in enumerate(run.study.seeds):
         blind = [arm for arm in arms if _learned_blind(run.arm(arm, seed))]
-        found = {arm: _known(run.arm(arm, seed)) or _keep(run.arm(arm, seed), bench) for arm in blind}
-        seeds[str(seed)] = {**select.decide(found, bench.data.source_ml())[1], **_beside(found, bench)}
+        mine = {arm: found(arm, seed) for arm in blind}
+        seeds[str(seed)] = {**select.decide(mine, bench.data.source_ml())[1], **_beside(mine, bench)}
         if progress:
             said = seeds[str(seed)]["trivial_reason"] or seeds[str(seed)]["reason"]
             progress("select", n + 1, len(run.study.seeds), said)
@@ -50,7 +110,7 @@ def promote(
     promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
     unlearned = _unlearned(list(seeds.values()))
     few = f"the adapted model is estimated to be better than source-only with {sum(ahead)} of {len(ahead)} seeds only"
-    selection = {
+    return {
         "promoted": promoted and unlearned is None,
         "reason": unlearned or (first["reason"] if promoted or not _adapted_is_better(first) else few),
         "registered": unlearned is None,
@@ -58,8 +118,6 @@ def promote(
         "used_target_labels": False,
         "seeds": seeds,
     }
-    run.write("selection", selection)
-    return selection
 
 
 def _adapted_is_better(record: dict[str, Any]) -> bool:

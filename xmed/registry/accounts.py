@@ -1,0 +1,74 @@
+"""Accounts: what MLflow's server lets an account do that has no permission for it: nothing, nor creating anything.
+
+MLflow's own rules (3.12 to 3.17) know permissions on what is there, and none to create: any account may make
+experiments, in any folder that the server can write to, registered models and secrets. MLflow asks `authorize` who
+sends a request, in the server's process (`authorization_function`), before it looks at its own rules; what is refused
+here, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+READS = ("GET", "HEAD", "OPTIONS")
+OWN_PASSWORD = re.compile(r"/(ajax-)?api/\d+\.\d+/mlflow/users/update-password")
+"""MLflow itself sees to it that the password is one's own."""
+CREATES = re.compile(
+    r".*/mlflow/(experiments/create|registered-models/create|webhooks|workspaces|users/create|roles|"
+    r"gateway|mcp-servers)\b.*|.*/(mcp-servers|gateway|jobs|signup)\b.*"
+)
+"""What is not made within something that one has a permission for: for administrators alone."""
+SAYS_WHERE = re.compile(r".*/(experiments|model-versions)/create|.*/mlflow/workspaces(/.*)?")
+"""Requests whose body is looked at; others may be files of any size, and are left to whoever takes them."""
+PLACES = {"artifact_location", "artifactLocation", "default_artifact_root", "defaultArtifactRoot"}
+"""Keys of a request that say where files go, in both spellings that protocol buffers read."""
+PROXY = ("mlflow-artifacts:",)
+WITHIN = (*PROXY, "models:/", "runs:/")
+"""What lies behind the server's own proxy, or is named by what MLflow has already."""
+
+
+def authorize() -> Any:
+    """Who sends the request, for MLflow: flask's Authorization, or the Response that refuses it (401, 403)."""
+    from flask import Response, make_response, request
+
+    auth = sys.modules["mlflow.server.auth"]  # which calls this
+    who = auth.authenticate_request_basic_auth()
+    if isinstance(who, Response):
+        return who
+    user = auth.store.get_user(who.username)
+    granted = bool(user.is_admin) or any(_grants(auth.store.list_user_roles(user.id)))
+    body = request.get_json(force=True, silent=True) if SAYS_WHERE.fullmatch(request.path) else None
+    why = refusal(request.method, request.path, {**request.args, **(body if isinstance(body, dict) else {})},
+                  admin=bool(user.is_admin), granted=granted)  # fmt: skip
+    return make_response(why, 403) if why else who
+
+
+def refusal(method: str, path: str, said: dict[str, Any], *, admin: bool, granted: bool) -> str | None:
+    """Why a request is refused before MLflow's own rules are asked; None where it is not.
+
+    said: the request's keys. admin, granted: whether the account is an administrator, or has any permission at all.
+    """
+    if method in READS:
+        return None
+    outside = [key for key in PLACES & said.keys() if said[key] and not str(said[key]).startswith(PROXY)]
+    if outside:
+        return f"{outside[0]}: artifacts go through this server (mlflow-artifacts:), nowhere else"
+    if admin or OWN_PASSWORD.fullmatch(path):
+        return None
+    if not granted:
+        return "this account has no permission"
+    if CREATES.fullmatch(path):
+        return "only an administrator creates this"
+    if path.endswith("/model-versions/create") and not str(said.get("source", "")).startswith(WITHIN):
+        return "source: a model that this server keeps (models:/, runs:/, mlflow-artifacts:)"
+    return None
+
+
+def _grants(roles: list[Any]) -> Iterator[bool]:
+    """Of each grant of some roles, whether it allows anything."""
+    for role in roles:
+        for one in role.permissions or ():
+            yield str(one.permission) != "NO_PERMISSIONS"
