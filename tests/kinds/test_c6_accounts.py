@@ -156,7 +156,7 @@ def test_the_administrator_creates_as_before(server):
 
 def test_ones_own_password_is_ones_own(server):
     fresh = (NOBODY[0], "another-long-password-of-nobody")
-    body = {"username": NOBODY[0], "password": fresh[1]}
+    body = {"username": NOBODY[0], "password": fresh[1], "current_password": NOBODY[1]}
     assert status(server, "PATCH", f"{API}/users/update-password", body, NOBODY) == 200
-    back = {"username": NOBODY[0], "password": NOBODY[1]}
+    back = {"username": NOBODY[0], "password": NOBODY[1], "current_password": fresh[1]}
     assert status(server, "PATCH", f"{API}/users/update-password", back, fresh) == 200
