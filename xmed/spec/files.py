@@ -80,11 +80,19 @@ def _beside(study: Path, name: str) -> Path | None:
     """Where a dataset's spec lies near its study, if it lies at no usual place."""
     file = name if name.endswith((".yaml", ".yml", ".json")) else f"{name}.yaml"
     usual = [Path(os.path.expanduser(file))] if file == name else [folder / file for folder in spec_folders()]
-    if any(path.is_file() for path in usual):
+    if any(_there(path) for path in usual):
         return None
     here = study.absolute().parent
     near = [here / file, here.parent / file, here / "data_specs" / file, here.parent / "data_specs" / file]
-    return next((path for path in near if path.is_file()), None)
+    return next((path for path in near if _there(path)), None)
+
+
+def _there(path: Path) -> bool:
+    """Whether a file is there; none is of a name that no file system takes."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> Path:
@@ -93,7 +101,7 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
     else:
         candidates = [folder / below / f"{name_or_path}.yaml" for folder in spec_folders()]
     for path in candidates:
-        if path.is_file():
+        if _there(path):
             return path
     known = names(kind)
     raise XmedError(
