@@ -51,10 +51,11 @@ def test_a_protocol_that_is_given_wins(asked, tmp_path, home):
     assert (study.protocol.accept.dice, study.protocol.nsd_tolerance_mm) == (0.9, 3.0)
 
 
-def test_the_run_that_made_the_model_says_it_where_the_card_does_not(model, tmp_path, home):  # noqa: F811
+def test_the_run_that_made_the_model_says_it_where_the_card_does_not(model, tmp_path, home, monkeypatch):  # noqa: F811
     """Models of version 0.1.0 name their run and the protocol's digest only."""
     from xmed.digest import digest
 
+    monkeypatch.setenv("XMED_HOME", str(home))
     fixed = {"name": "balls", "source": "s", "target": "t", "structures": ["ball"], "protocol": PROTOCOL}
     sha = digest(fixed)
     folder = home / "runs" / "balls-1"
