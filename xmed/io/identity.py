@@ -62,6 +62,8 @@ def described(dataset: Dataset) -> Dataset:
             note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
         elif tag.group in _PATIENT_GROUPS:
             note("OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written")
+    if "SpecificCharacterSet" in copy:
+        copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded by now, and highdicom takes no set with extensions
     for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             if keyword not in dataset:
