@@ -50,12 +50,16 @@ def drawn(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
         mask[:, :, k], shares = _combined(here, grid.shape[:2])
         small += sum(share < 0.5 for share in shares)
         nested += _nested([area for area in here if not area.xor], grid.shape[:2])
-    _say("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by half")
-    _say("CONTOURS_NESTED", nested, f"contours of {name} lie within another of their slice and cut no hole: not XOR")
+    _note_count("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by half")
+    _note_count(
+        "CONTOURS_NESTED", nested, f"contours of {name} lie within another of their slice and cut no hole: not XOR"
+    )
     if areas:
         slices = {area.k for area in areas}
         gaps = max(slices) - min(slices) + 1 - len(slices)
-        _say("CONTOUR_GAPS", gaps, f"slices without a contour of {name} lie between slices that have one: left empty")
+        _note_count(
+            "CONTOUR_GAPS", gaps, f"slices without a contour of {name} lie between slices that have one: left empty"
+        )
     return mask
 
 
@@ -83,17 +87,23 @@ def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Area]:
     told = ", ".join(f"{count} {reason}" for reason, count in sorted(left.items()))
     if left and not areas:
         raise XmedError("LABEL_MISSING", f"no contour of {name} encloses an area ({told})", "closed contours")
-    _say("CONTOURS_LEFT_OUT", left.total(), f"contours of {name} enclose no area and were left out ({told})")
-    _say("CONTOURS_OUTSIDE", outside, f"contours of {name} lie outside the image and were left out")
-    _say("CONTOURS_CUT", cut, f"contours of {name} reach beyond the picture's edge and were cut there")
-    _say("CONTOURS_COUNTED", miscounted, f"contours of {name} have another Number of Contour Points: drawn as stored")
-    _say("CONTOURS_INTERPOLATED", kinds["INTERPOLATED_PLANAR"], f"contours of {name} are interpolated: drawn as others")
+    _note_count("CONTOURS_LEFT_OUT", left.total(), f"contours of {name} enclose no area and were left out ({told})")
+    _note_count("CONTOURS_OUTSIDE", outside, f"contours of {name} lie outside the image and were left out")
+    _note_count("CONTOURS_CUT", cut, f"contours of {name} reach beyond the picture's edge and were cut there")
+    _note_count(
+        "CONTOURS_COUNTED", miscounted, f"contours of {name} have another Number of Contour Points: drawn as stored"
+    )
+    _note_count(
+        "CONTOURS_INTERPOLATED", kinds["INTERPOLATED_PLANAR"], f"contours of {name} are interpolated: drawn as others"
+    )
     if 0 < kinds["CLOSEDPLANAR_XOR"] < kinds.total():
-        _say("CONTOURS_MIXED", kinds["CLOSEDPLANAR_XOR"], f"contours of {name} are XOR, others are not: applied last")
+        _note_count(
+            "CONTOURS_MIXED", kinds["CLOSEDPLANAR_XOR"], f"contours of {name} are XOR, others are not: applied last"
+        )
     return areas
 
 
-def _say(code: str, count: int, text: str) -> None:
+def _note_count(code: str, count: int, text: str) -> None:
     if count:
         note(code, f"{count} {text}")
 
