@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from enum import StrEnum
@@ -13,7 +12,7 @@ import typer
 
 from pipelines import operation, release, reports, sharing, upkeep
 from pipelines.command import DONE, NO, Answer, command, whole_numbers
-from xmed import __version__
+from xmed import __version__, documents
 from xmed.errors import XmedError
 
 DEMO = "phantom-mr-to-us"
@@ -118,7 +117,7 @@ def compare(
     from pipelines.tables import show_comparison
 
     result = flow(*asked, jobs, cluster)
-    document = json.loads((Path(result["folder"]) / "comparison.json").read_text(encoding="utf-8"))
+    document = documents.read_mapping(Path(result["folder"]) / "comparison.json")
     return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
 
 
@@ -317,7 +316,7 @@ def _adapt(
     from pipelines.tables import show_result
 
     result = flows.adapt(study, numbers, source_root, target_root, resume, study)
-    report: dict[str, Any] = json.loads((Path(result["folder"]) / "report" / "report.json").read_text(encoding="utf-8"))
+    report = documents.read_mapping(Path(result["folder"]) / "report" / "report.json")
     document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
     code = NO if report["verdict"] == "fail" else DONE
     return Answer(document, lambda console: show_result(console, result, report), code)

@@ -25,7 +25,7 @@ PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel
 def environment(run: Run, started: datetime) -> dict[str, Any]:
     """environment.json of a run that is trained and evaluated. A resumed run keeps the time it first started at."""
     before = run.read("environment")["started"] if run.has("environment") else started.isoformat()
-    trained = [json.loads((run.arm(*pair) / "train.json").read_text(encoding="utf-8")) for pair in run.arms()]
+    trained = [run.trained(*pair) for pair in run.arms()]
     return {
         "xmed": __version__,
         "python": platform.python_version(),
@@ -46,7 +46,7 @@ def bill_of_materials(run: Run) -> dict[str, Any]:
     """sbom.json of a run: its adapted model of the first seed, and every package that it was made with (CycloneDX)."""
     from xmed.registry.sbom import sbom
 
-    trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))
+    trained = run.trained("adapted", run.study.seeds[0])
     return json.loads(sbom(run.study.register_as, trained["weights_sha256"]))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from xmed import documents
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
@@ -64,8 +65,8 @@ class Watch:
 
     def _known(self) -> dict[str, str]:
         try:
-            return dict(json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return documents.read_mapping(self.path)
+        except XmedError:
             return {}  # never looked; or the file is damaged, which costs one look
 
     def _write(self, document: dict[str, str]) -> None:

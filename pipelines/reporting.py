@@ -38,7 +38,7 @@ def remember_prior(run: Run, home: Path) -> None:
         if path.is_file():
             try:
                 run.write("prior", reports.prior_of(path, row["name"], row["version"]))
-            except (ValueError, KeyError):  # a report of an older xmed: not comparable, and no reason to stop
+            except XmedError:  # a report of an older xmed: not comparable, and no reason to stop
                 continue
             return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -22,6 +21,7 @@ from pipelines.printable import Screen
 from pipelines.surroundings import listen, prepare
 from pipelines.tables import show_result
 from xmed.errors import XmedError
+from xmed.report import read
 from xmed.tied import tie_all
 from xmed.uri import folder_uri
 
@@ -63,7 +63,7 @@ def worth_another_try(task: Any, run: Any, state: Any) -> bool:
 
 def show(result: dict[str, Any]) -> None:
     """The result table and the report's place, as a Markdown artifact of the flow run that is at work."""
-    report = json.loads((Path(result["folder"]) / "report" / "report.json").read_text(encoding="utf-8"))
+    report = read(Path(result["folder"]) / "report")
     text = StringIO()
     show_result(Screen(file=text, width=PIPED_WIDTH), result, report)
     place = Path(result["report"]).absolute()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.asking import least_protocol, own_protocol
-from xmed import cohort
+from xmed import cohort, documents
 from xmed.atomic import write_atomically
 from xmed.cohort import Cohort
 from xmed.digest import digest, file_digest, folder_digest
@@ -124,13 +124,11 @@ def card_of(model: Path) -> dict[str, Any]:
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+    card = documents.read_mapping(path, "MODEL_INVALID")
+    with documents.guarded(str(path), "MODEL_INVALID", "a model folder that xmed wrote"):
         for key in ("study", "seed", "method", "structures", "grid", "network", "modality", "weights_sha256"):
             card[key]
-    except (ValueError, KeyError) as problem:
-        raise XmedError("MODEL_INVALID", f"{path}: {problem}", "a model folder that xmed wrote") from problem
-    return dict(card)
+    return card
 
 
 def spoken(reference: str) -> str:

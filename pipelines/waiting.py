@@ -8,7 +8,9 @@ from typing import Any
 
 from pipelines.server import use_server
 from pipelines.surroundings import open_home
+from xmed import documents
 from xmed.atomic import write_atomically
+from xmed.errors import XmedError
 
 FOLDER = "waiting"
 
@@ -31,9 +33,12 @@ def tell_who_waits(home: Path, answer: dict[str, Any], meaning: str) -> int:
     asked = {key: answer[key] for key in ("name", "version", "alias")}
     told = 0
     for path in sorted((home / FOLDER).glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        flow_run = document.pop("flow_run")
-        if document == asked:
+        try:
+            document = documents.read_mapping(path)
+        except XmedError:  # damaged: it names no flow that could be woken
+            continue
+        flow_run = document.pop("flow_run", None)
+        if flow_run and document == asked:
             told += _wake(home, flow_run, answer, meaning)
             path.unlink(missing_ok=True)
     return told

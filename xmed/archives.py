@@ -30,10 +30,19 @@ MAX_NAME, MAX_PATH, MAX_FOLDERS = 255, 4096, 64
 """Bytes of a name and of a path (NAME_MAX, PATH_MAX of Linux), and folders in one another, as when they are read."""
 XZ_MEMORY = 128 << 20
 """Bytes that unpacking xz may take; `xz -9` asks for 65 MiB (its manual), a hostile stream for 4 GiB."""
+MAX_RECORD = 1 << 20
+"""Bytes of a tar's record about its next member, which tarfile keeps in memory: its longest name has 4,096."""
 _HEADERS = 4
 """A packed tar may inflate to so many times what its members may: header and padding take up to 1,023 bytes."""
 
 
+_RECORDS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, ArithmeticError, LookupError, ValueError,
            TypeError, RuntimeError, AttributeError, AssertionError, zlib.error, struct.error)  # fmt: skip
 """What zipfile, tarfile and the decompressors raise at damage; their documentation names the first three."""
@@ -143,7 +152,7 @@ def _zipped(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
 
 def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
     bound = _Bounded(_inflated(file), archive, _HEADERS * most + PIECE)
-    with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|") as packed:  # it reads forward alone
+    with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|", tarinfo=_Entry) as packed:  # it reads forward alone
         for entry in packed:
             name = safe(archive, entry.name, entry.isreg() or entry.isdir())
             if entry.size < 0:
@@ -157,6 +166,16 @@ def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
             yield Member(name, entry.size, lambda s=source, n=entry.size: _pieces(s, n, archive))  # type: ignore[misc]
     while bound.read(PIECE):  # what is packed proves its checksum only at its end
         pass
+
+
+class _Entry(tarfile.TarInfo):
+    """A tar's entry that is refused where it is a record beyond MAX_RECORD; tarfile asks here before it reads one."""
+
+    def _proc_member(self, packed: tarfile.TarFile) -> Any:
+        if self.type in _RECORDS and self.size > MAX_RECORD:
+            what = f"a record of {self.size} bytes before a member"
+            raise XmedError("SIZE_CLAIM", what, f"{MAX_RECORD} at most", "take another copy")
+        return super()._proc_member(packed)  # type: ignore[misc]
 
 
 def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:

@@ -7,10 +7,14 @@ dates and no tags of Python; JSON is that of RFC 8259: no NaN, names given once 
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
 import stat
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +40,8 @@ MAX_DIGITS = 308
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)  # no text is looked at twice
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+_DAMAGED = (csv.Error, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError)
+"""What tables and archives of arrays (.npz) throw beside ValueError."""
 _CORE = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
 
 
@@ -48,6 +54,11 @@ def read_json(path: Path, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON, 
     Raises XmedError `code` or `absent`.
     """
     return parse_json(_bytes(path, code, most, absent), str(path), code, most)
+
+
+def read_mapping(path: Path, code: str = "DOCUMENT_INVALID") -> dict[str, Any]:
+    """The mapping that a JSON file holds. Raises XmedError `code`, and PATH_NOT_FOUND where there is no such file."""
+    return mapping(read_json(path, code), str(path), code)
 
 
 def parse_json(data: bytes | str, name: str, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON) -> Any:
@@ -133,7 +144,7 @@ def guarded(name: str, code: str, expected: str, do: str = "") -> Iterator[None]
     except (KeyError, TypeError, AttributeError, IndexError) as problem:  # of another shape
         said = f"lacks {problem}" if isinstance(problem, KeyError) else "is of another shape"
         raise XmedError(code, f"{name} {said}", expected, do) from problem
-    except (ValueError, ArithmeticError, MemoryError, YAMLError, AssertionError) as problem:
+    except (ValueError, ArithmeticError, MemoryError, YAMLError, AssertionError, *_DAMAGED) as problem:
         said = " ".join(str(problem).split())[:200] or type(problem).__name__
         raise XmedError(code, f"{name}: {said}", expected, do) from problem
 

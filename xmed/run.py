@@ -134,6 +134,10 @@ class Run:
         """One of the run's JSON documents by its stem. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
         return documents.read_json(self.folder / f"{name}.json")
 
+    def trained(self, arm: str, seed: int) -> dict[str, Any]:
+        """What the training of one arm and seed wrote down last. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
+        return documents.read_mapping(self.arm(arm, seed) / "train.json")
+
     def write(self, name: str, document: Any) -> None:
         """One of the run's JSON documents, whole or not at all; null stands for what is no number."""
         write_atomically(self.folder / f"{name}.json", as_json(document))

@@ -20,7 +20,9 @@ from typing import Any
 from pipelines.server import LOOPBACK, UP, server_lock
 from pipelines.stack.secret import secret
 from pipelines.turn import owner
+from xmed import documents
 from xmed.atomic import write_atomically
+from xmed.errors import XmedError
 from xmed.run import stack_file
 
 USER = "xmed"
@@ -71,7 +73,10 @@ class Place:
     def ports(self) -> Ports | None:
         """The ports of a stack that has been up; None for a home without one."""
         path = stack_file(self.home)
-        return Ports(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        with documents.guarded(str(path), "DOCUMENT_INVALID", "the ports of a stack, as `xmed up` writes them"):
+            return Ports(**documents.read_mapping(path))
 
     def settle(self, ports: Ports) -> None:
         """From now on this home's registry and schedules live in its stack."""
@@ -85,8 +90,8 @@ class Place:
     def said(self) -> dict[str, Any]:
         """What the keeper last wrote of its services: pid, ready, failed, processes."""
         try:
-            return dict(json.loads(self.services.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):
+            return documents.read_mapping(self.services)
+        except XmedError:
             return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 
 import numpy as np
@@ -29,7 +28,7 @@ def compose(run: Run) -> Document:
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
     tested = [case for case in data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
     rows = Rows.complete(run.read("rows"), run.arms(), tested, structures, measured["spacing_credible"])
-    trained = {cell: json.loads((run.arm(*cell) / "train.json").read_text(encoding="utf-8")) for cell in run.arms()}
+    trained = {cell: run.trained(*cell) for cell in run.arms()}
     seconds = {cell: _seconds(run, trained, cell) for cell in trained}
     document: Document = {
         "schema": SCHEMA,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed import __version__, metrics
+from xmed import __version__, documents, metrics
 from xmed.atomic import write_atomically
 from xmed.cohort import Case, Cohort, load
 from xmed.digest import array_digest, digest, folder_digest
@@ -134,9 +133,9 @@ class Bench:
         of = digest([*asked, measures(), __version__])
         kept = folder / "judged.json"
         if kept.is_file():
-            before = json.loads(kept.read_text(encoding="utf-8"))
-            if before["of"] == of:
-                return before["rows"]
+            before = documents.read_mapping(kept)
+            if before.get("of") == of and "rows" in before:
+                return list(before["rows"])
         model, rows, drawn = Model.load(folder / "model"), list[Row](), dict[str, np.ndarray]()
         for case in self.cases:
             made, reason = _predicted(model, self.target.image(case))
@@ -159,7 +158,10 @@ class Bench:
         for case in self.cases:
             volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
             for arm, seed in self.run.arms():
-                with np.load(self.run.arm(arm, seed) / LABELS, allow_pickle=False) as file:
+                with (
+                    documents.guarded(f"{LABELS} of {arm}, seed {seed},", "DOCUMENT_INVALID", "the arm's label maps"),
+                    np.load(self.run.arm(arm, seed) / LABELS, allow_pickle=False) as file,
+                ):
                     if arm not in drawn and kept_name(case) in file:
                         drawn[arm] = file[kept_name(case)]
             for arm, value, rule, label in baselines.of_case(case, volume) if baselines else ():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xmed import documents
 from xmed.cohort import Case, Cohort, load
 from xmed.cohort.store import Store
 from xmed.evaluate.judge import LABELS, Bench, kept_name, known_source
@@ -115,7 +116,10 @@ def kept(path: Path, name: str) -> np.ndarray | None:
     """One array of an .npz; None where it is not there."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as file:
+    with (
+        documents.guarded(str(path), "DOCUMENT_INVALID", "arrays as numpy writes them"),
+        np.load(path, allow_pickle=False) as file,
+    ):
         return np.asarray(file[name]) if name in file else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from xmed import documents
 from xmed.atomic import write_atomically
 from xmed.errors import XmedError
 from xmed.monitor.page import page
@@ -33,8 +34,8 @@ def build(document: dict[str, Any], folder: Path) -> Path:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The document of a check's folder."""
-    return dict(json.loads((folder / "drift.json").read_text(encoding="utf-8")))
+    """The document of a check's folder. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
+    return documents.read_mapping(folder / "drift.json")
 
 
 def schema() -> dict[str, Any]:

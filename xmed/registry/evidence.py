@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.digest import digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.registry.folder import check_model
@@ -22,6 +22,7 @@ MONITOR = "monitor"
 """The run's document that new data is held against."""
 
 
+@documents.guarded("a file of the run", "MODEL_REFUSED", "the files of a finished run", "run the study again")
 def evidence(run: Run, seed: int) -> dict[str, str]:
     """Why this net may be registered, as tags.
 
@@ -31,14 +32,14 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
     folder, report_path = run.arm("adapted", seed), run.report / REPORT
     if not report_path.is_file():
         raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
-    report, protocol = json.loads(report_path.read_text(encoding="utf-8")), run.read("protocol")
+    report, protocol = documents.read_mapping(report_path), run.read("protocol")
     if not protocol_of(run) == protocol["sha256"] == report["protocol_sha256"]:
         raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol['sha256'][:12]}…")
     if not (folder / "train.json").is_file():
         raise _refused(
             f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
         )
-    document, trained = check_model(folder / "model"), json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    document, trained = check_model(folder / "model"), run.trained("adapted", seed)
     if not document.get("deployable") or not trained["deployable"] or trained["target_labels_used"]:
         why = "it learned from target labels" if trained["target_labels_used"] else "its method is not deployable"
         raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from xmed import documents
 from xmed import report as reports
 from xmed.digest import folder_digest
 from xmed.errors import XmedError
@@ -55,10 +55,11 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
         what = f"run {entry.tags.get(RUN_TAG)} is not here, so its report cannot be verified"
         return [*found, Refusal("run", what)]
     try:
-        problems = reports.verify(run.folder)
-        report = json.loads((run.report / REPORT).read_text(encoding="utf-8"))
-        found += [*_identity(entry, run, report), *_judgement(entry, run, report)]
-    except (XmedError, OSError, ValueError, KeyError) as problem:
+        with documents.guarded(f"run {run.id}", "DOCUMENT_INVALID", "files as xmed writes them"):
+            problems = reports.verify(run.folder)
+            report = documents.read_mapping(run.report / REPORT)
+            found += [*_identity(entry, run, report), *_judgement(entry, run, report)]
+    except (XmedError, OSError) as problem:
         return [*found, Refusal("report", "its report cannot be read or recomputed", (str(problem),))]
     if problems:
         text = f"its report does not verify: {len(problems)} difference(s) to what its files give"
@@ -66,7 +67,8 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
     found += [Refusal(code, text, tuple(lines[:SHOWN])) for code, text, lines in disproved(run, home, whole=True)]
     for other in dict.fromkeys(holder(entry.name, one, home) for one in CLINICAL):
         if other is not None and other != int(entry.version):
-            found += _against(entry, report, other, home)
+            with documents.guarded("one of two reports that are compared", "DOCUMENT_INVALID", "a report"):
+                found += _against(entry, report, other, home)
     if alias == USE and holder(entry.name, EVALUATION, home) != int(entry.version):
         found.append(Refusal("order", f"it does not hold the alias {EVALUATION}, which comes before {USE}"))
     return found
@@ -114,7 +116,7 @@ def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator
         yield Refusal("report", "its numbers are not those it was registered with")
     if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")
-    trained = json.loads((run.arm("adapted", run.study.seeds[0]) / "train.json").read_text(encoding="utf-8"))
+    trained = run.trained("adapted", run.study.seeds[0])
     if any(trained.get(key) != tags.get(key) for key in ("weights_sha256", "model_sha256")):
         yield Refusal("weights", "it is not the model that was trained and validated")
     if trained["target_labels_used"] or not trained["deployable"]:
@@ -151,7 +153,7 @@ def _against(entry: ModelVersion, report: dict[str, Any], other: int, home: Path
             folder = unpack(held, Path(scratch), home)
             if folder_digest(folder) != held.tags.get("package_sha256"):
                 raise XmedError("MODEL_INVALID", f"version {other} is not the package that was registered")
-            before = json.loads((folder / "artifacts" / "evidence" / REPORT).read_text(encoding="utf-8"))
+            before = documents.read_mapping(folder / "artifacts" / "evidence" / REPORT)
         except Exception as problem:  # as in _package
             yield Refusal(
                 "holder", f"version {other} cannot be compared with: its evidence is damaged", (str(problem),)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from xmed import audit, seal
+from xmed import audit, documents, seal
 from xmed.errors import XmedError
 from xmed.registry import made, standing
 from xmed.registry.store import client, is_shared, is_there
@@ -113,9 +113,10 @@ def _signed_off(home: Path) -> list[str]:
         if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
             continue
         try:
-            lines = json.loads(path.read_text(encoding="utf-8"))
-            made_there = [(one["decision"], one["at"]) for one in lines if one.get("record") not in there]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            with documents.guarded(str(path), "DOCUMENT_INVALID", "a list of decisions"):
+                lines = documents.read_json(path)
+                made_there = [(one["decision"], one["at"]) for one in lines if one.get("record") not in there]
+        except XmedError:
             problems.append(f"run {path.parts[-3]}: its {SIGNOFF} cannot be read")
             continue
         problems += [f"run {path.parts[-3]}: '{what}' of {at} is not in the audit log" for what, at in made_there]
@@ -125,10 +126,10 @@ def _signed_off(home: Path) -> list[str]:
 def _anchor(text: str) -> audit.Record:
     """A tag as it was written; whatever else somebody put there matches no record."""
     try:
-        found = json.loads(text)
+        found = documents.mapping(documents.parse_json(text, "a tag"), "a tag")
         signed = {seal.SEAL: found[seal.SEAL]} if seal.SEAL in found else {}
         return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log"), **signed}
-    except (ValueError, KeyError, TypeError):
+    except (XmedError, ValueError, KeyError, TypeError):
         return {"seq": -1, "sha256": text, "log": None}
 
 

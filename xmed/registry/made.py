@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from xmed import documents
 from xmed.atomic import write_atomically
+from xmed.errors import XmedError
 
 FILE = "registry.made.json"
 
@@ -35,7 +37,7 @@ def packed(home: Path, name: str, package: str | None) -> bool:
 
 def _read(home: Path) -> dict[str, list[str]]:
     try:
-        found = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = documents.read_mapping(home / FILE)
+    except XmedError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return {name: packages for name, packages in found.items() if isinstance(packages, list)}

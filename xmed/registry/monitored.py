@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from xmed import documents
 from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.registry.evidence import MONITOR, REPORT
@@ -37,7 +37,7 @@ def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
         if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return documents.read_mapping(path, "MODEL_INVALID")
 
 
 def report_of(reference: str, home: Path) -> dict[str, Any] | None:
@@ -49,11 +49,10 @@ def report_of(reference: str, home: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             path = _carried(entry, REPORT, Path(scratch), home)
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (MlflowException, OSError, ValueError):
+            found = documents.read_mapping(path)
+        except (MlflowException, OSError, XmedError):
             return None
-    known = isinstance(found, dict) and found.get("report_id") == entry.tags.get("report_id")
-    return found if known else None
+    return found if found.get("report_id") == entry.tags.get("report_id") else None
 
 
 def _carried(entry: ModelVersion, name: str, folder: Path, home: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import xmed
+from xmed import documents
 from xmed.digest import folder_digest
 from xmed.registry import made
 from xmed.registry.evidence import gather
@@ -77,7 +77,7 @@ def download(uri: str, into: Path, home: Path) -> Path:
 
 def _shape(folder: Path) -> tuple[int, int, int]:
     """Spatial dimensions, channels and classes of a model folder's net."""
-    document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    document = documents.read_mapping(folder / "model.json", "MODEL_INVALID")
     spatial = len([edge for edge in document["grid"]["patch"] if edge > 1])
     return spatial, 1 + 2 * document["grid"].get("context", 0), 1 + len(document["structures"])
 

@@ -8,11 +8,10 @@ Not found: models that were badly trained on purpose, before the log heard of th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from xmed import audit
+from xmed import audit, documents
 from xmed import report as reports
 from xmed.digest import digest
 from xmed.errors import XmedError
@@ -53,8 +52,9 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
     found: list[Found] = []
     for code, subject, text, look in steps:
         try:
-            problems = look()
-        except (XmedError, OSError, ValueError, KeyError, TypeError) as problem:
+            with documents.guarded(subject, "DOCUMENT_INVALID", "files as xmed writes them"):
+                problems = look()
+        except (XmedError, OSError) as problem:
             what = str(problem) if isinstance(problem, XmedError) else f"{type(problem).__name__}: {problem}"
             found.append((code, f"{subject} cannot be made again: what is needed is gone or damaged", [what]))
             continue
@@ -67,7 +67,7 @@ def made_with(run: Run) -> dict[str, object]:
     """Digests of what a run was made with and cannot be made again in seconds: study, protocol and every model."""
     models = {}
     for arm, seed in run.arms():
-        trained = json.loads((run.arm(arm, seed) / "train.json").read_text(encoding="utf-8"))
+        trained = run.trained(arm, seed)
         models[f"{arm}/{seed}"] = trained.get("model_sha256") or trained.get("weights_sha256")
     protocol = {key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")}
     return {"study": digest(run.read("study")), "protocol": digest(protocol), "models": models}

@@ -6,12 +6,12 @@ one that they were registered with, and the gate refuses them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from xmed import documents
 from xmed import report as reports
 from xmed.digest import file_digest
 from xmed.errors import XmedError
@@ -48,7 +48,7 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
     """
     if not _versions(run, home):
         return []
-    report = json.loads((run.report / REPORT).read_text(encoding="utf-8"))
+    report = documents.read_mapping(run.report / REPORT)
     said = []
     with registry_lock(home):
         ledger.ours(home, run.study.register_as)

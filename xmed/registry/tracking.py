@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 
-from xmed import __version__
+from xmed import __version__, documents
 from xmed.digest import file_digest
 from xmed.registry.proof import remember
 from xmed.registry.store import client, experiment, is_there, registry_lock
@@ -47,7 +47,7 @@ def write_run(run: Run, home: Path) -> str:
     logged = mlflow_client.get_run(parent)
     if logged.info.status == "FINISHED" and logged.data.tags.get("report_sha256") == report_sha:
         return parent
-    report = json.loads((run.report / "report.json").read_text(encoding="utf-8"))
+    report = documents.read_mapping(run.report / "report.json")
     known = logged.data.metrics
     metrics = [m for m in _summary(report, logged.info.start_time) if known.get(m.key) != m.value]
     _log_batches(mlflow_client, parent, metrics, _params(_flat(run.read("study"))), _tags(run, report))
@@ -103,7 +103,7 @@ def _log_arm(mlflow_client: MlflowClient, place: str, run: Run, arm: str, seed: 
                 return
             mlflow_client.delete_run(entry.info.run_id)  # an interrupted call's half of the curves
     child = _create(mlflow_client, place, f"{arm} seed {seed}", wanted)
-    trained = json.loads((run.arm(arm, seed) / "train.json").read_text(encoding="utf-8"))
+    trained = run.trained(arm, seed)
     start = mlflow_client.get_run(child).info.start_time
     facts = {key: trained[key] for key in ("seconds", "parameters") if trained.get(key) is not None}
     metrics = [*_losses(run.arm(arm, seed) / "losses.csv", start)]

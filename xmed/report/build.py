@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from xmed import documents
 from xmed.atomic import write_atomically
 from xmed.digest import file_digest
 from xmed.errors import XmedError
@@ -26,13 +27,15 @@ from xmed.run import SIGNOFF, Run
 MANIFEST = "MANIFEST.sha256"
 
 
+@documents.guarded("a file of the run", "DOCUMENT_INVALID", "files as an evaluated run has them")
 def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
     """Write report/ of an evaluated run: report.json, report.html, cases.csv, protocol.json, MANIFEST.sha256.
 
     Only files are read, so a report can be built again at any time. text: a YAML of what only people can say; ratings:
     what the contact sheet exported; both are kept in the run. Returns the page's path. Raises XmedError REPORT_MISMATCH
     when the document breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated or is a
-    comparison, SPEC_INVALID for a text or ratings of another shape.
+    comparison, SPEC_INVALID for a text or ratings of another shape, DOCUMENT_INVALID for a file of the run that is
+    damaged.
     """
     sources = Sources.of(run)
     if text is not None:
@@ -76,7 +79,7 @@ def manifest(folder: Path) -> str:
 
 def read(folder: Path) -> dict[str, Any]:
     """The document of a report's folder."""
-    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    return documents.read_mapping(folder / "report.json")
 
 
 def schema() -> dict[str, Any]:

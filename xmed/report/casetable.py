@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.report.edition import EDITION
 
 Row = dict[str, Any]
@@ -37,8 +38,14 @@ def cases_csv(rows: Sequence[Row], edition: int = EDITION) -> str:
 
 
 def read_cases(path: Path) -> list[Row]:
-    """The rows of a cases.csv, as `cases_csv` wrote them; a key that every row lacks comes back as null."""
-    with path.open(encoding="utf-8", newline="") as file:
+    """The rows of a cases.csv, as `cases_csv` wrote them; a key that every row lacks comes back as null.
+
+    Raises XmedError DOCUMENT_INVALID for a table of other columns, or with a cell that is not of its column's kind.
+    """
+    with (
+        documents.guarded(path.name, "DOCUMENT_INVALID", "a table as `xmed report build` writes it"),
+        path.open(encoding="utf-8", newline="") as file,
+    ):
         return [{name: _read(name, text) for name, text in line.items()} for line in csv.DictReader(file)]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.report.plain import difference, paired
 from xmed.report.rows import Rows
 from xmed.report.sources import Sources
@@ -20,25 +20,26 @@ COMPARED = ("method", "network", "grid", "budget", "seeds", "task", "source", "t
 def prior_of(report: Path, name: str, version: int | None) -> Document:
     """What is kept of an earlier version's report.json: prior.json of a run.
 
-    name, version: of the registered model. Raises ValueError or KeyError for what is no report.
+    name, version: of the registered model. Raises XmedError DOCUMENT_INVALID for what is no report.
     """
-    document = json.loads(report.read_text(encoding="utf-8"))
-    return {
-        "name": name,
-        "version": version,
-        "report_id": document["report_id"],
-        "verdict": document["verdict"],
-        "fingerprint": document["data"]["fingerprint"]["target"],
-        "study": {key: document["study"].get(key) for key in COMPARED},
-        "cases": [
-            {
-                "case": case["case"],
-                "patient": case["patient"],
-                "dice": {s: found["dice"] for s, found in case["metrics"].items()},
-            }
-            for case in document["cases"]
-        ],
-    }
+    document = documents.read_mapping(report)
+    with documents.guarded(str(report), "DOCUMENT_INVALID", "a report"):
+        return {
+            "name": name,
+            "version": version,
+            "report_id": document["report_id"],
+            "verdict": document["verdict"],
+            "fingerprint": document["data"]["fingerprint"]["target"],
+            "study": {key: document["study"].get(key) for key in COMPARED},
+            "cases": [
+                {
+                    "case": case["case"],
+                    "patient": case["patient"],
+                    "dice": {s: found["dice"] for s, found in case["metrics"].items()},
+                }
+                for case in document["cases"]
+            ],
+        }
 
 
 def previous(sources: Sources, rows: Rows) -> Document:

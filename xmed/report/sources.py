@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmed import documents
 from xmed.digest import file_digest
 from xmed.errors import XmedError
 from xmed.report.casetable import read_cases
@@ -86,8 +86,12 @@ class Sources:
         return cls(
             run=run.id,
             **{name: run.read(name) for name in (*NEEDED, *there)},
-            trained=[_read(folder / "train.json") for folder in folders],
-            cards=[_read(path) for folder in folders if (path := folder / "model" / "model.json").is_file()],
+            trained=[run.trained(arm, seed) for arm, seed in run.arms()],
+            cards=[
+                documents.read_mapping(path)
+                for folder in folders
+                if (path := folder / "model" / "model.json").is_file()
+            ],
             signoff=run.signoff,
             hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in (*NEEDED, *there)},
         )
@@ -101,7 +105,7 @@ class Sources:
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
-        report = _read(folder / "report.json")
+        report = documents.read_mapping(folder / "report.json")
         arms = {(one["arm"], one["seed"]): one for one in report["selection"]["arms"]}
         chosen = [
             {key: value for key, value in arms[one["arm"], one["seed"]].items() if key not in ("arm", "seed")}
@@ -112,7 +116,7 @@ class Sources:
         return cls(
             run=report["run"],
             study=report["study"],
-            protocol=_read(folder / "protocol.json"),
+            protocol=documents.read_mapping(folder / "protocol.json"),
             data={**sides, "leakage": shown["leakage"]},
             rows=read_cases(folder / "cases.csv"),
             metrics=report["metrics_conventions"],
@@ -147,7 +151,3 @@ class Sources:
     def tested(self) -> list[Document]:
         """The labelled test cases of the target, as data.json has them."""
         return [case for case in self.data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

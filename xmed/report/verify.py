@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from xmed import documents
 from xmed.digest import array_digest, file_digest, folder_digest
 from xmed.errors import XmedError
 from xmed.report.build import MANIFEST, artefacts, schema_problems
@@ -34,27 +36,43 @@ def verify(folder: Path) -> list[str]:
     folder: a run's, or its report's: then every number is recomputed from rows.json and its like, files are hashed, the
     page is drawn again. A report's folder that was copied elsewhere is recomputed from its cases.csv as far as that
     goes. Of a report that an older version wrote in other words the numbers are held against the files, and the page
-    against the document (see `edition`). Raises XmedError RUN_NOT_FOUND.
+    against the document (see `edition`). A file that is damaged, or of another shape, is a mismatch, too, and the last
+    one that is found. Raises XmedError RUN_NOT_FOUND.
     """
     folder = Path(folder).absolute()
     where = folder if (folder / "report.json").is_file() else folder / "report"
     if not (where / "report.json").is_file():
         raise XmedError("RUN_NOT_FOUND", f"no report below {folder}", "a run's folder, with the files it was made from")
+    problems = list[str]()
     try:
-        written = json.loads((where / "report.json").read_text(encoding="utf-8"))
-    except ValueError as problem:
-        return [f"report.json: {problem}"]
-    problems = [*manifest_problems(where), *schema_problems(written)]
-    if any(line.startswith("report: ") for line in problems):
-        return problems  # keys are missing: nothing below could be read
+        with documents.guarded(
+            "the report, or a file that it was made from,", "REPORT_MISMATCH", "files as xmed writes"
+        ):
+            for found in _mismatches(where):
+                problems += found
+    except XmedError as problem:
+        if problem.code == "RUN_NOT_FOUND":
+            raise
+        problems.append(f"{problem.what}: nothing further could be compared")
+    return problems
+
+
+def _mismatches(where: Path) -> Iterator[list[str]]:
+    """The same, part by part: what was found before a damaged file ends it is not lost."""
+    yield manifest_problems(where)
+    written = documents.read_mapping(where / "report.json")
+    yield (broken := schema_problems(written))
+    if any(line.startswith("report: ") for line in broken):
+        return  # keys are missing: nothing below could be read
     if (where / "report.html").is_file():
-        problems += shown_problems((where / "report.html").read_text(encoding="utf-8"), written)
+        yield shown_problems((where / "report.html").read_text(encoding="utf-8"), written)
     run = Run(where.parent)
     if run.has("study") and run.has("rows"):
-        return problems + _against_run(run, where, written)
+        yield from _against_run(run, where, written)
+        return
     if run.has("study"):  # the run itself, not a copy of its report: without its rows its table proves nothing
-        problems.append("rows.json: missing, so that the report's numbers cannot be recomputed")
-    return problems + _against_table(where, written)
+        yield ["rows.json: missing, so that the report's numbers cannot be recomputed"]
+    yield from _against_table(where, written)
 
 
 def manifest_problems(folder: Path) -> list[str]:
@@ -74,33 +92,38 @@ def manifest_problems(folder: Path) -> list[str]:
     ]
 
 
-def _against_run(run: Run, where: Path, written: Document) -> list[str]:
+def _against_run(run: Run, where: Path, written: Document) -> Iterator[list[str]]:
     sources = replace(Sources.of(run), edition=written.get("edition", 1))
     composed = compose(sources)
     fresh = json.loads(json.dumps(composed))
-    problems = differences("report", {**written, "report_id": None}, {**restated(fresh, written), "report_id": None})
-    if written["report_id"] != identity(written):
-        problems.append("report_id: does not match the report's content")
+    yield _told_otherwise(written, fresh)
     for name, content in artefacts(run, sources, composed).items():
         if name == "report.json" or (older(written) and name not in TABLES):
             continue
         path = where / name
         if not path.is_file():
-            problems.append(f"{name}: missing")
+            yield [f"{name}: missing"]
         elif _plain(path.read_bytes()) != _plain(content):
-            problems.append(f"{name}: differs from the one that its files give")
-    problems += [*consistency(sources), *made_problems(run, sources), *drawn_problems(run, sources)]
-    return [*problems, *object_problems(run)]
+            yield [f"{name}: differs from the one that its files give"]
+    yield consistency(sources)
+    yield made_problems(run, sources)
+    yield drawn_problems(run, sources)
+    yield object_problems(run)
 
 
-def _against_table(where: Path, written: Document) -> list[str]:
+def _against_table(where: Path, written: Document) -> Iterator[list[str]]:
     """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
     sources = replace(Sources.copied(where), edition=written.get("edition", 1))
     fresh = json.loads(json.dumps(compose(sources)))
+    yield _told_otherwise(written, fresh)
+    yield consistency(sources)
+
+
+def _told_otherwise(written: Document, fresh: Document) -> list[str]:
     problems = differences("report", {**written, "report_id": None}, {**restated(fresh, written), "report_id": None})
     if written["report_id"] != identity(written):
         problems.append("report_id: does not match the report's content")
-    return [*problems, *consistency(sources)]
+    return problems
 
 
 def consistency(sources: Sources) -> list[str]:
@@ -144,7 +167,10 @@ def drawn_problems(run: Run, sources: Sources) -> list[str]:
             continue
         found: dict[str, str] = {}
         if path.is_file():
-            with np.load(path, allow_pickle=False) as file:
+            with (
+                documents.guarded(f"{arm}, seed {seed}: {path.name}", "REPORT_MISMATCH", "label maps"),
+                np.load(path, allow_pickle=False) as file,
+            ):
                 found = {name: array_digest(file[name]) for name in file.files}
         for case, sha in expected.items():
             name = f"case.{case}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from xmed import documents
 from xmed.errors import XmedError
 from xmed.model import Model
 from xmed.nets import Ensemble
@@ -31,4 +31,5 @@ def ensemble(models: Sequence[Model]) -> Model:
 
 def cost(folders: Sequence[Path]) -> float:
     """Seconds of training that went into the given arms."""
-    return sum(float(json.loads((f / "train.json").read_text(encoding="utf-8"))["seconds"]) for f in folders)
+    with documents.guarded("train.json of an arm", "DOCUMENT_INVALID", "what a training wrote"):
+        return sum(float(documents.read_mapping(f / "train.json")["seconds"]) for f in folders)

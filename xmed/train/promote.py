@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from xmed import select
+from xmed import documents, select
 from xmed.atomic import write_atomically
 from xmed.digest import folder_digest
+from xmed.errors import XmedError
 from xmed.model import Model
 from xmed.nulls import as_json
 from xmed.run import Run
@@ -100,7 +100,7 @@ def _selection(
     """What selection.json says: per seed which arm is estimated best, and whether the adapted model may be promoted."""
     run, seeds = bench.run, dict[str, Any]()
     for n, seed in enumerate(run.study.seeds):
-        blind = [arm for arm in arms if _learned_blind(run.arm(arm, seed))]
+        blind = [arm for arm in arms if _learned_blind(run, arm, seed)]
         mine = {arm: found(arm, seed) for arm in blind}
         seeds[str(seed)] = {**select.decide(mine, bench.data.source_ml())[1], **_beside(mine, bench)}
         if progress:
@@ -168,10 +168,12 @@ class _Bench:
         return select.trivial(self.model, self.data.unlabelled, labelled, self.run.study.seeds[0], self.data.scene)
 
 
-def _learned_blind(folder: Path) -> bool:
+def _learned_blind(run: Run, arm: str, seed: int) -> bool:
     """Whether this arm was trained, and without a single target label."""
-    card = folder / "train.json"
-    return card.is_file() and not json.loads(card.read_text(encoding="utf-8"))["target_labels_used"]
+    if not (run.arm(arm, seed) / "train.json").is_file():
+        return False
+    with documents.guarded(f"train.json of {arm}, seed {seed},", "DOCUMENT_INVALID", "what a training wrote"):
+        return not run.trained(arm, seed)["target_labels_used"]
 
 
 def _keep(folder: Path, bench: _Bench) -> Findings:
@@ -184,12 +186,16 @@ def _keep(folder: Path, bench: _Bench) -> Findings:
 
 
 def _known(folder: Path) -> Findings | None:
-    """What was found of an arm before, if it was of this model and by all of today's validators."""
+    """What was found of an arm before, if it is whole, of this model and by all of today's validators."""
     if not (folder / FINDINGS).is_file():
         return None
-    document = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
-    same = document.pop("model_sha256", None) == folder_digest(folder / "model")
-    if not same or tuple(document["scores"]) != VALIDATORS:
+    try:
+        document = documents.read_mapping(folder / FINDINGS)
+        with documents.guarded(str(folder / FINDINGS), "DOCUMENT_INVALID", "what was found of a model"):
+            same = document.pop("model_sha256", None) == folder_digest(folder / "model")
+            if not same or tuple(document["scores"]) != VALIDATORS:
+                return None
+            with np.load(folder / LABELS, allow_pickle=False) as labels:
+                return Findings(**document, labels=list(labels.values()))
+    except (XmedError, FileNotFoundError):  # damaged, or half of it gone: it is looked for again
         return None
-    with np.load(folder / LABELS) as labels:
-        return Findings(**document, labels=list(labels.values()))
