@@ -19,8 +19,10 @@ def build(
     ratings: Annotated[Path | None, typer.Option(help="What the contact sheet exported; kept in the run.")] = None,
 ) -> Answer:
     """Build a run's report again from its files."""
+    from xmed.run import Run, home
+
+    Run.find(run, home())  # before torch and MLflow are loaded
     from pipelines.reporting import rebuild, show_rebuilt
-    from xmed.run import home
 
     document = rebuild(run, home(), text, ratings)
     return Answer(document, lambda console: show_rebuilt(console, document))

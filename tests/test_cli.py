@@ -64,7 +64,7 @@ def test_reports_are_built_and_verified_by_commands_of_their_own(name, capsys):
 
 
 def test_verifying_a_report_is_exit_1_on_any_mismatch(tmp_path, capsys):
-    run = written(tmp_path / "toy", patients=2, seeds=(0,), names=("prostate",))
+    run = written(tmp_path / "toy", seeds=(0,), names=("prostate",))
     assert main(["report", "build", str(run.folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
     assert main(["report", "verify", str(run.folder)]) == 0
