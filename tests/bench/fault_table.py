@@ -2,11 +2,14 @@
 
 PYTHONPATH=tests python tests/bench/fault_table.py          # which tests stand for which fault
 PYTHONPATH=tests python tests/bench/fault_table.py --run    # run them, and write reports/benchmarks/faults.md
+PYTHONPATH=tests python tests/bench/fault_table.py --kinds  # run those of the kinds, and write their half of that file
 
 The tests of the kinds run twice: with the code of commit BEFORE, on which the faults were found, and with today's.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +22,9 @@ from fault_matrix import ROWS, Row
 from run_table import BENCHMARKS
 
 TESTS = Path(__file__).resolve().parents[1]
+MODULE_SECONDS, END_SECONDS = 600.0, 60.0
+"""How long the inputs of one module may take, and pytest to write down what it has by then."""
+KINDS_HEAD = "# Kinds of faults found from outside"
 
 
 def run_tests() -> dict[str, str]:
@@ -33,12 +39,26 @@ def run_tests() -> dict[str, str]:
     return found
 
 
-def outcomes_of(tree: Path, arguments: list[str]) -> list[tuple[str, str, str]]:
-    """(module, test case, outcome) of a pytest run in a checkout; the code is that checkout's."""
+def outcomes_of(tree: Path, arguments: list[str], seconds: float | None = None) -> list[tuple[str, str, str]]:
+    """(module, test case, outcome) of a pytest run in a checkout; the code is that checkout's.
+
+    seconds: how long it may take; what was not run by then is left out. Code that waits for ever is one of the faults.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results.xml"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={out}", *arguments]
-        subprocess.run(command, check=False, cwd=tree)
+        process = subprocess.Popen(command, cwd=tree, start_new_session=True)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # pytest then writes down what it has
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if not out.is_file():
+            return []
         return [
             (case.attrib["classname"].rpartition(".")[2], case.attrib["name"], _outcome(case))
             for case in ElementTree.parse(out).iter("testcase")
@@ -59,16 +79,15 @@ def run_kinds() -> dict[str, dict[str, Counter[str]]]:
         try:
             shutil.copytree(FOLDER, old / "tests" / "kinds")
             trees = {"before": old, "after": TESTS.parent}
-            return {when: _counted(outcomes_of(tree, ["tests/kinds"])) for when, tree in trees.items()}
+            return {when: _by_module(tree) for when, tree in trees.items()}
         finally:
             subprocess.run([*git, "remove", "--force", str(old)], check=False)
 
 
-def _counted(outcomes: list[tuple[str, str, str]]) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for module, _, outcome in outcomes:
-        found.setdefault(module, Counter())[outcome] += 1
-    return found
+def _by_module(tree: Path) -> dict[str, Counter[str]]:
+    names = sorted(path.stem for path in FOLDER.glob("test_*.py"))
+    runs = {name: outcomes_of(tree, [f"tests/kinds/{name}.py"], MODULE_SECONDS) for name in names}
+    return {name: Counter(outcome for _, _, outcome in run) for name, run in runs.items()}
 
 
 def kinds_table(found: dict[str, dict[str, Counter[str]]] | None) -> str:
@@ -87,8 +106,9 @@ def kinds_table(found: dict[str, dict[str, Counter[str]]] | None) -> str:
             before, after = str(sums["before"]["passed"]), str(sums["after"]["passed"])
         tests = "<br>".join(f"`kinds/{name}`" for name in names) or "none"
         lines.append(f"| {kind.code} | {kind.fault} | {kind.expected} | {inputs} | {before} | {after} | {tests} |")
-    said = f"Faults that were found from outside on {BEFORE}, by kind, and inputs of each kind that were written before they were mended."
-    return "\n".join(["", "# Kinds of faults found from outside", "", said, "", *lines])
+    said = f"Faults that were found from outside on {BEFORE}, by kind. An input is a test case; each ran with that code and with"
+    said += " today's. Made by `PYTHONPATH=tests python tests/bench/fault_table.py --kinds`."
+    return "\n".join([KINDS_HEAD, "", said, "", *lines])
 
 
 def line(row: Row, outcomes: dict[str, str] | None) -> str:
@@ -110,12 +130,16 @@ def table(outcomes: dict[str, str] | None) -> str:
 
 
 def main() -> None:
-    run = "--run" in sys.argv[1:]
-    outcomes = run_tests() if run else None
-    text = table(outcomes) + "\n" + kinds_table(run_kinds() if run else None)
+    run, path = "--run" in sys.argv[1:], BENCHMARKS / "faults.md"
+    kinds = run or "--kinds" in sys.argv[1:]
+    if kinds and not run:  # the other half of the file stays as it is
+        matrix = path.read_text(encoding="utf-8").partition(KINDS_HEAD)[0].rstrip()
+    else:
+        matrix = table(run_tests() if run else None)
+    text = f"{matrix}\n\n{kinds_table(run_kinds() if kinds else None)}\n"
     print(text)  # noqa: T201
-    if outcomes is not None:
-        (BENCHMARKS / "faults.md").write_text(text + "\n", encoding="utf-8")
+    if kinds:
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
