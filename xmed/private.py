@@ -7,6 +7,7 @@ them. A command therefore works under umask 077 (with a group 007), and a home i
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import stat
@@ -64,7 +65,10 @@ def make(home: Path) -> None:
     A folder that holds other things besides, such as a user's own or /tmp, is not xmed's to close.
     """
     gid = group()
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as problem:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home)) from problem
     found = home.stat()
     if found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX and _is_home(home):
         _close(home, home, gid)

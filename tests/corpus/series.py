@@ -278,14 +278,14 @@ def spacing_negative(folder: Path) -> None:
     save(each(stack(), PixelSpacing=[-1, -1]), folder)
 
 
-@row(41, "fixed", "SEVERAL_VOLUMES", volumes=2)
+@row(41, "fixed", volumes=2)
 def two_b_values(folder: Path) -> None:
     """Two b-values in one series."""
     weighted = each(stack(array=ARRAY // 2), DiffusionBValue=800.0)
     save([*each(stack(), DiffusionBValue=0.0), *map(named_anew, weighted)], folder)
 
 
-@row(41, "fixed", "SEVERAL_VOLUMES", volumes=3)
+@row(41, "fixed", volumes=3)
 def three_cardiac_phases(folder: Path) -> None:
     """Three cardiac phases in one series, told apart by a trigger time that differs from slice to slice."""
     series = []
