@@ -475,7 +475,7 @@ def test_a_server_that_passes_over_offset_does_not_keep_us_for_ever():
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch):
-    monkeypatch.setattr("xmed.io.pacs.web.MAX_BYTES", 1000)
+    monkeypatch.setattr("xmed.io.pacs.web.MAX_ANSWER", 1000)
     with Answering((200, JSON, b" " * 5000)) as server, refusal("SIZE_CLAIM"):
         connect(server.url).find("STUDY", {}, ["StudyInstanceUID"])
 

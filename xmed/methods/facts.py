@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 BASE = "method"
@@ -48,7 +49,9 @@ def facts(name: str) -> Facts:
 
 
 def _classes(name: str) -> Iterator[ast.ClassDef]:
-    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    found = find_spec(f"xmed.methods.{name}")  # looked for where methods are, which may be several folders
+    assert found is not None and found.origin is not None
+    text = Path(found.origin).read_text(encoding="utf-8")
     return (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
 
 
