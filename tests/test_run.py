@@ -7,6 +7,7 @@ import pytest
 from xmed.atomic import write_atomically
 from xmed.digest import digest
 from xmed.errors import XmedError
+from xmed.nulls import NO_NUMBER
 from xmed.run import Run, home
 from xmed.spec import Study
 
@@ -79,9 +80,11 @@ def test_only_arms_that_finished_are_listed_in_the_order_of_the_table(study, tmp
 
 def test_documents_know_no_nan_and_a_refused_one_leaves_the_old(study, tmp_path):
     run = Run.create(study, tmp_path)
+    run.write("rows", [{"dice": float("nan"), "reason": None}, float("inf")])
+    assert run.read("rows") == [{"dice": None, "reason": NO_NUMBER}, None]
     run.write("rows", [1])
-    with pytest.raises(ValueError, match="Out of range"):
-        run.write("rows", [float("nan")])
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        run.write("rows", [object()])
     assert run.read("rows") == [1]
     assert run.has("rows")
     assert not run.has("data")
