@@ -50,7 +50,8 @@ def facts(name: str) -> Facts:
 
 def _classes(name: str) -> Iterator[ast.ClassDef]:
     found = find_spec(f"xmed.methods.{name}")  # looked for where methods are, which may be several folders
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     text = Path(found.origin).read_text(encoding="utf-8")
     return (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
 
