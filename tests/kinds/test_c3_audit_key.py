@@ -138,6 +138,7 @@ def test_every_harm_is_found_at_once_and_after_the_next_record(log, harm):
 
 @pytest.mark.parametrize("what", ["log and head", "log, head and registry", "the whole home"])
 def test_a_state_from_before_a_withdrawal_does_not_verify(home, tmp_path, key, what):
+    audit.append(home, "key in use", by=FIRST)
     assert approve(home)["approved"]
     kept = tmp_path / "kept"
     shutil.copytree(home, kept)
@@ -163,6 +164,7 @@ def test_a_state_from_before_a_withdrawal_does_not_verify(home, tmp_path, key, w
 
 @pytest.mark.parametrize("harm", ["unsigned", "of another record", "forged for the end"])
 def test_an_anchor_that_the_key_did_not_sign_is_found(home, key, harm):
+    audit.append(home, "key in use", by=FIRST)
     assert approve(home)["approved"]
     last = audit.records(home)[-1]
     anchor = {"seq": last["seq"], "sha256": last["sha256"], "log": audit.first(home)}
