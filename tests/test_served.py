@@ -71,8 +71,10 @@ print(xmed.__file__)
 WRITER = """
 import sys, types
 sys.path.insert(0, sys.argv[1])
-from registered import FakeModel
-sys.modules["xmed.predict"] = types.SimpleNamespace(Model=FakeModel)
+import registered
+import xmed.report
+sys.modules["xmed.predict"] = types.SimpleNamespace(Model=registered.FakeModel)
+xmed.report.verify, xmed.report.build = registered.verify, registered.build
 from pathlib import Path
 from xmed import registry
 from xmed.run import Run

@@ -208,7 +208,8 @@ def _clinical(alias: str) -> None:
 def _person(by: str) -> str:
     """A person's name in one line. Raises XmedError USAGE."""
     name = " ".join(by.split())
-    if sum(map(str.isalpha, name)) < 3 or not name.isprintable() or len(name) > 100:
+    least = 3 if name.isascii() else 2  # a whole Chinese name may have two characters
+    if sum(map(str.isalpha, name)) < least or not name.isprintable() or len(name) > 100:
         raise XmedError("USAGE", f"--by {name[:40]!r}", "the name of the person who answers for it")
     return name
 
