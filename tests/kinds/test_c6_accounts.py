@@ -15,6 +15,7 @@ pytestmark = pytest.mark.services
 NOBODY = ("nobody", "a-long-password-of-nobody")
 SOMEBODY = ("somebody", "a-long-password-of-somebody")
 API, AJAX = "/api/2.0/mlflow", "/ajax-api/2.0/mlflow"
+GRANT = "/api/3.0/mlflow/users/permissions/grant"
 WRITES = [
     ("POST", f"{API}/experiments/create", {"name": "theirs"}),
     ("POST", f"{AJAX}/experiments/create", {"name": "theirs, too"}),
@@ -38,8 +39,8 @@ WRITES = [
     ("DELETE", f"{API}/users/delete", {"username": "xmed"}),
     (
         "POST",
-        f"{API}/experiments/permissions/create",
-        {"experiment_id": "0", "username": "nobody", "permission": "MANAGE"},
+        GRANT,
+        {"username": "nobody", "resource_type": "experiment", "resource_id": "0", "permission": "MANAGE"},
     ),
     (
         "POST",
@@ -83,8 +84,8 @@ def server(standing):
     )
     assert made.ok, made.text
     experiment = made.json()["experiment_id"]
-    grant = {"experiment_id": experiment, "username": SOMEBODY[0], "permission": "EDIT"}
-    made = requests.post(f"{url}{API}/experiments/permissions/create", json=grant, auth=admin, timeout=60)
+    grant = {"username": SOMEBODY[0], "resource_type": "experiment", "resource_id": experiment, "permission": "EDIT"}
+    made = requests.post(f"{url}{GRANT}", json=grant, auth=admin, timeout=60)
     assert made.ok, made.text
     return url, admin, experiment
 
