@@ -3,10 +3,13 @@
 PYTHONPATH=tests python tests/bench/fault_table.py          # which tests stand for which fault
 PYTHONPATH=tests python tests/bench/fault_table.py --run    # run them, and write reports/benchmarks/faults.md
 PYTHONPATH=tests python tests/bench/fault_table.py --kinds  # run those of the kinds, and write their half of that file
+PYTHONPATH=tests python tests/bench/fault_table.py --results suite.xml  # as --run, with today's outcomes from that file
 
-The tests of the kinds run twice: with the code of commit BEFORE, on which the faults were found, and with today's.
+The tests of the kinds run twice: with the code of commit BEFORE, on which the faults were found, and with today's. A file
+for --results is what `pytest --junitxml=suite.xml` wrote of a run of every test.
 """
 
+import argparse
 import os
 import shutil
 import signal
@@ -15,6 +18,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fault_kinds import BEFORE, FOLDER, KINDS, modules
@@ -27,27 +31,39 @@ MODULE_SECONDS, END_SECONDS = 600.0, 60.0
 KINDS_HEAD = "# Kinds of faults found from outside"
 
 
-def run_tests() -> dict[str, str]:
-    """Outcome (passed, failed, skipped) of every test that the matrix names, the worst of its parameters."""
+Outcome = tuple[str, str, str]
+"""Module, test case, and passed, failed or skipped."""
+
+
+def run_tests() -> list[Outcome]:
+    """Outcome of every test that the matrix names."""
     names = {test.partition("::")[2] for row in ROWS for test in row.tests}
     files = sorted({str(TESTS / test.partition("::")[0]) for row in ROWS for test in row.tests})
+    return outcomes_of(TESTS.parent, ["-k", " or ".join(sorted(names)), *files])
+
+
+def worst(outcomes: list[Outcome]) -> dict[str, str]:
+    """Outcome of each test of the matrix, the worst of its parameters."""
+    named = {tuple(test.replace(".py::", " ").split()) for row in ROWS for test in row.tests}
     found: dict[str, str] = {}
     order = ("passed", "skipped", "failed")
-    for _, name, outcome in outcomes_of(TESTS.parent, ["-k", " or ".join(sorted(names)), *files]):
+    for module, name, outcome in outcomes:
         test = name.partition("[")[0]
-        found[test] = max(found.get(test, "passed"), outcome, key=order.index)
+        if (module, test) in named:
+            found[test] = max(found.get(test, "passed"), outcome, key=order.index)
     return found
 
 
-def outcomes_of(tree: Path, arguments: list[str], seconds: float | None = None) -> list[tuple[str, str, str]]:
-    """(module, test case, outcome) of a pytest run in a checkout; the code is that checkout's.
+def outcomes_of(tree: Path, arguments: list[str], seconds: float | None = None) -> list[Outcome]:
+    """Outcomes of a pytest run in a checkout; the code is that checkout's.
 
     seconds: how long it may take; what was not run by then is left out. Code that waits for ever is one of the faults.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results.xml"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={out}", *arguments]
-        process = subprocess.Popen(command, cwd=tree, start_new_session=True)
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as many modules run at once as there are processors
+        process = subprocess.Popen(command, cwd=tree, start_new_session=True, env=one_thread)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -57,12 +73,15 @@ def outcomes_of(tree: Path, arguments: list[str], seconds: float | None = None) 
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if not out.is_file():
-            return []
-        return [
-            (case.attrib["classname"].rpartition(".")[2], case.attrib["name"], _outcome(case))
-            for case in ElementTree.parse(out).iter("testcase")
-        ]
+        return read_outcomes(out) if out.is_file() else []
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Outcomes in a file that pytest wrote."""
+    return [
+        (case.attrib["classname"].rpartition(".")[2], case.attrib["name"], _outcome(case))
+        for case in ElementTree.parse(path).iter("testcase")
+    ]
 
 
 def _outcome(case: ElementTree.Element) -> str:
@@ -70,24 +89,32 @@ def _outcome(case: ElementTree.Element) -> str:
     return "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
 
 
-def run_kinds() -> dict[str, dict[str, Counter[str]]]:
-    """before | after -> module -> how many of its test cases ended how."""
+def run_kinds(now: list[Outcome] | None) -> dict[str, dict[str, Counter[str]]]:
+    """before | after -> module -> how many of its test cases ended how; `now`: outcomes with today's code, if known."""
+    after = _by_module(TESTS.parent) if now is None else _counted(now)
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder) / "before"
         git = ["git", "-C", str(TESTS.parent), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(old), BEFORE], check=True)
         try:
             shutil.copytree(FOLDER, old / "tests" / "kinds")
-            trees = {"before": old, "after": TESTS.parent}
-            return {when: _by_module(tree) for when, tree in trees.items()}
+            return {"before": _by_module(old), "after": after}
         finally:
             subprocess.run([*git, "remove", "--force", str(old)], check=False)
 
 
 def _by_module(tree: Path) -> dict[str, Counter[str]]:
     names = sorted(path.stem for path in FOLDER.glob("test_*.py"))
-    runs = {name: outcomes_of(tree, [f"tests/kinds/{name}.py"], MODULE_SECONDS) for name in names}
-    return {name: Counter(outcome for _, _, outcome in run) for name, run in runs.items()}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        runs = pool.map(lambda name: outcomes_of(tree, [f"tests/kinds/{name}.py"], MODULE_SECONDS), names)
+        return _counted([outcome for run in runs for outcome in run])
+
+
+def _counted(outcomes: list[Outcome]) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    for module, _, outcome in outcomes:
+        counts.setdefault(module, Counter())[outcome] += 1
+    return counts
 
 
 def kinds_table(found: dict[str, dict[str, Counter[str]]] | None) -> str:
@@ -130,15 +157,23 @@ def table(outcomes: dict[str, str] | None) -> str:
 
 
 def main() -> None:
-    run, path = "--run" in sys.argv[1:], BENCHMARKS / "faults.md"
-    kinds = run or "--kinds" in sys.argv[1:]
-    if kinds and not run:  # the other half of the file stays as it is
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", action="store_true")
+    parser.add_argument("--kinds", action="store_true")
+    parser.add_argument("--results", type=Path)
+    asked = parser.parse_args()
+    known = read_outcomes(asked.results) if asked.results else None
+    path = BENCHMARKS / "faults.md"
+    if asked.run or asked.results:
+        matrix = table(worst(known if known is not None else run_tests()))
+    elif asked.kinds:  # the other half of the file stays as it is
         matrix = path.read_text(encoding="utf-8").partition(KINDS_HEAD)[0].rstrip()
     else:
-        matrix = table(run_tests() if run else None)
-    text = f"{matrix}\n\n{kinds_table(run_kinds() if kinds else None)}\n"
+        matrix = table(None)
+    measured = asked.run or asked.kinds or known is not None
+    text = f"{matrix}\n\n{kinds_table(run_kinds(known) if measured else None)}\n"
     print(text)  # noqa: T201
-    if kinds:
+    if measured:
         path.write_text(text, encoding="utf-8")
 
 
