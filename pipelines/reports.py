@@ -53,9 +53,12 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Measure the kept predictions again, too.")] = False,
 ) -> Answer:
     """Recompute every number and hash of a report; exit 1 on any mismatch."""
-    from pipelines.reporting import check, show_check
     from pipelines.sharing import folder_at
-    from xmed.run import home
+    from xmed.run import home, report_at
 
-    document = check(folder_at(folder), home(), deep)
+    place = folder_at(folder)
+    report_at(place)  # a folder without a report is told before anything heavy is loaded
+    from pipelines.reporting import check, show_check
+
+    document = check(place, home(), deep)
     return Answer(document, lambda console: show_check(console, document), DONE if document["ok"] else NO)

@@ -55,6 +55,15 @@ def registry_is_there(home: Path) -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
 
 
+def report_at(folder: Path) -> Path:
+    """The folder of a report's report.json: `folder` itself, or `report` in it. Raises XmedError RUN_NOT_FOUND."""
+    folder = Path(folder).absolute()
+    for place in (folder, folder / "report"):
+        if (place / "report.json").is_file():
+            return place
+    raise XmedError("RUN_NOT_FOUND", f"no report below {folder}", "a run's folder, with the files it was made from")
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one study, by its folder."""

@@ -48,6 +48,7 @@ COMMANDS = {
     "the log of a home without one": (["audit", "show"], 0),
     "a path that is not there": (["inspect", "/no/such/place"], 2),
     "a run that is not there": (["report", "build", "no-such-run"], 2),
+    "a report that is not there": (["report", "verify", "{folder}"], 2),
     "drift of a dataset that is not there": (["drift", "models:/a/1", "no-such-dataset"], 2),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from xmed.report.edition import older, restated
 from xmed.report.numbers import compose, identity
 from xmed.report.shown import shown_problems
 from xmed.report.sources import Sources
-from xmed.run import SIGNOFF, Run
+from xmed.run import SIGNOFF, Run, report_at
 
 Document = dict[str, Any]
 MISSING = object()
@@ -39,10 +39,7 @@ def verify(folder: Path) -> list[str]:
     against the document (see `edition`). A file that is damaged, or of another shape, is a mismatch, too, and the last
     one that is found. Raises XmedError RUN_NOT_FOUND.
     """
-    folder = Path(folder).absolute()
-    where = folder if (folder / "report.json").is_file() else folder / "report"
-    if not (where / "report.json").is_file():
-        raise XmedError("RUN_NOT_FOUND", f"no report below {folder}", "a run's folder, with the files it was made from")
+    where = report_at(folder)
     problems = list[str]()
     try:
         with documents.guarded(

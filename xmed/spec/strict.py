@@ -24,4 +24,4 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Strict(BaseModel):
     """A part of a spec: unknown keys are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
