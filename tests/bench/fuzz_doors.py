@@ -9,6 +9,7 @@ a process that dies is counted as a crash and replaced. Writes reports/benchmark
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import hashlib
 import importlib
@@ -123,7 +124,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[], list[bytes]], Read]
         "text of people (YAML)": ("text.yaml", texts, late("xmed.report.human", "read_text")),
         "ratings (JSON)": ("ratings.json", lambda: [ratings()], rated),
         "dataset.json": ("dataset.json", dataset_json, late("xmed.spec", "load_dataset")),
-        "BIDS folder with sidecars and participants.tsv": ("participants.tsv", lambda: bids(folder), lambda path: paired(folder)),
+        "BIDS folder (its names; of sidecars nothing is read)": ("names.txt", bids, lambda path: paired(path, folder / "bids")),
         "model.json": ("model.json", lambda: [model(folder, "model.json")], modelled),
         "weights.safetensors": ("weights.safetensors", lambda: [model(folder, "weights.safetensors")], weights),
         "manifest of a published run": ("MANIFEST.json", lambda: [manifest(folder)], fetched),
@@ -195,29 +196,35 @@ def dataset_json() -> list[bytes]:
     return [json.dumps(one, indent=1).encode() for one in (second, first)]
 
 
-def bids(folder: Path) -> list[bytes]:
-    place = folder / "sub-01" / "anat"
-    place.mkdir(parents=True, exist_ok=True)
-    for name in ("sub-01_T1w.nii.gz", "sub-01_T1w.json"):
-        (place / name).write_bytes(b"{}")
-    return [b"participant_id\tage\tsex\nsub-01\t34\tF\n", b'{"MagneticFieldStrength": 3, "SliceTiming": [0.0, 0.1]}']
+def bids() -> list[bytes]:
+    """Names of files, a line each."""
+    names = [f"sub-{n:02}/{ses}anat/sub-{n:02}_{tag}T1w{ending}" for n in (1, 2) for ses, tag in (("", ""), ("ses-1/", "ses-1_")) for ending in (".nii.gz", ".json")]  # fmt: skip
+    labels = [f"derivatives/labels/sub-{n:02}/anat/sub-{n:02}_T1w_dseg.nii.gz" for n in (1, 2)]
+    return ["\n".join(["participants.tsv", *names, *labels]).encode(), "\n".join(names).encode()]
 
 
-def paired(folder: Path) -> None:
-    """A dataset whose folder has that table, and a sidecar of the same bytes, beside its images."""
+def paired(path: Path, root: Path) -> None:
+    """A folder of files with these names, where a disk takes them."""
     from xmed.cohort.layout import find
     from xmed.spec import DatasetSpec
 
-    (folder / "sub-01" / "anat" / "sub-01_T1w.json").write_bytes((folder / "participants.tsv").read_bytes())
+    shutil.rmtree(root, ignore_errors=True)
+    for line in path.read_bytes().split(b"\n")[:60]:
+        parts = [part[:255] for part in line.replace(b"\0", b"").split(b"/") if part not in (b"", b".", b"..")][:20]
+        if parts:
+            with contextlib.suppress(OSError):
+                os.makedirs(os.path.join(os.fsencode(root), *parts[:-1]), exist_ok=True)
+                with open(os.path.join(os.fsencode(root), *parts), "wb"):
+                    pass
     spec = {
         "name": "x",
         "modality": "MR",
-        "root": str(folder),
+        "root": str(root),
         "layout": "bids",
         "labels": {1: {"name": "ball"}},
         "splits": {"fraction": {"test": 1}},
     }
-    find(DatasetSpec.model_validate(spec), folder)
+    find(DatasetSpec.model_validate(spec).layout, root)
 
 
 def manifest(folder: Path) -> bytes:
