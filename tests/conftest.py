@@ -15,7 +15,7 @@ if (
 import numpy as np
 import pytest
 
-from xmed.cohort import reading
+from xmed.cohort import case_inputs
 from xmed.io import write_nifti
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def unguarded(monkeypatch):
     """Reading happens in this process, where a test can reach it."""
-    monkeypatch.setattr(reading, "guarded", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(case_inputs, "guarded", lambda function, *arguments: function(*arguments))
 
 
 def ball(seed: int, shape: tuple[int, int, int] = (12, 14, 10)) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,10 @@ import time
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io import limits, read_image, read_label, read_picture
-from xmed.io.limits import afford
+from xmed.io import read_image, read_label, read_picture
 from xmed.io.notes import note
+from xmed.io.sandbox import limits
+from xmed.io.sandbox.limits import afford
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from xmed.digest import digest, folder_digest
+from xmed.files.digest import digest, folder_digest
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -29,7 +29,7 @@ STUDY = Study.model_validate(
 
 
 class FakeModel:
-    """Stands in for xmed.predict.Model: reads the safetensors it was saved with, and adds them to the image."""
+    """Stands in for xmed.model.prediction.Model: reads the safetensors it was saved with, and adds them to the image."""
 
     def __init__(self, shift):
         self.shift = shift
@@ -118,6 +118,6 @@ def verify(folder):
 
 
 def build(run):
-    """What stands for xmed.report.build here: the sign-offs are shown."""
+    """What stands for xmed.report.build_report here: the sign-offs are shown."""
     found = json.loads((run.report / "report.json").read_text())
     (run.report / "report.json").write_text(json.dumps({**found, "signoff": run.signoff}))

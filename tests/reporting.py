@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from xmed import metrics
-from xmed.digest import array_digest, digest
+from xmed.files.digest import array_digest, digest
 from xmed.run import Run
 
 DICE = {

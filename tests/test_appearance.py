@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xmed.appearance import Anatomy, renderer, renderers
-from xmed.appearance.anatomy import log_uniform
-from xmed.appearance.emission import _detect
-from xmed.appearance.pose import beam, place
 from xmed.prepare import Sample
+from xmed.rendering import Anatomy, renderer, renderers
+from xmed.rendering.emission import _detect
+from xmed.rendering.field_of_view_pose import beam, place
+from xmed.rendering.labelled_anatomy import log_uniform
 from xmed.volume import Grid
 
 MODALITIES = ["PT", "CT", "US", "MR", "XA"]
@@ -54,7 +54,7 @@ def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
         "IVUS": "acoustic",
         "MR": "magnetic",
     }
-    assert renderer("XA").__module__ == renderer("MG").__module__ == "xmed.appearance.randomise"
+    assert renderer("XA").__module__ == renderer("MG").__module__ == "xmed.rendering.randomise"
 
 
 def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
@@ -124,7 +124,7 @@ def test_a_structure_of_a_voxel_or_two_renders_as_well(modality, voxels):
 
 
 def test_what_lies_behind_a_strong_absorber_is_darker_than_beside_it():
-    from xmed.appearance import acoustic
+    from xmed.rendering import acoustic
 
     shape = (64, 40, 8)
     given = Anatomy(np.full(shape, 0.5, np.float32), np.zeros(shape, np.uint8), np.ones(shape, bool), (1, 1, 1))

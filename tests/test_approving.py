@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
+from xmed_pipelines import pending_approvals
 
-from pipelines import surroundings, waiting
+from xmed.server import process_environment
 
 ASKED = {"name": "toy", "version": 3, "alias": "clinical-evaluation"}
 OPEN = {**ASKED, "by": "", "approved": False, "refused": []}
@@ -22,7 +23,7 @@ def server(tmp_path_factory):
     """One embedded Prefect server for this module."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path_factory.mktemp("home"))
-    surroundings.prepare()
+    process_environment.prepare()
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):
@@ -59,16 +60,16 @@ class Registry:
 @pytest.fixture
 def ask(server, place, monkeypatch):
     """Start the flow in a thread; returns what to call for its answer."""
-    from pipelines import approving
+    from xmed_pipelines import approve_flow
 
-    monkeypatch.setattr(approving, "POLL_S", 1)
+    monkeypatch.setattr(approve_flow, "POLL_S", 1)
 
     def start(gate=OPEN, hours=1.0):
         registry, answer = Registry(gate), {}
-        monkeypatch.setattr(approving, "registry", registry)
+        monkeypatch.setattr(approve_flow, "registry", registry)
         context = contextvars.copy_context()  # where the test's server is known
         work = threading.Thread(
-            target=lambda: answer.update(context.run(approving.approve, *ASKED.values(), hours)), daemon=True
+            target=lambda: answer.update(context.run(approve_flow.approve, *ASKED.values(), hours)), daemon=True
         )
         work.start()
 
@@ -86,7 +87,7 @@ def marker(place):
     """The note of the flow that waits, once it is paused."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        found = list((place / waiting.FOLDER).glob("*.json"))
+        found = list((place / pending_approvals.FOLDER).glob("*.json"))
         if found and paused(json.loads(found[0].read_text())["flow_run"]):
             return json.loads(found[0].read_text())
         time.sleep(0.1)
@@ -106,15 +107,15 @@ def test_a_decision_made_elsewhere_wakes_the_flow_and_is_not_recorded_twice(ask,
     flow = ask()
     assert {key: marker(place)[key] for key in ASKED} == ASKED
     refused = {**ASKED, "by": "Ada Reader", "approved": False}
-    assert waiting.tell_who_waits(place, refused, "reviewed") == 0
+    assert pending_approvals.tell_who_waits(place, refused, "reviewed") == 0
     other = {**ASKED, "version": 4, "by": "Ada Reader", "approved": True, "record": "ef" * 32}
-    assert waiting.tell_who_waits(place, other, "reviewed") == 0
+    assert pending_approvals.tell_who_waits(place, other, "reviewed") == 0
     decided = {**ASKED, "by": "Ada Reader", "approved": True, "record": "ab" * 32}
-    assert waiting.tell_who_waits(place, decided, "reviewed") == 1
+    assert pending_approvals.tell_who_waits(place, decided, "reviewed") == 1
     assert flow.answer()["approved"] is True
     assert flow.registry.told == ["ab" * 32]
-    assert list((place / waiting.FOLDER).iterdir()) == []
-    assert waiting.tell_who_waits(place, decided, "reviewed") == 0
+    assert list((place / pending_approvals.FOLDER).iterdir()) == []
+    assert pending_approvals.tell_who_waits(place, decided, "reviewed") == 0
 
 
 @pytest.mark.slow
@@ -131,16 +132,16 @@ def test_a_decision_made_in_prefect_goes_through_the_registry_with_its_name_and_
 @pytest.mark.slow
 def test_nobody_is_asked_about_what_the_gate_refuses(ask, place):
     assert ask(SHUT).answer() == SHUT
-    assert not (place / waiting.FOLDER).exists()
+    assert not (place / pending_approvals.FOLDER).exists()
 
 
 @pytest.mark.slow
 def test_when_nobody_decides_the_answer_is_no(ask, place):
     answer = ask(hours=1 / 3600).answer()
     assert (answer["approved"], answer["refused"][0]["code"]) == (False, "timeout")
-    assert list((place / waiting.FOLDER).iterdir()) == []
+    assert list((place / pending_approvals.FOLDER).iterdir()) == []
 
 
 def test_without_anybody_waiting_prefect_is_not_even_imported(place, monkeypatch):
-    monkeypatch.setattr(waiting, "_wake", lambda *_: pytest.fail("nobody waits"))
-    assert waiting.tell_who_waits(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
+    monkeypatch.setattr(pending_approvals, "_wake", lambda *_: pytest.fail("nobody waits"))
+    assert pending_approvals.tell_who_waits(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0

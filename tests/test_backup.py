@@ -11,23 +11,24 @@ import types
 import pytest
 from registered import FakeModel, finished
 
-from pipelines import backup as room
-from pipelines.backup import backup
-from pipelines.main import main
-from pipelines.restore import restore
-from xmed import audit, registry
+from xmed import registry
+from xmed.cli.main import main
 from xmed.errors import XmedError
-from xmed.registry.store import client, tracking_uri
-from xmed.registry.tracking import log_run
+from xmed.registry import audit_log
+from xmed.registry.log_run import log_run
+from xmed.registry.tracking_store import client, tracking_uri
+from xmed.server import backup as room
+from xmed.server.backup import backup
+from xmed.server.restore import restore
 
 KEYS = ("deidentify/key", "prefect/password", "stack/secrets/mlflow")
 
 
 @pytest.fixture(autouse=True)
 def embedded(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", audit.KEY):
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", audit_log.KEY):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
+    monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def made(tmp_path_factory):
     """A home with a registered model, volumes, a crosswalk, keys, and what processes leave."""
     home = tmp_path_factory.mktemp("made") / "home"
     with pytest.MonkeyPatch.context() as faked:
-        faked.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
+        faked.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
         faked.delenv("MLFLOW_TRACKING_URI", raising=False)
         registry.register(finished(home), home)
     texts = dict.fromkeys(KEYS, "secret")
@@ -102,17 +103,17 @@ def test_what_is_written_meanwhile_comes_whole_or_not_at_all(home, tmp_path, mon
     write = room._write
 
     def meanwhile(archive, place, aside, kind):
-        audit.append(home, "later")
+        audit_log.append(home, "later")
         next(home.glob("runs/*/report/report.json")).unlink()
         log_run(finished(home), home)
         return write(archive, place, aside, kind)
 
     monkeypatch.setattr(room, "_write", meanwhile)
-    before = [one["event"] for one in audit.records(home)], len(client(home).search_experiments())
+    before = [one["event"] for one in audit_log.records(home)], len(client(home).search_experiments())
     backup(home, tmp_path / "b.tar")
     restore(tmp_path / "b.tar", tmp_path / "again")
     assert registry.verify_audit(tmp_path / "again") == []
-    assert [one["event"] for one in audit.records(tmp_path / "again")] == before[0]
+    assert [one["event"] for one in audit_log.records(tmp_path / "again")] == before[0]
     assert len(list((tmp_path / "again").glob("runs/*/report/report.json"))) == 1
     assert len(list((tmp_path / "again").glob("runs/*/"))) == 1
 

@@ -10,9 +10,9 @@ import pytest
 from reporting import written
 from ruamel.yaml import YAML
 
-from pipelines import cli, command
-from pipelines.console import progress, report
-from pipelines.main import main
+from xmed.cli import command, flows
+from xmed.cli.main import main
+from xmed.console.progress import progress, report
 from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 
@@ -150,28 +150,28 @@ def test_a_library_that_prints_does_not_spoil_the_document(monkeypatch, capsys):
 
 
 def test_a_home_that_cannot_be_written_is_said_at_once(tmp_path, monkeypatch):
-    from pipelines import surroundings
+    from xmed.server import process_environment
 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XMED_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(XmedError, match=r"error\[NOT_WRITABLE\]"):
-        surroundings.open_home()
+        process_environment.open_home()
 
 
 def test_telemetry_is_off_and_pickles_are_refused():
-    from pipelines import surroundings
+    from xmed.server import process_environment
 
-    surroundings.prepare()
+    process_environment.prepare()
     wanted = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     wanted["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     assert {name: os.environ[name] for name in wanted} == wanted
 
 
 def test_what_is_set_already_wins_over_the_embedded_defaults(monkeypatch):
-    from pipelines import surroundings
+    from xmed.server import process_environment
 
     monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
-    surroundings.prepare()
+    process_environment.prepare()
     assert os.environ["PREFECT_HOME"] == "/elsewhere"
 
 
@@ -244,7 +244,7 @@ def test_progress_is_a_line_per_tenth_without_a_terminal(capsys):
 def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
     from rich.console import Console
 
-    from pipelines.tables import show_result
+    from xmed.console.tables import show_result
 
     dice = {"dice": {"mean": 0.81234, "ci": [0.7, 0.9], "n": 3, "n_failed": 0}}
     summary = {"source_only": {"prostate": {"dice": {"mean": None, "reason": "n = 0"}}}, "adapted": {"prostate": dice}}
@@ -259,7 +259,7 @@ def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
 def test_a_model_that_is_not_promoted_is_shown_with_the_reason(capsys):
     from rich.console import Console
 
-    from pipelines.tables import show_result
+    from xmed.console.tables import show_result
 
     registered = {"name": "m", "version": 2, "alias": None, "not_promoted": "source-only is as good"}
     summary = {"gap_closed": {}, "gain_over_trivial": {}}
@@ -275,13 +275,13 @@ def test_every_code_that_this_room_raises_is_documented():
 
 
 def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
-    import pipelines.plan
+    import xmed.app.plan
 
-    flows = types.SimpleNamespace(
+    adaptation = types.SimpleNamespace(
         adapt=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
     )
-    monkeypatch.setattr(pipelines.plan, "plan_study", lambda *_: None)
-    monkeypatch.setattr(cli, "_flows", lambda: flows)
+    monkeypatch.setattr(xmed.app.plan, "plan_study", lambda *_: None)
+    monkeypatch.setattr(flows, "load", lambda: adaptation)
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
         (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))

@@ -14,7 +14,7 @@ import torch
 from test_flows import prefect_server  # noqa: F401
 from test_train import write_case
 
-from xmed.cohort import desk, ingest
+from xmed.cohort import case_reader, ingest
 from xmed.errors import XmedError
 from xmed.run import Run
 
@@ -69,10 +69,10 @@ def cluster(tmp_path):
 
 
 def compared(study, home, monkeypatch, cluster):
-    from pipelines import comparing
+    from xmed_pipelines import compare_flow
 
     monkeypatch.setenv("XMED_HOME", str(home))
-    return Run(home / "runs" / comparing.compare(str(study), METHODS, [0], cluster=cluster)["run"])
+    return Run(home / "runs" / compare_flow.compare(str(study), METHODS, [0], cluster=cluster)["run"])
 
 
 def numbers(run):
@@ -100,8 +100,7 @@ def test_two_workers_reach_the_numbers_of_one_process(study, cluster, tmp_path, 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_cluster_that_is_not_there_or_has_no_server_is_one_line(monkeypatch):
     from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from pipelines import cluster as room
+    from xmed_pipelines import cluster as room
 
     monkeypatch.setattr(room, "CONNECT_SECONDS", 0.5)
     with pytest.raises(
@@ -130,7 +129,7 @@ def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):
 
 
 def test_an_ingest_in_pieces_finds_what_one_in_one_place_finds(clinic, home, tmp_path, monkeypatch):
-    monkeypatch.setattr(desk, "CASES_A_PIECE", 2)
+    monkeypatch.setattr(case_reader, "CASES_A_PIECE", 2)
     monkeypatch.setenv("XMED_DEID_KEY", "0" * 64)
     clinic.label("b").write_bytes(b"no NIfTI")
     asked = []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xmed import cohort
-from xmed.cohort import ingest, load, reading
+from xmed.cohort import case_inputs, ingest, load
 from xmed.cohort.store import Store
 from xmed.errors import XmedError
 from xmed.spec import load_dataset
@@ -24,8 +24,8 @@ def reads(monkeypatch, unguarded):
         names.append(path.name)
         return reading_image(path, *asked)
 
-    reading_image = reading.read_image
-    monkeypatch.setattr(reading, "read_image", counting)
+    reading_image = case_inputs.read_image
+    monkeypatch.setattr(case_inputs, "read_image", counting)
     return names
 
 
@@ -173,8 +173,8 @@ def test_an_unforeseen_failure_of_a_reader_stops_one_case_only_and_quotes_nothin
             raise RuntimeError("Doe^Jane")
         return real(path, *asked)
 
-    real = reading.read_image
-    monkeypatch.setattr(reading, "read_image", odd)
+    real = case_inputs.read_image
+    monkeypatch.setattr(case_inputs, "read_image", odd)
     found = ingest(clinic.spec(), home)
     assert codes(found) == {"b": "READER_FAILED"}
     assert "RuntimeError" in found.quarantined[0].message
@@ -182,9 +182,9 @@ def test_an_unforeseen_failure_of_a_reader_stops_one_case_only_and_quotes_nothin
 
 
 def test_an_image_of_another_modality_than_the_spec_says_is_refused(clinic, home, monkeypatch, unguarded):
-    real = reading.read_image
+    real = case_inputs.read_image
     monkeypatch.setattr(
-        reading, "read_image", lambda path, modality, *asked: real(path, "CT" if "b" in path.name else modality)
+        case_inputs, "read_image", lambda path, modality, *asked: real(path, "CT" if "b" in path.name else modality)
     )
     assert codes(ingest(clinic.spec(), home)) == {"b": "MODALITY_MISMATCH"}
 
@@ -196,8 +196,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(clinic, home, monkeypat
             path.write_bytes(path.read_bytes() + b"more")
         return volume
 
-    real = reading.read_image
-    monkeypatch.setattr(reading, "read_image", slow)
+    real = case_inputs.read_image
+    monkeypatch.setattr(case_inputs, "read_image", slow)
     assert codes(ingest(clinic.spec(), home)) == {"b": "INPUT_CHANGED"}
 
 

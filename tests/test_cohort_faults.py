@@ -11,10 +11,10 @@ import pytest
 from forked import FORK, forked
 from scanned import oblique, save, slices, texture
 
-from xmed.cohort import index, ingest, load, store
-from xmed.cohort.index import Index
+from xmed.cohort import digest_index, ingest, load, store
+from xmed.cohort.digest_index import Index
 from xmed.cohort.store import Store
-from xmed.deidentify.secret import VARIABLE
+from xmed.deidentify.key import VARIABLE
 from xmed.spec import DatasetSpec
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes are forked here, as on Linux")
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="pr
 @pytest.fixture
 def spec(tmp_path, monkeypatch):
     """Two small series that are good, and one that lacks a slice; they count as old, though just written."""
-    monkeypatch.setattr(index, "RACY_NS", 0)
+    monkeypatch.setattr(digest_index, "RACY_NS", 0)
     monkeypatch.setenv(VARIABLE, "one key for every home " * 2)
     for case in range(3):
         found = slices(texture((6, 5, 4), case), oblique())
@@ -126,8 +126,8 @@ def test_four_processes_at_once_leave_one_result(spec, tmp_path, unguarded):
 @pytest.fixture
 def hashed(monkeypatch):
     """The files whose bytes were really hashed, by name."""
-    names, hashing = [], index._hash
-    monkeypatch.setattr(index, "_hash", lambda path: (names.append(Path(path).name), hashing(path))[1])
+    names, hashing = [], digest_index._hash
+    monkeypatch.setattr(digest_index, "_hash", lambda path: (names.append(Path(path).name), hashing(path))[1])
     return names
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_takes_the_place_of_another_is_noticed(spec, home, unguarded
 
 def test_what_was_written_a_moment_ago_is_hashed_again(spec, home, hashed, unguarded, monkeypatch):
     """Within one tick of a file system's clock a file can change and keep its time."""
-    monkeypatch.setattr(index, "RACY_NS", 3600 * 10**9)
+    monkeypatch.setattr(digest_index, "RACY_NS", 3600 * 10**9)
     ingest(spec, home)
     hashed.clear()
     ingest(spec, home)
@@ -187,7 +187,7 @@ def test_without_its_index_ingest_only_takes_longer(spec, home, hashed, damage, 
 
 def test_an_index_that_somebody_holds_does_not_stop_an_ingest(spec, home, unguarded, monkeypatch):
     ingest(spec, home)
-    monkeypatch.setattr(index, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(digest_index, "PATIENCE_SECONDS", 0.01)
     holder = sqlite3.connect(home / "store" / "index.db")
     holder.execute("BEGIN EXCLUSIVE")
     assert len(ingest(spec, home).cases) == 2
@@ -217,7 +217,7 @@ def test_an_entry_that_was_damaged_since_it_was_last_seen_whole_is_noticed(spec,
 
 
 def test_the_index_knows_only_what_it_was_told(home):
-    stamp = index.Stamp(1, 2, 3, 4, 5)
+    stamp = digest_index.Stamp(1, 2, 3, 4, 5)
     assert Index(home).find([stamp]) == {}
     Index(home).keep({stamp: "a"})
     assert Index(home).find([stamp, stamp._replace(changed=6)]) == {stamp: "a"}

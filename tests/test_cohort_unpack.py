@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from scanned import refusal
 
-from xmed.cohort.unpack import unpack
+from xmed.cohort.archive_extraction import unpack
 
 
 def zipped(path, **members):

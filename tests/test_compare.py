@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from xmed import compare
-from xmed.compare.figures import cost, forest
+from xmed.compare.forest_plot import cost, forest
 from xmed.compare.ranking import differences
-from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.report import build as build_report
+from xmed.files.digest import digest
+from xmed.report import build_report
 from xmed.run import Run
 
 PATIENTS = 10

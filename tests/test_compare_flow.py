@@ -12,15 +12,16 @@ import pytest
 from rich.console import Console
 from test_flows import library, place, prefect_server, study  # noqa: F401
 
-from pipelines import cli, console
-from pipelines.doctor import leftovers
-from pipelines.main import main
-from pipelines.plan import plan_comparison, plan_study
-from pipelines.tables import show_comparison
+from xmed.app.plan import plan_comparison, plan_study
+from xmed.cli import flows
+from xmed.cli.main import main
+from xmed.console import progress
+from xmed.console.tables import show_comparison
 from xmed.errors import XmedError
-from xmed.evaluate import judge
+from xmed.evaluate import evaluate_run
 from xmed.run import Run
-from xmed.train import workers
+from xmed.server.doctor import leftovers
+from xmed.train import arm_processes
 from xmed.volume import Volume
 
 JOBS = {
@@ -82,7 +83,7 @@ def test_the_doctor_knows_when_a_comparison_is_finished(study, place, monkeypatc
 def told(lost, problem):
     refused = []
     waiting = [job for job in JOBS if job != lost]
-    left = workers._without(waiting, JOBS, lost, problem, lambda *told: refused.append(told))
+    left = arm_processes._without(waiting, JOBS, lost, problem, lambda *told: refused.append(told))
     return left, [(arm, type(why).__name__) for arm, _, why in refused]
 
 
@@ -103,7 +104,7 @@ def test_a_full_disk_or_a_lost_worker_ends_everything(problem):
 
 def test_without_somebody_to_tell_the_first_failure_is_raised():
     with pytest.raises(ValueError, match="a bug"):
-        workers._without([], JOBS, ("coral", 0), ValueError("a bug"), None)
+        arm_processes._without([], JOBS, ("coral", 0), ValueError("a bug"), None)
 
 
 def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_path, monkeypatch):
@@ -117,14 +118,14 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     )
     truth = Volume(label, np.eye(4))
     loads = []
-    monkeypatch.setattr(judge, "truth", lambda *_: truth)
-    monkeypatch.setattr(judge.Model, "load", lambda folder: loads.append(folder))
+    monkeypatch.setattr(evaluate_run, "truth", lambda *_: truth)
+    monkeypatch.setattr(evaluate_run.Model, "load", lambda folder: loads.append(folder))
     made = SimpleNamespace(label=SimpleNamespace(array=label))
-    monkeypatch.setattr(judge, "_predicted", lambda model, volume: (made, ""))
+    monkeypatch.setattr(evaluate_run, "_predicted", lambda model, volume: (made, ""))
     weights = run.arm("gin", 0) / "model" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
-    bench = judge.Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
+    bench = evaluate_run.Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
     rows = bench.judge("gin", 0)
     assert bench.judge("gin", 0) == rows
     assert len(loads) == 1
@@ -134,21 +135,21 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     weights.with_name("model.json").write_text('{"enlarges": true}')  # the weights stay as they are
     bench.judge("gin", 0)
     assert len(loads) == 3
-    monkeypatch.setattr(judge, "measures", lambda: "another definition of a failure")
+    monkeypatch.setattr(evaluate_run, "measures", lambda: "another definition of a failure")
     bench.judge("gin", 0)
     assert len(loads) == 4
-    with np.load(run.arm("gin", 0) / judge.LABELS) as file:
+    with np.load(run.arm("gin", 0) / evaluate_run.LABELS) as file:
         assert file["case.a"].shape == label.shape
 
 
 def test_on_a_terminal_trainings_are_shown_in_one_table():
     file = StringIO()
-    with console.progress(Console(file=file, force_terminal=True, width=80)):
-        console.lay_out(["source_only", "gin"], [0, 1])
-        console.report("train source_only seed 0", 1, 1, "done before")
-        console.report("train gin seed 0", 10, 40, "loss 1.0")
-        console.report("train gin seed 1", 1, 1, f"{console.FAILED}step 3")
-        console.report("evaluate", 1, 2)
+    with progress.progress(Console(file=file, force_terminal=True, width=80)):
+        progress.lay_out(["source_only", "gin"], [0, 1])
+        progress.report("train source_only seed 0", 1, 1, "done before")
+        progress.report("train gin seed 0", 10, 40, "loss 1.0")
+        progress.report("train gin seed 1", 1, 1, f"{progress.FAILED}step 3")
+        progress.report("evaluate", 1, 2)
     last = file.getvalue().rsplit("seed 0", 1)[1]
     assert "✓" in last.splitlines()[1]
     assert "25%" in last.splitlines()[2]
@@ -178,14 +179,14 @@ def test_the_table_says_how_sure_the_ranking_is_and_what_failed():
 
 @pytest.mark.parametrize(("seeds", "numbers"), [("3", [0, 1, 2]), ("0,4", [0, 4]), (None, None)])
 def test_seeds_are_a_count_or_a_list(monkeypatch, tmp_path, capsys, seeds, numbers):
-    import pipelines.plan
+    import xmed.app.plan
 
     asked = []
-    monkeypatch.setattr(pipelines.plan, "plan_comparison", lambda *given: asked.append(given))
+    monkeypatch.setattr(xmed.app.plan, "plan_comparison", lambda *given: asked.append(given))
     (tmp_path / "comparison.json").write_text(json.dumps(FOUND))
-    flows = SimpleNamespace(compare=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
-    monkeypatch.setattr(cli, "_flows", lambda cluster: None)
-    monkeypatch.setitem(__import__("sys").modules, "pipelines.comparing", flows)
+    comparing = SimpleNamespace(compare=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
+    monkeypatch.setattr(flows, "load", lambda cluster: None)
+    monkeypatch.setitem(__import__("sys").modules, "xmed_pipelines.compare_flow", comparing)
     before = dict(os.environ)
     extra = ["--seeds", seeds] if seeds else []
     assert main(["compare", "toy", "--methods", "gin, coral", "--json", *extra]) == 0
@@ -198,7 +199,7 @@ def test_seeds_are_a_count_or_a_list(monkeypatch, tmp_path, capsys, seeds, numbe
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, library, monkeypatch):
-    from pipelines import comparing
+    from xmed_pipelines import compare_flow
 
     def fit_all(run, home, arms, workers, progress, refuse):
         library.call(f"train {','.join(arms)}")
@@ -210,14 +211,14 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     def promote(run, home, arms, progress):
         library.call(f"choose {','.join(arms)}")
 
-    monkeypatch.setattr(comparing, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
+    monkeypatch.setattr(compare_flow, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
     build = SimpleNamespace(build=lambda run: library.call("build") or run.folder / "comparison.html")
-    monkeypatch.setattr(comparing, "comparison", build)
-    result = comparing.compare(str(study), ["gin"], [0])
+    monkeypatch.setattr(compare_flow, "comparison", build)
+    result = compare_flow.compare(str(study), ["gin"], [0])
     run = Run.find(result["run"], place)
     assert run.methods == ["source_only", "gin", "target_supervised"]
     assert run.read("failed") == [{"method": "gin", "seed": 0, "code": "TRAINING_DIVERGED", "message": "step 3"}]
     trained = ["train source_only,gin,target_supervised", "train", "choose source_only,adapted,target_supervised"]
     assert library.calls == ["ingest toy-mr", "ingest toy-us", "judged", *trained, "evaluate", "objects", "build"]
-    assert comparing.compare(str(study), resume=result["run"])["run"] == result["run"]
+    assert compare_flow.compare(str(study), resume=result["run"])["run"] == result["run"]
     assert len(list((place / "runs").iterdir())) == 1

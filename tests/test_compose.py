@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.stack import secret
-from pipelines.stack.place import Place, Ports
-from pipelines.stack.service import mlflow
+from xmed.server.stack import passwords
+from xmed.server.stack.paths import Place, Ports
+from xmed.server.stack.service import mlflow
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())
@@ -59,7 +59,7 @@ def test_secrets_are_files_and_stand_nowhere_else():
 def ours(tmp_path):
     """MLflow's server as `xmed up` starts it."""
     place = Place(tmp_path / "home")
-    secret.make(place.home)
+    passwords.make(place.home)
     return mlflow(place, Ports(4200, 5000, 5432)), (place.folder / "mlflow.ini").read_text()
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import continuing
-from pipelines.continuing import begin, end, unfinished
+from xmed.app import resume
+from xmed.app.resume import begin, end, unfinished
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -47,13 +47,13 @@ def test_another_study_other_seeds_or_other_files_begin_anew(study, home):
 
 def test_other_code_begins_anew(study, home, monkeypatch):
     begin(study, NOWHERE, home)
-    monkeypatch.setattr(continuing, "code", lambda: "0" * 64)
+    monkeypatch.setattr(resume, "code", lambda: "0" * 64)
     assert unfinished(study, NOWHERE, home) is None
 
 
 def test_the_code_is_known_by_its_every_file():
-    assert continuing.code() == continuing.code()
-    assert len(continuing.code()) == 64
+    assert resume.code() == resume.code()
+    assert len(resume.code()) == 64
 
 
 def test_runs_that_know_nothing_of_this_and_other_studies_of_like_name_are_left_alone(study, home):

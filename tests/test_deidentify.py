@@ -20,14 +20,14 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from scanned import enhanced, film, oblique, refusal, save, slices, texture
 
-from pipelines.main import main
+from xmed.cli.main import main
 from xmed.cohort import ingest, summary
 from xmed.deidentify import Crosswalk, Policy, Secret, deidentify, explain, lines
-from xmed.deidentify import folder as room
-from xmed.deidentify.permitted import PERMITTED, RULES
-from xmed.deidentify.text import LETTERS, longest_line
+from xmed.deidentify import deidentify_folder as room
+from xmed.deidentify.allowed_attributes import PERMITTED, RULES
+from xmed.deidentify.burned_in_text import LETTERS, longest_line
 from xmed.io import read_nifti, read_series
-from xmed.io.scanner import Header, write_series, write_ultrasound_volume
+from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 

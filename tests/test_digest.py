@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from xmed.digest import array_digest, digest, file_digest, folder_digest
+from xmed.files.digest import array_digest, digest, file_digest, folder_digest
 
 
 def test_a_document_is_known_by_what_it_says_and_not_by_how_it_is_written():

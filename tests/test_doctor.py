@@ -8,13 +8,13 @@ from contextlib import closing
 
 import pytest
 
-from pipelines import doctor, orphans
-from pipelines.continuing import BEGUN, ENDED
-from pipelines.doctor import databases, leftovers, machine
-from pipelines.doctor.check import Check
-from pipelines.main import main
-from pipelines.turn import run_lock, turn
-from xmed import audit
+from xmed.app.resume import BEGUN, ENDED
+from xmed.cli.main import main
+from xmed.console.run_lock import run_lock, turn
+from xmed.registry import audit_log
+from xmed.server import doctor, stale_flow_runs
+from xmed.server.doctor import databases, leftovers, machine
+from xmed.server.doctor.check import Check
 
 PACKAGES = machine.packages
 
@@ -41,10 +41,10 @@ def wrong(place, fix=False):
 
 def test_an_audit_log_that_somebody_edited_is_found(place):
     for event in ("registered", "approved", "withdrawn"):
-        audit.append(place, event, by="Ada Reader")
+        audit_log.append(place, event, by="Ada Reader")
     assert "audit" not in wrong(place)
-    lines = (place / audit.LOG).read_text().splitlines(keepends=True)
-    (place / audit.LOG).write_text("".join([lines[0], lines[1].replace("Ada", "Eva"), lines[2]]))
+    lines = (place / audit_log.LOG).read_text().splitlines(keepends=True)
+    (place / audit_log.LOG).write_text("".join([lines[0], lines[1].replace("Ada", "Eva"), lines[2]]))
     assert wrong(place)["audit"].startswith("1 problem(s), the first: record 1 was edited")
 
 
@@ -123,9 +123,9 @@ def test_a_lock_whose_holder_was_killed_is_found_and_cleared(place):
 
 
 def test_an_mlflow_run_without_a_process_is_closed_and_says_why(place):
-    from xmed.registry.closing import REASON_TAG
-    from xmed.registry.store import client
-    from xmed.registry.tracking import RUN_TAG
+    from xmed.registry.close_runs import REASON_TAG
+    from xmed.registry.log_run import RUN_TAG
+    from xmed.registry.tracking_store import client
 
     mlflow = client(place)
     found = mlflow.create_run(mlflow.create_experiment("toy"), tags={RUN_TAG: "toy-1"}).info.run_id
@@ -162,10 +162,10 @@ def test_flow_runs_without_a_process_are_closed_and_others_are_not(place, monkey
     closed = []
 
     def close(home):
-        closed.extend(orphans.orphans(home).values())
+        closed.extend(stale_flow_runs.orphans(home).values())
         return closed
 
-    monkeypatch.setattr(orphans, "close", close)
+    monkeypatch.setattr(stale_flow_runs, "close", close)
     assert wrong(place)["prefect"].startswith("RUNNING without a process: adapt of-old; ")
     assert not closed
     with turn(place, "study toy"):

@@ -13,12 +13,12 @@ from test_monitor import REFUSED, about, crowd, reference
 from test_monitor import run as run  # a fixture
 from test_validation import balls
 
-from pipelines import surroundings
-from pipelines.main import main
 from xmed import monitor, registry
+from xmed.cli.main import main
 from xmed.cohort import load
 from xmed.errors import XmedError
-from xmed.registry.store import client
+from xmed.registry.tracking_store import client
+from xmed.server import process_environment
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def drift(home):
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(home)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    surroundings.prepare()
-    surroundings.open_home()
-    from pipelines import monitor as module
+    process_environment.prepare()
+    process_environment.open_home()
+    from xmed_pipelines import drift_flow as module
 
     yield module
     os.environ.clear()

@@ -5,8 +5,8 @@ import json
 
 from reporting import written
 
-from pipelines import environment
 from xmed import report
+from xmed.app import environment
 from xmed.report.reproducibility import reproducibility
 from xmed.report.sources import Sources
 

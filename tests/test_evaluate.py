@@ -9,12 +9,12 @@ from reporting import trained
 
 from xmed import metrics, report
 from xmed.cohort import ingest, load, summary
-from xmed.digest import array_digest
 from xmed.errors import XmedError
-from xmed.evaluate import evaluate, judge, remeasure, robustness
-from xmed.evaluate.truth import placed
+from xmed.evaluate import evaluate, evaluate_run, perturbations, remeasure
+from xmed.evaluate.reference import placed
+from xmed.files.digest import array_digest
 from xmed.io import write_nifti
-from xmed.predict import Prediction
+from xmed.model.prediction import Prediction
 from xmed.prepare import sample
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
@@ -73,10 +73,10 @@ def run(tmp_path, unguarded, monkeypatch):
         weights = made.arm(arm, 0) / "model" / "weights.safetensors"
         weights.parent.mkdir()
         weights.write_bytes(arm.encode())
-    monkeypatch.setattr(judge.Model, "load", lambda folder: "broken" if "source_only" in str(folder) else "good")
-    monkeypatch.setattr(judge, "segment", thresholded)
-    monkeypatch.setattr(robustness, "adapts_to_each", lambda model: False)
-    monkeypatch.setattr(robustness, "predict", lambda model, volume: thresholded(model, volume).label)
+    monkeypatch.setattr(evaluate_run.Model, "load", lambda folder: "broken" if "source_only" in str(folder) else "good")
+    monkeypatch.setattr(evaluate_run, "segment", thresholded)
+    monkeypatch.setattr(perturbations, "adapts_to_each", lambda model: False)
+    monkeypatch.setattr(perturbations, "predict", lambda model, volume: thresholded(model, volume).label)
     return made, home
 
 
@@ -93,7 +93,7 @@ def test_rows_carry_what_certainty_causes_and_verification_need(run):
         assert metrics.Calibration.from_json(row["calibration"]).n > 0
         assert (row["centre_inside"], row["reference_empty"]) == (True, False)
         assert row["centre_off_mm"] < 1
-        with np.load(made.arm("adapted", 0) / judge.LABELS) as kept:
+        with np.load(made.arm("adapted", 0) / evaluate_run.LABELS) as kept:
             assert array_digest(kept[f"case.{row['case']}"]) == row["prediction_sha256"]
     for row in of(rows, "source_only"):
         assert (row["status"], row["dice"], row["prediction_sha256"]) == ("error", 0.0, None)
@@ -118,7 +118,7 @@ def test_masks_changed_with_every_digest_made_to_fit_are_found_by_measuring_agai
     made, home = run
     rows = evaluate(made, home)
     assert remeasure(made, home) == []
-    path = made.arm("adapted", 0) / judge.LABELS
+    path = made.arm("adapted", 0) / evaluate_run.LABELS
     maps = dict(np.load(path))
     one, other = (f"case.{case}" for case in ("cdark", "ddark"))
     changed = {one: maps[other], other: maps[one]} if how == "swapped" else {one: maps[one][::-1], other: maps[other]}
@@ -137,7 +137,7 @@ def test_masks_changed_with_every_digest_made_to_fit_are_found_by_measuring_agai
 def test_a_kept_prediction_that_is_gone_is_named(run):
     made, home = run
     evaluate(made, home)
-    (made.arm("adapted", 0) / judge.LABELS).unlink()
+    (made.arm("adapted", 0) / evaluate_run.LABELS).unlink()
     assert "adapted, seed 0, cdark: the prediction is gone" in remeasure(made, home)
 
 
@@ -164,7 +164,7 @@ def test_disturbances_are_measured_once_and_the_same_again(run):
 
 def test_what_learns_anew_for_every_volume_is_disturbed_once(run, monkeypatch):
     made, home = run
-    monkeypatch.setattr(robustness, "adapts_to_each", lambda model: True)
+    monkeypatch.setattr(perturbations, "adapts_to_each", lambda model: True)
     evaluate(made, home)
     assert len(made.read("robustness")["cases"]) == 1
 
@@ -180,7 +180,7 @@ def pair():
 
 
 def change(name, pair, level):
-    image, label = robustness.DISTURBANCES[name][0](*pair, level, np.random.default_rng(0))
+    image, label = perturbations.DISTURBANCES[name][0](*pair, level, np.random.default_rng(0))
     assert image.grid.same(pair[0].grid)
     assert image.array.shape == label.array.shape
     assert np.isfinite(image.array).all()
@@ -197,9 +197,9 @@ def test_a_disturbance_of_no_strength_changes_nothing(pair, name, none):
         np.testing.assert_allclose(image.array, pair[0].array, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", list(robustness.DISTURBANCES))
+@pytest.mark.parametrize("name", list(perturbations.DISTURBANCES))
 def test_every_disturbance_grows_with_its_level(pair, name):
-    levels = robustness.DISTURBANCES[name][2]
+    levels = perturbations.DISTURBANCES[name][2]
     apart = [float(np.abs(change(name, pair, level)[0].array - pair[0].array).mean()) for level in levels]
     assert 0 < apart[0] < apart[1] < apart[2]
 
@@ -218,7 +218,7 @@ def test_a_picture_of_one_slice_is_disturbed_as_well():
     random = np.random.default_rng(0)
     array = random.uniform(0, 200, (32, 30, 1)).astype(np.float32)
     pair = Volume(array, np.eye(4), modality="US"), Volume((array > 100).astype(np.uint8), np.eye(4))
-    for name, (_, _, levels, _) in robustness.DISTURBANCES.items():
+    for name, (_, _, levels, _) in perturbations.DISTURBANCES.items():
         assert change(name, pair, levels[-1])[0].array.shape == (32, 30, 1)
 
 

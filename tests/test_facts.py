@@ -7,8 +7,8 @@ import pytest
 from scanned import oblique, save, slices, texture
 
 from xmed.cohort import ingest, summary
+from xmed.cohort.pseudonymise import keyed
 from xmed.cohort.store import Store
-from xmed.cohort.unnamed import keyed
 from xmed.deidentify import Secret
 from xmed.io import facts_of, write_nifti
 from xmed.spec import DatasetSpec

@@ -15,10 +15,10 @@ from test_train import pieces
 
 from xmed import registry
 from xmed import report as reports
-from xmed.atomic import write_atomically
 from xmed.cohort import ingest
-from xmed.registry.store import client
-from xmed.registry.tracking import ARM_TAG
+from xmed.files.atomic import write_atomically
+from xmed.registry.log_run import ARM_TAG
+from xmed.registry.tracking_store import client
 from xmed.train import checkpoint, loop
 
 HERE = Path(__file__).parent

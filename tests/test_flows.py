@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines import surroundings
 from xmed.errors import XmedError
 from xmed.run import TRAINED_ARMS, Run
+from xmed.server import process_environment
 
 DATASET = """
 name: {name}
@@ -114,11 +114,11 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch, place):
-    from pipelines import flows
+    from xmed_pipelines import adapt_flow
 
     fake = Library()
     for name, room in fake.rooms().items():
-        monkeypatch.setattr(flows, name, room)
+        monkeypatch.setattr(adapt_flow, name, room)
     return fake
 
 
@@ -127,7 +127,7 @@ def prefect_server(tmp_path_factory):
     """One embedded Prefect server for this module."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path_factory.mktemp("home"))
-    surroundings.prepare()
+    process_environment.prepare()
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):
@@ -155,9 +155,9 @@ ORDER = [
 @pytest.mark.usefixtures("prefect_server")
 class TestUnderPrefect:
     def test_adapt_calls_the_library_in_its_order(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
-        result = flows.adapt(str(study))
+        result = adapt_flow.adapt(str(study))
         assert library.calls == ORDER
         assert result["registered"]["alias"] == "candidate"
         run = Run.find(result["run"], place)
@@ -167,88 +167,89 @@ class TestUnderPrefect:
         assert run.read("errors") == [{"code": "SPACING_INVALID", "message": "spacing 0 · positive", "where": where}]
 
     def test_what_a_task_raises_comes_out_of_the_flow_as_it_is(self, study, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["train"] = XmedError("TRAINING_DIVERGED", "step 3", "finite losses", "lower the rate")
         with pytest.raises(XmedError, match=r"^error\[TRAINING_DIVERGED\]: step 3 · finite losses · lower the rate$"):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         assert "register" not in library.calls
 
     def test_a_run_that_fails_before_it_trains_leaves_no_folder(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["ingest toy-us"] = XmedError("NO_CASES", "toy-us: nothing left after quarantine")
         with pytest.raises(XmedError, match="NO_CASES"):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         assert not (place / "runs").exists()
 
     def test_a_target_without_test_labels_is_refused_before_training(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["judged"] = XmedError("NO_CASES", "toy-us has no labelled test case")
         with pytest.raises(XmedError, match="NO_CASES"):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         assert "train" not in library.calls
         assert not (place / "runs").exists()
 
     def test_a_run_that_fails_later_is_kept_and_can_be_resumed(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["evaluate"] = RuntimeError("out of memory")
         with pytest.raises(RuntimeError, match="out of memory"):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
-        assert flows.adapt(str(study), resume=folder.name)["run"] == folder.name
+        assert adapt_flow.adapt(str(study), resume=folder.name)["run"] == folder.name
         assert len(list((place / "runs").iterdir())) == 1
 
     def test_a_run_does_not_go_on_with_other_data_than_it_began_with(self, study, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
-        run = flows.adapt(str(study))["run"]
+        run = adapt_flow.adapt(str(study))["run"]
         library.fingerprint = "0" * 64
         with pytest.raises(XmedError, match=r"error\[DATA_CHANGED\]: source .*toy-mr.* has changed since run toy-"):
-            flows.adapt(str(study), resume=run)
+            adapt_flow.adapt(str(study), resume=run)
 
     def test_the_same_command_goes_on_with_a_run_that_was_interrupted(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["evaluate"] = KeyboardInterrupt()
         with pytest.raises(KeyboardInterrupt):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
         library.calls.clear()
-        assert flows.adapt(str(study))["run"] == folder.name
+        assert adapt_flow.adapt(str(study))["run"] == folder.name
         assert library.calls == ORDER
-        assert flows.adapt(str(study))["run"] != folder.name, "a finished run is finished"
+        assert adapt_flow.adapt(str(study))["run"] != folder.name, "a finished run is finished"
 
     def test_a_run_whose_data_changed_since_it_was_interrupted_is_given_up(self, study, place, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
         library.raises["evaluate"] = RuntimeError("out of memory")
         with pytest.raises(RuntimeError):
-            flows.adapt(str(study))
+            adapt_flow.adapt(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
         library.fingerprint = "0" * 64
-        assert flows.adapt(str(study))["run"] != folder.name
+        assert adapt_flow.adapt(str(study))["run"] != folder.name
         assert "has changed since run" in Run(folder).read("ended")["given_up"]
 
     def test_a_study_may_come_whole_as_a_schedule_passes_it_on(self, study, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
+
         from xmed.spec import load_study
 
         document = load_study(study).model_dump(mode="json")
-        assert flows.adapt(document)["registered"]["name"] == "toy"
-        assert flows.adapt.parameters.properties["study"]["$ref"].endswith("/Study")
+        assert adapt_flow.adapt(document)["registered"]["name"] == "toy"
+        assert adapt_flow.adapt.parameters.properties["study"]["$ref"].endswith("/Study")
         with pytest.raises(Exception, match=r"study\.budget\.steps"):
-            flows.adapt({**document, "budget": {"steps": 0}})
+            adapt_flow.adapt({**document, "budget": {"steps": 0}})
 
     def test_ingest_takes_another_root(self, study, tmp_path, library):
-        from pipelines import flows
+        from xmed_pipelines import adapt_flow
 
-        assert flows.ingest(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
+        assert adapt_flow.ingest(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
         assert library.calls == ["ingest toy-mr"]
 
 
@@ -257,7 +258,7 @@ def changed(study, old, new):
 
 
 def test_a_plan_checks_everything_and_writes_nothing(study, place):
-    from pipelines.plan import plan_study
+    from xmed.app.plan import plan_study
 
     plan = plan_study(str(study), [3, 4, 3])
     assert plan.study.seeds == [3, 4]
@@ -282,7 +283,7 @@ def test_a_plan_checks_everything_and_writes_nothing(study, place):
     ],
 )
 def test_a_study_that_cannot_work_is_refused_before_anything_is_written(study, place, old, new, says):
-    from pipelines.plan import plan_study
+    from xmed.app.plan import plan_study
 
     changed(study, old, new)
     with pytest.raises(XmedError, match=says):
@@ -291,7 +292,7 @@ def test_a_study_that_cannot_work_is_refused_before_anything_is_written(study, p
 
 
 def test_label_maps_without_images_need_a_scene_that_exists(study, tmp_path, place):
-    from pipelines.plan import plan_study
+    from xmed.app.plan import plan_study
 
     dataset = tmp_path / "toy-mr.yaml"
     changed(dataset, 'image: "{case}.nii.gz", ', "")
@@ -305,7 +306,7 @@ def test_label_maps_without_images_need_a_scene_that_exists(study, tmp_path, pla
 
 
 def test_a_missing_folder_is_refused_and_another_root_accepted(study, tmp_path, place):
-    from pipelines.plan import plan_study
+    from xmed.app.plan import plan_study
 
     (tmp_path / "toy-us").rmdir()
     with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset toy-us: no folder .*toy-us"):
@@ -314,7 +315,7 @@ def test_a_missing_folder_is_refused_and_another_root_accepted(study, tmp_path, 
 
 
 def test_a_resumed_run_keeps_its_own_study_and_seeds(study, tmp_path, place):
-    from pipelines.plan import plan_study
+    from xmed.app.plan import plan_study
 
     run = Run.create(plan_study(str(study)).study, place)
     changed(study, "steps: 2", "steps: 900")

@@ -14,9 +14,9 @@ from pydicom.data import get_testdata_file
 from scanned import enhanced, film, oblique, rtstruct, save, slices, texture
 
 from xmed.errors import CODES
-from xmed.io.guard import within
-from xmed.io.limits import Budget
 from xmed.io.notes import collected
+from xmed.io.sandbox.limits import Budget
+from xmed.io.sandbox.worker import within
 
 BUDGET = Budget(memory=1 << 30, computing=1, waiting=60)  # the kernel counts whole seconds: at most 2 of computing
 PYDICOM = [

@@ -8,12 +8,12 @@ import types
 import pytest
 from registered import CASES, STUDY, FakeModel, build, case, finished, report, verify
 
-from xmed import audit, registry
-from xmed.digest import digest, file_digest, folder_digest
+from xmed import registry
 from xmed.errors import XmedError
-from xmed.registry import gate, ledger, packing
-from xmed.registry.models import EVALUATION, USE, holder
-from xmed.registry.store import client
+from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.registry import audit_log, gate, ledger, package
+from xmed.registry.register import EVALUATION, USE, holder
+from xmed.registry.tracking_store import client
 from xmed.run import stack_file
 
 NAME = STUDY.register_as
@@ -25,10 +25,10 @@ SAYS = "reviewed the report; for evaluation on the research scanner only"
 def surroundings(monkeypatch):
     """A net of three numbers, and a report that verifies as long as it says what it said when it was written."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv(audit.KEY, raising=False)
-    monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
+    monkeypatch.delenv(audit_log.KEY, raising=False)
+    monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
     monkeypatch.setattr("xmed.report.verify", verify)
-    monkeypatch.setattr("xmed.report.build", build)
+    monkeypatch.setattr("xmed.report.build_report", build)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def shelf(blank, tmp_path_factory):
     home = tmp_path_factory.mktemp("shelf")
     shutil.copy(blank, home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
+        patch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         run = finished(home)
         registry.register(run, home)
@@ -74,7 +74,7 @@ def shelf(blank, tmp_path_factory):
 def registered(shelf, tmp_path):
     """(home, run) with the alias `candidate`; files are as they were once the test is over."""
     home, run = shelf
-    kept = [home / "runs", home / "mlartifacts", home / audit.LOG, home / audit.HEAD]
+    kept = [home / "runs", home / "mlartifacts", home / audit_log.LOG, home / audit_log.HEAD]
     for path in kept:
         (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
     yield home, run
@@ -90,15 +90,15 @@ def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered)
     names = {"weights", "model", "package", "report", "findings", "protocol", "sbom"}
     assert names == {key.removesuffix("_sha256") for key in tags if key.endswith("_sha256")}
     assert (tags["data.source.fingerprint"], tags["data.target.fingerprint"]) == ("a" * 64, "b" * 64)
-    package = packing.unpack(entry(home), home / "unpacked", home)
-    evidence = package / "artifacts" / "evidence"
+    unpacked = package.unpack(entry(home), home / "unpacked", home)
+    evidence = unpacked / "artifacts" / "evidence"
     assert json.loads((evidence / "report.json").read_text())["report_id"] == tags["report_id"]
     assert json.loads((evidence / "protocol.json").read_text())["sha256"] == tags["protocol_sha256"]
     bill = json.loads((evidence / "sbom.cdx.json").read_text())
     assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": tags["weights_sha256"]}]
     assert (package / "code" / "xmed" / "model.py").is_file()
     assert folder_digest(package) == tags["package_sha256"]
-    (record,) = audit.records(home)
+    (record,) = audit_log.records(home)
     assert (record["event"], record["model"], record["version"], record["run"]) == ("registered", NAME, 1, run.id)
     assert record["hashes"]["weights_sha256"] == tags["weights_sha256"]
     shutil.rmtree(home / "unpacked")
@@ -149,9 +149,9 @@ def worse_than_source_only(home, run):
 
 
 def log_without_it(home, run):
-    (home / audit.LOG).unlink()
-    (home / audit.HEAD).unlink()
-    audit.append(home, "registered", model="another", version=1)
+    (home / audit_log.LOG).unlink()
+    (home / audit_log.HEAD).unlink()
+    audit_log.append(home, "registered", model="another", version=1)
 
 
 def labels_used(home, run):
@@ -193,7 +193,9 @@ NUMBERS = "its numbers are not those it was registered with"
         (lambda home, run: shutil.rmtree(run.folder), ["run {run} is not here, so its report cannot be verified"]),
         (lambda home, run: shutil.rmtree(run.report), ["its report cannot be read or recomputed"]),
         (
-            lambda home, run: (home / audit.LOG).write_text((home / audit.LOG).read_text().replace("pass", "fail")),
+            lambda home, run: (home / audit_log.LOG).write_text(
+                (home / audit_log.LOG).read_text().replace("pass", "fail")
+            ),
             ["the audit log does not verify: 2 problem(s)"],  # the edit, and a tag that says otherwise
         ),
         (
@@ -243,7 +245,7 @@ def test_two_persons_make_a_model_clinical_and_the_report_shows_both(home):
     ]
     assert shown[0]["meaning"] == SAYS
     assert shown[0]["weights_sha256"] == entry(home).tags["weights_sha256"]
-    assert [record["event"] for record in audit.records(home)] == ["registered", "approved", "refused", "approved"]
+    assert [record["event"] for record in audit_log.records(home)] == ["registered", "approved", "refused", "approved"]
     assert [one["record"] for one in shown] == [first["record"], second["record"]]
     assert registry.verify_audit(home) == []
     assert registry.register(run, home)["version"] == 1  # a signature makes no other model of it
@@ -318,11 +320,11 @@ def test_a_decision_needs_a_person_a_meaning_and_a_version(registered, asked, sa
 def test_a_registration_that_was_killed_before_its_record_gets_it_the_next_time(home):
     run = finished(home)
     registry.register(run, home)
-    for path in (home / audit.LOG, home / audit.HEAD):
+    for path in (home / audit_log.LOG, home / audit_log.HEAD):
         path.unlink()
     client(home).delete_registered_model_tag(NAME, ledger.ANCHOR)
     assert registry.register(run, home)["version"] == 1
-    assert [one["event"] for one in audit.records(home)] == ["registered"]
+    assert [one["event"] for one in audit_log.records(home)] == ["registered"]
 
 
 def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
@@ -330,7 +332,7 @@ def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
     (run.arm("adapted", 0) / "model" / "weights.safetensors").write_bytes(b"other")
     with pytest.raises(XmedError, match="MODEL_INVALID"):
         registry.register(run, home)
-    assert [one["event"] for one in audit.records(home)] == ["registration refused"]
+    assert [one["event"] for one in audit_log.records(home)] == ["registration refused"]
     assert registry.verify_audit(home) == []
     assert registry.versions(home) == []
 
@@ -372,13 +374,13 @@ def test_each_home_verifies_its_own_models_and_finds_what_was_cut_off_of_them(sh
     registry.register(finished(two, STUDY.model_copy(update={"register_as": "another"})), two)
     assert registry.verify_audit(one) == registry.verify_audit(two) == []
     assert approve(one)["approved"], "what the other home keeps closes no gate here"
-    lines = (one / audit.LOG).read_text().splitlines(keepends=True)
-    (one / audit.LOG).write_text(lines[0])
-    (one / audit.HEAD).unlink()
+    lines = (one / audit_log.LOG).read_text().splitlines(keepends=True)
+    (one / audit_log.LOG).write_text(lines[0])
+    (one / audit_log.HEAD).unlink()
     (problem,) = [said for said in registry.verify_audit(one) if "registry names" in said]
     assert problem == "record 1, which the registry names as the last about toy-prostate-us, is not there"
     assert registry.verify_audit(two) == []
-    (one / audit.LOG).unlink()
+    (one / audit_log.LOG).unlink()
     stack_file(one).parent.mkdir()
     stack_file(one).touch()
     assert len(registry.verify_audit(one)) >= 2, "with servers of its own nobody else keeps a model"
@@ -397,7 +399,7 @@ def test_an_approval_gives_no_alias_where_another_home_wrote_at_the_same_moment(
     monkeypatch.setattr(ledger, "record", interrupted)
     assert why(approve(one)) == ["another home wrote about this model at the same moment: the alias was not given"]
     assert holder(NAME, EVALUATION, one) is None
-    assert [one["event"] for one in audit.records(one)] == ["registered", "approved", "refused"]
+    assert [one["event"] for one in audit_log.records(one)] == ["registered", "approved", "refused"]
 
 
 # --- people write on a report after its model was registered
@@ -425,7 +427,7 @@ def test_a_version_follows_what_people_write_on_its_report_on_record_and_the_gat
     assert (told["name"], told["version"], told["relinked"]) == (NAME, 1, True)
     assert entry(home).tags["report_id"] == new != before
     assert entry(home).tags["report_sha256"] == file_digest(run.report / "report.json")
-    record = audit.records(home)[-1]
+    record = audit_log.records(home)[-1]
     assert (record["event"], record["before"], record["hashes"]["report_id"]) == ("report changed", before, new)
     assert registry.relink(run, home) == []
     assert registry.register(run, home)["version"] == 1

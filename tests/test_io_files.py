@@ -10,7 +10,7 @@ from scanned import image, refusal, save
 
 from xmed.errors import XmedError
 from xmed.io import write_nifti
-from xmed.io.files import entries, kind_of, listed, reading, walk
+from xmed.io.file_kinds import entries, kind_of, listed, reading, walk
 from xmed.volume import Volume
 
 
@@ -63,7 +63,7 @@ def test_a_tree_without_end_is_refused_before_it_is_walked(tmp_path, monkeypatch
     deep.mkdir(parents=True)
     with refusal("PATH_UNSAFE", "64 folders in one another"):
         listed(tmp_path)
-    monkeypatch.setattr("xmed.io.files.MAX_FILES", 3)
+    monkeypatch.setattr("xmed.io.file_kinds.MAX_FILES", 3)
     with refusal("PATH_UNSAFE", "more than 3 files"):
         listed(tmp_path)
 

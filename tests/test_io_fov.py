@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xmed.io.fov import field_of_view
+from xmed.io.field_of_view import field_of_view
 
 
 @pytest.fixture

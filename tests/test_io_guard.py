@@ -11,9 +11,9 @@ from scanned import oblique, refusal, save, slices, texture
 
 from xmed.errors import XmedError
 from xmed.io import inspect
-from xmed.io.guard import guarded, within
-from xmed.io.limits import Budget
 from xmed.io.notes import Note, collected
+from xmed.io.sandbox.limits import Budget
+from xmed.io.sandbox.worker import guarded, within
 
 MIB = 1 << 20
 

@@ -11,12 +11,12 @@ from pydicom.multival import MultiValue
 from scanned import enhanced, film, oblique, save, slices, texture
 
 from xmed.errors import XmedError
-from xmed.io import header as room
 from xmed.io import read_series
-from xmed.io.header import Header
-from xmed.io.instance import read_instance
-from xmed.io.pixels import _native
-from xmed.io.prescan import prescan
+from xmed.io.dicom import header as room
+from xmed.io.dicom.header import Header
+from xmed.io.dicom.instance import read_instance
+from xmed.io.dicom.pixels import _native
+from xmed.io.dicom.prescan import prescan
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
 

@@ -12,7 +12,7 @@ from scanned import enhanced, film, image, oblique, refusal, save, slices, textu
 
 from xmed.errors import XmedError
 from xmed.io import read_series
-from xmed.io.instance import read_instance, read_instances
+from xmed.io.dicom.instance import read_instance, read_instances
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
 
@@ -46,7 +46,7 @@ def test_a_deflated_bomb_is_not_inflated(tmp_path, monkeypatch):
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = save([ds], tmp_path) / "000.dcm"
     assert read_instance(path).pixel_length == 8_000_000
-    monkeypatch.setattr("xmed.io.files.MAX_INFLATED", 1 << 20)
+    monkeypatch.setattr("xmed.io.file_kinds.MAX_INFLATED", 1 << 20)
     with refusal("INFLATE_LIMIT", "1 MiB"):
         read_instance(path)
     whole = path.read_bytes()

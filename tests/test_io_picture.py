@@ -6,7 +6,7 @@ from PIL import Image
 from scanned import DATA, refusal
 
 from xmed.io import read_picture
-from xmed.io.picture import read_label_picture
+from xmed.io.pictures.picture import read_label_picture
 
 GREY = np.random.default_rng(0).integers(0, 255, (9, 12)).astype(np.uint8)
 
@@ -58,7 +58,7 @@ def test_a_broken_or_blank_picture_is_refused(tmp_path):
 
 
 def test_a_picture_that_claims_too_much_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr("xmed.io.picture.MAX_PIXELS", 50)
+    monkeypatch.setattr("xmed.io.pictures.picture.MAX_PIXELS", 50)
     with refusal("SIZE_CLAIM"):
         read_picture(save(tmp_path / "x.png", GREY))
 

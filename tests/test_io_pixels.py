@@ -18,8 +18,8 @@ from pydicom.uid import (
 from scanned import image, oblique, refusal, save, slices, texture
 
 from xmed.io import read_series
-from xmed.io.instance import read_instance
-from xmed.io.pixels import LUMA, modality_values
+from xmed.io.dicom.instance import read_instance
+from xmed.io.dicom.pixels import LUMA, modality_values
 
 STORED = texture((48, 64)).astype(np.int16)
 

@@ -9,9 +9,9 @@ from pydicom.data import get_testdata_files
 from scanned import enhanced, refusal, save, slices
 
 from xmed.errors import XmedError
-from xmed.io.files import kind_of
-from xmed.io.instance import read_instance
-from xmed.io.prescan import MAX_DEPTH, prescan, refuse_uids
+from xmed.io.dicom.instance import read_instance
+from xmed.io.dicom.prescan import MAX_DEPTH, prescan, refuse_uids
+from xmed.io.file_kinds import kind_of
 
 
 @pytest.fixture

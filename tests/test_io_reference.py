@@ -17,9 +17,9 @@ import pytest
 from scanned import DATA, save, texture
 
 from xmed.io import read_series, read_volumes
-from xmed.io.instance import read_instance
-from xmed.io.nifti import RAS_TO_LPS
-from xmed.io.pixels import modality_values
+from xmed.io.dicom.instance import read_instance
+from xmed.io.dicom.pixels import modality_values
+from xmed.io.nifti.file import RAS_TO_LPS
 from xmed.volume import Volume
 
 TWINS = DATA / "dicom2nifti-tests"

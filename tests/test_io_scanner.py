@@ -7,7 +7,7 @@ from conformance import faults
 
 from xmed.errors import XmedError
 from xmed.io import read_series
-from xmed.io.scanner import Header, write_series, write_ultrasound_volume
+from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
 from xmed.volume import Volume
 
 HEADER = Header("PHANTOM-X-01", "xmed", "model", "T2")

@@ -6,9 +6,9 @@ from pydicom import Dataset
 from scanned import oblique, refusal, save, slices, texture
 
 from xmed.io import read_series
-from xmed.io.header import Header
+from xmed.io.dicom.header import Header
+from xmed.io.dicom.suv import suv_scale
 from xmed.io.notes import collected
-from xmed.io.suv import suv_scale
 
 ARRAY, AFFINE = texture((12, 9, 3)), oblique()
 HALF_LIFE = 6586.2  # seconds, of fluorine-18

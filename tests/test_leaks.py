@@ -11,7 +11,7 @@ import pytest
 from planted import COLUMNS, FILE_NAME, FOLDER, FRAMES, IDENTIFIERS, ROWS, into, planted, planted_nifti, survivors
 from scanned import oblique, slices, texture
 
-from xmed.io.nifti_place import RAS_TO_LPS
+from xmed.io.nifti.orientation import RAS_TO_LPS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATASET = """
@@ -74,7 +74,7 @@ def xmed(home: Path, *arguments: str) -> tuple[int, str]:
     patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600"}  # on a machine that does other work
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     environment = {**ours, **patience, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    asked = [sys.executable, "-m", "pipelines.main", *arguments, "--debug"]
+    asked = [sys.executable, "-m", "xmed.cli.main", *arguments, "--debug"]
     done = subprocess.run(asked, env=environment, cwd=home.parent, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

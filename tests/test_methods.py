@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from xmed import methods, nets
-from xmed.appearance.gin import random_convolutions
+from xmed import methods, networks
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods.bridge import Bridge
+from xmed.rendering.random_convolution import random_convolutions
 from xmed.spec import MethodSpec, NetworkSpec
 from xmed.tasks import Segmentation
 
@@ -26,7 +26,7 @@ SPACES = {2: (32, 32), 3: (16, 16, 16)}
 def make(name: str, dims: int = 2) -> methods.Method:
     torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(nets.build(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
+    return kind(networks.build(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
 
 
 def batches(dims: int = 2) -> tuple[Batch, Batch]:
@@ -165,7 +165,7 @@ def test_bridges_teacher_normalises_the_target_by_the_targets_own_statistics():
     source, target = batches()
     bridge.progress.fill_(0.9)
     bridge.teacher.steps.fill_(1)
-    layer = nets.statistics(bridge.teacher.net)[0]
+    layer = networks.statistics(bridge.teacher.net)[0]
     before = layer.running_mean.clone()
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
     assert not torch.equal(layer.running_mean, before)
@@ -190,9 +190,11 @@ def test_a_bridge_of_one_set_of_statistics_has_a_teacher_that_the_target_does_no
     bridge = Bridge(make("bridge").net, TASK, own_statistics=False).train()
     source, target = batches()
     bridge.progress.fill_(0.9)
-    before = [layer.running_mean.clone() for layer in nets.statistics(bridge.teacher.net)]
+    before = [layer.running_mean.clone() for layer in networks.statistics(bridge.teacher.net)]
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
-    assert all(torch.equal(layer.running_mean, was) for layer, was in zip(nets.statistics(bridge.teacher.net), before))
+    assert all(
+        torch.equal(layer.running_mean, was) for layer, was in zip(networks.statistics(bridge.teacher.net), before)
+    )
 
 
 def test_a_collapsed_teacher_teaches_nothing():

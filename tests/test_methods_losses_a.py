@@ -10,9 +10,7 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional
 
-from xmed import methods, nets
-from xmed.appearance.fourier import mix_amplitude
-from xmed.appearance.gin import blend
+from xmed import methods, networks
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods import Domains
@@ -24,10 +22,12 @@ from xmed.methods.fda import charbonnier_entropy
 from xmed.methods.histogram import matched
 from xmed.methods.mcd import discrepancy
 from xmed.methods.mmd import SCALES, mmd
-from xmed.nets.adversary import domain_loss, frozen, map_critic, ramp, reverse, vector_critic
-from xmed.nets.apart import apart
-from xmed.nets.cells import balanced, both, cells, width
+from xmed.networks.adversary import domain_loss, frozen, map_critic, ramp, reverse, vector_critic
+from xmed.networks.domain_batchnorm import apart
+from xmed.networks.feature_sampling import balanced, both, cells, width
 from xmed.prepare import Sample
+from xmed.rendering.fourier import mix_amplitude
+from xmed.rendering.random_convolution import blend
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Grid
@@ -39,7 +39,9 @@ MINE = ["advent", "cdan", "contrast", "coral", "dann", "fda", "gin", "histogram"
 def make(name: str, task: Segmentation = TASK, **given) -> methods.Method:
     torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(nets.build(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes), task, **given).train()
+    return kind(
+        networks.build(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes), task, **given
+    ).train()
 
 
 def batches(b: int = 4) -> tuple[Batch, Batch]:
@@ -121,8 +123,8 @@ def test_the_critic_teaches_the_encoder_alone(name):
     method = make(name)
     method.progress.fill_(0.5)
     method.losses(*batches())["domain"].backward()
-    assert nets.head(method.net).weight.grad is None  # nor through the predictions that cdan conditions on
-    assert next(nets.deepest(method.net).parameters()).grad.abs().sum() > 0
+    assert networks.head(method.net).weight.grad is None  # nor through the predictions that cdan conditions on
+    assert next(networks.deepest(method.net).parameters()).grad.abs().sum() > 0
 
 
 def test_at_the_beginning_the_net_does_not_feel_the_critic():
@@ -134,7 +136,7 @@ def test_at_the_beginning_the_net_does_not_feel_the_critic():
 def test_the_two_heads_part_and_the_features_bring_them_together():
     method = make("mcd")
     method.progress.fill_(0.5)
-    heads = [*nets.head(method.net).parameters(), *method.second.parameters()]
+    heads = [*networks.head(method.net).parameters(), *method.second.parameters()]
     known = {id(p) for p in heads}
     assert step_along(method, "discrepancy", heads) < 0  # the loss is minus the discrepancy
     assert step_along(method, "discrepancy", [p for p in method.net.parameters() if id(p) not in known]) > 0
@@ -142,7 +144,7 @@ def test_the_two_heads_part_and_the_features_bring_them_together():
 
 def test_the_two_heads_begin_differently():
     method = make("mcd")
-    assert not torch.equal(method.second.weight, nets.head(method.net).weight)
+    assert not torch.equal(method.second.weight, networks.head(method.net).weight)
 
 
 def test_discrepancy_is_the_mean_difference_of_probabilities_in_the_field_of_view():
@@ -157,7 +159,7 @@ def test_advent_teaches_net_and_critic_through_separate_losses():
     losses = method.losses(*batches())
     losses["fool"].backward(retain_graph=True)
     assert all(p.grad is None for p in method.critic.parameters())
-    assert nets.head(method.net).weight.grad.abs().sum() > 0
+    assert networks.head(method.net).weight.grad.abs().sum() > 0
     method.zero_grad(set_to_none=True)
     losses["critic"].backward()
     assert all(p.grad is None for p in method.net.parameters())
@@ -209,8 +211,8 @@ def test_rare_predictions_are_drawn_as_often_as_common_ones():
 
 
 def test_the_width_of_a_cell_is_what_the_deepest_block_makes():
-    for name in nets.NETWORKS:
-        net = nets.build(NetworkSpec(name=name, channels=[8, 16, 32]), 2, 1, 3)
+    for name in networks.NETWORKS:
+        net = networks.build(NetworkSpec(name=name, channels=[8, 16, 32]), 2, 1, 3)
         assert both(net, *batches()).source[0].shape[1] == width(net)
 
 

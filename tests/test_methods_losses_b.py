@@ -10,9 +10,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from xmed import methods, nets
-from xmed.appearance import disturb as disturbing
-from xmed.appearance.disturb import blur, disturb, hidden
+from xmed import methods, networks
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods import Domains, dgtta, tent
@@ -22,9 +20,11 @@ from xmed.methods.mean_teacher import consistency
 from xmed.methods.pseudo_label import surest
 from xmed.methods.shot import divergence, nearest_centroid
 from xmed.methods.tent import entropy
-from xmed.nets.guard import foreground, vanished
-from xmed.nets.teacher import Alignment, Teacher, class_mean, mean_share, prior, ramp_up
+from xmed.networks.collapse_check import foreground, vanished
+from xmed.networks.mean_teacher_model import Alignment, Teacher, class_mean, mean_share, prior, ramp_up
 from xmed.prepare import Augmentation, Sample, Sampler
+from xmed.rendering import perturb as disturbing
+from xmed.rendering.perturb import blur, disturb, hidden
 from xmed.spec import Budget, GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.train import loop
@@ -35,7 +35,7 @@ TASK = Segmentation(("organ", "lesion"))
 
 def make(name: str, dims: int = 2, **hyperparameters) -> methods.Method:
     torch.manual_seed(0)
-    net = nets.build(NetworkSpec(channels=[4, 8, 8]), dims, 1, TASK.classes)
+    net = networks.build(NetworkSpec(channels=[4, 8, 8]), dims, 1, TASK.classes)
     return methods.find(name)(net, TASK, **hyperparameters)
 
 
@@ -72,13 +72,13 @@ def test_the_teacher_averages_parameters_and_buffers_with_the_decay_it_was_given
     student = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
     teacher = Teacher(student, decay=0.75)
     with torch.no_grad():
-        for tensor in nets.tensors(teacher.net).values():
+        for tensor in networks.tensors(teacher.net).values():
             tensor.fill_(0)
-        for tensor in nets.tensors(student).values():
+        for tensor in networks.tensors(student).values():
             tensor.fill_(1)
     teacher.steps.fill_(99)
     teacher.follow(student)
-    for name, tensor in nets.tensors(teacher.net).items():
+    for name, tensor in networks.tensors(teacher.net).items():
         assert tensor.item() if "num_batches" in name else tensor.flatten()[0] == pytest.approx(0.25), name
 
 
@@ -242,7 +242,7 @@ def test_the_labeller_is_exchanged_at_the_beginning_of_a_round_and_only_then():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_adabn_measures_the_plain_mean_of_all_batches_and_moves_no_weight(dims):
     method = make("adabn", dims).train()
-    first, weights = nets.statistics(method.net)[0], copy.deepcopy(list(method.net.parameters()))
+    first, weights = networks.statistics(method.net)[0], copy.deepcopy(list(method.net.parameters()))
     seen = []
     first.register_forward_pre_hook(lambda _, x: seen.append(x[0].detach().numpy().astype(np.float64)))
     for n in range(3):
@@ -271,12 +271,12 @@ def test_entropy_is_a_share_of_the_largest_there_is_and_counts_the_field_of_view
 @pytest.mark.parametrize("dims", [2, 3])
 def test_tent_moves_gains_and_statistics_of_normalisation_and_nothing_else(dims):
     method = make("tent", dims, rate=1e-3).train()
-    before = copy.deepcopy(nets.tensors(method.net))
+    before = copy.deepcopy(networks.tensors(method.net))
     method.adapt(itertools.cycle([target(dims, n) for n in range(3)]))
-    layers = nets.statistics(method.net)
-    normalising = {id(tensor) for layer in layers for tensor in nets.tensors(layer).values()}
-    moved = {name for name, tensor in nets.tensors(method.net).items() if not torch.equal(tensor, before[name])}
-    assert {name for name, tensor in nets.tensors(method.net).items() if id(tensor) in normalising} == moved
+    layers = networks.statistics(method.net)
+    normalising = {id(tensor) for layer in layers for tensor in networks.tensors(layer).values()}
+    moved = {name for name, tensor in networks.tensors(method.net).items() if not torch.equal(tensor, before[name])}
+    assert {name for name, tensor in networks.tensors(method.net).items() if id(tensor) in normalising} == moved
 
 
 def test_a_foreground_that_shrinks_to_less_than_a_quarter_has_vanished():
@@ -294,9 +294,9 @@ def test_tent_leaves_a_volume_alone_whose_foreground_vanishes(monkeypatch):
     counts = iter([100, 3])
     monkeypatch.setattr(tent, "foreground", lambda *_: torch.tensor(next(counts)))
     method = make("tent").train()
-    before = copy.deepcopy(nets.tensors(method.net))
+    before = copy.deepcopy(networks.tensors(method.net))
     method.adapt(itertools.repeat(target()))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in nets.tensors(method.net).items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.tensors(method.net).items())
 
 
 def test_the_dice_of_two_maps_has_a_squared_denominator():
@@ -344,12 +344,12 @@ def test_dgtta_deploys_the_mean_of_its_restarts_and_the_unadapted_net_where_the_
     monkeypatch.setattr(dgtta, "foreground", lambda *_: torch.tensor(next(counts)))
     method = make("dgtta", restarts=2, steps=2, rate=1e-3).eval()
     assert method.deployed() is method.net
-    before = copy.deepcopy(nets.tensors(method.net))
+    before = copy.deepcopy(networks.tensors(method.net))
     method.adapt(itertools.repeat(target()))
     first, second = method.deployed().members
-    assert not torch.equal(nets.head(first).weight, nets.head(method.net).weight)
+    assert not torch.equal(networks.head(first).weight, networks.head(method.net).weight)
     assert second is method.net
-    assert all(torch.equal(tensor, before[name]) for name, tensor in nets.tensors(method.net).items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.tensors(method.net).items())
     image = target().image
     mean = (first(image).softmax(1) + second(image).softmax(1)) / 2
     torch.testing.assert_close(method(image).softmax(1), mean, atol=1e-4, rtol=1e-3)
@@ -387,7 +387,7 @@ def test_a_class_that_is_predicted_nowhere_gets_no_pseudo_label():
 
 def test_shot_keeps_the_head_and_looks_at_no_source_image():
     method = make("shot").train()
-    assert not any(parameter.requires_grad for parameter in nets.head(method.net).parameters())
+    assert not any(parameter.requires_grad for parameter in networks.head(method.net).parameters())
     assert list(method.survey(domains())) == list(domains().source) or len(method.survey(domains())) == 3
     torch.testing.assert_close(method.prior, prior(domains().source, 3))
     assert "prior" in method.state_dict()

@@ -10,9 +10,9 @@ from torch import nn
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.model import CARD, WEIGHTS, Model
-from xmed.nets import build, stride
-from xmed.predict import predict
+from xmed.model.model import CARD, WEIGHTS, Model
+from xmed.model.prediction import predict
+from xmed.networks import build, stride
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.volume import Grid, Volume
 

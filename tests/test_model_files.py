@@ -16,13 +16,13 @@ from safetensors.numpy import load_file, save_file
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.model import CARD, PLACES, WEIGHTS, Model
-from xmed.nets import build
-from xmed.registry.folder import check_model
+from xmed.model.folder import check_model
+from xmed.model.model import CARD, PLACES, WEIGHTS, Model
+from xmed.networks import build
 from xmed.spec import GridSpec, NetworkSpec
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN_PICKLES = {"xmed/io/line.py", "xmed/io/guard.py"}
+OWN_PICKLES = {"xmed/io/sandbox/channel.py", "xmed/io/sandbox/worker.py"}
 """The line between xmed and the reader that it has started itself."""
 
 

@@ -10,14 +10,14 @@ from test_validation import GRID, NETWORK, balls
 
 from xmed import monitor, report
 from xmed.cohort import load
-from xmed.digest import digest, file_digest
 from xmed.evaluate import evaluate
+from xmed.files.digest import digest, file_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model import WEIGHTS, Model
+from xmed.model.model import WEIGHTS, Model
+from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture, unlinked
-from xmed.nets import build
-from xmed.predict import embedding
+from xmed.networks import build
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -246,7 +246,7 @@ def test_a_reference_names_nobody_and_agrees_with_what_evaluation_measured(run, 
 
 def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, monkeypatch):
     first = monitor.keep(run, home)
-    monkeypatch.setattr("xmed.monitor.reference.reference", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("xmed.monitor.validated_data.reference", lambda *_: pytest.fail("made again"))
     assert monitor.keep(run, home) == first
     monkeypatch.undo()
     run.write("data", {"target": {"fingerprint": "0" * 64}})

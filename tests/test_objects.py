@@ -13,9 +13,9 @@ from scanned import enhanced, oblique, save, slices, texture
 from xmed import report
 from xmed.cohort import ingest, summary
 from xmed.deidentify import Crosswalk, Secret, deidentify
-from xmed.evaluate import judge, write_objects
+from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
-from xmed.report.build import manifest
+from xmed.report.build_report import manifest
 from xmed.run import Run
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
@@ -61,7 +61,7 @@ def made(tmp_path, kind, coded=True):
     model.write_bytes(b"weights")
     drawn = np.zeros(shape, np.uint8)
     drawn[2:7, 3:7, 1:6] = 1  # 100 voxels
-    np.savez_compressed(run.arm("adapted", 0) / judge.LABELS, **{"case.b": drawn})
+    np.savez_compressed(run.arm("adapted", 0) / evaluate_run.LABELS, **{"case.b": drawn})
     data = summary(cohort, cohort)
     run.write("data", {**run.read("data"), "target": data["target"]})
     run.write("rows", [{**row, "case": "b", "patient": "b"} for row in run.read("rows")])

@@ -34,9 +34,9 @@ from pynetdicom.sop_class import (
 )
 from scanned import image, oblique, refusal, rtstruct, save, slices, texture
 
-from pipelines.main import main
+from xmed.cli.main import main
 from xmed.cohort import ingest
-from xmed.deidentify.secret import Secret
+from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import archive, retrieve, send
 from xmed.io.pacs.archive import Series
@@ -716,9 +716,9 @@ def trained(monkeypatch):
         return image.with_array(mask)
 
     known = SimpleNamespace(modality="MR", structures=table, card={"study": "s", "weights_sha256": "0" * 64})
-    monkeypatch.setattr("pipelines.prediction.fetch", lambda *_: Path())
-    monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
-    monkeypatch.setattr("pipelines.prediction.predict", predict)
+    monkeypatch.setattr("xmed.app.predict_image.fetch", lambda *_: Path())
+    monkeypatch.setattr("xmed.app.predict_image.Model", SimpleNamespace(load=lambda _: known))
+    monkeypatch.setattr("xmed.app.predict_image.predict", predict)
 
 
 @pytest.mark.services

@@ -8,13 +8,13 @@ from scipy import ndimage
 
 from xmed import phantom
 from xmed.io import read_label, read_series
-from xmed.phantom import mr, ultrasound
-from xmed.phantom.anatomy import Anatomy
+from xmed.phantom import b_mode, mr
+from xmed.phantom.b_mode import Settings
+from xmed.phantom.pelvis import Anatomy
 from xmed.phantom.probe import Probe
 from xmed.phantom.shapes import CREST, Ellipsoid, Trunk, Tube, Waves, turned
 from xmed.phantom.sketch import Coat
 from xmed.phantom.tissue import BLADDER, PROSTATE, RECTUM, Tissue, structures
-from xmed.phantom.ultrasound import Settings
 from xmed.spec import PhantomSpec, load_dataset, load_study
 
 MR, US = (PhantomSpec(modality=modality, patients=2, seed=3) for modality in ("MR", "US"))
@@ -168,14 +168,14 @@ def disc(tissue, depth, radius):
 def test_speckle_is_fully_developed():
     """The envelope of many unresolved scatterers is Rayleigh distributed: mean / sd = sqrt(π / (4 - π)) = 1.913."""
     held, random = probe(), np.random.default_rng(0)
-    envelope = np.abs(ultrasound.focused(ultrasound.circular_noise(random, held.samples), held, settings(focus=70.0)))
+    envelope = np.abs(b_mode.focused(b_mode.circular_noise(random, held.samples), held, settings(focus=70.0)))
     assert envelope.mean() / envelope.std() == pytest.approx(1.913, abs=0.04)
     assert (envelope**2).mean() == pytest.approx(1, abs=0.05), "and the point-spread function keeps the power"
 
 
 def test_speckle_grows_wider_away_from_the_focus():
     held, random = probe((300, 64, 24)), np.random.default_rng(0)
-    seen = ultrasound.focused(ultrasound.circular_noise(random, held.samples), held, settings(focus=30.0, width=0.9))
+    seen = b_mode.focused(b_mode.circular_noise(random, held.samples), held, settings(focus=30.0, width=0.9))
 
     def likeness(depth):
         """Correlation of neighbouring beams per mm between them."""
@@ -191,7 +191,7 @@ def test_speckle_grows_wider_away_from_the_focus():
 def level(anatomy, depth, beam, **changes):
     """Mean echo in dB about a depth in mm and a lateral beam index, of a probe at the origin."""
     held = probe()
-    seen = ultrasound.echoes(anatomy, held, settings(**changes), np.random.default_rng(2))
+    seen = b_mode.echoes(anatomy, held, settings(**changes), np.random.default_rng(2))
     row = slice(int((depth - 8) / held.step), int((depth + 8) / held.step))
     return 10 * np.log10((seen[row, beam - 4 : beam + 4, 9:15] ** 2).mean())
 
@@ -211,7 +211,7 @@ def test_a_wall_across_the_beam_echoes_and_one_along_it_does_not():
     held = probe()
     points = held.in_patient(held.beams())
     tissue = body(disc(Tissue.URINE, 60, 25)).tissue(points)
-    echo = ultrasound.specular(tissue, points, held.step)
+    echo = b_mode.specular(tissue, points, held.step)
     front, middle = int(35 / held.step), int(60 / held.step)
     facing = echo[front - 5 : front + 5, 32, 12].max()
     assert facing > 0.01

@@ -10,7 +10,7 @@ from conformance import faults
 from rich.console import Console
 from scanned import film, oblique, refusal, save, slices, texture
 
-from pipelines.prediction import predict_file, show_prediction
+from xmed.app.predict_image import predict_file, show_prediction
 from xmed.io import read_label, read_nifti, read_series
 from xmed.labels import LabelTable, Structure
 
@@ -28,9 +28,9 @@ def source(tmp_path):
 def predicted(monkeypatch, source, tmp_path):
     """What `predict_file` answers, for a model that calls a block of every image the prostate."""
     known = SimpleNamespace(modality="MR", structures=TABLE, card={"study": "bridge", "weights_sha256": "ab" * 32})
-    monkeypatch.setattr("pipelines.prediction.fetch", lambda *_: Path())
-    monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
-    monkeypatch.setattr("pipelines.prediction.predict", lambda _, image: image.with_array(MASK))
+    monkeypatch.setattr("xmed.app.predict_image.fetch", lambda *_: Path())
+    monkeypatch.setattr("xmed.app.predict_image.Model", SimpleNamespace(load=lambda _: known))
+    monkeypatch.setattr("xmed.app.predict_image.predict", lambda _, image: image.with_array(MASK))
 
     def run(out="out.dcm", form="dicom-seg", sr=None, force=False, modality="MR"):
         known.modality = modality

@@ -6,10 +6,10 @@ import types
 
 import pytest
 
-from pipelines import release
-from pipelines.main import main
-from xmed import audit
+from xmed.cli import models
+from xmed.cli.main import main
 from xmed.errors import XmedError
+from xmed.registry import audit_log
 
 SAID = ["--by", "Ada Reader", "--meaning", "reviewed the report"]
 REFUSED = {
@@ -23,7 +23,7 @@ def place(tmp_path):
     """An empty home; the environment, which a command prepares for its process, is put back."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path / "home")
-    for name in ("MLFLOW_TRACKING_URI", audit.KEY):
+    for name in ("MLFLOW_TRACKING_URI", audit_log.KEY):
         os.environ.pop(name, None)
     yield tmp_path / "home"
     os.environ.clear()
@@ -63,7 +63,9 @@ def test_an_approval_passes_on_who_what_and_for_what(registry, capsys, monkeypat
         return {**REFUSED, "approved": True, "alias": how["alias"], "refused": []}
 
     registry(approve=approve)
-    monkeypatch.setattr("pipelines.waiting.tell_who_waits", lambda home, answer, meaning: told.append(meaning))
+    monkeypatch.setattr(
+        "xmed_pipelines.pending_approvals.tell_who_waits", lambda home, answer, meaning: told.append(meaning)
+    )
     assert main(["approve", "toy", "1", *SAID, "--for", "clinical-use"]) == 0
     said = {"by": "Ada Reader", "meaning": "reviewed the report", "alias": "clinical-use", "decision": "approve"}
     assert asked == [("toy", 1, said)]
@@ -88,7 +90,7 @@ def test_a_wrong_question_is_one_line_and_exit_2(arguments, line, capsys):
     assert capsys.readouterr().err.startswith(line)
 
 
-@pytest.mark.parametrize("code", release.REFUSALS)
+@pytest.mark.parametrize("code", models.REFUSALS)
 def test_a_refused_registration_is_an_answer(registry, monkeypatch, capsys, code):
     def refuse(run, home):
         raise XmedError(code, "it learned from target labels", "a deployable model")
@@ -108,13 +110,13 @@ def test_a_withdrawal_of_nothing_is_a_no(registry, capsys):
 def test_the_audit_log_is_verified_shown_and_found_wanting(place, capsys):
     assert main(["audit", "verify"]) == 0
     for version in (1, 2):
-        audit.append(place, "registered", model="toy", version=version)
+        audit_log.append(place, "registered", model="toy", version=version)
     assert main(["audit", "verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.partition("\n")[2]) == {
         "ok": True, "records": 2, "problems": [], "signed": False,
     }  # fmt: skip
     assert main(["audit", "show", "toy", "--json"]) == 0
     assert [row["version"] for row in json.loads(capsys.readouterr().out)] == [1, 2]
-    (place / audit.LOG).write_text((place / audit.LOG).read_text().replace('"version":1', '"version":3'))
+    (place / audit_log.LOG).write_text((place / audit_log.LOG).read_text().replace('"version":1', '"version":3'))
     assert main(["audit", "verify"]) == 1
     assert capsys.readouterr().out == "record 0 was edited\n"

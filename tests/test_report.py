@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from xmed import metrics, report
-from xmed.digest import digest
 from xmed.errors import XmedError
+from xmed.files.digest import digest
 from xmed.run import SIGNOFF, Run
 
 ARMS = {"source_only": 9.0, "adapted": 1.2, "target_supervised": 0.5}

@@ -12,7 +12,7 @@ from reporting import missed, undefined, written
 
 from xmed import report
 from xmed.errors import XmedError
-from xmed.report.build import schema_problems
+from xmed.report.build_report import schema_problems
 from xmed.report.casetable import cases_csv, read_cases
 from xmed.report.failures import causes
 from xmed.report.human import TEXTS

@@ -19,17 +19,17 @@ from ruamel.yaml import YAML
 
 from tests.reporting import missed, undefined, written
 from xmed.errors import XmedError
+from xmed.html.axis import Axis
+from xmed.html.pdf import write_pdf
+from xmed.html.render import chance, number, signed
+from xmed.html.slices import views
 from xmed.report import charts, words
-from xmed.report.axis import Axis
 from xmed.report.chai import NAMESPACE
-from xmed.report.drawing import chance, number, signed
 from xmed.report.extras import extras
 from xmed.report.gallery import MOST
 from xmed.report.numbers import compose
-from xmed.report.page import page
-from xmed.report.pdf import write_pdf
 from xmed.report.ratings import read_ratings
-from xmed.report.slices import views
+from xmed.report.report_page import page
 from xmed.report.sources import Sources
 from xmed.report.viewer import NIIVUE
 
@@ -399,7 +399,7 @@ def test_a_pdf_without_its_library_is_refused_with_what_to_do(tmp_path, monkeypa
 def test_a_browser_prints_the_report_and_rates_its_cases_from_the_keyboard(whole, tmp_path):
     """With Chromium and Playwright: what the contact sheet exports is what the report reads, and A4 comes out."""
     playwright = pytest.importorskip("playwright.sync_api")
-    from xmed.report.pdf import _browser
+    from xmed.html.pdf import _browser
 
     if not _browser():
         pytest.skip("no browser is installed")

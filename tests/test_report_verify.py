@@ -11,12 +11,12 @@ import pytest
 from reporting import written
 
 from xmed import report
-from xmed.digest import digest, folder_digest
 from xmed.errors import XmedError
-from xmed.report.build import MANIFEST, manifest
+from xmed.files.digest import digest, folder_digest
+from xmed.html.traced_numbers import shown_problems
+from xmed.report.build_report import MANIFEST, manifest
 from xmed.report.casetable import cases_csv
 from xmed.report.numbers import completed, compose, identity
-from xmed.report.shown import shown_problems
 from xmed.report.sources import Sources
 from xmed.run import Run
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from xmed.atomic import write_atomically
-from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.nulls import NO_NUMBER
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import digest
+from xmed.files.json_numbers import NO_NUMBER
 from xmed.run import Run, home
 from xmed.spec import Study
 

@@ -7,17 +7,17 @@ import pytest
 from PIL import Image
 
 from xmed import report, train
-from xmed.appearance import scenes
-from xmed.appearance.imitate import imitate, imitations, likenesses
-from xmed.appearance.scenes import heads
-from xmed.appearance.scenes.section import section
-from xmed.appearance.scenes.sector import Sector
 from xmed.cohort import ingest, load, summary
-from xmed.domain import samples
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.prepare import Sample
+from xmed.prepare.domain import samples
+from xmed.rendering import scenes
+from xmed.rendering.scenes import heads
+from xmed.rendering.scenes.section import section
+from xmed.rendering.scenes.sector import Sector
+from xmed.rendering.synthesise import imitate, imitations, likenesses
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
 from xmed.volume import Grid, Volume

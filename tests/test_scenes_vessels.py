@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from pipelines.plan import plan_dataset
 from xmed import cohort
-from xmed.appearance import scenes
-from xmed.appearance.scenes import limb, vessels, write
-from xmed.appearance.scenes.linear import Beam
-from xmed.appearance.scenes.pieces import Pieces
-from xmed.appearance.scenes.tissue import tissue
-from xmed.appearance.scenes.vessels import bent
+from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
 from xmed.io import read_nifti
 from xmed.prepare import Sample
+from xmed.rendering import scenes
+from xmed.rendering.scenes import limb, vessels, write_label_maps
+from xmed.rendering.scenes.components import Pieces
+from xmed.rendering.scenes.linear import Beam
+from xmed.rendering.scenes.soft_tissue import tissue
+from xmed.rendering.scenes.vessels import bent
 from xmed.spec import MapsSpec
 from xmed.volume import Grid
 
@@ -135,14 +135,16 @@ def test_each_piece_has_its_own_extent_and_every_pixel_belongs_to_the_nearest():
 def test_invented_maps_are_written_once_and_are_the_same_again(tmp_path):
     spec = MapsSpec(scene="vessels", patients=3, seed=5)
     calls = []
-    write.write(spec, tmp_path / "a", lambda *note: calls.append(note))
-    write.write(spec, tmp_path / "b")
-    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == [f"{n}.nii.gz" for n in write.names(spec)]
+    write_label_maps.write(spec, tmp_path / "a", lambda *note: calls.append(note))
+    write_label_maps.write(spec, tmp_path / "b")
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == [
+        f"{n}.nii.gz" for n in write_label_maps.names(spec)
+    ]
     assert calls[-1] == ("draw vessels", 3, 3, "")
     one, same = (read_nifti(tmp_path / folder / "vessels5-002.nii.gz") for folder in "ab")
     assert np.array_equal(one.array, same.array)
     first = tmp_path / "a" / "vessels5-001.nii.gz"
-    untouched, _ = first.write_bytes(b"mine"), write.write(spec, tmp_path / "a")
+    untouched, _ = first.write_bytes(b"mine"), write_label_maps.write(spec, tmp_path / "a")
     assert first.read_bytes() == b"mine"
     assert untouched == 4
 
@@ -150,7 +152,7 @@ def test_invented_maps_are_written_once_and_are_the_same_again(tmp_path):
 def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
     spec = plan_dataset("vessel-scenes", tmp_path / "maps")  # not there yet, and no reason to refuse
     spec = spec.model_copy(update={"maps": spec.maps.model_copy(update={"patients": 6})})
-    made = cohort.ingest(spec, tmp_path, data_root=tmp_path / "maps", generate=write.write)
+    made = cohort.ingest(spec, tmp_path, data_root=tmp_path / "maps", generate=write_label_maps.write)
     assert len(made.cases) == 6
     assert made.spec.label_table.names == ["vessel", "nerve", "muscle", "bone"]
     assert {case.split for case in made.cases} <= {"train", "select"}

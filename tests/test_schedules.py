@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.main import main
-from pipelines.server import UNLESS_ORPHANED, free, password, running, server_lock, serving, use_server
-from pipelines.turn import locked
+from xmed.cli.main import main
+from xmed.console.run_lock import locked
 from xmed.errors import XmedError
+from xmed.server.prefect_server import UNLESS_ORPHANED, free, password, running, server_lock, serving, use_server
 from xmed.spec import Study, load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 
 @pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
-    from pipelines.schedules import cron
+    from xmed_pipelines.deployments import cron
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: --cron .* · minute hour day month weekday"):
         cron(expression, zone)
@@ -83,7 +83,7 @@ def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_th
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
-    from pipelines.schedules import _expanded
+    from xmed_pipelines.deployments import _expanded
 
     monkeypatch.setenv("XMED_SOME", "/here")
     monkeypatch.delenv("XMED_OTHER", raising=False)
@@ -121,9 +121,9 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence():
 
 
 def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monkeypatch):
-    from pipelines import server
+    from xmed.server import prefect_server
 
-    monkeypatch.setattr(server, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(prefect_server, "STOP_SECONDS", 0.5)
     script = "trap '' TERM; sleep 600 & echo $! > child; echo ready; wait; wait"
     command = ["sh", "-c", f"cd {tmp_path}; {script}"]
     with running(command, dict(os.environ), tmp_path / "log") as process:
@@ -140,7 +140,7 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
 def test_what_a_killed_xmed_has_started_ends_too(tmp_path):
     script = """
 import os, sys, time
-from pipelines.server import running
+from xmed.server.prefect_server import running
 with running(["sleep", "600"], dict(os.environ), None) as process:
     print(process.pid, flush=True)
     time.sleep(600)
@@ -172,7 +172,7 @@ def test_who_was_orphaned_before_the_kernel_knew_does_not_begin(tmp_path):
     ],
 )
 def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(problem, again, monkeypatch):
-    from pipelines.unattended import worth_another_try
+    from xmed_pipelines.run_artifacts import worth_another_try
 
     state = SimpleNamespace(result=lambda raise_on_failure: problem)
     assert worth_another_try(None, None, state) is False
@@ -181,8 +181,8 @@ def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(probl
 
 
 UNATTENDED = """
-from pipelines import unattended
-from pipelines.console import report
+from xmed_pipelines import run_artifacts as unattended
+from xmed.console.progress import report
 from xmed.errors import XmedError
 unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
 with unattended.unattended():
@@ -208,17 +208,17 @@ def test_a_fault_that_nobody_sees_leaves_a_log_and_a_known_error_its_sentence(pr
 
 
 def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
-    from pipelines import unattended
+    from xmed_pipelines import run_artifacts
 
     (place / "runs" / "r" / "report").mkdir(parents=True)
     dice = {"prostate": {"dice": {"mean": 0.8, "ci": [0.7, 0.9], "n": 3}}}
     document = {"verdict": "pass", "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}}}
     (place / "runs" / "r" / "report" / "report.json").write_text(json.dumps(document))
     kept = []
-    monkeypatch.setattr(unattended, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
+    monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    unattended.show({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
+    run_artifacts.show({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text

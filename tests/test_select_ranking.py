@@ -10,8 +10,8 @@ from torch import nn
 
 from xmed.prepare import Sample
 from xmed.select import SOURCE, Bench, Findings, decide, pick
-from xmed.select.disturbance import Turn
-from xmed.select.findings import spread
+from xmed.select.perturbed_volume import Turn
+from xmed.select.unlabelled_measures import spread
 from xmed.volume import Grid
 
 SCORES = {"consistency": 0.8, "proxy": 0.6, "reverse": 0.7, "position": 0.4, "information": -0.5}

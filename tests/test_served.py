@@ -11,12 +11,13 @@ import pytest
 import torch
 from registered import STUDY, finished
 
-from xmed import audit, registry
-from xmed.digest import file_digest, folder_digest
+from xmed import registry
+from xmed.files.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model import WEIGHTS, Model
-from xmed.nets import build
-from xmed.registry.store import client, tracking_uri
+from xmed.model.model import WEIGHTS, Model
+from xmed.networks import build
+from xmed.registry import audit_log
+from xmed.registry.tracking_store import client, tracking_uri
 from xmed.spec import NetworkSpec
 
 ELSEWHERE = """
@@ -73,7 +74,7 @@ import sys, types
 sys.path.insert(0, sys.argv[1])
 import registered
 import xmed.report
-sys.modules["xmed.predict"] = types.SimpleNamespace(Model=registered.FakeModel)
+sys.modules["xmed.model.prediction"] = types.SimpleNamespace(Model=registered.FakeModel)
 xmed.report.verify, xmed.report.build = registered.verify, registered.build
 from pathlib import Path
 from xmed import registry
@@ -85,7 +86,7 @@ for folder in sys.argv[3:]:
 
 @pytest.fixture(autouse=True)
 def embedded(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", audit.KEY):
+    for name in ("MLFLOW_TRACKING_URI", audit_log.KEY):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -129,7 +130,7 @@ def test_of_many_processes_that_register_at_once_nothing_is_lost_and_nothing_dou
     rows = registry.versions(tmp_path)
     assert sorted(row["version"] for row in rows) == [1, 2, 3]
     assert {row["xmed.run"] for row in rows} == {folder.name for folder in runs}
-    told = [one["version"] for one in audit.records(tmp_path) if one["event"] == "registered"]
+    told = [one["version"] for one in audit_log.records(tmp_path) if one["event"] == "registered"]
     assert sorted(told) == [1, 2, 3]
     assert registry.verify_audit(tmp_path) == []
     place = client(tmp_path).get_experiment_by_name("toy")

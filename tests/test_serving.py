@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 from test_train import write_case
 
-from pipelines.turn import owner, run_lock
+from xmed.console.run_lock import owner, run_lock
 from xmed.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,13 +22,13 @@ SCHEDULE = """
 import sys
 from datetime import timedelta
 from pathlib import Path
-from pipelines.surroundings import prepare
-from pipelines.server import use_server
+from xmed.server.process_environment import prepare
+from xmed.server.prefect_server import use_server
 home = prepare()
 assert use_server(home), "the server of `xmed serve` is found by the home alone"
 from prefect.client.schemas.schedules import IntervalSchedule
-from pipelines import schedules
-from pipelines.plan import plan_study
+from xmed_pipelines import deployments as schedules
+from xmed.app.plan import plan_study
 print(schedules.add(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
 """
 """As `xmed schedule` does, but not with cron, whose first start may be a minute away."""
@@ -79,7 +79,7 @@ def environment(home):
 @contextmanager
 def xmed(home, *words):
     """A command in a process of its own, what it says line by line; killed with all it started when it does not end."""
-    command = [sys.executable, *words] if words[0] == "-c" else [sys.executable, "-m", "pipelines.main", *words]
+    command = [sys.executable, *words] if words[0] == "-c" else [sys.executable, "-m", "xmed.cli.main", *words]
     process = subprocess.Popen(
         command, env=environment(home), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,

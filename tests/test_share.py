@@ -8,8 +8,8 @@ import fsspec
 import pytest
 from registered import finished
 
-from pipelines.main import main
-from xmed import share
+from xmed.app import published_runs
+from xmed.cli.main import main
 from xmed.errors import XmedError
 from xmed.run import Run
 
@@ -51,66 +51,66 @@ def contents(folder: Path):
 
 
 def test_a_run_comes_back_as_it_was_and_nothing_is_sent_twice(run, url, tmp_path):
-    published = share.publish(run, url)
-    assert published["copied"] == published["files"]
-    back = share.fetch(published["url"], tmp_path / "other-home")
+    sent = published_runs.publish(run, url)
+    assert sent["copied"] == sent["files"]
+    back = published_runs.fetch(sent["url"], tmp_path / "other-home")
     expected = contents(run.folder)
     del expected["arms/adapted/seed0/checkpoint-00000002-00.pt"]
     assert contents(back.folder) == expected
     assert back.study == run.study
-    again = share.publish(run, url)
-    assert (again["copied"], again["sha256"]) == (0, published["sha256"])
+    again = published_runs.publish(run, url)
+    assert (again["copied"], again["sha256"]) == (0, sent["sha256"])
     (run.report / "report.html").write_text("<!doctype html><title>built again</title>")
-    assert share.publish(run, url)["copied"] == 1
-    assert share.fetch(published["url"], tmp_path / "other-home").folder != back.folder
+    assert published_runs.publish(run, url)["copied"] == 1
+    assert published_runs.fetch(sent["url"], tmp_path / "other-home").folder != back.folder
 
 
 def test_what_was_fetched_is_not_fetched_again(run, url, tmp_path):
-    place = share.publish(run, url)["url"]
+    place = published_runs.publish(run, url)["url"]
     notes = []
-    first = share.fetch(place, tmp_path / "other-home", lambda *note: notes.append(note))
+    first = published_runs.fetch(place, tmp_path / "other-home", lambda *note: notes.append(note))
     assert notes
     notes.clear()
-    assert share.fetch(place, tmp_path / "other-home", lambda *note: notes.append(note)) == first
+    assert published_runs.fetch(place, tmp_path / "other-home", lambda *note: notes.append(note)) == first
     assert not notes
 
 
 def test_a_file_that_was_changed_there_is_refused_and_leaves_nothing(run, url, tmp_path):
-    place = share.publish(run, url)["url"]
+    place = published_runs.publish(run, url)["url"]
     store, root = fsspec.url_to_fs(place)
     store.pipe_file(f"{root}/arms/adapted/seed0/model/weights.safetensors", b"other weights")
     with pytest.raises(XmedError, match=r"error\[FETCH_MISMATCH\]: .*weights.safetensors is not the file that was pub"):
-        share.fetch(place, tmp_path / "other-home")
+        published_runs.fetch(place, tmp_path / "other-home")
     assert not contents(tmp_path / "other-home")
 
 
 def test_a_copy_that_was_cut_short_is_none(run, url, tmp_path):
-    place = share.publish(run, url)["url"]
+    place = published_runs.publish(run, url)["url"]
     store, root = fsspec.url_to_fs(place)
-    store.rm_file(f"{root}/{share.MANIFEST}")
+    store.rm_file(f"{root}/{published_runs.MANIFEST}")
     store.invalidate_cache()
     with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: .*FileNotFoundError"):
-        share.fetch(place, tmp_path / "other-home")
+        published_runs.fetch(place, tmp_path / "other-home")
 
 
 def test_a_manifest_cannot_name_a_file_elsewhere(run, tmp_path):
-    place = Path(share.publish(run, (tmp_path / "mounted").as_uri())["url"].removeprefix("file://"))
-    document = json.loads((place / share.MANIFEST).read_text())
+    place = Path(published_runs.publish(run, (tmp_path / "mounted").as_uri())["url"].removeprefix("file://"))
+    document = json.loads((place / published_runs.MANIFEST).read_text())
     document["files"] = {"../../escaped": next(iter(document["files"].values()))}
-    (place / share.MANIFEST).write_text(json.dumps(document))
+    (place / published_runs.MANIFEST).write_text(json.dumps(document))
     with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]"):
-        share.fetch(place.as_uri(), tmp_path / "other-home")
+        published_runs.fetch(place.as_uri(), tmp_path / "other-home")
 
 
 def test_a_run_without_a_report_is_not_published(run, tmp_path):
     (run.report / "report.json").unlink()
     with pytest.raises(XmedError, match=r"error\[USAGE\]: run \S+ has no report yet"):
-        share.publish(run, (tmp_path / "mounted").as_uri())
+        published_runs.publish(run, (tmp_path / "mounted").as_uri())
 
 
 def test_nothing_that_fsspec_knows_is_one_line(run):
     with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: nosuch://x/\S+: ValueError: Protocol not known"):
-        share.publish(run, "nosuch://x")
+        published_runs.publish(run, "nosuch://x")
 
 
 def test_publish_is_a_command_and_a_url_stands_for_the_run(run, url, tmp_path, monkeypatch, capsys):
@@ -118,7 +118,7 @@ def test_publish_is_a_command_and_a_url_stands_for_the_run(run, url, tmp_path, m
     monkeypatch.setenv("XMED_HOME", str(run.folder.parent.parent))
     assert main(["publish", run.id, url, "--json"]) == 0
     place = json.loads(capsys.readouterr().out)["url"]
-    from pipelines.sharing import folder_at, model_at
+    from xmed.cli.publish import folder_at, model_at
 
     assert Run(folder_at(place)).id == run.id
     assert (Path(model_at(place)) / "weights.safetensors").is_file()

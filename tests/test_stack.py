@@ -18,17 +18,17 @@ from test_serving import ROOT, SCHEDULE, balls, environment, until, xmed
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from pipelines.doctor import examine
-from pipelines.doctor.databases import IN_POSTGRES, _revisions, databases
-from pipelines.main import main
-from pipelines.orphans import close_scheduled
-from pipelines.server import server_lock
-from pipelines.stack import postgres, secret
-from pipelines.stack.place import Place, Ports, use
-from pipelines.turn import locked, owner
+from xmed.cli.main import main
+from xmed.console.run_lock import locked, owner
 from xmed.errors import XmedError
-from xmed.registry.store import is_there, tracking_uri
+from xmed.registry.tracking_store import is_there, tracking_uri
 from xmed.run import Run
+from xmed.server.doctor import examine
+from xmed.server.doctor.databases import IN_POSTGRES, _revisions, databases
+from xmed.server.prefect_server import server_lock
+from xmed.server.stack import passwords, postgres
+from xmed.server.stack.paths import Place, Ports, use
+from xmed.server.stale_flow_runs import close_scheduled
 
 OURS = ("PREFECT_", "MLFLOW_", "XMED_SECRET")
 
@@ -46,29 +46,29 @@ def place(tmp_path):
 
 
 def test_a_password_is_for_its_owner_alone_and_stays(place):
-    secret.make(place.home)
-    first = {name: secret.secret(place.home, name) for name in secret.NAMES}
-    secret.make(place.home)
-    assert {name: secret.secret(place.home, name) for name in secret.NAMES} == first
-    assert len(set(first.values())) == len(secret.NAMES)
-    for path in secret.folder(place.home).iterdir():
+    passwords.make(place.home)
+    first = {name: passwords.secret(place.home, name) for name in passwords.NAMES}
+    passwords.make(place.home)
+    assert {name: passwords.secret(place.home, name) for name in passwords.NAMES} == first
+    assert len(set(first.values())) == len(passwords.NAMES)
+    for path in passwords.folder(place.home).iterdir():
         assert path.stat().st_mode & 0o077 == 0
-    (secret.folder(place.home) / "mlflow").chmod(0o640)
+    (passwords.folder(place.home) / "mlflow").chmod(0o640)
     with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: others may read .*mlflow · mode 0600 · chmod 600"):
-        secret.secret(place.home, "mlflow")
+        passwords.secret(place.home, "mlflow")
 
 
 def test_a_password_that_the_environment_states_is_not_written_down(place, monkeypatch, tmp_path):
     monkeypatch.setenv("XMED_SECRET_MLFLOW_DATABASE", "from the vault")
     monkeypatch.setenv("XMED_SECRETS", str(tmp_path / "elsewhere"))
-    secret.make(place.home)
-    assert secret.secret(place.home, "mlflow-database") == "from the vault"
-    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {*secret.NAMES} - {"mlflow-database"}
+    passwords.make(place.home)
+    assert passwords.secret(place.home, "mlflow-database") == "from the vault"
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {*passwords.NAMES} - {"mlflow-database"}
     monkeypatch.delenv("XMED_SECRET_MLFLOW_DATABASE")
     with pytest.raises(
         XmedError, match=r"KEY_INVALID\]: no password 'mlflow-database' in .*XMED_SECRET_MLFLOW_DATABASE"
     ):
-        secret.secret(place.home, "mlflow-database")
+        passwords.secret(place.home, "mlflow-database")
 
 
 def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place, capsys):
@@ -90,7 +90,7 @@ def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place
 
 def test_what_the_environment_says_wins_over_the_stack_and_is_never_told_its_passwords(place, monkeypatch):
     place.settle(Ports(4200, 5000, 5432))
-    secret.make(place.home)
+    passwords.make(place.home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry.example")
     with locked(server_lock(place.home), what="xmed up"):
         assert use(place.home)
@@ -187,7 +187,7 @@ SOCKETS = ["/api/events/in", "/api/events/out", "/api/logs/out"]
 
 def answer(home, *words):
     """What a command answers with --json, in a process of its own."""
-    command = [sys.executable, "-m", "pipelines.main", *words, "--json"]
+    command = [sys.executable, "-m", "xmed.cli.main", *words, "--json"]
     done = subprocess.run(command, env=environment(home), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -203,7 +203,7 @@ def status(home, method, server, route, who=None):
 
 
 def password(home, name):
-    return "xmed", secret.secret(home, name)
+    return "xmed", passwords.secret(home, name)
 
 
 @pytest.fixture(scope="module")
@@ -316,7 +316,7 @@ def test_a_scheduled_run_fires_by_itself_and_leaves_a_candidate_which_a_restored
         assert answer(again, "models") == models
         assert answer(again, "audit", "verify")["ok"]
         assert answer(again, "report", "verify", str(again / "runs" / folder.name))["ok"]
-        assert secret.secret(again, "mlflow") != secret.secret(standing.with_name("gone"), "mlflow")
+        assert passwords.secret(again, "mlflow") != passwords.secret(standing.with_name("gone"), "mlflow")
         os.kill(owner(server_lock(again))[0]["pid"], signal.SIGKILL)
         assert set(answer(again, "down")["ended"]) == {"postgres", "mlflow", "prefect", "worker"}
         assert not [line for line in processes() if str(again) in line]

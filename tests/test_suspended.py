@@ -10,21 +10,22 @@ import pytest
 from registered import STUDY, FakeModel, finished
 from test_serving import until, xmed
 
-from xmed import audit, registry
-from xmed.registry.models import EVALUATION, holder
+from xmed import registry
+from xmed.registry import audit_log
+from xmed.registry.register import EVALUATION, holder
 
 NAME = STUDY.register_as
 DEPLOY = """
 import shlex, sys, time
-from pipelines.surroundings import prepare
-from pipelines.server import use_server
+from xmed.server.process_environment import prepare
+from xmed.server.prefect_server import use_server
 home = prepare()
 assert use_server(home)
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
-from pipelines.schedules import POOL
+from xmed_pipelines.deployments import POOL
 from suspended import approve
 deployment = RunnerDeployment.from_flow(
     approve, "asked", work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH,
@@ -47,7 +48,7 @@ import sys
 from registered import build, verify
 from xmed import report
 report.verify, report.build = verify, build
-from pipelines.main import main
+from xmed.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -61,8 +62,8 @@ def alive(pid):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up as on Linux")
 def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decides(home, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv(audit.KEY, raising=False)
-    monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=FakeModel))
+    monkeypatch.delenv(audit_log.KEY, raising=False)
+    monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
     registry.register(finished(home), home)
     with xmed(home, "serve", "--port", "0") as serve:
         until(serve, "scheduled runs start here")
@@ -84,5 +85,5 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
         assert serve.wait(60) == 0
     assert len((home / "processes").read_text().split()) == 2, "another process went on"
     assert list((home / "waiting").iterdir()) == []
-    assert [one["event"] for one in audit.records(home)] == ["registered", "approved"]
+    assert [one["event"] for one in audit_log.records(home)] == ["registered", "approved"]
     assert registry.verify_audit(home) == []

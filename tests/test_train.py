@@ -11,21 +11,21 @@ import torch
 
 from xmed import metrics, train
 from xmed.cohort import Cohort, ingest, load, summary
-from xmed.domain import samples
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
-from xmed.evaluate.trivial import positions, thresholds, usual
+from xmed.evaluate.trivial_baselines import positions, thresholds, usual
 from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
-from xmed.model import Model
-from xmed.nets import build, tensors
+from xmed.model.model import Model
+from xmed.networks import build, tensors
 from xmed.prepare import Augmentation, Sample, Sampler
+from xmed.prepare.domain import samples
 from xmed.run import Run
 from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
 from xmed.tasks import Segmentation
 from xmed.train import arms, loop
-from xmed.train.data import Data
+from xmed.train.arm_data import Data
 from xmed.volume import Grid, Volume
 
 
@@ -180,7 +180,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         return np.stack([1 - p[1], p[1]])
 
     monkeypatch.setattr(Model, "probabilities", sees)
-    monkeypatch.setattr("xmed.model.TELLING", 0.1)
+    monkeypatch.setattr("xmed.model.model.TELLING", 0.1)
     settled, record = arms._settled(model, data, enlarge=True)
     assert settled.enlarges
     assert record["as_it_is"] < record["labelled"]

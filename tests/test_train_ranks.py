@@ -11,19 +11,20 @@ import pytest
 import torch
 from test_train import pieces, run, study  # noqa: F401
 
-from pipelines.surroundings import ended_by, stoppable
-from xmed import stop, train
+from xmed import train
 from xmed.errors import XmedError
 from xmed.methods.adabn import Adabn
 from xmed.methods.advent import Advent
 from xmed.methods.method import Method
 from xmed.methods.source_only import SourceOnly
-from xmed.nets import build, ranks
-from xmed.nets.teacher import Alignment, Teacher
+from xmed.networks import build, distributed
+from xmed.networks.mean_teacher_model import Alignment, Teacher
+from xmed.processes import termination
 from xmed.run import Run
+from xmed.server.process_environment import ended_by, stoppable
 from xmed.spec import Budget, NetworkSpec
 from xmed.tasks import Segmentation
-from xmed.train import checkpoint, loop, spread
+from xmed.train import checkpoint, distributed_launch, loop
 
 SPAWN = multiprocessing.get_context("spawn")
 ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
@@ -43,7 +44,7 @@ class Follower(Method):
 
     def losses(self, source, target):
         p = self.alignment(self.teacher.probabilities(target.image), None)
-        self.seen[ranks.rank()] = True
+        self.seen[distributed.rank()] = True
         found = {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
         if self.progress > 0.4:
             found["apart"] = self.late * ((self.net(target.image).float().softmax(1) - p) ** 2).mean()
@@ -60,11 +61,11 @@ def together(kind, folder, part=(0, 1), synced=True, **options):
     method, source, target, _, device, _ = pieces(folder)
     torch.manual_seed(0)
     net = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
-    method = kind(ranks.synced(net, device) if synced and part[1] > 1 else net, Segmentation(("x",)))
+    method = kind(distributed.synced(net, device) if synced and part[1] > 1 else net, Segmentation(("x",)))
     for sampler in (source, target):
         sampler.size = 4
         sampler.share(*part)
-    with ranks.together(part[1], device):
+    with distributed.together(part[1], device):
         budget = Budget(steps=12, batch=4, devices=part[1])
         loop.train(method, source, target, budget, device, folder, **options)
     return method.state_dict()
@@ -93,7 +94,7 @@ def _as_rank(rank, port, folder):
     found = {name: trained(kind, name) for name, kind in TRAININGS.items()}
     found["not synced"] = trained(SourceOnly, "not synced", synced=False)
     try:
-        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and stop.ask())
+        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask())
     except KeyboardInterrupt:
         found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.found(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
@@ -212,7 +213,7 @@ def test_torchrun_trains_an_arm_saves_at_sigterm_and_goes_on(run, monkeypatch): 
     assert notes[0][:3] != ("train source_only seed 0", 1, 30), "it went on where it was"
     assert notes[-1][:3] == ("train source_only seed 0", 30, 30)
     assert json.loads((folder / "train.json").read_text())["devices"] == 2
-    assert not (folder / spread.LOG).exists()
+    assert not (folder / distributed_launch.LOG).exists()
     for mine, theirs in zip(alone, losses(folder), strict=True):
         assert theirs["total"] == pytest.approx(mine["total"], rel=0.02)
 

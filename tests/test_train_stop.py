@@ -10,11 +10,11 @@ import pytest
 import torch
 from test_train import pieces
 
-from pipelines.surroundings import ended_by, stoppable
-from xmed import stop
 from xmed.errors import XmedError
+from xmed.processes import termination
+from xmed.server.process_environment import ended_by, stoppable
 from xmed.train import checkpoint, loop
-from xmed.train.workers import _begin
+from xmed.train.arm_processes import _begin
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -44,13 +44,13 @@ def steps(folder):
 
 def test_a_training_that_is_asked_to_stop_saves_after_its_step_and_goes_on_to_the_same_weights(whole, cut):
     with pytest.raises(KeyboardInterrupt):
-        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and stop.ask())
+        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and termination.ask())
     assert steps(cut) == [8], "asked in step 7's report, it saves after the step that follows"
     assert same(loop.train(*pieces(cut)).candidates[12], whole)
 
 
 def test_nobody_is_asked_where_nobody_trains():
-    assert stop.ask() is False
+    assert termination.ask() is False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

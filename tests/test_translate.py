@@ -7,15 +7,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from xmed import nets
+from xmed import networks
 from xmed.batch import Batch
 from xmed.methods import Domains
 from xmed.methods.cut import Cut
-from xmed.nets.generator import Generator, patch_nce
+from xmed.networks.generator import Generator, patch_nce
 from xmed.prepare import Sample, normalise
+from xmed.rendering.translation import Recipe, Translator, edges, translate
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
-from xmed.translate import Recipe, Translator, edges, translate
 from xmed.volume import Grid
 
 TASK = Segmentation(("organ",))
@@ -124,7 +124,7 @@ def test_the_same_seed_translates_alike_and_leaves_the_global_random_numbers_alo
 
 @pytest.mark.parametrize("modality", ["CT", "US"])
 def test_cut_learns_from_pictures_in_the_field_of_view_that_its_target_has(modality, tmp_path):
-    method = Cut(nets.build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), TASK, pool=5, steps=3, batch=2)
+    method = Cut(networks.build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), TASK, pool=5, steps=3, batch=2)
     made = method.survey(Domains(SOURCE, TARGET, "MR", modality, None, seed=0, folder=tmp_path))
     assert (tmp_path / "translated" / "translated.json").is_file()
     assert len(made) == (5 if modality == "US" else 3)

@@ -8,9 +8,9 @@ import time
 import pytest
 from forked import FORK
 
-from pipelines import turn as module
-from pipelines.console import shown_by
-from pipelines.turn import clear, gpu_locks, locked, owner, run_lock, turn
+from xmed.console import run_lock as module
+from xmed.console.progress import shown_by
+from xmed.console.run_lock import clear, gpu_locks, locked, owner, run_lock, turn
 from xmed.errors import XmedError
 
 
@@ -92,10 +92,10 @@ def test_a_lock_caught_half_written_is_still_a_lock(home):
 def test_homes_on_one_gpu_share_its_lock_and_others_do_not(monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    from xmed import nets
+    from xmed import networks
 
-    assert gpu_locks() == [] or nets.device().type == "cuda"
-    monkeypatch.setattr(nets, "device", lambda: SimpleNamespace(type="cuda"))
+    assert gpu_locks() == [] or networks.device().type == "cuda"
+    monkeypatch.setattr(networks, "device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     (path,) = gpu_locks()
@@ -111,9 +111,9 @@ def test_homes_on_one_gpu_share_its_lock_and_others_do_not(monkeypatch, tmp_path
 def test_a_folder_of_locks_that_is_somebody_elses_is_refused(monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    from xmed import nets
+    from xmed import networks
 
-    monkeypatch.setattr(nets, "device", lambda: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(networks, "device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / f"xmed-{os.getuid()}").symlink_to(tmp_path)
     with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]: .*belongs to somebody else"):

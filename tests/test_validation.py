@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from pipelines import validation
-from pipelines.reporting import note_text, remember_prior
 from xmed import report
+from xmed.app import external_validation
+from xmed.app.rebuild_report import note_text, remember_prior
 from xmed.cohort import ingest, load
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
-from xmed.model import Model
-from xmed.nets import build
+from xmed.model.model import Model
+from xmed.networks import build
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, NetworkSpec, Protocol
 from xmed.volume import Volume
@@ -58,8 +58,10 @@ def model(tmp_path, home, unguarded):
 
 def validated(model, spec, home, protocol=None):
     """What the flow `validate` does, without Prefect."""
-    run = validation.begin(model, "models:/balls/3", validation.external_study(model, spec, protocol), home)
-    validation.describe(run, load(spec.name, home), home)
+    run = external_validation.begin(
+        model, "models:/balls/3", external_validation.external_study(model, spec, protocol), home
+    )
+    external_validation.describe(run, load(spec.name, home), home)
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])
@@ -112,16 +114,16 @@ def test_without_the_training_data_nothing_is_claimed_about_leakage(model, tmp_p
 def test_data_that_do_not_fit_the_model_are_refused_before_anything_is_written(model, tmp_path, home, changes, says):
     spec, _ = balls(tmp_path, "new", {"test": ["n1"]}, 20, home, **changes)
     with pytest.raises(XmedError, match=says):
-        validation.external_study(model, spec, None)
+        external_validation.external_study(model, spec, None)
     assert not (home / "runs").exists()
 
 
 def test_a_protocol_about_another_structure_and_a_folder_without_a_model_are_refused(model, tmp_path, home):
     spec, _ = balls(tmp_path, "new", {"test": ["n1"]}, 20, home)
     with pytest.raises(XmedError, match=r"protocol\.primary\.structure cube · one of ball"):
-        validation.external_study(model, spec, Protocol.model_validate({"primary": {"structure": "cube"}}))
+        external_validation.external_study(model, spec, Protocol.model_validate({"primary": {"structure": "cube"}}))
     with pytest.raises(XmedError, match=r"error\[MODEL_NOT_FOUND\]"):
-        validation.card_of(tmp_path)
+        external_validation.card_of(tmp_path)
 
 
 # --- what is put beside a run's numbers
@@ -134,7 +136,7 @@ def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path,
         report.build(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
     aliases = {1: ["clinical-evaluation"], 2: ["candidate"], 3: []}
     rows = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
-    monkeypatch.setattr("pipelines.reporting.registry.versions", lambda home: rows)
+    monkeypatch.setattr("xmed.app.rebuild_report.registry.versions", lambda home: rows)
     run = written(home / "runs" / "toy-4", patients=2, seeds=(0,), names=("prostate",))
     study = json.loads((run.folder / "study.json").read_text())
     study["grid"] = {"spacing_mm": [1.0, 1.0, 1.0], "patch": [32, 32, 16], "context": 0}

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines import quiet, surroundings
-from pipelines.quiet import Watch, state_of
+from xmed.app import arrival_watch
+from xmed.app.arrival_watch import Watch, state_of
 from xmed.errors import XmedError
 from xmed.io.pacs.archive import Series
+from xmed.server import process_environment
 from xmed.spec import Study
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,8 +65,8 @@ def test_a_folder_is_told_from_itself_by_any_file_that_comes_goes_or_grows(clini
 
 def test_an_archive_is_asked_what_it_names_and_nothing_is_fetched(clinic, monkeypatch):
     named = [Series("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": ""})]
-    monkeypatch.setattr(quiet, "connect", lambda server, listen: SimpleNamespace())
-    monkeypatch.setattr(quiet, "catalogue", lambda archive, query, images=(): list(named))
+    monkeypatch.setattr(arrival_watch, "connect", lambda server, listen: SimpleNamespace())
+    monkeypatch.setattr(arrival_watch, "catalogue", lambda archive, query, images=(): list(named))
     pacs = {"server": "https://pacs/dicom-web", "query": {"Modality": "MR"}}
     spec = clinic.spec(pacs=pacs, root="/nowhere/yet")
     before = state_of(spec)
@@ -87,9 +88,9 @@ def watching(tmp_path, clinic, monkeypatch):
     """The flow's own function on a real folder; what it starts is written down in place of being run."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path / "home")
-    surroundings.prepare()
-    surroundings.open_home()
-    from pipelines import watching as module
+    process_environment.prepare()
+    process_environment.open_home()
+    from xmed_pipelines import watch_flow as module
 
     module.calls, module.verdict, module.problem = [], "alarm", None
 

@@ -26,12 +26,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xmed import documents
-from xmed.atomic import write_atomically
-from xmed.digest import digest
 from xmed.errors import XmedError
-from xmed.nulls import as_json
-from xmed.private import make
+from xmed.files import documents
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import digest
+from xmed.files.json_numbers import as_json
+from xmed.files.permissions import make
 from xmed.spec import Study
 
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from xmed import __version__, cohort, evaluate, train
-from xmed.atomic import write_atomically
+from xmed.files.atomic import write_atomically
 from xmed.phantom import write
 from xmed.run import Run, home
 from xmed.spec import MethodSpec, Study, load_dataset, load_study

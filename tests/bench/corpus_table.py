@@ -22,12 +22,12 @@ from corpus.judge import ingested, inspected, meets
 from run_table import BENCHMARKS
 from stock import READERS, look
 
-from pipelines.environment import cpu
 from xmed import __version__
+from xmed.app.environment import cpu
 from xmed.errors import XmedError
-from xmed.io.guard import within
-from xmed.io.limits import Budget
 from xmed.io.notes import collected
+from xmed.io.sandbox.limits import Budget
+from xmed.io.sandbox.worker import within
 
 BUDGET = Budget(memory=2 << 30, computing=60, waiting=60)
 PACKAGES = ("monai", "simpleitk", "dicom2nifti", "pydicom", "nibabel", "numpy")

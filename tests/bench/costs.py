@@ -30,7 +30,7 @@ from ingest import EDGE, SLICES, generate
 from xmed import cohort
 from xmed.cohort.store import Store
 from xmed.io import write_nifti
-from xmed.predict import Model, predict
+from xmed.model.prediction import Model, predict
 from xmed.run import Run
 from xmed.spec import DatasetSpec
 

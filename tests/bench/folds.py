@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from xmed import __version__, cohort, evaluate, methods, stats, train
-from xmed.atomic import write_atomically
+from xmed.files.atomic import write_atomically
 from xmed.run import ARMS, TRAINED_ARMS, TRIVIAL_ARMS, Run, home
 from xmed.spec import MethodSpec, Splits, Study, load_dataset, load_study
 

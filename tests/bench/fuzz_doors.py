@@ -93,23 +93,23 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[], list[bytes]], Read]
     def unpacked(path: Path) -> None:
         out = folder / "out"
         shutil.rmtree(out, ignore_errors=True)
-        late("xmed.cohort.unpack", "unpack")(path, out)
+        late("xmed.cohort.archive_extraction", "unpack")(path, out)
 
     def restored(path: Path) -> None:
         home = folder / "home"
         shutil.rmtree(home, ignore_errors=True)
-        late("pipelines.restore", "restore")(path, home)
+        late("xmed.server.restore", "restore")(path, home)
 
     def fetched(path: Path) -> None:
         home = folder / "fetched"
         shutil.rmtree(home, ignore_errors=True)
-        late("xmed.share", "fetch")(path.parent.as_uri(), home)
+        late("xmed.app.published_runs", "fetch")(path.parent.as_uri(), home)
 
     def rated(path: Path) -> None:
         late("xmed.report.ratings", "read_ratings")(path, {"a", "b"})
 
     def modelled(path: Path) -> None:
-        late("xmed.registry.folder", "check_model")(path.parent)
+        late("xmed.model.folder", "check_model")(path.parent)
         model_class().load(path.parent)
 
     def weights(path: Path) -> None:
@@ -157,14 +157,14 @@ def texts() -> list[bytes]:
 
 
 def model_class() -> type:
-    from xmed.model import Model
+    from xmed.model.model import Model
 
     return Model
 
 
 def model(folder: Path, name: str) -> bytes:
     from xmed.labels import LabelTable, Structure
-    from xmed.nets import build
+    from xmed.networks import build
     from xmed.spec import GridSpec, NetworkSpec
 
     spec = NetworkSpec(channels=[2, 4, 4])

@@ -81,7 +81,7 @@ def row(tool: str, version: str, source: Path, out: Path, homes: list[Path], pro
 def xmed(source: Path, folder: Path) -> dict:
     out, home = folder / "out", folder / "home"
     env = {**os.environ, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    asked = [sys.executable, "-m", "pipelines.main", "deidentify", str(source.parent.parent), str(out), "--debug"]
+    asked = [sys.executable, "-m", "xmed.cli.main", "deidentify", str(source.parent.parent), str(out), "--debug"]
     done = subprocess.run(asked, env=env, capture_output=True, text=True)
     (home / "said").write_text(done.stdout + done.stderr)
     return row(

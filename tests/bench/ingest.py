@@ -48,7 +48,7 @@ def generate(root: Path, count: int) -> None:
     """Series of one oblique grid, each of a patient and with noise of its own; what is there already stays."""
     import numpy as np
 
-    from xmed.io.scanner import Header, write_series
+    from xmed.io.dicom.write_series import Header, write_series
     from xmed.volume import Volume
 
     first, size = root / ".first", 2 * EDGE * EDGE
@@ -151,16 +151,16 @@ def start_readers() -> float:
     """Have as many readers running as there are cores, all that they need imported; the processor seconds it took."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from xmed.cohort.reading import Asked, _read_and_check
-    from xmed.io import guard
+    from xmed.cohort.case_inputs import Asked, _read_and_check
+    from xmed.io.sandbox import worker
     from xmed.spec import Layout
 
     nothing = Asked("MR", Layout(image="{case}"), None), None, None
     cores = len(os.sched_getaffinity(0))
-    while len(guard._idle) < cores:
+    while len(worker._idle) < cores:
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda _: guard.guarded(_read_and_check, *nothing), range(4 * cores)))
-    stats = [Path(f"/proc/{reader._process.pid}/stat").read_text().split() for reader in guard._idle]
+            list(pool.map(lambda _: worker.guarded(_read_and_check, *nothing), range(4 * cores)))
+    stats = [Path(f"/proc/{reader._process.pid}/stat").read_text().split() for reader in worker._idle]
     return sum(int(fields[13]) + int(fields[14]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
@@ -179,9 +179,9 @@ def work_once(tool: str, root: Path, work: Path, limit: int) -> None:
     found = RUNS[tool](root, work, limit)
     seconds = time.perf_counter() - began
     if tool in STORED:
-        from xmed.io import guard
+        from xmed.io.sandbox import worker
 
-        guard._end_all()  # what it used counts once it has ended
+        worker._end_all()  # what it used counts once it has ended
     try:
         used = version(packages.get(tool, tool))
     except PackageNotFoundError:
@@ -308,7 +308,7 @@ def page(document: dict[str, Any]) -> str:
 
 
 def machine(data: dict[str, Any]) -> dict[str, str]:
-    from pipelines.environment import cpu
+    from xmed.app.environment import cpu
 
     used = {TOOLS[tool]: row["version"] for one in data.values() for tool, row in one["rows"].items()}
     niix = (

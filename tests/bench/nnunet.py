@@ -36,14 +36,14 @@ from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from run_table import BENCHMARKS, number, rows_of
 
-from pipelines.environment import cpu
 from xmed import metrics
-from xmed.atomic import write_atomically
+from xmed.app.environment import cpu
 from xmed.cohort import Case, Cohort, ingest
-from xmed.domain import samples, truth
 from xmed.evaluate import judged
+from xmed.files.atomic import write_atomically
 from xmed.io import write_nifti
 from xmed.prepare import Sample, onto, sample, window_of
+from xmed.prepare.domain import samples, truth
 from xmed.run import home
 from xmed.spec import Study, load_dataset, load_study
 from xmed.tasks import largest_components

@@ -42,11 +42,11 @@ WAYS = {
 
 BEGIN = """
 import functools, json, os, sys, time
-from pipelines.surroundings import open_home, prepare
+from xmed.server.process_environment import open_home, prepare
 prepare()
 open_home()
 from prefect import Task
-from pipelines import flows
+from xmed_pipelines import adapt_flow as flows
 spent = {}
 
 def clock(name, function):
@@ -69,7 +69,7 @@ flows.log_run = flows.register_model = flows.show = lambda *_: {}
 flows.adapt.fn(load_study(sys.argv[1]))
 """
 FLOW = """
-from pipelines.main import main
+from xmed.cli.main import main
 for name, one in tasks.items():
     one.fn = clock(name, one.fn)
 code = main(["run", sys.argv[1]])
@@ -81,7 +81,7 @@ with open(os.environ["BENCH_OUT"], "w") as out:
     json.dump(spent, out)
 """
 IMPORTS = (
-    "import pipelines.environment, pipelines.plan, xmed.cohort, xmed.evaluate, xmed.phantom, xmed.report, xmed.train"
+    "import xmed.app.environment, xmed.app.plan, xmed.cohort, xmed.evaluate, xmed.phantom, xmed.report, xmed.train"
 )
 
 

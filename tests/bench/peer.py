@@ -32,18 +32,18 @@ from pytorch_adapt.weighters import MeanWeighter
 from run_table import BENCHMARKS, number, rows_of
 from torch import Tensor, nn
 
-from pipelines.environment import cpu
-from xmed import nets, train
-from xmed.atomic import write_atomically
+from xmed import networks, train
+from xmed.app.environment import cpu
 from xmed.evaluate import evaluate
-from xmed.model import Model, bf16_pays
-from xmed.nets.cells import width
+from xmed.files.atomic import write_atomically
+from xmed.model.model import Model, bf16_pays
+from xmed.networks.feature_sampling import width
 from xmed.prepare import Sampler
 from xmed.run import Run, home
 from xmed.spec import MethodSpec
 from xmed.tasks import Segmentation
+from xmed.train.arm_data import Data
 from xmed.train.arms import FOREGROUND_SHARE, PLACES_LEARNED_FROM
-from xmed.train.data import Data
 from xmed.train.loop import WEIGHT_DECAY
 
 SEED = 0
@@ -70,7 +70,7 @@ class Shown(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays(image.device)):
-            logits, seen = nets.features(self.net, image, "deepest")
+            logits, seen = networks.features(self.net, image, "deepest")
         return [seen.float().flatten(2).mean(2), logits.float()]
 
 
@@ -106,7 +106,7 @@ def learn(peer: str, run: Run, data: Data, tick: Clock) -> tuple[nn.Module, dict
     """Train the library's way; return the network and the last step's losses as the library reports them."""
     budget, task = run.study.budget, Segmentation(tuple(run.study.structures), run.study.task.largest_component)
     torch.manual_seed(SEED)
-    net = nets.build(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
+    net = networks.build(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
     models = nn.ModuleDict({"G": Shown(net), "D": Discriminator(width(net), CRITIC)})
     models.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(models.parameters(), lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)

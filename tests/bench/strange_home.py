@@ -49,7 +49,7 @@ def installed(base: Path) -> Path:
     beside = [path for path in sys.path if path.endswith("site-packages")]
     (place / "beside.pth").write_text("\n".join(beside) + "\n")
     command = base / "env" / "bin" / "xmed"
-    command.write_text(f"#!{python}\nimport sys\nfrom pipelines.main import main\nsys.exit(main())\n")
+    command.write_text(f"#!{python}\nimport sys\nfrom xmed.cli.main import main\nsys.exit(main())\n")
     command.chmod(0o755)
     return command
 

@@ -29,11 +29,11 @@ from typing import Any
 from forked import FORK
 from registered import STUDY, FakeModel, finished
 
-sys.modules["xmed.predict"] = SimpleNamespace(Model=FakeModel)  # type: ignore[assignment]
+sys.modules["xmed.model.prediction"] = SimpleNamespace(Model=FakeModel)  # type: ignore[assignment]
 
-from xmed import audit, registry  # noqa: E402
-from xmed.registry import packing  # noqa: E402
-from xmed.registry.store import client  # noqa: E402
+from xmed import registry  # noqa: E402
+from xmed.registry import audit_log, package  # noqa: E402
+from xmed.registry.tracking_store import client  # noqa: E402
 from xmed.run import Run  # noqa: E402
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def xmed(home: Path, *words: str) -> Any:
-    command = [sys.executable, "-m", "pipelines.main", *words, "--json"]
+    command = [sys.executable, "-m", "xmed.cli.main", *words, "--json"]
     return json.loads(subprocess.run(command, env=environment(home), check=True, capture_output=True, text=True).stdout)
 
 
@@ -118,7 +118,7 @@ def counted(made: list[tuple[Path, Path]], said: list[tuple[str, Any]]) -> dict[
     )
     failed = [f"{name}: {version}" for name, version in said if not isinstance(version, int)]
     answers = Counter(said)
-    records = Counter(one["run"] for home in homes for one in audit.records(home) if one["event"] == "registered")
+    records = Counter(one["run"] for home in homes for one in audit_log.records(home) if one["event"] == "registered")
     names = {folder.name for _, folder in made}
     return {
         "runs": len(made),
@@ -140,7 +140,7 @@ def measured(store: str, shared: bool, count: int) -> dict[str, Any]:
     folder.chmod(0o755)  # PostgreSQL's account may have to enter it
     homes = [folder / "home"] if shared else [folder / f"home{number}" for number in range(PROCESSES)]
     stack = folder / "servers"
-    packing.xmed = SimpleNamespace(__file__=str(folder / "none" / "__init__.py"))  # type: ignore[attr-defined]
+    package.xmed = SimpleNamespace(__file__=str(folder / "none" / "__init__.py"))  # type: ignore[attr-defined]
     (folder / "none").mkdir()
     (folder / "none" / "__init__.py").touch()
     try:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from xmed.errors import XmedError
-from xmed.io.guard import within
-from xmed.io.limits import Budget
+from xmed.io.sandbox.limits import Budget
+from xmed.io.sandbox.worker import within
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Budget(memory=2 << 30, computing=20, waiting=60)
@@ -55,7 +55,7 @@ def xmed(*words: str, home: Path, **environment: str) -> subprocess.CompletedPro
     """One command in a process of its own."""
     known = {**os.environ, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.main", *words], check=False, capture_output=True, env=known, timeout=300
+        [sys.executable, "-m", "xmed.cli.main", *words], check=False, capture_output=True, env=known, timeout=300
     )
 
 

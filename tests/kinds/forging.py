@@ -8,10 +8,10 @@ import numpy as np
 
 from xmed import report as reports
 from xmed import train
-from xmed.atomic import write_atomically
 from xmed.cohort import ingest, load, summary
-from xmed.digest import array_digest, digest, file_digest, folder_digest
 from xmed.evaluate import evaluate
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import array_digest, digest, file_digest, folder_digest
 from xmed.io import write_nifti
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
@@ -117,7 +117,7 @@ def nearly(truth, kept):
 
 def drawn(run: Run, home: Path, arm: str, seed: int = 0, which=None, cases=None) -> None:
     """Kept predictions of one arm replaced, with rows and digests that fit them."""
-    from xmed.evaluate.judge import Bench
+    from xmed.evaluate.evaluate_run import Bench
 
     target = load(run.study.target, home)
     bench, path = Bench.of(run, target), run.arm(arm, seed) / "labels.npz"

@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 import registered
 
-from xmed import audit, registry
-from xmed.registry.store import client
+from xmed import registry
+from xmed.registry import audit_log
+from xmed.registry.tracking_store import client
 
 NAME = registered.STUDY.register_as
 FIRST, SECOND, THIRD = "Ada Reader", "Ben Surgeon", "Cleo Physicist"
@@ -20,12 +21,12 @@ EVALUATION, USE, CANDIDATE = "clinical-evaluation", "clinical-use", "candidate"
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path):
-    for name in ("MLFLOW_TRACKING_URI", audit.KEY):
+    for name in ("MLFLOW_TRACKING_URI", audit_log.KEY):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=registered.FakeModel))
+    monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=registered.FakeModel))
     monkeypatch.setattr("xmed.report.verify", registered.verify)
-    monkeypatch.setattr("xmed.report.build", registered.build)
+    monkeypatch.setattr("xmed.report.build_report", registered.build)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def shelf(blank, tmp_path_factory):
     home.mkdir()
     shutil.copy(blank, home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "xmed.predict", types.SimpleNamespace(Model=registered.FakeModel))
-        for name in ("MLFLOW_TRACKING_URI", audit.KEY):
+        patch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=registered.FakeModel))
+        for name in ("MLFLOW_TRACKING_URI", audit_log.KEY):
             patch.delenv(name, raising=False)
         registry.register(registered.finished(home), home)
     return home

@@ -11,7 +11,7 @@ from highdicom.seg import segread
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 from scanned import enhanced, film, oblique, save, slices, texture
 
-from pipelines.prediction import predict_file
+from xmed.app.predict_image import predict_file
 from xmed.errors import XmedError
 from xmed.io import read_label, read_series, write_nifti
 from xmed.io.notes import collected
@@ -38,9 +38,9 @@ def predicted(monkeypatch, tmp_path):
             asked.append(image)
             return image.with_array(MASK[:, :, : image.array.shape[2]])
 
-        monkeypatch.setattr("pipelines.prediction.fetch", lambda *_: Path())
-        monkeypatch.setattr("pipelines.prediction.Model", SimpleNamespace(load=lambda _: known))
-        monkeypatch.setattr("pipelines.prediction.predict", infer)
+        monkeypatch.setattr("xmed.app.predict_image.fetch", lambda *_: Path())
+        monkeypatch.setattr("xmed.app.predict_image.Model", SimpleNamespace(load=lambda _: known))
+        monkeypatch.setattr("xmed.app.predict_image.predict", infer)
         source = source or save(datasets, tmp_path / "source")
         try:
             found = predict_file(

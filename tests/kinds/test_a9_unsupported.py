@@ -8,8 +8,8 @@ from measured import built, invented, judged, run_of, without
 from reporting import undefined
 from rich.console import Console
 
-from pipelines.tables import show_dice, show_result
 from xmed import report
+from xmed.console.tables import show_dice, show_result
 
 NOBODY = "no test patient has it"
 

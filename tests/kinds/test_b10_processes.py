@@ -15,17 +15,17 @@ import halted
 import pytest
 import tiny_study
 
-from pipelines.quiet import Watch
+from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
-from xmed.io.guard import guarded, within
-from xmed.io.limits import Budget
+from xmed.io.sandbox.limits import Budget
+from xmed.io.sandbox.worker import guarded, within
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READERS = """
 import os, signal, sys, threading, time
 sys.path[:0] = [{here!r}]
 import faults, halted
-from xmed.io.guard import guarded
+from xmed.io.sandbox.worker import guarded
 def ask():
     try:
         {ask}
@@ -39,7 +39,7 @@ time.sleep(600)
 """
 SERVER = """
 import subprocess, sys, time
-from pipelines.surroundings import open_home, prepare
+from xmed.server.process_environment import open_home, prepare
 prepare(); open_home()
 child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
@@ -50,7 +50,7 @@ time.sleep(600)
 RUNNING = """
 import os, sys, time
 from pathlib import Path
-from pipelines.server import running
+from xmed.server.prefect_server import running
 with running([sys.executable, "-c", {child!r}], dict(os.environ), Path(os.environ["XMED_HOME"]) / "log"):
     time.sleep(1)
     print("ready", flush=True)

@@ -10,7 +10,7 @@ from test_compare import make as comparison  # noqa: F401
 from test_monitor import about, crowd, reference
 
 from xmed import compare, monitor, report
-from xmed.monitor.build import build as build_drift
+from xmed.monitor.build_check import build as build_drift
 
 BY_PLACE = {f"us-{n}-0": n for n in range(4)}
 

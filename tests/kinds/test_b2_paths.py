@@ -13,10 +13,10 @@ import registered
 import tiny_study
 from strange_names import NAMES
 
-from pipelines.backup import backup
-from pipelines.restore import restore
 from xmed import registry, report
-from xmed.registry.store import client
+from xmed.registry.tracking_store import client
+from xmed.server.backup import backup
+from xmed.server.restore import restore
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_a_model_is_registered_fetched_backed_up_and_restored(name, tmp_path):
 
 
 PREFECT = """
-from pipelines.surroundings import prepare, open_home
+from xmed.server.process_environment import prepare, open_home
 prepare(); open_home()
 from prefect.server.database.dependencies import provide_database_interface
 import asyncio

@@ -11,10 +11,10 @@ import pytest
 import registered
 from mlflow import MlflowClient
 
-from pipelines import doctor
-from pipelines.doctor import leftovers, machine
-from pipelines.doctor.check import Check
 from xmed import registry, report
+from xmed.server import doctor
+from xmed.server.doctor import leftovers, machine
+from xmed.server.doctor.check import Check
 
 MODEL = "models:/toy-prostate-us/1"
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import tiny_study
 
-from pipelines.main import main
+from xmed.cli.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,7 @@ def test_a_home_that_cannot_be_is_said_in_one_line(kind, tmp_path, study, capfd)
 
 FAULT = """
 import sys
-from pipelines.command import answer
+from xmed.cli.command import answer
 def fail():
     raise RuntimeError("it broke: Größe")
 {before}
@@ -185,7 +185,7 @@ def test_a_fault_is_told_though_its_log_cannot_be_written(kind, as_json, tmp_pat
 
 def shell(line, home, **more):
     return subprocess.run(
-        ["bash", "-c", line.replace("XMED", f"{sys.executable} -m pipelines.main")],
+        ["bash", "-c", line.replace("XMED", f"{sys.executable} -m xmed.cli.main")],
         env=tiny_study.surroundings(home, **more),
         capture_output=True,
         text=True,

@@ -22,7 +22,7 @@ HEAVY = (
     "pandas",
 )
 RUNNER = (
-    "import sys\nfrom pipelines.main import main\ncode = main(sys.argv[1:])\n"
+    "import sys\nfrom xmed.cli.main import main\ncode = main(sys.argv[1:])\n"
     f"print('LOADED', code, *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
 )
 COMMANDS = {

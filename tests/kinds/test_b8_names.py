@@ -9,7 +9,7 @@ import sys
 import pytest
 from scanned import oblique, save, slices, texture
 
-from pipelines.main import main
+from xmed.cli.main import main
 from xmed.cohort import ingest
 
 KEY = "0123456789abcdef" * 4

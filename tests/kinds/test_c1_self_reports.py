@@ -11,8 +11,8 @@ from forging import NAME, better_rows, drawn, edit, nearly, promoted
 
 from xmed import registry
 from xmed import report as reports
-from xmed.digest import digest, folder_digest
 from xmed.errors import XmedError
+from xmed.files.digest import digest, folder_digest
 
 NUMBER = count()
 
@@ -141,7 +141,7 @@ def other_source_only(home, run):
     """Source-only's model is one that finds nothing, and its rows are measured from that."""
     from safetensors.numpy import load_file, save_file
 
-    from xmed.digest import file_digest
+    from xmed.files.digest import file_digest
 
     folder = run.arm("source_only", 0)
     weights = folder / "model" / "weights.safetensors"

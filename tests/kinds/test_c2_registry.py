@@ -21,10 +21,10 @@ from shelved import (
     why,
 )
 
-from pipelines.doctor import examine
 from xmed import registry
 from xmed.errors import XmedError
-from xmed.registry.store import client
+from xmed.registry.tracking_store import client
+from xmed.server.doctor import examine
 
 __all__ = ["blank", "empty", "home", "shelf", "surroundings"]
 
@@ -227,16 +227,16 @@ def test_a_withdrawn_version_asked_for_by_its_number_is_said_to_be(home):
 
 def test_what_a_log_of_before_says_goes_on_being_believed(home):
     """Version 0.1.0 wrote neither who is the candidate nor what a run was made with."""
-    from xmed import audit
+    from xmed.registry import audit_log
 
-    found = audit.records(home)
-    for path in (home / audit.LOG, home / audit.HEAD):
+    found = audit_log.records(home)
+    for path in (home / audit_log.LOG, home / audit_log.HEAD):
         path.unlink()
     client(home).delete_registered_model_tag(NAME, "audit_head")
     for one in found:
         facts = {k: v for k, v in one.items() if k in ("model", "version", "run", "verdict", "parent", "hashes")}
-        made = audit.append(home, one["event"], **facts)
-    anchor = {"seq": made["seq"], "sha256": made["sha256"], "log": audit.first(home)}
+        made = audit_log.append(home, one["event"], **facts)
+    anchor = {"seq": made["seq"], "sha256": made["sha256"], "log": audit_log.first(home)}
     client(home).set_registered_model_tag(NAME, "audit_head", json.dumps(anchor))
     assert registry.verify_audit(home) == []
     assert served(home, f"models:/{NAME}@{CANDIDATE}")

@@ -7,11 +7,10 @@ from contextlib import suppress
 import pytest
 from shelved import EVALUATION, USE, approve, blank, empty, home, shelf, surroundings
 
-from xmed import audit
 from xmed.errors import XmedError
-from xmed.registry import approval
+from xmed.registry import approval, audit_log
 from xmed.registry.gate import Refusal
-from xmed.registry.models import holder
+from xmed.registry.register import holder
 
 __all__ = ["blank", "empty", "home", "shelf", "surroundings"]
 ONE = [
@@ -102,13 +101,13 @@ def test_a_refusal_says_what_to_write_instead(unguarded_gate):
 @pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])
 def test_the_account_is_the_one_that_the_process_runs_under(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, "the-chief")
-    made = audit.append(tmp_path, "registered")
+    made = audit_log.append(tmp_path, "registered")
     assert made["account"].partition("@")[0] == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_an_account_without_an_entry_is_its_number(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4_123_456)
     monkeypatch.setenv("LOGNAME", "the-chief")
-    made = audit.append(tmp_path, "registered")
+    made = audit_log.append(tmp_path, "registered")
     assert "4123456" in made["account"]
     assert "the-chief" not in made["account"]

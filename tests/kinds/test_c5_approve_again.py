@@ -7,7 +7,7 @@ import registered
 from shelved import EVALUATION, FIRST, NAME, SECOND, THIRD, USE, approve, blank, empty, home, shelf, surroundings, why
 
 from xmed import registry
-from xmed.registry.models import holder
+from xmed.registry.register import holder
 from xmed.run import Run
 
 __all__ = ["blank", "empty", "home", "shelf", "surroundings"]
@@ -71,9 +71,9 @@ def withdrawn(home, alias=EVALUATION):
     assert approve(home)["approved"]
     assert approve(home, by=SECOND, alias=USE)["approved"]
     registry.withdraw(NAME, 1, home, by=THIRD, meaning="misses small bladders", alias=alias)
-    from xmed import audit
+    from xmed.registry import audit_log
 
-    return [one for one in audit.records(home) if one["event"] == "withdrawn"][-1]
+    return [one for one in audit_log.records(home) if one["event"] == "withdrawn"][-1]
 
 
 @pytest.mark.parametrize("by", [FIRST, SECOND, THIRD])

@@ -8,7 +8,7 @@ import pytest
 import requests
 from test_stack import password, place, standing
 
-from pipelines.stack.place import Place, mlflow_url
+from xmed.server.stack.paths import Place, mlflow_url
 
 __all__ = ["place", "standing"]
 pytestmark = pytest.mark.services

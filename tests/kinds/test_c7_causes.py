@@ -7,7 +7,7 @@ import pytest
 from measured import built, run_of
 
 from xmed.cohort import Case
-from xmed.evaluate.truth import Truth
+from xmed.evaluate.reference import Truth
 from xmed.report.failures import causes
 from xmed.volume import Volume
 

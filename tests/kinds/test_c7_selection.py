@@ -10,9 +10,9 @@ from measured import judged, run_of
 from registered import STUDY, finished
 from rich.console import Console
 
-from pipelines.tables import show_result
 from xmed import registry, train
 from xmed.cohort import ingest, summary
+from xmed.console.tables import show_result
 from xmed.io import write_nifti
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study

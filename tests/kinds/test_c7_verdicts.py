@@ -64,7 +64,7 @@ def test_a_study_that_names_no_gain_asks_for_one(tmp_path, accept):
 
 
 def _judged(run, protocol):
-    from xmed.digest import digest
+    from xmed.files.digest import digest
 
     study = {**run.read("study"), "protocol": protocol}
     fixed = {key: study[key] for key in ("name", "source", "target", "structures", "protocol")}
@@ -101,7 +101,7 @@ def test_a_ceiling_that_is_not_above_the_trivial_baselines_cannot_judge(tmp_path
 def test_a_ceiling_below_a_baseline_is_said_in_the_terminal(tmp_path, capsys):
     from rich.console import Console
 
-    from pipelines.tables import show_result
+    from xmed.console.tables import show_result
 
     dice = {"source_only": 0.36, "adapted": 0.65, "target_supervised": 0.56, "trivial_position": 0.62}
     document = judged(run_of(tmp_path / "run", dice))

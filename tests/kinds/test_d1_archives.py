@@ -11,12 +11,12 @@ import zipfile
 import pytest
 from doors import answer, tarred, zipped
 
-from xmed import share
-from xmed.cohort.unpack import unpack
+from xmed.app import published_runs
+from xmed.cohort.archive_extraction import unpack
 from xmed.labels import LabelTable, Structure
-from xmed.model import CARD, WEIGHTS, Model
-from xmed.nets import build
-from xmed.registry.folder import check_model
+from xmed.model.folder import check_model
+from xmed.model.model import CARD, WEIGHTS, Model
+from xmed.networks import build
 from xmed.report import verify
 from xmed.spec import GridSpec, NetworkSpec
 
@@ -204,7 +204,7 @@ def test_a_manifest_of_another_shape_is_refused(tmp_path, said):
     (tmp_path / "run" / "MANIFEST.json").write_text(
         json.dumps({"schema": "xmed-share/1", "run": "run", "files": FILES[said]})
     )
-    found = answer(share.fetch, (tmp_path / "run").as_uri(), tmp_path / "home")
+    found = answer(published_runs.fetch, (tmp_path / "run").as_uri(), tmp_path / "home")
     assert found in ("SHARE_FAILED", "FETCH_MISMATCH", "PATH_UNSAFE")
 
 
@@ -212,7 +212,7 @@ def test_a_manifest_of_another_shape_is_refused(tmp_path, said):
 def test_a_manifest_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "MANIFEST.json").write_text(text)
-    assert answer(share.fetch, (tmp_path / "run").as_uri(), tmp_path / "home") == "SHARE_FAILED"
+    assert answer(published_runs.fetch, (tmp_path / "run").as_uri(), tmp_path / "home") == "SHARE_FAILED"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "5", "null", "{}", "", "{", '{"report_id": ' + "9" * 5000 + "}", '{"a": 1, "a": 2}'],

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from reporting import written
 
-from pipelines.main import main
 from xmed import report
+from xmed.cli.main import main
 from xmed.errors import XmedError
 
 DEEP, LONG = "[" * 100_000, '{"a": ' + "9" * 5000 + "}"

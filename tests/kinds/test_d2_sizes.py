@@ -17,12 +17,12 @@ from doors import answer, tarred, zipped
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from pipelines.restore import restore
-from xmed import share
+from xmed.app import published_runs
 from xmed.cohort import fetch as fetching
-from xmed.cohort.unpack import unpack
+from xmed.cohort.archive_extraction import unpack
 from xmed.errors import XmedError
 from xmed.io import inspect, read_image, read_nifti, read_picture
+from xmed.server.restore import restore
 from xmed.spec import FileSpec, load_dataset
 
 ZEROS = bytes(1 << 20)
@@ -65,7 +65,7 @@ def published(tmp_path):
 def test_a_published_file_of_another_size_is_refused(tmp_path, published, held, said):
     folder = published(bytes(held), said)
     with pytest.raises(XmedError) as caught:
-        share.fetch(folder.as_uri(), tmp_path / "home")
+        published_runs.fetch(folder.as_uri(), tmp_path / "home")
     assert caught.value.code in ("FETCH_MISMATCH", "DISK_FULL")
     assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
 
@@ -93,7 +93,7 @@ def test_not_a_byte_more_than_the_manifest_says_is_written(tmp_path, published, 
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, hard))  # a file larger than that cannot be written
     try:
         with pytest.raises(XmedError) as caught:
-            share.fetch(folder.as_uri(), tmp_path / "home")
+            published_runs.fetch(folder.as_uri(), tmp_path / "home")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.code == "FETCH_MISMATCH"
@@ -101,14 +101,14 @@ def test_not_a_byte_more_than_the_manifest_says_is_written(tmp_path, published, 
 
 def test_a_published_run_that_is_what_it_says_is_taken(tmp_path, published):
     folder = published(b"0123456789", 10)
-    assert (share.fetch(folder.as_uri(), tmp_path / "home").folder / "a.bin").read_bytes() == b"0123456789"
+    assert (published_runs.fetch(folder.as_uri(), tmp_path / "home").folder / "a.bin").read_bytes() == b"0123456789"
 
 
 def test_a_manifest_without_end_is_not_read_to_it(tmp_path, published):
     folder = published(b"1", 1)
     with (folder / "MANIFEST.json").open("wb") as file:
         file.truncate(3 << 30)  # sparse: nothing lies on the disk
-    assert answer(share.fetch, folder.as_uri(), tmp_path / "home") == "SHARE_FAILED"
+    assert answer(published_runs.fetch, folder.as_uri(), tmp_path / "home") == "SHARE_FAILED"
 
 
 # Downloads

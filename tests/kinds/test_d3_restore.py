@@ -10,8 +10,8 @@ import tarfile
 import pytest
 from doors import answer
 
-from pipelines.backup import backup
-from pipelines.restore import restore
+from xmed.server.backup import backup
+from xmed.server.restore import restore
 
 GOOD = {"home/audit.jsonl": b"{}\n", "home/runs/r/study.json": b"{}", "home/store/datasets/a.json": b"{}"}
 

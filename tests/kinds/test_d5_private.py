@@ -12,12 +12,13 @@ import pytest
 import registered
 import tiny_study
 
-from pipelines import doctor
-from pipelines.doctor import leftovers, machine
-from pipelines.doctor.check import Check
-from xmed import audit, cohort, registry, report
+from xmed import cohort, registry, report
+from xmed.registry import audit_log
+from xmed.server import doctor
+from xmed.server.doctor import leftovers, machine
+from xmed.server.doctor.check import Check
 
-CLI = "import os, sys; os.umask(0o{umask}); from pipelines.main import main; sys.exit(main(sys.argv[1:]))"
+CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_a_library_writes_into_a_home_that_others_cannot_enter(kind, tmp_path, c
     elif kind == "register":
         registry.register(registered.finished(home), home)
     elif kind == "audit":
-        audit.append(home, "registered", by="Ada Reader")
+        audit_log.append(home, "registered", by="Ada Reader")
     else:
         registered.finished(home)
     assert open_to_others(home) == []
@@ -83,9 +84,7 @@ def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
 
 def test_the_log_of_a_fault_is_private(tmp_path):
     home = tmp_path / "home"
-    script = (
-        "import os; os.umask(0o022)\nfrom pipelines import cli, command\nfrom pipelines.command import Answer, answer\n"
-    )
+    script = "import os; os.umask(0o022)\nfrom xmed.cli import commands, command\nfrom xmed.cli.command import Answer, answer\n"
     script += "def fail():\n    raise RuntimeError('x')\nanswer(fail, False, False)\n"
     subprocess.run([sys.executable, "-c", script], env=tiny_study.surroundings(home), capture_output=True, timeout=120)
     (log,) = (home / "logs").glob("*.log")

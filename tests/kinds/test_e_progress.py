@@ -5,7 +5,7 @@ import json
 import pytest
 from test_validation import balls, model  # noqa: F401
 
-from pipelines import validation
+from xmed.app import external_validation
 from xmed.cohort import load
 from xmed.evaluate import evaluate
 
@@ -14,9 +14,9 @@ from xmed.evaluate import evaluate
 @pytest.mark.parametrize("cases", [1, 2, 3])
 def test_disturbed_volumes_are_told_of_where_there_are_any_and_every_bar_is_full(model, tmp_path, home, robust, cases):  # noqa: F811
     spec, _ = balls(tmp_path, "new", {"test": [f"n{n}" for n in range(cases)]}, 20, home)
-    study = validation.external_study(model, spec, None).model_copy(update={"robustness": robust})
-    run = validation.begin(model, "models:/balls/3", study, home)
-    validation.describe(run, load(spec.name, home), home)
+    study = external_validation.external_study(model, spec, None).model_copy(update={"robustness": robust})
+    run = external_validation.begin(model, "models:/balls/3", study, home)
+    external_validation.describe(run, load(spec.name, home), home)
     told = []
     evaluate(run, home, lambda what, done, total, note: told.append((what, done, total, note)))
     assert any("disturbed" in note for *_, note in told) == robust

@@ -258,7 +258,7 @@ def test_every_interval_of_a_table_holds_its_value(built, study):
 
 
 def test_a_number_that_rounds_to_nothing_has_no_sign():
-    from xmed.report.drawing import signed
+    from xmed.html.render import signed
 
     assert [signed(value, 3) for value in (0.0, 0.0004, -0.0004, 0.0006)] == ["0.000", "0.000", "0.000", "+0.001"]
 

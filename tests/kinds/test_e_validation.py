@@ -5,7 +5,7 @@ import json
 import pytest
 from test_validation import balls, model, validated  # noqa: F401
 
-from pipelines import validation
+from xmed.app import external_validation
 from xmed.spec import Protocol
 
 PROTOCOL = {
@@ -30,7 +30,7 @@ def test_the_models_own_protocol_and_tolerance_are_the_default(asked, tmp_path, 
     card = json.loads(path.read_text())
     path.write_text(json.dumps({**card, "protocol": {**PROTOCOL, "nsd_tolerance_mm": tolerance}}))
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
-    study = validation.external_study(asked, spec, None)
+    study = external_validation.external_study(asked, spec, None)
     assert study.protocol.nsd_tolerance_mm == tolerance
     assert (study.protocol.accept.dice, study.protocol.failure_below) == (0.4, 0.55)
     _, found = validated(asked, spec, home)
@@ -47,13 +47,13 @@ def test_a_protocol_that_is_given_wins(asked, tmp_path, home):
     given = Protocol.model_validate(
         {"primary": {"structure": "ball"}, "accept": {"dice": 0.9}, "nsd_tolerance_mm": 3.0}
     )
-    study = validation.external_study(asked, spec, given)
+    study = external_validation.external_study(asked, spec, given)
     assert (study.protocol.accept.dice, study.protocol.nsd_tolerance_mm) == (0.9, 3.0)
 
 
 def test_the_run_that_made_the_model_says_it_where_the_card_does_not(model, tmp_path, home, monkeypatch):  # noqa: F811
     """Models of version 0.1.0 name their run and the protocol's digest only."""
-    from xmed.digest import digest
+    from xmed.files.digest import digest
 
     monkeypatch.setenv("XMED_HOME", str(home))
     fixed = {"name": "balls", "source": "s", "target": "t", "structures": ["ball"], "protocol": PROTOCOL}
@@ -65,7 +65,7 @@ def test_the_run_that_made_the_model_says_it_where_the_card_does_not(model, tmp_
     path = model / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol_sha256": sha}))
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
-    study = validation.external_study(model, spec, None)
+    study = external_validation.external_study(model, spec, None)
     assert study.protocol.accept.dice == 0.4
 
 
@@ -74,7 +74,7 @@ def test_a_protocol_that_cannot_be_read_is_not_followed(model, tmp_path, home, b
     path = model / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": bad}))
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
-    study = validation.external_study(model, spec, None)
+    study = external_validation.external_study(model, spec, None)
     assert study.protocol.primary.structure == "ball"
     assert study.protocol.accept.gain_over_trivial is not None
 
@@ -88,8 +88,8 @@ def test_a_registered_model_is_called_by_its_own_name(model, tmp_path, home, ref
     from xmed.evaluate import evaluate
 
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
-    run = validation.begin(model, reference, validation.external_study(model, spec, None), home)
-    validation.describe(run, load(spec.name, home), home)
+    run = external_validation.begin(model, reference, external_validation.external_study(model, spec, None), home)
+    external_validation.describe(run, load(spec.name, home), home)
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])

@@ -49,7 +49,7 @@ def write(folder: Path, root: Path) -> Path:
 
 def command(*words: str) -> list[str]:
     """`xmed WORDS` as its own process."""
-    return [sys.executable, "-m", "pipelines.main", *words]
+    return [sys.executable, "-m", "xmed.cli.main", *words]
 
 
 def surroundings(home: Path | str, **more: str) -> dict[str, str]:

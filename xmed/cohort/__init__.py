@@ -1,10 +1,10 @@
 """Cohort: a dataset's cases as ingest left them: whole, split by patient, content-addressed."""
 
 from xmed.cohort.case import Case, Cohort, Refusal
-from xmed.cohort.desk import Piece, Verdict
+from xmed.cohort.case_reader import Piece, Verdict
 from xmed.cohort.ingest import Generate, Progress, ingest, load
 from xmed.cohort.leakage import leakage
-from xmed.cohort.origin import image_files
+from xmed.cohort.source_files import image_files
 from xmed.cohort.summary import described, summary
 
 __all__ = [

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmed.cohort.store import Store
-from xmed.digest import digest
 from xmed.errors import XmedError
+from xmed.files.digest import digest
 from xmed.spec import DatasetSpec, Split
 from xmed.volume import Volume
 

@@ -18,11 +18,11 @@ from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from xmed.atomic import write_atomically
+from xmed.cohort.archive_extraction import ENDINGS, unpack
 from xmed.cohort.store import writing
-from xmed.cohort.unpack import ENDINGS, unpack
-from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import file_digest
 from xmed.spec import DatasetSpec, FileSpec
 
 MAX_BYTES = 64 << 30

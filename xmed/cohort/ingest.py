@@ -14,19 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xmed.atomic import write_atomically
 from xmed.cohort.case import Case, Cohort, Refusal
-from xmed.cohort.desk import Desk, Spread
+from xmed.cohort.case_reader import Desk, Spread
 from xmed.cohort.fetch import fetch
 from xmed.cohort.layout import Found, find
+from xmed.cohort.pseudonymise import pseudonyms
 from xmed.cohort.quarantine import Quarantine
-from xmed.cohort.seal import is_whole, sealed
 from xmed.cohort.splits import assign
 from xmed.cohort.store import Store, writing
-from xmed.cohort.unnamed import pseudonyms
 from xmed.deidentify import Crosswalk, Secret
-from xmed.documents import mapping, read_json
 from xmed.errors import XmedError
+from xmed.files.atomic import write_atomically
+from xmed.files.documents import mapping, read_json
+from xmed.files.sealed_document import is_whole, sealed
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 

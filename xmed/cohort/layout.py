@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xmed.cohort.pattern import Key, Listing, Pattern
+from xmed.cohort.layout_pattern import Key, Listing, Pattern
 from xmed.errors import XmedError
 from xmed.spec import Layout
 

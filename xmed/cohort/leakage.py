@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xmed.cohort.case import Case, Cohort
-from xmed.cohort.likeness import LIMIT, closest, likeness
+from xmed.cohort.near_duplicates import LIMIT, closest, likeness
 from xmed.cohort.store import Store
 from xmed.spec import Split
 

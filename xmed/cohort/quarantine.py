@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmed.atomic import write_atomically
 from xmed.cohort.case import Refusal
 from xmed.cohort.store import writing
-from xmed.documents import mapping, read_json
 from xmed.errors import XmedError
+from xmed.files.atomic import write_atomically
+from xmed.files.documents import mapping, read_json
 
 LONGEST_ID = 150
 """Bytes of a case id that is used as a file name."""

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from xmed.cohort.index import Index, Stamp
-from xmed.cohort.seal import is_whole, sealed
-from xmed.documents import read_json
+from xmed.cohort.digest_index import Index, Stamp
 from xmed.errors import XmedError
+from xmed.files.documents import read_json
+from xmed.files.permissions import make
+from xmed.files.sealed_document import is_whole, sealed
 from xmed.io.notes import Note
-from xmed.private import make
 from xmed.volume import Grid, Volume
 
 MAX_META = 16 << 20

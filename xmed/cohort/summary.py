@@ -10,7 +10,7 @@ import numpy as np
 from xmed.cohort.case import Case, Cohort
 from xmed.cohort.leakage import leakage
 from xmed.cohort.store import Store
-from xmed.digest import digest
+from xmed.files.digest import digest
 from xmed.spec import SPLITS
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xmed import select
 from xmed.select import SOURCE
-from xmed.select.oracle import ALL
+from xmed.select.regret import ALL
 
 Document = dict[str, Any]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.fernet import InvalidToken
 
-from xmed.deidentify.secret import Secret
+from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from xmed import documents
 from xmed.cohort import Case, Cohort, load
 from xmed.cohort.store import Store
-from xmed.evaluate.judge import LABELS, Bench, kept_name, known_source
-from xmed.evaluate.trivial import Baselines
-from xmed.evaluate.truth import Truth
+from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name, known_source
+from xmed.evaluate.reference import Truth
+from xmed.evaluate.trivial_baselines import Baselines
+from xmed.files import documents
 from xmed.run import TRIVIAL_ARMS, Run
 
 EXACT = 1e-9

@@ -1,14 +1,14 @@
 """Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI, DICOM SEG and SR go out."""
 
-from xmed.io.dicom import read_series, read_volumes
-from xmed.io.facts import facts_of
+from xmed.io.dicom.header_metadata import facts_of
+from xmed.io.dicom.series import read_series, read_volumes
 from xmed.io.image import read_image
 from xmed.io.inspect import Finding, inspect
 from xmed.io.label import read_label
-from xmed.io.nifti import read_nifti, write_nifti
-from xmed.io.picture import read_picture
-from xmed.io.seg_object import Algorithm, check_seg, write_seg
-from xmed.io.sr_object import write_sr
+from xmed.io.nifti.file import read_nifti, write_nifti
+from xmed.io.objects.write_seg import Algorithm, check_seg, write_seg
+from xmed.io.objects.write_sr import write_sr
+from xmed.io.pictures.picture import read_picture
 
 __all__ = [
     "Algorithm",

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.io.dicom import read_series
-from xmed.io.files import Source, kind_of
-from xmed.io.fov import field_of_view
-from xmed.io.nifti import read_nifti
-from xmed.io.picture import read_picture
+from xmed.io.dicom.series import read_series
+from xmed.io.field_of_view import field_of_view
+from xmed.io.file_kinds import Source, kind_of
+from xmed.io.nifti.file import read_nifti
+from xmed.io.pictures.picture import read_picture
 from xmed.volume import Volume
 
 

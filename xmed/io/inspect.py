@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from xmed.errors import XmedError
-from xmed.io.dicom import by_series, volumes_of
-from xmed.io.files import entries, kind_of, reading
-from xmed.io.guard import guarded
-from xmed.io.instance import Instance, read_instances
-from xmed.io.nifti import read_nifti
+from xmed.io.dicom.instance import Instance, read_instances
+from xmed.io.dicom.series import by_series, volumes_of
+from xmed.io.file_kinds import entries, kind_of, reading
+from xmed.io.nifti.file import read_nifti
 from xmed.io.notes import Note, collected, note
-from xmed.io.picture import read_picture
+from xmed.io.pictures.picture import read_picture
+from xmed.io.sandbox.worker import guarded
 from xmed.volume import Volume
 
 _DEADLY = ("OOM", "READER_TIMEOUT", "READER_CRASHED")

@@ -9,15 +9,15 @@ from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from xmed.errors import XmedError
-from xmed.io.files import kind_of, listed, reading
-from xmed.io.instance import read_instances
+from xmed.io.dicom.instance import read_instances
+from xmed.io.dicom.subject import same_subject
+from xmed.io.file_kinds import kind_of, listed, reading
 from xmed.io.lattice import laid_on
-from xmed.io.nifti import read_nifti
+from xmed.io.nifti.file import read_nifti
 from xmed.io.notes import note
-from xmed.io.picture import read_label_picture
-from xmed.io.rtstruct import rasterise
-from xmed.io.seg import place_segments
-from xmed.io.subject import same_subject
+from xmed.io.objects.read_seg import place_segments
+from xmed.io.objects.rtstruct import rasterise
+from xmed.io.pictures.picture import read_label_picture
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 

@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from xmed.errors import XmedError
-from xmed.io.nifti_place import degrees_between
+from xmed.io.nifti.orientation import degrees_between
 from xmed.io.notes import note
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Grid, Volume
 

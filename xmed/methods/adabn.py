@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.nets import statistics
+from xmed.networks import statistics
 from xmed.tasks import Segmentation
 
 

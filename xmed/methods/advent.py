@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets import head
-from xmed.nets.adversary import domain_loss, frozen, map_critic
-from xmed.nets.apart import apart
+from xmed.networks import head
+from xmed.networks.adversary import domain_loss, frozen, map_critic
+from xmed.networks.domain_batchnorm import apart
 from xmed.tasks import Segmentation
 
 

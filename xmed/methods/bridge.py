@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.disturb import hidden
-from xmed.appearance.gin import random_convolutions
-from xmed.appearance.imitate import imitations
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.nets import fill, tensors
-from xmed.nets.teacher import Alignment, Teacher, ramp_up
+from xmed.networks import fill, tensors
+from xmed.networks.mean_teacher_model import Alignment, Teacher, ramp_up
 from xmed.prepare import Sample
+from xmed.rendering.perturb import hidden
+from xmed.rendering.random_convolution import random_convolutions
+from xmed.rendering.synthesise import imitations
 from xmed.tasks import Segmentation
 
 TEACH_FROM = 0.65

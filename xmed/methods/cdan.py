@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets.adversary import domain_loss, ramp, reverse, vector_critic
-from xmed.nets.cells import both, width
+from xmed.networks.adversary import domain_loss, ramp, reverse, vector_critic
+from xmed.networks.feature_sampling import both, width
 from xmed.tasks import Segmentation
 
 LARGEST = 1024  # entries of the product beyond which it is drawn at random: section 3.2 of the paper uses 4096

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets import head
-from xmed.nets.adversary import ramp
-from xmed.nets.apart import apart
+from xmed.networks import head
+from xmed.networks.adversary import ramp
+from xmed.networks.domain_batchnorm import apart
 from xmed.tasks import Segmentation
 
 VOXELS = 512  # of each class and domain in one step

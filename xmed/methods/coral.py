@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets.cells import both
+from xmed.networks.feature_sampling import both
 from xmed.tasks import Segmentation
 
 

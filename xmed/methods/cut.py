@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from xmed.appearance.pose import place
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
-from xmed.nets import head
+from xmed.networks import head
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.rendering.field_of_view_pose import place
+from xmed.rendering.translation import Recipe, translate
 from xmed.tasks import Segmentation
-from xmed.translate import Recipe, translate
 
 
 class Cut(Method):

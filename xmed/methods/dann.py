@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets.adversary import domain_loss, ramp, reverse, vector_critic
-from xmed.nets.cells import both, width
+from xmed.networks.adversary import domain_loss, ramp, reverse, vector_critic
+from xmed.networks.feature_sampling import both, width
 from xmed.tasks import Segmentation
 
 

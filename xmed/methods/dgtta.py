@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.nets import Ensemble
-from xmed.nets.guard import foreground, vanished
+from xmed.networks import Ensemble
+from xmed.networks.collapse_check import foreground, vanished
 from xmed.tasks import Segmentation
 
 STRAY = 0.05  # sd of every entry of a random affine, in half-widths of the patch: the reference code's

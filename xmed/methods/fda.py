@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.fourier import mix_amplitude
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets.apart import apart
+from xmed.networks.domain_batchnorm import apart
+from xmed.rendering.fourier import mix_amplitude
 from xmed.tasks import Segmentation
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.disturb import disturb
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods.mean_teacher import consistency
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.nets.teacher import Teacher, ramp_up
+from xmed.networks.mean_teacher_model import Teacher, ramp_up
 from xmed.prepare import Sample
+from xmed.rendering.perturb import disturb
 from xmed.tasks import Segmentation
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmed.appearance.gin import blend, random_convolutions
 from xmed.batch import Batch
 from xmed.methods.method import Method
+from xmed.rendering.random_convolution import blend, random_convolutions
 from xmed.tasks import Segmentation
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.disturb import hidden
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets import CONVOLUTIONS, features, head
+from xmed.networks import CONVOLUTIONS, features, head
+from xmed.rendering.perturb import hidden
 from xmed.tasks import Segmentation
 
 

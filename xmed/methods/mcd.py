@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets import head
-from xmed.nets.adversary import ramp, reverse
-from xmed.nets.apart import apart
+from xmed.networks import head
+from xmed.networks.adversary import ramp, reverse
+from xmed.networks.domain_batchnorm import apart
 from xmed.tasks import Segmentation
 
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.disturb import disturb, hidden
-from xmed.appearance.gin import random_convolutions
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.nets.teacher import Alignment, Teacher, ramp_up
+from xmed.networks.mean_teacher_model import Alignment, Teacher, ramp_up
 from xmed.prepare import Sample
+from xmed.rendering.perturb import disturb, hidden
+from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
 

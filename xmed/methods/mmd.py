@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.nets.cells import both
+from xmed.networks.feature_sampling import both
 from xmed.tasks import Segmentation
 
 SCALES = tuple(2.0**k for k in range(-3, 2))

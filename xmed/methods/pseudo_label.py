@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmed.appearance.disturb import disturb
-from xmed.appearance.gin import random_convolutions
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.nets.teacher import Teacher, ramp_up
+from xmed.networks.mean_teacher_model import Teacher, ramp_up
+from xmed.rendering.perturb import disturb
+from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.nets import features, head
-from xmed.nets.teacher import mean_share, prior
+from xmed.networks import features, head
+from xmed.networks.mean_teacher_model import mean_share, prior
 from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from xmed.appearance.pose import place
-from xmed.appearance.randomise import render
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.rendering.field_of_view_pose import place
+from xmed.rendering.randomise import render
 from xmed.tasks import Segmentation
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.nets import fill, statistics, tensors
-from xmed.nets.guard import foreground, vanished
+from xmed.networks import fill, statistics, tensors
+from xmed.networks.collapse_check import foreground, vanished
 from xmed.tasks import Segmentation
 
 

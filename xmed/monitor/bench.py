@@ -10,8 +10,8 @@ import numpy as np
 
 from xmed.cohort import Case, Cohort, described
 from xmed.errors import XmedError
-from xmed.evaluate.robustness import DISTURBANCES
-from xmed.model import Model
+from xmed.evaluate.perturbations import DISTURBANCES
+from xmed.model.model import Model
 from xmed.monitor.measure import Row, measured
 
 Progress = Callable[[str, int, int, str], None]

@@ -9,10 +9,10 @@ import numpy as np
 
 from xmed import metrics
 from xmed.cohort import Case
-from xmed.digest import digest
-from xmed.evaluate.judge import described
-from xmed.model import Model
-from xmed.predict import embedding, segment
+from xmed.evaluate.evaluate_run import described
+from xmed.files.digest import digest
+from xmed.model.model import Model
+from xmed.model.prediction import embedding, segment
 from xmed.volume import Volume
 
 Row = dict[str, Any]

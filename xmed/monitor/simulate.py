@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
-from xmed.evaluate.robustness import DISTURBANCES
+from xmed.evaluate.perturbations import DISTURBANCES
 from xmed.monitor.alarm import IMAGES, fires, shift_of
 from xmed.monitor.bench import DISTURBED
 from xmed.monitor.measure import Row

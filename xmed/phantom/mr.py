@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.phantom.anatomy import Anatomy
+from xmed.phantom.pelvis import Anatomy
 from xmed.phantom.shapes import Grain, Waves, turned
 from xmed.phantom.tissue import Tissue, table
 from xmed.volume import Grid, Volume

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xmed.phantom.anatomy import Anatomy
+from xmed.phantom.pelvis import Anatomy
 from xmed.phantom.shapes import turned
 from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structures
 from xmed.volume import Grid

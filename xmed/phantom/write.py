@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from xmed.io import write_nifti
-from xmed.io.scanner import Header, write_series, write_ultrasound_volume
-from xmed.phantom import mr, ultrasound
-from xmed.phantom.anatomy import Anatomy
+from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
+from xmed.phantom import b_mode, mr
+from xmed.phantom.pelvis import Anatomy
 from xmed.spec import PhantomSpec
 from xmed.volume import Volume
 
@@ -33,7 +33,7 @@ def patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
     anatomy = Anatomy.draw(random)
-    return (mr if spec.modality == "MR" else ultrasound).scan(anatomy, random)
+    return (mr if spec.modality == "MR" else b_mode).scan(anatomy, random)
 
 
 def write(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:

@@ -12,13 +12,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run, where a server is
 
 from xmed.registry.approval import approve, check, decided, withdraw
-from xmed.registry.fetching import fetch, version_of
+from xmed.registry.drift_reference import log_check, reference_of, report_of
+from xmed.registry.fetch_model import fetch, version_of
 from xmed.registry.ledger import verify as verify_audit
-from xmed.registry.models import ALIASES, holder, register, versions
-from xmed.registry.monitored import log_check, reference_of, report_of
-from xmed.registry.packing import has_artifacts
+from xmed.registry.log_run import log_run, orphans
+from xmed.registry.package import has_artifacts
+from xmed.registry.register import ALIASES, holder, register, versions
 from xmed.registry.relink import relink, unsigned
-from xmed.registry.tracking import log_run, orphans
 
 __all__ = [
     "ALIASES",

@@ -9,15 +9,15 @@ from typing import Any, Literal
 from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
-from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.registry import ledger, returning, standing
-from xmed.registry.fetching import version_of
+from xmed.files.atomic import write_atomically
+from xmed.registry import audit_state, ledger, reinstatement
+from xmed.registry.fetch_model import version_of
 from xmed.registry.gate import CLINICAL, Refusal, refusals
-from xmed.registry.models import EVALUATION, USE, holder
-from xmed.registry.person import same
-from xmed.registry.store import client, registry_lock
-from xmed.registry.tracking import RUN_TAG
+from xmed.registry.log_run import RUN_TAG
+from xmed.registry.person_names import same
+from xmed.registry.register import EVALUATION, USE, holder
+from xmed.registry.tracking_store import client, registry_lock
 from xmed.run import SIGNOFF, Run
 
 SIGNED = ("report_id", "weights_sha256", "protocol_sha256", "package_sha256")
@@ -64,7 +64,7 @@ def approve(
             found.append(Refusal("held", f"it holds {alias} until it is withdrawn: xmed withdraw {name} {version}"))
         else:
             found += _second_person(entry, alias, person, home)
-            found += returning.refusals(entry, alias, person, said, bool(found), home)
+            found += reinstatement.refusals(entry, alias, person, said, bool(found), home)
         if found:
             reasons = [one.text for one in found]
             made = ledger.record(home, "refused", name, version, person, alias=alias, meaning=said, reasons=reasons)
@@ -156,7 +156,7 @@ def _second_person(entry: ModelVersion, alias: str, person: str, home: Path) -> 
 
 def _holds(entry: ModelVersion, alias: str, home: Path) -> bool:
     """Whether a version holds an alias, and a record gave it."""
-    recorded = standing.of(home, entry.name).holders.get(alias, set())
+    recorded = audit_state.of(home, entry.name).holders.get(alias, set())
     return holder(entry.name, alias, home) == int(entry.version) and int(entry.version) in recorded
 
 

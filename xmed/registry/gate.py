@@ -11,19 +11,19 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from xmed import documents
 from xmed import report as reports
-from xmed.digest import folder_digest
 from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import folder_digest
+from xmed.model.folder import check_model
 from xmed.registry import ledger
-from xmed.registry.evidence import REPORT, held_back, protocol_of
-from xmed.registry.folder import check_model
-from xmed.registry.models import CANDIDATE, EVALUATION, USE, holder
-from xmed.registry.packing import unpack
-from xmed.registry.proof import disproved
+from xmed.registry.log_run import RUN_TAG
+from xmed.registry.package import unpack
+from xmed.registry.recheck import disproved
+from xmed.registry.register import CANDIDATE, EVALUATION, USE, holder
 from xmed.registry.relink import EVENT as CHANGED
-from xmed.registry.store import client
-from xmed.registry.tracking import RUN_TAG
+from xmed.registry.tracking_store import client
+from xmed.registry.version_evidence import REPORT, held_back, protocol_of
 from xmed.run import Run
 
 CLINICAL = (EVALUATION, USE)

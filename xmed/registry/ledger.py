@@ -9,10 +9,10 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from xmed import audit, documents, seal
 from xmed.errors import XmedError
-from xmed.registry import made, standing
-from xmed.registry.store import client, is_shared, is_there
+from xmed.files import documents
+from xmed.registry import audit_log, audit_state, ownership, signatures
+from xmed.registry.tracking_store import client, is_shared, is_there
 from xmed.run import SIGNOFF
 
 ANCHOR = "audit_head"
@@ -21,20 +21,20 @@ ANCHOR = "audit_head"
 
 def record(
     home: Path, event: str, name: str, version: int | None = None, by: str | None = None, **facts: Any
-) -> audit.Record:
+) -> audit_log.Record:
     """Write a record about a model, then tell the registry where it stands. Raises as `audit.append` does."""
-    known, before = standing.known(home, name), last(home, name)
-    written = audit.append(home, event, by=by, model=name, version=version, **facts)
-    there = any(before is not None and one["sha256"] == before["sha256"] for one in audit.records(home))
+    known, before = audit_state.known(home, name), last(home, name)
+    written = audit_log.append(home, event, by=by, model=name, version=version, **facts)
+    there = any(before is not None and one["sha256"] == before["sha256"] for one in audit_log.records(home))
     if there or (before is None and not known):
         _anchor_at(home, name, written)  # else it is gone, or names a record that is: it stays so, and so it is found
     return written
 
 
-def _anchor_at(home: Path, name: str, at: audit.Record) -> None:
-    facts = {"seq": at["seq"], "sha256": at["sha256"], "log": audit.first(home)}
-    signed = seal.sealed("anchor", seal.key(), name=name, **facts)
-    anchor = facts | {key: value for key, value in signed.items() if key == seal.SEAL}
+def _anchor_at(home: Path, name: str, at: audit_log.Record) -> None:
+    facts = {"seq": at["seq"], "sha256": at["sha256"], "log": audit_log.first(home)}
+    signed = signatures.sealed("anchor", signatures.key(), name=name, **facts)
+    anchor = facts | {key: value for key, value in signed.items() if key == signatures.SEAL}
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
         client(home).set_registered_model_tag(name, ANCHOR, json.dumps(anchor))
 
@@ -42,7 +42,7 @@ def _anchor_at(home: Path, name: str, at: audit.Record) -> None:
 def settle(home: Path, name: str, version: int) -> None:
     """Name the registration of the very first version as the last record, where a killed process could not."""
     if last(home, name) is None:
-        mine = [one for one in audit.records(home) if one.get("model") == name]
+        mine = [one for one in audit_log.records(home) if one.get("model") == name]
         if len(mine) == 1 and mine[0].get("version") == version:
             _anchor_at(home, name, mine[0])
 
@@ -54,7 +54,7 @@ def ours(home: Path, name: str) -> None:
     MLflow offers nothing that would bind two. A name that is there and that no record of this home speaks of was made
     by somebody else, whoever that is.
     """
-    if standing.known(home, name) or made.names(home, name) or not _is_taken(home, name):
+    if audit_state.known(home, name) or ownership.names(home, name) or not _is_taken(home, name):
         return
     raise XmedError(
         "REGISTRY_ELSEWHERE",
@@ -73,7 +73,7 @@ def _is_taken(home: Path, name: str) -> bool:
         return False
 
 
-def last(home: Path, name: str) -> audit.Record | None:
+def last(home: Path, name: str) -> audit_log.Record | None:
     """Which record the registry names as the last about a model, and of which log: seq, sha256, log."""
     try:
         tags = client(home).get_registered_model(name).tags if is_there(home) else {}
@@ -91,23 +91,23 @@ def verify(home: Path, name: str | None = None) -> list[str]:
     home keeps are that one's to verify.
     """
     if not is_there(home):
-        return audit.verify(home)
+        return audit_log.verify(home)
     models = list(client(home).search_registered_models(max_results=1000))
     anchors = {model.name: _anchor(model.tags[ANCHOR]) for model in models if ANCHOR in model.tags}
     if is_shared(home):  # in a store of its own a log that is gone altogether is found, too
-        here, known = audit.first(home), {one.get("model") for one in audit.records(home)}
+        here, known = audit_log.first(home), {one.get("model") for one in audit_log.records(home)}
         anchors = {name: one for name, one in anchors.items() if name in known or one["log"] in (None, here)}
     bare = [
         f"{model.name}: the registry no longer names the last record about it"
         for model in models
-        if ANCHOR not in model.tags and standing.known(home, model.name) and name in (None, model.name)
+        if ANCHOR not in model.tags and audit_state.known(home, model.name) and name in (None, model.name)
     ]
-    return [*audit.verify(home, anchors), *bare, *_signed_off(home), *standing.contradictions(home, name)]
+    return [*audit_log.verify(home, anchors), *bare, *_signed_off(home), *audit_state.contradictions(home, name)]
 
 
 def _signed_off(home: Path) -> list[str]:
     """Decisions that stand beside a run's report, and of which the log has no record: it is older than they are."""
-    records, problems = audit.records(home), []
+    records, problems = audit_log.records(home), []
     there, ours = {one["sha256"] for one in records}, {one.get("run") for one in records}
     for path in sorted((home / "runs").glob(f"*/report/{SIGNOFF}")):
         if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
@@ -123,11 +123,11 @@ def _signed_off(home: Path) -> list[str]:
     return problems
 
 
-def _anchor(text: str) -> audit.Record:
+def _anchor(text: str) -> audit_log.Record:
     """A tag as it was written; whatever else somebody put there matches no record."""
     try:
         found = documents.mapping(documents.parse_json(text, "a tag"), "a tag")
-        signed = {seal.SEAL: found[seal.SEAL]} if seal.SEAL in found else {}
+        signed = {signatures.SEAL: found[signatures.SEAL]} if signatures.SEAL in found else {}
         return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log"), **signed}
     except (XmedError, ValueError, KeyError, TypeError):
         return {"seq": -1, "sha256": text, "log": None}
@@ -138,7 +138,7 @@ def is_hash(tag: str) -> bool:
     return tag.endswith(("sha256", "_id", "fingerprint"))
 
 
-def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit.Record]:
+def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit_log.Record]:
     """The records of one version, of one kind or of all."""
-    mine = [one for one in audit.records(home) if (one.get("model"), one.get("version")) == (name, version)]
+    mine = [one for one in audit_log.records(home) if (one.get("model"), one.get("version")) == (name, version)]
     return [one for one in mine if event in (None, one["event"])]

@@ -11,15 +11,15 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from xmed import documents
 from xmed import report as reports
-from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import file_digest
 from xmed.registry import ledger
-from xmed.registry.evidence import REPORT
-from xmed.registry.models import EVALUATION, USE, holder, versions_of
-from xmed.registry.store import client, is_there, registry_lock
-from xmed.registry.tracking import RUN_TAG, write_run
+from xmed.registry.log_run import RUN_TAG, write_run
+from xmed.registry.register import EVALUATION, USE, holder, versions_of
+from xmed.registry.tracking_store import client, is_there, registry_lock
+from xmed.registry.version_evidence import REPORT
 from xmed.run import Run
 
 EVENT = "report changed"

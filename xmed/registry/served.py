@@ -1,4 +1,4 @@
-"""Served: the script MLflow keeps beside the weights; it loads safetensors through `xmed.predict`, never a pickle."""
+"""Served: the script MLflow keeps beside the weights; it loads safetensors, never a pickle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from xmed.predict import Model
+from xmed.model.prediction import Model
 
 
 class Served(PythonModel):

@@ -1,6 +1,6 @@
 """Report: numbers → one page a clinician can read, and its machine-readable source."""
 
-from xmed.report.build import build, identity_now, read, schema
+from xmed.report.build_report import build, identity_now, read, schema
 from xmed.report.numbers import findings
 from xmed.report.previous import prior_of
 from xmed.report.support import unsupported_today

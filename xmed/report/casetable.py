@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xmed import documents
+from xmed.files import documents
 from xmed.report.edition import EDITION
 
 Row = dict[str, Any]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
+from xmed.html.render import word
 from xmed.report.chai_metrics import MISSING, Tree, groups, key_metrics, said
-from xmed.report.drawing import word
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 

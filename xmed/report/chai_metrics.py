@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from xmed.report.drawing import number, word
+from xmed.html.render import number, word
 
 MISSING = "NOT PROVIDED"
 Tree = dict[str, Any]

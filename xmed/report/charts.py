@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from xmed.report.axis import Axis, path
+from xmed.html.axis import Axis, path
 
 Figure = dict[str, Any]
 LEFT, TOP, RIGHT, BOTTOM = 48, 12, 408, 222

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmed.report.drawing import drawing, traced
+from xmed.html.render import drawing, traced
 from xmed.report.gallery import THUMBNAIL, pictured, primary
 from xmed.report.viewer import script_hash
 from xmed.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xmed.report.drawing import initial, plain, word
+from xmed.html.render import initial, plain, word
 from xmed.report.headline import METHODS
 from xmed.report.population import PERSONAL, uncompared
 from xmed.report.words import fact, level

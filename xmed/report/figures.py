@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.report.axis import Axis, path
+from xmed.html.axis import Axis, path
 
 Figure = dict[str, Any]
 SHOWN_ARMS = ("trivial_threshold", "trivial_position", "source_only", "adapted", "target_supervised")

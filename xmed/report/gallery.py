@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmed.report.slices import views
+from xmed.html.slices import views
 from xmed.run import Run
 
 WORST, MOST = 12, 24

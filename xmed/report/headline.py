@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmed.report.drawing import word
+from xmed.html.render import word
 from xmed.report.population import leaks, uncompared
 from xmed.report.rows import NO_REFERENCE
 from xmed.report.sources import Sources

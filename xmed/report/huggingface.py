@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from xmed.report.drawing import NONE, initial, number, span, word
+from xmed.html.render import NONE, initial, number, span, word
 from xmed.report.words import ARM_NAMES, METRIC_NAMES
 
 MISSING = "NOT PROVIDED"

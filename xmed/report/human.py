@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.files.digest import file_digest
 from xmed.spec import read_yaml
 
 Document = dict[str, Any]

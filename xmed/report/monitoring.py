@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmed import stats
-from xmed.report.drawing import word
+from xmed.html.render import word
 from xmed.report.plain import quantiles, span
 from xmed.report.sources import Sources
 

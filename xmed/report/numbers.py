@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from xmed import stats
-from xmed.digest import digest
-from xmed.nulls import whole
+from xmed.files.digest import digest
+from xmed.files.json_numbers import whole
 from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
@@ -16,7 +16,7 @@ from xmed.report.edition import EDITION
 from xmed.report.failures import badness, causes, failures
 from xmed.report.headline import headline
 from xmed.report.human import human
-from xmed.report.limits import intended_use, limitations, reference_standard
+from xmed.report.intended_use import intended_use, limitations, reference_standard
 from xmed.report.monitoring import monitoring
 from xmed.report.plain import difference, interval
 from xmed.report.population import data

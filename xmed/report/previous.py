@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xmed import documents
+from xmed.files import documents
 from xmed.report.plain import difference, paired
 from xmed.report.rows import Rows
 from xmed.report.sources import Sources

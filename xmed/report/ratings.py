@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from xmed import documents
-from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import file_digest
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from xmed import __version__
-from xmed.digest import digest
+from xmed.files.digest import digest
 from xmed.report.sources import Sources
 
 Document = dict[str, Any]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xmed import documents
-from xmed.digest import file_digest
 from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import file_digest
 from xmed.report.casetable import read_cases
 from xmed.report.edition import EDITION
 from xmed.run import Run

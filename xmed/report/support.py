@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xmed.report.drawing import number, signed
+from xmed.html.render import number, signed
 from xmed.report.rows import NO_REFERENCE
 from xmed.run import ARMS, TRIVIAL_ARMS
 

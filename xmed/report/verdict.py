@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xmed.digest import digest
+from xmed.files.digest import digest
 from xmed.report.edition import EDITION
 from xmed.report.population import leaks, uncompared
 from xmed.report.sources import Sources

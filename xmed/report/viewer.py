@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from xmed.html.render import drawing
 from xmed.io import write_nifti
 from xmed.report import words
-from xmed.report.drawing import drawing
 from xmed.run import TRAINED_ARMS, Run
 from xmed.volume import Volume
 

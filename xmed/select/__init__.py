@@ -1,10 +1,10 @@
 """Select: which checkpoint, which method, and whether to adapt at all, without a single target label."""
 
-from xmed.select.checkpoint import RULE, Evidence, choose, judge
-from xmed.select.findings import VALIDATORS, Bench, Findings
-from xmed.select.oracle import oracle, regret, weighted_spearman
-from xmed.select.ranking import SOURCE, decide, pick
-from xmed.select.trivial import best, estimate, told, trivial
+from xmed.select.rank_models import SOURCE, decide, pick
+from xmed.select.regret import oracle, regret, weighted_spearman
+from xmed.select.select_checkpoint import RULE, Evidence, choose, judge
+from xmed.select.trivial_estimates import best, estimate, told, trivial
+from xmed.select.unlabelled_measures import VALIDATORS, Bench, Findings
 
 __all__ = [
     "RULE", "SOURCE", "VALIDATORS", "Bench", "Evidence", "Findings", "best", "choose", "decide", "estimate", "judge",

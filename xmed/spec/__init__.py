@@ -1,5 +1,6 @@
 """Spec: the YAML files that say what exists (datasets) and what to do with it (studies)."""
 
+from xmed.spec.archive_query import PacsSpec
 from xmed.spec.dataset import (
     SPLITS,
     DatasetSpec,
@@ -12,8 +13,15 @@ from xmed.spec.dataset import (
     Splits,
     StructureSpec,
 )  # fmt: skip
-from xmed.spec.files import load_dataset, load_protocol, load_study, names, read_yaml, spec_folders, text_beside
-from xmed.spec.pacs import PacsSpec
+from xmed.spec.find_specs import (
+    load_dataset,
+    load_protocol,
+    load_study,
+    names,
+    read_yaml,
+    spec_folders,
+    text_beside,
+)
 from xmed.spec.study import (
     NETWORKS,
     Accept,

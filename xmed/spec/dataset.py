@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.spec.pacs import PacsSpec
+from xmed.spec.archive_query import PacsSpec
 from xmed.spec.strict import NAME, Count, Finite, Name, Seed, Strict
 
 Split = Literal["train", "select", "test"]

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xmed import documents
 from xmed.errors import XmedError
+from xmed.files import documents
 from xmed.spec.dataset import DatasetSpec
 from xmed.spec.said import sentences
 

@@ -53,7 +53,7 @@ class GridSpec(Strict):
 
 
 NETWORKS = ("unet", "segresnet")
-"""Names of networks, each of which xmed.nets builds."""
+"""Names of networks, each of which xmed.networks builds."""
 
 
 class NetworkSpec(Strict):

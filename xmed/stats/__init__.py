@@ -5,10 +5,8 @@ The patient is the unit: slices, cases and seeds of one patient are averaged fir
 number that cannot be had is None with a reason, never NaN; NaN that comes in is refused.
 """
 
-from xmed.stats.agreement import BlandAltman, Limit, RatioLimits, bland_altman, ccc, icc_a1
 from xmed.stats.conformal import Conformal, EstimateCard, conformal, estimate_card
 from xmed.stats.coverage import OperatingPoint, RiskCoverage, operating_point, risk_coverage
-from xmed.stats.drift import ComponentShift, Mmd, Shift, chi2, ks, ks_components, mmd2, psi, psi_of
 from xmed.stats.failure import FailureDetection, failure_detection
 from xmed.stats.family import holm
 from xmed.stats.gap import gap_closed
@@ -18,8 +16,10 @@ from xmed.stats.noninferiority import NonInferiority, margin_from_raters, noninf
 from xmed.stats.paired import EXACT_UP_TO, Paired, Sensitivity, paired, sensitivity
 from xmed.stats.patients import Defined, by_patient, defined, macro, seeds_and_patients
 from xmed.stats.proportion import Proportion, clopper_pearson, proportion
-from xmed.stats.ranking import Rank, agreement, mean_ranks, ranks
-from xmed.stats.subgroups import Level, Subgroups, subgroups, tertiles
+from xmed.stats.rank_intervals import Rank, agreement, mean_ranks, ranks
+from xmed.stats.subgroup_tests import Level, Subgroups, subgroups, tertiles
+from xmed.stats.two_samples import ComponentShift, Mmd, Shift, chi2, ks, ks_components, mmd2, psi, psi_of
+from xmed.stats.volume_agreement import BlandAltman, Limit, RatioLimits, bland_altman, ccc, icc_a1
 
 __all__ = [
     "EXACT_UP_TO",

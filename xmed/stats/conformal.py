@@ -8,9 +8,9 @@ from math import ceil
 
 import numpy as np
 
-from xmed.stats.drift import Mmd
 from xmed.stats.interval import finite, ordinary, scaled
 from xmed.stats.proportion import Proportion, proportion
+from xmed.stats.two_samples import Mmd
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from xmed.nets.ranks import summed
+from xmed.networks.distributed import summed
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from xmed import __version__, methods, nets, select
-from xmed.atomic import write_atomically
-from xmed.digest import file_digest, folder_digest
+from xmed import __version__, methods, networks, select
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import file_digest, folder_digest
 from xmed.methods import Domains
-from xmed.model import WEIGHTS, Model
-from xmed.nets import ranks
+from xmed.model.model import WEIGHTS, Model
+from xmed.networks import distributed
 from xmed.prepare import Sampler
 from xmed.run import Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
 from xmed.train import checkpoint, compose
+from xmed.train.arm_data import Data
 from xmed.train.checkpoint import Trained
-from xmed.train.data import Data
 from xmed.train.loop import Progress, steps_of, train
 
 FOREGROUND_SHARE = 0.7
@@ -53,7 +53,7 @@ def fit(
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    device, (rank, count) = nets.device(), part
+    device, (rank, count) = networks.device(), part
     method, source = _begin(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
@@ -61,7 +61,7 @@ def fit(
         sampler.share(rank, count)
     if rank:  # what a method draws at random in its losses is another for every share
         torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-    with ranks.together(count, device):
+    with distributed.together(count, device):
         trained = train(method, source, target, run.study.budget, device, folder, report)
     if rank:
         return folder
@@ -93,11 +93,13 @@ def _begin(
     """
     torch.manual_seed(seed)
     kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
-    net = nets.build(kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed)
+    net = networks.build(
+        kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
+    )
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
-        nets.fill(net, nets.tensors(start.net))
-    net = net if synced_on is None else ranks.synced(net, synced_on)
+        networks.fill(net, networks.tensors(start.net))
+    net = net if synced_on is None else distributed.synced(net, synced_on)
     method = kind(net, task, **spec.hyperparameters)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
@@ -156,10 +158,10 @@ def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model,
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
-            nets.fill(model.net, trained.candidates[step])
+            networks.fill(model.net, trained.candidates[step])
             evidence.append(select.judge(model, data.unlabelled, held_out, seed, data.scene))
         chosen, verdicts = select.choose(evidence, data.source_ml())
-    nets.fill(model.net, trained.candidates[steps[chosen]])
+    networks.fill(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
     candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}

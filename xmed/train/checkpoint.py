@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xmed.errors import XmedError
 from xmed.methods import Method
-from xmed.nets import ranks
+from xmed.networks import distributed
 from xmed.prepare import Sampler
 
 KEPT, DIGITS = 2, 16
@@ -50,10 +50,10 @@ class Checkpoint:
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
-        each = ranks.gathered(drawing)
-        if ranks.rank() == 0:
+        each = distributed.gathered(drawing)
+        if distributed.rank() == 0:
             self._write(step, trained, each)
-        ranks.wait()
+        distributed.wait()
 
     def _write(self, step: int, trained: Trained, each: list[dict[str, Any]]) -> None:
         state = {
@@ -88,7 +88,7 @@ class Checkpoint:
         state = next((state for state in map(_read, found(self.folder)) if state is not None), None)
         if state is None:
             return 0, Trained()
-        then, now = (len(state["ranks"]), state["device"]), (ranks.ranks(), self.device.type)
+        then, now = (len(state["ranks"]), state["device"]), (distributed.ranks(), self.device.type)
         if then != now:
             began, there = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
             what = f"this training began on {began}, and there is only {there}"
@@ -98,7 +98,7 @@ class Checkpoint:
         self.schedule.load_state_dict(state["schedule"])
         for sampler, its in zip(self.samplers, state["samplers"]):
             sampler.restore(its)
-        drawing = state["ranks"][ranks.rank()]
+        drawing = state["ranks"][distributed.rank()]
         torch.set_rng_state(drawing["random"])
         if drawing["device_random"] is not None:
             torch.cuda.set_rng_state(drawing["device_random"])

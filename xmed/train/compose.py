@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xmed import documents
 from xmed.errors import XmedError
-from xmed.model import Model
-from xmed.nets import Ensemble
+from xmed.files import documents
+from xmed.model.model import Model
+from xmed.networks import Ensemble
 
 
 def ensemble(models: Sequence[Model]) -> Model:

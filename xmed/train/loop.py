@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from xmed import stop
 from xmed.errors import XmedError
 from xmed.methods import Method
-from xmed.model import bf16_pays
-from xmed.nets import ranks, tensors
+from xmed.model.model import bf16_pays
+from xmed.networks import distributed, tensors
 from xmed.prepare import Sampler
+from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
 
@@ -53,8 +53,8 @@ def train(
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
-    losses_of = ranks.shared(method, method.losses)
-    with _Log(folder / "losses.csv", done) as log, stop.heeding():
+    losses_of = distributed.shared(method, method.losses)
+    with _Log(folder / "losses.csv", done) as log, termination.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             if step in begins:
@@ -70,8 +70,8 @@ def train(
             log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
-            ranks.agree(method)
-            asked = ranks.anybody(stop.asked(), device)
+            distributed.agree(method)
+            asked = distributed.anybody(termination.asked(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
@@ -93,7 +93,7 @@ def _descend(
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
-    values["total"] = float(ranks.mean(total.detach()))
+    values["total"] = float(distributed.mean(total.detach()))
     if not math.isfinite(values["total"]):
         raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
     optimiser.zero_grad(set_to_none=True)
@@ -175,7 +175,7 @@ class _Log:
         self.rows.append({"step": step, **values, "lr": rate})
 
     def flush(self) -> None:
-        if ranks.rank():
+        if distributed.rank():
             return
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["step", *self.names, "total", "lr"], restval="")

@@ -10,7 +10,7 @@ from itertools import product
 
 from xmed.errors import XmedError
 from xmed.io.pacs.archive import Archive, Level, Record, Series, patiently
-from xmed.spec.pacs import Wanted
+from xmed.spec.archive_query import Wanted
 
 Query = dict[str, str | list[str]]
 STUDY = ("PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyDescription", "StudyInstanceUID",

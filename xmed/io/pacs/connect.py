@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from xmed.errors import XmedError
 from xmed.io.pacs.archive import Archive, patiently
-from xmed.spec.pacs import address_problem
+from xmed.spec.archive_query import address_problem
 
 
 def connect(server: str, listen: int | None = None) -> Archive:

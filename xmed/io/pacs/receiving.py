@@ -8,7 +8,7 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
-from xmed.io.files import MAX_BYTES
+from xmed.io.file_kinds import MAX_BYTES
 from xmed.io.pacs.archive import Keep
 
 MAX_PDU = 1 << 17

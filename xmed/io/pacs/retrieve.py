@@ -17,13 +17,13 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
-from xmed.atomic import write_atomically
 from xmed.errors import XmedError
-from xmed.io.files import reading
+from xmed.files.atomic import write_atomically
+from xmed.io.file_kinds import reading
 from xmed.io.pacs.archive import Archive, Series, patiently
 from xmed.io.pacs.catalogue import catalogue
 from xmed.io.pacs.connect import connect
-from xmed.spec.pacs import PacsSpec
+from xmed.spec.archive_query import PacsSpec
 
 Name = Callable[[str, str], str]
 """(kind, identifier) → a name for a file; the same for the same, and nobody can turn it back."""

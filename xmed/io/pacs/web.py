@@ -21,7 +21,7 @@ from pydicom import Dataset
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from xmed.errors import XmedError
-from xmed.io.files import MAX_BYTES
+from xmed.io.file_kinds import MAX_BYTES
 from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})

@@ -1,5 +1,0 @@
-"""Doctor: is this installation sound, and did anything stay half done."""
-
-from pipelines.doctor.examine import Check, examine
-
-__all__ = ["Check", "examine"]

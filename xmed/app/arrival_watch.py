@@ -1,0 +1,97 @@
+"""Quiet: whether data that is coming in has stopped coming, found out by looking twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import digest
+from xmed.io.pacs import connect
+from xmed.io.pacs.catalogue import catalogue
+from xmed.spec import DatasetSpec
+
+
+def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
+    """sha256 (hex) of what a dataset consists of now: its folder's files, or the objects that its PACS query names.
+
+    Nothing is read or fetched. Raises XmedError PATH_NOT_FOUND, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER, and USAGE
+    for a dataset to which nothing new can come.
+    """
+    if spec.pacs:
+        archive = connect(spec.pacs.server, spec.pacs.listen)
+        images = catalogue(archive, spec.pacs.query)
+        labels = catalogue(archive, spec.pacs.labels, images) if spec.pacs.labels and images else []
+        return digest([[series.uid, sorted(series.objects)] for series in (*images, *labels)])
+    if spec.made or spec.files:
+        what = f"{spec.name} is written or fetched by xmed itself"
+        raise XmedError("USAGE", what, "a folder or a PACS query to which new cases come")
+    folder = spec.folder(root)
+    if not folder.is_dir():
+        raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "the folder of its files")
+    return digest(sorted(_files(folder)))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What was seen at the last look, kept in a file; whether something is due is decided here and nowhere else."""
+
+    path: Path
+
+    def due(self, state: str, minutes: float, now: datetime | None = None) -> str:
+        """Remember a look. Empty when what is there is new and has not changed for so many minutes, else why not."""
+        now, known = now or datetime.now(UTC), self._known()
+        if known.get("done") == state:
+            return "nothing new"
+        if known.get("seen") != state:
+            self._write({**known, "seen": state, "since": now.isoformat()})
+            return "something came since the last look"
+        quiet = _since(known, now)
+        if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
+            self._write({**known, "seen": state, "since": now.isoformat()})
+            return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
+        if quiet < timedelta(minutes=minutes):
+            return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
+        return ""
+
+    def done(self, state: str) -> None:
+        """What is there now is dealt with, whatever came of it; the same is not due again."""
+        self._write({**self._known(), "done": state})
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return documents.read_mapping(self.path)
+        except XmedError:
+            return {}  # never looked; or the file is damaged, which costs one look
+
+    def _write(self, document: dict[str, str]) -> None:
+        write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+
+
+def _since(known: dict[str, str], now: datetime) -> timedelta | None:
+    """For how long nothing has changed; None where no clock can say."""
+    try:
+        quiet = now - datetime.fromisoformat(known["since"])
+    except (KeyError, TypeError, ValueError):  # TypeError: a moment without a time zone
+        return None
+    return quiet if quiet >= timedelta(0) else None
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file below a folder; one that goes while we look was never there."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(place, name)
+            try:
+                facts = path.stat()
+            except OSError:
+                continue
+            found.append((path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns))
+    return found

@@ -1,0 +1,44 @@
+"""Removal: `xmed deidentify`, from the options to the answer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from xmed.console.progress import report
+from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify
+from xmed.errors import CODES, XmedError
+from xmed.files.permissions import as_usual
+
+
+def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) -> tuple[dict[str, Any], Outcome]:
+    """De-identify `source` into `out`. Raises XmedError USAGE without both, and as `deidentify` does."""
+    if source is None or out is None:
+        raise XmedError("USAGE", "xmed deidentify without IN and OUT", "IN OUT, --explain or --crosswalk")
+    outcome = deidentify(source, out, home, policy, report)
+    if outcome.written:
+        as_usual(out)
+    return {**asdict(outcome), "codes": outcome.codes, "output": str(out)}, outcome
+
+
+def show_outcome(console: Console, outcome: Outcome, out: Path | None) -> None:
+    """What left, what was withheld and why; a key that was made just now is told of."""
+    if outcome.key:
+        console.print(f"a new key was made: {outcome.key} · keep a copy: without it nobody is ever found again")
+    console.print(f"{outcome.written} written of {outcome.patients} patients, {outcome.skipped} of other kinds skipped")
+    for code, count in outcome.codes.items():
+        console.print(f"{count} withheld: {code} · {CODES[code]}", highlight=False, soft_wrap=True)
+    console.print(f"{out}", highlight=False, soft_wrap=True)
+
+
+def who(home: Path) -> list[dict[str, str]]:
+    """What the crosswalk of this home says. Raises XmedError KEY_INVALID, PATH_NOT_FOUND."""
+    crosswalk = Crosswalk.below(home, Secret.find(home)[0])
+    if not crosswalk.path.exists():
+        raise XmedError(
+            "PATH_NOT_FOUND", f"no crosswalk {crosswalk.path}", "something de-identified with this XMED_HOME"
+        )
+    return list(crosswalk.read())

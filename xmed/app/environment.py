@@ -1,0 +1,129 @@
+"""Environment: on what, with what and when a run was made, for its provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Any
+
+from xmed import __version__
+from xmed.run import Run
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+CONTAINER = "XMED_CONTAINER"
+"""Where whoever starts a container says its digest: from within it cannot be seen."""
+PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel", "SimpleITK", "mlflow", "prefect")
+
+
+def environment(run: Run, started: datetime) -> dict[str, Any]:
+    """environment.json of a run that is trained and evaluated. A resumed run keeps the time it first started at."""
+    before = run.read("environment")["started"] if run.has("environment") else started.isoformat()
+    trained = [run.trained(*pair) for pair in run.arms()]
+    return {
+        "xmed": __version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": cpu(),
+        "device": ", ".join(sorted({str(one["device"]) for one in trained})) or None,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "started": before,
+        "finished": datetime.now(UTC).isoformat(),
+        "command": " ".join(["xmed", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("xmed", "main.py") else None,
+        "git": _git(),
+        **surroundings(),
+    }
+
+
+def bill_of_materials(run: Run) -> dict[str, Any]:
+    """sbom.json of a run: its adapted model of the first seed, and every package that it was made with (CycloneDX)."""
+    from xmed.registry.sbom import sbom
+
+    trained = run.trained("adapted", run.study.seeds[0])
+    return json.loads(sbom(run.study.register_as, trained["weights_sha256"]))
+
+
+def surroundings() -> dict[str, Any]:
+    """What a run can be made again with: the code's difference to its commit, every package, the lock, the machine."""
+    from xmed.train.device import machine  # torch, which the doctor does without
+
+    lock, seen = CHECKOUT / "constraints.txt", machine()
+    container = os.environ.get(CONTAINER) or ("unnamed" if Path("/.dockerenv").exists() else "none")
+    driver = "none" if seen["gpu"] == "none" else _driver()
+    return {
+        "source_code": _source_code(),
+        "packages": {found.name: found.version for found in sorted(distributions(), key=lambda d: d.name.lower())},
+        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        "determinism": seen.pop("determinism"),
+        "system": {**seen, "driver": driver, "container": container},
+    }
+
+
+def errors(run: Run) -> list[dict[str, str]]:
+    """errors.json: the test cases that could not be predicted or measured. Quarantined cases stand in data.json."""
+    found = {}
+    for row in run.read("rows"):
+        if row["status"] == "error":
+            code, _, message = str(row.get("reason", "")).removeprefix("error[").partition("]: ")
+            code, message = (code, message) if message else ("READER_FAILED", code)
+            where = f"{row['arm']}, seed {row['seed']}, case {row['case']}"
+            found[where] = {"code": code, "message": message, "where": where}
+    return list(found.values())
+
+
+def cpu() -> str:
+    """The processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> str | None:
+    """The commit xmed runs from, with a + when the working copy differs; None outside a checkout."""
+    return _asked("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
+
+
+def _source_code() -> dict[str, Any]:
+    """Whether the working copy differs from its commit, and the sha256 of how; outside a checkout nobody knows."""
+    changed = _asked("diff", "HEAD")
+    if changed is None:
+        return {"dirty": None, "diff_sha256": None}
+    untracked = _asked("ls-files", "--others", "--exclude-standard")
+    text = f"{changed}\n{untracked}"
+    return {"dirty": bool(text.strip()), "diff_sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _asked(*arguments: str) -> str | None:
+    if not (CHECKOUT / ".git").exists():
+        return None
+    try:
+        asked = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        lines = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return lines[0].strip() if lines else None

@@ -1,0 +1,197 @@
+"""Validation: a finished model on labelled data it was not made from: a run without training, with its own protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from xmed import cohort
+from xmed.app.default_protocol import least_protocol, own_protocol
+from xmed.cohort import Cohort
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.model.model import CARD, WEIGHTS, Model
+from xmed.run import Run
+from xmed.spec import DatasetSpec, Protocol, Study
+
+NOT_HERE = "the data that the model was made from are not here: only a look at their names and digests could tell"
+NO_FLOW = {"found": 0, "readable": 0, "quarantined": 0, "train": 0, "select": 0, "test": 0}
+
+
+def external_study(
+    model: Path, spec: DatasetSpec, protocol: Protocol | None, report: dict[str, Any] | None = None
+) -> Study:
+    """The study that a validation is: the model's own grid, network, method and protocol on a new target.
+
+    protocol: what is asked instead of the model's own protocol; report: that of the model, where its version has one.
+    Without either the model's run, then its card are asked; a tolerance that is not given is that of its report.
+
+    Raises XmedError SPEC_INVALID where the data lack a structure of the model, or the protocol names another one,
+    MODALITY_MISMATCH, MODEL_INVALID.
+    """
+    card = card_of(model)
+    names = [one["name"] for one in card["structures"]]
+    missing = [name for name in names if name not in spec.label_table.names]
+    if missing:
+        what = f"{spec.name} has no label {', '.join(missing)}"
+        raise XmedError(
+            "SPEC_INVALID", what, f"labels of {', '.join(names)}, which the model draws", "map them in its spec"
+        )
+    if spec.modality != card["modality"]:
+        raise XmedError(
+            "MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card['modality']}, as the model's data"
+        )
+    own, tolerance = own_protocol(card, report, names)
+    asked = protocol or own or least_protocol(names[0])
+    if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
+        asked = asked.model_copy(update={"nsd_tolerance_mm": tolerance})
+    if "not_below_source_only" not in asked.accept.model_fields_set:  # a default of studies; here is no such arm
+        asked = asked.model_copy(update={"accept": asked.accept.model_copy(update={"not_below_source_only": False})})
+    if asked.primary.structure not in names:
+        raise XmedError(
+            "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
+        )
+    return Study.model_validate({
+        "name": f"{card['study']}-on-{spec.name}",
+        "source": card.get("datasets", {}).get("source") or "unknown",
+        "target": spec.name,
+        "structures": names,
+        "grid": card["grid"],
+        "network": card["network"],
+        "task": {"largest_component": card["largest_component"]},
+        "method": {"name": card["method"]},
+        "seeds": [card["seed"]],
+        "protocol": asked,
+        "register_as": card["study"],
+    })  # fmt: skip
+
+
+def begin(model: Path, reference: str, study: Study, home: Path, version: str | None = None) -> Run:
+    """A run of that study whose one arm, `adapted`, is the finished model; its protocol is fixed and hashed here.
+
+    reference, version: of the model, as it was asked for, and what its registry calls it.
+    """
+    card, run = card_of(model), Run.create(study, home)
+    folder = run.arm("adapted", card["seed"])
+    shutil.copytree(model, folder / "model", ignore=lambda _, names: [n for n in names if n not in (WEIGHTS, CARD)])
+    weights = file_digest(folder / "model" / WEIGHTS)
+    if weights != card["weights_sha256"]:
+        raise XmedError("MODEL_INVALID", f"{model}: weights are not those its card names", "an untouched folder")
+    record = {
+        "arm": "adapted",
+        "seed": card["seed"],
+        "method": card["method"],
+        "hyperparameters": card.get("hyperparameters", {}),
+        "cite": card.get("cite"),
+        "deployable": card.get("deployable"),
+        "parameters": sum(p.numel() for p in Model.load(folder / "model").net.parameters()),
+        "weights_sha256": weights,
+        "model_sha256": folder_digest(folder / "model"),
+        "steps": 0,
+        "batch": 0,
+        "seconds": 0.0,
+        "device": "as the run that made it",
+        "network": card["network"],
+        "target_labels_used": False,
+        "selection": {"rule": "the model as it was registered", "used_target_labels": False, "candidates": []},
+    }
+    write_atomically(folder / "train.json", json.dumps(record, indent=1) + "\n")
+    run.write(
+        "external",
+        {"model": spoken(reference), **_called(reference, version), "weights_sha256": weights, **_made(card)},
+    )
+    return run
+
+
+def describe(run: Run, target: Cohort, home: Path) -> dict[str, Any]:
+    """Write data.json: the new data, and of the training data whatever is still here to be compared with."""
+    made = run.read("external")
+    learned = {side: _known(made["training"].get(side), home) for side in ("source", "target")}
+    document = {
+        "source": cohort.described(learned["source"]) if learned["source"] else _unknown(run, made),
+        "target": cohort.described(target),
+        "leakage": _leakage(learned, target),
+    }
+    run.write("data", document)
+    return document
+
+
+def card_of(model: Path) -> dict[str, Any]:
+    """What a model's folder says of itself. Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID."""
+    path = model / CARD
+    if not path.is_file():
+        raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
+    card = documents.read_mapping(path, "MODEL_INVALID")
+    with documents.guarded(str(path), "MODEL_INVALID", "a model folder that xmed wrote"):
+        for key in ("study", "seed", "method", "structures", "grid", "network", "modality", "weights_sha256"):
+            card[key]
+    return card
+
+
+def spoken(reference: str) -> str:
+    """A registered model's name; of a folder its last part: a machine's paths are nobody's business."""
+    return reference if reference.startswith("models:/") else Path(reference).name
+
+
+def _called(reference: str, version: str | None) -> dict[str, str | None]:
+    """The name and version of a registered model; of a folder there are none."""
+    if not reference.startswith("models:/"):
+        return {}
+    name, _, last = reference.removeprefix("models:/").replace("@", "/@").partition("/")
+    return {"name": name, "version": version or (last if last.isdigit() else None)}
+
+
+def _made(card: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "study": card["study"],
+        "run": card.get("run"),
+        "protocol_sha256": card.get("protocol_sha256"),
+        "training": {
+            side: {"name": card.get("datasets", {}).get(side), "fingerprint": card.get("data", {}).get(side)}
+            for side in ("source", "target")
+        },
+    }
+
+
+def _known(made: dict[str, Any] | None, home: Path) -> Cohort | None:
+    """The very data that the model was made from, if they are still ingested here, unchanged."""
+    if not made or not made["name"]:
+        return None
+    try:
+        found = cohort.load(made["name"], home)
+    except XmedError:
+        return None
+    return found if found.fingerprint == made["fingerprint"] else None
+
+
+def _leakage(learned: dict[str, Cohort | None], target: Cohort) -> dict[str, Any]:
+    """As of a study, where the training data are here: then their train and select cases are what was learned."""
+    source, before = learned["source"], learned["target"]
+    found = cohort.leakage([one for one in (source, before) if one], target)
+    if source is not None and before is not None:
+        return found
+    # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.
+    checks = [
+        {**one, "found": one["found"] or None, "reason": None if one["found"] else NOT_HERE} for one in found["checks"]
+    ]
+    return {**found, "checks": checks}
+
+
+def _unknown(run: Run, made: dict[str, Any]) -> dict[str, Any]:
+    training = made["training"]["source"]
+    return {
+        "name": training["name"] or "not known here",
+        "modality": "unknown",
+        "licence": None,
+        "source": None,
+        "fingerprint": training["fingerprint"] or digest(None),
+        "structures": run.study.structures,
+        "spacing_credible": True,
+        "cases": [],
+        "quarantined": [],
+        "flow": NO_FLOW,
+    }

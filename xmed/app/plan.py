@@ -1,0 +1,127 @@
+"""Plan: a study with everything it names, checked before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xmed import methods
+from xmed.errors import XmedError
+from xmed.run import Run, home
+from xmed.spec import NETWORKS, DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
+from xmed.spec.said import meant
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: a study, its two datasets, and the run it continues, if any."""
+
+    study: Study
+    source: DatasetSpec
+    target: DatasetSpec
+    run: Run | None = None
+    methods: tuple[str, ...] = ()
+
+
+def plan_study(
+    study: str | Study,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+) -> Plan:
+    """Read and check a study, or the run of it that is to be resumed; nothing is written.
+
+    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, METHOD_NEEDS, PATH_NOT_FOUND, RUN_NOT_FOUND or USAGE.
+    """
+    run = Run.find(resume, home()) if resume else None
+    if run is not None and run.methods:
+        raise XmedError("USAGE", f"run {run.id} is a comparison", "a run", "`xmed compare` goes on with it")
+    return _plan(study, seeds, source_root, target_root, run)
+
+
+def plan_comparison(
+    study: str,
+    names: list[str] | None,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+) -> Plan:
+    """The same of a comparison: of the named methods or `all`, with the floor, the ceiling and what they begin with.
+
+    A comparison that is resumed has its methods and seeds already.
+    """
+    run = Run.find(resume, home()) if resume else None
+    if run is not None and (names or not run.methods):
+        what = "--methods with --resume" if run.methods else f"run {run.id} is no comparison"
+        raise XmedError("USAGE", what, "a comparison, which has its methods already", "leave --methods out")
+    if run is None and not names:
+        raise XmedError("USAGE", "no --methods", "methods with commas between, or all", "see `xmed methods`")
+    plan = _plan(study, seeds, source_root, target_root, run)
+    chosen = [*methods.names(), *methods.COMPOSITIONS] if names == ["all"] else names or []
+    wanted = list(dict.fromkeys(run.methods if run else ["source_only", *chosen, "target_supervised"]))
+    for name in wanted:
+        spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
+        for needed in [name, *methods.needs(spec)]:
+            methods.check(needed, {})
+    return replace(plan, methods=tuple(wanted))
+
+
+def _plan(
+    study: str | Study, seeds: list[int] | None, source_root: Path | None, target_root: Path | None, run: Run | None
+) -> Plan:
+    asked = study if isinstance(study, Study) else load_study(study)
+    if run is not None:
+        if seeds or run.study.name != asked.name:
+            what = "--seeds with --resume" if seeds else f"run {run.id} is of study {run.study.name}"
+            raise XmedError("USAGE", what, "the run's own study and seeds", "leave --seeds out, name its study")
+        asked = run.study  # what was asked then, whatever the file says today: its protocol is fixed
+    elif seeds:
+        asked = asked.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
+    source, target = plan_dataset(asked.source, source_root), plan_dataset(asked.target, target_root)
+    methods.check(asked.method.name, asked.method.hyperparameters)
+    _check_network(asked)
+    for side, spec in (("source", source), ("target", target)):
+        for structure in asked.structures:
+            if structure not in spec.label_table.names:
+                known = ", ".join(spec.label_table.names)
+                raise XmedError("SPEC_INVALID", f"{side} {spec.name} has no structure '{structure}'", f"one of {known}")
+    if source.layout.label is None or target.layout.image is None:
+        bare = (
+            f"source {source.name} has no labels"
+            if source.layout.label is None
+            else f"target {target.name} has no images"
+        )
+        raise XmedError("SPEC_INVALID", bare, "a labelled source, and a target with images", "see the spec's layout")
+    if source.layout.image is None and source.scene is None:
+        from xmed.rendering.scenes import scenes
+
+        what = f"source {source.name} is label maps without images"
+        raise XmedError("METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scenes())}", "or give it images")
+    if source.scene is not None:
+        from xmed.rendering.scenes import scene  # it loads torch; most studies have none
+
+        scene(source.scene)
+    return Plan(asked, source, target, run)
+
+
+def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
+    """A dataset spec whose folder is there, or is one that xmed writes itself. Raises XmedError PATH_NOT_FOUND too."""
+    spec = load_dataset(name)
+    folder = spec.folder(root)
+    if not (spec.made or spec.pacs or folder.is_dir()):
+        raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "its root", "or pass --data-root")
+    if isinstance(spec.splits, Splits) and not any((spec.splits.train, spec.splits.select, spec.splits.test)):
+        raise XmedError("SPEC_INVALID", f"dataset {spec.name}: no patients in splits", "patients in train or test")
+    return spec
+
+
+def _check_network(study: Study) -> None:
+    network, patch = study.network, study.grid.patch[: study.grid.spatial_dims]
+    if network.name not in NETWORKS:
+        what = f"network '{network.name}'{meant(network.name, NETWORKS)}"
+        raise XmedError("SPEC_INVALID", what, f"one of {', '.join(NETWORKS)}")
+    if any(edge % network.stride for edge in patch):
+        expected = f"edges that are multiples of {network.stride} for {len(network.channels)} network levels"
+        raise XmedError("SPEC_INVALID", f"grid.patch {list(patch)}", expected)

@@ -1,0 +1,110 @@
+"""Prediction: one image through one model, into files that are whole or not there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from xmed.errors import XmedError
+from xmed.files.writable import output
+from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
+from xmed.io.dicom.ultrasound import is_film
+from xmed.io.notes import collected
+from xmed.io.sandbox.worker import guarded
+from xmed.labels import LabelTable
+from xmed.model.prediction import Model, predict
+from xmed.registry import fetch
+from xmed.volume import Volume
+
+ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
+
+
+def predict_file(
+    reference: str,
+    source: Path,
+    out: Path,
+    form: str,
+    force: bool,
+    home: Path,
+    *,
+    sr: Path | None = None,
+    channel: int | None = None,
+) -> dict[str, Any]:
+    """Segment `source` with the model that `reference` names, write `out`; returns what was done and measured.
+
+    channel: which volume of a file or series that holds several, from 0.
+    sr: where the measurements go as a DICOM report, beside a DICOM SEG.
+
+    Raises XmedError USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
+    reading the image raises; NOT_REFERABLE and SPEC_INVALID for what no DICOM SEG can be written of, before inference.
+    """
+    if not source.exists():
+        raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
+    _check_output(out, form, force)
+    if sr is not None:
+        if form != "dicom-seg":
+            raise XmedError("USAGE", f"--sr beside {form}", "--format dicom-seg: measurements refer to its segments")
+        if sr.absolute() == out.absolute():
+            raise XmedError("USAGE", f"--sr and --out are both {sr}", "a file for each")
+        _check_output(sr, form, force)
+    folder = fetch(reference, home)
+    model = Model.load(folder)
+    weights = str(model.card["weights_sha256"])
+    by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
+    with collected() as notes:
+        image = guarded(read_image, source, model.modality, channel)
+        if form == "dicom-seg":
+            guarded(check_seg, source, model.structures, by)  # what cannot be written is not computed
+    labels = predict(model, image)
+    if form == "nifti":
+        write_nifti(labels, out)
+    else:
+        guarded(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
+        if sr is not None:
+            write_sr(labels, out, model.structures, sr, by)
+    return {
+        "output": str(out),
+        "measurements": None if sr is None else str(sr),
+        "model": reference,
+        "weights_sha256": model.card.get("weights_sha256"),
+        "shape": list(labels.array.shape),
+        "spacing_mm": list(labels.spacing),
+        "voxels": {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures},
+        "notes": [asdict(made) for made in notes],
+        **_measured(labels, model.structures),
+    }
+
+
+def _measured(labels: Volume, structures: LabelTable) -> dict[str, dict[str, float] | None]:
+    """Volume of each structure in mL; in an ultrasound film, where nothing has one, its largest area in cm²."""
+    counts = {s.name: np.count_nonzero(labels.array == s.value, axis=(0, 1)) for s in structures}
+    if is_film(labels):
+        x, y, _ = labels.spacing
+        areas = {name: float(pixels.max()) * x * y / 100 for name, pixels in counts.items()}
+        return {"volume_ml": None, "largest_area_cm2": areas}
+    return {"volume_ml": {name: int(pixels.sum()) * labels.grid.voxel_ml for name, pixels in counts.items()}}
+
+
+def _check_output(out: Path, form: str, force: bool) -> None:
+    if not out.name.endswith(ENDINGS[form]):
+        raise XmedError("USAGE", f"output {out.name}", f"a name that ends in {' or '.join(ENDINGS[form])} for {form}")
+    if out.exists() and not force:
+        raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
+    output(out)
+
+
+def show_prediction(console: Console, document: dict[str, Any]) -> None:
+    """What was put right at reading, what was measured, the output, and what an archive said to it."""
+    for made in document["notes"]:
+        console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
+    for name, volume in (document["volume_ml"] or {}).items():
+        console.print(f"{name}: {volume:.1f} mL")
+    for name, area in document.get("largest_area_cm2", {}).items():
+        console.print(f"{name}: {area:.1f} cm² in the frame where it is largest")
+    console.print(document["output"], highlight=False, soft_wrap=True)
+    for sent in document.get("sent", ()):
+        console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,66 @@
+"""Continuing: a run that was killed, and that the same command, or the next scheduled start, goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from xmed.run import Run
+from xmed.spec import Study
+
+CODE = ("xmed", "xmed_pipelines")
+"""Packages whose source files decide what a run computes."""
+BEGUN, ENDED = "begun", "ended"
+"""Documents of a run: what was asked by which code; and what became of it, without which it is unfinished."""
+
+
+def begin(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run:
+    """A new run of a study, that knows how to recognise itself."""
+    run = Run.create(study, home)
+    run.write(BEGUN, {**_asked(roots), "at": datetime.now(UTC).isoformat()})
+    return run
+
+
+def end(run: Run, result: Mapping[str, Any]) -> None:
+    """Nothing is left to do for a run; `result` says why."""
+    run.write(ENDED, {**result, "at": datetime.now(UTC).isoformat()})
+
+
+def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run | None:
+    """The latest run of this very study on these roots, begun by this very code, that did not end.
+
+    Other code would finish something of which one half was made by the code of yesterday.
+    """
+    asked, wanted = _asked(roots), study.model_dump(mode="json")
+    for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
+        run = Run(folder)
+        if not (run.has(BEGUN) and run.has("study")) or run.has(ENDED):
+            continue
+        begun = run.read(BEGUN)
+        if all(begun.get(key) == value for key, value in asked.items()) and run.read("study") == wanted:
+            return run
+    return None
+
+
+def _asked(roots: Mapping[str, Path | None]) -> dict[str, Any]:
+    places = {name: str(path.absolute()) if path else None for name, path in roots.items()}
+    return {"roots": places, "code": code()}
+
+
+@cache
+def code() -> str:
+    """sha256 (hex) of the source files that this process would run."""
+    found = hashlib.sha256()
+    for name in CODE:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        folder = Path(spec.origin).parent
+        for path in sorted(folder.rglob("*.py")):
+            found.update(f"{folder.name}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return found.hexdigest()

@@ -1,5 +1,0 @@
-"""Bundle: a model as a MONAI bundle, which MONAI's own commands verify and run without xmed."""
-
-from xmed.bundle.write import write_bundle
-
-__all__ = ["write_bundle"]

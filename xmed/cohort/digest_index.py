@@ -1,0 +1,261 @@
+"""Index: what the bytes of a file hashed to, for as long as the file stays as it was; so that a second ingest is quick.
+
+A file is known by device and inode, and has not changed while its size and both its times stand still. No name is kept.
+Losing the index costs time and nothing else: whatever it does not know is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock, local
+from typing import NamedTuple
+
+from xmed.errors import XmedError
+from xmed.io.file_kinds import scanned
+
+RACY_NS = 2_000_000_000
+"""A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
+entries); no clock of a file system ticks more slowly than FAT's two seconds."""
+PATIENCE_SECONDS = 30.0
+"""How long a writer waits for the others; each holds the index for milliseconds."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS files (device INTEGER, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER,
+ value TEXT, PRIMARY KEY (device, inode)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sets (mark BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+_KEEP = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
+_FIND = "SELECT value FROM files WHERE device=? AND inode=? AND size=? AND modified=? AND changed=?"
+_KEEP_SET = "INSERT OR REPLACE INTO sets VALUES (?, ?)"
+_FIND_SET = "SELECT value FROM sets WHERE mark=?"
+_STAMP = struct.Struct("<5q")
+_PIECE = 1 << 20
+_hashing = local()
+
+
+class Stamp(NamedTuple):
+    """What tells one state of a file from another. modified, changed: of contents and of inode, in ns."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Stamp:
+        # SQLite's integers are signed; Windows and some network file systems use all 64 bits of an inode.
+        return cls(facts.st_dev, facts.st_ino - (1 << 63), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+class Index:
+    """The index below one home; several threads and processes may use it at once."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._path = home / "store" / "index.db"
+        self._turn, self._owner = Lock(), 0
+        self._open: sqlite3.Connection | None = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def find(self, stamps: Iterable[Stamp]) -> dict[Stamp, str]:
+        """What was kept for these very stamps."""
+        found: dict[Stamp, str] = {}
+        with self._using() as table:
+            if table is not None:
+                rows = ((stamp, table.execute(_FIND, stamp).fetchone()) for stamp in stamps)
+                told = ((stamp, _unbound(_STAMP.pack(*stamp), row[0])) for stamp, row in rows if row)
+                found |= {stamp: value for stamp, value in told if value is not None}
+        return found
+
+    def keep(self, values: Mapping[Stamp, str]) -> None:
+        """Remember a value for each stamp, in place of what was known about the same file."""
+        with self._using(make=True) as table:
+            if table is not None:
+                with table:
+                    table.executemany(
+                        _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
+                    )
+
+    def digest(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+        """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
+        read, and of a set that was met before not even its files are looked up.
+
+        Neither names nor their order matter to the readers. root: resolved. stamps: takes what each file was like.
+
+        Raises XmedError PATH_UNSAFE (leaves `root`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
+        """
+        met = dict(_stamped(paths, root))
+        stamps |= met
+        mark = _mark(met)
+        if known := self._met(mark):
+            return known
+        hashes, settled = self._hashes(met)
+        value = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+        if settled:
+            with self._using(make=True) as table:
+                if table is not None:
+                    with table:
+                        table.execute(_KEEP_SET, (mark, _bound(mark, value)))
+        return value
+
+    def recall(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+        """What `digest` says, where this very set of files was met before; not a byte is read.
+
+        Raises LookupError where it was not, and as `digest` does.
+        """
+        if not self._path.exists():
+            raise LookupError("nothing is known yet")
+        met = dict(_stamped(paths, root))
+        stamps |= met
+        if (known := self._met(_mark(met))) is None:
+            raise LookupError("a set of files not met before")
+        return known
+
+    def close(self) -> None:
+        """Let go of the database; whoever asks next opens it again."""
+        with self._turn:
+            if self._open is not None and self._owner == os.getpid():
+                self._open.close()
+            self._open = None
+
+    def _met(self, mark: bytes) -> str | None:
+        with self._using() as table:
+            row = None if table is None else table.execute(_FIND_SET, (mark,)).fetchone()
+            return _unbound(mark, row[0]) if row else None
+        return None  # the database gave up
+
+    def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
+        """The sorted sha256 of files, and whether they have all been at rest for long enough to be known by stamps."""
+        known, new, began = self.find(met.values()), dict[Stamp, str](), time.time_ns()
+        for path, stamp in met.items():
+            if stamp not in known:
+                known[stamp] = _hash(path)
+                new[stamp] = known[stamp]
+        settled = {s: value for s, value in new.items() if max(s.modified, s.changed) < began - RACY_NS}
+        if settled:
+            self.keep(settled)
+        return sorted(known[stamp] for stamp in met.values()), len(settled) == len(new)
+
+    @contextmanager
+    def _using(self, make: bool = False) -> Iterator[sqlite3.Connection | None]:
+        """The database, for one at a time; None where there is none or where it does not answer."""
+        with self._turn:
+            try:
+                table = self._connection(make)
+            except (OSError, sqlite3.Error) as problem:
+                self._give_up(problem, make)
+                yield None
+                return
+            try:
+                yield table
+            except sqlite3.Error as problem:
+                self._give_up(problem, make)
+
+    def _give_up(self, problem: Exception, make: bool) -> None:
+        """Do without for now: locked, a full disk, a folder that nobody may write to. What is no database goes."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+        if make and isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError):
+            self._path.unlink(missing_ok=True)
+
+    def _connection(self, make: bool) -> sqlite3.Connection | None:
+        if self._owner != os.getpid():  # a connection must not be carried across a fork
+            self._open = None
+        if self._open is None and (make or self._path.exists()):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._open = sqlite3.connect(self._path, timeout=PATIENCE_SECONDS, check_same_thread=False)
+            self._owner = os.getpid()
+            self._open.execute("PRAGMA journal_mode=WAL")
+            self._open.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last rows, never the rest
+            self._open.executescript(_TABLES)
+        return self._open
+
+
+def stamp_of(path: Path | str) -> Stamp:
+    """The stamp of a file as it is now. Raises OSError."""
+    return Stamp.of(os.stat(path))
+
+
+def _bound(about: bytes, value: str) -> str:
+    """A value with a check of what it belongs to: a row that a disk or a script changed is not known."""
+    return f"{value} {hashlib.sha256(about + value.encode()).hexdigest()[:16]}"
+
+
+def _unbound(about: bytes, kept: object) -> str | None:
+    value = str(kept).rpartition(" ")[0]
+    return value if value and _bound(about, value) == kept else None
+
+
+def _mark(met: Mapping[str, Stamp]) -> bytes:
+    """A set of files as they are, whatever their names and order."""
+    return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
+
+
+def _stamped(paths: Iterable[Path], base: Path) -> Iterator[tuple[str, Stamp]]:
+    real: dict[Path, str] = {}  # resolving a path costs a question for each of its folders: once per folder
+    for outer in paths:
+        folder = outer if outer.is_dir() else outer.parent
+        if folder not in real:
+            real[folder] = os.path.realpath(folder)
+        linked = folder != outer and outer.is_symlink()
+        if not Path(os.path.realpath(outer) if linked else real[folder]).is_relative_to(base):
+            raise _outside(outer, base)
+        if folder != outer:
+            yield str(outer), _stamp(outer, base)
+            continue
+        for entry, unsafe in scanned(real[folder]):
+            if unsafe is not None:
+                raise unsafe
+            yield entry.path, _stamp(entry, base)
+
+
+def _stamp(file: Path | os.DirEntry[str], base: Path) -> Stamp:
+    try:
+        facts = file.stat()
+    except OSError as problem:
+        if os.path.islink(file):
+            raise XmedError(
+                "PATH_UNSAFE", f"{Path(file)} is a link to nothing", "a file", "copy the file in"
+            ) from problem
+        raise _unreadable(Path(file), problem) from problem
+    if not stat.S_ISREG(facts.st_mode):
+        raise _outside(Path(file), base)
+    if facts.st_size == 0:
+        raise XmedError("EMPTY_FILE", f"{Path(file)} has no bytes", "a file with contents", "copy it again")
+    return Stamp.of(facts)
+
+
+def _outside(path: Path, base: Path) -> XmedError:
+    if os.path.realpath(path) != os.path.abspath(path):
+        what = f"{path} is a link, or lies behind one, that leads out of {base}"
+        return XmedError(
+            "PATH_UNSAFE", what, "files of its own", "copy the file in, or name the folder it is in as root"
+        )
+    return XmedError("PATH_UNSAFE", f"{path} is no ordinary file", f"an ordinary file below {base}", "copy the file in")
+
+
+def _hash(path: str) -> str:
+    buffer = _hashing.__dict__.setdefault("buffer", bytearray(_PIECE))  # memory is got once for each thread
+    view, total = memoryview(buffer), hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while count := file.readinto(view):
+                total.update(view[:count])
+    except OSError as problem:
+        raise _unreadable(Path(path), problem) from problem
+    return total.hexdigest()
+
+
+def _unreadable(path: Path, problem: OSError) -> XmedError:
+    return XmedError("READER_FAILED", f"{path}: {problem.strerror}", "a file that can be read")

@@ -1,0 +1,123 @@
+"""Numbers: the files of a comparison → its one document: every cell, the ranking, and how sure the ranking is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from xmed import methods
+from xmed.compare.choice import choice
+from xmed.compare.conclusion import verdict
+from xmed.compare.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
+from xmed.report.rows import Rows
+from xmed.run import TRIVIAL_ARMS, Run
+from xmed.train.arms import method_of
+
+SCHEMA = "xmed-comparison/1"
+HARDEST = 3
+
+
+def compose(run: Run) -> Document:
+    """comparison.json of a judged comparison, from its files alone.
+
+    A patient's Dice is the mean over cases, then seeds; everything compares patients. Ranked are the methods that learn
+    without a target label; the others are shown beside them. Raises FileNotFoundError where nothing has been judged.
+    """
+    study, data, measured = run.read("study"), run.read("data"), run.read("metrics")
+    structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
+    tested = [case for case in data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
+    rows = Rows.complete(run.read("rows"), run.arms(), tested, structures, measured["spacing_credible"])
+    trained = {cell: run.trained(*cell) for cell in run.arms()}
+    seconds = {cell: _seconds(run, trained, cell) for cell in trained}
+    document: Document = {
+        "schema": SCHEMA,
+        "run": run.id,
+        "study": study["name"],
+        "source": {key: data["source"][key] for key in ("name", "modality", "fingerprint")},
+        "target": {key: data["target"][key] for key in ("name", "modality", "fingerprint")},
+        "structures": structures,
+        "primary": primary,
+        "methods": run.methods,
+        "seeds": study["seeds"],
+        "patients": len({case["patient"] for case in tested}),
+        "budget": study["budget"],
+        "rows": [_row(rows, cell, s, trained[cell], seconds[cell]) for cell in trained for s in structures],
+        "baselines": [
+            {"method": arm, "structure": s, **statistic(rows, arm, s), "rule": rows.of(arm, s)[0].get("rule")}
+            for arm in TRIVIAL_ARMS for s in structures if rows.of(arm, s)
+        ],
+        "ranking": {s: ranking(rows, s, trained, seconds) for s in structures},
+        "failed": run.read("failed") if run.has("failed") else [],
+        "protocol_sha256": run.read("protocol")["sha256"],
+        "environment": run.read("environment") if run.has("environment") else {},
+    }  # fmt: skip
+    document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
+    document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
+    if run.has("selection"):
+        chosen = run.read("selection")
+        document["selection"] = choice(chosen, _means(document["rows"]))
+        if chosen.get("registered") is False:
+            document["selection"]["trivial"] = chosen["reason"]
+    document["unsupported"] = sorted(rows.unsupported)
+    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in (*TRIVIAL_ARMS, "target_supervised")}
+    document["ceiling_over_trivial"] = ceiling(dice)
+    document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
+    return document
+
+
+def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
+    """The HARDEST cases by mean Dice over ranked methods, seeds and structures; `dice`: of the first seed."""
+    blind = {one["method"] for one in ranked if not one["target_labels_used"]}
+    all_of: dict[str, list[float]] = defaultdict(list)
+    shown: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for row in (row for row in rows.rows if row["dice"] is not None and row["seed"] is not None):
+        if row["arm"] in blind:
+            all_of[row["case"]].append(row["dice"])
+        if row["seed"] == seed:
+            shown[row["case"]].setdefault(row["arm"], {})[row["structure"]] = row["dice"]
+    order = sorted(all_of, key=lambda case: (float(np.mean(all_of[case])), case))
+    return [{"case": case, "dice_mean": float(np.mean(all_of[case])), "dice": shown[case]} for case in order[:HARDEST]]
+
+
+def _means(found: list[Document]) -> dict[Cell, float]:
+    """Mean Dice over structures of every cell that has one for each."""
+    by_cell: dict[Cell, list[float | None]] = defaultdict(list)
+    for row in found:
+        by_cell[row["method"], row["seed"]].append(row["dice_mean"])
+    return {cell: float(np.mean(values)) for cell, values in by_cell.items() if None not in values}  # type: ignore[arg-type]
+
+
+def _row(rows: Rows, cell: Cell, structure: str, record: Document, seconds: float) -> Document:
+    arm, seed = cell
+    mine = Rows(tuple(row for row in rows.rows if row["seed"] == seed))
+    found = statistic(mine, arm, structure)
+    named = ("source_only", arm, "target_supervised")
+    dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}
+    dice |= {name: rows.by_patient(name, structure, "dice")[0] for name in TRIVIAL_ARMS}
+    return {
+        "method": arm,
+        "seed": seed,
+        "structure": structure,
+        "dice_mean": found["dice"]["mean"],
+        "dice_ci": found["dice"]["ci"],
+        "gap_closed": gap_closed(dice, arm)["value"],
+        "seconds": seconds,
+        "selected_by": record["selection"]["rule"],
+        "n": found["dice"]["n"],
+        "n_failed": found["dice"]["n_failed"],
+        "target_labels_used": record["target_labels_used"],
+        "weights_sha256": record["weights_sha256"],
+    }
+
+
+def _seconds(run: Run, trained: dict[Cell, Document], cell: Cell) -> float:
+    """Seconds of a cell's own training and of every training that it begins with, each once."""
+    seed, found, waiting = cell[1], dict[str, float](), [cell[0]]
+    while waiting:
+        arm = waiting.pop()
+        needed = methods.needs(method_of(run.study, arm))
+        made = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
+        found[arm] = 0.0 if made else trained[arm, seed]["seconds"]
+        waiting += [other for other in needed if other not in found]
+    return round(sum(found.values()), 1)

@@ -1,0 +1,77 @@
+"""Page: a comparison's document → one self-contained HTML file in the manner of the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xmed import __version__
+from xmed.compare.forest_plot import cost, forest
+from xmed.html.slices import views
+from xmed.report.report_page import drawing
+from xmed.run import Run
+
+SECTIONS = (
+    ("summary", "Summary", ""),
+    (
+        "ranking",
+        "Ranking",
+        "How to read: mean Dice over the target's test patients with its 95 % interval, seeds averaged first. In "
+        "brackets after a rank: where 95 % of the resampled sets of patients put it. Those that saw target labels are "
+        "shown, not ranked. A method that does not clear the trivial baselines has learned nothing worth deploying.",
+    ),
+    (
+        "differences",
+        "Against source only",
+        "How to read: each patient under a method minus the same patient under source only; the bar is its 95 % "
+        "interval. A filled mark keeps p ≤ 0.05 (exact sign flips) after Holm's adjustment for all methods together. "
+        "An interval is of one method by itself, and may be clear of zero where the adjusted test is not.",
+    ),
+    (
+        "slices",
+        "The same hard slices",
+        "The cases with the lowest mean Dice over the ranked methods, each in the plane of the largest section of the "
+        "truth. How to read: the method's line should cover the truth's. Lines are those of the first seed.",
+    ),
+    (
+        "cost",
+        "Training cost",
+        "Seconds of one seed's training, mean over seeds, with whatever the method begins with or is made of. Cells "
+        "were trained side by side, so only the proportions carry over to another machine.",
+    ),
+    (
+        "selection",
+        "Choosing without labels",
+        "What the label-free validators would have chosen among these methods, fixed before a test label was read, and "
+        "in hindsight what that cost: the best candidate's Dice minus the chosen one's (mean over structures).",
+    ),
+    ("provenance", "Where this comes from", ""),
+)
+
+
+def page(run: Run, found: dict[str, Any]) -> str:
+    """comparison.html. Deterministic: the same files give the same text."""
+    methods = [one["method"] for one in found["ranking"][found["primary"]]]
+    cases = []
+    for one in found["hardest"]:
+        path = run.pictures / f"{one['case']}.npz"
+        planes = views(path, methods) if path.is_file() else []
+        if planes:
+            outlines = {contour["of"]: contour["path"] for contour in planes[0]["contours"]}
+            cases.append({**one, "view": planes[0], "outlines": outlines})
+    return (
+        drawing("xmed.compare")
+        .get_template("comparison.html.j2")
+        .render(
+            found=found,
+            methods=methods,
+            sections=[section for section in SECTIONS if section[0] != "selection" or "selection" in found],
+            forests=[
+                figure
+                for structure in found["structures"]
+                if (figure := forest(found["ranking"][structure], structure, "source_only"))
+            ],
+            cost=cost(found["ranking"][found["primary"]]),
+            cases=cases,
+            version=__version__,
+        )
+    )

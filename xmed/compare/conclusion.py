@@ -1,0 +1,95 @@
+"""Verdict: what a comparison shows, in two plain sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xmed.html.render import word
+from xmed.report.support import CEILING
+
+ALPHA = 0.05
+NOT_CERTAIN = ", which is not certain to be above zero"
+Entry = dict[str, Any]
+
+
+def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
+    """The best method, or those that share the first place, with what it gains; then which others may be as good.
+
+    Before both, where it comes to that: that no patient has the structure, or that the test set cannot judge. found:
+    `unsupported` structures, and `ceiling_over_trivial` of this one.
+    """
+    if structure in found["unsupported"]:
+        return [f"No test patient has {word(structure)}.", "Nothing follows from this comparison."]
+    lead = found["ceiling_over_trivial"]["value"]
+    caution = [f"{CEILING[0].upper()}{CEILING[1:]} ({_signed(lead)})."] if lead is not None and lead <= 0 else []
+    if why := found.get("selection", {}).get("trivial"):
+        caution.append(f"{why[0].upper()}{why[1:]}; a run would register nothing.")
+    blind = [one for one in ranking if not one["target_labels_used"]]
+    ranked = sorted((one for one in blind if one["rank"]), key=lambda one: one["rank"]["value"])
+    if not ranked and blind and all(_lost(one) for one in blind):
+        what = f"Every method that sees no target label failed on every case of {word(structure)}"
+        return [f"{what}: {_listed([one['method'] for one in blind])}.", "There is nothing to rank."]
+    if not ranked:
+        return ["No method could be ranked.", "Nothing follows from this comparison."]
+    first = [one for one in ranked if one["rank"]["value"] == ranked[0]["rank"]["value"]]
+    gain = _gain(first, len(blind), structure, patients)
+    return [*caution, gain, _doubt(first, ranked[len(first) :], blind, patients)]
+
+
+def _lost(one: Entry) -> bool:
+    return bool(one["dice"]["n_cases"]) and one["dice"]["n_failed"] == one["dice"]["n_cases"]
+
+
+def _gain(first: list[Entry], of: int, structure: str, patients: int) -> str:
+    best = first[0]
+    low, high = best["dice"]["ci"] or (None, None)
+    interval = f" (95 % interval {low:.2f} to {high:.2f})" if low is not None else ""
+    names, tied = _listed([one["method"] for one in first]), len(first) > 1
+    text = (
+        f"Of {of} method{'s' * (of != 1)} that see{'s' * (of == 1)} no target label, {names} "
+        f"{'share' if tied else 'has'} the highest mean Dice for {word(structure)} on {patients} test "
+        f"patient{'s' * (patients != 1)}: {best['dice']['mean']:.3f}{interval}"
+    )
+    gain, trivial, over = best["minus_source_only"], best["gain_over_trivial"]["value"], best["gain_over_trivial"]["ci"]
+    parts = ["no adaptation does better"] if gain is None and of > 1 else []
+    if gain and gain["value"] is not None:
+        sure = "" if gain["p_holm"] is None else f" (p = {gain['p_holm']:.3f} after Holm)"
+        parts.append(f"{_signed(gain['value'])} against source only{sure}")
+    if trivial is not None:
+        useless = (
+            ", so nothing here is worth deploying" if trivial <= 0 else "" if over and over[0] > 0 else NOT_CERTAIN
+        )
+        parts.append(f"{_signed(trivial)} against the better trivial baseline{useless}")
+    return f"{text}; {' and '.join(parts)}." if parts else f"{text}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+z.3f}".replace("-", "−")
+
+
+def _doubt(first: list[Entry], others: list[Entry], blind: list[Entry], patients: int) -> str:
+    best, lost = first[0], [one["method"] for one in blind if not one["rank"] and _lost(one)]
+    failed = f" Failed on every case, and not ranked: {_listed(lost)}." if lost else ""
+    if not others:
+        return f"There is no other method to rank {'them' if len(first) > 1 else 'it'} against.{failed}"
+    if len(first) > 1:
+        return (
+            f"These patients do not tell the {len(first)} apart; {len(others)} of the ranked come after them.{failed}"
+        )
+    tests = {one["method"]: one["minus_best"] for one in others if one["minus_best"]}
+    open_ = [name for name, test in tests.items() if test["p_holm"] is None or test["p_holm"] > ALPHA]
+    share = best["rank"]["first"]
+    often = "" if share is None else f"; it alone is first in {100 * share:.0f} % of resampled sets of patients"
+    least = min(1.0, 2.0 ** (1 - patients) * len(tests))  # exact sign flips have no smaller p
+    if least > ALPHA:
+        few = f"{patients} patient{'s are' if patients != 1 else ' is'} too few to tell it from"
+        which = f"any of the {len(tests)} others" if len(tests) > 1 else "the other"
+        return f"{few} {which} (no p value below {least:.2f} is possible after Holm){often}.{failed}"
+    if not open_:
+        return f"Every other method is worse by a paired test over patients (Holm, {ALPHA:g}){often}.{failed}"
+    return f"These patients do not tell it from {_listed(open_)} (paired test, Holm, {ALPHA:g}){often}.{failed}"
+
+
+def _listed(names: list[str]) -> str:
+    said = [word(name) for name in names]
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"

@@ -1,0 +1,1 @@
+"""Console: what a terminal shows: progress, tables, and text without control characters."""

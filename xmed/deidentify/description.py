@@ -1,0 +1,80 @@
+"""Explain: what de-identification does, said by the tables that it works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.uid import UID
+
+from xmed.deidentify import burned_in_text, pixel_mask
+from xmed.deidentify.allowed_attributes import (
+    EMPTY,
+    METHOD_CODES,
+    PATIENT,
+    PERMITTED,
+    PRIVATE,
+    VENDORS,
+    Rule,
+    Words,
+)
+from xmed.deidentify.key import MAX_DAYS, VARIABLE
+from xmed.deidentify.nifti_file import KEPT
+
+_PRIVATE = {"DS": Rule.NUMBER.value, "FL": Rule.NUMBER.value, "DT": Rule.TIME.value}
+
+
+def explain() -> dict[str, Any]:
+    """Every rule by name: attributes that cross and how, what becomes of pixels, names, NIfTI headers; the limits."""
+    return {
+        "attributes": {
+            group: {keyword: _said(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
+        },
+        "of the patient, in positron emission alone": {keyword: _said(rule) for keyword, rule in PATIENT.items()},
+        "private, which scale stored values": {
+            f"({one.group:04X},xx{one.element:02X}) {one.creator}": _PRIVATE[one.kind] for one in PRIVATE
+        },
+        "empty where nothing crosses": list(EMPTY),
+        "made anew": {
+            "PatientName, PatientID": "one pseudonym, keyed",
+            "Manufacturer": f"the vendor's word, of {', '.join(sorted(VENDORS))}",
+            "file meta information, preamble": "written for the new object; nothing of the old",
+            "file and folder names": "keyed pseudonyms; never a tag, never the old name",
+        },
+        "time": f"a patient's moments move back by one keyed amount, up to {MAX_DAYS} days and a part of a day",
+        "time zones": "where one is known all moments become UTC, and the copy says +0000; else they stay local",
+        "quantities": "original and copy are read and compared: where their values or units differ it is withheld",
+        "key": f"{VARIABLE}, else the file deidentify/key in XMED_HOME",
+        "screens": {
+            "kinds": _names(pixel_mask.PICTURES),
+            "kept": "tissue regions calibrated in cm, to the bit; 0 elsewhere, in every frame",
+            "withheld": f"without such a region, or where they cover {pixel_mask.WHOLE:.0%} of the picture or more",
+        },
+        "slices": {"kinds": _names(pixel_mask.SLICES), "kept": "the stored bits of every pixel"},
+        "every other kind": "withheld",
+        "writing": " ".join((burned_in_text.__doc__ or "").split())
+        + f" {burned_in_text.LETTERS} in a row withhold the file.",
+        "faces": "MR, CT and PET of what the header calls a head are withheld until --face says what holds for them",
+        "nifti": {"kept": list(KEPT), "dropped": "every other field, extensions, what follows the voxels"},
+        "method codes (PS3.16 CID 7050)": dict(METHOD_CODES),
+    }
+
+
+def lines(document: Any, depth: int = 0) -> list[str]:
+    """A document of `explain` for a person to read."""
+    if not isinstance(document, dict):
+        return [f"{'  ' * depth}{', '.join(document) if isinstance(document, list) else document}"]
+    found = []
+    for name, value in document.items():
+        if isinstance(value, str):
+            found.append(f"{'  ' * depth}{name}: {value}")
+        else:
+            found += [f"{'  ' * depth}{name}", *lines(value, depth + 1)]
+    return found
+
+
+def _said(rule: Rule | Words) -> str:
+    return rule.value if isinstance(rule, Rule) else f"kept where it is one of {', '.join(sorted(rule))}"
+
+
+def _names(uids: set[UID]) -> list[str]:
+    return sorted(uid.name for uid in uids)

@@ -1,0 +1,150 @@
+"""Dicom: one file becomes a new one that names nobody, with what the crosswalk must know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from xmed import __version__
+from xmed.deidentify.allowed_attributes import METHOD_CODES
+from xmed.deidentify.key import Secret
+from xmed.deidentify.pixel_mask import put_pixels, refuse
+from xmed.deidentify.quantity_check import check_same
+from xmed.deidentify.rebuild import Rebuilder
+from xmed.errors import XmedError
+from xmed.io.dicom.instance import read_instance
+from xmed.io.file_kinds import reading
+
+Face = Literal["not-in-view", "defaced", "retained"]
+Pair = tuple[str, str, str]
+"""Kind, pseudonym, original."""
+
+_HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "SINUS", "CRANIUM", "JAW", "MAXILLA", "MANDIBLE", "PITUITARY")
+_HEAD_CODES = {"69536005", "12738006", "89546000", "774007", "T-D1100", "T-A0100"}  # head, brain, skull, head and neck
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a person decided. flow: colour flow is tissue. written: writing that is left was looked at and may stay.
+
+    face: what holds for images of heads, whose surface shows a face; None withholds them.
+    """
+
+    flow: bool = False
+    written: bool = False
+    face: Face | None = None
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The new file's name below the output, its bytes, and whom and what it stands for (never to be printed)."""
+
+    name: str
+    data: bytes
+    pairs: tuple[Pair, ...]
+
+
+def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
+    """De-identify one DICOM image; nothing is written.
+
+    Raises XmedError as `read_instance`, `refuse` and `put_pixels` do, and FACE_VISIBLE.
+    """
+    old = read_instance(path)
+    with reading("the file"):
+        refuse(old)
+        person = _person(old.dataset)
+        patient = secret.name("patient", person)
+        head = _shows_head(old.dataset) and old.modality in ("MR", "CT", "PT")
+        if head and policy.face is None:
+            raise XmedError(
+                "FACE_VISIBLE", "images of a head", "a decision about faces", "--face defaced, not-in-view or retained"
+            )
+        new = Rebuilder(secret, patient, secret.shift(person)).rebuild(old.dataset)
+        cleaned = put_pixels(old, new, flow=policy.flow, written=policy.written)
+        _declare(new, cleaned, policy.face if head else None)
+        data = _bytes(new)
+        check_same(old, data)
+        series, instance = str(new.SeriesInstanceUID), str(new.SOPInstanceUID)
+        name = f"{patient}/{secret.name('series', series)}/{secret.name('instance', instance)}.dcm"
+        return Clean(name, data, (("patient", patient, person), *_uids(old.dataset, secret)))
+
+
+def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...]]:
+    """What of an image's header may leave, for objects that refer to the image; and whom and what it stands for.
+
+    No pixel of the image goes along, so nothing is asked about faces and writing. Raises XmedError DEID_UNSAFE,
+    UID_INVALID.
+    """
+    person = _person(old)
+    patient = secret.name("patient", person)
+    new = Rebuilder(secret, patient, secret.shift(person)).rebuild(old)
+    for keyword in ("Rows", "Columns", "NumberOfFrames"):
+        if keyword in old:
+            setattr(new, keyword, int(old[keyword].value))
+    _declare(new, False, None)
+    _meta(new)
+    return new, (("patient", patient, person), *_uids(old, secret))
+
+
+def _person(data: Dataset) -> str:
+    """Whom an image shows: Patient ID, else the name and birth date, else the study that it belongs to."""
+    known = [str(data.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName", "PatientBirthDate")]
+    return known[0] or " ".join(known[1:]).strip() or str(data.get("StudyInstanceUID", ""))
+
+
+def _shows_head(data: Dataset) -> bool:
+    """By what the header says: Body Part Examined, the anatomic region, and the descriptions that stay behind."""
+    words = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
+    text = " ".join(str(data.get(keyword, "")) for keyword in words).upper()
+    shared = data.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    anatomy = shared[0].get("FrameAnatomySequence") or []
+    regions = [code for item in [data, *anatomy] for code in item.get("AnatomicRegionSequence") or ()]
+    return any(word in text for word in _HEAD) or any(code.get("CodeValue") in _HEAD_CODES for code in regions)
+
+
+def _uids(old: Dataset, secret: Secret) -> Iterator[Pair]:
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+        if uid := str(old.get(keyword, "")).strip():
+            yield "uid", secret.uid(uid), uid
+
+
+def _declare(new: Dataset, cleaned: bool, face: Face | None) -> None:
+    """What was done, in the words of PS3.15 E.1.1 and E.3."""
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        if keyword not in new:
+            raise XmedError("UID_INVALID", f"an image without {keyword}", "an identifier")
+    codes = ["113100", "113107"] + ["113101"] * cleaned + ["113108"] * ("PatientWeight" in new)
+    codes += ["113111"] * any(element.tag.is_private for element in new)
+    new.PatientIdentityRemoved, new.LongitudinalTemporalInformationModified = "YES", "MODIFIED"
+    new.DeidentificationMethod = f"xmed {__version__} allow-list" + (f"; face {face}" if face else "")
+    new.DeidentificationMethodCodeSequence = [_method(code) for code in sorted(codes)]
+    if face:
+        new.RecognizableVisualFeatures = "YES" if face == "retained" else "NO"
+
+
+def _method(code: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", METHOD_CODES[code]
+    return item
+
+
+def _bytes(new: Dataset) -> bytes:
+    """A DICOM file (PS3.10) of its own: preamble of zeros, meta information of the new object alone."""
+    _meta(new)
+    file = BytesIO()
+    dcmwrite(file, new, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _meta(new: Dataset) -> None:
+    new.file_meta = FileMetaDataset()
+    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
+    new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID

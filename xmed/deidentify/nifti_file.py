@@ -1,0 +1,41 @@
+"""Nifti: voxels and their place in a new header; text fields, extensions and what follows the voxels stay behind."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+
+from xmed.deidentify.dicom_file import Clean
+from xmed.deidentify.key import Secret
+from xmed.io.file_kinds import reading
+from xmed.io.nifti.file import parsed
+
+KEPT = ("dim", "datatype", "bitpix", "pixdim", "xyzt_units", "scl_slope", "scl_inter", "dim_info", "slice_start",
+        "slice_end", "slice_code", "slice_duration", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+        "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")  # fmt: skip
+"""Fields of the header (nifti1.h) that cross: numbers of shape, place and scale."""
+
+
+def clean_nifti(path: Path, below: Path, secret: Secret) -> Clean:
+    """De-identify a NIfTI file: the stored voxels to the bit, and the numbers in KEPT. Nothing is written.
+
+    Every part of the path below `below` gets a pseudonym of its own, so that an image and its label map keep one name.
+    Raises XmedError as `xmed.io.nifti.parsed` does.
+    """
+    parts = path.relative_to(below).parts
+    stem = parts[-1].split(".nii")[0]
+    names = [secret.name("file", part) for part in (*parts[:-1], stem)]
+    pairs = tuple(("file", name, part) for name, part in zip(names, (*parts[:-1], stem)))
+    with reading("the file"):
+        image = parsed(path)
+        old, new = image.header, type(image.header)(endianness="<")
+        for field in KEPT:
+            new[field] = old[field]
+        new["vox_offset"] = new.single_vox_offset
+        voxels = np.asanyarray(cast(ArrayProxy, image.dataobj).get_unscaled()).astype(new.get_data_dtype())
+        out = new.binaryblock + b"\0" * (new.single_vox_offset - new.sizeof_hdr) + voxels.tobytes(order="F")
+    return Clean("/".join(names) + ".nii.gz", gzip.compress(out, compresslevel=1, mtime=0), pairs)

@@ -1,0 +1,204 @@
+"""Rebuilt: a new data set from the permitted attributes of another one, at every depth."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.tag import Tag
+from pydicom.uid import UID_dictionary
+from pydicom.valuerep import DS
+
+from xmed.deidentify.allowed_attributes import (
+    EMPTY,
+    ESSENTIAL,
+    MUST_SAY,
+    PATIENT,
+    PRIVATE,
+    RULES,
+    VENDORS,
+    Rule,
+    Words,
+)
+from xmed.deidentify.date_shift import moved, moved_stamp
+from xmed.deidentify.key import Secret
+from xmed.errors import XmedError
+from xmed.io.dicom.clock import Clock
+from xmed.io.dicom.private_elements import number_of, value_of
+
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_SIDE = re.compile(r"[LRAPHF]{1,3}")
+_MOST = 100_000
+
+
+@dataclass(frozen=True)
+class Rebuilder:
+    """What one patient's data sets are rebuilt with. seconds: how far the patient's time moves back."""
+
+    secret: Secret
+    patient: str
+    seconds: int
+
+    def rebuild(self, old: Dataset) -> Dataset:
+        """A data set of everything permitted in `old`, and of nothing else; without pixels and method codes.
+
+        Raises XmedError DEID_UNSAFE for a number that an image cannot be understood without and that is none.
+        """
+        rules = RULES | PATIENT if old.get("Modality") == "PT" else RULES
+        clock = Clock.of(old)
+        new = self._permitted(old, rules, clock)
+        if clock.zone is not None:
+            new.TimezoneOffsetFromUTC = "+0000"
+        elif "TimezoneOffsetFromUTC" in new:
+            del new.TimezoneOffsetFromUTC  # what was no zone is none
+        self._keep_private(old, new, clock)
+        for keyword in EMPTY:
+            if keyword not in new:
+                setattr(new, keyword, None if dictionary_VR(keyword) == "IS" else "")
+        new.PatientName = new.PatientID = self.patient
+        if "FrameOfReferenceUID" in new or "PositionReferenceIndicator" in old:
+            new.PositionReferenceIndicator = ""  # type 2 beside it
+        if "BodyPartExamined" in old and not {"ImageLaterality", "SharedFunctionalGroupsSequence"} & set(new.dir()):
+            new.Laterality = new.get("Laterality", "")  # type 2C: which part it is, nobody is told any more
+        maker = re.split("[^A-Z]+", str(old.get("Manufacturer", "")).upper())
+        new.Manufacturer = next((word for word in sorted(VENDORS) if word in maker), "")
+        if "Enhanced" in getattr(new.get("SOPClassUID"), "name", ""):
+            for keyword in MUST_SAY:
+                setattr(new, keyword, new.get(keyword) or "REMOVED")
+        return new
+
+    def _permitted(self, old: Dataset, rules: dict[str, Rule | Words], clock: Clock) -> Dataset:
+        new = Dataset()
+        for keyword in old.dir():  # what the dictionary names: nothing private, no curve, no overlay
+            rule = rules.get(keyword)
+            if rule is not None and rule is not Rule.TIME:
+                # What may not cross leaves its attribute behind, empty: many must be there (type 2).
+                setattr(new, keyword, self._crossing(old, keyword, rule, rules, clock))
+        times = [keyword for keyword, rule in rules.items() if rule is Rule.TIME]
+        for keyword, text in moved(old, times, self.seconds, clock).items():
+            setattr(new, keyword, text)
+        return new
+
+    def _keep_private(self, old: Dataset, new: Dataset, clock: Clock) -> None:
+        """The private elements that scale stored values, as numbers and moved moments, each in a block of its own."""
+        for asked in PRIVATE:
+            value = value_of(old, asked)
+            text = value.decode("ascii", "replace") if isinstance(value, bytes) and asked.kind != "FL" else value
+            kept: Any
+            if asked.kind == "DT":
+                kept = moved_stamp(str(text or ""), self.seconds, clock)
+            elif asked.kind == "DS":
+                kept = _decimal(text)
+            else:
+                kept = number_of(old, asked) or None
+            if kept is not None:
+                new.private_block(asked.group, asked.creator, create=True).add_new(asked.element, asked.kind, kept)
+
+    def _crossing(
+        self, old: Dataset, keyword: str, rule: Rule | Words, rules: dict[str, Rule | Words], clock: Clock
+    ) -> Any:
+        """What of one attribute crosses, or None. Its VR is the dictionary's, whatever the file says it is."""
+        try:
+            value = old[keyword].value
+        except Exception:  # a value that does not even parse; what it says must not get into a message
+            value = None if old.get_item(keyword).is_empty else object()
+        if rule is Rule.SEQUENCE or rule is Rule.CODE:
+            items = [item for item in value if isinstance(item, Dataset)] if _many(value) else []
+            if rule is Rule.CODE:
+                return [code for item in items if (code := _standard_code(item)) is not None]
+            return [self._permitted(item, rules, clock) for item in items]
+        values = list(value) if _many(value) else [] if value in (None, "") else [value]
+        clean = self._uid if rule is Rule.UID else _cleaner(rule, dictionary_VR(tag_for_keyword(keyword) or 0))
+        kept = [clean(one) for one in values]
+        if None in kept:
+            if keyword in ESSENTIAL:
+                raise XmedError("DEID_UNSAFE", f"{keyword} holds something else than numbers", "numbers")
+            words = rule if isinstance(rule, frozenset) else frozenset()
+            # The place of a word in a list means something: where OTHER is a word, it stands in for what may not cross.
+            kept = [one or "OTHER" for one in kept if one or "OTHER" in words] if words else []
+        return kept[0] if len(kept) == 1 else kept or None
+
+    def _uid(self, value: Any) -> str | None:
+        return self.secret.uid(str(value).strip()) if str(value).strip() else None
+
+
+def _many(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _cleaner(rule: Rule | Words, vr: str) -> Callable[[Any], Any]:
+    """What makes one value of a rule fit to cross, and answers None to every other."""
+    if isinstance(rule, frozenset):
+        return lambda value: word if (word := str(value).strip()) in rule else None
+    if rule is Rule.NUMBER:
+        return _decimal if vr == "DS" else _number if vr in ("FL", "FD") else _whole
+    return {
+        Rule.COUNT: lambda value: _text_of(_counted(value)) if vr == "SH" else _counted(value),
+        Rule.STANDARD_UID: lambda value: str(value) if str(value) in UID_dictionary else None,
+        Rule.SIDE: lambda value: str(value) if _SIDE.fullmatch(str(value)) else None,
+        Rule.TAG: _permitted_tag,
+    }[rule]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _decimal(value: Any) -> Any:
+    """A Decimal String digit by digit as it was, where it is one; shortened where it is too long (PS3.5 6.2)."""
+    text = str(value).strip()
+    if not _DECIMAL.fullmatch(text):
+        return None
+    return DS(text) if len(text) <= 16 else DS(float(text), auto_format=True)
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def _counted(value: Any) -> int | None:
+    number = _whole(value)
+    return number if number is not None and abs(number) < _MOST else None
+
+
+def _text_of(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _permitted_tag(value: Any) -> Any:
+    try:
+        return Tag(value) if keyword_for_tag(Tag(value)) in RULES else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _standard_code(item: Dataset) -> Dataset | None:
+    code = _found(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")))
+    if code is None:
+        return None
+    new = Dataset()
+    new.CodeValue, new.CodingSchemeDesignator, new.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return new
+
+
+@cache
+def _found(value: str, scheme: str) -> Code | None:
+    """The standard's own code that this one is; SNOMED RT's (SRT) are found as SNOMED CT's, which replaced them."""
+    asked = Code(value, scheme, "")
+    return next(
+        (code for name in ("SCT", "DCM", "UCUM") for code in getattr(codes, name).concepts.values() if code == asked),
+        None,
+    )

@@ -1,0 +1,112 @@
+"""Objects: of every DICOM test case a segmentation and a measurement report (TID 1500) that name nobody.
+
+Headers go through the allow-list of `xmed deidentify`, under the same key: what these objects refer to are the images
+as that command writes them, and the crosswalk says who is who.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from xmed import __version__
+from xmed.cohort import Case, Cohort, image_files, load
+from xmed.deidentify import Crosswalk, Secret, clean_header
+from xmed.errors import CODES, XmedError
+from xmed.evaluate.evaluate_run import LABELS, judged, kept_name
+from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.io import Algorithm, write_seg, write_sr
+from xmed.io.file_kinds import kind_of, listed
+from xmed.io.sandbox.worker import guarded
+from xmed.labels import LabelTable, Structure
+from xmed.model.model import WEIGHTS
+from xmed.run import Run
+from xmed.volume import Volume
+
+Pair = tuple[str, str, str]
+Source = Path | list[Path]
+KINDS = ("seg", "sr")
+"""Of each case objects/CASE.seg.dcm, what the adapted model of the first seed drew, and objects/CASE.sr.dcm."""
+
+
+def write_objects(
+    run: Run,
+    home: Path,
+    data_root: Path | None = None,
+    progress: Callable[[str, int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Write objects/ and objects.json of a judged run, and return what stands there: per case digests, or why not.
+
+    data_root: as ingest was given it. Cases that were no DICOM are left out. Nothing is done again for the same model
+    on the same data. Raises XmedError KEY_INVALID, NOT_WRITABLE.
+    """
+    target, seed = load(run.study.target, home), run.study.seeds[0]
+    arm = run.arm("adapted", seed)
+    if not (arm / LABELS).is_file():
+        return {}
+    weights = file_digest(arm / "model" / WEIGHTS)
+    of = digest([folder_digest(arm / "model"), target.fingerprint, run.study.structures, __version__])
+    if run.has("objects") and run.read("objects")["of"] == of:
+        return dict(run.read("objects"))
+    cases = judged(target)
+    sources = {case: path for case, path in image_files(target, cases, data_root).items() if _is_dicom(path)}
+    secret = Secret.find(home)[0]
+    crosswalk, by = Crosswalk.below(home, secret), Algorithm(run.study.name[:64], weights[:12], weights)
+    run.objects.mkdir(exist_ok=True)
+    rows = []
+    with np.load(arm / LABELS, allow_pickle=False) as drawn, TemporaryDirectory(dir=run.objects, prefix=".") as scratch:
+        for n, case in enumerate((one for one in cases if one.id in sources), start=1):
+            try:
+                labels = _labels(target, case, drawn)
+                asked = labels, sources[case.id], _table(target, run.study.structures), Path(scratch), by, secret
+                crosswalk.commit(guarded(_write, *asked))  # before a file has its name
+                rows.append({"case": case.id, "reason": None, **_kept(Path(scratch), run.objects, case.id)})
+            except XmedError as problem:
+                # The code's own sentence: that of the problem may quote the file.
+                rows.append({"case": case.id, "reason": f"{problem.code}: {CODES[problem.code]}"})
+            if progress:
+                progress("DICOM objects", n, len(sources), case.id)
+    document = {"of": of, "seed": seed, "cases": rows}
+    run.write("objects", document)
+    return document
+
+
+def _is_dicom(source: Source) -> bool:
+    return kind_of(listed(source)[0]) == "dicom"
+
+
+def _labels(target: Cohort, case: Case, drawn: Any) -> Volume:
+    if kept_name(case) not in drawn:
+        raise XmedError("LABEL_MISSING", f"no prediction of case {case.id}", "one that was judged")
+    return target.image(case).with_array(drawn[kept_name(case)])
+
+
+def _table(target: Cohort, structures: Sequence[str]) -> LabelTable:
+    """The study's structures in its own values 1, 2, ..., with the codes that the dataset's spec gives them."""
+    known = [target.spec.label_table[name] for name in structures]
+    return LabelTable(tuple(Structure(n, one.name, one.category, one.type) for n, one in enumerate(known, start=1)))
+
+
+def _write(
+    labels: Volume, source: Source, table: LabelTable, folder: Path, by: Algorithm, secret: Secret
+) -> list[Pair]:
+    """seg.dcm and sr.dcm in `folder`; returns whom and what their pseudonyms stand for."""
+    pairs: list[Pair] = []
+
+    def header(image: Any) -> Any:
+        clean, known = clean_header(image, secret)
+        pairs.extend(known)
+        return clean
+
+    write_seg(labels, source, table, folder / "seg.dcm", by, header)
+    write_sr(labels, folder / "seg.dcm", table, folder / "sr.dcm", by)
+    return pairs
+
+
+def _kept(scratch: Path, folder: Path, case: str) -> dict[str, str]:
+    """Both files under the case's name, and their sha256."""
+    return {kind: file_digest((scratch / f"{kind}.dcm").replace(folder / f"{case}.{kind}.dcm")) for kind in KINDS}

@@ -1,0 +1,99 @@
+"""Truth: one case's reference labels, and the row that a prediction of it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from xmed import metrics
+from xmed.cohort import Case
+from xmed.files.digest import array_digest, digest
+from xmed.metrics.masks import CONNECTED
+from xmed.model.prediction import Prediction
+from xmed.prepare import onto, upright
+from xmed.volume import Grid, Volume
+
+Row = dict[str, Any]
+
+
+@cache
+def measures() -> str:
+    """sha256 (hex) of the code and conventions that a row's numbers come from: with others it is measured anew."""
+    rooms = Path(str(metrics.__file__)).parent, Path(__file__).parent
+    files = [path for room in rooms for path in sorted(room.glob("*.py"))]
+    return digest([[path.name, path.read_text(encoding="utf-8")] for path in files])
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What one case's predictions are held against. reference: its label map in the study's values, native grid."""
+
+    case: Case
+    reference: Volume
+    structures: list[str]
+    tolerance_mm: float
+    credible: bool
+
+    @property
+    def values(self) -> range:
+        return range(1, len(self.structures) + 1)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the reference in the study's values: which truth a row was measured against."""
+        return array_digest(self.reference.array.astype(np.uint8))
+
+    def row(self, arm: str, seed: int | None, value: int, label: np.ndarray | None, reason: str = "") -> Row:
+        """One line of rows.json. No label map at all is an error, and counts as a miss."""
+        known = self.reference.array == value
+        guess = np.zeros_like(known) if label is None else label == value
+        place = upright(self.reference.grid)  # distances are measured between voxels at right angles
+        masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
+        drawn, true = (onto(mask, place, labels=True).array > 0 for mask in masks)
+        numbers = metrics.measure(drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible)
+        status = "empty_prediction" if known.any() and not guess.any() else "ok"
+        return {
+            "arm": arm,
+            "seed": seed,
+            "case": self.case.id,
+            "patient": self.case.patient,
+            "structure": self.structures[value - 1],
+            **numbers,
+            **({"status": status} if label is not None else {"status": "error", "reason": reason}),
+            **placed(drawn, true, place, self.credible),
+            "reference_empty": not known.any(),
+            "voxels": int(guess.sum()),
+            "reference_voxels": int(known.sum()),
+            "reference_sha256": self.sha256,
+        }
+
+    def certainty(self, value: int, made: Prediction) -> Row:
+        """What a row has beside its metrics where probabilities are at hand: confidence, and calibration as sums."""
+        p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
+        sums = metrics.calibration(p, guess, known, self.reference.spacing)
+        return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
+
+
+def placed(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
+    """Where a prediction lies beside its reference, and in how many pieces: what causes of failure are told from.
+
+    centre_off_mm: between the centres of mass; centre_inside: whether the prediction's lies in the reference's bounding
+    box; largest_share: of the predicted voxels in their largest piece. Null where a mask is empty.
+    """
+    out: Row = dict.fromkeys(("centre_off_mm", "centre_inside", "largest_share"))
+    if drawn.any():
+        pieces, n = ndimage.label(drawn[ndimage.find_objects(drawn.astype(np.uint8))[0]], CONNECTED)
+        out["largest_share"] = float(np.bincount(pieces.ravel())[1:].max() / drawn.sum()) if n > 1 else 1.0
+    if drawn.any() and true.any():
+        here, there = (np.array(ndimage.center_of_mass(mask)) for mask in (drawn, true))
+        box = ndimage.find_objects(true.astype(np.uint8))[0]
+        inside = all(edge.start - 0.5 <= at <= edge.stop - 0.5 for edge, at in zip(box, here))
+        out |= {"centre_inside": bool(inside)}
+        if credible:
+            out["centre_off_mm"] = float(np.linalg.norm(grid.points(here[None]) - grid.points(there[None])))
+    return out

@@ -1,0 +1,88 @@
+"""Redraw: a run's models on its test cases once more; what they draw now is held against the label maps that were kept.
+
+Rows that fit kept predictions prove nothing where the predictions are somebody else's: the reference's, say.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xmed.cohort import Case, load
+from xmed.errors import XmedError
+from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name
+from xmed.evaluate.remeasure import kept
+from xmed.model.model import Model
+from xmed.model.prediction import segment
+from xmed.run import Run
+
+APART = 0.02
+"""Share of the voxels of both label maps in which they may differ. On one machine they are the same to the voxel; a GPU
+and a processor, or half precision, round differently where two classes are as likely (LOG.md: Dice moves in the third
+decimal). A forged map differs by as much as it is better."""
+FEW = 3
+"""Voxels that may differ whatever the share: of a structure of 50 voxels one is 2 %."""
+OTHERS_SECONDS = 300.0
+"""How long arms that are only compared with are drawn again; the model that is registered always is, in every case."""
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """problems: one line each. cases, skipped: predictions that were made again, and that there was no time for."""
+
+    problems: list[str]
+    cases: int
+    skipped: int
+
+
+def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
+    """Where a kept prediction is not what its model draws of its case.
+
+    The registered arm, `adapted` of the first seed, is drawn again in every case; the others in an order that nobody
+    can foresee, for OTHERS_SECONDS at most. only: that many cases, drawn by lot, of the registered arm alone.
+    Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
+    """
+    target = load(run.study.target, home)
+    bench, lot = Bench.of(run, target), random.SystemRandom()
+    registered = "adapted", run.study.seeds[0]
+    first = [(registered, case) for case in bench.cases]
+    others = [(arm, case) for arm in run.arms() if arm != registered for case in bench.cases]
+    if only is not None:
+        first, others = lot.sample(first, min(only, len(first))), []
+    lot.shuffle(others)
+    models: dict[tuple[str, int], Model] = {}
+    problems: list[str] = []
+    done, until = 0, float("inf")
+    for n, ((arm, seed), case) in enumerate([*first, *others]):
+        if n == len(first):
+            until = time.monotonic() + OTHERS_SECONDS
+        if time.monotonic() > until:
+            break
+        if (arm, seed) not in models:
+            models[arm, seed] = Model.load(run.arm(arm, seed) / "model")
+        problems += _apart(run, bench, models[arm, seed], arm, seed, case)
+        done += 1
+    return Redrawn(problems, done, len(first) + len(others) - done)
+
+
+def _apart(run: Run, bench: Bench, model: Model, arm: str, seed: int, case: Case) -> Iterator[str]:
+    before = kept(run.arm(arm, seed) / LABELS, kept_name(case))
+    where = f"{arm}, seed {seed}, {case.id}"
+    try:
+        now = segment(model, bench.target.image(case)).label.array
+    except XmedError as problem:
+        if before is not None:
+            yield f"{where}: a prediction was kept, and its model refuses the case: {problem.what}"
+        return
+    if before is None:
+        yield f"{where}: its model draws the case, and no prediction was kept"
+    elif before.shape != now.shape:
+        yield f"{where}: the kept prediction has another shape than its case"
+    elif (differ := int((before != now).sum())) > max(FEW, APART * int(((before > 0) | (now > 0)).sum())):
+        both = int(np.maximum(before > 0, now > 0).sum())
+        yield f"{where}: the kept prediction is not what its model draws: {differ} of {both} voxels differ"

@@ -1,0 +1,1 @@
+"""HTML: what every page shares: templates, axes, slices, escaping, and numbers that can be traced to a document."""

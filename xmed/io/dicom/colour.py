@@ -1,0 +1,117 @@
+"""Colour: stored pixels of three samples as red, green and blue, by what the stream is and not what a header calls it.
+
+Files keep the Photometric Interpretation of a stream that they no longer have, and encoders write one that theirs is
+not. What the stream says of itself stands first, then what its planes show, then the header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import generate_fragments, generate_frames
+from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.uid import JPEGTransferSyntaxes
+
+from xmed.errors import XmedError
+from xmed.io.dicom.compressed_stream import Model, Stream, stream_of
+from xmed.io.dicom.header import Header
+from xmed.io.notes import note
+
+_NAMED: dict[str, Model] = {"RGB": "RGB", "YBR_ICT": "RGB", "YBR_RCT": "RGB", "YBR_FULL": "YBR", "YBR_FULL_422": "YBR"}
+"""What pixels are after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
+_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_ALIKE, _NEUTRAL = 4, 6
+"""Grey in RGB has three like planes; grey in YBR has two of 128. What lossy coding adds stays within these values."""
+_SHOWN = 0.5
+"""Share of grey pixels from which planes tell their model: most of every ultrasound screen is grey or black."""
+
+
+def refuse_model(header: Header, name: str) -> None:
+    """Raises XmedError PIXEL_MODULE for a Photometric Interpretation that contradicts the number of samples."""
+    samples, model = int(header["SamplesPerPixel"]), str(header["PhotometricInterpretation"])
+    wrong = model in _GREY if samples == 3 else model in _NAMED
+    if samples not in (1, 3) or wrong or (samples == 3 and model not in _NAMED):
+        raise XmedError(
+            "PIXEL_MODULE",
+            f"{name} has {samples} samples per pixel, Photometric Interpretation {model}",
+            f"one of {', '.join(_GREY)}; three of {', '.join(_NAMED)}",
+        )
+
+
+def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
+    """What each frame of encapsulated pixels says of itself; none for native ones.
+
+    Raises XmedError PIXEL_MODULE where that is another size, or another number of frames, than the header says.
+    """
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return []
+    extended: Any = None
+    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+        extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    try:
+        frames = generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended)
+        streams = [stream_of(frame) for frame in frames]
+    except (ValueError, IndexError) as problem:
+        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has others", "as many") from problem
+    if len(streams) != count or (count == 1 and _several(dataset.PixelData)):
+        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has another number", "as many")
+    said = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
+    for stream in streams:
+        if stream and stream.rows and (stream.rows, stream.columns, stream.components) != said:
+            raise XmedError(
+                "PIXEL_MODULE",
+                f"{name} says {said[0]} × {said[1]} pixels of {said[2]} samples, its stream has "
+                f"{stream.rows} × {stream.columns} of {stream.components}",
+                "one size",
+                "the header belongs to another size of the picture: export it again",
+            )
+    return streams
+
+
+def _several(pixels: bytes) -> bool:
+    """Whether what should be one frame is fragments that each begin a stream of their own."""
+    return sum(stream_of(fragment) is not None for fragment in generate_fragments(pixels)) > 1
+
+
+def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
+    """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted.
+
+    streams: what `streams_of` found.
+    """
+    said = _NAMED[str(dataset.PhotometricInterpretation)]
+    syntax = dataset.file_meta.TransferSyntaxUID
+    # Of the decoders, Pillow alone converts colours by itself where it finds a mark
+    plugin = "pylibjpeg" if syntax in JPEGTransferSyntaxes else ""
+    pixels = pixel_array(dataset, raw=True, decoding_plugin=plugin).reshape(-1, dataset.Rows, dataset.Columns, 3)
+    models = [stream.model if stream else None for stream in streams] or [None] * len(pixels)
+    unmarked = [n for n, model in enumerate(models) if model is None]
+    shown = _told(pixels[unmarked]) if unmarked else None
+    found = np.array([model or shown or said for model in models])
+    if (found != said).any():
+        names = {"RGB": "red, green and blue", "YBR": "luminance and chrominance"}
+        other = next(name for model, name in names.items() if model != said)
+        note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {other}: read as they are")
+    if (found == "YBR").all():
+        return convert_color_space(pixels, "YBR_FULL", "RGB")
+    if (found == "YBR").any():
+        pixels = pixels.copy()
+        pixels[found == "YBR"] = convert_color_space(pixels[found == "YBR"], "YBR_FULL", "RGB")
+    return pixels
+
+
+def _told(planes: np.ndarray) -> Model | None:
+    """What planes (…, 3) of 8 bits show by their grey pixels; None where that is not certain."""
+    if planes.itemsize != 1:
+        return None
+    first, second, third = np.moveaxis(
+        planes.reshape(-1, 3)[:: max(planes.size // 3_000_000, 1)].astype(np.int16), 1, 0
+    )
+    alike = (np.abs(first - second) <= _ALIKE) & (np.abs(first - third) <= _ALIKE)
+    neutral = (np.abs(second - 128) <= _NEUTRAL) & (np.abs(third - 128) <= _NEUTRAL)
+    shares: dict[Model, float] = {"RGB": float((alike & ~neutral).mean()), "YBR": float((neutral & ~alike).mean())}
+    likelier = max(shares, key=lambda model: shares[model])
+    return likelier if shares[likelier] > _SHOWN else None

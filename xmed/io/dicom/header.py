@@ -1,0 +1,163 @@
+"""Header: what one DICOM file says of itself, each value converted when it is asked for.
+
+Scanners write hundreds of attributes, and a reader asks for thirty. Where the pre-scan has told where each of them
+lies, nothing else is parsed, and what the slices of a series have in common is converted once for all of them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property, lru_cache
+from io import BytesIO
+from typing import Any
+
+import pydicom
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
+from pydicom.valuerep import TEXT_VR_DELIMS, DSfloat
+
+from xmed.io.dicom.prescan import Layout
+from xmed.io.file_kinds import reading
+
+_ALONE = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
+"""Kinds of values that mean the same whatever stands beside them: no character set, no sign, no items to be parsed."""
+_SHARED = 256  # bytes: longer values are hardly ever the same in two slices, or numbers
+
+
+class Header(Mapping[str, Any]):
+    """The attributes of a data set by keyword: values as pydicom makes them, decimals as floats, several as a tuple.
+
+    Attributes without a value count as absent for `get`, present for `in`.
+    """
+
+    def __init__(self, dataset: Dataset | None = None, data: bytes = b"", layout: Layout | None = None) -> None:
+        """dataset: already parsed; or data, a file of which the pre-scan gave the layout."""
+        self._data, self._layout = data, layout
+        self._places = layout.places if layout else None
+        if dataset is not None:
+            self.dataset = dataset
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """All of it, parsed. From memory: whatever length a parser believes in, it gets the bytes there are."""
+        with reading("a data set"):
+            return pydicom.dcmread(BytesIO(self._data))
+
+    @property
+    def laid_out(self) -> bool:
+        """Whether the pre-scan has told where everything lies, native little endian pixels last."""
+        return self._layout is not None
+
+    @property
+    def syntax(self) -> UID:
+        """The transfer syntax, "" where none is named."""
+        if self._layout is not None:
+            return self._layout.syntax
+        return UID(str(self.dataset.file_meta.get("TransferSyntaxUID", "")))
+
+    @property
+    def pixels(self) -> bytes | memoryview:
+        """Pixel Data as it is stored; none for an object without it."""
+        if self._places is None:
+            return self.dataset.PixelData or b"" if "PixelData" in self.dataset else b""
+        _, at, length = self._places[_tag("PixelData")]
+        return memoryview(self._data)[at : at + length]
+
+    @property
+    def pixel_length(self) -> int | None:
+        """Bytes that Pixel Data says it has, None for an object without it."""
+        if self._places is not None:
+            return self._places[_tag("PixelData")][2]
+        element = self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None  # undecoded: as declared
+        return None if element is None else getattr(element, "length", len(element.value or b""))
+
+    def raw(self, keyword: str) -> bytes | None:
+        """The bytes of a value, where it has not been converted."""
+        if self._places is None:
+            element = self.dataset.get_item(keyword) if keyword in self.dataset else None
+            return element.value if element is not None and isinstance(element.value, bytes) else None
+        place = self._places.get(_tag(keyword))
+        return None if place is None else self._data[place[1] : place[1] + place[2]]
+
+    def text(self, keyword: str) -> str:
+        """A text in its character set, "" for none, without parsing a header that has not been parsed.
+
+        Bytes that its character set does not have become U+FFFD.
+        """
+        raw = self.raw(keyword) if self.laid_out else None
+        if raw is None:
+            return "" if self.laid_out else str(self.get(keyword) or "")
+        named = self.get("SpecificCharacterSet") or ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encodings = convert_encodings(list(named) if isinstance(named, tuple) else named)
+            return decode_bytes(raw, encodings, TEXT_VR_DELIMS).strip(" \0")
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        value = self._stated(keyword)
+        return default if value is None else value
+
+    def __getitem__(self, keyword: str) -> Any:
+        value = self._stated(keyword)
+        if value is None:
+            raise KeyError(keyword)
+        return value
+
+    def __contains__(self, keyword: object) -> bool:
+        tag = _tag(str(keyword))
+        return BaseTag(tag) in self.dataset if self._places is None else tag in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.dataset.dir())
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _stated(self, keyword: str) -> Any:
+        tag = _tag(keyword)
+        if self._places is None:
+            whole = BaseTag(tag)
+            return self.dataset[whole].value if whole in self.dataset else None
+        place = self._places.get(tag)
+        if place is None:
+            return None
+        vr, at, length = place
+        if (vr or _vr(tag)) not in _ALONE:
+            return self.dataset[BaseTag(tag)].value
+        raw = self._data[at : at + length]
+        return _converted(tag, vr, raw) if length <= _SHARED else _converted.__wrapped__(tag, vr, raw)
+
+
+@cache
+def _tag(keyword: str) -> int:
+    """A plain number: those of pydicom are compared in Python."""
+    return int(Tag(keyword))
+
+
+_vr = cache(dictionary_VR)
+
+
+@lru_cache(maxsize=4096)
+def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
+    """What pydicom makes of the bytes of a value, as nothing that could be changed."""
+    if (vr or _vr(tag)) == "DS":
+        try:
+            numbers = tuple(map(float, raw.decode("ascii").rstrip(" \0").split("\\")))
+            return numbers if len(numbers) > 1 else numbers[0]
+        except ValueError:
+            pass  # an empty one among them, or none at all: pydicom has rules for that
+    # pydicom writes the kind that it looked up itself, where none was given, with the value
+    given = raw or empty_value_for_VR(vr, raw=True)
+    element = RawDataElement(BaseTag(tag), vr, len(raw), given, 0, vr is None, True)  # type: ignore[arg-type]
+    value = convert_raw_data_element(element).value
+    return tuple(map(_plain, value)) if isinstance(value, MultiValue) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, DSfloat) else value

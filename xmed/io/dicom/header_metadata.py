@@ -1,0 +1,69 @@
+"""Facts: what a DICOM header says of a patient and a machine that a validation may show in tables, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.dicom.instance import read_instance
+from xmed.io.file_kinds import Source, kind_of, listed
+
+OLDEST = 90
+"""Ages from here on are one band: HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C))."""
+LONGEST = 64
+"""Characters of a text that are kept: LO of PS3.5."""
+
+
+def facts_of(path: Source) -> dict[str, str]:
+    """sex, age_band, vendor, field_t, study and series of the first image at `path`; only what is there.
+
+    Ages become bands of ten years. vendor is free text, study and series are the UIDs themselves: whoever keeps them
+    must first make of them what names nobody (see cohort.unnamed.keyed). Empty for what is no DICOM.
+    """
+    for file in listed(path):
+        with suppress(XmedError):
+            if kind_of(file) == "dicom":
+                found = read_instance(file)
+                if found.is_image:
+                    return _facts(found.dataset)
+    return {}
+
+
+def _facts(dataset: Dataset) -> dict[str, str]:
+    field = _number(dataset.get("MagneticFieldStrength"))
+    found = {
+        "sex": _text(dataset.get("PatientSex")).upper(),
+        "age_band": _band(_text(dataset.get("PatientAge"))),
+        "vendor": _text(dataset.get("Manufacturer")),
+        "field_t": None if field is None else f"{field / 10000 if field > 100 else field:.2g}",  # some write gauss
+        "study": _text(dataset.get("StudyInstanceUID")),
+        "series": _text(dataset.get("SeriesInstanceUID")),
+    }
+    if found["sex"] not in ("F", "M", "O"):  # PS3.3 C.7.1.1; whatever else stands there is not shown
+        found["sex"] = None
+    return {name: text for name, text in found.items() if text}
+
+
+def _band(age: str) -> str | None:
+    """034Y, 006M, ... (PS3.5, AS) as a band of ten years."""
+    match = re.fullmatch(r"(\d{3})([DWMY])", age)
+    if match is None:
+        return None
+    years = int(match[1]) if match[2] == "Y" else 0
+    low = min(years // 10 * 10, OLDEST)
+    return f"{low} and over" if low == OLDEST else f"{low}-{low + 9}"
+
+
+def _text(value: Any) -> str:
+    return " ".join(str(value).split())[:LONGEST] if value is not None else ""
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,186 @@
+"""Pixels: stored values become modality values (PS3.3 C.7.6.3, C.11.1); no header is believed before it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom import DataElement, Dataset
+from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.uid import UID, ExplicitVRBigEndian
+
+from xmed.errors import XmedError
+from xmed.io.dicom.colour import refuse_model, rgb_of, streams_of
+from xmed.io.dicom.header import Header
+from xmed.io.dicom.instance import Instance
+from xmed.io.dicom.mosaic import mosaic_of
+from xmed.io.dicom.pixel_size_check import check_claim
+from xmed.io.dicom.prescan import UNDEFINED_LENGTH
+from xmed.io.dicom.scaling import mapped_values, scaling_of
+from xmed.io.notes import note
+from xmed.io.sandbox.limits import afford
+
+LUMA = (0.299, 0.587, 0.114)
+"""Grey from red, green and blue: ITU-R BT.601, the weights of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+_BYTES_PER_PIXEL = 48  # stored, in colour, as luminance (float64), as value (float32), stacked, and filled
+
+
+def modality_values(instance: Instance) -> np.ndarray:
+    """The frames of an image (frames, rows, columns): rescaled, upright in grey.
+
+    Rescale slope and intercept, the modality LUT or the real-world map are applied frame by frame. MONOCHROME1 is
+    inverted within its stored range, once, before that. Colour passes only in ultrasound, where scanners store grey as
+    colour.
+
+    Returns float32, padding as NaN; integers, as narrow as they are stored or int16, where nothing is padding and all
+    that is done to stored values of 8 or 16 bits is to add a whole number.
+
+    Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH, RESCALE_INVALID, DTYPE.
+    """
+    check_claim(instance)
+    header = instance.header
+    afford(_BYTES_PER_PIXEL * int(header.get("NumberOfFrames") or 1) * int(header["Rows"]) * int(header["Columns"]))
+    stored = _native(header)
+    if stored is None:
+        stored = _stored(instance)
+    padding, scaling = _padding(header, stored), scaling_of(instance)
+    given = stored
+    if header["PhotometricInterpretation"] == "MONOCHROME1":
+        note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
+        span = (1 << int(header["BitsStored"])) - 1
+        stored = span - stored if not header["PixelRepresentation"] else -1 - stored  # lowest + highest - stored
+    if scaling.table:
+        values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
+    elif scaling.mapped:
+        values = mapped_values(given, scaling, padding, instance.name)  # of stored values, whatever their display
+    else:
+        values = _rescaled(stored, scaling.lines, padding)
+    if padding is not None:
+        values[padding] = np.nan
+    mosaic = mosaic_of(header, instance.name)
+    return values if mosaic is None else mosaic.unpacked(values)
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """`values` with the lowest real one in place of padding. Raises XmedError CONSTANT where all of it is padding."""
+    if values.dtype.kind != "f" or not (padding := np.isnan(values)).any():
+        return values
+    if padding.all():
+        raise XmedError("CONSTANT", "every pixel is padding", "an image with content")
+    lowest = values[~padding].min()
+    note("PADDING", f"{padding.mean():.1%} of the pixels are padding: they became {lowest:g}, the lowest real value")
+    return np.where(padding, lowest, values)
+
+
+def _native(header: Header) -> np.ndarray | None:
+    """Stored values as they lie in the file (frames, rows, columns), read-only; None where it takes more to get them.
+
+    Grey, of 8 or 16 bits, little endian, and nothing above the bits that are stored.
+    """
+    bits, shape = header["BitsAllocated"], (-1, header["Rows"], header["Columns"])
+    plain = header["PhotometricInterpretation"] in ("MONOCHROME1", "MONOCHROME2") and header["SamplesPerPixel"] == 1
+    if not (plain and bits in (8, 16) and header.laid_out):
+        return None
+    count = int(header.get("NumberOfFrames") or 1) * header["Rows"] * header["Columns"]
+    signed = bool(header["PixelRepresentation"])
+    stored = np.frombuffer(header.pixels, f"<{'iu'[not signed]}{bits // 8}", count)
+    span = 1 << (header["BitsStored"] - signed)
+    if header["BitsStored"] < bits and not (-span if signed else 0) <= stored.min() <= stored.max() < span:
+        return None
+    return stored.reshape(shape)
+
+
+def _stored(instance: Instance) -> np.ndarray:
+    """Stored values (frames, rows, columns); colour as luminance, for ultrasound alone."""
+    dataset = instance.dataset
+    refuse_model(instance.header, instance.name)
+    colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
+    if colour and instance.modality != "US":
+        raise XmedError("DTYPE", f"{instance.name} is a colour picture", "grey values", "export the original series")
+    streams = streams_of(dataset, instance.name)
+    try:
+        pixels = rgb_of(dataset, streams) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            pixels = apply_color_lut(pixels, _palette(dataset))
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
+        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", ""))).name or "none"
+        raise XmedError(
+            "TSUID_MISMATCH", f"{instance.name} does not decode as {syntax}", "pixels in the syntax it names"
+        ) from problem
+    if _has_high_bits(instance):
+        note("HIGH_BITS", f"bits above the {dataset.BitsStored} stored ones (an overlay, or garbage) were left out")
+    shape = (int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns))
+    if colour:
+        note("LUMINANCE", "colour became grey: luminance after ITU-R BT.601")
+        pixels = pixels.reshape(*shape, -1)[..., :3] @ np.array(LUMA)
+    if pixels.size != np.prod(shape):
+        raise XmedError("PIXEL_MODULE", f"{instance.name} decodes to {pixels.shape}", f"frames, rows, columns {shape}")
+    return pixels.reshape(shape)
+
+
+def _palette(dataset: Dataset) -> Dataset:
+    """The data set with 16-bit palettes in little endian, which pydicom 3.0.2 takes every palette for."""
+    big = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
+    if not big or "RedPaletteColorLookupTableData" not in dataset:
+        return dataset
+    swapped = Dataset(dataset)
+    for colour in ("Red", "Green", "Blue"):
+        table = dataset.get(f"{colour}PaletteColorLookupTableData")
+        if table and dataset[f"{colour}PaletteColorLookupTableDescriptor"].value[2] == 16:
+            data = np.frombuffer(table, ">u2").astype("<u2").tobytes()
+            swapped[f"{colour}PaletteColorLookupTableData"] = DataElement(
+                f"{colour}PaletteColorLookupTableData", "OW", data
+            )
+    return swapped
+
+
+def _has_high_bits(instance: Instance) -> bool:
+    """Whether native 16-bit pixels hold more than their value and its sign; pydicom drops the rest without a word."""
+    dataset = instance.dataset
+    unused = 16 - int(dataset.BitsStored)
+    if dataset.BitsAllocated != 16 or unused == 0 or instance.pixel_length == UNDEFINED_LENGTH:
+        return False
+    big = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+    words = np.frombuffer(dataset.PixelData, dtype=">i2" if big else "<i2", count=len(dataset.PixelData) // 2)
+    above = words >> int(dataset.BitsStored)  # arithmetic: -1 where the sign was extended
+    extended = above == (words << unused >> 15) if dataset.PixelRepresentation else np.zeros(1, dtype=bool)
+    return not bool(((above == 0) | extended).all())
+
+
+def _padding(header: Header, stored: np.ndarray) -> np.ndarray | None:
+    """Where pixels are padding (PS3.3 C.7.5.1.1.2): a value, or all between it and the range limit. None: nowhere."""
+    value = header.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = header.get("PixelPaddingRangeLimit")
+    ends = sorted(_signed(end, header) for end in (value, limit if isinstance(limit, int) else value))
+    if ends[1] < stored.min() or ends[0] > stored.max():
+        return None
+    padding = (stored >= ends[0]) & (stored <= ends[1])
+    return padding if padding.any() else None
+
+
+def _signed(value: int, header: Header) -> int:
+    """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
+    bits = int(header["BitsAllocated"])
+    return value - (1 << bits) if header["PixelRepresentation"] and value >= 1 << (bits - 1) else value
+
+
+def _rescaled(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
+    """Stored values (frames, rows, columns) along the line (slope, intercept) of each frame."""
+    whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and padding is None
+    if whole and all(slope == 1 and intercept.is_integer() for slope, intercept in lines):
+        shifts = [int(intercept) for _, intercept in lines]
+        if not any(shifts):
+            return stored
+        if int(stored.min()) + min(shifts) >= -(1 << 15) and int(stored.max()) + max(shifts) < 1 << 15:
+            # Two's complement wraps there and back: the sums are right, however large the terms
+            return stored.astype(np.int16) + np.array(shifts, dtype=np.int64).astype(np.int16)[:, None, None]
+    values = np.empty(stored.shape, dtype=np.float32)
+    for frame, value, (slope, intercept) in zip(stored, values, lines):
+        line = np.multiply(frame, slope, dtype=np.float64)
+        line += intercept
+        value[...] = line
+    return values

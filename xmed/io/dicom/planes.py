@@ -1,0 +1,172 @@
+"""Plane: where one frame lies, from a single-frame image or from the functional groups of a multi-frame one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.dicom.frames import VOLUME_KEYWORDS
+from xmed.io.dicom.instance import Instance
+from xmed.io.dicom.mosaic import Mosaic, mosaic_of
+
+PLAUSIBLE_SPACING_MM = (0.01, 20.0)
+UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions; dicom-numpy takes the same
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One frame in space (PS3.3 C.7.6.2.1.1), in mm.
+
+    position: (3,) centre of the first pixel. row: (3,) unit vector along which the column index grows.
+    column: (3,) unit vector along which the row index grows. spacing: between rows, between columns (PS3.3 10.7.1.3).
+    size: rows, columns. depth: thickness of the slice as the header states it, or None. frame: frame of reference.
+    volume: what tells the volumes of a 4-D series apart. told: everything else that the header says of this frame.
+    owner, number: whose frame it is, and which, both from 0.
+    """
+
+    position: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    spacing: tuple[float, float]
+    size: tuple[int, int]
+    depth: float | None
+    frame: str | None
+    volume: tuple[tuple[str, str], ...]
+    told: Mapping[str, Any]
+    owner: int
+    number: int
+
+    @property
+    def normal(self) -> np.ndarray:
+        return np.cross(self.row, self.column)
+
+
+def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
+    """Where each frame of an image lies.
+
+    Patient coordinates, or those of the volume for an Enhanced US Volume (PS3.3 C.8.24.3), whose frame of reference is
+    then the Volume Frame of Reference.
+
+    Raises XmedError NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
+    """
+    attributes = instance.frames
+    planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
+    mosaic = mosaic_of(instance.header, instance.name)
+    return planes if mosaic is None else _tiles(planes[0], mosaic)
+
+
+def has_planes(instance: Instance) -> bool:
+    """Whether the image says where its frames lie."""
+    first = instance.frames[0]
+    return any(first.get(keyword) for keyword in ("ImagePositionPatient", "ImagePositionVolume"))
+
+
+def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int) -> Plane:
+    volume = frame.get("ImagePositionVolume") and instance.header.get("VolumeFrameOfReferenceUID")
+    space = "Volume" if volume or not frame.get("ImagePositionPatient") else "Patient"
+    position = _numbers(frame.get(f"ImagePosition{space}"), 3)
+    orientation = _numbers(frame.get(f"ImageOrientation{space}"), 6)
+    if position is None or orientation is None:
+        missing = "Position" if position is None else "Orientation"
+        what = f"{instance.name} ({instance.kind}) has no Image {missing}"
+        do = "projections and photographs have none, and are not read" if position is None is orientation else ""
+        raise XmedError("NO_GEOMETRY", what, "a place for every frame in space", do)
+    directions = _directions(orientation)
+    if directions is None:
+        raise XmedError(
+            "IOP_INVALID", f"{instance.name} has Image Orientation {list(orientation)}", "two orthogonal unit vectors"
+        )
+    header = instance.header
+    uid = header.get("VolumeFrameOfReferenceUID") if space == "Volume" else None
+    return Plane(
+        position=np.array(position),
+        row=directions[0],
+        column=directions[1],
+        spacing=_spacing(frame, instance.name),
+        size=(int(header["Rows"]), int(header["Columns"])),
+        depth=_depth(frame),
+        frame=str(uid or header.get("FrameOfReferenceUID") or "") or None,
+        volume=_volume(frame),
+        told=frame,
+        owner=owner,
+        number=number,
+    )
+
+
+def _tiles(square: Plane, mosaic: Mosaic) -> list[Plane]:
+    """The slices of a mosaic. Its Image Position belongs to a square around the first slice's centre."""
+    rows, columns = (n // mosaic.across for n in square.size)
+    down, along = ((whole - own) / 2 * mm for whole, own, mm in zip(square.size, (rows, columns), square.spacing))
+    corner = square.position + down * square.column + along * square.row
+    step = _depth(square.told, ("SpacingBetweenSlices", "SliceThickness"))
+    if step is None:
+        raise XmedError("SPACING_INVALID", "a mosaic of no slice distance", "Spacing Between Slices of 0.01 to 20 mm")
+    weighting = () if mosaic.weighting is None else (("DiffusionBValue", f"{mosaic.weighting:.6g}"),)
+    return [
+        replace(
+            square,
+            position=corner + k * step * mosaic.normal,
+            size=(rows, columns),
+            depth=step,
+            volume=tuple({**dict(weighting), **dict(square.volume)}.items()),
+            number=k,
+        )
+        for k in range(mosaic.count)
+    ]
+
+
+def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
+    spacing = _numbers(frame.get("PixelSpacing"), 2)
+    low, high = PLAUSIBLE_SPACING_MM
+    if spacing is None or not all(low <= mm <= high for mm in spacing):
+        stated = "none" if spacing is None else list(spacing)
+        raise XmedError("SPACING_INVALID", f"{name} has Pixel Spacing {stated}", f"two values of {low} to {high} mm")
+    return spacing[0], spacing[1]
+
+
+def _depth(
+    frame: Mapping[str, Any], keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
+) -> float | None:
+    low, high = PLAUSIBLE_SPACING_MM
+    for keyword in keywords:
+        stated = _numbers(frame.get(keyword), 1)
+        if stated is not None and low <= stated[0] <= high:
+            return stated[0]
+    return None
+
+
+def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for keyword in VOLUME_KEYWORDS:
+        count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)
+        numbers = _numbers(frame.get(keyword), count)
+        if numbers is not None:
+            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
+    return tuple(found)
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """`value` as that many finite numbers, or None when it is anything else."""
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    if value is None or (len(value) if several else 1) != count:
+        return None
+    try:
+        numbers = tuple(map(float, value)) if several else (float(value),)
+    except (TypeError, ValueError):
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+@lru_cache(maxsize=256)
+def _directions(orientation: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Row and column, the same two arrays for all slices that agree; None for what are no directions."""
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    row.flags.writeable = column.flags.writeable = False
+    worst = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))
+    return (row, column) if worst <= UNIT_TOLERANCE else None

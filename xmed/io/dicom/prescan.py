@@ -1,0 +1,208 @@
+"""Prescan: what a DICOM file claims, held against the bytes it has, before a parser believes any of it.
+
+One pass over the element headers (PS3.5 section 7.1) that allocates nothing, recurses nowhere and looks into no value.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from xmed.errors import XmedError
+from xmed.io.file_kinds import MAX_BYTES, refuse_bomb
+
+MAX_DEPTH = 64
+"""Sequences in sequences. Structured reports of real life reach 20; a parser that recurses ends near 1,000."""
+MAX_VALUE = 64 << 20
+"""Bytes of one value that are no pixels. A claim above this that the file does not hold is a claim, not a cut."""
+MAX_ELEMENTS = 2_000_000
+"""Elements and items of a data set: an enhanced object of 20,000 frames has 60 of them for each. Parsers take ten
+microseconds or more for each, and a deflated megabyte can hold a hundred million."""
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
+                b"\xca\xfe\xba\xbe")  # fmt: skip
+_PIECE = 1 << 16
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_KNOWN = _LONG | _SHORT
+# By the number that the two letters are, read in either byte order: which kind, and how long its header is
+_KINDS = {
+    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG else 8) for vr in _KNOWN}
+    for order in "<>"
+}
+_NONE: tuple[str | None, int] = None, 8
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0x7FE00010
+_PLAIN: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
+
+
+Places = dict[int, tuple[str | None, int, int]]
+"""Kind of value (None where the transfer syntax does not say), offset and length of each element, by its tag."""
+
+
+class Layout(NamedTuple):
+    """Where each element of a data set lies in its file, up to native pixels that end with it; by its syntax."""
+
+    places: Places
+    syntax: UID
+
+
+def prescan(data: bytes, name: str) -> Layout | None:
+    """Refuse a DICOM file whose structure lies; tell where what lies in one that is plainly made.
+
+    Returns None for whatever leaves a parser something to decide: no preamble, no or another transfer syntax than the
+    little endian ones, kinds of values that are not known, compressed pixels or none, anything behind them.
+
+    Raises XmedError PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
+    no file of this size holds) and DICOM_TRUNCATED (the file ends inside a value that is no pixels, or a header).
+    """
+    if len(data) > MAX_BYTES:
+        raise XmedError("SIZE_CLAIM", f"{name} has {len(data)} bytes", f"at most {MAX_BYTES}")
+    preamble = data[128:132] == b"DICM"
+    if preamble and data.startswith(_EXECUTABLES):
+        raise XmedError(
+            "PREAMBLE_EXECUTABLE", f"{name} opens as a program or an archive", "128 bytes of zeros, or of TIFF",
+            "do not run it; ask where it comes from",
+        )  # fmt: skip
+    start, syntax = _meta(data, 132 if preamble else 0, name)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        whole = _inflated(memoryview(data)[start:], name)
+        if len(whole) >= 8:
+            _walk(whole, 0, False, "<", name)
+    elif len(data) >= start + 8:
+        implicit, order = _encoding(data, start, syntax, name)
+        places = _walk(data, start, implicit, order, name)
+        if places and preamble and syntax in _PLAIN:
+            return Layout(places, _PLAIN[syntax])
+    return None
+
+
+def refuse_uids(uids: Iterable[str], name: str) -> None:
+    """Raises XmedError UID_INVALID for what PS3.5 section 9.1 does not allow: other signs, or more than 64 of them."""
+    for uid in uids:
+        if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
+            raise XmedError(
+                "UID_INVALID", f"{name} has an identifier that is no UID", "digits and dots, 64 at most",
+                "export it again; a UID with a path in it was made to do harm",
+            )  # fmt: skip
+
+
+def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
+    """Where the data set begins, and the transfer syntax that the meta information (PS3.10 7.1) names."""
+    syntax = ""
+    while data[at : at + 2] == b"\x02\x00":
+        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG
+        header = 12 if long else 8
+        if len(data) < at + header:
+            raise _cut(name)
+        if not long and vr not in _SHORT:
+            raise XmedError("META_LENGTH", f"{name} has a value of no known kind in its meta information", "PS3.10 7.1")
+        length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
+        if length > len(data) - at - header:
+            if length <= 0xFFFF:
+                raise _cut(name)
+            raise XmedError("META_LENGTH", f"{name} claims {length} bytes of meta information", "what it holds")
+        if data[at + 2 : at + 4] == b"\x10\x00":
+            syntax = data[at + header : at + header + length].decode("ascii", "replace").strip("\0 ")
+        at += header + length
+    return at, syntax
+
+
+def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
+    """Whether values are typed implicitly, and their byte order, from the first element and from what is claimed."""
+    big = data[at] == 0 and data[at + 1] != 0  # groups begin at 0008
+    explicit = data[at + 4 : at + 6] in _KNOWN
+    implicit_claim, big_claim = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
+    if syntax and (explicit == implicit_claim or big != big_claim):
+        raise XmedError(
+            "TSUID_MISMATCH", f"{name} is not encoded in the transfer syntax it names", "the one it names",
+            "export it again",
+        )  # fmt: skip
+    return not explicit, ">" if big else "<"
+
+
+def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Places | None:
+    """From element to element until the pixels, into every sequence, with a list in place of recursion.
+
+    Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
+    """
+    size, places, kinds = len(data), Places(), _KINDS[order]
+    short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
+    met, ends = 0, list[int]()  # where each open sequence or item ends; the end of the file where only a delimiter says
+    while at + 8 <= size:
+        while ends and at >= ends[-1] and ends[-1] < size:
+            ends.pop()
+        # Tag, kind of value and length (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here
+        group, number, kind, length = short(data, at)
+        met += 1
+        if met > MAX_ELEMENTS:
+            raise XmedError("SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "a data set of real life")
+        tag = group << 16 | number
+        vr, header = _NONE if implicit or group == 0xFFFE else kinds.get(kind, _NONE)
+        if vr is None and (implicit or group == 0xFFFE):
+            length = long(data, at + 4)[0]
+        elif header == 12:
+            if at + 12 > size:
+                raise _cut(name)
+            length = long(data, at + 8)[0]
+        at += header
+        if tag == _PIXELS and not ends:
+            # whether their length is true, the pixel module says: see `check_claim`
+            places[tag] = vr, at, length
+            return places if at + length == size else None
+        if vr is None and not implicit and group != 0xFFFE:
+            return None  # a fault, or a kind that the standard got later: from here on the parser judges
+        if length != UNDEFINED_LENGTH and length > size - at:
+            raise _too_long(length, name)
+        if not ends:
+            places[tag] = vr, at, length
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            del ends[-1:]
+        elif tag == _ITEM or length == UNDEFINED_LENGTH or vr == "SQ":
+            ends.append(size if length == UNDEFINED_LENGTH else at + length)
+            if len(ends) > 2 * MAX_DEPTH:  # a sequence and its item
+                raise XmedError("NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "a data set of real life")
+        else:
+            at += length
+    return None
+
+
+def _inflated(stream: memoryview, name: str) -> bytes:
+    """What a deflated data set inflates to: read in pieces, so that no piece is copied twice, and counted meanwhile."""
+    inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    try:
+        for at in range(0, len(stream), _PIECE):
+            waiting: bytes | memoryview = stream[at : at + _PIECE]
+            while waiting and not inflater.eof:
+                out += inflater.decompress(waiting, 1 << 20)
+                waiting = inflater.unconsumed_tail
+                refuse_bomb(len(out), len(stream), name)
+                if len(out) > MAX_BYTES:
+                    raise XmedError("SIZE_CLAIM", f"{name} inflates to over {MAX_BYTES} bytes", f"at most {MAX_BYTES}")
+    except zlib.error as problem:
+        raise XmedError("TSUID_MISMATCH", f"{name} does not inflate", "a deflated data set") from problem
+    if not inflater.eof:
+        raise _cut(name)
+    return bytes(out)
+
+
+def _too_long(length: int, name: str) -> XmedError:
+    if length > MAX_VALUE:
+        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "what the file holds")
+    return _cut(name)
+
+
+def _cut(name: str) -> XmedError:
+    return XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again")

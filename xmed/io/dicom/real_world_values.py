@@ -1,0 +1,94 @@
+"""Realworld: maps from stored to real-world values (PS3.3 C.7.6.16.2.11), beside what a rescale says.
+
+The rescale (PS3.3 C.11.1) is what every reader applies. A map that says the same adds nothing. Where there is no
+rescale, or one that changes nothing, a single map is applied; beside a rescale that does something it is another
+quantity, which is not read, and a note says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.dicom.header import Header
+
+_MACRO = "RealWorldValueMappingSequence"
+Line = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Map:
+    """One map of a frame. line: slope and intercept, or None for a table, which begins at first."""
+
+    line: Line | None
+    table: tuple[float, ...]
+    first: float
+    last: float
+    unit: str
+
+    def applied(self, stored: np.ndarray, name: str) -> np.ndarray:
+        """Real-world values, float32. Raises XmedError RESCALE_INVALID for a map that does not reach them all."""
+        low, high = float(stored.min()), float(stored.max())
+        whole = self.last - self.first + 1
+        if not (self.first <= low and high <= self.last) or (self.line is None and len(self.table) != whole):
+            raise _invalid(f"{name} has stored values {low:g} to {high:g}, mapped are {self.first:g} to {self.last:g}")
+        if self.line is not None:
+            return (stored * np.float64(self.line[0]) + self.line[1]).astype(np.float32)
+        return np.array(self.table)[stored.astype(np.int64) - int(self.first)].astype(np.float32)
+
+
+def maps_of(header: Header, count: int) -> list[list[Map]]:
+    """The different maps of every frame, of its own functional group, else the shared one, else the data set.
+
+    Raises XmedError RESCALE_INVALID for one that is no map.
+    """
+    if _MACRO not in header and "SharedFunctionalGroupsSequence" not in header:
+        return [[]] * count
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), Dataset())
+    common = _different(shared.get(_MACRO) or header.get(_MACRO) or ())
+    own = [_different(groups.get(_MACRO) or ()) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
+    return [mine or common for mine in own] if len(own) == count else [common] * count
+
+
+def says_same(maps: Sequence[Map], line: Line) -> bool:
+    """Whether one of the maps says what the rescale does."""
+    return any(one.line is not None and np.allclose(one.line, line, rtol=1e-6, atol=1e-9) for one in maps)
+
+
+def _different(items: Sequence[Dataset]) -> list[Map]:
+    return list(dict.fromkeys(map(_map, items)))
+
+
+def _map(item: Dataset) -> Map:
+    code = next(iter(item.get("MeasurementUnitsCodeSequence") or ()), Dataset())
+    table = item.get("RealWorldValueLUTData")
+    several = isinstance(table, Sequence) and not isinstance(table, bytes)
+    numbers = tuple(_number(n) for n in (table if several else [] if table is None else [table]))
+    line = None if numbers else (_number(item.get("RealWorldValueSlope")), _number(item.get("RealWorldValueIntercept")))
+    if line is not None and line[0] == 0:
+        raise _invalid("a real-world map of slope 0")
+    ends = [
+        _number(item.get(f"RealWorldValue{end}ValueMapped", item.get(f"DoubleFloatRealWorldValue{end}ValueMapped")))
+        for end in ("First", "Last")
+    ]
+    return Map(line, numbers, ends[0], ends[1], str(code.get("CodeValue") or ""))
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise _invalid("a real-world map with a number that is none")
+    return number
+
+
+def _invalid(what: str) -> XmedError:
+    return XmedError("RESCALE_INVALID", what, "one finite line or table for all stored values (PS3.3 C.7.6.16.2.11)")

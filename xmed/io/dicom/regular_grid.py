@@ -1,0 +1,144 @@
+"""Stack: planes become one regular grid, or are refused with the reason.
+
+Sorted by position along their normal, never by Instance Number. A stack passes only what dicom-numpy, dicom2nifti and
+dcm2niix would each let pass: every one of them misses something that another one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.dicom.planes import Plane
+from xmed.io.notes import collected, note
+
+SAME_POSITION_MM = 0.01
+SPACING_TOLERANCE = 0.1  # of the slice distance; dicom-numpy's tolerance
+DIRECTION_TOLERANCE = 1e-3  # on each cosine: 0.06 degrees
+SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that were rounded when they were written
+
+
+def consistent(planes: Sequence[Plane]) -> None:
+    """Refuse planes that cannot lie on one grid.
+
+    Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
+    """
+    first = planes[0]
+    for plane in planes:
+        if plane.size != first.size:
+            raise XmedError("MIXED_MATRIX", f"slices of {first.size} and {plane.size} pixels", "one matrix size")
+        if not parallel(plane, first):
+            raise XmedError(
+                "MIXED_ORIENTATION",
+                f"slices along {_vector(first.normal)} and along {_vector(plane.normal)}",
+                "parallel slices",
+                "take the localizer out of the series",
+            )
+        if plane.spacing != first.spacing and not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
+            raise XmedError("MIXED_SPACING", f"pixels of {first.spacing} and {plane.spacing} mm", "one pixel spacing")
+        if plane.frame != first.frame:
+            raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
+
+
+def alike(one: Plane, other: Plane) -> bool:
+    """Whether both planes have one matrix, one direction and one pixel spacing."""
+    return one.size == other.size and parallel(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
+
+
+def parallel(one: Plane, other: Plane) -> bool:
+    """Whether both planes have the same directions of rows and columns."""
+    if one.row is other.row and one.column is other.column:
+        return True
+    return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
+
+
+def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
+    """Planes in ascending order along their normal; those at one position stand together."""
+    normal = planes[0].normal
+    groups: list[list[Plane]] = []
+    for plane in sorted(planes, key=lambda plane: float(plane.position @ normal)):
+        if groups and (plane.position - groups[-1][0].position) @ normal < SAME_POSITION_MM:
+            groups[-1].append(plane)
+        else:
+            groups.append([plane])
+    return groups
+
+
+def affine_of(planes: Sequence[Plane]) -> np.ndarray:
+    """The (4, 4) matrix from voxel index (i, j, k) to LPS millimetres, for planes in order, one at each position.
+
+    i is the column index and runs along the row direction, j is the row index and runs along the column direction, k
+    counts slices along row × column, so the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). Slices of
+    a tilted gantry are each shifted by the same step: k is then not at a right angle to i and j, and stays so.
+
+    Raises XmedError SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
+    """
+    first, last = planes[0], planes[-1]
+    if len(planes) == 1:
+        if first.depth is None:
+            raise XmedError("SPACING_INVALID", "a single slice of no thickness", "Slice Thickness of 0.01 to 20 mm")
+        slices = first.normal * first.depth
+    else:
+        _regular(planes)
+        slices = (last.position - first.position) / (len(planes) - 1)
+    between_rows, between_columns = first.spacing
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([first.row * between_columns, first.column * between_rows, slices, first.position])
+    return affine
+
+
+def regular(planes: Sequence[Plane]) -> bool:
+    """Whether planes, one of each position, make a grid."""
+    try:
+        with collected():  # what is only tried is not put on record
+            affine_of([group[0] for group in by_position(planes)])
+    except XmedError:
+        return False
+    return True
+
+
+def _regular(planes: Sequence[Plane]) -> None:
+    normal = planes[0].normal
+    offsets = np.array([plane.position - planes[0].position for plane in planes])
+    along = offsets @ normal
+    across = offsets - np.outer(along, normal)  # where the slice went in its own plane
+    even = np.outer(along / along[-1], across[-1])
+    tolerance = max(SHIFT_TOLERANCE * min(planes[0].spacing), SAME_POSITION_MM)
+    uneven = float(np.linalg.norm(across - even, axis=1).max())
+    if uneven > tolerance:
+        raise XmedError(
+            "GANTRY_TILT",
+            f"slices shifted by up to {uneven:.3g} mm in their plane, not by equal steps",
+            "slices stacked along one line",
+            "fetch the series again, or resample it before use",
+        )
+    if np.linalg.norm(across[-1]) > tolerance:
+        angle = np.degrees(np.arctan2(np.linalg.norm(across[-1]), along[-1]))
+        note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
+    positions = along + planes[0].position @ normal
+    steps = np.diff(along)
+    step = steps.min()
+    wrong = np.abs(steps / step - np.rint(steps / step)) * step > SPACING_TOLERANCE * step
+    gaps = np.flatnonzero(np.rint(steps / step) > 1)
+    if gaps.size and not wrong.any():
+        places = [f"{positions[n] + m * step:.2f}" for n in gaps for m in range(1, int(np.rint(steps[n] / step)))]
+        shown = ", ".join(places[:8]) + (" ..." if len(places) > 8 else "")
+        raise XmedError(
+            "SLICE_GAP",
+            f"no slice at {shown} mm along the normal",
+            f"a slice every {step:.3g} mm from {positions[0]:.2f} to {positions[-1]:.2f} mm",
+            "fetch the whole series",
+        )
+    drift = np.abs(along - np.linspace(0.0, along[-1], len(planes))).max()
+    if wrong.any() or drift > SPACING_TOLERANCE * step:
+        raise XmedError(
+            "IRREGULAR_SPACING",
+            f"slices {steps.min():.3g} to {steps.max():.3g} mm apart",
+            f"equal steps within {SPACING_TOLERANCE:.0%}",
+        )
+
+
+def _vector(vector: np.ndarray) -> str:
+    return "(" + ", ".join(f"{x:.2f}" for x in vector) + ")"

@@ -1,0 +1,91 @@
+"""Scaling: what makes modality values of the stored values of each frame: a line, a table, or a real-world map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.dicom.instance import Instance
+from xmed.io.dicom.real_world_values import Line, Map, maps_of, says_same
+from xmed.io.notes import note
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Of the frames of one file. lines: rescale slope and intercept. maps: its real-world maps, each once.
+
+    table: whether a Modality LUT stands in place of the lines.
+    """
+
+    lines: Sequence[Line]
+    maps: Sequence[Sequence[Map]]
+    table: bool
+
+    @property
+    def extra(self) -> list[Map]:
+        """The maps that say something else than the rescale."""
+        found = zip(self.maps, self.lines)
+        return [one for maps, line in found for one in maps if self.table or not says_same(maps, line)]
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the real-world maps are what scales: they say something, and the lines change nothing."""
+        return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.extra)
+
+    def relation(self, number: int) -> tuple[Any, ...]:
+        """How the maps of a frame lie to the values that are read of it: the same in every slice of one quantity."""
+        maps, (slope, intercept) = self.maps[number], self.lines[number]
+        if self.mapped:
+            return tuple((one.unit, "1", "0") for one in maps)
+        lines = [(one, one.line or (0.0, 0.0)) for one in maps]
+        return tuple(
+            (one.unit, f"{s / slope:.5g}", f"{i - intercept * s / slope:.5g}", *one.table) for one, (s, i) in lines
+        )
+
+
+def scaling_of(instance: Instance) -> Scaling:
+    """What scales the frames of an image.
+
+    Raises XmedError RESCALE_INVALID for a line or a map that is none, and for maps of which none can be chosen.
+    """
+    header, name = instance.header, instance.name
+    lines = [_line(attributes, name) for attributes in instance.frames]
+    table = "ModalityLUTSequence" in header and bool(header.get("ModalityLUTSequence"))
+    found = Scaling(lines, maps_of(header, len(lines)), table)
+    if not found.extra:
+        return found
+    units = ", ".join(sorted({one.unit or "no unit" for one in found.extra}))
+    if not found.mapped:
+        note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
+        return found
+    if any(len(some) != 1 for some in found.maps):
+        raise XmedError("RESCALE_INVALID", f"{name} has several real-world maps ({units}), or some frames have none",
+                        "one map, or a rescale that one of them repeats", "export one quantity")  # fmt: skip
+    if instance.modality == "PT":
+        raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map say different things",
+                        "one and the same in PET")  # fmt: skip
+    note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
+    return found
+
+
+def mapped_values(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
+    """Real-world values of every frame, float32; what is padding is whatever comes of a value beside it."""
+    if padding is not None and not padding.all():
+        stored = np.where(padding, stored[~padding].flat[0], stored)
+    return np.stack([some[0].applied(frame, name) for some, frame in zip(scaling.maps, stored)])
+
+
+def _line(attributes: Mapping[str, Any], name: str) -> Line:
+    """Rescale slope and intercept of a frame."""
+    try:
+        slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))
+    except (TypeError, ValueError):
+        slope = intercept = math.nan
+    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+        raise XmedError("RESCALE_INVALID", f"{name} has rescale slope {slope}, intercept {intercept}", "a finite line")
+    return slope, intercept

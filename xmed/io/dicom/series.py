@@ -1,0 +1,188 @@
+"""DICOM series: instances, grouped by series and sorted by position, become one Volume or a reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.dicom.instance import Instance, read_instances, unreadable_text
+from xmed.io.dicom.pixel_size_check import check_claim
+from xmed.io.dicom.pixels import filled, modality_values
+from xmed.io.dicom.planes import Plane, has_planes, planes_of
+from xmed.io.dicom.quantity import factors
+from xmed.io.dicom.regular_grid import affine_of
+from xmed.io.dicom.split_volumes import Values, Volumes, volumes
+from xmed.io.dicom.stated_sizes import compare_stack
+from xmed.io.dicom.subject import one_identity, subject_of
+from xmed.io.dicom.ultrasound import read_ultrasound
+from xmed.io.field_of_view import field_of_view
+from xmed.io.file_kinds import Source, listed, reading
+from xmed.io.notes import note, said_once
+from xmed.volume import Volume
+
+
+def read_series(path: Source, volume: int | None = None, modality: str | None = None) -> Volume:
+    """The one image series in a folder (searched below, too), a file or a list of files.
+
+    Single-frame and multi-frame images, classic and enhanced, Siemens mosaics. Axes (i, j, k) are (column, row, slice):
+    i runs along the row direction, j along the column direction, k from slice to slice on the side of their cross
+    product; Instance Number is not read. Values are modality values, PET as SUV by body weight, float32, or integers
+    where no rescaling makes them anything else; padding gets the lowest value. `frame` is the Frame of
+    Reference UID; `fov` is set for ultrasound.
+
+    volume: which one of a series of several (time points, b-values, echoes), from 0, as `read_volumes` lists them.
+    modality: of the series to take where there are several; a single one is taken whatever its modality.
+
+    Raises XmedError PATH_NOT_FOUND, EMPTY_FILE, NOT_DICOM, NON_IMAGE, DICOM_TRUNCATED, NO_GEOMETRY, SLICE_GAP,
+    DUP_POSITION, IRREGULAR_SPACING, MIXED_* (MIXED_IDENTITY: images of several people or scanners), MULTI_VOLUME,
+    GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID, SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH,
+    US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
+    """
+    with said_once():
+        found = volumes_of(one_series(path, modality))
+        name = _chosen(found, volume)
+        if len(found) > 1:
+            taken = f"volume {list(found).index(name)} of {len(found)} in the series was taken: {name}"
+            note("SEVERAL_VOLUMES", taken)
+        return found[name]()
+
+
+def read_volumes(path: Source) -> dict[str, Volume]:
+    """Every volume of the one series at `path`, by what tells it apart: "DiffusionBValue 800"; "" for the only one.
+
+    Raises XmedError as `read_series` does, MULTI_VOLUME only where nothing in the header tells the volumes apart.
+    """
+    with said_once():
+        return {name: read() for name, read in volumes_of(one_series(path)).items()}
+
+
+def one_series(path: Source, modality: str | None = None) -> list[Instance]:
+    """The instances of the one image series at `path`, or of the only one of that modality.
+
+    Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES.
+    """
+    where = Path(path).name if isinstance(path, str | Path) else "the list"
+    found = read_instances(listed(path))
+    if not found:
+        raise XmedError("NOT_DICOM", f"no DICOM object in {where}", "a DICOM series")
+    others = sorted({instance.kind for instance in found if not instance.is_image})
+    series = by_series(instance for instance in found if instance.is_image)
+    if not series:
+        raise XmedError("NON_IMAGE", f"{where} holds only {', '.join(others)}", "an image series")
+    if others:
+        note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
+    asked = [group for group in series.values() if group[0].modality == modality]
+    if len(series) > 1 and len(asked) == 1:
+        note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
+        return asked[0]
+    if len(series) > 1:
+        sizes = ", ".join(f"{group[0].modality} of {len(group)}" for group in series.values())
+        raise XmedError("MIXED_SERIES", f"{len(series)} series in {where} ({sizes})", "one series", "name its folder")
+    return next(iter(series.values()))
+
+
+def by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
+    """Instances by Series Instance UID, in the order met."""
+    series: dict[str, list[Instance]] = {}
+    for instance in instances:
+        series.setdefault(instance.series, []).append(instance)
+    return series
+
+
+def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
+    """What reads each volume of a series, by what tells it apart; "" for the only one.
+
+    Raises XmedError as `read_series` does, here for the series as a whole, in reading for a single volume.
+    """
+    with reading(f"a series of {len(instances)} files"):
+        for instance in instances:
+            check_claim(instance)
+        one_identity(instances)
+        if unreadable_text(instances[0].header):
+            note("CHARSET", "the header's text does not follow its character set; none of it is kept")
+        if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
+            return {"": partial(_read, instances, partial(_unplaced, instances))}
+        values = _decoded(instances)
+        found = _volumes(instances, values)
+    return {
+        name: partial(
+            _read,
+            instances,
+            partial(_placed, instances, planes, values),
+        )
+        for name, planes in found.items()
+    }
+
+
+def _read(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
+    with reading(f"a series of {len(instances)} files"):
+        volume = read()
+    if volume.array.min() == volume.array.max():
+        raise XmedError("CONSTANT", f"every voxel is {volume.array.flat[0]}", "an image with content")
+    return volume
+
+
+def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> list[Plane]:
+    """One plane for each position, ascending along the normal; true duplicates are dropped.
+
+    volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `volumes` does.
+    """
+    one_identity(instances)
+    found = _volumes(instances, _decoded(instances))
+    return found[_chosen(found, volume)]
+
+
+def _decoded(instances: Sequence[Instance]) -> Values:
+    """The frames of the instance at an index; the last few are kept, since frames of several files may alternate."""
+    return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
+
+
+def _volumes(instances: Sequence[Instance], values: Values) -> Volumes:
+    return volumes([plane for n, instance in enumerate(instances) for plane in planes_of(instance, n)], values)
+
+
+def _chosen(found: Mapping[str, object], volume: int | None) -> str:
+    if volume is None and len(found) == 1:
+        volume = 0
+    if volume is not None and volume < len(found):
+        return list(found)[volume]
+    listed = " · ".join(f"{n}: {name}" for n, name in enumerate(list(found)[:12])) + (" …" if len(found) > 12 else "")
+    asked = "" if volume is None else f", volume {volume} was asked"
+    raise XmedError(
+        "MULTI_VOLUME", f"{len(found)} volumes in one series ({listed}){asked}", "one", "name it: layout.image_channel"
+    )
+
+
+def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
+    affine, block = affine_of(planes), _stacked(planes, values)
+    compare_stack(planes, float(abs(planes[0].normal @ affine[:3, 2])))
+    scales = factors(instances, planes)
+    array = filled(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
+    modality = instances[0].modality
+    fov = field_of_view(array) if modality == "US" else None
+    return Volume(array, affine, planes[0].frame, modality, fov, subject_of(instances[0].header))
+
+
+def _stacked(planes: Sequence[Plane], values: Values) -> np.ndarray:
+    """The pictures (slices, rows, columns), in a type that holds them all."""
+    first = values(planes[0].owner)[planes[0].number]
+    block = np.empty((len(planes), *planes[0].size), dtype=first.dtype)
+    for k, plane in enumerate(planes):
+        picture = values(plane.owner)[plane.number]
+        if picture.dtype != block.dtype:
+            whole = picture.dtype.kind != "f" and block.dtype.kind != "f"
+            block = block.astype(np.result_type(picture, block) if whole else np.float32, copy=False)
+        block[k] = picture
+    return block
+
+
+def _unplaced(instances: Sequence[Instance]) -> Volume:
+    if len({instance.uid for instance in instances}) > 1:
+        raise XmedError(
+            "NO_GEOMETRY", f"{len(instances)} ultrasound pictures without a place in space", "one", "name a single file"
+        )
+    return read_ultrasound(instances[0])

@@ -1,0 +1,195 @@
+"""Split: the planes of one series apart into its volumes: time points, b-values, echoes, cardiac phases, scouts.
+
+What tells volumes apart is looked for in the header, and believed only when every volume then has one image at each
+position. Instance Number is asked last, and only where it counts through the positions in one and the same order:
+exports renumber images as they please.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.dicom.acquisitions import acquisitions
+from xmed.io.dicom.frames import VARIANT_KEYWORDS
+from xmed.io.dicom.planes import Plane
+from xmed.io.dicom.regular_grid import alike, by_position, consistent, parallel, regular
+from xmed.io.dicom.temporal_order import in_order, worded
+from xmed.io.notes import note
+
+Values = Callable[[int], np.ndarray]
+Volumes = dict[str, list[Plane]]
+
+
+def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
+    """The planes of every volume by what tells it apart ("" for the only one), ascending along the normal.
+
+    values: the frames (frames, rows, columns) of the instance at an index.
+
+    Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position that nothing tells apart, and
+    as `consistent` does.
+    """
+    found: Volumes = {}
+    for scout, members in _without_scouts(planes).items():
+        for stack, slices in _stacks(members).items():
+            consistent(slices)
+            for told, group in _by_keys(slices).items():
+                _one_word(group)
+                for variant, volume in _one_image_each(group, values).items():
+                    found[", ".join(word for word in (scout, stack, told, variant) if word)] = volume
+    return found
+
+
+def _stacks(planes: Sequence[Plane]) -> Volumes:
+    """The stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2), where they lie in different ways."""
+    if all(plane.size == planes[0].size and parallel(plane, planes[0]) for plane in planes):
+        return {"": list(planes)}
+    found: Volumes = {}
+    for plane in planes:
+        found.setdefault(f"StackID {worded(plane.told.get('StackID', 'none'))}", []).append(plane)
+    return dict(sorted(found.items())) if len(found) > 1 else {"": list(planes)}
+
+
+def _one_word(planes: Sequence[Plane]) -> None:
+    """Raises XmedError MULTI_VOLUME where some pictures call themselves mosaics and others beside them do not."""
+    called = sum("MOSAIC" in (plane.told.get("ImageType") or ()) for plane in planes)
+    if 0 < called < len(planes):
+        raise XmedError(
+            "MULTI_VOLUME",
+            f"{called} of {len(planes)} slices call themselves a mosaic, all slices in one picture, the others not",
+            "pictures of one kind",
+            "look which of them belong together",
+        )
+
+
+def _without_scouts(planes: Sequence[Plane]) -> Volumes:
+    """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
+    slices = [plane for plane in planes if not _is_scout(plane)]
+    if slices and len(slices) < len(planes) and _one_stack(planes, slices):
+        return {"": list(planes)}
+    if slices:
+        if len(slices) < len(planes):
+            note("LOCALIZER", f"{len(planes) - len(slices)} localizer images in the series are left out")
+        return {"": slices}
+    groups: list[list[Plane]] = []
+    for plane in planes:
+        home = next((group for group in groups if parallel(plane, group[0])), None)
+        if home is None:
+            groups.append([plane])
+        else:
+            home.append(plane)
+    return {f"orientation {n}" if len(groups) > 1 else "": group for n, group in enumerate(groups)}
+
+
+def _one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
+    """Whether all planes make one stack, in which those beside `slices` have positions of their own."""
+    if not all(alike(plane, slices[0]) for plane in planes):
+        return False
+    own, joined = by_position(slices), by_position(planes)
+    return len(joined) - len(own) == len(planes) - len(slices) and regular(planes)
+
+
+def _is_scout(plane: Plane) -> bool:
+    return any("LOCALIZER" in (plane.told.get(keyword) or ()) for keyword in ("ImageType", "FrameType"))
+
+
+def _by_keys(planes: Sequence[Plane]) -> Volumes:
+    """By the attributes that are constant throughout a volume, in ascending order of their values."""
+    keys = [dict(plane.volume) for plane in planes]
+    varying = [
+        keyword for keyword in {k: None for key in keys for k in key} if len({key.get(keyword) for key in keys}) > 1
+    ]
+    groups: dict[tuple[str, ...], list[Plane]] = {}
+    for plane, key in zip(planes, keys):
+        groups.setdefault(tuple(key.get(keyword, "none") for keyword in varying), []).append(plane)
+    named = {key: ", ".join(f"{k} {v}" for k, v in zip(varying, key)) for key in groups}
+    return {named[key]: groups[key] for key in sorted(groups, key=_numerically)}
+
+
+def _numerically(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
+    return [[(word == "none", 0.0 if word == "none" else float(word)) for word in value.split()] for value in key]
+
+
+def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
+    groups = by_position(planes)
+    if not any(_differ(group, values) for group in groups):
+        twins = len(planes) - len(groups)
+        if twins:
+            note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
+        return _untangled("", [group[0] for group in groups], values)
+    groups = [_once(group, values) for group in groups]
+    if len({len(group) for group in groups}) > 1:
+        parts = acquisitions([plane for group in groups for plane in group])
+        apart = None if parts is None else _each(parts, values)
+    else:
+        found = _by_variant(groups) or in_order(groups)
+        if not found or any(acquisitions(volume) for volume in found.values()):  # as many at each, not the same ones
+            found = acquisitions(planes) or found
+        apart = None if found is None else _each(found, values)
+    if apart is not None:
+        return apart
+    crowded = [group for group in groups if _differ(group, values)]
+    if len(crowded) * 2 > len(groups):
+        raise XmedError(
+            "MULTI_VOLUME",
+            f"up to {max(map(len, crowded))} images at each position, and nothing that tells their volumes apart",
+            "one volume, or images that name theirs",
+            "split the series",
+        )
+    where = ", ".join(f"{group[0].position @ planes[0].normal:.2f}" for group in crowded[:8])
+    raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
+
+
+def _each(parts: Volumes, values: Values) -> Volumes:
+    """The volumes of every part, under both names."""
+    found: Volumes = {}
+    for name, part in parts.items():
+        for variant, volume in _one_image_each(part, values).items():
+            found[", ".join(word for word in (name, variant) if word)] = volume
+    return found
+
+
+def _untangled(name: str, volume: list[Plane], values: Values) -> Volumes:
+    """A volume of one image at each position; or those that alternate in it."""
+    parts = acquisitions(volume)
+    return {name: volume} if parts is None else _each(parts, values)
+
+
+def _by_variant(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
+    """Volumes by the first attribute of which every position has the same values, each once."""
+    for keyword in VARIANT_KEYWORDS:
+        told = [{_variant(plane.told.get(keyword)): plane for plane in group} for group in groups]
+        if len(told[0]) == len(groups[0]) and all(one.keys() == told[0].keys() for one in told):
+            return {f"{keyword} {value}": [one[number, value] for one in told] for number, value in sorted(told[0])}
+    return None
+
+
+def _once(group: Sequence[Plane], values: Values) -> list[Plane]:
+    """Without the copies of one file: same instance, same frame, same picture."""
+    kept: list[Plane] = []
+    for plane in group:
+        same = [other for other in kept if _name(other) == _name(plane)]
+        if not any(not _differ([other, plane], values) for other in same):
+            kept.append(plane)
+    return kept
+
+
+def _name(plane: Plane) -> tuple[str, int]:
+    return str(plane.told.get("SOPInstanceUID")), plane.number
+
+
+def _differ(group: Sequence[Plane], values: Values) -> bool:
+    """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
+    pictures = (values(plane.owner)[plane.number] for plane in group) if len(group) > 1 else iter(())
+    first = next(pictures, None)
+    return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
+
+
+def _variant(value: object) -> tuple[float, str]:
+    """An attribute in the order of its numbers, or else of its words."""
+    try:
+        return float(value), worded(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0, worded(value)

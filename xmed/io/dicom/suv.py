@@ -1,0 +1,216 @@
+"""SUV: PET activity per injected activity and body weight, g/ml, which patients and scanners can be compared by.
+
+After the vendor-neutral pseudo-code of QIBA (FDG-PET/CT profile, appendix G; qibawiki.rsna.org, Standardized Uptake
+Value): activity is related to the dose that was left when the values were decay-corrected to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydicom import Dataset
+
+from xmed.errors import XmedError
+from xmed.io.dicom.clock import Clock
+from xmed.io.dicom.half_lives import half_life_of
+from xmed.io.dicom.header import Header
+from xmed.io.dicom.private_elements import GE_SCAN, PHILIPS_ACTIVITY, PHILIPS_SUV, number_of, value_of
+from xmed.io.dicom.sop_classes import modality_of
+from xmed.io.notes import note
+
+PLAUSIBLE_KG = (0.5, 400.0)
+PLAUSIBLE_BQ = (1e6, 1e11)
+"""An injected activity outside of 1 MBq to 100 GBq is one that was written in another unit."""
+MOST_HALF_LIVES = 10.0
+MOST_WITHOUT_DATE = 6.0
+"""Half-lives, told by a clock without a date. Beyond (11 h of fluorine-18) rather the clock is wrong."""
+_LOST_ZONE = timedelta(minutes=45)
+"""Two times of one injection this far apart are told in two zones, and one of the zones was lost."""
+_DAY = timedelta(days=1)
+_ALIKE = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
+_DRUG = "RadiopharmaceuticalInformationSequence"
+
+
+def suv_scale(series: Sequence[Header]) -> float | None:
+    """What turns the modality values of a PET series into SUV by body weight; None for anything but PET.
+
+    Units (0054,1001) GML are SUV already; BQML are related to dose and weight; CNTS have Philips' own factors. Values
+    in any other unit, or none, are left as they are, and a note says so.
+
+    Raises XmedError SUV_INVALID where the header of values in Bq/ml lacks what it takes, or contradicts itself or that
+    of another slice.
+    """
+    first = series[0]
+    units = str(first.get("Units") or "").strip()
+    if modality_of(first) != "PT":
+        return None
+    _same(series, ("Units", "SUVType"))
+    if units == "GML" and first.get("SUVType", "BW") == "BW":
+        return None
+    if units == "BQML":
+        scale = _by_weight(series)
+        note("SUV", "Bq/ml became SUV by body weight, g/ml")
+        return scale
+    if units == "CNTS" and (factor := _philips(series)):
+        note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
+        return factor
+    kind = f" ({first.get('SUVType')})" if "SUVType" in first else ""
+    note("PET_UNITS", f"PET values in {units or 'a unit that the header does not name'}{kind} are kept as they are")
+    return None
+
+
+def _philips(series: Sequence[Header]) -> float | None:
+    """(7053,xx00) makes SUV of counts; where there is none, (7053,xx09) makes Bq/ml of them."""
+    told = {tuple(number_of(h.dataset, asked) for asked in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
+    if told == {(0.0, 0.0)}:
+        return None
+    uptake, activity = told.pop()
+    if told or not 0 < (uptake or activity) < math.inf:
+        raise _invalid("private factors that are no positive number, or not the same in every slice", "one factor")
+    if not uptake:
+        return activity * _by_weight(series)
+    _corrected(series)
+    return uptake
+
+
+def _by_weight(series: Sequence[Header]) -> float:
+    first = series[0]
+    _corrected(series)
+    injection = _injection(series)
+    weight = _number(first, "PatientWeight", *PLAUSIBLE_KG)
+    dose = _number(injection, "RadionuclideTotalDose", *PLAUSIBLE_BQ)
+    start = str(first.get("DecayCorrection") or "none")
+    if start == "ADMIN":
+        return weight * 1000 / dose
+    if start != "START":
+        raise _invalid(f"Decay Correction {start}", "START or ADMIN")
+    half_life = _half_life(injection)
+    waited = _waited(series, injection, half_life).total_seconds()
+    return weight * 1000 / (dose * 2.0 ** (-waited / half_life))
+
+
+def _corrected(series: Sequence[Header]) -> None:
+    _same(series, _ALIKE)
+    stated = series[0].get("CorrectedImage") or []
+    corrected = {stated} if isinstance(stated, str) else set(stated)
+    if not {"ATTN", "DECY"} <= corrected:
+        found = ", ".join(sorted(corrected)) or "nothing"
+        raise _invalid(f"corrected for {found}", "attenuation and decay (ATTN, DECY)")
+
+
+def _injection(series: Sequence[Header]) -> Dataset:
+    """The one drug of a series. Slices that say it in the same bytes are not compared any further."""
+    first = series[0]
+    drugs = list(first.get(_DRUG) or [Dataset()])
+    raw = first.raw(_DRUG)
+    if any(drug != drugs[0] for drug in drugs):
+        raise _invalid(f"{len(drugs)} drugs", "one drug")
+    others = (header for header in series if raw is None or header.raw(_DRUG) != raw)
+    if any(list(header.get(_DRUG) or [Dataset()]) != drugs for header in others):
+        raise _invalid("slices of different injections", "one injection")
+    return drugs[0]
+
+
+def _half_life(injection: Dataset) -> float:
+    half_life = _number(injection, "RadionuclideHalfLife", 1.0, 1e9)
+    known = half_life_of(injection)
+    if known is not None and not known / 1.05 < half_life < known * 1.05:
+        raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{known:g} s, that of its Radionuclide Code")
+    return half_life
+
+
+def _waited(series: Sequence[Header], injection: Dataset, half_life: float) -> timedelta:
+    """From the injection to what the values were decay-corrected to."""
+    clocks = [Clock.of(header) for header in series]
+    if len({clock.zone is None for clock in clocks}) > 1:
+        raise _invalid("a time zone in some slices alone", "one in all of them, or in none")
+    scan = _scan_start(series, clocks, half_life)
+    whole = str(injection.get("RadiopharmaceuticalStartDateTime") or "").strip()
+    time = str(injection.get("RadiopharmaceuticalStartTime") or "").strip()
+    if len(whole) == 8 and time:  # a date alone
+        whole = f"{whole}{time}"
+    by_clock = clocks[0].instant(f"{series[0].get('SeriesDate') or ''}{time}") if time else None
+    if whole:
+        injected = clocks[0].instant(whole)
+        if injected is None:
+            raise _invalid("a date and time of injection without minutes, or in UTC", "the time zone of the series")
+        waited = _credible(scan - injected, half_life, MOST_HALF_LIVES)
+        if by_clock is not None and _LOST_ZONE <= (by_clock - injected) % _DAY <= _DAY - _LOST_ZONE:
+            raise _invalid("two times of injection", "one time, or the time zones of both")
+        return waited
+    if by_clock is None:
+        raise _invalid("no time of injection", "Radiopharmaceutical Start Time, to the minute")
+    waited = (scan - by_clock) % _DAY  # injected before midnight, perhaps
+    if (waited + _DAY).total_seconds() <= MOST_HALF_LIVES * half_life:
+        raise _invalid("no date of injection, which may be days ago", "Radiopharmaceutical Start DateTime")
+    return _credible(waited, half_life, MOST_WITHOUT_DATE)
+
+
+def _credible(waited: timedelta, half_life: float, most: float) -> timedelta:
+    seconds = waited.total_seconds()
+    if not 0 <= seconds <= most * half_life:
+        limit = "ten" if most == MOST_HALF_LIVES else "six"
+        raise _invalid(f"a scan {seconds:.0f} s after the injection", f"0 s to {limit} half-lives")
+    return waited
+
+
+def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: float) -> datetime:
+    """When the values were decay-corrected to: series time, unless the series was made after its first image.
+
+    Then (post-processing) GE says it in private; of others it follows from a frame: its average count rate falls Frame
+    Reference Time after the start.
+    """
+    moments = [_moment(header, clock, "Acquisition") for header, clock in zip(series, clocks)]
+    n = min(range(len(series)), key=moments.__getitem__)
+    first, acquired, made = series[n], moments[n], _moment(series[n], clocks[n], "Series")
+    if made <= acquired:
+        return made
+    told = clocks[n].instant(str(value_of(first.dataset, GE_SCAN) or ""))
+    if told is not None:
+        return told
+    offset = _number(first, "FrameReferenceTime", 0.0, 1e9) / 1000
+    duration = _number(first, "ActualFrameDuration", 1.0, 1e9) / 1000
+    decay = math.log(2) / half_life
+    average = math.log(decay * duration / -math.expm1(-decay * duration)) / decay
+    return acquired - timedelta(seconds=offset - average)
+
+
+def _moment(header: Header, clock: Clock, which: str) -> datetime:
+    told = f"{header.get(f'{which}Date') or ''}{header.get(f'{which}Time') or ''}"
+    at = clock.instant(told)
+    if at is None and which == "Acquisition":
+        at = clock.instant(str(header.get("AcquisitionDateTime") or ""))
+    if at is None:
+        raise _invalid(f"no {which} Date and Time", "the time of every image, to the minute")
+    return at
+
+
+def _same(series: Sequence[Header], keywords: Sequence[str]) -> None:
+    """Raises XmedError SUV_INVALID where slices of one series disagree."""
+    for keyword in keywords:
+        if len({_told(header.get(keyword)) for header in series}) > 1:
+            what = "units" if keyword in ("Units", "SUVType") else keyword
+            raise _invalid(f"slices in different {what}", f"one {keyword} in all slices")
+
+
+def _told(value: object) -> tuple[str, ...]:
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(map(str, value)) if several else (str(value if value is not None else "").strip(),)  # type: ignore[call-overload]
+
+
+def _number(dataset: Header | Dataset, keyword: str, low: float, high: float) -> float:
+    try:
+        number = float(dataset.get(keyword))
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low <= number <= high:
+        stated = "none" if math.isnan(number) else f"{number:g}"
+        raise _invalid(f"{keyword} {stated}", f"{low:g} to {high:g}")
+    return number
+
+
+def _invalid(what: str, expected: str) -> XmedError:
+    do = "send the series with patient weight and injection; or export it as SUV (Units GML)"
+    return XmedError("SUV_INVALID", f"PET with {what}", expected, do)

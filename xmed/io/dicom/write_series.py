@@ -1,0 +1,199 @@
+"""Scanner: DICOM objects as a scanner writes them, for data that xmed's own phantom makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from xmed.errors import XmedError
+from xmed.io.dicom.decimal_string import decimals
+from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
+
+MADE_ON = "20240101"
+MADE_AT = f"{MADE_ON}120000"
+"""Date and time of everything: bytes must not depend on the day they are written."""
+DURATION_MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Header:
+    """Who was scanned, on what. patient: both id and family name; every UID is derived from it and `description`."""
+
+    patient: str
+    manufacturer: str
+    model: str
+    description: str
+
+    def uid(self, *what: object) -> UID:
+        """The same UID for the same words, another for others (PS3.5 B.2)."""
+        return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
+
+
+def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequence[int] | None = None) -> list[Path]:
+    """Write an MR volume (uint16, i columns, j rows, k slices) as a single-frame series, one file for each slice.
+
+    order: Instance Number - 1 of each slice; files are named by it. Default: as the slices lie.
+
+    Returns the files by Instance Number. Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+    """
+    folder, order = Path(folder), list(range(volume.array.shape[2]) if order is None else order)
+    if volume.array.dtype != np.uint16:
+        raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint16 for an MR series")
+    directions = _directions(volume)
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, number in enumerate(order):
+        ds = _image(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
+        ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "M", "SE"], "MR", number + 1
+        ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "SK", "", "2D"
+        ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
+        ds.FrameOfReferenceUID = volume.frame or header.uid("frame")
+        ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
+        ds.ImagePositionPatient = decimals(volume.affine[:3, 3] + k * volume.affine[:3, 2])
+        ds.ImageOrientationPatient = decimals(directions[:, :2].T.ravel())
+        columns_apart, rows_apart, slices_apart = volume.spacing
+        ds.PixelSpacing = decimals([rows_apart, columns_apart])
+        ds.SliceThickness, ds.SpacingBetweenSlices = decimals([slices_apart, slices_apart])
+        _save(ds, folder / _name(number))
+    return [folder / _name(number) for number in sorted(order)]
+
+
+def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) -> None:
+    """Write a volume (uint8, i columns, j rows, k frames) as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
+
+    The affine is that of the Volume Frame of Reference (C.8.24.2), the transducer's own: nothing tracked it.
+
+    Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+    """
+    path = Path(path)
+    if volume.array.dtype != np.uint8:
+        raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint8 for an ultrasound volume")
+    directions, spacing = _directions(volume), volume.spacing
+    ds = _image(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
+    ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "US", 1
+    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = MADE_AT, DURATION_MS, "RESEARCH"
+    ds.BurnedInAnnotation, ds.LossyImageCompression, ds.PresentationLUTShape = "NO", "00", "IDENTITY"
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator, ds.PatientOrientation = header.uid("frame"), "", ""
+    ds.VolumeFrameOfReferenceUID = volume.frame or header.uid("volume frame")
+    ds.UltrasoundAcquisitionGeometry, ds.ApexPosition = "APEX", [0.0, 0.0, 0.0]
+    ds.VolumeToTransducerRelationship = "FIXED"
+    ds.VolumeToTransducerMappingMatrix = np.eye(4).ravel().tolist()
+    ds.SynchronizationFrameOfReferenceUID = header.uid("clock")
+    ds.SynchronizationTrigger, ds.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
+    ds.AcquisitionContextSequence = []
+    _transducer(ds, spacing[1] * volume.array.shape[1])
+    _frames(ds, volume, directions, header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(ds, path)
+
+
+def _transducer(ds: Dataset, depth: float) -> None:
+    """The Enhanced US Image module (PS3.3 C.8.24.3) of a curved array on the skin that a motor tilts, `depth` in mm."""
+    ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus, ds.DepthOfScanField = "RIGID", depth / 2, round(depth)
+    ds.MechanicalIndex, ds.BoneThermalIndex, ds.CranialThermalIndex, ds.SoftTissueThermalIndex = 1.0, 0.5, 0.5, 0.5
+    ds.RescaleSlope, ds.RescaleIntercept = 1, 0
+    ds.TransducerScanPatternCodeSequence = [_coded(codes.cid12032.VolumeScanPattern)]
+    ds.TransducerGeometryCodeSequence = [_coded(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
+    ds.TransducerBeamSteeringCodeSequence = [_coded(codes.cid12034.MechanicalBeamSteering)]
+    ds.TransducerApplicationCodeSequence = [_coded(codes.cid12035.ExternalTransducer)]
+    ds.AnatomicRegionSequence = [_coded(Code("12921003", "SCT", "Pelvis"))]
+    ds.ViewCodeSequence = [_coded(codes.SCT.ObliqueAxial)]
+
+
+def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header) -> None:
+    """Multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
+    columns_apart, rows_apart, frames_apart = volume.spacing
+    dimension = _item(DimensionOrganizationUID=header.uid("dimension"))
+    ds.NumberOfFrames, ds.DimensionOrganizationType = volume.array.shape[2], "3D"
+    ds.DimensionOrganizationSequence = [dimension]
+    pointer = _item(DimensionIndexPointer=0x00209301, FunctionalGroupPointer=0x0020930E)  # Image Position (Volume)
+    pointer.DimensionOrganizationUID = dimension.DimensionOrganizationUID
+    ds.DimensionIndexSequence = [pointer]
+    measures = _item(PixelSpacing=decimals([rows_apart, columns_apart]), SliceThickness=decimals([frames_apart])[0])
+    measures.SpacingBetweenSlices = measures.SliceThickness
+    kind = _item(FrameType=ds.ImageType, VolumetricProperties="VOLUME", VolumeBasedCalculationTechnique="NONE")
+    shared = _item(
+        PixelMeasuresSequence=[measures],
+        PlaneOrientationVolumeSequence=[_item(ImageOrientationVolume=directions[:, :2].T.ravel().tolist())],
+        ImageDataTypeSequence=[_item(DataType="TISSUE_INTENSITY", AliasedDataType="NO")],
+        FrameVOILUTSequence=[_item(WindowCenter="127.5", WindowWidth="255")],
+        USImageDescriptionSequence=[kind],
+    )
+    ds.SharedFunctionalGroupsSequence = [shared]
+    frames = []
+    for k in range(volume.array.shape[2]):
+        position = (volume.affine[:3, 3] + k * volume.affine[:3, 2]).tolist()
+        content = _item(DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=MADE_AT, FrameReferenceDateTime=MADE_AT)
+        content.FrameAcquisitionDuration = DURATION_MS
+        place = _item(ImagePositionVolume=position)
+        frames.append(_item(FrameContentSequence=[content], PlanePositionVolumeSequence=[place]))
+    ds.PerFrameFunctionalGroupsSequence = frames
+
+
+def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
+    """Patient, study, series, equipment and pixels (i, j[, k])."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, header.uid(*what)
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = sop_class, ds.SOPInstanceUID
+    ds.PatientName, ds.PatientID = f"{header.patient}^Phantom", header.patient
+    ds.PatientBirthDate, ds.PatientSex, ds.PatientComments = "", "O", "Synthetic: no person was scanned"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = header.uid("study"), header.uid("series")
+    ds.StudyDate = ds.SeriesDate = ds.ContentDate = MADE_ON
+    ds.StudyTime = ds.SeriesTime = ds.ContentTime = MADE_AT[8:]
+    ds.StudyID, ds.SeriesNumber, ds.AccessionNumber, ds.ReferringPhysicianName = "1", 1, "", ""
+    ds.StudyDescription, ds.SeriesDescription, ds.BodyPartExamined = "PHANTOM", header.description, "PELVIS"
+    ds.Manufacturer, ds.ManufacturerModelName = header.manufacturer, header.model
+    ds.DeviceSerialNumber, ds.SoftwareVersions = "PHANTOM", "1"
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
+    ds.Columns, ds.Rows = pixels.shape[:2]
+    bits = pixels.dtype.itemsize * 8
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits, bits, bits - 1
+    ds.PixelData = np.ascontiguousarray(pixels.T).tobytes() + b"\0" * (pixels.nbytes % 2)
+    ds["PixelData"].VR = "OW" if bits > 8 else "OB"
+    return ds
+
+
+def _directions(volume: Volume) -> np.ndarray:
+    """Unit vectors (3, 3) of the axes in columns; DICOM has no other than orthogonal, right-handed stacks."""
+    directions = volume.affine[:3, :3] / np.array(volume.spacing)
+    stacked = np.cross(directions[:, 0], directions[:, 1])
+    reach = max(n * mm for n, mm in zip(volume.array.shape, volume.spacing))
+    if (
+        np.abs(directions.T @ directions - np.eye(3)).max() * reach > GEOMETRY_TOLERANCE_MM
+        or stacked @ directions[:, 2] < 0
+    ):
+        raise XmedError(
+            "AFFINE_INVALID",
+            f"axes {directions.round(4).tolist()}",
+            "orthogonal axes, right-handed",
+            "flip or resample",
+        )
+    return directions
+
+
+def _item(**attributes: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def _coded(code: Code) -> Dataset:
+    return _item(CodeValue=code.value, CodingSchemeDesignator=code.scheme_designator, CodeMeaning=code.meaning)
+
+
+def _name(number: int) -> str:
+    return f"IM{number + 1:04}.dcm"
+
+
+def _save(ds: Dataset, path: Path) -> None:
+    dcmwrite(path, ds, enforce_file_format=True)

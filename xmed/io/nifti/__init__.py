@@ -1,0 +1,1 @@
+"""NIfTI: voxels, header and place in the patient, read and written."""

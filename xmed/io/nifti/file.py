@@ -1,0 +1,202 @@
+"""NIfTI: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+import nibabel as nib
+import numpy as np
+
+from xmed.errors import XmedError
+from xmed.io.file_kinds import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, refuse_bomb, regular
+from xmed.io.nifti.orientation import RAS_TO_LPS, place
+from xmed.io.notes import note
+from xmed.io.sandbox.limits import afford
+from xmed.volume import Grid, Volume
+
+# What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
+nib.imageglobals.logger.setLevel(logging.CRITICAL)
+
+MAX_NON_FINITE = 1e-3
+"""Share of NaN or infinite voxels up to which they are taken for holes and filled, not for damage."""
+_RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
+_SHARE = 16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
+_SLACK = 1 << 20  # bytes that writers leave behind the voxels
+
+
+def read_nifti(
+    path: str | Path, modality: str | None = None, channel: int | None = None, on: Grid | None = None
+) -> Volume:
+    """A single-file NIfTI-1 or -2, plain or gzipped, as a Volume in LPS+ millimetres.
+
+    modality: DICOM modality. Naming one says that this is an image, so that a constant array is refused; without one
+    the file may be a label map, which may be empty. channel: which one of a 4-D file; an axis of one is dropped.
+    on: the grid of a label map's image, see `place`, which says where the voxels lie. Slope and intercept are applied.
+    Up to 0.1 % NaN or infinite voxels become the finite minimum, and lie outside the field of view of an image.
+
+    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
+    AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
+    """
+    path = regular(Path(path))
+    with reading(path.name):
+        image = parsed(path)
+        array = _channel(np.asanyarray(image.dataobj), channel, path.name)
+        array, whole = _finite(array, path.name)
+        fov = None if whole is None or modality is None else whole
+        affine = place(image.header, path.name, on)
+        volume = Volume(array.astype(_plain(array.dtype), copy=False), affine, modality=modality, fov=fov)
+    if modality is not None and array.size and array.min() == array.max():
+        raise XmedError("CONSTANT", f"every voxel of {path.name} is {array.flat[0]}", "an image with content")
+    return volume
+
+
+def write_nifti(volume: Volume, path: str | Path) -> None:
+    """Write a Volume as NIfTI-1 in RAS+ millimetres, sform and qform code 1, no description; gzipped for names in .gz.
+
+    Equal volumes give equal bytes (no time stamp), and the file appears whole or not at all.
+    """
+    path = Path(path)
+    array = volume.array.astype(_plain(volume.array.dtype), copy=False)
+    affine = RAS_TO_LPS @ volume.affine
+    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    data = image.to_bytes()
+    if path.name.endswith(".gz"):
+        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6: thrice the time for 1 % of the size
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def parsed(path: Path) -> nib.Nifti1Image:
+    """The file's header and voxels, read no further than the file can be honest about."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
+        file.seek(0)
+        size = path.stat().st_size
+        if packed != path.name.endswith(".gz"):
+            note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
+        if not packed:
+            return _read(file, path.name, size, size)
+        try:
+            with gzip.GzipFile(fileobj=file) as stream:
+                return _read(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+            raise XmedError(
+                "GZIP_TRUNCATED", f"{path.name}: {problem}", "a whole gzip stream", "copy it again"
+            ) from problem
+
+
+def _read(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
+    """The image in an open file of `size` bytes that cannot hold more than `most`."""
+    head = file.read(540)
+    header = _header(head, name)
+    claim = _claimed_bytes(header, name)
+    if claim > min(MAX_BYTES, most):
+        raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes", f"what its file can hold, {MAX_BYTES} at most")
+    refuse_bomb(claim, size, name)
+    afford(_SHARE * claim)
+    data = head + file.read(max(claim - len(head), 0))
+    trailing = len(file.read(_SLACK + 1))  # a gzip stream proves its checksum only when it is read to its end
+    if len(data) < claim:
+        raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
+    if trailing > _SLACK:
+        raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
+    _check_repaired(header, name)
+    try:
+        return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
+    except nib.spatialimages.HeaderDataError as problem:
+        raise XmedError("NIFTI_INVALID", f"{name}: {problem}", "a header that nibabel accepts") from problem
+
+
+def _header(head: bytes, name: str) -> nib.Nifti1Header:
+    second = 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
+    try:
+        kind, size = (nib.Nifti2Header, 540) if second else (nib.Nifti1Header, 348)
+        header = kind(head[:size], check=False)  # without the extensions, which may be long
+        magic = bytes(header["magic"])[:3]
+    except Exception as problem:
+        raise XmedError("NIFTI_INVALID", f"{name} has no NIfTI header", "a NIfTI-1 or NIfTI-2 file") from problem
+    if magic != (b"n+2" if second else b"n+1"):
+        raise XmedError("NIFTI_INVALID", f"{name} has magic {magic!r}", "header and voxels in one file (n+1, n+2)")
+    return header
+
+
+def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
+    """Bytes that the header says the file has; its shape and type are judged on the way."""
+    dim, code = [int(n) for n in header["dim"]], int(header["datatype"])
+    shape = dim[1 : dim[0] + 1]
+    if not 2 <= dim[0] <= 7 or min(shape, default=0) < 1:
+        raise XmedError("NDIM", f"{name} has dimensions {dim}", "three axes of at least one voxel")
+    if code in _COMPLEX:
+        raise XmedError("COMPLEX", f"{name} holds complex voxels", "real voxels", "export the magnitude")
+    if code in _RGB | _FLOAT128:
+        raise XmedError("DTYPE", f"{name} holds voxels of datatype {code}", "integers or real numbers, no colours")
+    if code not in nib.nifti1.data_type_codes.code or (bits := header.get_data_dtype().itemsize) == 0:
+        raise XmedError("NIFTI_INVALID", f"{name} has datatype {code}", "a datatype that NIfTI defines")
+    offset = float(header["vox_offset"])
+    if not offset >= header.sizeof_hdr or offset > MAX_BYTES:
+        raise XmedError("NIFTI_INVALID", f"{name} has voxels at offset {offset}", f"at least {header.sizeof_hdr}")
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isinf(slope) or math.isinf(intercept) or (math.isnan(intercept) and slope and not math.isnan(slope)):
+        raise XmedError("RESCALE_INVALID", f"{name} has slope {slope}, intercept {intercept}", "finite numbers")
+    return int(offset) + math.prod(shape) * bits
+
+
+def _check_repaired(header: nib.Nifti1Header, name: str) -> None:
+    """What nibabel repairs without a word when it reads a header: spacings of zero or less, and no slope."""
+    spacing = header["pixdim"][1 : 1 + min(int(header["dim"][0]), 3)]
+    if not (spacing > 0).all():
+        if header["sform_code"] <= 0 and header["qform_code"] > 0:
+            raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
+        note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
+    slope = float(header["scl_slope"])
+    if slope == 0 or math.isnan(slope):
+        note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
+
+
+def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
+        array = array[..., 0]
+        note("SQUEEZED", "a fourth axis of one was dropped")
+    if array.ndim == 5 and array.shape[3] == 1:  # NIfTI keeps axis 4 for time, vectors go to axis 5
+        array = array[:, :, :, 0]
+    if array.ndim == 4 and channel is not None and channel < array.shape[3]:
+        array = array[..., channel]
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    if array.ndim != 3:
+        asked = "" if channel is None else f", channel {channel} was asked"
+        raise XmedError("NDIM", f"{name} has shape {array.shape}{asked}", "three dimensions", "name a channel it has")
+    return array
+
+
+def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array with its holes filled, and where it has none (bool), or None when it is whole."""
+    if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
+        return array, None
+    share = 1.0 - finite.mean()
+    if share > MAX_NON_FINITE:
+        raise XmedError("NON_FINITE", f"{share:.1%} of {name} is NaN or infinite", f"at most {MAX_NON_FINITE:.1%}")
+    note(
+        "HOLES",
+        f"{array.size - np.count_nonzero(finite)} NaN or infinite voxels became the lowest value and are masked",
+    )
+    return np.where(finite, array, array[finite].min()), finite
+
+
+def _plain(dtype: np.dtype) -> np.dtype:
+    """The type kept in memory and on disk: native byte order, and one that NIfTI has."""
+    return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))

@@ -1,0 +1,1 @@
+"""Objects: DICOM segmentations, structure sets and measurement reports, read and written."""

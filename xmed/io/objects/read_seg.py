@@ -1,0 +1,121 @@
+"""SEG: the segments of a DICOM Segmentation (PS3.3 C.8.20) placed onto an image's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels import pixel_array
+
+from xmed.errors import XmedError
+from xmed.io.dicom.instance import Instance
+from xmed.io.dicom.pixel_size_check import check_claim
+from xmed.io.dicom.planes import Plane, has_planes, planes_of
+from xmed.labels import LabelTable, Structure
+from xmed.volume import Volume
+
+PLACE_TOLERANCE = 0.05  # of a voxel
+
+
+def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.ndarray:
+    """Label values (i, j, k) on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
+
+    A segment is the structure of its label, or else of its property type code; others are passed over. Frames may be
+    cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels. Frames
+    without a place in space go onto the frames of an ultrasound film that they name by number.
+
+    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
+    without a place, for an image that has one), and for pixels as `check_claim` does.
+    """
+    check_claim(instance)
+    dataset = instance.dataset
+    frame = str(dataset.get("FrameOfReferenceUID", ""))
+    if image.frame and frame and frame != image.frame:
+        raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "its image's")
+    values = _values(dataset, table, instance.name)
+    pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
+    if dataset.SegmentationType == "FRACTIONAL":
+        pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
+    array = np.zeros(image.array.shape, dtype=np.int32)
+    to_index = np.linalg.inv(image.affine)
+    planes = planes_of(instance) if has_planes(instance) else None
+    for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
+        if dataset.SegmentationType == "LABELMAP":
+            painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}
+        else:
+            painted = {int(own["ReferencedSegmentNumber"]): drawn.astype(bool)}
+        for number, mask in painted.items():
+            if number in values and mask.any():
+                if planes is None:
+                    voxels = _film_voxels(own, mask, image, instance.name)
+                else:
+                    voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
+                _paint(array, voxels, values[number])
+    return table.check(array)
+
+
+def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
+    """Voxel value in `table` by segment number."""
+    values: dict[int, int] = {}
+    for segment in dataset.SegmentSequence:
+        structure = _structure(segment, table)
+        if structure is not None:
+            values[int(segment.SegmentNumber)] = structure.value
+    if not values:
+        labels = ", ".join(str(segment.get("SegmentLabel", "")) for segment in dataset.SegmentSequence)
+        raise XmedError("LABEL_MISSING", f"{name} has the segments {labels}", f"one of {', '.join(table.names)}")
+    if len(set(values.values())) < len(values):
+        raise XmedError("LABEL_VALUES", f"{name} has two segments for one structure", "one segment for each")
+    return values
+
+
+def _structure(segment: Dataset, table: LabelTable) -> Structure | None:
+    label = str(segment.get("SegmentLabel", "")).strip().casefold()
+    for structure in table:
+        if structure.name.casefold() == label:
+            return structure
+    codes = [str(item.get("CodeValue", "")) for item in segment.get("SegmentedPropertyTypeCodeSequence") or ()]
+    same = [structure for structure in table if structure.type and structure.type in codes]
+    return same[0] if len(same) == 1 else None
+
+
+def _voxels(
+    plane: Plane, mask: np.ndarray, to_index: np.ndarray, shape: tuple[int, ...], name: str
+) -> tuple[np.ndarray, ...]:
+    """Voxel indices (three arrays) of the pixels that `mask` (rows, columns) marks."""
+    rows, columns = np.nonzero(mask)
+    between_rows, between_columns = plane.spacing
+    across = np.outer(columns * between_columns, plane.row) + np.outer(rows * between_rows, plane.column)
+    ijk = (plane.position + across) @ to_index[:3, :3].T + to_index[:3, 3]
+    whole = np.rint(ijk)
+    away = float(np.abs(ijk - whole).max())
+    if away > PLACE_TOLERANCE:
+        raise XmedError("GRID_MISMATCH", f"{name} lies {away:.2f} voxels beside its image's grid", "the same grid")
+    if (whole < 0).any() or (whole >= shape).any():
+        raise XmedError("GRID_MISMATCH", f"{name} marks voxels outside its image", "segments inside the image")
+    return tuple(whole.astype(int).T)
+
+
+def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
+    """Voxel indices of the pixels that `mask` (rows, columns) marks in the frame of a film that `own` refers to."""
+    if image.frame or image.modality != "US":
+        raise XmedError("NO_GEOMETRY", f"{name} says not where its frames lie", "a place for every frame in space")
+    sources = own.get("SourceImageSequence") or []
+    number = sources[0].get("ReferencedFrameNumber", 1) if len(sources) == 1 else None
+    columns, rows, frames = image.array.shape
+    if mask.shape != (rows, columns) or not isinstance(number, int) or not 1 <= number <= frames:
+        raise XmedError(
+            "GRID_MISMATCH",
+            f"{name} has {mask.shape} pixels, drawn on frame {number}",
+            f"frames of {image.array.shape}",
+        )
+    j, i = np.nonzero(mask)
+    return i, j, np.full(len(i), number - 1)
+
+
+def _paint(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
+    if (~np.isin(array[voxels], (0, value))).any():
+        raise XmedError("LABEL_VALUES", "segments that overlap", "at most one structure in each voxel")
+    array[voxels] = value

@@ -1,0 +1,168 @@
+"""SEG object: a label map as a DICOM Segmentation that any viewer can lay over its source images."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from xmed.errors import XmedError
+from xmed.io.file_kinds import Source
+from xmed.io.notes import collected, note
+from xmed.io.objects.seg_film import film_segmentation
+from xmed.io.objects.source_images import Referenced, referenced
+from xmed.io.sandbox.limits import afford
+from xmed.labels import LabelTable
+from xmed.volume import Volume
+
+_BYTES_PER_VOXEL = 64  # highdicom keeps the labels several times over while it packs them, once for each structure
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Who drew: a model's name and version, each of at most 64 characters, and the sha256 (hex) of its weights."""
+
+    name: str
+    version: str
+    weights_sha256: str
+
+
+def write_seg(
+    labels: Volume,
+    source: Source,
+    table: LabelTable,
+    path: str | Path,
+    by: Algorithm,
+    header: Callable[[Dataset], Dataset] | None = None,
+) -> None:
+    """Write `labels` as a binary DICOM SEG (PS3.3 A.51) that refers to the images in `source`, frame by frame.
+
+    labels: values of `table`, on the grid of the series. Patient and study are those of the source, or those that
+    `header` makes of each image's: then the labels lie in the frame of reference that it names. The frames of an
+    ultrasound film, which has no place in space, are referred to by their numbers alone. The file appears whole or not
+    at all.
+
+    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
+    NOT_REFERABLE, and those of `read_series` for the source's geometry.
+    """
+    afford(_BYTES_PER_VOXEL * labels.array.size)
+    with collected():  # whoever read the image for the labels has heard it all
+        images = referenced(source) if header is None else referenced(source).rewritten(header)
+    images.same_place(labels)
+    save_whole(_segmentation(images, labels, table, by), Path(path))
+
+
+def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
+    """Whether `write_seg` will be able to write labels of `source`: one without any structure is made, and not kept.
+
+    What will be filled in or left empty of the patient and the study is noted.
+
+    Raises XmedError as `write_seg` does.
+    """
+    with collected() as heard:
+        images = referenced(source)
+    for made in heard:
+        if made.code == "OBJECT_FILLED":  # the others were heard when the image was read
+            note(made.code, made.text)
+    afford(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
+    nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
+    _segmentation(images, nothing, table, by)
+
+
+def _segmentation(images: Referenced, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
+    values = table.check(labels.array)
+    segments = _descriptions(table, by)
+    masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
+    frames = masks.transpose(2, 1, 0, 3)[images.order]  # frames, rows, columns, segments
+    named: dict[str, Any] = {
+        "segmentation_type": SegmentationTypeValues.BINARY,
+        "segment_descriptions": segments,
+        "series_instance_uid": generate_uid(),
+        "series_number": _series_number(images.images[0]),
+        "sop_instance_uid": generate_uid(),
+        "instance_number": 1,
+        "manufacturer": "xmed",
+        "manufacturer_model_name": by.name,
+        "software_versions": by.version,
+        "device_serial_number": "none",
+        "series_description": f"{by.name} {by.version}"[:64],
+    }
+    try:
+        if images.placed:
+            made = Segmentation(images.images, frames, **named)
+        else:
+            made = film_segmentation(images.images[0], frames, named)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:
+        raise XmedError(
+            "NOT_REFERABLE",
+            f"{len(images.images)} images that no segmentation can be made for ({type(problem).__name__})",
+            "images of the standard's own kinds, with whole headers",
+            "write NIfTI",
+        ) from problem
+    made.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
+    return made
+
+
+def _series_number(image: Dataset) -> int:
+    """A number behind those that scanners give; 1000 where the image's own is no number."""
+    try:
+        number = int(str(image.get("SeriesNumber") or 0)) + 1000
+    except ValueError:
+        return 1000
+    return number if 0 < number < 1 << 31 else 1000
+
+
+def save_whole(dataset: Dataset, path: Path) -> None:
+    """Write a data set so that it appears whole or not at all."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        dataset.save_as(part, enforce_file_format=True)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def coded(value: str, otherwise: str) -> Code:
+    """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
+    known = (code for code in codes.SCT.concepts.values() if code.value == value)
+    return next(known, Code(value, "SCT", otherwise))
+
+
+def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescription]:
+    algorithm = AlgorithmIdentificationSequence(
+        name=by.name,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=by.version,
+        parameters={"weights_sha256": by.weights_sha256},
+    )
+    found = []
+    for number, structure in enumerate(table, start=1):
+        if not structure.category or not structure.type:
+            raise XmedError(
+                "SPEC_INVALID",
+                f"structure '{structure.name}' has no SNOMED-CT codes",
+                "category and type codes, which DICOM SEG requires",
+                "name them in the dataset spec's labels",
+            )
+        found.append(
+            SegmentDescription(
+                segment_number=number,
+                segment_label=structure.name,
+                segmented_property_category=coded(structure.category, structure.name),
+                segmented_property_type=coded(structure.type, structure.name),
+                algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+                algorithm_identification=algorithm,
+            )
+        )
+    return found

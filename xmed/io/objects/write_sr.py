@@ -1,0 +1,167 @@
+"""SR object: what was measured on a segmentation, as a DICOM Measurement Report (PS3.16 TID 1500)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from highdicom.sr import (
+    AlgorithmIdentification,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    ReferencedSegment,
+    ReferencedSegmentationFrame,
+    SourceImageForSegmentation,
+    SourceSeriesForSegmentation,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from xmed.errors import XmedError
+from xmed.io.file_kinds import reading
+from xmed.io.objects.write_seg import Algorithm, coded, save_whole
+from xmed.labels import LabelTable, Structure
+from xmed.volume import Volume
+
+MILLILITRE = Code("mL", "UCUM", "milliliter")  # missing in pydicom 3.0's table of UCUM
+Group = (
+    VolumetricROIMeasurementsAndQualitativeEvaluations
+    | PlanarROIMeasurementsAndQualitativeEvaluations
+    | MeasurementsAndQualitativeEvaluations
+)
+
+
+def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by: Algorithm) -> None:
+    """Write the volume of each structure in mL (UCUM) as a Comprehensive 3D SR that refers to the segments of `seg`.
+
+    labels: what `write_seg` wrote into `seg`, by the same `table` and algorithm. A structure that was not found has
+    0 mL. In an ultrasound film nothing has a volume: its structures get the area in cm² in the frame where it is
+    largest. Patient and study are those of `seg`. Nobody has verified the report, and it says so.
+
+    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH for labels of another segmentation.
+    """
+    segmentation = pydicom.dcmread(seg, stop_before_pixels=True)
+    _same_place(labels, segmentation, seg.name)
+    measured = _volume if "FrameOfReferenceUID" in segmentation else _area
+    with reading(f"the measurements of {seg.name}"):
+        groups = [measured(labels, s, n, segmentation, by) for n, s in enumerate(table, start=1)]
+        report = Comprehensive3DSR(
+            evidence=[segmentation, *_sources(segmentation)],
+            content=_report(groups, by)[0],
+            series_instance_uid=generate_uid(),
+            series_number=int(segmentation.SeriesNumber) + 1,
+            sop_instance_uid=generate_uid(),
+            instance_number=1,
+            manufacturer="xmed",
+            is_complete=True,
+            series_description=f"{by.name} measurements"[:64],
+        )
+        report.ManufacturerModelName, report.SoftwareVersions = by.name, by.version
+        report.SpecificCharacterSet = segmentation.SpecificCharacterSet
+    save_whole(report, Path(path))
+
+
+def _same_place(labels: Volume, segmentation: Dataset, name: str) -> None:
+    if (labels.frame or "") != segmentation.get("FrameOfReferenceUID", ""):
+        raise XmedError("FRAME_MISMATCH", f"labels of another frame of reference than {name}", "what it was made from")
+    if labels.array.shape[:2] != (segmentation.Columns, segmentation.Rows):
+        raise XmedError("GRID_MISMATCH", f"labels of {labels.array.shape} for {name}", "what it was made from")
+
+
+def _report(groups: list[Group], by: Algorithm) -> MeasurementReport:
+    device = DeviceObserverIdentifyingAttributes(
+        uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # the observer is the model: same weights, same observer
+        name=by.name,
+        manufacturer_name="xmed",
+        model_name=by.name,
+        serial_number=by.version,
+    )
+    return MeasurementReport(
+        observation_context=ObservationContext(
+            observer_device_context=ObserverContext(codes.DCM.Device, device),
+        ),
+        procedure_reported=codes.SCT.ImagingProcedure,
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+
+
+def _volume(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> Group:
+    voxels = int(np.count_nonzero(labels.array == structure.value))
+    millilitres = voxels * labels.grid.voxel_ml
+    segment = ReferencedSegment(
+        segmentation.SOPClassUID,
+        segmentation.SOPInstanceUID,
+        segment_number=number,
+        source_series=SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID),
+    )
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        referenced_segment=segment,
+        measurements=[Measurement(codes.SCT.Volume, millilitres, MILLILITRE)],
+        **_named(structure, by),
+    )
+
+
+def _area(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> Group:
+    pixels = np.count_nonzero(labels.array == structure.value, axis=(0, 1))
+    largest = int(np.argmax(pixels))
+    x, y, _ = labels.spacing
+    area = Measurement(
+        codes.SCT.Area, pixels[largest] * x * y / 100, codes.UCUM.SquareCentimeter, derivation=codes.SCT.Maximum
+    )
+    if not pixels[largest]:  # a region would have to name its frame, and there is none
+        return MeasurementsAndQualitativeEvaluations(measurements=[area], **_named(structure, by))
+    film = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
+    segment = ReferencedSegmentationFrame(
+        segmentation.SOPClassUID,
+        segmentation.SOPInstanceUID,
+        frame_number=_frame(segmentation, number, largest + 1),
+        segment_number=number,
+        source_image=SourceImageForSegmentation(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
+    )
+    del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # not beside a frame number (PS3.3 table C.18.4-1)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_segment=segment, measurements=[area], **_named(structure, by)
+    )
+
+
+def _frame(segmentation: Dataset, segment: int, number: int) -> int:
+    """Which frame of the segmentation, from 1, shows `segment` on frame `number` of the film."""
+    wanted = [segment, number]
+    frames = segmentation.PerFrameFunctionalGroupsSequence
+    return 1 + [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames].index(wanted)
+
+
+def _named(structure: Structure, by: Algorithm) -> dict[str, Any]:
+    return {
+        "tracking_identifier": TrackingIdentifier(uid=generate_uid(), identifier=structure.name),
+        "finding_category": coded(str(structure.category), structure.name),
+        "finding_type": coded(str(structure.type), structure.name),
+        "algorithm_id": AlgorithmIdentification(
+            by.name, by.version, parameters=[f"weights_sha256 {by.weights_sha256}"], manufacturer="xmed"
+        ),
+    }
+
+
+def _sources(segmentation: Dataset) -> list[Dataset]:
+    """The images that a segmentation names, with what a report lists of its evidence."""
+    found = []
+    for series in segmentation.ReferencedSeriesSequence:
+        for item in series.ReferencedInstanceSequence:
+            image = Dataset()
+            image.StudyInstanceUID, image.SeriesInstanceUID = segmentation.StudyInstanceUID, series.SeriesInstanceUID
+            image.SOPClassUID, image.SOPInstanceUID = item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID
+            found.append(image)
+    return found

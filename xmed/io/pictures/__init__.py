@@ -1,0 +1,1 @@
+"""Pictures: PNG and JPEG files as volumes of one slice."""

@@ -1,0 +1,312 @@
+"""Model: what is deployed: a network, what it expects, what its numbers mean; safetensors and JSON, never pickle."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import compress, product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from xmed import networks
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.atomic import write_atomically
+from xmed.files.digest import file_digest
+from xmed.labels import LabelTable, Structure
+from xmed.prepare import Sample, augmentation_for, enlarged, sample
+from xmed.prepare.geometry import resized
+from xmed.spec import GridSpec, NetworkSpec
+from xmed.spec.strict import Finite, Name, Strict
+from xmed.tasks import Segmentation, location_prior
+from xmed.tasks.location_prior import TELLING, Labelled, Usual, typical
+from xmed.volume import Volume
+
+WEIGHTS, CARD = "weights.safetensors", "model.json"
+PLACES = "position.places"
+"""Among the weights, the one tensor that is not the network's."""
+CARD_LIMIT = 1 << 20
+"""Bytes of model.json; xmed writes some thousand."""
+WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network for one modality on one grid, with the structures that it labels 1, 2, ... in that order.
+
+    window: intensities are clipped to it first (see prepare.normalise). places: how likely each structure is at each
+    place of the field of view, by the network's own predictions of unlabelled volumes (see xmed.position), float32
+    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. enlarges: whether
+    the network is shown small volumes enlarged (see prepare.enlarged). card: everything else that is worth keeping:
+    study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    """
+
+    net: nn.Module
+    grid: GridSpec
+    network: NetworkSpec
+    modality: str
+    structures: LabelTable
+    window: tuple[float, float] | None = None
+    largest_component: bool = False
+    places: np.ndarray | None = None
+    enlarges: bool = False
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Segmentation:
+        return Segmentation(tuple(self.structures.names), self.largest_component)
+
+    @cached_property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
+
+    def sample(self, case: str, volume: Volume) -> Sample:
+        """A raw volume as this model sees it."""
+        return sample(case, volume, self.grid, self.window)
+
+    @torch.inference_mode()
+    def logits(self, image: Tensor) -> Tensor:
+        """(b, c, i, j[, k]) normalised patches → logits (b, classes, i, j[, k]), float32."""
+        image = image.to(self.device, memory_format=self.memory_format)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
+            return self.net(image).float()
+
+    def stacked(self, seen: Sample) -> Tensor:
+        """A sample as the net takes it: (k, c, i, j), its slices with their context, or (1, 1, i, j, k)."""
+        image = torch.from_numpy(seen.image)
+        if self.grid.spatial_dims == 3:
+            return image[None, None]
+        context = self.grid.context
+        beyond = torch.nn.functional.pad(image, (context, context), value=float(image.min()))  # as the sampler pads
+        return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
+
+    def probabilities(self, seen: Sample) -> np.ndarray:
+        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
+
+        Outside the field of view everything is background.
+        """
+        if self.enlarges:
+            larger = self._of_network(enlarged(seen, self.grid))
+            p = np.stack([resized(one, seen.image.shape) for one in larger])
+        else:
+            p = self._of_network(seen)
+        p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
+        p[0, ~seen.fov] = 1
+        return p
+
+    def _of_network(self, seen: Sample) -> np.ndarray:
+        stack, low, dims = self.stacked(seen), float(seen.image.min()), self.grid.spatial_dims
+        flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
+        axes = [2 + axis for axis in compress(range(dims), flips)]
+        total = torch.zeros(())
+        for chosen in product((False, True), repeat=len(axes)):
+            mirrored = list(compress(axes, chosen))
+            out = sliding_window_inference(
+                stack.flip(mirrored),
+                self.grid.patch[:dims],
+                WINDOWS_AT_ONCE,
+                lambda x: self.logits(x).softmax(1).cpu(),
+                overlap=0.5,
+                mode="gaussian",
+                cval=low,
+            )
+            assert isinstance(out, Tensor)  # one tensor in, one out; MONAI also knows tuples and dictionaries
+            total = total + out.flip(mirrored)
+        mean = (total / 2 ** len(axes)).numpy()
+        return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
+
+    def placed(self, fov: np.ndarray) -> np.ndarray | None:
+        """`places` laid into a field of view (i, j, k): float32 (structures, i, j, k), or None where none are known."""
+        return None if self.places is None else np.stack([location_prior.placed(one, fov) for one in self.places])
+
+    def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
+        """Probabilities (classes, i, j, k) on the net's grid → uint8 label map (i, j, k)."""
+        return self.task.decode(p, self.placed(fov))
+
+    def learn_places(self, unlabelled: Sequence[Sample]) -> Model:
+        """This model, knowing where it finds each structure in unlabelled volumes."""
+        labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
+        framed = [
+            [location_prior.framed(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
+            for v in self.structures.values
+        ]
+        return replace(self, places=np.stack([location_prior.likelihood(masks) for masks in framed]))
+
+    def learn_scale(
+        self, labelled: Sequence[Labelled], unlabelled: Sequence[Sample]
+    ) -> tuple[Model, dict[str, float] | None]:
+        """This model, enlarging small volumes if that is how it finds structures where labelled cases have them.
+
+        A net that mistakes one thing for another is as sure as ever; that it looks where hardly a labelled case has the
+        structure gives it away. Where its predictions of unlabelled volumes lie as usually as labelled patients'
+        structures do, it stays as it is; so it does where one patient tells nothing, or places are not shared. Beside
+        it the mean agreements with where labelled cases have them (see position.Usual), None where nothing is told.
+        """
+        classes = self.task.classes
+        usual, known = Usual.of(labelled, classes), typical(labelled, classes)
+        if not known or np.mean(known) < TELLING:
+            return self, None
+        record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
+        if record["as_it_is"] >= record["labelled"]:
+            return self, record
+        other = replace(self, enlarges=True)
+        other = other if self.places is None else other.learn_places(unlabelled)
+        record["enlarged"] = other._agreement(usual, unlabelled)
+        return (other if record["enlarged"] > record["as_it_is"] else self), record
+
+    def _agreement(self, usual: Usual, seen: Sequence[Sample]) -> float:
+        return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
+
+    def save(self, folder: Path) -> Path:
+        """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = folder / WEIGHTS
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in networks.tensors(self.net).items()}
+        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
+        document = {
+            **self.card,
+            "weights_sha256": file_digest(weights),
+            "grid": self.grid.model_dump(mode="json"),
+            "network": self.network.model_dump(mode="json"),
+            "modality": self.modality,
+            "window": self.window,
+            "largest_component": self.largest_component,
+            "structures": [vars(s) for s in self.structures],
+            "enlarges": self.enlarges,
+        }
+        write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | None = None) -> Model:
+        """A model from its folder, on the GPU where there is one; weights are checked against their checksum first.
+
+        A folder may come from anybody: nothing of it is executed, and no network is made before the names and shapes in
+        the weights' header are known to be that network's.
+        Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID.
+        """
+        folder = Path(folder)
+        if not (folder / CARD).is_file():
+            raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
+        try:
+            card = documents.read_json(_plain(folder / CARD), "MODEL_INVALID", CARD_LIMIT)
+            said = _Card.model_validate(card)
+            if file_digest(_plain(folder / WEIGHTS)) != said.weights_sha256:
+                raise XmedError(
+                    "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
+                )
+            table = LabelTable(tuple(Structure(**vars(one)) for one in said.structures))
+            grid, network = said.grid, said.network
+            shape = network, grid.spatial_dims, grid.channels, len(table) + 1
+            _check_shapes(folder / WEIGHTS, shape, len(table))
+            net = networks.build(*shape)
+            weights = load_file(folder / WEIGHTS)
+            places = weights.pop(PLACES).numpy() if PLACES in weights else None
+            networks.fill(net, weights)
+            _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
+        except (XmedError, *_DAMAGE) as problem:
+            if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
+                raise
+            what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
+            raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
+        layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
+        net = net.to(device or networks.device(), memory_format=layout).eval()  # type: ignore[call-overload]
+        kept = said.largest_component, places, said.enlarges, card
+        return cls(net, grid, network, said.modality, table, said.window, *kept)
+
+
+_DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
+           RuntimeError, SafetensorError)  # fmt: skip
+"""What comes of a folder that is damaged or made to do harm: of its files, of a network of such widths, of torch."""
+
+
+class _Described(Strict):
+    """A structure as a card has it."""
+
+    value: Annotated[int, Field(ge=1, lt=2**31, strict=True)]
+    name: Name
+    category: Annotated[str, Field(max_length=64)] | None = None
+    type: Annotated[str, Field(max_length=64)] | None = None
+
+
+class _Card(BaseModel):
+    """What a card must say, in what shape and within what bounds; whatever else it keeps is nobody's business here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    grid: GridSpec
+    network: NetworkSpec
+    modality: Annotated[str, Field(pattern="^[A-Z]{2,4}$")]
+    window: tuple[Finite, Finite] | None
+    largest_component: StrictBool
+    structures: Annotated[list[_Described], Field(min_length=1, max_length=10_000)]
+    enlarges: StrictBool = False  # models of before do not say
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.window and not self.window[0] < self.window[1]:
+            raise ValueError("a window that ends before it begins")
+        return self
+
+
+def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for weights that are no numbers: whatever such a network is shown, it answers background."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds NaN or infinite weights")
+
+
+def _plain(path: Path) -> Path:
+    """A path that is an ordinary file: no link, no pipe that never ends."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(f"{path.name} is no ordinary file")
+    return path
+
+
+class _Unfilled(TorchFunctionMode):
+    """Within it weights are not drawn at random: without storage that would only load torch's compiler, for seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
+def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
+    """Raises ValueError unless a file's header lists this network's tensors; none of them is read or allocated."""
+    with torch.device("meta"), _Unfilled():
+        expected = {name: list(tensor.shape) for name, tensor in networks.tensors(networks.build(*shape)).items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    if found.pop(PLACES, places := [structures, *[location_prior.CELLS] * 3]) != places:
+        raise ValueError(f"{PLACES} is not {places}")
+    if found != expected:
+        differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise ValueError(f"weights for another network: {differ[:3]} ...")
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether bfloat16 autocast is faster than float32 here: CUDA since Ampere, CPUs with AMX.
+
+    AVX-512 BF16 alone is not enough: there a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

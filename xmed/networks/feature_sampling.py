@@ -1,0 +1,67 @@
+"""Cells: the feature vectors of two domains that alignment methods compare, inside the field of view only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xmed.batch import Batch
+from xmed.networks import CONVOLUTIONS, deepest
+from xmed.networks.domain_batchnorm import apart
+
+CELLS = 256
+"""Vectors per domain and step: enough for a covariance, few enough for a matrix of distances."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Logits of the source (b, classes, i, j[, k]), and of each domain its cells: features (n, f), probabilities."""
+
+    logits: Tensor
+    source: tuple[Tensor, Tensor]
+    target: tuple[Tensor, Tensor]
+
+
+def width(net: nn.Module) -> int:
+    """Length of a cell's feature vector: the channels that the deepest block makes."""
+    convolutions = [m for m in deepest(net).modules() if isinstance(m, CONVOLUTIONS)]
+    return int(convolutions[-1].out_channels)
+
+
+def both(net: nn.Module, source: Batch, target: Batch, count: int = CELLS) -> Pass:
+    """Source and target through the net (see `apart`), and up to `count` cells of the deepest block from each."""
+    (ours, seen), (theirs, other) = apart(net, source.image, target.image, "deepest")
+    return Pass(
+        ours.float(),
+        balanced(*cells(seen.float(), ours.float(), source.fov), count),
+        balanced(*cells(other.float(), theirs.float(), target.fov), count),
+    )
+
+
+def cells(seen: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Features (b, f, ...) and logits (b, c, i, j[, k]) → every cell's vector (n, f) and mean probabilities (n, c).
+
+    Only cells of which at least half lies in the field of view; all of them where no cell does.
+    """
+    p = logits.softmax(1)
+    inside = torch.ones_like(p[:, :1]) if fov is None else fov[:, None].to(p.dtype)
+    pool: Any = functional.adaptive_avg_pool2d if seen.ndim == 4 else functional.adaptive_avg_pool3d
+    space = list(seen.shape[2:])
+    share = pool(inside, space)
+    mean = pool(p * inside, space) / share.clamp_min(1e-6)
+    kept = (share >= 0.5).flatten()
+    if not kept.any():
+        kept = torch.ones_like(kept)
+    return seen.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
+
+
+def balanced(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Up to `count` cells without repetition, every predicted class as likely as any other."""
+    predicted = p.detach().argmax(1)
+    rarity = 1 / torch.bincount(predicted, minlength=p.shape[1]).clamp_min(1)
+    drawn = torch.multinomial(rarity[predicted], min(count, len(p)))
+    return vectors[drawn], p[drawn]

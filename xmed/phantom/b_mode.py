@@ -1,0 +1,211 @@
+"""Ultrasound: a B-mode volume of the phantom as a pulse-echo scanner makes it.
+
+On the probe's polar grid (depth, lateral, elevation): scatterers with circular Gaussian amplitude, attenuated on their
+way there and back; specular echoes where impedance changes along the beam; a point-spread function that widens away
+from the focus; the envelope, whose speckle is then fully developed (Wagner et al. 1983, doi:10.1109/T-SU.1983.31404);
+reverberation, clutter, electronic noise; time-gain compensation, log compression, scan conversion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from scipy import ndimage
+
+from xmed.phantom.pelvis import Anatomy
+from xmed.phantom.probe import Probe
+from xmed.phantom.shapes import Grain
+from xmed.phantom.tissue import Tissue, table
+from xmed.volume import Grid, Volume
+
+SPACING_MM = (1.4, 1.4, 2.4)
+
+BACKSCATTER_DB = table(
+    {
+        Tissue.AIR: -60, Tissue.SKIN: 2, Tissue.FAT: -9, Tissue.FASCIA: 4, Tissue.MUSCLE: -8, Tissue.PELVIC_FAT: 0,
+        Tissue.BONE: 6, Tissue.MARROW: -25, Tissue.CARTILAGE: -8, Tissue.BLADDER_WALL: -4, Tissue.URINE: -55,
+        Tissue.CAPSULE: 5, Tissue.PERIPHERAL_ZONE: -9, Tissue.TRANSITION_ZONE: -13, Tissue.SEMINAL_VESICLE: -18,
+        Tissue.RECTAL_WALL: -9, Tissue.STOOL: 2, Tissue.RECTAL_GAS: 12, Tissue.BOWEL_WALL: -5,
+        Tissue.BOWEL_FLUID: -28, Tissue.BOWEL_GAS: 12, Tissue.VESSEL: -38,
+    }
+)  # fmt: skip
+"""Power scattered back, in dB relative to fat within the pelvis."""
+ATTENUATION_DB_CM = table(
+    dict.fromkeys(Tissue, 1.9)
+    | {Tissue.SKIN: 3.0, Tissue.FAT: 1.7, Tissue.MUSCLE: 2.4, Tissue.URINE: 0.05, Tissue.BOWEL_FLUID: 0.1}
+    | {Tissue.BONE: 60.0, Tissue.MARROW: 30.0, Tissue.CARTILAGE: 12.0, Tissue.STOOL: 8.0, Tissue.VESSEL: 0.6}
+    | {Tissue.RECTAL_GAS: 90.0, Tissue.BOWEL_GAS: 90.0, Tissue.AIR: 200.0}
+)
+"""Amplitude lost on one way at 3.5 MHz; soft tissue near 0.55 dB per cm and MHz."""
+IMPEDANCE = table(
+    dict.fromkeys(Tissue, 1.63)
+    | {Tissue.AIR: 0.4, Tissue.FAT: 1.40, Tissue.PELVIC_FAT: 1.47, Tissue.FASCIA: 1.78, Tissue.URINE: 1.50}
+    | {Tissue.BONE: 4.0, Tissue.MARROW: 3.0, Tissue.BLADDER_WALL: 1.70, Tissue.CAPSULE: 1.74, Tissue.VESSEL: 1.61}
+    | {Tissue.RECTAL_GAS: 0.4, Tissue.BOWEL_GAS: 0.4, Tissue.BOWEL_FLUID: 1.52, Tissue.STOOL: 1.8}
+)
+"""Acoustic impedance in MRayl. That of gas is raised from 0.0004: the echo saturates long before."""
+PATCHY = table(
+    dict.fromkeys(Tissue, 0.25)
+    | {Tissue.MUSCLE: 0.5, Tissue.PELVIC_FAT: 0.6, Tissue.STOOL: 0.7, Tissue.TRANSITION_ZONE: 0.25}
+)
+"""Natural-log variation of the amplitude within a tissue."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the scanner stands and how well the beam couples; drawn for each patient. Lengths in mm, levels in dB."""
+
+    focus: float
+    width: float
+    pulse: float
+    speculars: float
+    expected_loss_db_cm: float
+    dynamic_range: float
+    gain: float
+    noise_floor: float
+    haze: float
+    haze_depth: float
+    reverberation: float
+    clutter: float
+
+    @classmethod
+    def draw(cls, random: np.random.Generator, depth: float) -> Settings:
+        u = random.uniform
+        return cls(
+            focus=depth * u(0.45, 0.75), width=u(0.7, 1.0), pulse=u(0.45, 0.65), speculars=u(8, 16),
+            expected_loss_db_cm=u(1.6, 2.0), dynamic_range=u(52, 64), gain=u(-4, 4), noise_floor=u(-84, -71),
+            haze=u(-40, -22), haze_depth=u(14, 26), reverberation=u(-42, -28), clutter=u(-40, -27),
+        )  # fmt: skip
+
+
+def scan(anatomy: Anatomy, random: np.random.Generator) -> tuple[Volume, Volume]:
+    """One patient's volume (uint8; outside the sector 0, inside at least 1) and label map, in the probe's coordinates.
+
+    `fov` of the image is the sector. What was not swept has no label.
+    """
+    probe = Probe.held(anatomy, random)
+    settings = Settings.draw(random, probe.depth)
+    levels = compressed(echoes(anatomy, probe, settings, random), settings)
+    return _converted(levels, anatomy, probe)
+
+
+def echoes(anatomy: Anatomy, probe: Probe, settings: Settings, random: np.random.Generator) -> np.ndarray:
+    """Received amplitude (depths, lateral, elevation), float32, after time-gain compensation and before compression."""
+    points = probe.in_patient(probe.beams())
+    tissue = anatomy.tissue(points)
+    scatter = _scatter(tissue, points, random) * circular_noise(random, probe.samples)
+    scatter += settings.speculars * specular(tissue, points, probe.step)
+    received = scatter * _arriving(tissue, probe, random)
+    del points, scatter
+    received = focused(received, probe, settings)
+    received += _stray(received, probe, settings, random)
+    depth = probe.polar()[0][:, None, None]
+    gain = 10 ** (2 * settings.expected_loss_db_cm * depth / 10 / 20)
+    return np.abs(received) * gain
+
+
+def circular_noise(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Circular complex Gaussian noise of unit power, complex64."""
+    parts = random.standard_normal((*shape, 2), dtype=np.float32) * np.float32(np.sqrt(0.5))
+    return parts.view(np.complex64)[..., 0]
+
+
+def _scatter(tissue: np.ndarray, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Scattering amplitude: each tissue's own, varied between patients and, slowly, in space."""
+    level = BACKSCATTER_DB + random.normal(0, 1.5, len(BACKSCATTER_DB)).astype(np.float32)
+    amplitude = 10 ** (level / 20)
+    patches = Grain.draw(random, 5.0)(points.reshape(-1, 3).T).reshape(tissue.shape)
+    return amplitude[tissue] * np.exp(PATCHY[tissue] * np.clip(patches, -2.5, 2.5))
+
+
+def specular(tissue: np.ndarray, points: np.ndarray, step: float) -> np.ndarray:
+    """Mirror echoes: the change of log impedance along the beam, fading as the surface turns away from the beam."""
+    log_impedance = ndimage.gaussian_filter(np.log(IMPEDANCE)[tissue], (1.0, 0.6, 0.6))
+    along = np.gradient(log_impedance, axis=0) / step
+    squared = along**2
+    for axis in (1, 2):
+        apart = np.linalg.norm(np.diff(points, axis=axis), axis=-1)
+        slope = np.diff(log_impedance, axis=axis) / apart
+        squared += np.concatenate([slope, slope.take([-1], axis=axis)], axis=axis) ** 2
+    facing = along**2 / np.maximum(squared, 1e-12)
+    return np.abs(along) * facing
+
+
+def _arriving(tissue: np.ndarray, probe: Probe, random: np.random.Generator) -> np.ndarray:
+    """Amplitude left after the way there and back, times how well each beam couples to the skin."""
+    loss = ATTENUATION_DB_CM * random.uniform(0.92, 1.08)
+    lost = np.cumsum(loss[tissue], axis=0) * np.float32(2 * probe.step / 10)
+    _, theta, phi = probe.polar()
+    lateral, elevation = np.meshgrid(theta / probe.half_lateral, phi / probe.half_elevation, indexing="ij")
+    side, edge = random.choice([-1.0, 1.0]), random.uniform(0.75, 1.3)
+    contact = 6 * np.clip((side * lateral - edge) / 0.1 + 0.5, 0, 5) + elevation**2
+    return 10 ** (-(lost + contact) / 20)
+
+
+def focused(field: np.ndarray, probe: Probe, settings: Settings) -> np.ndarray:
+    """The field seen through the point-spread function; its power is kept, so only its grain changes with depth.
+
+    Gaussian along the beam (the pulse) and across it, where its width grows away from the focus and is half as large
+    again in elevation. Across, it is applied as a transfer function for each depth.
+    """
+    depth, theta, phi = probe.polar()
+    sigma = settings.width * np.hypot(1, (depth - settings.focus) / 45)
+    pulse = settings.pulse / probe.step
+    power = 2 * pulse * np.sqrt(np.pi)  # of white noise through a Gaussian of unit sum: 1 / (2 σ √π)
+    field = ndimage.gaussian_filter1d(field.real, pulse, axis=0) + 1j * ndimage.gaussian_filter1d(
+        field.imag, pulse, axis=0
+    )
+    field = np.asarray(field * np.sqrt(power), dtype=np.complex64)
+    for axis, angles, reach, wide in ((1, theta, probe.radius, 1.0), (2, phi, probe.sweep, 1.5)):
+        spread = wide * sigma / ((reach + depth) * (angles[1] - angles[0]))  # in samples
+        count = len(angles)
+        padded = scipy.fft.next_fast_len(count + 12)
+        frequency = scipy.fft.fftfreq(padded).astype(np.float32)
+        transfer = np.exp(-2 * (np.pi * frequency * spread[:, None]) ** 2)
+        transfer /= np.sqrt((transfer**2).mean(axis=1, keepdims=True))
+        shape = [len(depth), 1, 1]
+        shape[axis] = padded
+        seen = scipy.fft.fft(field, padded, axis=axis) * transfer.reshape(shape).astype(np.float32)
+        field = scipy.fft.ifft(seen, axis=axis).take(range(count), axis=axis)
+    return field
+
+
+def _stray(received: np.ndarray, probe: Probe, settings: Settings, random: np.random.Generator) -> np.ndarray:
+    """What arrives without having been there: multiple echoes, side lobes, haze under the face, electronic noise."""
+    amplitude = lambda level: np.float32(10 ** (level / 20))  # noqa: E731
+    depth = probe.polar()[0][:, None, None]
+    stray = np.zeros_like(received)
+    for times in (1, 2):
+        delay = int(times * random.uniform(9, 16) / probe.step)
+        stray[delay:] += amplitude(times * settings.reverberation) * received[:-delay]
+    energy = np.abs(received) ** 2
+    for axis, size in ((1, 41), (2, 15)):
+        energy = ndimage.uniform_filter1d(energy, size, axis=axis, mode="nearest")
+    lobes = amplitude(settings.clutter) * np.sqrt(energy)
+    haze = amplitude(settings.haze) * np.exp(-((depth / settings.haze_depth) ** 1.5))
+    stray += focused(circular_noise(random, probe.samples) * (lobes + haze), probe, settings)
+    return stray + amplitude(settings.noise_floor) * circular_noise(random, probe.samples)
+
+
+def compressed(amplitude: np.ndarray, settings: Settings) -> np.ndarray:
+    """Grey levels 1 to 255, float32: the logarithm of the amplitude over the dynamic range."""
+    level = 20 * np.log10(np.maximum(amplitude, 1e-9))
+    top = np.percentile(level[::2, ::2, ::2], 98) + 8
+    share = (level - top + settings.gain) / settings.dynamic_range + 1
+    return (1 + 254 * np.clip(share, 0, 1)).astype(np.float32)
+
+
+def _converted(levels: np.ndarray, anatomy: Anatomy, probe: Probe) -> tuple[Volume, Volume]:
+    """Polar grey levels in Cartesian coordinates, and the label map there."""
+    grid: Grid = probe.grid(SPACING_MM)
+    local = np.moveaxis(np.indices(grid.shape, dtype=np.float32), 0, -1) * np.array(SPACING_MM, dtype=np.float32)
+    local += grid.affine[:3, 3].astype(np.float32)
+    index = probe.index(local.reshape(-1, 3)).reshape(3, *grid.shape)
+    last = np.array(probe.samples).reshape(3, 1, 1, 1) - 1
+    sector = np.all((index >= 0) & (index <= last), axis=0)
+    image = np.zeros(grid.shape, dtype=np.uint8)
+    image[sector] = np.rint(ndimage.map_coordinates(levels, index[:, sector], order=1, mode="nearest"))
+    labels = anatomy.structures(probe.in_patient(local)) * sector
+    return Volume(image, grid.affine, modality="US", fov=sector), Volume(labels, grid.affine)

@@ -1,0 +1,1 @@
+"""Processes: children that end with their parent, and an end that lets a training save."""

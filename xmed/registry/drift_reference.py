@@ -1,0 +1,74 @@
+"""Monitored: what a registered version carries of its validation, and what later checks against that found."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import file_digest
+from xmed.registry.fetch_model import served
+from xmed.registry.package import download
+from xmed.registry.tracking_store import client, experiment, registry_lock
+from xmed.registry.version_evidence import MONITOR, REPORT
+
+SHA256 = f"{MONITOR}_sha256"
+
+
+def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
+    """What a registered version was validated on, in numbers; None for one that carries no such document.
+
+    Raises XmedError as `fetch` does; MODEL_INVALID also where the document is gone or not the one that was registered.
+    """
+    entry = served(reference, home)
+    if SHA256 not in entry.tags:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = _carried(entry, f"{MONITOR}.json", Path(scratch), home)
+        except (MlflowException, OSError) as problem:
+            what = f"the reference of '{reference}' cannot be fetched: {problem}"
+            raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
+        if file_digest(path) != entry.tags[SHA256]:
+            raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
+        return documents.read_mapping(path, "MODEL_INVALID")
+
+
+def report_of(reference: str, home: Path) -> dict[str, Any] | None:
+    """The report that a registered version was registered with; None where it is gone or another one.
+
+    Raises XmedError MODEL_NOT_FOUND.
+    """
+    entry = served(reference, home)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = _carried(entry, REPORT, Path(scratch), home)
+            found = documents.read_mapping(path)
+        except (MlflowException, OSError, XmedError):
+            return None
+    return found if found.get("report_id") == entry.tags.get("report_id") else None
+
+
+def _carried(entry: ModelVersion, name: str, folder: Path, home: Path) -> Path:
+    uri = client(home).get_model_version_download_uri(entry.name, entry.version)
+    return Path(download(f"{uri}/artifacts/evidence/{name}", folder, home))
+
+
+def log_check(
+    study: str, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], folder: Path, home: Path
+) -> str:
+    """Log a check of incoming data beside its study's runs: metrics, tags, the files of `folder`. Returns its id."""
+    with registry_lock(home):
+        registry = client(home)
+        run = str(registry.create_run(experiment(registry, study, home), run_name=name, tags=dict(tags)).info.run_id)
+        for key, value in metrics.items():
+            registry.log_metric(run, key, value)
+        registry.log_artifacts(run, str(folder), "drift")
+        registry.set_terminated(run, "FINISHED")
+    return run

@@ -1,0 +1,101 @@
+"""Proof: what a run says of itself, made again from what it cannot have written: the store, its models, the audit log.
+
+Whoever may write in a run's folder may write any number there, and a report that agrees with it. So nothing in the
+folder is evidence of anything but itself: rows are measured again from the kept predictions, predictions are drawn
+again by the models, the choice between them is made again, and models and protocol are those that the log names.
+Not found: models that were badly trained on purpose, before the log heard of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from xmed import report as reports
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import digest
+from xmed.registry import audit_log
+from xmed.run import Run
+
+LOGGED, REGISTERED = "logged", "registered"
+"""Records that say what a run was made with."""
+SAMPLED = 1
+"""Predictions that a registration draws again; approval draws all of them."""
+Found = tuple[str, str, list[str]]
+"""A word for it, a sentence for the record that names no case, and every line of it."""
+
+
+def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
+    """What of a run's own account does not come out when it is made again; empty where everything does.
+
+    whole: whether models are run again on every test case and on the unlabelled data; else on one case, drawn by lot,
+    and the choice is made from what was found beside the models. A run without rows.json has nothing to be made again,
+    which `xmed.report.verify` says of it.
+    """
+    if not run.has("rows"):
+        return []
+    from xmed.evaluate import redraw, remeasure  # models are not what a registry loads at its start
+    from xmed.train import reselect
+
+    steps: list[tuple[str, str, str, Callable[[], list[str]]]] = [
+        ("made", "what it was made with", "the run is not the one that the audit log knows",
+         lambda: list(_otherwise(run, home))),
+        ("measured", "its numbers", "its numbers are not what its predictions measure against the stored truth",
+         lambda: remeasure(run, home)),
+        ("drawn", "its predictions", "its kept predictions are not what its models draw",
+         lambda: redraw(run, home, None if whole else SAMPLED).problems),
+        ("selected", "the label-free choice", "the label-free choice is not the one that its models give",
+         lambda: reselect(run, home, anew=whole)),
+    ]  # fmt: skip
+    if not whole:  # the gate asks the report itself, and says so in its own words
+        steps.insert(1, ("report", "its report", "its report does not verify", lambda: reports.verify(run.folder)))
+    found: list[Found] = []
+    for code, subject, text, look in steps:
+        try:
+            with documents.guarded(subject, "DOCUMENT_INVALID", "files as xmed writes them"):
+                problems = look()
+        except (XmedError, OSError) as problem:
+            what = str(problem) if isinstance(problem, XmedError) else f"{type(problem).__name__}: {problem}"
+            found.append((code, f"{subject} cannot be made again: what is needed is gone or damaged", [what]))
+            continue
+        if problems:
+            found.append((code, f"{text}: {len(problems)} difference(s)", problems))
+    return found
+
+
+def made_with(run: Run) -> dict[str, object]:
+    """Digests of what a run was made with and cannot be made again in seconds: study, protocol and every model."""
+    models = {}
+    for arm, seed in run.arms():
+        trained = run.trained(arm, seed)
+        models[f"{arm}/{seed}"] = trained.get("model_sha256") or trained.get("weights_sha256")
+    protocol = {key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")}
+    return {"study": digest(run.read("study")), "protocol": digest(protocol), "models": models}
+
+
+def remember(run: Run, home: Path) -> None:
+    """Put on record what a run was made with, once: from then on it is the run that the log knows."""
+    made = made_with(run)
+    if not any(one.get("run") == run.id and one.get("made") == made for one in audit_log.records(home)):
+        audit_log.append(home, LOGGED, run=run.id, made=made)
+
+
+def _otherwise(run: Run, home: Path) -> Iterator[str]:
+    """Where a run is made otherwise than the log says; what the log never heard of it does not speak against."""
+    now = made_with(run)
+    for one in audit_log.records(home):
+        if (
+            one.get("run") != run.id
+            or one["event"] not in (LOGGED, REGISTERED)
+            or not isinstance(one.get("made"), dict)
+        ):
+            continue
+        for key in ("study", "protocol"):
+            if one["made"].get(key) != now[key]:
+                yield f"{key}.json is not the one of audit record {one['seq']}"
+        models = now["models"]
+        assert isinstance(models, dict)
+        for name, sha in one["made"].get("models", {}).items():
+            if models.get(name) != sha:
+                yield f"the model of {name} is not the one of audit record {one['seq']}"

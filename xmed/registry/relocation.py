@@ -1,0 +1,75 @@
+"""Relocation: a home that was moved, or copied: its registry keeps whole paths, which then lead to where it was.
+
+MLflow writes the place of every artifact as a whole URI into its database. In a home with another name these lead
+nowhere; in a copy they lead into the original, into which it must not write. They are put right before they are used.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from xmed.errors import XmedError
+from xmed.files.uri import folder_uri, path_of, read_only_uri
+
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+
+
+def elsewhere(home: Path) -> list[Path]:
+    """The homes that the embedded registry of this one says its artifacts lie in, and that are not this one."""
+    database = home / DATABASE
+    if not database.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=30)) as connection:
+            rows = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+    except sqlite3.Error:  # damaged, or not made yet: others say so
+        return []
+    places = [place for (uri,) in rows if uri and (place := path_of(str(uri))) and place.name == ARTIFACTS]
+    return sorted({place.parent for place in places if not _same(place.parent, home)})
+
+
+def relocate(home: Path) -> list[Path]:
+    """Have the registry name this home where it names others; returns these. Raises XmedError NOT_WRITABLE, BUSY."""
+    found = elsewhere(home)
+    for before in found:
+        try:
+            rewrite(home / DATABASE, before, home)
+        except sqlite3.OperationalError as problem:
+            what = f"{home / DATABASE} still names {before}, and cannot be changed: {problem}"
+            raise XmedError(
+                "NOT_WRITABLE", what, "a home of one's own", "give it to this account, or copy it"
+            ) from problem
+    return found
+
+
+def rewrite(database: Path, before: Path, home: Path) -> None:
+    """In every text of a SQLite database that begins with a path in one home, name the other; all of it or nothing."""
+    pairs = {f"{folder_uri(before)}/": f"{folder_uri(home)}/", f"file://{before}/": f"{folder_uri(home)}/"}
+    pairs[f"{before}/"] = f"{home}/"
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        connection.execute("BEGIN IMMEDIATE")
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            of = _quoted(table)
+            columns = [(_quoted(row[1]), row[2]) for row in connection.execute(f"PRAGMA table_info({of})")]
+            for column in [name for name, kind in columns if kind.upper().startswith(("VARCHAR", "TEXT"))]:
+                for old, new in pairs.items():
+                    begins = f"WHERE substr({column}, 1, ?) = ?"
+                    change = f"UPDATE {of} SET {column} = ? || substr({column}, ?) {begins}"
+                    connection.execute(change, (new, len(old) + 1, len(old), old))
+
+
+def _quoted(name: str) -> str:
+    """A name as SQLite takes it, whatever signs it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder, by a link, say."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return one == other

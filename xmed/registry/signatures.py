@@ -1,0 +1,85 @@
+"""Seal: signatures with XMED_AUDIT_KEY, and a mark outside the home of how far its audit log had come.
+
+A signature says that whoever wrote something had the key. It does not say that nothing came after it: an old log with
+its old head is signed, too. So with a key the last record is also written down in the account's own state folder
+(XDG_STATE_HOME, or ~/.local/state), which nobody brings back together with a home. Whoever has the account can delete
+the mark; where there is no such folder, or on another machine, there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.files.atomic import write_atomically
+
+KEY = "XMED_AUDIT_KEY"
+KEY_CHARACTERS = 32
+"""128 bits in hexadecimal, as NIST SP 800-107 (5.3.4) asks of an HMAC key at the least."""
+SEAL = "hmac"
+
+
+def key() -> bytes | None:
+    """The key, where there is one. Raises XmedError KEY_INVALID where it is too short."""
+    text = os.environ.get(KEY, "").strip()
+    if text and len(text) < KEY_CHARACTERS:
+        do = "python -c 'import secrets; print(secrets.token_hex(32))'"
+        raise XmedError("KEY_INVALID", f"the key in {KEY} is too short", f"{KEY_CHARACTERS} characters or more", do)
+    return text.encode() or None
+
+
+def signature(key: bytes, text: str) -> str:
+    """HMAC-SHA256 (hex) of a text."""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def sealed(kind: str, key: bytes | None, **facts: Any) -> dict[str, Any]:
+    """Facts with their signature, if there is a key. kind: what they are, so that one cannot pass for another."""
+    return facts if key is None else {**facts, SEAL: signature(key, _text(kind, facts))}
+
+
+def holds(kind: str, key: bytes, document: dict[str, Any], **facts: Any) -> bool:
+    """Whether a document carries the signature of these facts."""
+    return hmac.compare_digest(str(document.get(SEAL)), signature(key, _text(kind, facts)))
+
+
+def mark_file(home: Path) -> Path | None:
+    """Where the mark of a home is kept; None where the account has no folder for it."""
+    stated = os.environ.get("XDG_STATE_HOME")
+    try:
+        state = Path(stated) if stated else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return state / "xmed" / "audit" / f"{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:32]}.json"
+
+
+def marked(home: Path, key: bytes) -> dict[str, Any] | None:
+    """The record that was the last one when this account last wrote to the log: seq and sha256; None: not known."""
+    path = mark_file(home)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    facts = {name: found.get(name) for name in ("seq", "sha256")}
+    return facts if holds("mark", key, found, **facts) else None
+
+
+def mark(home: Path, key: bytes, seq: int, sha256: str) -> None:
+    """Write down the last record of a home's log; where the account may write nowhere, nothing is."""
+    path = mark_file(home)
+    if path is not None:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(path, json.dumps(sealed("mark", key, seq=seq, sha256=sha256)) + "\n", private=True)
+
+
+def _text(kind: str, facts: dict[str, Any]) -> str:
+    return f"{kind} {json.dumps(facts, sort_keys=True, separators=(',', ':'))}"

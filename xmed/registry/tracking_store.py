@@ -1,0 +1,97 @@
+"""Store: where MLflow keeps runs and models, and the client that speaks to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from xmed.errors import XmedError
+from xmed.files.permissions import make
+from xmed.files.uri import database_uri, folder_uri
+from xmed.registry.audit_log import locked
+from xmed.registry.relocation import relocate
+from xmed.run import registry_is_there, stack_file
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migration of a new database
+
+
+def tracking_uri(home: Path) -> str:
+    """MLFLOW_TRACKING_URI when set, else the SQLite file below `home`.
+
+    Raises XmedError SERVER_FAILED for a home whose registry lives in servers that are down: the file would be another.
+    """
+    stated = os.environ.get("MLFLOW_TRACKING_URI")
+    if not stated and stack_file(home).is_file():
+        raise XmedError(
+            "SERVER_FAILED", f"the servers of {home} are down", "its registry, which lives there", "xmed up"
+        )
+    return stated or database_uri(home / "mlflow.db")
+
+
+def is_there(home: Path) -> bool:
+    """Whether there is a store to ask; asking the embedded one creates it."""
+    return registry_is_there(home)
+
+
+def is_shared(home: Path) -> bool:
+    """Whether the store is somebody else's, so that models in it may be kept by other homes."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) and not stack_file(home).is_file()
+
+
+def client(home: Path) -> MlflowClient:
+    """A client of the store that belongs to `home`; the embedded one is created when it is not there yet.
+
+    Raises XmedError NOT_WRITABLE where the home was moved, and its registry cannot be told.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        make(home)
+        relocate(home)
+    uri = tracking_uri(home)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def registry_lock(home: Path) -> Iterator[None]:
+    """One writer at a time among the processes that share `home`; across homes see `ledger.ours`."""
+    with locked(home / "registry.lock", look_again_s=0.1):  # a registration takes a second; hundreds may wait
+        yield
+
+
+def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
+    """The id of the experiment `name`, created when it is not there yet."""
+    found = mlflow_client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            mlflow_client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+    # Said explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
+    embedded = not os.environ.get("MLFLOW_TRACKING_URI")
+    location = folder_uri(home / "mlartifacts") if embedded else None
+    try:
+        return str(mlflow_client.create_experiment(name, artifact_location=location))
+    except MlflowException as problem:
+        if problem.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return experiment(mlflow_client, name, home)  # somebody in another home was quicker
+
+
+@contextmanager
+def active(run_id: str, home: Path) -> Iterator[None]:
+    """For what only MLflow's fluent interface can do: `run_id` is active within, everything as it was after."""
+    # MLflow exports the URI it is given as MLFLOW_TRACKING_URI, where it would pass for the user's own choice later.
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri(home))
+    try:
+        with mlflow.start_run(run_id=run_id):
+            yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # this is how MLflow itself unsets it
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before

@@ -1,0 +1,106 @@
+"""Evidence: what a run must show before its net is registered, as the tags and files that the version carries."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.model.folder import check_model
+from xmed.registry.log_run import RUN_TAG
+from xmed.registry.sbom import sbom
+from xmed.report import findings
+from xmed.run import Run
+
+SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
+"""Tags by which a version is known again; what a report says of when and where may have changed since."""
+SBOM, REPORT = "sbom.cdx.json", "report.json"
+MONITOR = "monitor"
+"""The run's document that new data is held against."""
+
+
+@documents.guarded("a file of the run", "MODEL_REFUSED", "the files of a finished run", "run the study again")
+def evidence(run: Run, seed: int) -> dict[str, str]:
+    """Why this net may be registered, as tags.
+
+    Raises XmedError MODEL_REFUSED when the evidence is missing or about something else, MODEL_INVALID when the weights
+    are not those of their checksum.
+    """
+    folder, report_path = run.arm("adapted", seed), run.report / REPORT
+    if not report_path.is_file():
+        raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
+    report, protocol = documents.read_mapping(report_path), run.read("protocol")
+    if not protocol_of(run) == protocol["sha256"] == report["protocol_sha256"]:
+        raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol['sha256'][:12]}…")
+    if not (folder / "train.json").is_file():
+        raise _refused(
+            f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
+        )
+    document, trained = check_model(folder / "model"), run.trained("adapted", seed)
+    if not document.get("deployable") or not trained["deployable"] or trained["target_labels_used"]:
+        why = "it learned from target labels" if trained["target_labels_used"] else "its method is not deployable"
+        raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
+    made = {"weights_sha256": document["weights_sha256"], "model_sha256": folder_digest(folder / "model")}
+    if any(trained.get(key, found) != found for key, found in made.items()):  # trainings of before name weights alone
+        raise _refused(
+            f"the model of run {run.id} is not the one that was trained", trained["weights_sha256"][:12] + "…"
+        )
+    return {
+        RUN_TAG: run.id,
+        "verdict": str(report["verdict"]),
+        "report_id": str(report["report_id"]),
+        "report_sha256": file_digest(report_path),
+        "findings_sha256": findings(report),
+        "protocol_sha256": protocol["sha256"],
+        **made,
+        **_fingerprints(run),
+        **held_back(run),
+    }
+
+
+def protocol_of(run: Run) -> str:
+    """sha256 of the protocol as it stands, which is the one that was fixed unless somebody changed it."""
+    return digest({key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")})
+
+
+def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
+    """Copy what the version carries beside its weights into `folder`; returns the checksums of what is new in it."""
+    folder.mkdir(parents=True)
+    shutil.copy(run.report / REPORT, folder / REPORT)
+    for name in ("protocol", "environment", "data", MONITOR):
+        if run.has(name):
+            shutil.copy(run.folder / f"{name}.json", folder)
+    if run.has("sbom"):  # of the environment that the model was made in, which may be another one by now
+        shutil.copy(run.folder / "sbom.json", folder / SBOM)
+    else:
+        (folder / SBOM).write_text(sbom(run.study.register_as, tags["weights_sha256"]), encoding="utf-8")
+    named = {"sbom_sha256": folder / SBOM, "environment_sha256": folder / "environment.json"}
+    named["monitor_sha256"] = folder / f"{MONITOR}.json"
+    return {name: file_digest(path) for name, path in named.items() if path.is_file()}
+
+
+def _fingerprints(run: Run) -> dict[str, str]:
+    """Of both datasets: which images and labels the model learned from, and was judged on."""
+    data: dict[str, Any] = run.read("data") if run.has("data") else {}
+    return {f"data.{side}.fingerprint": str(data[side]["fingerprint"]) for side in ("source", "target") if side in data}
+
+
+def held_back(run: Run) -> dict[str, str]:
+    """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
+    if not run.has("selection"):
+        return {}
+    found = run.read("selection")
+    return {} if found["promoted"] else {"not_promoted": str(found["reason"])}
+
+
+def nothing_learned(run: Run) -> str | None:
+    """Why a run's net is not registered at all: a rule that learns nothing is estimated to be better."""
+    found = run.read("selection") if run.has("selection") else {}
+    return None if found.get("registered", True) else str(found["reason"])
+
+
+def _refused(what: str, expected: str, do: str = "") -> XmedError:
+    return XmedError("MODEL_REFUSED", what, expected, do)

@@ -1,0 +1,50 @@
+"""Attenuation: CT from labelled anatomy, in Hounsfield units: soft tissue, fat, bone, nearly isodense lesions."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from xmed.rendering.labelled_anatomy import Anatomy, log_uniform
+
+MODALITIES = ("CT",)
+AIR = -1000.0
+AS_SHOWN = 1 / 3
+"""Share of renderings that are the source as it is, on some part of the scale of soft tissue. MR and CT both show
+anatomy: most edges lie at the same places, and here a lesion keeps its own texture."""
+
+
+def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+    """HU, float32 (i, j, k)."""
+    body = anatomy.body()
+    if random.random() < AS_SHOWN:
+        low, high = random.uniform(-160, -60), random.uniform(140, 240)
+        shown = low + np.clip(anatomy.image, 0, 1) * (high - low)
+        return (AIR + body * (shown - AIR)).astype(np.float32)
+    hu = _soft_tissue(anatomy, random)
+    if random.random() < 0.7:
+        deep = anatomy.smooth(body, 4.0) > 0.95  # cortical bone has no MR signal, but neither has air beyond the skin
+        dark = anatomy.smooth((anatomy.image < 0.12) & deep, 1.0)
+        hu += dark * (random.uniform(150, 600) - hu)
+    for value in np.unique(anatomy.label[anatomy.label > 0]):
+        lesion = random.uniform(0, 80) + random.uniform(0, 15) * anatomy.noise(random, 3 * log_uniform(random, 3, 9))
+        hu += anatomy.smooth(anatomy.label == value, 1.0) * random.uniform(0.3, 1.0) * (lesion - hu)
+    hu = AIR + body * (hu - AIR)
+    hu = ndimage.gaussian_filter(hu, anatomy.voxels(3 * random.uniform(0.3, 0.9)), truncate=3)
+    grain = random.standard_normal(anatomy.shape).astype(np.float32)
+    grain = ndimage.gaussian_filter(grain, anatomy.voxels(3 * random.uniform(0.2, 0.7)), truncate=3)
+    return (hu + random.uniform(3, 25) * grain / max(float(grain.std()), 1e-6)).astype(np.float32)
+
+
+def _soft_tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+    """HU by source intensity: bright on T1 is fat, hence dark on CT; or, less often, any curve at all."""
+    x = np.clip(anatomy.image, 0, 1.2)
+    if random.random() < 0.6:
+        knots = [0.0, 0.25, 0.6, 1.0]
+        levels = [
+            random.uniform(30, 90), random.uniform(30, 80), random.uniform(-40, 40), random.uniform(-130, -70)
+        ]  # fmt: skip
+    else:
+        knots = np.linspace(0, 1, int(random.integers(3, 6))).tolist()
+        levels = random.uniform(-120, 120, len(knots)).tolist()
+    return np.interp(x, knots, levels).astype(np.float32)

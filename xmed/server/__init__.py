@@ -1,0 +1,1 @@
+"""Servers of one home: Prefect, MLflow and PostgreSQL up and down, backup and restore, the doctor."""

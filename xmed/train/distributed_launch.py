@@ -1,0 +1,86 @@
+"""Spread: one training over several devices, each driven by a process of its own that torchrun starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from xmed import methods, networks
+from xmed.errors import XmedError
+from xmed.processes.child import tie
+from xmed.run import Run
+from xmed.train.arms import fit, method_of
+from xmed.train.loop import Progress
+
+GRACE_SECONDS = 40.0
+"""torchrun gives its processes 30 s to save and to end."""
+LOG = "ranks.log"
+KINDS = {"XmedError": XmedError, "OSError": OSError, "fault": RuntimeError}
+"""What of a rank's exception is told apart, in the order of how much it says."""
+
+
+def fit_spread(run: Run, arm: str, seed: int, under: Path, progress: Progress | None = None) -> Path:
+    """`fit`, with each batch shared by as many processes as the study's `budget.devices`.
+
+    Raises the XmedError or OSError that one of them raised, RuntimeError for any other fault (their log lies in the
+    arm's folder then), and XmedError SPEC_INVALID where there are fewer GPUs. Interrupted, it lets them save first.
+    """
+    folder, count = run.arm(arm, seed), run.study.budget.devices
+    if (folder / "train.json").is_file() or method_of(run.study, arm).name in methods.COMPOSITIONS:
+        return fit(run, arm, seed, under, progress)
+    if networks.device().type == "cuda" and count > torch.cuda.device_count():
+        there = f"at most {torch.cuda.device_count()}, the GPUs that are here"
+        raise XmedError("SPEC_INVALID", f"budget.devices {count}", there)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command += ["-m", "xmed.train.distributed_process", str(run.folder), arm, str(seed)]
+    raised: list[list[Any]] = []
+    with _running(command, {**os.environ, **tie(), "XMED_HOME": str(under)}, folder / LOG) as output:
+        for line in output:
+            said = json.loads(line) if line.startswith("{") else {}  # else a library's, of before it was told where to
+            raised += [said["raised"]] if "raised" in said else []
+            if progress and "progress" in said:
+                progress(*said["progress"])
+    # One rank's fault ends the others, which then complain of a lost connection.
+    for kind, arguments in sorted(raised, key=lambda one: list(KINDS).index(one[0])):
+        raise KINDS[kind](*arguments)
+    if not (folder / "train.json").is_file():
+        raise RuntimeError(f"{arm} seed {seed} on {count} devices ended before its time; log {folder / LOG}")
+    (folder / LOG).unlink()
+    return folder
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[IO[str]]:
+    """A process's stdout, while it runs; asked to end where the block is left before that.
+
+    It holds the read end of a pipe as its stdin, and knows by that when nobody waits for it any more.
+    """
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    try:
+        yield process.stdout
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):  # one in the kernel's hands (a dead disk) ends when it can
+            process.wait(GRACE_SECONDS)
+        process.stdin.close()
+        process.stdout.close()

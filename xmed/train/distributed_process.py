@@ -1,0 +1,75 @@
+"""Rank: one of the processes that train an arm together, as torchrun starts it.
+
+    XMED_HOME=HOME torchrun --nproc-per-node=2 -m xmed.train.rank HOME/runs/RUN ARM SEED
+
+is what a study's `budget: {devices: 2}` comes to. On stdout it says, a line of JSON each time, how far it is and what
+went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xmed import networks
+from xmed.errors import XmedError
+from xmed.processes import termination
+from xmed.run import Run, home
+from xmed.train.arms import fit
+from xmed.train.progress_relay import Relay
+
+
+def main(arguments: list[str]) -> int:
+    """What every rank runs; returns 0 done, 1 something raised, 143 asked to end."""
+    folder, arm, seed = Path(arguments[0]), arguments[1], int(arguments[2])
+    part = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is for the log
+    termination.heed_as_worker()
+    threading.Thread(target=_end_when_alone, daemon=True).start()
+    if networks.device().type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    else:
+        torch.set_num_threads(1)
+
+    def say(**what: Any) -> None:
+        lines.write(json.dumps(what) + "\n")
+
+    try:
+        fit(Run(folder), arm, seed, home(), None if part[0] else Relay(lambda note: say(progress=note)), part)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGTERM
+    except Exception as problem:
+        traceback.print_exc()
+        say(raised=_told(problem))
+        return 1
+    return 0
+
+
+def _told(problem: Exception) -> tuple[str, tuple[Any, ...]]:
+    if isinstance(problem, XmedError):
+        return "XmedError", (problem.code, problem.what, problem.expected, problem.do)
+    if isinstance(problem, OSError):
+        return "OSError", (problem.errno, problem.strerror, problem.filename and str(problem.filename))
+    return "fault", (f"{type(problem).__name__}: {problem}",)
+
+
+def _end_when_alone() -> None:
+    """A rank outlives neither torchrun nor whoever started that: it would train on beside the next run."""
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
