@@ -14,9 +14,9 @@ from monai.bundle import ConfigParser, run, verify_net_in_out
 from xmed.errors import XmedError
 from xmed.io import read_image, read_nifti
 from xmed.labels import LabelTable, Structure
+from xmed.model.deployed import Model
 from xmed.model.export import write_bundle
 from xmed.model.export.bundle_config import SCHEMA
-from xmed.model.model import Model
 from xmed.model.prediction import predict
 from xmed.networks import build
 from xmed.spec import GridSpec, NetworkSpec
@@ -36,7 +36,7 @@ def model(folder, dims=3, modality="MR", network=None, grid=None, **card):
 @pytest.fixture
 def plainly(monkeypatch):
     """xmed with 32-bit floats, as a bundle computes; what a bundle puts on the path is taken off again."""
-    monkeypatch.setattr("xmed.model.model.bf16_pays", lambda device: False)
+    monkeypatch.setattr("xmed.model.deployed.bf16_pays", lambda device: False)
     before = set(sys.modules), list(sys.path)
     yield
     for name in set(sys.modules) - before[0]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.model.model import CARD, WEIGHTS, Model
+from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.prediction import predict
 from xmed.networks import build, stride
 from xmed.spec import GridSpec, NetworkSpec

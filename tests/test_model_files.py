@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
+from xmed.model.deployed import CARD, PLACES, WEIGHTS, Model
 from xmed.model.folder import check_model
-from xmed.model.model import CARD, PLACES, WEIGHTS, Model
 from xmed.networks import build
 from xmed.spec import GridSpec, NetworkSpec
 

@@ -13,7 +13,7 @@ from xmed.cohort import load
 from xmed.evaluate import evaluate
 from xmed.files.digest import digest, file_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.model import WEIGHTS, Model
+from xmed.model.deployed import WEIGHTS, Model
 from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture, unlinked

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from xmed.cli import models
+from xmed.cli import model_commands
 from xmed.cli.main import main
 from xmed.errors import XmedError
 from xmed.registry import audit_log
@@ -90,7 +90,7 @@ def test_a_wrong_question_is_one_line_and_exit_2(arguments, line, capsys):
     assert capsys.readouterr().err.startswith(line)
 
 
-@pytest.mark.parametrize("code", models.REFUSALS)
+@pytest.mark.parametrize("code", model_commands.REFUSALS)
 def test_a_refused_registration_is_an_answer(registry, monkeypatch, capsys, code):
     def refuse(run, home):
         raise XmedError(code, "it learned from target labels", "a deployable model")

@@ -14,7 +14,7 @@ from registered import STUDY, finished
 from xmed import registry
 from xmed.files.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.model import WEIGHTS, Model
+from xmed.model.deployed import WEIGHTS, Model
 from xmed.networks import build
 from xmed.registry import audit_log
 from xmed.registry.tracking_store import client, tracking_uri

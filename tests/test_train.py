@@ -17,7 +17,7 @@ from xmed.evaluate.trivial_baselines import positions, thresholds, usual
 from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.networks import build, tensors
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.domain import samples
@@ -180,7 +180,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         return np.stack([1 - p[1], p[1]])
 
     monkeypatch.setattr(Model, "probabilities", sees)
-    monkeypatch.setattr("xmed.model.model.TELLING", 0.1)
+    monkeypatch.setattr("xmed.model.deployed.TELLING", 0.1)
     settled, record = arms._settled(model, data, enlarge=True)
     assert settled.enlarges
     assert record["as_it_is"] < record["labelled"]

@@ -13,7 +13,7 @@ from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.networks import build
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, NetworkSpec, Protocol

@@ -21,7 +21,7 @@ from xmed.console.progress import report
 from xmed.console.tables import BAD, GOOD, table
 from xmed.errors import XmedError
 from xmed.files.digest import digest
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, names
 from xmed_pipelines.adapt_flow import make, outward, step

@@ -157,7 +157,7 @@ def texts() -> list[bytes]:
 
 
 def model_class() -> type:
-    from xmed.model.model import Model
+    from xmed.model.deployed import Model
 
     return Model
 

@@ -36,7 +36,7 @@ from xmed import networks, train
 from xmed.app.environment import cpu
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically
-from xmed.model.model import Model, bf16_pays
+from xmed.model.deployed import Model, bf16_pays
 from xmed.networks.feature_sampling import width
 from xmed.prepare import Sampler
 from xmed.run import Run, home

@@ -14,8 +14,8 @@ from doors import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort.archive_extraction import unpack
 from xmed.labels import LabelTable, Structure
+from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.folder import check_model
-from xmed.model.model import CARD, WEIGHTS, Model
 from xmed.networks import build
 from xmed.report import verify
 from xmed.spec import GridSpec, NetworkSpec

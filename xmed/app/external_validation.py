@@ -14,7 +14,7 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest, file_digest, folder_digest
-from xmed.model.model import CARD, WEIGHTS, Model
+from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Protocol, Study
 

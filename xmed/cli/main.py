@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from xmed.cli.app import app
 from xmed.cli.command import DONE, WRONG_INPUT, refuse
+from xmed.cli.root import app
 
 UsageError = typer.BadParameter.__mro__[1]  # click's; typer has carried its own copy of click since 0.26
 

@@ -23,7 +23,7 @@ from xmed.io import Algorithm, write_seg, write_sr
 from xmed.io.file_kinds import kind_of, listed
 from xmed.io.sandbox.worker import guarded
 from xmed.labels import LabelTable, Structure
-from xmed.model.model import WEIGHTS
+from xmed.model.deployed import WEIGHTS
 from xmed.run import Run
 from xmed.volume import Volume
 

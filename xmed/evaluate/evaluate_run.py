@@ -19,7 +19,7 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import array_digest, digest, folder_digest
 from xmed.files.json_numbers import as_json
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
 from xmed.prepare.domain import truth

@@ -13,7 +13,7 @@ from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
 from xmed.evaluate.reference import measures
 from xmed.files.digest import digest, folder_digest
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_to_each, predict
 from xmed.prepare import onto
 from xmed.prepare.domain import truth

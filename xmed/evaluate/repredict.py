@@ -17,7 +17,7 @@ from xmed.cohort import Case, load
 from xmed.errors import XmedError
 from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name
 from xmed.evaluate.remeasure import kept
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import segment
 from xmed.run import Run
 

@@ -1,5 +1,5 @@
 """Model: what is deployed: a network with its card, its folder, its predictions, and its export as a MONAI bundle."""
 
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 
 __all__ = ["Model"]

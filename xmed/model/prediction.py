@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xmed import methods, networks
 from xmed.errors import XmedError
-from xmed.model.model import WINDOWS_AT_ONCE, Model
+from xmed.model.deployed import WINDOWS_AT_ONCE, Model
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component

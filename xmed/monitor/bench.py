@@ -11,7 +11,7 @@ import numpy as np
 from xmed.cohort import Case, Cohort, described
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import DISTURBANCES
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.monitor.measure import Row, measured
 
 Progress = Callable[[str, int, int, str], None]

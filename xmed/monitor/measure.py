@@ -11,7 +11,7 @@ from xmed import metrics
 from xmed.cohort import Case
 from xmed.evaluate.evaluate_run import described
 from xmed.files.digest import digest
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import embedding, segment
 from xmed.volume import Volume
 

@@ -11,7 +11,7 @@ from xmed.cohort import Case, load
 from xmed.errors import XmedError
 from xmed.evaluate import judged
 from xmed.files.digest import digest, folder_digest
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_to_each
 from xmed.monitor.alarm import RULE
 from xmed.monitor.bench import Bench, Progress

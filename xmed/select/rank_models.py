@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, at_most, of_structures
 from xmed.select.unlabelled_measures import RENDERED_BY, Bench, Findings

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.rendering.synthesise import imitate
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures

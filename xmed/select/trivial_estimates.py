@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.rendering.synthesise import imitate
 from xmed.select.unlabelled_measures import REFERENCES, VOLUMES, Findings, posed, spread

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.model.prediction import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES

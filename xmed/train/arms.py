@@ -15,7 +15,7 @@ from xmed import __version__, methods, networks, select
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest, folder_digest
 from xmed.methods import Domains
-from xmed.model.model import WEIGHTS, Model
+from xmed.model.deployed import WEIGHTS, Model
 from xmed.networks import distributed
 from xmed.prepare import Sampler
 from xmed.run import Run

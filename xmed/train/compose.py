@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmed.errors import XmedError
 from xmed.files import documents
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.networks import Ensemble
 
 

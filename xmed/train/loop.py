@@ -14,7 +14,7 @@ import torch
 
 from xmed.errors import XmedError
 from xmed.methods import Method
-from xmed.model.model import bf16_pays
+from xmed.model.deployed import bf16_pays
 from xmed.networks import distributed, tensors
 from xmed.prepare import Sampler
 from xmed.processes import termination

@@ -16,7 +16,7 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import folder_digest
 from xmed.files.json_numbers import as_json
-from xmed.model.model import Model
+from xmed.model.deployed import Model
 from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, Bench, Findings
 from xmed.select.rank_models import MARGIN

@@ -9,7 +9,7 @@ import monai
 import numpy as np
 import torch
 
-from xmed.model.model import WINDOWS_AT_ONCE, Model
+from xmed.model.deployed import WINDOWS_AT_ONCE, Model
 from xmed.networks import definition
 from xmed.prepare import augmentation_for
 from xmed.prepare.geometry import PROBE_MODALITIES

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from xmed import __version__, methods
 from xmed.errors import XmedError
 from xmed.io import field_of_view
+from xmed.model.deployed import CARD, Model
 from xmed.model.export import mirrored, transforms
 from xmed.model.export.bundle_config import inference, metadata
-from xmed.model.model import CARD, Model
 from xmed.model.prediction import made_by
 from xmed.prepare import intensity
 

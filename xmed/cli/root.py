@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xmed import __version__
-from xmed.cli import data, models, operations, report, run
+from xmed.cli import report_commands
 from xmed.cli.command import DONE
 
 app = typer.Typer(
@@ -32,4 +32,4 @@ def xmed(version: Annotated[bool, typer.Option("--version", callback=_version, i
 
 for group in (run, data, models, operations):
     group.add(app)
-app.add_typer(report.app, name="report")
+app.add_typer(report_commands.app, name="report")
