@@ -1,4 +1,4 @@
-"""Flows: ingest and adapt. Thin: each task is one library function; names and paths travel, never tensors."""
+"""Adapt flow: ingest and adapt. Thin: each task is one library function; names and paths travel, never tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Approving: the gate as a flow that checks, waits, paused, for a named person, checks again and records the answer."""
+"""Flow that checks the gate of a model version, waits for a named person's decision, and records the answer."""
 
 from __future__ import annotations
 

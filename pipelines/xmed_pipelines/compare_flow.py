@@ -1,4 +1,4 @@
-"""Comparing: the flow of `xmed compare`: both datasets once, every method and seed, one table."""
+"""Compare flow: the flow of `xmed compare`: both datasets once, every method and seed, one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules: studies that Prefect starts by itself: deployments of `adapt` and `watch` in the work pool `xmed`."""
+"""Deployments: studies that Prefect starts by itself: deployments of `adapt` and `watch` in the work pool `xmed`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitor: incoming, unlabelled data against what a model was validated on: measured, judged by a rule, logged."""
+"""Drift flow: incoming, unlabelled data against what a model was validated on: measured, judged by a rule, logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting: who waits for a person's decision about a model, in which flow, and how they are told of it."""
+"""Pending approvals: who waits for a person's decision about a model, in which flow, and how they are told of it."""
 
 from __future__ import annotations
 

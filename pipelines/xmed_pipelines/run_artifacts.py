@@ -1,4 +1,4 @@
-"""Unattended: what a run leaves behind that nobody watches: progress and results in Prefect, a log where it failed."""
+"""Progress and results of a flow run as Prefect artifacts, and a log file where it failed."""
 
 from __future__ import annotations
 

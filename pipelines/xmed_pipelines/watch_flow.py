@@ -1,4 +1,4 @@
-"""Watching: a study is adapted again when new data has come and is quiet, or when a drift check raises the alarm."""
+"""Watch flow: a study is adapted again when new data has come and is quiet, or when a drift check raises the alarm."""
 
 from __future__ import annotations
 

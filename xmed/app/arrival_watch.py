@@ -1,4 +1,4 @@
-"""Quiet: whether data that is coming in has stopped coming, found out by looking twice."""
+"""Arrival watch: whether data that is coming in has stopped coming, found out by looking twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking: what is asked of a finished model on other data, where nobody says it: what its own protocol asked."""
+"""The protocol of an external validation where the user gives none: the one the model was validated with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removal: `xmed deidentify`, from the options to the answer."""
+"""Deidentify job: `xmed deidentify`, from the options to the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation: a finished model on labelled data it was not made from: a run without training, with its own protocol."""
+"""External validation: a finished model on labelled data that it was not trained on; a run without training."""
 
 from __future__ import annotations
 

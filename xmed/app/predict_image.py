@@ -1,4 +1,4 @@
-"""Prediction: one image through one model, into files that are whole or not there."""
+"""Predict image: one image through one model, into files that are whole or not there."""
 
 from __future__ import annotations
 

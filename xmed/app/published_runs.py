@@ -1,4 +1,4 @@
-"""Share: finished runs in a place that others read too, by any URL that fsspec knows (s3, sftp, file ...).
+"""Published runs: finished runs in a place that others read too, by any URL that fsspec knows (s3, sftp, file ...).
 
 URL/RUN/ holds a run's files as they lie in its folder, and MANIFEST.json: their sizes and sha256. It is written last:
 a copy without it is none. What is read back is what was published, or it is refused.

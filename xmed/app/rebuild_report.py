@@ -1,4 +1,4 @@
-"""Reporting: what is put beside a run's numbers, reports built again, and reports taken at their word by nobody."""
+"""Build the report of a finished run again, and verify a report."""
 
 from __future__ import annotations
 

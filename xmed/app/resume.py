@@ -1,4 +1,4 @@
-"""Continuing: a run that was killed, and that the same command, or the next scheduled start, goes on with."""
+"""Resume: a run that was killed, and that the same command, or the next scheduled start, goes on with."""
 
 from __future__ import annotations
 

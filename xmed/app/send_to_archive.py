@@ -1,4 +1,4 @@
-"""Sending: what a prediction wrote goes to a picture archive, and how each object fared."""
+"""Send to archive: what a prediction wrote goes to a picture archive, and how each object fared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models: the commands that use a model, judge it on other data, register it, and keep what people decide on record."""
+"""Commands that use a model, validate it on other data, register it, and record what people decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report: the commands that build a report again, print it, and verify it."""
+"""Report commands: the commands that build a report again, print it, and verify it."""
 
 from __future__ import annotations
 

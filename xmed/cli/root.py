@@ -1,4 +1,4 @@
-"""App: the command `xmed` with its groups of commands. What is heavy is imported by the command that needs it."""
+"""Root: the command `xmed` with its groups of commands. What is heavy is imported by the command that needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xmed import __version__
-from xmed.cli import report_commands
+from xmed.cli import data_commands, model_commands, operation_commands, report_commands, run_commands
 from xmed.cli.command import DONE
 
 app = typer.Typer(
@@ -30,6 +30,6 @@ def xmed(version: Annotated[bool, typer.Option("--version", callback=_version, i
     del version
 
 
-for group in (run, data, models, operations):
-    group.add(app)
+for commands in (run_commands, data_commands, model_commands, operation_commands):
+    commands.add(app)
 app.add_typer(report_commands.app, name="report")

@@ -1,4 +1,4 @@
-"""Unpacking: a zip or tar archive into a folder, whole, or not a file of it where any of it is unsafe."""
+"""Archive extraction: a zip or tar archive into a folder, whole, or not a file of it where any of it is unsafe."""
 
 from __future__ import annotations
 

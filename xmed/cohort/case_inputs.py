@@ -1,4 +1,4 @@
-"""Inputs: the files of one case with the keys of what is read from them; and the checks a case must pass."""
+"""Case inputs: the files of one case with the keys of what is read from them; and the checks a case must pass."""
 
 from __future__ import annotations
 

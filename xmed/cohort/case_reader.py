@@ -1,4 +1,4 @@
-"""Desk: where cases are read and put into the store, several at once, on this machine or on others that share it."""
+"""Read cases into the store, several at once, on this machine or on others that share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index: what the bytes of a file hashed to, for as long as the file stays as it was; so that a second ingest is quick.
+"""Digests of files, remembered as long as a file is unchanged, so that a second ingest is quick.
 
 A file is known by device and inode, and has not changed while its size and both its times stand still. No name is kept.
 Losing the index costs time and nothing else: whatever it does not know is read again.

@@ -1,4 +1,4 @@
-"""Pattern: a layout's pattern, what it finds below a root, and which case and patient each path is of.
+"""Layout pattern: a layout's pattern, what it finds below a root, and which case and patient each path is of.
 
 `{case}` and `{patient}` stand for a part of a name, `*` and `?` match as in a shell, `**/` for any folders. Each folder
 is listed once for all patterns and all cases: 10,000 cases take as many questions as there are folders.

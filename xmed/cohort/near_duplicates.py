@@ -1,4 +1,4 @@
-"""Likeness: whether two images are nearly the same: small pictures of volumes, correlated."""
+"""Near duplicates: whether two images are nearly the same: small pictures of volumes, correlated."""
 
 from __future__ import annotations
 

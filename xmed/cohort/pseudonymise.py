@@ -1,4 +1,4 @@
-"""Unnamed: what keeps names that stand in folder names, file names and headers out of everything ingest writes."""
+"""Pseudonymise: what keeps names that stand in folder names, file names and headers out of everything ingest writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Origin: where the files of a cohort's cases lie, as long as they are the ones that were ingested."""
+"""Source files: where the files of a cohort's cases lie, as long as they are the ones that were ingested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build: a comparison's files → comparison.json, its source of truth, and comparison.html, the same to look at."""
+"""Write comparison.json, the source of truth of a comparison, and comparison.html from it."""
 
 from __future__ import annotations
 

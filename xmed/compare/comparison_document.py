@@ -1,4 +1,4 @@
-"""Numbers: the files of a comparison → its one document: every cell, the ranking, and how sure the ranking is."""
+"""The document of a comparison: every method and seed, the ranking, and how certain the ranking is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page: a comparison's document → one self-contained HTML file in the manner of the report."""
+"""Comparison page: a comparison's document → one self-contained HTML file in the manner of the report."""
 
 from __future__ import annotations
 

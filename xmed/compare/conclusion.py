@@ -1,4 +1,4 @@
-"""Verdict: what a comparison shows, in two plain sentences."""
+"""Conclusion: what a comparison shows, in two plain sentences."""
 
 from __future__ import annotations
 

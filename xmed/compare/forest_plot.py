@@ -1,4 +1,4 @@
-"""Figures: a ranking → coordinates of a forest plot and of cost bars; the template draws them, every text escaped.
+"""Forest plot: a ranking → coordinates of a forest plot and of cost bars; the template draws them, every text escaped.
 
 Coordinates are in units of the drawing's viewBox, y downwards.
 """

@@ -1,4 +1,4 @@
-"""Findings: what `xmed inspect` shows to whoever must put a folder in order: what is good, what is not, what to do."""
+"""What `xmed inspect` prints: which images are good, which are not, and what to do about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Console: how far long work is, as a bar on a terminal and as plain lines elsewhere; always on stderr."""
+"""Progress: how far long work is, as a bar on a terminal and as plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 

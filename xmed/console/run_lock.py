@@ -1,4 +1,4 @@
-"""Turn: one run at a time in a home and on a GPU; whoever comes second waits, and is told for whom.
+"""Run lock: one run at a time in a home and on a GPU; whoever comes second waits, and is told for whom.
 
 The lock is the kernel's (flock): it ends with the process that holds it, kill -9 included. What stands in the file says
 who holds it; where something stands in it and nobody holds it, the holder was killed. Over NFS this needs the lock

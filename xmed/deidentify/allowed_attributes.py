@@ -1,4 +1,4 @@
-"""Permitted: the attributes that may cross, and what of each may; whatever is not named here stays behind.
+"""Allowed attributes: the attributes that may cross, and what of each may; whatever is not named here stays behind.
 
 The profile of PS3.15 Annex E names what must go, so what it does not name stays. This table is the other way round: a
 new data set is built from it, at every depth of nesting by the same rules. No free text crosses: a word does only

@@ -1,4 +1,4 @@
-"""Text: whether something in a picture looks like burned-in writing.
+"""Burned in text: whether something in a picture looks like burned-in writing.
 
 Writing is thin, of one brightness, in pieces of one height that stand side by side, and in a film it stands still while
 the tissue moves. That is looked for; nothing is read. What it cannot see: words of one to three letters, handwriting,

@@ -1,4 +1,4 @@
-"""Moments: dates and times of one patient, all moved into the past by the same amount, so that intervals stay."""
+"""Date shift: dates and times of one patient, all moved into the past by the same amount, so that intervals stay."""
 
 from __future__ import annotations
 

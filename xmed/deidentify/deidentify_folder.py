@@ -1,4 +1,4 @@
-"""Folder: every file below one folder, de-identified into another; what cannot be is withheld, with its code."""
+"""De-identify every file below a folder into another folder; a file that cannot be is withheld, with its code."""
 
 from __future__ import annotations
 

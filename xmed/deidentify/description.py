@@ -1,4 +1,4 @@
-"""Explain: what de-identification does, said by the tables that it works with."""
+"""Description: what de-identification does, said by the tables that it works with."""
 
 from __future__ import annotations
 

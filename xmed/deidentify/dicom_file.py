@@ -1,4 +1,4 @@
-"""Dicom: one file becomes a new one that names nobody, with what the crosswalk must know about it."""
+"""Dicom file: one file becomes a new one that names nobody, with what the crosswalk must know about it."""
 
 from __future__ import annotations
 

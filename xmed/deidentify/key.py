@@ -1,4 +1,4 @@
-"""Secret: the key that every pseudonym, date shift and new UID is made with, and that nothing can be undone without."""
+"""Key: the key that every pseudonym, date shift and new UID is made with, and that nothing can be undone without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nifti: voxels and their place in a new header; text fields, extensions and what follows the voxels stay behind."""
+"""De-identify a NIfTI file: voxels and their place in a new header; text fields and extensions are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels: decoded, cut to what may be seen of them, looked over for writing, and native again."""
+"""Pixel mask: decoded, cut to what may be seen of them, looked over for writing, and native again."""
 
 from __future__ import annotations
 

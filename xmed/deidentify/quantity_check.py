@@ -1,4 +1,4 @@
-"""Same: whether a copy's voxels still mean what those of its original do, measured by the reader that reads both."""
+"""Check that the voxels of a de-identified copy measure the same quantity as those of its original."""
 
 from __future__ import annotations
 

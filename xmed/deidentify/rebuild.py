@@ -1,4 +1,4 @@
-"""Rebuilt: a new data set from the permitted attributes of another one, at every depth."""
+"""Rebuild: a new data set from the permitted attributes of another one, at every depth."""
 
 from __future__ import annotations
 

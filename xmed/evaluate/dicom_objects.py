@@ -1,4 +1,4 @@
-"""Objects: of every DICOM test case a segmentation and a measurement report (TID 1500) that name nobody.
+"""Dicom objects: of every DICOM test case a segmentation and a measurement report (TID 1500) that name nobody.
 
 Headers go through the allow-list of `xmed deidentify`, under the same key: what these objects refer to are the images
 as that command writes them, and the crosswalk says who is who.

@@ -1,4 +1,4 @@
-"""Judge: every arm of a run against the target's test labels, case by case, structure by structure."""
+"""Evaluate run: every arm of a run against the target's test labels, case by case, structure by structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Robustness: the adapted model on test volumes disturbed on purpose, few of them, so that it costs little."""
+"""Perturbations: the adapted model on test volumes disturbed on purpose, few of them, so that it costs little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Truth: one case's reference labels, and the row that a prediction of it gets."""
+"""Reference: one case's reference labels, and the row that a prediction of it gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redraw: a run's models on its test cases once more; what they draw now is held against the label maps that were kept.
+"""Predict test cases of a run again, and compare the result with the label maps that the run kept.
 
 Rows that fit kept predictions prove nothing where the predictions are somebody else's: the reference's, say.
 """

@@ -1,4 +1,4 @@
-"""Trivial: what needs no learning: a threshold, and where the structure usually is. Every table shows them.
+"""Trivial baselines: what needs no learning: a threshold, and where the structure usually is. Every table shows them.
 
 Each baseline is a family of rules, and a structure's row is that of the rule that does best on the test cases, chosen
 in hindsight with their labels. That flatters the baseline, never the method it is compared with.

@@ -16,7 +16,7 @@ def write_atomically(path: Path, data: str | bytes, *, private: bool = False) ->
     """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included).
 
     data: text goes as UTF-8. private: readable by its owner alone; else by the group that shares the home, too, where
-    there is one (`xmed.private`). Raises OSError; nothing is left behind then.
+    there is one (`xmed.files.permissions`). Raises OSError; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     short = path.name[: LONGEST // 4] if len(os.fsencode(path.name)) > LONGEST else path.name

@@ -1,4 +1,4 @@
-"""Nulls: what is written down as JSON. A number that is none becomes null with a reason, and ends no run."""
+"""Json numbers: what is written down as JSON. A number that is none becomes null with a reason, and ends no run."""
 
 from __future__ import annotations
 

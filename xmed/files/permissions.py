@@ -1,4 +1,4 @@
-"""Private: what xmed writes is for its user alone, or for one group that XMED_GROUP names.
+"""Permissions: what xmed writes is for its user alone, or for one group that XMED_GROUP names.
 
 A home holds volumes, reports and logs of patients. The usual umask of 022 would let every account of the machine read
 them. A command therefore works under umask 077 (with a group 007), and a home is closed to others as a folder, too.

@@ -1,4 +1,4 @@
-"""Seal: a digest in a document over everything else that it says, by which an edit or a damage is seen.
+"""Sealed document: a digest in a document over everything else that it says, by which an edit or a damage is seen.
 
 It guards against disks, editors and scripts, not against deceit: whoever can write a document can seal it.
 """

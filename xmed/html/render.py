@@ -1,4 +1,4 @@
-"""Drawing: templates → HTML in which every string is escaped and every number can be traced to the document."""
+"""Render: templates → HTML in which every string is escaped and every number can be traced to the document."""
 
 from __future__ import annotations
 

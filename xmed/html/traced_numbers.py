@@ -1,4 +1,4 @@
-"""Shown: the numbers that a page shows, each held against the document that it says it comes from."""
+"""Traced numbers: the numbers that a page shows, each held against the document that it says it comes from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files: what lies at a path and of which kind, judged by its first bytes, never by its name."""
+"""File kinds: what lies at a path and of which kind, judged by its first bytes, never by its name."""
 
 from __future__ import annotations
 

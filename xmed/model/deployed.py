@@ -1,4 +1,4 @@
-"""Model: what is deployed: a network, what it expects, what its numbers mean; safetensors and JSON, never pickle."""
+"""Deployed: what is deployed: a network, what it expects, what its numbers mean; safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 

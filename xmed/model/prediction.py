@@ -1,4 +1,4 @@
-"""Predict: a Volume → what a model sees in it, on the very same grid."""
+"""Prediction: a Volume → what a model sees in it, on the very same grid."""
 
 from __future__ import annotations
 

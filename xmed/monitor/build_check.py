@@ -1,4 +1,4 @@
-"""Build: a check's document → drift.json, its source of truth, and drift.html, the same to look at."""
+"""Build check: a check's document → drift.json, its source of truth, and drift.html, the same to look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page: a check's document → one self-contained HTML file in the manner of the report."""
+"""Drift page: a check's document → one self-contained HTML file in the manner of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference: what a model was validated on, kept beside it in numbers alone, to hold new data against."""
+"""Validated data: what a model was validated on, kept beside it in numbers alone, to hold new data against."""
 
 from __future__ import annotations
 

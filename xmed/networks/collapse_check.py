@@ -1,4 +1,4 @@
-"""Guard: whether adapting to one volume has made a net lose what it saw in it before."""
+"""Collapse check: whether adapting to one volume has made a net lose what it saw in it before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks: the processes that train one model together, each on a device and with an equal share of every batch.
+"""Distributed: the processes that train one model together, each on a device and with an equal share of every batch.
 
 Where one process trains alone, which is the rule, all of this leaves things as they are. The whole-batch quantities
 that a network and its supervised loss are made of (batch statistics, the overlaps of soft Dice) are summed over ranks,

@@ -1,4 +1,4 @@
-"""Apart: two domains through one net, each under its own batch statistics."""
+"""Domain batchnorm: two domains through one net, each under its own batch statistics."""
 
 from __future__ import annotations
 

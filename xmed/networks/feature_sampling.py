@@ -1,4 +1,4 @@
-"""Cells: the feature vectors of two domains that alignment methods compare, inside the field of view only."""
+"""Sample feature vectors of two domains, inside the field of view only, for alignment methods."""
 
 from __future__ import annotations
 

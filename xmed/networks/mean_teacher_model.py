@@ -1,4 +1,4 @@
-"""Teacher: the moving average of a net in training, what it sees in the target, and how far that is trusted."""
+"""The moving average of a network in training, its predictions on the target, and their confidence."""
 
 from __future__ import annotations
 

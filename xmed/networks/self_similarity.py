@@ -1,4 +1,4 @@
-"""Mind: self-similarity of a patch in place of its intensities, the same for tissue that looks alike in no modality.
+"""Self-similarity of a patch in place of its intensities (MIND), which is alike in all modalities.
 
 Source: Heinrich et al., MICCAI 2013 (self-similarity context), as the network input of Weihsbach et al., DG-TTA, 2023.
 """

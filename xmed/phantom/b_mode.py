@@ -1,4 +1,4 @@
-"""Ultrasound: a B-mode volume of the phantom as a pulse-echo scanner makes it.
+"""B mode: a B-mode volume of the phantom as a pulse-echo scanner makes it.
 
 On the probe's polar grid (depth, lateral, elevation): scatterers with circular Gaussian amplitude, attenuated on their
 way there and back; specular echoes where impedance changes along the beam; a point-spread function that widens away

@@ -1,4 +1,4 @@
-"""Anatomy: one person's pelvis, drawn from a random generator and asked for its tissue at any point.
+"""Pelvis: one person's pelvis, drawn from a random generator and asked for its tissue at any point.
 
 Points are in patient millimetres, LPS+, near the middle of the prostate. Nothing here knows any scanner.
 """

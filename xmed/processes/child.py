@@ -1,4 +1,4 @@
-"""Tied: processes that end with whoever started them, kill -9 included, whatever they are at and whoever starts them.
+"""Child: processes that end with whoever started them, kill -9 included, whatever they are at and whoever starts them.
 
 The kernel tells a child of its parent's death only where the child asks for it, and takes the end of the *thread* that
 started it for that death (prctl(2), PR_SET_PDEATHSIG). Servers and pools that libraries start ask for nothing. So

@@ -1,4 +1,4 @@
-"""Stop: a training that is asked to end saves after the step it is in; whoever is in none can end at once."""
+"""Termination: a training that is asked to end saves after the step it is in; whoever is in none can end at once."""
 
 from __future__ import annotations
 

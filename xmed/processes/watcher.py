@@ -1,4 +1,4 @@
-"""Watcher: a small process that ends what another one has left at work when it is killed (see `xmed.tied`).
+"""Watcher: a small process that ends what another one has left at work when it is killed (see `xmed.processes.child`).
 
 Run by itself with the standard library alone, `python -I -S watcher.py PID NAME VALUE`: once process PID has ended,
 every process is killed whose environment holds NAME=VALUE. Whoever ends in good order ends its watcher first.

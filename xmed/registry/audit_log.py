@@ -1,4 +1,4 @@
-"""Audit: a log whose every record carries the hash of the one before, so that what was changed afterwards is found.
+"""Audit log: a log whose every record carries the hash of the one before, so that what was changed afterwards is found.
 
 audit.jsonl holds one record a line, canonical JSON, appended under a lock and synced before anybody is told.
 audit.head.json names the last record, so that a log cut off at its end is found too; the registry keeps the same in its

@@ -1,4 +1,4 @@
-"""Standing: what the audit log says of names, versions and aliases, and where the registry shows something else.
+"""Audit state: what the audit log says of names, versions and aliases, and where the registry shows something else.
 
 Whoever reaches the registry can set an alias or a tag there; only what the log has a record of counts.
 """

@@ -1,4 +1,4 @@
-"""Closing: an MLflow run whose process was killed is said to be."""
+"""Close runs: an MLflow run whose process was killed is said to be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitored: what a registered version carries of its validation, and what later checks against that found."""
+"""Drift reference: what a registered version carries of its validation, and what later checks against that found."""
 
 from __future__ import annotations
 

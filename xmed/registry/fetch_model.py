@@ -1,4 +1,4 @@
-"""Fetching: a model by registry name or by folder, as a local folder whose weights match their checksum."""
+"""Fetch model: a model by registry name or by folder, as a local folder whose weights match their checksum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracking: a finished run of a study as MLflow runs, one for the study and one per arm and seed."""
+"""Log run: a finished run of a study as MLflow runs, one for the study and one per arm and seed."""
 
 from __future__ import annotations
 

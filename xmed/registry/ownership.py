@@ -1,4 +1,4 @@
-"""Made: which names and packages this home put into the registry, written down before it did.
+"""Ownership: which names and packages this home put into the registry, written down before it did.
 
 A process may be killed between the registry and the audit log. What it left in the registry is told from what others
 put there by this file, which they cannot reach through MLflow.

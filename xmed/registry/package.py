@@ -1,4 +1,4 @@
-"""Packing: a model folder as what MLflow keeps and serves: code, safetensors, signature, evidence; never a pickle."""
+"""Package: a model folder as what MLflow keeps and serves: code, safetensors, signature, evidence; never a pickle."""
 
 from __future__ import annotations
 

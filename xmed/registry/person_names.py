@@ -1,4 +1,4 @@
-"""Person: whether two written names may be one person's, however they are spelt.
+"""Person names: whether two written names may be one person's, however they are spelt.
 
 Two people are asked for where one is not enough, so in doubt two names are one: whoever is refused says the full name.
 """

@@ -1,4 +1,4 @@
-"""Proof: what a run says of itself, made again from what it cannot have written: the store, its models, the audit log.
+"""Recompute what a run says of itself from the store, its models and the audit log.
 
 Whoever may write in a run's folder may write any number there, and a report that agrees with it. So nothing in the
 folder is evidence of anything but itself: rows are measured again from the kept predictions, predictions are drawn

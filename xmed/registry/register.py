@@ -1,4 +1,4 @@
-"""Models: the adapted net of a reported run becomes a version with the alias `candidate`, and nothing more."""
+"""Register: the adapted net of a reported run becomes a version with the alias `candidate`, and nothing more."""
 
 from __future__ import annotations
 

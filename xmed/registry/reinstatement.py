@@ -1,4 +1,4 @@
-"""Returning: a model that was withdrawn comes back by two people, each of whom names the withdrawal.
+"""Reinstatement: a model that was withdrawn comes back by two people, each of whom names the withdrawal.
 
 It is the model that was withdrawn, not its number: registered once more from the same weights it is the same one.
 """

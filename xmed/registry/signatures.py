@@ -1,4 +1,4 @@
-"""Seal: signatures with XMED_AUDIT_KEY, and a mark outside the home of how far its audit log had come.
+"""Signatures: signatures with XMED_AUDIT_KEY, and a mark outside the home of how far its audit log had come.
 
 A signature says that whoever wrote something had the key. It does not say that nothing came after it: an old log with
 its old head is signed, too. So with a key the last record is also written down in the account's own state folder

@@ -1,4 +1,4 @@
-"""Store: where MLflow keeps runs and models, and the client that speaks to it."""
+"""Tracking store: where MLflow keeps runs and models, and the client that speaks to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence: what a run must show before its net is registered, as the tags and files that the version carries."""
+"""What a run must show before its model is registered, as tags and files of the version."""
 
 from __future__ import annotations
 

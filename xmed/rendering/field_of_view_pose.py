@@ -1,4 +1,4 @@
-"""Pose: the source anatomy as the target's scanner would have held it, before any physics."""
+"""Field of view pose: the source anatomy as the target's scanner would have held it, before any physics."""
 
 from __future__ import annotations
 

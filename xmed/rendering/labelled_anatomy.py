@@ -1,4 +1,4 @@
-"""Anatomy: what a renderer is given: labelled source anatomy on the net's grid, and nothing of the target's labels."""
+"""Input of a renderer: labelled source anatomy on the network's grid, without any target label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disturb: the same patches in other light, blurred, noisy or partly hidden; what a student must not mind.
+"""Perturb: the same patches in other light, blurred, noisy or partly hidden; what a student must not mind.
 
 Random numbers come from torch's global generator; outside the field of view nothing changes.
 """

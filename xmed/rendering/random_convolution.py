@@ -1,4 +1,4 @@
-"""GIN: the same anatomy in an appearance that a random shallow convolutional network invents, or in two at once.
+"""Change the appearance of an image by a random shallow convolutional network (GIN).
 
 Source: Ouyang et al., IEEE TMI 2022, arXiv:2111.12525, sections III-B (GIN) and III-C (IPA).
 """

@@ -1,4 +1,4 @@
-"""Imitate: one labelled source case as the target's scanner would have shown it, normalised as a target case is."""
+"""Synthesise: one labelled source case as the target's scanner would have shown it, normalised as a target case is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surround: tissue that nobody has drawn, where the source's scanner saw none, or saw it badly.
+"""Unlabelled tissue: tissue that nobody has drawn, where the source's scanner saw none, or saw it badly.
 
 A sector of sound shows a wedge of the body, with shadows and speckle in it; a tomograph shows all of it. What the
 source leaves out is invented: mottled classes of tissue, layers below a skin, and oval organs, bones and vessels with

@@ -1,4 +1,4 @@
-"""Build: a run's files → report.json, its source of truth, and everything that is drawn from it, with a manifest."""
+"""Write report.json, the source of truth of a report, and every file that is drawn from it, with a manifest."""
 
 from __future__ import annotations
 

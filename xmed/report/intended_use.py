@@ -1,4 +1,4 @@
-"""Limits: what the model is for, what it was never tested on, which risks are known, and what its truth is made of."""
+"""Intended use of a model, what it was not tested on, known risks, and the quality of its references."""
 
 from __future__ import annotations
 

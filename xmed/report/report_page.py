@@ -1,4 +1,4 @@
-"""Page: the report's document and figures → one self-contained HTML file, every string escaped."""
+"""Report page: the report's document and figures → one self-contained HTML file, every string escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guards: what a candidate must not do, each a value, its limit and whether it is kept."""
+"""Candidate checks: what a candidate must not do, each a value, its limit and whether it is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disturbance: a volume otherwise lit, or a little turned: nothing a reader would mind, and a good model neither."""
+"""Perturb a volume slightly in intensity or pose, as a reader and a good model would not notice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranking: guards, then validators combined by rank: which of several finished models to use, and whether to adapt."""
+"""Rank finished models without target labels, by checks and validators, and decide whether to adapt."""
 
 from __future__ import annotations
 

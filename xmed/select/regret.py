@@ -1,4 +1,4 @@
-"""Oracle: how well label-free scores would have chosen, told afterwards from the true scores; nothing chooses by it."""
+"""Regret: how well label-free scores would have chosen, told afterwards from the true scores; nothing chooses by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoint: which candidate of one training to deploy, without a single target label."""
+"""Select checkpoint: which candidate of one training to deploy, without a single target label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trivial: what learns nothing takes part in the choice: where it is estimated best, nothing is worth registering.
+"""Estimate trivial baselines without target labels; where one is best, no model is registered.
 
 The validators cannot judge it. A mask that never looks at the image is perfectly consistent, lies exactly where
 labelled cases have the structure, and has their shape, because it is made of them. So both sides are estimated in Dice

@@ -1,4 +1,4 @@
-"""Findings: what one finished model shows on unlabelled target volumes and on labelled source cases in other light."""
+"""Measures of one finished model on unlabelled target volumes and on perturbed labelled source cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moved: schedules of a home that was moved or copied: they name the one they were made in, and would work there."""
+"""Schedules of a home that was moved or copied: they still name the old place, and are corrected."""
 
 from __future__ import annotations
 

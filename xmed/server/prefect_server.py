@@ -1,4 +1,4 @@
-"""Server: Prefect's server on loopback, for a home that has no other: database, password and log lie in the home."""
+"""Prefect's server on loopback for one home: its database, password and log lie in the home."""
 
 from __future__ import annotations
 

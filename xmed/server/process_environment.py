@@ -1,4 +1,4 @@
-"""Surroundings: what must be said before third parties are imported, and what they may say in return."""
+"""Process environment: what must be said before third parties are imported, and what they may say in return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving: a worker that starts scheduled runs one at a time, and a server where nobody else runs one."""
+"""Serve: a worker that starts scheduled runs one at a time, and a server where nobody else runs one."""
 
 from __future__ import annotations
 

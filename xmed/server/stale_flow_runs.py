@@ -1,4 +1,4 @@
-"""Orphans: flow runs that Prefect believes to be running in a home where no process is at work on them."""
+"""Stale flow runs: flow runs that Prefect believes to be running in a home where no process is at work on them."""
 
 from __future__ import annotations
 

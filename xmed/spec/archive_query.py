@@ -1,4 +1,4 @@
-"""Pacs: which images of a picture archive make a dataset, and where the archive answers."""
+"""Archive query: which images of a picture archive make a dataset, and where the archive answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files: the YAML files of specs: where they are looked for, and every problem of one at once."""
+"""Find specs: the YAML files of specs: where they are looked for, and every problem of one at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranking: where methods stand among each other, and how far another draw of patients would move them."""
+"""Rank intervals: where methods stand among each other, and how far another draw of patients would move them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subgroups: does a model serve some patients worse, without saying who they are."""
+"""Subgroup tests: does a model serve some patients worse, without saying who they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift: are new data still what a model was validated on."""
+"""Two samples: are new data still what a model was validated on."""
 
 from __future__ import annotations
 

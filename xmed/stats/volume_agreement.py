@@ -1,4 +1,4 @@
-"""Agreement: do two measurements of one volume mean the same; correlation alone hides that they do not."""
+"""Volume agreement: do two measurements of one volume mean the same; correlation alone hides that they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Position: where in the field of view a structure usually lies, from label maps alone.
+"""Location prior: where in the field of view a structure usually lies, from label maps alone.
 
 A voxel's place is its share of the way through the field of view's bounding box, so that cases of any size compare.
 """

@@ -1,4 +1,4 @@
-"""Trivial: masks without learning: by intensity, or where a structure usually lies; each a family of rules."""
+"""Trivial masks: masks without learning: by intensity, or where a structure usually lies; each a family of rules."""
 
 from __future__ import annotations
 

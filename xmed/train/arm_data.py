@@ -1,4 +1,4 @@
-"""Data: what one arm of a study learns from, and what its model must know of its input and its output."""
+"""Arm data: what one arm of a study learns from, and what its model must know of its input and its output."""
 
 from __future__ import annotations
 

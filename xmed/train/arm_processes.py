@@ -1,4 +1,4 @@
-"""Workers: the arms of a run, each trained in a process of its own, in the order in which they need each other."""
+"""Train the arms of a run, each in a process of its own, in the order in which they need each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machine: what torch computes on here, and whether it promises the same numbers twice; for a run's provenance."""
+"""Device: what torch computes on here, and whether it promises the same numbers twice; for a run's provenance."""
 
 from __future__ import annotations
 

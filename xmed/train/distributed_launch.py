@@ -1,4 +1,4 @@
-"""Spread: one training over several devices, each driven by a process of its own that torchrun starts."""
+"""Distributed launch: one training over several devices, each driven by a process of its own that torchrun starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rank: one of the processes that train an arm together, as torchrun starts it.
+"""Distributed process: one of the processes that train an arm together, as torchrun starts it.
 
     XMED_HOME=HOME torchrun --nproc-per-node=2 -m xmed.train.rank HOME/runs/RUN ARM SEED
 

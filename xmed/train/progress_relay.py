@@ -1,4 +1,4 @@
-"""Relay: progress out of a process that trains, to the one that shows it."""
+"""Progress relay: progress out of a process that trains, to the one that shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promote: whether adapted models are estimated to be better than source-only, before a test label is read."""
+"""Promotion: whether adapted models are estimated to be better than source-only, before a test label is read."""
 
 from __future__ import annotations
 

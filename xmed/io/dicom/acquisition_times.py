@@ -1,4 +1,4 @@
-"""Moments: when the images of a series were taken, date and time together, on one axis or not at all."""
+"""Acquisition times: when the images of a series were taken, date and time together, on one axis or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stream: what a compressed frame says of itself, in the markers at its head (ITU-T T.81, T.87, T.800)."""
+"""Compressed stream: what a compressed frame says of itself, in the markers at its head (ITU-T T.81, T.87, T.800)."""
 
 from __future__ import annotations
 

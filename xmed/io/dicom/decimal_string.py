@@ -1,4 +1,4 @@
-"""Decimals: numbers as DICOM's Decimal String holds them."""
+"""Decimal string: numbers as DICOM's Decimal String holds them."""
 
 from __future__ import annotations
 

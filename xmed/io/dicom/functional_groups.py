@@ -1,4 +1,4 @@
-"""Macros: which functional group each attribute of a frame stands in, and nothing is taken from any other place.
+"""Which functional group macro each attribute of a frame stands in (PS3.3 C.7.6.16); no other place is read.
 
 Scanners add private groups to those of the standard, and repeat standard attributes in them: Philips keeps a second
 Image Position (Patient) in (2005,140F), which is that of another corner. The standard's own sequences repeat them, too,

@@ -1,4 +1,4 @@
-"""Nuclide: half-lives of positron emitters, to see a half-life that was written in another unit than seconds."""
+"""Half lives: half-lives of positron emitters, to see a half-life that was written in another unit than seconds."""
 
 from __future__ import annotations
 

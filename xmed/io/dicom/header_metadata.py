@@ -1,4 +1,4 @@
-"""Facts: what a DICOM header says of a patient and a machine that a validation may show in tables, and nothing else."""
+"""The attributes of patient and scanner that a validation report may show in tables, and no others."""
 
 from __future__ import annotations
 

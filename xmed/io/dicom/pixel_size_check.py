@@ -1,4 +1,4 @@
-"""Claim: whether what a header says of its pixels agrees with the bytes there are, before anything is allocated."""
+"""Check that the size a header states agrees with the bytes of the file, before anything is allocated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plane: where one frame lies, from a single-frame image or from the functional groups of a multi-frame one."""
+"""Planes: where one frame lies, from a single-frame image or from the functional groups of a multi-frame one."""
 
 from __future__ import annotations
 

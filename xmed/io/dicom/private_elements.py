@@ -1,4 +1,4 @@
-"""Private: the few private elements that scale stored values; documented by their vendors and PS3.15 E.3.10."""
+"""The few private elements that scale stored values, as documented by their vendors and PS3.15 E.3.10."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Realworld: maps from stored to real-world values (PS3.3 C.7.6.16.2.11), beside what a rescale says.
+"""Real world values: maps from stored to real-world values (PS3.3 C.7.6.16.2.11), beside what a rescale says.
 
 The rescale (PS3.3 C.11.1) is what every reader applies. A map that says the same adds nothing. Where there is no
 rescale, or one that changes nothing, a single map is applied; beside a rescale that does something it is another

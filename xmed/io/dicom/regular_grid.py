@@ -1,4 +1,4 @@
-"""Stack: planes become one regular grid, or are refused with the reason.
+"""Regular grid: planes become one regular grid, or are refused with the reason.
 
 Sorted by position along their normal, never by Instance Number. A stack passes only what dicom-numpy, dicom2nifti and
 dcm2niix would each let pass: every one of them misses something that another one sees.

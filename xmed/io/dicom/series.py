@@ -1,4 +1,4 @@
-"""DICOM series: instances, grouped by series and sorted by position, become one Volume or a reason why not."""
+"""Series: instances, grouped by series and sorted by position, become one Volume or a reason why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds: what a DICOM object is, by its SOP class (PS3.4 B.5), whatever words stand in its header."""
+"""Sop classes: what a DICOM object is, by its SOP class (PS3.4 B.5), whatever words stand in its header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split: the planes of one series apart into its volumes: time points, b-values, echoes, cardiac phases, scouts.
+"""Split the planes of one series into volumes: time points, b-values, echoes, cardiac phases, localisers.
 
 What tells volumes apart is looked for in the header, and believed only when every volume then has one image at each
 position. Instance Number is asked last, and only where it counts through the positions in one and the same order:

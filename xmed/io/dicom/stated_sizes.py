@@ -1,4 +1,4 @@
-"""Agreement: sizes that a header states twice, held against each other; what disagrees goes on record.
+"""Stated sizes: sizes that a header states twice, held against each other; what disagrees goes on record.
 
 A picture that was resized or cropped often keeps what belonged to its former size. Which of two statements is left over
 cannot be told from the header: positions and Pixel Spacing are taken, as every viewer takes them, and it is noted.

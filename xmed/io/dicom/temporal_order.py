@@ -1,4 +1,4 @@
-"""Order: which images of one position belong to which volume, where they follow each other in time."""
+"""Temporal order: which images of one position belong to which volume, where they follow each other in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scanner: DICOM objects as a scanner writes them, for data that xmed's own phantom makes."""
+"""Write series: DICOM objects as a scanner writes them, for data that xmed's own phantom makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NIfTI: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
+"""File: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NIfTI's place: sform, qform and units become one affine (index → LPS+ mm), and what disagrees goes on record."""
+"""Orientation: sform, qform and units become one affine (index → LPS+ mm), and what disagrees goes on record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SEG: the segments of a DICOM Segmentation (PS3.3 C.8.20) placed onto an image's grid."""
+"""Read seg: the segments of a DICOM Segmentation (PS3.3 C.8.20) placed onto an image's grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SEG of a film: frames that lie nowhere in space, referred to by their numbers.
+"""Seg film: frames that lie nowhere in space, referred to by their numbers.
 
 A Segmentation needs planes and a frame of reference only where its frames are not derived from those of an image
 (PS3.3 A.51.3 and table A.51-2: Plane Position is required where Derivation Image is absent). highdicom 0.28 writes one

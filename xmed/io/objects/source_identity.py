@@ -1,4 +1,4 @@
-"""Identity: what an object that refers to images must say of their patient, their study and themselves."""
+"""Source identity: what an object that refers to images must say of their patient, their study and themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Referenced: the images that a segmentation was drawn on, in the words that highdicom takes."""
+"""Source images: the images that a segmentation was drawn on, in the words that highdicom takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SEG object: a label map as a DICOM Segmentation that any viewer can lay over its source images."""
+"""Write seg: a label map as a DICOM Segmentation that any viewer can lay over its source images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SR object: what was measured on a segmentation, as a DICOM Measurement Report (PS3.16 TID 1500)."""
+"""Write sr: what was measured on a segmentation, as a DICOM Measurement Report (PS3.16 TID 1500)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Line: a socket for words, and a file in memory for the arrays that they speak of."""
+"""Channel: a socket for words, and a file in memory for the arrays that they speak of."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Timekeeper: whoever waits for a guarded process waits no longer than that one may take, whatever has become of it.
+"""Keep the time limit of a sandboxed process from outside, whatever has become of that process.
 
-A process keeps its own limits (`xmed.io.limits`) by timers of the kernel. These stand still where it is stopped, and do
-nothing where it waits in the kernel for a disk or a network that does not answer. So the one who asked looks as well.
+A process keeps its own limits by timers of the kernel (`xmed.io.sandbox.limits`). These stand still where the process
+is stopped, and do nothing while it waits in the kernel for a disk or a network. So the process that asked checks too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Guard: a reader at work in a process of its own, within limits of memory and time, so that it may die alone.
+"""Worker: a reader at work in a process of its own, within limits of memory and time, so that it may die alone.
 
 Parsers and codecs fail in ways that no `except` sees: they abort, hang, and take all the memory there is. The process
 stays warm from case to case, so that its imports are paid for once; after a fault there is a new one. It leaves no core
@@ -110,7 +110,7 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(self, task: Any, seconds: float) -> Any:
-        """The answer to a task, which may put off its deadline as it goes on (`xmed.io.limits.afford`).
+        """The answer to a task, which may put off its deadline as it goes on (`xmed.io.sandbox.limits.afford`).
 
         Raises XmedError OOM, READER_TIMEOUT, READER_CRASHED for a process that died of it, or did not come back.
         """

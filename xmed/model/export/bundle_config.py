@@ -1,4 +1,4 @@
-"""Config: metadata.json and inference.json of a MONAI bundle (its specification: docs.monai.io, mb_specification)."""
+"""metadata.json and inference.json of a MONAI bundle (specification: docs.monai.io, mb_specification)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare: what a net expects of an image, in the manner of MONAI's transforms; a bundle carries this file with it."""
+"""The preprocessing of a model as MONAI transforms; a bundle carries a copy of this file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write: the folder of a MONAI bundle, from a model folder: MONAI's own network, safetensors, no pickle."""
+"""Write bundle: the folder of a MONAI bundle, from a model folder: MONAI's own network, safetensors, no pickle."""
 
 from __future__ import annotations
 

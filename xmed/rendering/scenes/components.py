@@ -1,4 +1,4 @@
-"""Pieces: the connected parts of one structure in a picture, each of which echoes in its own way."""
+"""Components: the connected parts of one structure in a picture, each of which echoes in its own way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tissue: layers, streaks, fasciae and compartments of soft tissue, as echo power and as mirror-like echoes.
+"""Soft tissue: layers, streaks, fasciae and compartments of soft tissue, as echo power and as mirror-like echoes.
 
 Lengths are in pixels of a picture 128 columns wide (`px` voxels each); arrays are (i lateral, j depth).
 """

@@ -1,4 +1,4 @@
-"""Write: label maps that nobody was scanned for, as NIfTI files, for scenes that invent their own anatomy."""
+"""Write label maps that a scene has generated, as NIfTI files."""
 
 from __future__ import annotations
 

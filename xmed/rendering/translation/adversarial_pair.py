@@ -1,4 +1,4 @@
-"""Players: a generator that paints, a critic, a net that segments what is painted, and what each minimises."""
+"""Adversarial pair: a generator that paints, a critic, a net that segments what is painted, and what each minimises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes: whole volumes through a translation that is learned for them, kept in a folder for the next who asks."""
+"""Translate whole volumes with a learned translation, and keep the results in a folder for later use."""
 
 from __future__ import annotations
 

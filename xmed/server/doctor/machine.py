@@ -28,7 +28,7 @@ for n in range(torch.cuda.device_count()):
     print(f"{torch.cuda.get_device_name(n)}, CUDA {torch.version.cuda}, {memory}{bf16}")
 """
 FAST = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
-"""Flags of a processor by how much faster they make a training, the fastest first (see LOG.md and xmed.model.deployed)."""
+"""Flags of a processor by how much faster they make a training, the fastest first (see LOG.md)."""
 
 
 def python() -> Iterator[Check]:

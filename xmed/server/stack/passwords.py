@@ -1,4 +1,4 @@
-"""Secret: the stack's passwords: from the environment, or from files for their owner alone, made at first use."""
+"""Passwords: the stack's passwords: from the environment, or from files for their owner alone, made at first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Place: where the stack of a home keeps what, where its servers answer, and whether they are up.
+"""Paths: where the stack of a home keeps what, where its servers answer, and whether they are up.
 
 stack/
     stack.json        the ports, written when everything answered for the first time: from then on registry and

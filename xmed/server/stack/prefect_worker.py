@@ -1,4 +1,4 @@
-"""Worker: Prefect's worker of this home, once what a killed one left is said to have crashed, and the pool is there."""
+"""Prefect's worker of one home; it starts once stale flow runs are closed and the work pool is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeper: the process behind `xmed up`: starts the services, starts again what dies, and ends them in order."""
+"""Supervisor: the process behind `xmed up`: starts the services, starts again what dies, and ends them in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standing: bring the stack of a home up and down, from a process that does not stay."""
+"""Up down: bring the stack of a home up and down, from a process that does not stay."""
 
 from __future__ import annotations
 
