@@ -224,3 +224,41 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     assert "0.800 (0.70–0.90)" in text
     assert "m version 2, alias candidate" in text
     assert named == {"key": "result", "description": "r: pass"}
+
+
+RENEW = """
+from datetime import timedelta
+from prefect.testing.utilities import prefect_test_harness
+with prefect_test_harness(server_startup_timeout=180):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentUpdate
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+    from xmed.server.work_pool import POOL, TAG, make_pool, renew_entrypoints
+    from xmed_pipelines.adapt_flow import adapt
+    from xmed_pipelines.watch_flow import watch
+
+    found = {}
+    with get_client(sync_client=True) as client:
+        make_pool(client)
+        for flow, old in ((adapt, "pipelines.flows.adapt"), (watch, "pipelines.watching.watch")):
+            deployment = RunnerDeployment.from_flow(flow, "old", tags=[TAG], work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH)
+            key = deployment.apply(work_pool_name=POOL)
+            now = client.read_deployment(key).entrypoint
+            client.update_deployment(key, DeploymentUpdate(entrypoint=old))
+            assert client.read_deployment(key).entrypoint == old
+            found[key] = now
+        renew_entrypoints(client)
+        for key, now in found.items():
+            assert client.read_deployment(key).entrypoint == now, client.read_deployment(key).entrypoint
+print("renewed", len(found))
+"""
+
+
+@pytest.mark.slow
+def test_schedules_of_an_older_version_start_todays_flows(tmp_path):
+    environment = {**os.environ, "XMED_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", RENEW], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.strip().endswith("renewed 2"), done.stderr[-2000:]

@@ -36,11 +36,10 @@ from pydantic import ValidationError
 
 from xmed.app.plan import Plan
 from xmed.errors import XmedError
-from xmed.server.work_pool import POOL, make_pool
+from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
 from xmed_pipelines import adapt_flow, watch_flow
 
-TAG = "xmed"
 KINDS = ("adapt", "watch")
 """Flows that a study can be scheduled for: at a time, or when something has come."""
 

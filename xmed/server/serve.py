@@ -35,10 +35,11 @@ def serve(home: Path, port: int, say: Callable[[str], None]) -> None:
         say(f"server  {url.removesuffix('/api')}")
         from prefect.client.orchestration import get_client
 
-        from xmed.server.work_pool import POOL, make_pool
+        from xmed.server.work_pool import POOL, make_pool, renew_entrypoints
 
         with get_client(sync_client=True) as client:
             make_pool(client)
+            renew_entrypoints(client)
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         settings = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS}
         process = held.enter_context(running([*worker, "--limit", "1"], os.environ | settings, None))

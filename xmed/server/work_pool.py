@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
-POOL = "xmed"
+POOL = TAG = "xmed"
+RENAMED = {
+    "pipelines.flows.adapt": "xmed_pipelines.adapt_flow.adapt",
+    "pipelines.watching.watch": "xmed_pipelines.watch_flow.watch",
+}
+"""Where the flows of schedules made by version 0.1.0 are now."""
 
 
 def make_pool(client: SyncPrefectClient) -> None:
@@ -19,3 +25,12 @@ def make_pool(client: SyncPrefectClient) -> None:
         client.create_work_pool(
             WorkPoolCreate(name=POOL, type="process", base_job_template=template, concurrency_limit=1)
         )
+
+
+def renew_entrypoints(client: SyncPrefectClient) -> None:
+    """Make schedules of an older version start the flows of this one."""
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    for deployment in client.read_deployments(deployment_filter=ours):
+        entrypoint = RENAMED.get(deployment.entrypoint or "")
+        if entrypoint:
+            client.update_deployment(deployment.id, DeploymentUpdate(entrypoint=entrypoint))

@@ -14,10 +14,11 @@ def main() -> None:
     prepare()
     from prefect.client.orchestration import get_client
 
-    from xmed.server.work_pool import POOL, make_pool
+    from xmed.server.work_pool import POOL, make_pool, renew_entrypoints
 
     with get_client(sync_client=True) as client:
         make_pool(client)
+        renew_entrypoints(client)
         for name in stale_flow_runs.close_scheduled(client):
             sys.stderr.write(f"{name} was killed before this started\n")
     sys.stderr.flush()
