@@ -28,7 +28,7 @@ FLOORS = [
     ["train"],
     ["html"],
     ["report"],
-    ["registry", "compare", "monitor"],
+    ["registry", "comparison", "monitor"],
     ["console", "predict"],
     ["app"],
     ["server"],

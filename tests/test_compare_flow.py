@@ -211,9 +211,11 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     def promote(run, home, arms, progress):
         library.call(f"choose {','.join(arms)}")
 
-    monkeypatch.setattr(compare_flow, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
+    from xmed.app import compare_methods
+
+    monkeypatch.setattr(compare_methods, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
     build = SimpleNamespace(build=lambda run: library.call("build") or run.folder / "comparison.html")
-    monkeypatch.setattr(compare_flow, "comparison", build)
+    monkeypatch.setattr(compare_methods, "comparison", build)
     result = compare_flow.compare(str(study), ["gin"], [0])
     run = Run.find(result["run"], place)
     assert run.methods == ["source_only", "gin", "target_supervised"]

@@ -16,6 +16,7 @@ from test_validation import balls
 from xmed import monitor, registry
 from xmed.cli.main import main
 from xmed.cohort import load
+from xmed.console.tables import show_drift
 from xmed.errors import XmedError
 from xmed.registry.tracking_store import client
 from xmed.server import process_environment
@@ -23,15 +24,15 @@ from xmed.server import process_environment
 
 @pytest.fixture
 def drift(home):
-    """The flow's module; the environment, which Prefect and its home need, is put back."""
+    """The job's module; the environment, which Prefect and its home need, is put back."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(home)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     process_environment.prepare()
     process_environment.open_home()
-    from xmed_pipelines import drift_flow as module
+    from xmed.app import check_drift
 
-    yield module
+    yield check_drift
     os.environ.clear()
     os.environ.update(before)
 
@@ -46,8 +47,8 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
     folder, model = tmp_path / "came" / "image", run.arm("adapted", 0) / "model"
     (folder / "broken.nii.gz").write_bytes(b"no image")
     spec = drift.incoming(str(folder), card)
-    drift.take_in.fn(spec)
-    page = drift.check.fn(str(model), model, spec.name, drift.reference_for.fn(str(model), model))
+    drift.take_in(spec)
+    page = drift.check(str(model), model, spec.name, drift.reference_for(str(model), model))
     found = monitor.read(page.parent)
     assert (found["input"]["cases"], found["input"]["patients"], found["unreadable"]["n"]) == (5, 4, 1)
     assert found["verdict"] == "no_alarm"
@@ -56,7 +57,7 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
         assert "Mustermann" not in path.read_text(), path
         assert str(tmp_path) not in path.read_text(), path
     said = StringIO()
-    drift.show_drift(Console(file=said, width=200), found, str(page))
+    show_drift(Console(file=said, width=200), found, str(page))
     assert "verdict     no alarm" in said.getvalue()
     assert "unreadable  1 of 5" in said.getvalue()
     assert found["rule"]["text"] in said.getvalue()
@@ -68,7 +69,7 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
     spec, before = balls(tmp_path, "other", {"train": ["a", "b"], "test": ["c"]}, 90, home)
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec)
     asked = drift.incoming("other", card)
-    drift.take_in.fn(asked)
+    drift.take_in(asked)
     came = load(asked.name, home)
     assert [case.image for case in came.cases] == [case.image for case in before.cases], "nothing was read again"
     assert {case.label for case in came.cases} == {None}
@@ -80,19 +81,21 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
 
 def test_a_model_without_a_reference_whose_run_is_gone_is_refused_with_what_to_do(run, tmp_path, drift):
     model = shutil.copytree(run.arm("adapted", 0) / "model", tmp_path / "model")
-    assert drift.reference_for.fn(str(model), model)["cases"] == 5, "made on request from the run and its data"
+    assert drift.reference_for(str(model), model)["cases"] == 5, "made on request from the run and its data"
     shutil.rmtree(run.folder)
     with pytest.raises(
         XmedError, match=r"error\[REFERENCE_MISSING\]: model carries no reference, and none can be made: no run"
     ):
-        drift.reference_for.fn(str(model), model)
+        drift.reference_for(str(model), model)
 
 
 @pytest.mark.parametrize(("move", "code"), [(3.0, 1), (0.0, 0)])
 def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monkeypatch, capsys):
     found = monitor.compose(about(7), reference(), crowd(6, 3, move=move), REFUSED[:1])
     page = monitor.build(found, tmp_path / "check")
-    monkeypatch.setattr(drift, "drift", lambda *asked: {"folder": str(page.parent), "report": str(page)})
+    from xmed_pipelines import drift_flow
+
+    monkeypatch.setattr(drift_flow, "drift", lambda *asked: {"folder": str(page.parent), "report": str(page)})
     (tmp_path / "in").mkdir()
     assert main(["drift", "models:/balls/1", str(tmp_path / "in"), "--json"]) == code
     assert json.loads(capsys.readouterr().out)["verdict"] == found["verdict"]
@@ -112,7 +115,7 @@ def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(
     uri = registry.register(run, home)["uri"]
     assert registry.reference_of(uri, home) == json.loads(json.dumps(reference()))
     page = monitor.build(monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
-    logged = client(home).get_run(drift.log_drift.fn(page))
+    logged = client(home).get_run(drift.log_drift(page))
     assert logged.data.metrics["drift/alarm"] == 1.0
     assert logged.data.metrics["drift/p"] <= 0.04
     assert logged.data.tags["verdict"] == "alarm"

@@ -106,6 +106,7 @@ class Library:
             "monitor": SimpleNamespace(keep=lambda run, home, progress: self.call("keep")),
             "reports": SimpleNamespace(build=self.build),
             "registry": SimpleNamespace(
+                check_name=lambda home, name: None,
                 log_run=lambda run, home: self.call("log"),
                 register=lambda run, home: self.call("register") or {"name": "toy", "version": 1, "alias": "candidate"},
             ),
@@ -114,11 +115,11 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch, place):
-    from xmed_pipelines import adapt_flow
+    from xmed.app import adapt
 
     fake = Library()
     for name, room in fake.rooms().items():
-        monkeypatch.setattr(adapt_flow, name, room)
+        monkeypatch.setattr(adapt, name, room)
     return fake
 
 

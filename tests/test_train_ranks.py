@@ -20,8 +20,8 @@ from xmed.methods.source_only import SourceOnly
 from xmed.networks import build, distributed
 from xmed.networks.mean_teacher_model import Alignment, Teacher
 from xmed.processes import termination
+from xmed.processes.termination import ended_by, stoppable
 from xmed.run import Run
-from xmed.server.process_environment import ended_by, stoppable
 from xmed.spec import Budget, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.train import checkpoint, distributed_launch, loop

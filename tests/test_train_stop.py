@@ -12,7 +12,7 @@ from test_train import pieces
 
 from xmed.errors import XmedError
 from xmed.processes import termination
-from xmed.server.process_environment import ended_by, stoppable
+from xmed.processes.termination import ended_by, stoppable
 from xmed.train import checkpoint, loop
 from xmed.train.arm_processes import _begin
 

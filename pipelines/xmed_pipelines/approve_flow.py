@@ -14,8 +14,8 @@ from pydantic import Field
 from xmed import registry
 from xmed.console.progress import report
 from xmed.run import home
-from xmed_pipelines.adapt_flow import step
 from xmed_pipelines.pending_approvals import note
+from xmed_pipelines.prefect_tasks import as_task
 
 POLL_S = 5
 
@@ -29,12 +29,10 @@ class Decision(RunInput):
     record: str = Field("", description="the audit record, where the decision is on record already")
 
 
-@step
 def check_gate(name: str, version: int, alias: str) -> dict[str, Any]:
     return registry.check(name, version, home(), alias=alias)
 
 
-@step
 def record_decision(name: str, version: int, alias: str, given: Decision) -> dict[str, Any]:
     if given.record:
         return registry.decided(name, version, home(), alias=alias, record=given.record)
@@ -50,7 +48,7 @@ def approve(name: str, version: int, alias: str = "clinical-evaluation", hours: 
     Under a deployment the run is suspended and its process ends; else it waits here. The identity of whoever answers is
     their own word, as everywhere in Prefect: the audit record adds the account under which the flow runs.
     """
-    found = check_gate(name, version, alias)
+    found = as_task(check_gate, name, version, alias)
     if found["approved"] or found["refused"]:
         return found
     asked = Decision.with_initial_data(description=f"{name} version {version} passed the gate. Give it `{alias}`?")
@@ -69,4 +67,4 @@ def approve(name: str, version: int, alias: str = "clinical-evaluation", hours: 
         if not deployment.id:
             marker.unlink(missing_ok=True)
     marker.unlink(missing_ok=True)
-    return record_decision(name, version, alias, given)
+    return as_task(record_decision, name, version, alias, given)

@@ -1,34 +1,14 @@
-"""Drift flow: incoming, unlabelled data against what a model was validated on: measured, judged by a rule, logged."""
+"""Flow that checks incoming, unlabelled data against what a model was validated on."""
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from rich.console import Console
-from rich.text import Text
 
-from xmed import cohort, monitor, registry
-from xmed.app.external_validation import card_of, spoken
-from xmed.app.plan import plan_dataset
-from xmed.console.progress import report
-from xmed.console.tables import BAD, GOOD, table
-from xmed.errors import XmedError
-from xmed.files.digest import digest
-from xmed.model.deployed import Model
-from xmed.run import Run, home
-from xmed.spec import DatasetSpec, names
-from xmed_pipelines.adapt_flow import make, outward, step
-
-INCOMING = ".incoming"
-"""After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
-SHOWN = {"alarm": BAD, "no_alarm": GOOD, "undecided": "yellow"}
+from xmed.app import check_drift
+from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="drift", persist_result=False)
@@ -37,136 +17,4 @@ def drift(model: str, data: str, data_root: Path | None = None) -> dict[str, Any
 
     data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.
     """
-    folder = registry.fetch(model, home())
-    spec = incoming(data, card_of(folder), data_root)
-    reference = reference_for(model, folder)
-    take_in(spec)
-    page = check(model, folder, spec.name, reference)
-    log_drift(page)
-    return {"folder": str(page.parent), "report": str(page)}
-
-
-@outward
-def take_in(spec: DatasetSpec) -> None:
-    cohort.ingest(spec, home(), progress=report, generate=make)
-
-
-@step
-def reference_for(model: str, folder: Path) -> dict[str, Any]:
-    """What the model was validated on: as its version carries it, else from its run, where that and its data are here.
-
-    Raises XmedError REFERENCE_MISSING.
-    """
-    if model.startswith("models:") and (carried := registry.reference_of(model, home())):
-        return carried
-    card = card_of(folder)
-    try:
-        found = monitor.keep(Run.find(str(card.get("run")), home()), home(), report)
-    except XmedError as problem:
-        what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
-        do = "register a model with this version of xmed, or check where its run is"
-        raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found["weights_sha256"] != card["weights_sha256"]:
-        what = f"run {card.get('run')} deploys another seed than {spoken(model)}"
-        raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
-    return found
-
-
-@step
-def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
-    """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
-    new = monitor.by_patient(found.cases, rows)
-    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
-    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
-    now = datetime.now(UTC)
-    about = {
-        "created": now.isoformat(timespec="seconds"),
-        "model": {
-            "reference": spoken(model),
-            "study": net.card["study"],
-            "weights_sha256": net.card["weights_sha256"],
-            "modality": net.modality,
-        },
-        "input": {
-            "name": name.removesuffix(INCOMING),
-            "cases": len(found.cases) + len(found.quarantined),
-            "patients": len(new),
-            "fingerprint": found.fingerprint,
-        },
-    }
-    place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    document = monitor.compose(about, reference, new, refused)
-    return monitor.build(document, home() / "reports" / "drift" / place)
-
-
-@outward
-def log_drift(page: Path) -> str:
-    """p values, counts and what is expected of the model as MLflow metrics, the files beside them."""
-    found = monitor.read(page.parent)
-    measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
-    measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
-    for group in found["groups"]:
-        measured |= {f"drift/{group['id']}/{key}": group[key] for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": one["mean"] for name, one in found["estimate"].items()}
-    tags = {"xmed.kind": "drift", "verdict": found["verdict"], "weights_sha256": found["model"]["weights_sha256"]}
-    tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
-    known = {key: value for key, value in measured.items() if value is not None}
-    return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
-
-
-def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> DatasetSpec:
-    """The dataset that is checked, without its labels, whatever it is given as.
-
-    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES.
-    """
-    given = Path(data)
-    if given.is_dir() and data not in names("dataset"):
-        if data_root is not None:
-            raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
-        return _folder(given.absolute(), card)
-    spec = plan_dataset(data, data_root)
-    if spec.layout.image is None:
-        raise XmedError("SPEC_INVALID", f"{spec.name} is label maps alone", "a dataset with images")
-    if spec.modality != card["modality"]:
-        what = f"{spec.name} is {spec.modality}"
-        raise XmedError("MODALITY_MISMATCH", what, f"{card['modality']}, as the model's data")
-    changed = {"name": f"{spec.name}{INCOMING}", "layout": spec.layout.model_copy(update={"label": None})}
-    return spec.model_copy(update={**changed, **({"root": str(data_root.absolute())} if data_root else {})})
-
-
-def _folder(folder: Path, card: dict[str, Any]) -> DatasetSpec:
-    """Whatever lies in a folder, a case each; their names, which may be people's, become pseudonyms."""
-    spoken = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
-    return DatasetSpec.model_validate(
-        {
-            "name": f"{spoken}-{digest(str(folder))[:6]}{INCOMING}",
-            "modality": card["modality"],
-            "root": str(folder),
-            "layout": {"image": "{case}"},
-            "labels": {n: {"name": one["name"]} for n, one in enumerate(card["structures"], 1)},
-            "splits": {"fraction": {"test": 1.0}},
-        }
-    )
-
-
-def show_drift(console: Console, found: dict[str, Any], page: str) -> None:
-    """The groups, the verdict and why, what was refused, what is expected of the model, the rule, where the page is."""
-    rows: Sequence[dict[str, Any]] = [
-        {**one, "changed": "changed" if one["changed"] else ""} for one in found["groups"]
-    ]
-    console.print(table(rows, ("id", "mmd2", "p", "p_adjusted", "changed")))
-    verdict = found["verdict"]
-    console.print(Text.assemble("verdict     ", (verdict.replace("_", " "), f"bold {SHOWN[verdict]}")))
-    lines = [("", found["reason"]), ("", found["do"])]
-    codes = ", ".join(f"{code} {n}" for code, n in found["unreadable"]["by_code"].items())
-    unread = f"{found['unreadable']['n']} of {found['unreadable']['of']}"
-    lines.append(("unreadable", unread + (f": {codes}" if codes else "")))
-    for name, one in found["estimate"].items():
-        half = f"± {one['half_width']:.2f} for one patient" if one["half_width"] is not None else one["reason"]
-        mean = "none" if one["mean"] is None else f"{one['mean']:.2f}, {half}"
-        lines.append(("expected", f"Dice of {name} {mean}" + (f"; {one['warning']}" if one["warning"] else "")))
-    lines += [("rule", found["rule"]["text"]), ("report", page)]
-    for what, text in lines:
-        console.print(f"{what:<11} {text}", markup=False, highlight=False, soft_wrap=True)
+    return check_drift.drift(model, data, data_root, call=as_task)

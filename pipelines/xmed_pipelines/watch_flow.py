@@ -9,6 +9,7 @@ from prefect import flow
 
 from xmed import monitor, registry
 from xmed.app.arrival_watch import Watch, state_of
+from xmed.app.check_drift import incoming
 from xmed.app.external_validation import card_of
 from xmed.app.plan import plan_dataset
 from xmed.console.progress import report
@@ -16,7 +17,7 @@ from xmed.errors import XmedError
 from xmed.run import home
 from xmed.spec import Study
 from xmed_pipelines.adapt_flow import AnyStudy, adapt
-from xmed_pipelines.drift_flow import drift, incoming
+from xmed_pipelines.drift_flow import drift
 from xmed_pipelines.run_artifacts import OUTSIDE, unattended
 
 When = Literal["new", "drift"]

@@ -4,22 +4,74 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xmed import cohort
+from xmed import cohort, evaluate, registry
+from xmed.app.adapt import (
+    build_report,
+    describe_environment,
+    evaluate_run,
+    ingest_dataset,
+    keep_reference,
+    nothing_left_of,
+)
 from xmed.app.default_protocol import least_protocol, own_protocol
+from xmed.app.plan import plan_dataset
+from xmed.app.steps import Call, directly
 from xmed.cohort import Cohort
+from xmed.console.progress import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.deployed import CARD, WEIGHTS, Model
-from xmed.run import Run
-from xmed.spec import DatasetSpec, Protocol, Study
+from xmed.run import Run, home
+from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
 
 NOT_HERE = "the data that the model was made from are not here: only a look at their names and digests could tell"
 NO_FLOW = {"found": 0, "readable": 0, "quarantined": 0, "train": 0, "select": 0, "test": 0}
+
+
+def validate(
+    model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None, call: Call = directly
+) -> dict[str, Any]:
+    """Validate a finished model on a labelled dataset that it was not trained on: ingest, evaluate, report.
+
+    Args:
+        model: models:/name@alias, models:/name/3, or a model folder.
+        spec: a dataset's name or its YAML file.
+        protocol: a YAML of what counts as success, instead of the model's own protocol.
+        data_root: where the files lie, instead of the spec's root.
+        call: calls each step.
+
+    Returns:
+        run (its id), folder, report (the page's path).
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, MODEL_INVALID, SPEC_INVALID, MODALITY_MISMATCH, and the codes of each step.
+    """
+    started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
+    folder = registry.fetch(model, home())
+    entry = registry.version_of(model, home()) if model.startswith("models:") else None
+    carried = registry.report_of(model, home()) if entry else None
+    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None, carried)
+    run = begin(folder, model, study, home(), str(entry.version) if entry else None)
+    progress("run", 1, 1, run.id)
+    with nothing_left_of(run, unless=False):
+        call(ingest_dataset, spec, data_root)
+        call(describe_external, run.folder, dataset.name)
+    call(evaluate_run, run.folder, data_root)
+    call(keep_reference, run.folder)
+    call(describe_environment, run.folder, started)
+    return {"run": run.id, "folder": str(run.folder), "report": str(call(build_report, run.folder))}
+
+
+def describe_external(folder: Path, target: str) -> dict[str, Any]:
+    """Write data.json of a validation. Raises XmedError NO_CASES where no test case has a label."""
+    evaluate.judged(cohort.load(target, home()))
+    return describe(Run(folder), cohort.load(target, home()), home())["target"]["flow"]
 
 
 def external_study(

@@ -21,7 +21,8 @@ from rich.console import Console
 from xmed.console.printable import Cleaned, Screen, one_line, printable
 from xmed.console.progress import PIPED_WIDTH, progress
 from xmed.errors import XmedError
-from xmed.server.process_environment import ended_by, listen, prepare, said, stoppable, told
+from xmed.processes.termination import ended_by, stoppable
+from xmed.server.process_environment import listen, prepare, said, told
 
 DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 

@@ -153,8 +153,8 @@ def drift(
 
     open_home()
     from xmed_pipelines.drift_flow import drift as flow
-    from xmed_pipelines.drift_flow import show_drift
 
+    from xmed.console.tables import show_drift
     from xmed.monitor import read
 
     result = flow(model, data, data_root)

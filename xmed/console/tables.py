@@ -14,6 +14,8 @@ from xmed.run import ARMS
 
 GOOD, BAD = "green", "red"
 VERDICT = {"pass": GOOD, "fail": BAD, "inconclusive": "yellow"}
+VERDICTS = {"alarm": BAD, "no_alarm": GOOD, "undecided": "yellow"}
+"""Of a report, and of a drift check, by colour."""
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
@@ -132,6 +134,27 @@ def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
             console.print(f"\n{kind}:")
         line = f"{row['name']:<{width}}  {row['does']} {row['cite']}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_drift(console: Console, found: dict[str, Any], page: str) -> None:
+    """The groups, the verdict and why, what was refused, what is expected of the model, the rule, where the page is."""
+    rows: Sequence[dict[str, Any]] = [
+        {**one, "changed": "changed" if one["changed"] else ""} for one in found["groups"]
+    ]
+    console.print(table(rows, ("id", "mmd2", "p", "p_adjusted", "changed")))
+    verdict = found["verdict"]
+    console.print(Text.assemble("verdict     ", (verdict.replace("_", " "), f"bold {VERDICTS[verdict]}")))
+    lines = [("", found["reason"]), ("", found["do"])]
+    codes = ", ".join(f"{code} {n}" for code, n in found["unreadable"]["by_code"].items())
+    unread = f"{found['unreadable']['n']} of {found['unreadable']['of']}"
+    lines.append(("unreadable", unread + (f": {codes}" if codes else "")))
+    for name, one in found["estimate"].items():
+        half = f"± {one['half_width']:.2f} for one patient" if one["half_width"] is not None else one["reason"]
+        mean = "none" if one["mean"] is None else f"{one['mean']:.2f}, {half}"
+        lines.append(("expected", f"Dice of {name} {mean}" + (f"; {one['warning']}" if one["warning"] else "")))
+    lines += [("rule", found["rule"]["text"]), ("report", page)]
+    for what, text in lines:
+        console.print(f"{what:<11} {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_lines(console: Console, lines: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
 _asked, _busy = threading.Event(), threading.Event()
+_received: list[int] = []
 
 
 def ask() -> bool:
@@ -68,3 +69,33 @@ def _wait_for_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGTERM does what Ctrl-C does: trainings save and end, and nobody waits for workers in vain."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        _received.append(number)
+        for child in multiprocessing.active_children():
+            if "Manager" not in child.name:  # through it the others still say how far they are
+                child.terminate()
+        if not ask() or len(_received) > 1:  # a training in this very process raises by itself, when it has saved
+            raise KeyboardInterrupt
+
+    _received.clear()
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ended_by() -> int:
+    """The number of the last signal that asked this process to end: SIGINT where there was none."""
+    return _received[-1] if _received else signal.SIGINT

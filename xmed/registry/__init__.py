@@ -14,6 +14,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two l
 from xmed.registry.approval import approve, check, decided, withdraw
 from xmed.registry.drift_reference import log_check, reference_of, report_of
 from xmed.registry.fetch_model import fetch, version_of
+from xmed.registry.ledger import check_name
 from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.log_run import log_run, orphans
 from xmed.registry.package import has_artifacts
@@ -24,6 +25,7 @@ __all__ = [
     "ALIASES",
     "approve",
     "check",
+    "check_name",
     "decided",
     "fetch",
     "has_artifacts",

@@ -53,14 +53,6 @@ def servers() -> None:
             raise XmedError("SERVER_FAILED", what, "a server at PREFECT_API_URL", "start it, or unset PREFECT_API_URL")
 
 
-def name(home: Path, registered: str) -> None:
-    """Raises XmedError REGISTRY_ELSEWHERE where the name that a model would get belongs to another home."""
-    from xmed.registry import ledger, tracking_store
-
-    if tracking_store.is_there(home):
-        ledger.ours(home, registered)
-
-
 def _mlflow(url: str) -> None:
     import requests
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import platform
-import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +21,6 @@ from xmed.files.permissions import keep, make
 from xmed.files.uri import database_uri
 from xmed.files.writable import refused
 from xmed.processes.child import tie_all
-from xmed.processes.termination import ask
 from xmed.run import home, stack_file
 from xmed.server.moved_schedules import bring_schedules
 from xmed.server.preflight import room, servers
@@ -34,7 +29,6 @@ from xmed.server.stack.paths import use
 REMEMBERED = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
-_received: list[int] = []
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -93,36 +87,6 @@ def make_home() -> None:
         raise refused(problem, home()) from problem
     if not os.access(home(), os.W_OK):
         raise XmedError("NOT_WRITABLE", f"{home()} cannot be written to", "a writable folder", "set XMED_HOME")
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Within the block SIGTERM does what Ctrl-C does: trainings save and end, and nobody waits for workers in vain."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: object) -> None:
-        del frame
-        _received.append(number)
-        for child in multiprocessing.active_children():
-            if "Manager" not in child.name:  # through it the others still say how far they are
-                child.terminate()
-        if not ask() or len(_received) > 1:  # a training in this very process raises by itself, when it has saved
-            raise KeyboardInterrupt
-
-    _received.clear()
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def ended_by() -> int:
-    """The number of the last signal that asked this process to end: SIGINT where there was none."""
-    return _received[-1] if _received else signal.SIGINT
 
 
 def told(fault: BaseException) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xmed import __version__
-from xmed.compare.forest_plot import cost, forest
+from xmed.comparison.forest_plot import cost, forest
 from xmed.html.slices import views
 from xmed.report.report_page import drawing
 from xmed.run import Run
@@ -59,7 +59,7 @@ def page(run: Run, found: dict[str, Any]) -> str:
             outlines = {contour["of"]: contour["path"] for contour in planes[0]["contours"]}
             cases.append({**one, "view": planes[0], "outlines": outlines})
     return (
-        drawing("xmed.compare")
+        drawing("xmed.comparison")
         .get_template("comparison.html.j2")
         .render(
             found=found,

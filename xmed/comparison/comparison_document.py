@@ -7,9 +7,9 @@ from collections import defaultdict
 import numpy as np
 
 from xmed import methods
-from xmed.compare.choice import choice
-from xmed.compare.conclusion import verdict
-from xmed.compare.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
+from xmed.comparison.choice import choice
+from xmed.comparison.conclusion import verdict
+from xmed.comparison.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
 from xmed.report.rows import Rows
 from xmed.run import TRIVIAL_ARMS, Run
 from xmed.train.arms import method_of

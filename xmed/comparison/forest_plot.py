@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xmed.compare.conclusion import ALPHA
+from xmed.comparison.conclusion import ALPHA
 
 Entry = dict[str, Any]
 Figure = dict[str, Any]

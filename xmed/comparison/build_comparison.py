@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmed.compare.comparison_document import compose
-from xmed.compare.comparison_page import page
+from xmed.comparison.comparison_document import compose
+from xmed.comparison.comparison_page import page
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.json_numbers import whole

@@ -1,0 +1,182 @@
+"""Adapt: the main job: ingest both datasets, train, decide, evaluate, report, register."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xmed import cohort, evaluate, monitor, phantom, registry, train
+from xmed import report as reports
+from xmed.app.environment import bill_of_materials, environment, errors
+from xmed.app.plan import Plan, plan_study
+from xmed.app.rebuild_report import note_text, remember_prior
+from xmed.app.resume import begin, end, unfinished
+from xmed.app.steps import Call, directly, outward
+from xmed.cohort import Spread
+from xmed.console.progress import report
+from xmed.console.run_lock import turn
+from xmed.errors import XmedError
+from xmed.processes.termination import stoppable
+from xmed.rendering.scenes import write_label_maps as maps
+from xmed.run import Run, home
+from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
+
+
+def adapt(
+    study: str | Study,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+    file: str | None = None,
+    call: Call = directly,
+) -> dict[str, Any]:
+    """Ingest both datasets of a study, train all arms, decide whether to adapt, evaluate, report, log, register.
+
+    Args:
+        study: a study's name, its YAML file, or the study itself.
+        seeds: instead of the study's own.
+        source_root: where the source's files lie, instead of its root.
+        target_root: where the target's files lie, instead of its root.
+        resume: the id or folder of a run that goes on.
+        file: the study's name or path, if it came from one: a text that people wrote of it stands beside.
+        call: calls each step.
+
+    Returns:
+        run (its id), folder, report (the page's path), registered (what `xmed.registry.register` returns).
+
+    Raises:
+        XmedError: with the codes of `xmed.app.plan.plan_study`, and of each step.
+    """
+    started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
+    asked = study if isinstance(study, Study) else load_study(study)
+    with turn(home(), f"study {asked.name}", asked.budget.devices):
+        plan = plan_study(asked, seeds, source_root, target_root, resume)
+        registry.check_name(home(), plan.study.register_as)
+        run = _data_of(plan, roots, call)
+        call(train_arms, run.folder)
+        call(promote_model, run.folder)
+        call(evaluate_run, run.folder, target_root)
+        call(keep_reference, run.folder)
+        call(describe_environment, run.folder, started)
+        call(note_what_is_known, run.folder, file)
+        page = call(build_report, run.folder)
+        call(log_run, run.folder)
+        registered = call(register_model, run.folder)
+        end(run, {"registered": registered})
+    return {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+
+
+@contextlib.contextmanager
+def nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
+    """A run that fails before its first training leaves no folder behind."""
+    try:
+        yield
+    except BaseException:
+        if not unless:
+            shutil.rmtree(run.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                run.folder.parent.rmdir()  # goes only when this was the first run
+        raise
+
+
+def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
+    """The run of a plan with its data: the one that is resumed, one that was killed, or a new one.
+
+    One that was killed is given up where its data has changed since.
+    """
+    before = None if plan.run else unfinished(plan.study, roots, home())
+    run = plan.run or before or begin(plan.study, roots, home())
+    report("run", 1, 1, f"{run.id}, which was interrupted" if before else run.id)
+    try:
+        with nothing_left_of(run, unless=bool(plan.run or before)):
+            call(ingest_dataset, plan.study.source, roots["source"])
+            call(ingest_dataset, plan.study.target, roots["target"])
+            call(describe_data, run.folder, plan.source.name, plan.target.name)
+    except XmedError as problem:
+        if not before or problem.code != "DATA_CHANGED":
+            raise
+        end(run, {"given_up": problem.what})
+        return _data_of(plan, roots, call)
+    return run
+
+
+def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
+    """What ingest calls for a dataset that xmed writes itself; ingest stands below the floor of whatever writes it."""
+    if isinstance(spec, PhantomSpec):
+        phantom.write(spec, folder, report)
+    else:
+        maps.write(spec, folder, report)
+
+
+@outward
+def ingest_dataset(spec: str, root: Path | None, spread: Spread | None = None) -> dict[str, Any]:
+    """Read a dataset's cases into the store. spread: reads pieces of it on other machines."""
+    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make, spread=spread)
+    return {"name": found.spec.name, "fingerprint": found.fingerprint}
+
+
+def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
+    """Write data.json; a run needs cases to be judged on, and a resumed one the data it began with."""
+    evaluate.judged(cohort.load(target, home()))
+    run, summary = Run(folder), cohort.summary(cohort.load(source, home()), cohort.load(target, home()))
+    if run.has("data"):
+        before = run.read("data")
+        for side in ("source", "target"):
+            if before[side]["fingerprint"] != summary[side]["fingerprint"]:
+                what = f"{side} {summary[side]['name']} has changed since run {run.id} began"
+                raise XmedError("DATA_CHANGED", what, before[side]["fingerprint"][:12] + "…", "start a new run")
+    run.write("data", summary)
+    return {"source": summary["source"]["flow"], "target": summary["target"]["flow"]}
+
+
+def train_arms(folder: Path) -> None:
+    with stoppable():  # again: under a flow Prefect takes SIGTERM for itself, and would let the workers finish
+        train.fit_all(Run(folder), home(), progress=report)
+
+
+def promote_model(folder: Path) -> None:
+    train.promote(Run(folder), home(), progress=report)
+
+
+def evaluate_run(folder: Path, target_root: Path | None = None) -> None:
+    evaluate.evaluate(Run(folder), home(), progress=report)
+    evaluate.write_objects(Run(folder), home(), target_root, progress=report)
+
+
+def keep_reference(folder: Path) -> None:
+    """Write monitor.json: what new data will be held against."""
+    monitor.keep(Run(folder), home(), progress=report)
+
+
+def describe_environment(folder: Path, started: datetime) -> None:
+    run = Run(folder)
+    run.write("environment", environment(run, started))
+    run.write("errors", errors(run))
+    if not run.methods and not run.has("sbom"):  # a resumed run keeps that of the environment it was trained in
+        run.write("sbom", bill_of_materials(run))
+
+
+def note_what_is_known(folder: Path, study: str | None) -> None:
+    """Beside the numbers: what people wrote of the study, and the version of the model before this one."""
+    remember_prior(Run(folder), home())
+    if study:
+        note_text(Run(folder), study)
+
+
+def build_report(folder: Path) -> Path:
+    return reports.build(Run(folder))
+
+
+@outward
+def log_run(folder: Path) -> str:
+    return registry.log_run(Run(folder), home())
+
+
+@outward
+def register_model(folder: Path) -> dict[str, Any]:
+    return registry.register(Run(folder), home())

@@ -1,0 +1,152 @@
+"""Check drift: incoming, unlabelled data against what a model was validated on: measured, judged by a rule, logged."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xmed import cohort, monitor, registry
+from xmed.app.adapt import make
+from xmed.app.external_validation import card_of, spoken
+from xmed.app.plan import plan_dataset
+from xmed.app.steps import Call, directly, outward
+from xmed.console.progress import report
+from xmed.errors import XmedError
+from xmed.files.digest import digest
+from xmed.model.deployed import Model
+from xmed.run import Run, home
+from xmed.spec import DatasetSpec, names
+
+INCOMING = ".incoming"
+"""After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
+
+
+def drift(model: str, data: str, data_root: Path | None = None, call: Call = directly) -> dict[str, Any]:
+    """Check whether new, unlabelled data are still what a model was validated on: ingest, measure, report, log.
+
+    Args:
+        model: models:/name@alias, models:/name/3, or a model folder.
+        data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.
+        data_root: where the files lie, instead of the spec's root.
+        call: calls each step.
+
+    Returns:
+        folder (with drift.json), report (the page's path).
+
+    Raises:
+        XmedError: REFERENCE_MISSING, MODEL_NOT_FOUND, and the codes of `incoming` and of each step.
+    """
+    folder = registry.fetch(model, home())
+    spec = incoming(data, card_of(folder), data_root)
+    reference = call(reference_for, model, folder)
+    call(take_in, spec)
+    page = call(check, model, folder, spec.name, reference)
+    call(log_drift, page)
+    return {"folder": str(page.parent), "report": str(page)}
+
+
+@outward
+def take_in(spec: DatasetSpec) -> None:
+    cohort.ingest(spec, home(), progress=report, generate=make)
+
+
+def reference_for(model: str, folder: Path) -> dict[str, Any]:
+    """What the model was validated on: as its version carries it, else from its run, where that and its data are here.
+
+    Raises XmedError REFERENCE_MISSING.
+    """
+    if model.startswith("models:") and (carried := registry.reference_of(model, home())):
+        return carried
+    card = card_of(folder)
+    try:
+        found = monitor.keep(Run.find(str(card.get("run")), home()), home(), report)
+    except XmedError as problem:
+        what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
+        do = "register a model with this version of xmed, or check where its run is"
+        raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
+    if found["weights_sha256"] != card["weights_sha256"]:
+        what = f"run {card.get('run')} deploys another seed than {spoken(model)}"
+        raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
+    return found
+
+
+def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
+    """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
+    found, net = cohort.load(name, home()), Model.load(folder)
+    rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
+    new = monitor.by_patient(found.cases, rows)
+    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
+    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
+    now = datetime.now(UTC)
+    about = {
+        "created": now.isoformat(timespec="seconds"),
+        "model": {
+            "reference": spoken(model),
+            "study": net.card["study"],
+            "weights_sha256": net.card["weights_sha256"],
+            "modality": net.modality,
+        },
+        "input": {
+            "name": name.removesuffix(INCOMING),
+            "cases": len(found.cases) + len(found.quarantined),
+            "patients": len(new),
+            "fingerprint": found.fingerprint,
+        },
+    }
+    place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    document = monitor.compose(about, reference, new, refused)
+    return monitor.build(document, home() / "reports" / "drift" / place)
+
+
+@outward
+def log_drift(page: Path) -> str:
+    """p values, counts and what is expected of the model as MLflow metrics, the files beside them."""
+    found = monitor.read(page.parent)
+    measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
+    measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
+    for group in found["groups"]:
+        measured |= {f"drift/{group['id']}/{key}": group[key] for key in ("mmd2", "p", "p_adjusted")}
+    measured |= {f"drift/{name}/dice_expected": one["mean"] for name, one in found["estimate"].items()}
+    tags = {"xmed.kind": "drift", "verdict": found["verdict"], "weights_sha256": found["model"]["weights_sha256"]}
+    tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
+    known = {key: value for key, value in measured.items() if value is not None}
+    return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
+
+
+def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> DatasetSpec:
+    """The dataset that is checked, without its labels, whatever it is given as.
+
+    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES.
+    """
+    given = Path(data)
+    if given.is_dir() and data not in names("dataset"):
+        if data_root is not None:
+            raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
+        return _folder(given.absolute(), card)
+    spec = plan_dataset(data, data_root)
+    if spec.layout.image is None:
+        raise XmedError("SPEC_INVALID", f"{spec.name} is label maps alone", "a dataset with images")
+    if spec.modality != card["modality"]:
+        what = f"{spec.name} is {spec.modality}"
+        raise XmedError("MODALITY_MISMATCH", what, f"{card['modality']}, as the model's data")
+    changed = {"name": f"{spec.name}{INCOMING}", "layout": spec.layout.model_copy(update={"label": None})}
+    return spec.model_copy(update={**changed, **({"root": str(data_root.absolute())} if data_root else {})})
+
+
+def _folder(folder: Path, card: dict[str, Any]) -> DatasetSpec:
+    """Whatever lies in a folder, a case each; their names, which may be people's, become pseudonyms."""
+    spoken = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
+    return DatasetSpec.model_validate(
+        {
+            "name": f"{spoken}-{digest(str(folder))[:6]}{INCOMING}",
+            "modality": card["modality"],
+            "root": str(folder),
+            "layout": {"image": "{case}"},
+            "labels": {n: {"name": one["name"]} for n, one in enumerate(card["structures"], 1)},
+            "splits": {"fraction": {"test": 1.0}},
+        }
+    )

@@ -1,0 +1,116 @@
+"""Compare methods: the same study under several methods: both datasets once, every method and seed, one table."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xmed import comparison, train
+from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
+from xmed.app.plan import plan_comparison
+from xmed.app.steps import Call, directly
+from xmed.cohort import Spread
+from xmed.console.progress import FAILED, lay_out, report
+from xmed.console.run_lock import turn
+from xmed.errors import XmedError
+from xmed.methods import COMPOSITIONS
+from xmed.processes.termination import stoppable
+from xmed.run import Run, home
+from xmed.spec import load_study
+
+Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.Refuse], None]
+"""Trains methods on other machines, as `xmed.train.fit_all` does here."""
+TRACE = 4000
+"""Characters of a fault's traceback that are kept."""
+
+
+def compare(
+    study: str,
+    methods: list[str] | None = None,
+    seeds: list[int] | None = None,
+    source_root: Path | None = None,
+    target_root: Path | None = None,
+    resume: str | None = None,
+    jobs: int | None = None,
+    spread: Spread | None = None,
+    elsewhere: Elsewhere | None = None,
+    call: Call = directly,
+) -> dict[str, Any]:
+    """Ingest once, train every method and seed that is not there yet, evaluate, rank.
+
+    Args:
+        study: a study's name or its YAML file.
+        methods: names, or `["all"]`; None with `resume`.
+        seeds: instead of the study's own.
+        source_root: where the source's files lie, instead of its root.
+        target_root: where the target's files lie, instead of its root.
+        resume: the id or folder of a comparison that goes on.
+        jobs: trainings at once on a CPU; as many as cores by default.
+        spread: reads pieces of a dataset on other machines.
+        elsewhere: trains on other machines.
+        call: calls each step.
+
+    Returns:
+        run (its id), folder, page (the path of comparison.html).
+
+    Raises:
+        XmedError: with the codes of `xmed.app.plan.plan_comparison`, and of each step.
+    """
+    started = datetime.now(UTC)
+    with turn(home(), f"comparison of {study}", load_study(study).budget.devices):
+        plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
+        run = plan.run or Run.create(plan.study, home(), plan.methods)
+        report("comparison", 1, 1, run.id)
+        with nothing_left_of(run, unless=plan.run is not None):
+            call(ingest_dataset, plan.study.source, source_root, spread)
+            call(ingest_dataset, plan.study.target, target_root, spread)
+            call(describe_data, run.folder, plan.source.name, plan.target.name)
+        call(train_methods, run.folder, jobs, elsewhere)
+        call(choose_method, run.folder)
+        call(evaluate_run, run.folder)
+        call(describe_environment, run.folder, started)
+        return {"run": run.id, "folder": str(run.folder), "page": str(call(build_comparison, run.folder))}
+
+
+def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = None) -> None:
+    """Train every cell; one that fails is written down, and the others go on. Without source-only there is no table."""
+    run, failed = Run(folder), list[dict[str, Any]]()
+
+    def refuse(arm: str, seed: int, problem: Exception) -> None:
+        if arm == "source_only":
+            raise problem
+        code = problem.code if isinstance(problem, XmedError) else "FAULT"
+        message = problem.what if isinstance(problem, XmedError) else f"{type(problem).__name__}: {problem}"
+        message = " ".join(message.split())[:300]
+        if code == "FAULT":
+            text = "".join(traceback.format_exception(problem))
+            logging.getLogger(__name__).info("%s seed %s\n%s", arm, seed, text)
+            (run.folder / f"fault-{arm}-seed{seed}.log").write_text(text[-TRACE:], encoding="utf-8")
+        failed.append({"method": arm, "seed": seed, "code": code, "message": message})
+        run.write("failed", failed)
+        report(f"train {arm} seed {seed}", 1, 1, FAILED + message)
+
+    run.write("failed", failed)  # a resumed comparison tries again
+    lay_out(run.methods, run.study.seeds)
+    for arm, seed in run.arms():
+        report(f"train {arm} seed {seed}", 1, 1, "done before")
+    if elsewhere:
+        elsewhere(run, home(), run.methods, report, refuse)
+        return
+    with stoppable():
+        train.fit_all(run, home(), run.methods, jobs, progress=report, refuse=refuse)
+
+
+def choose_method(folder: Path) -> None:
+    """What would be chosen without target labels, before any test label is read."""
+    run = Run(folder)
+    plain = dict.fromkeys(arm for arm, _ in run.arms() if arm not in COMPOSITIONS)
+    train.promote(run, home(), list(plain), progress=report)
+
+
+def build_comparison(folder: Path) -> Path:
+    return comparison.build(Run(folder))
