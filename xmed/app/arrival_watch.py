@@ -12,6 +12,7 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
+from xmed.io.links import Reach
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import catalogue
 from xmed.spec import DatasetSpec
@@ -34,7 +35,7 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     folder = spec.folder(root)
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "the folder of its files")
-    return digest(sorted(_files(folder)))
+    return digest(sorted(_files(folder, Reach(folder.resolve(), spec.link_folders()))))
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,24 @@ def _since(known: dict[str, str], now: datetime) -> timedelta | None:
     return quiet if quiet >= timedelta(0) else None
 
 
-def _files(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of every file below a folder; one that goes while we look was never there."""
+def _files(folder: Path, reach: Reach) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file below a folder; one that goes while we look was never there.
+
+    Linked folders are looked into where ingest does so. A folder that several links lead to is looked into once.
+    """
     found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    known: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        seen = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in seen if not Path(place, name).is_symlink()]
+        for link in (Path(place, name) for name in seen if name not in folders):
+            if not reach.enters(link, folder):
+                continue
+            target = os.path.realpath(link)
+            found.append((f"{link.relative_to(folder).as_posix()} -> {target}", 0, 0))
+            if target not in known:
+                known.add(target)
+                folders.append(link.name)
         for name in files:
             path = Path(place, name)
             try:

@@ -110,6 +110,7 @@ def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
     """A dataset spec whose folder is there, or is one that xmed writes itself. Raises XmedError PATH_NOT_FOUND too."""
     spec = load_dataset(name)
     folder = spec.folder(root)
+    spec.link_folders()
     if not (spec.made or spec.pacs or folder.is_dir()):
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "its root", "or pass --data-root")
     if isinstance(spec.splits, Splits) and not any((spec.splits.train, spec.splits.select, spec.splits.test)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from xmed.cohort.layout import Found
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.io import facts_of, read_image, read_label, read_nifti
+from xmed.io.file_kinds import entries
+from xmed.io.links import Reach
 from xmed.io.notes import Note, collected
 from xmed.io.sandbox.worker import guarded
 from xmed.labels import LabelTable
@@ -23,7 +26,7 @@ from xmed.volume import Volume
 READER = 4
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
 
-DigestFiles = Callable[[Iterable[Path], Path, dict[str, Stamp]], str]
+DigestFiles = Callable[[Iterable[Path], Reach, dict[str, Stamp]], str]
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Inputs:
     stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, spec: DatasetSpec, root: Path, files: Found, split: Split, digest_files: DigestFiles) -> Inputs:
+    def of(cls, spec: DatasetSpec, reach: Reach, files: Found, split: Split, digest_files: DigestFiles) -> Inputs:
         """Look once at every input byte that `digest_files`, `digest` or `recall` of an Index, does not know.
 
         Raises XmedError IMAGE_MISSING, LABEL_MISSING (a test case of a layout with labels), MIXED_SERIES (several
-        label files), EMPTY_FILE, PATH_UNSAFE (leaves the root, or is no ordinary file or folder), and what
+        label files), EMPTY_FILE, PATH_UNSAFE (leaves `reach`, or is no ordinary file or folder), and what
         `digest_files` does.
         """
         layout = spec.layout
@@ -49,20 +52,32 @@ class Inputs:
             raise XmedError("IMAGE_MISSING", f"case {files.case}: no image", f"a file like {layout.image}")
         if layout.label and not files.label and (split == "test" or layout.image is None):
             raise XmedError("LABEL_MISSING", f"case {files.case}: no label", f"a file like {layout.label}")
-        label = _only(files)
+        label = _only(files, reach)
         stamps: dict[str, Stamp] = {}
         image_key = label_key = None
         if files.image:
             asked = {"reader": READER, "modality": spec.modality, "channel": layout.image_channel}
-            image_key = digest({**asked, "image": digest_files(files.image, root, stamps)})
+            image_key = digest({**asked, "image": digest_files(files.image, reach, stamps)})
         if label is not None:
             table = [[s.value, s.name] for s in spec.label_table]
             asked = {"reader": READER, "table": table, "channel": layout.label_channel, "roi": layout.roi}
             asked |= {"outline": True} if layout.label_outline else {}
             asked |= {"empty": True} if layout.label_empty else {}
-            label_key = digest({**asked, "on": image_key, "label": digest_files((label,), root, stamps)})
+            label_key = digest({**asked, "on": image_key, "label": digest_files((label,), reach, stamps)})
         image = files.image[0] if len(files.image) == 1 else list(files.image)
         return cls(image or None, label, image_key, label_key, stamps)
+
+    @property
+    def source(self) -> Path | list[Path] | None:
+        """The image as a reader takes it: in place of a folder its files, where a reader would find others in it.
+
+        A reader that is given a folder follows no link out of it: what a dataset's links reach was decided before.
+        """
+        if not isinstance(self.image, Path) or not self.image.is_dir():
+            return self.image
+        folder = os.path.realpath(self.image)
+        own = [Path(path) for path in self.stamps if Path(path).is_relative_to(folder)]
+        return self.image if list(entries(self.image)) == [(path, None) for path in own] else own
 
     def unchanged(self) -> None:
         """Raises XmedError INPUT_CHANGED when a file is no longer the one whose bytes were hashed."""
@@ -99,7 +114,7 @@ def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read
     """
     try:
         asked = Asked(spec.modality, spec.layout, spec.label_table)
-        read = guarded(_read_and_check, asked, inputs.image, inputs.label)
+        read = guarded(_read_and_check, asked, inputs.source, inputs.label)
     except XmedError:
         inputs.unchanged()  # a file still arriving looks truncated: say the truth about it
         raise
@@ -155,19 +170,14 @@ def _check(modality: str, image: Volume) -> None:
         raise XmedError("CONSTANT", "every voxel has the same value", "an image with contrast", "export it again")
 
 
-def _only(files: Found) -> Path | None:
+def _only(files: Found, reach: Reach) -> Path | None:
     """The one label path, or the one file in a label folder."""
     paths = list(files.label)
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = list(_files(paths[0]))
+    if len(paths) == 1 and paths[0].is_dir() and reach.holds(paths[0]):
+        found = list(entries(paths[0], reach))
+        if unsafe := next((problem for _, problem in found if problem and problem.code == "PATH_UNSAFE"), None):
+            raise unsafe
+        paths = [path for path, problem in found if problem is None]
     if len(paths) > 1:
         raise XmedError("MIXED_SERIES", f"case {files.case}: {len(paths)} label files", "one", "narrow layout.label")
     return paths[0] if paths else None
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """A file itself, or every file below a folder."""
-    if not path.is_dir():
-        yield path
-        return
-    yield from (inner for inner in sorted(path.rglob("*")) if not inner.is_dir() and not inner.name.startswith("."))

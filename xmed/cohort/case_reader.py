@@ -16,6 +16,7 @@ from xmed.cohort.pseudonymise import framed_anew, keyed, unnamed
 from xmed.cohort.store import Store, writing
 from xmed.deidentify import Secret
 from xmed.errors import XmedError
+from xmed.io.links import Reach
 from xmed.spec import DatasetSpec, Split
 
 MAX_READERS = 8
@@ -33,7 +34,7 @@ class Desk:
     """What is done to each case of a dataset. written: the keys of what was put into the store."""
 
     spec: DatasetSpec
-    root: Path
+    reach: Reach
     split_of: dict[str, Split]
     store: Store
     secret: Secret
@@ -71,7 +72,7 @@ class Desk:
         except XmedError as problem:
             if problem.code in ("DISK_FULL", "NOT_WRITABLE", "SPEC_INVALID", "KEY_INVALID"):
                 raise  # not this case's fault: the next one would fail the same way
-            return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files))
+            return Refusal(files.case, files.patient, split, problem.code, unnamed(problem, files, self.reach))
 
     def _here(self, wanted: Sequence[Found]) -> Generator[Verdict]:
         pool = ThreadPoolExecutor(min(_cores(), MAX_READERS) * WRITERS)
@@ -86,13 +87,13 @@ class Desk:
             home.mkdir(parents=True, exist_ok=True)  # by its absence a machine knows that it does not share it
         parts = [wanted[first : first + CASES_A_PIECE] for first in range(0, len(wanted), CASES_A_PIECE)]
         splits = [{case.patient: self.split_of[case.patient] for case in part} for part in parts]
-        pieces = [Piece(self.spec, self.root, split, home, mark, part) for part, split in zip(parts, splits)]
+        pieces = [Piece(self.spec, self.reach, split, home, mark, part) for part, split in zip(parts, splits)]
         for verdicts, written in spread(pieces) if pieces else ():
             self.written.extend(written)
             yield from verdicts
 
     def _inputs(self, files: Found, digest_files: DigestFiles) -> Inputs:
-        return Inputs.of(self.spec, self.root, files, self.split_of[files.patient], digest_files)
+        return Inputs.of(self.spec, self.reach, files, self.split_of[files.patient], digest_files)
 
     def _stored(self, inputs: Inputs) -> bool:
         return all(self.store.intact(key) for key in (inputs.image_key, inputs.label_key) if key)
@@ -117,7 +118,7 @@ class Piece:
     """
 
     spec: DatasetSpec
-    root: Path
+    reach: Reach
     split_of: dict[str, Split]
     home: Path
     mark: str
@@ -128,7 +129,7 @@ class Piece:
 
         Raises XmedError PATH_NOT_FOUND, KEY_INVALID where home, files or key are not those of whoever asked.
         """
-        for folder in (self.root, self.home):
+        for folder in (self.reach.root, *self.reach.links, self.home):
             if not folder.is_dir():
                 do = "mount it on every machine of the cluster"
                 raise XmedError("PATH_NOT_FOUND", f"no folder {folder} on {os.uname().nodename}", "a shared folder", do)
@@ -136,7 +137,7 @@ class Piece:
         if secret.name("piece", "") != self.mark:
             what = f"another key for pseudonyms on {os.uname().nodename}"
             raise XmedError("KEY_INVALID", what, "the same one everywhere", "set XMED_DEID_KEY alike, or nowhere")
-        desk = Desk(self.spec, self.root, self.split_of, Store(self.home), secret)
+        desk = Desk(self.spec, self.reach, self.split_of, Store(self.home), secret)
         return list(desk.verdicts(self.wanted)), desk.written
 
 

@@ -6,6 +6,7 @@ Losing the index costs time and nothing else: whatever it does not know is read 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from xmed.errors import XmedError
 from xmed.io.file_kinds import scanned
+from xmed.io.links import PERMIT, Reach
 
 RACY_NS = 2_000_000_000
 """A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
@@ -86,15 +88,15 @@ class Index:
                         _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
                     )
 
-    def digest(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+    def digest(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
         """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
         read, and of a set that was met before not even its files are looked up.
 
-        Neither names nor their order matter to the readers. root: resolved. stamps: takes what each file was like.
+        Neither names nor their order matter to the readers. stamps: takes what each file was like.
 
-        Raises XmedError PATH_UNSAFE (leaves `root`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
+        Raises XmedError PATH_UNSAFE (leaves `reach`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
         """
-        met = dict(_stamped(paths, root))
+        met = dict(_stamped(paths, reach))
         stamps |= met
         mark = _mark(met)
         if known := self._met(mark):
@@ -108,14 +110,14 @@ class Index:
                         table.execute(_KEEP_SET, (mark, _bound(mark, value)))
         return value
 
-    def recall(self, paths: Iterable[Path], root: Path, stamps: dict[str, Stamp]) -> str:
+    def recall(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
         """What `digest` says, where this very set of files was met before; not a byte is read.
 
         Raises LookupError where it was not, and as `digest` does.
         """
         if not self._path.exists():
             raise LookupError("nothing is known yet")
-        met = dict(_stamped(paths, root))
+        met = dict(_stamped(paths, reach))
         stamps |= met
         if (known := self._met(_mark(met))) is None:
             raise LookupError("a set of files not met before")
@@ -202,47 +204,44 @@ def _mark(met: Mapping[str, Stamp]) -> bytes:
     return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
 
 
-def _stamped(paths: Iterable[Path], base: Path) -> Iterator[tuple[str, Stamp]]:
-    real: dict[Path, str] = {}  # resolving a path costs a question for each of its folders: once per folder
+def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, Stamp]]:
+    inside: dict[Path, bool] = {}  # resolving a path costs a question for each of its folders: once per folder
     for outer in paths:
         folder = outer if outer.is_dir() else outer.parent
-        if folder not in real:
-            real[folder] = os.path.realpath(folder)
+        if folder not in inside:
+            inside[folder] = reach.holds(folder)
         linked = folder != outer and outer.is_symlink()
-        if not Path(os.path.realpath(outer) if linked else real[folder]).is_relative_to(base):
-            raise _outside(outer, base)
+        if not (reach.holds(outer) if linked else inside[folder]):
+            raise _leads_out(outer, reach)
         if folder != outer:
-            yield str(outer), _stamp(outer, base)
+            yield str(outer), _stamp(outer)
             continue
-        for entry, unsafe in scanned(real[folder]):
+        for entry, unsafe in scanned(os.path.realpath(folder), reach):
             if unsafe is not None:
                 raise unsafe
-            yield entry.path, _stamp(entry, base)
+            yield entry.path, _stamp(entry)
 
 
-def _stamp(file: Path | os.DirEntry[str], base: Path) -> Stamp:
+def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
     try:
         facts = file.stat()
     except OSError as problem:
         if os.path.islink(file):
-            raise XmedError(
-                "PATH_UNSAFE", f"{Path(file)} is a link to nothing", "a file", "copy the file in"
-            ) from problem
+            where = "in circles" if problem.errno == errno.ELOOP else "to nothing"
+            do = "fetch or mount what it leads to, or copy the file in"
+            raise XmedError("PATH_UNSAFE", f"{Path(file)} is a link {where}", "a file", do) from problem
         raise _unreadable(Path(file), problem) from problem
     if not stat.S_ISREG(facts.st_mode):
-        raise _outside(Path(file), base)
+        raise XmedError("PATH_UNSAFE", f"{Path(file)} is no ordinary file", "an ordinary file", "copy the file in")
     if facts.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{Path(file)} has no bytes", "a file with contents", "copy it again")
     return Stamp.of(facts)
 
 
-def _outside(path: Path, base: Path) -> XmedError:
-    if os.path.realpath(path) != os.path.abspath(path):
-        what = f"{path} is a link, or lies behind one, that leads out of {base}"
-        return XmedError(
-            "PATH_UNSAFE", what, "files of its own", "copy the file in, or name the folder it is in as root"
-        )
-    return XmedError("PATH_UNSAFE", f"{path} is no ordinary file", f"an ordinary file below {base}", "copy the file in")
+def _leads_out(path: Path, reach: Reach) -> XmedError:
+    permitted = " and of what `links` permits" if reach.links else ""
+    what = f"{path} is a link, or lies behind one, that leads out of {reach.root}{permitted}"
+    return XmedError("PATH_UNSAFE", what, "files of its own", PERMIT)
 
 
 def _hash(path: str) -> str:

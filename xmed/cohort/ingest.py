@@ -17,7 +17,7 @@ from typing import Any
 from xmed.cohort.case import Case, Cohort, Refusal
 from xmed.cohort.case_reader import Desk, Spread
 from xmed.cohort.fetch import fetch
-from xmed.cohort.layout import Found, find
+from xmed.cohort.layout import Found, find, passed_over
 from xmed.cohort.pseudonymise import pseudonyms
 from xmed.cohort.quarantine import Quarantine
 from xmed.cohort.splits import assign
@@ -27,6 +27,7 @@ from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
 from xmed.files.sealed_document import is_whole, sealed
+from xmed.io.links import Reach
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
@@ -51,17 +52,17 @@ def ingest(
     generate: writes the phantom or the label maps that a spec asks for when fewer patients than it names are there;
     both stand on a higher floor than ingest, so whoever calls both passes it in. spread: has other machines read.
 
-    Raises XmedError PATH_NOT_FOUND (no such root; nothing is written), NO_CASES (none found, or all refused),
-    DISK_FULL, NOT_WRITABLE, KEY_INVALID.
+    Raises XmedError PATH_NOT_FOUND (no such root or folder of `links`; nothing is written), NO_CASES (none found, or
+    all refused), DISK_FULL, NOT_WRITABLE, KEY_INVALID.
     """
-    root = spec.folder(data_root)
-    if spec.made and generate and (not root.is_dir() or len(find(spec.layout, root)) < spec.made.patients):
+    root, links = spec.folder(data_root), spec.link_folders()
+    if spec.made and generate and (not root.is_dir() or len(find(spec.layout, root, links)) < spec.made.patients):
         generate(spec.made, root)
     if spec.pacs:
         with writing(root):
             retrieve(spec.pacs, root, Secret.find(home)[0].name, progress)
     fetch(spec, root)
-    found, split_of = _found(spec, root)
+    found, split_of = _found(spec, root, links)
     secret = _secret(home, progress)
     found, split_of = pseudonyms(spec, found, split_of, Crosswalk.below(home, secret))
     wanted = [case for case in found if case.patient in split_of]
@@ -70,7 +71,7 @@ def ingest(
         store.sweep()
     cases: list[Case] = []
     refusals: list[Refusal] = []
-    desk = Desk(spec, root.resolve(), split_of, store, secret)
+    desk = Desk(spec, Reach(root.resolve(), links), split_of, store, secret)
     with closing(desk.verdicts(wanted, spread)) as verdicts:
         for done, (files, verdict) in enumerate(zip(wanted, verdicts)):
             if progress:
@@ -85,7 +86,7 @@ def ingest(
     if progress:
         progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
     if not cases:
-        raise _nothing(spec, root, refusals, quarantine.folder)
+        raise _nothing(spec, root, links, refusals, quarantine.folder)
     store.flush(desk.written)
     cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refusals), home, len(found))
     _save(cohort)
@@ -134,26 +135,30 @@ def _secret(home: Path, progress: Progress | None) -> Secret:
     return secret
 
 
-def _found(spec: DatasetSpec, root: Path) -> tuple[list[Found], dict[str, Split]]:
+def _found(spec: DatasetSpec, root: Path, links: tuple[Path, ...]) -> tuple[list[Found], dict[str, Split]]:
     """Every case, also of patients that an explicit split names and no file belongs to; and who is in which split."""
     if not root.is_dir():
         do = "set the variable in root, or pass --data-root"
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {root}", "the folder of its files", do)
-    found = find(spec.layout, root)
+    found = find(spec.layout, root, links)
     there = {case.patient for case in found}
     split_of = assign(spec.splits, there)
     return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
 
 
-def _nothing(spec: DatasetSpec, root: Path, refusals: list[Refusal], folder: Path) -> XmedError:
+def _nothing(
+    spec: DatasetSpec, root: Path, links: tuple[Path, ...], refusals: list[Refusal], folder: Path
+) -> XmedError:
+    shut = len(passed_over(spec.layout, root, links))
+    do = f"{shut} links to folders lead out of root: permit where they lead with `links:` in the spec" if shut else ""
     if not refusals:
         layout = " and ".join(pattern for pattern in (spec.layout.image, spec.layout.label) if pattern)
-        return XmedError("NO_CASES", f"{spec.name}: no patient of its splits below {root}", f"files like {layout}")
+        return XmedError("NO_CASES", f"{spec.name}: no patient of its splits below {root}", f"files like {layout}", do)
     first = refusals[0]
     what = (
         f"{spec.name}: all {len(refusals)} cases refused, the first ({first.case}) with {first.code}: {first.message}"
     )
-    return XmedError("NO_CASES", what, "at least one readable case", f"see {folder}")
+    return XmedError("NO_CASES", what, "at least one readable case", do or f"see {folder}")
 
 
 def _save(cohort: Cohort) -> None:

@@ -23,7 +23,7 @@ class Found:
     label: tuple[Path, ...]
 
 
-def find(layout: Layout, root: Path) -> list[Found]:
+def find(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[Found]:
     """Every case below `root`, ordered by id, whether its files are any good or not.
 
     {case} is the case id, {patient} the patient; where only one is given it is both. A case id that several patients
@@ -31,9 +31,11 @@ def find(layout: Layout, root: Path) -> list[Found]:
     in a shell; hidden files never do. A label that may belong to several cases is that of the longest id; one without
     its image is a case, too. So is a folder that nobody may look into, where its name tells whose it is.
 
+    links: folders, resolved, that `**/` may follow links into; it looks into no other linked folder.
+
     Raises XmedError SPEC_INVALID for a pattern that names no case or is no pattern.
     """
-    listing = Listing(root)
+    listing = Listing(root, links)
     images = _cases(Pattern(layout.image).checked(told=False), listing) if layout.image else {}
     pattern = Pattern(layout.label).checked(told=bool(layout.image)) if layout.label else None
     if pattern is None:
@@ -52,6 +54,14 @@ def find(layout: Layout, root: Path) -> list[Found]:
             "SPEC_INVALID", f"two cases of one name below {root}", "{case} and {patient} that tell them apart"
         )
     return sorted(told_apart, key=lambda found: found.case)
+
+
+def passed_over(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[str]:
+    """The linked folders that lead out of `root` and that `find` does not look into for `**/`, below the root."""
+    listing = Listing(root, links)
+    for text in filter(None, (layout.image, layout.label)):
+        Pattern(text).paths(listing)
+    return sorted(listing.passed)
 
 
 def _cases(pattern: Pattern, listing: Listing) -> dict[Key, list[str]]:

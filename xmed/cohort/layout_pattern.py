@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import MAX_FOLDERS
+from xmed.io.file_kinds import MAX_FILES, MAX_FOLDERS
+from xmed.io.links import Reach
 
 _PART = re.compile(r"(\{case\}|\{patient\}|\*\*/|\*|\?)")
 _NAMES = {"{case}": "case", "{patient}": "patient"}
@@ -35,10 +36,13 @@ class Entry:
 class Listing:
     """The folders below a root, each listed when it is first asked for; hidden names are left out.
 
-    `._name` is what macOS leaves beside each file that it copies.
+    `._name` is what macOS leaves beside each file that it copies. links: resolved; where links to folders may lead.
+    passed: those that lead elsewhere, out of the root, and were not looked into for `**/`.
     """
 
     root: Path
+    links: tuple[Path, ...] = ()
+    passed: set[str] = field(default_factory=set)
     _known: dict[str, list[Entry] | None] = field(default_factory=dict)
 
     def of(self, where: str) -> list[Entry] | None:
@@ -47,6 +51,8 @@ class Listing:
             raise XmedError(
                 "PATH_UNSAFE", f"more than {MAX_FOLDERS} folders in one another", "the folder of one dataset"
             )
+        if len(self._known) > MAX_FILES:  # links could lead through a few folders in endless many ways
+            raise XmedError("PATH_UNSAFE", f"more than {MAX_FILES} folders", "the folder of one dataset")
         if where not in self._known:
             self._known[where] = self._listed(where)
         return self._known[where]
@@ -57,6 +63,20 @@ class Listing:
         if name.startswith(".") or not os.path.lexists(path):
             return None
         return Entry(name, os.path.isdir(path), os.path.islink(path))
+
+    def enters(self, where: str, entry: Entry) -> bool:
+        """Whether `**/` looks into what has this name in a folder."""
+        if not entry.folder or not entry.link:
+            return entry.folder
+        link = self.root / where / entry.name
+        entered = self._reach.enters(link, self.root)
+        if not entered and not self._reach.holds(link):
+            self.passed.add(_joined(where, entry.name))
+        return entered
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return Reach(self.root.resolve(), self.links)
 
     def _listed(self, where: str) -> list[Entry] | None:
         try:
@@ -162,7 +182,7 @@ class Pattern:
             shut[where] = None
         for entry in entries or ():
             if self.parts[n] == "**":
-                if entry.folder and not entry.link:
+                if listing.enters(where, entry):
                     self._descend(listing, _joined(where, entry.name), n, found, shut)
             elif self._each[n].fullmatch(entry.name):  # type: ignore[union-attr]
                 self._enter(listing, where, entry, n, last, found, shut)

@@ -13,6 +13,7 @@ from xmed.deidentify import Crosswalk, Secret
 from xmed.deidentify.allowed_attributes import VENDORS
 from xmed.errors import XmedError
 from xmed.io.file_kinds import entries
+from xmed.io.links import Reach
 from xmed.spec import DatasetSpec, FractionSplits, Split
 from xmed.volume import Volume
 
@@ -43,11 +44,11 @@ def pseudonyms(
     return renamed, {patients[patient]: split for patient, split in split_of.items()}
 
 
-def unnamed(problem: XmedError, files: Found) -> str:
+def unnamed(problem: XmedError, files: Found, reach: Reach) -> str:
     """What a refusal says, with the place in the case's sorted files instead of their names."""
     parts = (problem.what, problem.expected, problem.do)
     text = " · ".join(" ".join(part.split()) for part in parts if part)
-    paths = sorted(path for outer in (*files.image, *files.label) for path in _files(outer))
+    paths = sorted(path for outer in (*files.image, *files.label) for path in _files(outer, reach))
     spoken = {name: f"file {n} of {len(paths)}" for n, path in enumerate(paths, 1) for name in (str(path), path.name)}
     spoken |= {name: "its folder" for outer in (*files.image, *files.label) for name in (str(outer), outer.name)
                if outer.is_dir()}  # fmt: skip
@@ -74,9 +75,9 @@ def keyed(facts: dict[str, str], secret: Secret) -> dict[str, str]:
     return out | ({"vendor": vendor} if vendor else {})
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path, reach: Reach) -> Iterator[Path]:
     if path.is_dir():
         with suppress(XmedError):  # a tree without end, of whose files its refusal names none
-            yield from (inner for inner, _ in entries(path))  # unsafe ones, too: their refusals name them
+            yield from (inner for inner, _ in entries(path, reach))  # unsafe ones, too: their refusals name them
     else:
         yield path

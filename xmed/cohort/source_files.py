@@ -12,6 +12,7 @@ from xmed.cohort.pseudonymise import pseudonyms
 from xmed.cohort.store import Store
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
+from xmed.io.links import Reach
 
 
 def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = None) -> dict[str, Path | list[Path]]:
@@ -20,12 +21,12 @@ def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = 
     data_root: as `ingest` was given it. Raises XmedError KEY_INVALID, NOT_WRITABLE.
     """
     try:
-        root = cohort.spec.folder(data_root).resolve()
-        found = find(cohort.spec.layout, root) if root.is_dir() else []
+        root, links = cohort.spec.folder(data_root).resolve(), cohort.spec.link_folders()
+        found = find(cohort.spec.layout, root, links) if root.is_dir() else []
     except XmedError:  # a variable that is not set any more, ...
         return {}
     found, _ = pseudonyms(cohort.spec, found, {}, Crosswalk.below(cohort.home, Secret.find(cohort.home)[0]))
-    asked, index = {case.id: case for case in cases}, Store(cohort.home).index
+    asked, index, reach = {case.id: case for case in cases}, Store(cohort.home).index, Reach(root, links)
     out: dict[str, Path | list[Path]] = {}
     try:
         for files in found:
@@ -33,11 +34,11 @@ def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = 
             if case is None:
                 continue
             try:
-                inputs = Inputs.of(cohort.spec, root, files, case.split, index.digest)
+                inputs = Inputs.of(cohort.spec, reach, files, case.split, index.digest)
             except XmedError:
                 continue
-            if inputs.image is not None and inputs.image_key == case.image:
-                out[case.id] = inputs.image
+            if (source := inputs.source) is not None and inputs.image_key == case.image:
+                out[case.id] = source
     finally:
         index.close()
     return out

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from xmed.errors import XmedError
+from xmed.io.links import PERMIT, Reach
 
 Kind = Literal["dicom", "nifti", "picture", "other"]
 Source = str | Path | Sequence[str | Path]
@@ -67,20 +68,23 @@ def walk(folder: Path) -> Iterator[Path]:
     return (path for path, problem in entries(folder) if problem is None)
 
 
-def entries(folder: Path) -> Iterator[tuple[Path, XmedError | None]]:
-    """Every file below `folder`, sorted, less hidden ones, and why it may not be opened. Linked folders stay shut.
+def entries(folder: Path, reach: Reach | None = None) -> Iterator[tuple[Path, XmedError | None]]:
+    """Every file below `folder`, sorted, less hidden ones, and why it may not be opened.
 
-    A folder that nobody may look into is one of them, with its reason.
+    A linked file may lie in the folder itself or where `reach` permits links to lead. A folder that nobody may look
+    into is one of them, with its reason; so is a link to a folder that leads out of `reach`, by default the folder
+    itself. Linked folders stay shut but where `reach` permits to enter them.
 
     Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
     """
-    for entry, problem in scanned(os.path.realpath(folder)):
+    for entry, problem in scanned(os.path.realpath(folder), reach):
         yield Path(_shown(entry.path)), problem
 
 
-def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
+def scanned(root: str, reach: Reach | None = None) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
     """As `entries`, below a folder whose path is resolved, with what the system said of each file in passing."""
-    met = 0
+    own = Reach(Path(root), reach.links if reach else ())
+    met, reach = 0, reach or own
     waiting: list[tuple[os.DirEntry[str] | None, int]] = [(None, 0)]
     while waiting:
         folder, depth = waiting.pop()
@@ -92,7 +96,9 @@ def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
             continue
         folders = [entry for entry in found if _is(entry.is_dir)]
         files = [entry for entry in found if not _is(entry.is_dir)]
-        met += len(files)
+        linked = [entry for entry in folders if entry.is_symlink() and not entry.name.startswith(".")]
+        followed = {entry.name for entry in linked if reach.enters(entry.path, root)}
+        met += len(files) + len(followed)  # links could lead through a few folders in endless many ways
         if met > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
@@ -102,8 +108,10 @@ def scanned(root: str) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
             )
         for entry in files:
             if not entry.name.startswith("."):
-                yield entry, _unsafe(entry, root)
-        waiting += [(entry, depth + 1) for entry in reversed(folders) if not entry.is_symlink()]
+                yield entry, _unsafe(entry, own)
+        yield from ((entry, _leads_out(entry)) for entry in linked if not reach.holds(entry.path))
+        entered = [entry for entry in folders if entry.name in followed or not entry.is_symlink()]
+        waiting += [(entry, depth + 1) for entry in reversed(entered)]
 
 
 def _listing(where: str) -> list[os.DirEntry[str]] | None:
@@ -128,15 +136,19 @@ def _shown(path: str) -> str:
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _unsafe(entry: os.DirEntry[str], root: str) -> XmedError | None:
+def _unsafe(entry: os.DirEntry[str], reach: Reach) -> XmedError | None:
     if _shown(entry.path) != entry.path:
         name = Path(_shown(entry.path)).name
         return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
-    if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-        return XmedError("PATH_UNSAFE", f"{entry.name} is a link out of its folder", "files of its own", "copy it")
+    if entry.is_symlink() and not reach.holds(entry.path):
+        return _leads_out(entry)
     if not _is(entry.is_file):
         return XmedError("PATH_UNSAFE", f"{entry.name} is a pipe, a device or a dead link", "a file of bytes")
     return None
+
+
+def _leads_out(entry: os.DirEntry[str]) -> XmedError:
+    return XmedError("PATH_UNSAFE", f"{_shown(entry.name)} is a link out of its folder", "files of its own", PERMIT)
 
 
 def listed(source: Source) -> list[Path]:

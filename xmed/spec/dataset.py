@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
@@ -138,6 +138,31 @@ class FileSpec(Strict):
         return self
 
 
+def _inside(given: Any) -> Any:
+    if given != "inside":
+        shown = "nothing" if given is None else "a mapping" if isinstance(given, dict) else repr(given)[:60]
+        raise ValueError(f"{shown} stands there, expected is inside, or a list of folders such as [/archive/ct]")
+    return given
+
+
+def _link_folder(text: str) -> str:
+    """A folder that links may lead into, as it is written in a spec. Raises ValueError."""
+    if not text.startswith(("/", "~", "$")):
+        raise ValueError(f"'{text[:60]}' is no absolute folder: begin with /, ~ or ${{VARIABLE}}")
+    if ".." in text.split("/"):
+        raise ValueError(f"'{text[:60]}' goes up again with ..: name the folder itself")
+    if not text.strip("/."):
+        raise ValueError(f"'{text[:60]}' would permit every file of the machine: name the folder of the data")
+    return text
+
+
+LinkFolders = list[Annotated[str, AfterValidator(_link_folder)]]
+
+
+def _which_links(given: Any) -> str:
+    return "folders" if isinstance(given, list | tuple) else "inside"
+
+
 class DatasetSpec(Strict):
     """WHAT exists: one dataset of one modality."""
 
@@ -147,6 +172,14 @@ class DatasetSpec(Strict):
     source: str = Field("", description="where the data comes from")
     files: list[FileSpec] = Field([])
     root: str = Field(description="folder of the data; environment variables are expanded")
+    links: Annotated[
+        Annotated[Literal["inside"], BeforeValidator(_inside), Tag("inside")] | Annotated[LinkFolders, Tag("folders")],
+        Discriminator(_which_links),
+        Field(
+            description="where symbolic links below `root` may lead: inside (of root; from within a DICOM folder, of "
+            "that folder), or also into the absolute folders of a list; environment variables and ~ are expanded"
+        ),
+    ] = "inside"
     layout: Layout
     labels: dict[Annotated[int, Field(ge=1, lt=2**31)], StructureSpec]
     splits: Annotated[
@@ -202,13 +235,28 @@ class DatasetSpec(Strict):
         """
         if data_root is not None:
             return Path(os.path.expanduser(data_root))
-        expanded = os.path.expanduser(os.path.expandvars(self.root))
+        return self._expanded("root", self.root, " or pass --data-root")
+
+    def link_folders(self) -> tuple[Path, ...]:
+        """The folders of `links`, expanded and resolved; none where links must stay inside.
+
+        Raises XmedError PATH_NOT_FOUND for one that is not there, or whose variable is not set.
+        """
+        found = []
+        for text in () if self.links == "inside" else self.links:
+            folder = os.path.realpath(path := self._expanded("links", text))
+            if not os.path.isdir(folder) or not path.is_absolute() or folder == "/":
+                what = f"dataset {self.name}: links names {text}, which is " + ("/" if folder == "/" else "no folder")
+                do = "mount it, or take it out of `links`"
+                raise XmedError("PATH_NOT_FOUND", what, "an absolute folder that links may lead into", do)
+            found.append(Path(folder))
+        return tuple(found)
+
+    def _expanded(self, key: str, text: str, instead: str = "") -> Path:
+        """A path of the spec, with environment variables and `~` expanded."""
+        expanded = os.path.expanduser(os.path.expandvars(text))
         unset = re.findall(r"\$\{?(\w+)\}?", expanded)
         if unset:
-            raise XmedError(
-                "PATH_NOT_FOUND",
-                f"dataset {self.name}: environment variable {unset[0]} is not set",
-                f"root {self.root}",
-                f"export {unset[0]}=… or pass --data-root",
-            )
+            what = f"dataset {self.name}: environment variable {unset[0]} is not set"
+            raise XmedError("PATH_NOT_FOUND", what, f"{key} {text}", f"export {unset[0]}=…{instead}")
         return Path(expanded)
