@@ -92,7 +92,7 @@ def test_the_same_kind_of_patients_raise_none_and_what_was_left_out_is_counted()
 def test_images_that_cannot_be_read_are_a_change_themselves():
     found = monitor.compose(about(8), reference(), crowd(3, 3), REFUSED)
     assert found["verdict"] == "alarm"
-    assert found["reason"].startswith("5 of 8 cannot be read")
+    assert found["reason"].startswith("5 of 8 images cannot be read")
     assert monitor.compose(about(8), reference(refused=9), crowd(3, 3), REFUSED)["verdict"] == "no_alarm", "as before"
 
 

@@ -92,7 +92,11 @@ def embedded(monkeypatch):
 
 def started(*words, **changes):
     return subprocess.Popen(
-        [sys.executable, "-c", *map(str, words)], env={**os.environ, **changes}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", *map(str, words)],
+        env={**os.environ, **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -124,9 +128,8 @@ def test_of_many_processes_that_register_at_once_nothing_is_lost_and_nothing_dou
     runs = [finished(tmp_path, shift=shift).folder for shift in range(3)]
     here = Path(__file__).parent
     writers = [started(WRITER, here, tmp_path, *runs[n:], *runs[:n]) for n in range(3)]
-    for writer in writers:
-        writer.communicate(timeout=300)
-    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    said = [writer.communicate(timeout=300)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0, 0], said
     rows = registry.versions(tmp_path)
     assert sorted(row["version"] for row in rows) == [1, 2, 3]
     assert {row["xmed.run"] for row in rows} == {folder.name for folder in runs}

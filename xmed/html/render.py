@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -81,6 +82,28 @@ def chance(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else number(p, 3)
 
 
+def weighed(p: float | None, limit: float) -> str:
+    """A p-value beside the limit that it is held against: never rounded onto the other side of it."""
+    text = chance(p)
+    if p is None or text.startswith("<"):
+        return text
+    digits = 3
+    while digits < 12 and (float(text) <= limit) != (p <= limit):
+        digits += 1
+        text = number(p, digits)
+    return text
+
+
+def short(value: float | None) -> str:
+    """A measurement in four figures and without an exponent: 65535, 12.35, 0.00001235."""
+    if value is None:
+        return NONE
+    if abs(value) >= 1000:
+        return number(value, 0)
+    text = format(Decimal(f"{value:.4g}"), "f")
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
+
+
 def plain(value: Any) -> str:
     """Anything of a JSON document as short readable text."""
     if value is None:
@@ -99,6 +122,8 @@ FORMS: dict[str, Callable[..., str]] = {
     "signed": signed,
     "percent": percent,
     "chance": chance,
+    "weighed": weighed,
+    "short": short,
     "plain": plain,
 }
 

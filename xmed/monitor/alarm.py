@@ -14,6 +14,7 @@ from scipy.stats import fisher_exact
 
 from xmed import stats
 from xmed.monitor.measure import Row, matrices
+from xmed.report.drawing import weighed
 
 IMAGES, UNREADABLE = 0.04, 0.01
 ALPHA = IMAGES + UNREADABLE
@@ -43,15 +44,19 @@ def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], u
     shift = shift_of(reference, new) if min(len(reference), len(new)) >= 2 else None
     fired = []
     if shift is not None and fires(shift):
-        fired.append(f"the images differ (p = {shift.p:.3g}): {', '.join(moved(shift))}")
+        fired.append(f"the images differ ({said(shift.p, IMAGES)}): {', '.join(moved(shift))}")
     if p_unreadable <= UNREADABLE:
-        fired.append(f"{unread[1]} of {unread[1] + read[1]} cannot be read (p = {p_unreadable:.3g})")
+        of = unread[1] + read[1]
+        few = f"{unread[1]} of {of} image{'s' * (of != 1)} cannot be read"
+        fired.append(f"{few} ({said(p_unreadable, UNREADABLE)})")
     if fired:
         return Alarm("alarm", "; ".join(fired), shift, p_unreadable)
     if shift is None or shift.floor > IMAGES:
         return Alarm("undecided", _too_few(len(reference), len(new)), shift, p_unreadable)
-    p = "1" if shift.p is None else f"{shift.p:.2g}"
-    return Alarm("no_alarm", f"no group of measurements differs more than chance allows (p = {p})", shift, p_unreadable)
+    if shift.p is None:
+        return Alarm("no_alarm", "every measurement is the same in all patients", shift, p_unreadable)
+    calm = f"no group of measurements differs more than chance allows ({said(shift.p, IMAGES)})"
+    return Alarm("no_alarm", calm, shift, p_unreadable)
 
 
 def shift_of(reference: Sequence[Row], new: Sequence[Row], labellings: int = stats.LABELLINGS) -> stats.JointShift:
@@ -67,6 +72,12 @@ def fires(shift: stats.JointShift) -> bool:
 def moved(shift: stats.JointShift) -> list[str]:
     """The groups that changed, adjusted for all of them."""
     return [name for name, one in shift.groups.items() if one.p_adjusted is not None and one.p_adjusted <= IMAGES]
+
+
+def said(p: float | None, limit: float) -> str:
+    """A p in a sentence, as the page shows it beside its limit."""
+    text = weighed(p, limit)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def wanted(n_reference: int) -> int | None:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmed import __version__, stats
-from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, judge, moved, wanted
-from xmed.monitor.measure import GROUPS, Row, matrices
+from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, judge, moved, said, wanted
+from xmed.monitor.measure import GROUPS, Row, matrices, unit_of
+from xmed.report.monitoring import tried
 from xmed.report.plain import quantiles
 
 Document = dict[str, Any]
 SCHEMA = "xmed-drift/1"
-INTERVAL_ALPHA = 0.1
+INTERVAL_ALPHA, DISTRUST = 0.1, 0.05
 COMPONENTS, LEAST_FOR_PSI = 3, 100
 """A PSI of ten bins is 9 (1/n + 1/m) where nothing has changed: 0.18 of 100 and 100 patients, and 3 of six and six."""
 METHOD = "soft Dice confidence (Borges et al., arXiv 2402.10665) taken for Dice, mean over patients"
@@ -24,6 +25,7 @@ TODO = {
     "no_alarm": "No change was found that chance does not explain; with few patients only large changes can be found.",
     "undecided": "Check again when more patients have come.",
 }
+HOPELESS = "No number of new patients can decide this: validate the model on more patients, and check against those."
 
 
 def compose(
@@ -33,6 +35,7 @@ def compose(
     known, rows = reference["patients"], list(new.values())
     read = reference["cases"], about["input"]["cases"] - len(refused)
     found = judge(known, rows, read, (reference["refused"], len(refused)))
+    least = wanted(len(known)) if len(known) >= 2 else None
     return {
         "schema": SCHEMA,
         "xmed": __version__,
@@ -46,12 +49,12 @@ def compose(
             "alpha": ALPHA,
             "images": IMAGES,
             "unreadable": UNREADABLE,
-            "least_patients": wanted(len(known)) if len(known) >= 2 else None,
-            "simulation": reference["simulation"],
+            "least_patients": least,
+            "simulation": tried({**reference["simulation"], "allowed": ALPHA}),
         },
         "verdict": found.verdict,
         "reason": found.reason,
-        "do": TODO[found.verdict],
+        "do": HOPELESS if found.verdict == "undecided" and least is None else TODO[found.verdict],
         "p": found.shift.p if found.shift else None,
         "groups": _groups(found),
         "unreadable": {
@@ -61,7 +64,7 @@ def compose(
             "by_code": dict(sorted(Counter(one["code"] for one in refused).items())),
             "cases": list(refused),
         },
-        "numbers": _numbers(known, rows),
+        "numbers": _numbers(known, rows, about["model"]["modality"]),
         "estimate": {name: _estimate(name, reference, rows, found) for name in reference["structures"]},
         "patients": [
             {"patient": name, "structures": {s: _patient(s, reference, row) for s in reference["structures"]}}
@@ -82,22 +85,24 @@ def _groups(found: Alarm) -> list[Document]:
     return out
 
 
-def _numbers(known: Sequence[Row], rows: Sequence[Row]) -> list[Document]:
+def _numbers(known: Sequence[Row], rows: Sequence[Row], modality: str) -> list[Document]:
     """Every number and category on both sides: what an alarm is read from. The rule itself looks at groups only."""
     out: list[Document] = []
+    credible = any("spacing_max" in row["numbers"]["acquisition"] for row in [*known, *rows])
     for group in [one for one in GROUPS if one != "embedding"]:
         for name in sorted({key for row in [*known, *rows] for key in row["numbers"][group]}):
             old, new = ([row["numbers"][group][name] for row in side] for side in (known, rows))
             shift = stats.ks(old, new)
             psi = stats.psi_of(old, new) if min(len(old), len(new)) >= LEAST_FOR_PSI else None
             both = {"reference": _spread(old), "new": _spread(new), "psi": psi}
-            out.append({"group": group, "name": name, **both, **_tested(shift)})
+            unit = unit_of(group, name, modality, credible)
+            out.append({"group": group, "name": name, "unit": unit, **both, **_tested(shift)})
     for name in sorted({key for row in [*known, *rows] for key in row["categories"]}):
         before, now = ([row["categories"].get(name, "not said") for row in side] for side in (known, rows))
         counted = [{"counts": dict(sorted(Counter(side).items()))} for side in (before, now)]
         shift = stats.chi2(before, now)
         both = {"reference": counted[0], "new": counted[1], "psi": None}
-        out.append({"group": "acquisition", "name": name, **both, **_tested(shift)})
+        out.append({"group": "acquisition", "name": name, "unit": "patients", **both, **_tested(shift)})
     out += _components(known, rows)
     tested = [one for one in out if one["p"] is not None]
     for one, p in zip(tested, stats.holm([one["p"] for one in tested])):
@@ -110,7 +115,7 @@ def _components(known: Sequence[Row], rows: Sequence[Row]) -> list[Document]:
         return []
     old, new = (side["embedding"] for side in matrices(known, rows))
     found = stats.ks_components(old, new, COMPONENTS)
-    blank = {"reference": None, "new": None, "psi": None}
+    blank = {"unit": None, "reference": None, "new": None, "psi": None}
     return [
         {"group": "embedding", "name": f"component {n} ({share:.0%} of the spread)", **blank, **_tested(shift)}
         for n, (shift, share) in enumerate(zip(found.shifts, found.explained), 1)
@@ -132,7 +137,7 @@ def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], foun
         METHOD, f"{reference['dataset']}, test", errors, [], [], INTERVAL_ALPHA, _embedding(found)
     )
     half, mean = card.conformal.half_width, float(sum(confidence) / len(confidence)) if confidence else None
-    low = None if half is None else sum(one - half < reference["tau"] for one in confidence)
+    low = None if half is None or mean is None else sum(one - half < reference["tau"] for one in confidence)
     return {
         "method": card.method,
         "cohort": card.cohort,
@@ -144,9 +149,19 @@ def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], foun
         "tau": reference["tau"],
         "may_be_below_tau": low,
         "exchangeable": False if found.verdict == "alarm" else card.exchangeable,
-        "warning": card.warning if card.exchangeable is False else ALARMED if found.verdict == "alarm" else None,
+        "warning": _warning(card, found),
         "reason": card.conformal.reason,
     }
+
+
+def _warning(card: stats.EstimateCard, found: Alarm) -> str | None:
+    """Why nobody should rely on an estimate. Its own test may warn where the rule, adjusted for all, does not."""
+    if found.verdict == "alarm":
+        return card.warning if card.exchangeable is False else ALARMED
+    if card.exchangeable is not False or found.shift is None:
+        return None
+    p = said(found.shift.groups["embedding"].p, DISTRUST)
+    return f"{card.warning}. The embedding differs by itself ({p}, not adjusted), though that is no alarm by the rule"
 
 
 def _embedding(found: Alarm) -> stats.Mmd | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from xmed.html.axis import Axis
-from xmed.html.render import drawing, traced
+from xmed.html.render import drawing, initial, traced
 from xmed.monitor.measure import GROUPS
-from xmed.report.words import measure
+from xmed.report import words
 
 Document = dict[str, Any]
 MOST_DOTS = 200
+SIDES = ("reference", "new")
 VERDICTS = {"alarm": ("Alarm", "fail"), "no_alarm": ("No alarm", "pass"), "undecided": ("Undecided", "inconclusive")}
 """What the banner says, and which of the report's verdicts it looks like."""
 WORDS = {
@@ -19,7 +20,6 @@ WORDS = {
     "extent_max": "Extent, largest",
     "grain_mean": "Grain, mean",
     "grain_median": "Grain, median",
-    "field_t": "Field strength, T",
 }
 SECTIONS = (
     ("summary", "Summary", ""),
@@ -28,19 +28,19 @@ SECTIONS = (
         "What the alarm looks at",
         "Each line is a group of measurements of the new patients against those the model was validated on. p says "
         "how often chance alone would set them so far apart; the adjusted p counts all groups together, and it alone "
-        "decides.",
+        "decides. MMD² is how far apart they are: about 0, or below, when nothing has changed.",
     ),
     (
         "numbers",
         "Number by number",
         "Where to look when a group has changed. Open rings are the validated patients, filled marks the new ones, on "
         "one scale; they should mingle. No alarm comes from here: with so many lines some p is small by chance, which "
-        "is what Holm's adjustment is for. PSI is shown where there are patients enough; above 0.25 is called major.",
+        "is what Holm's adjustment is for.",
     ),
     (
         "unreadable",
         "Images that could not be read",
-        "Refused by a technical check before the model saw them. They are in no number above; many of them are a "
+        "Refused by a technical check before the model saw them. They are in no measurement above; many of them are a "
         "change, too.",
     ),
     (
@@ -67,6 +67,10 @@ def page(found: Document) -> str:
             groups=GROUPS,
             named=[_name(one) for one in found["numbers"]],
             spreads=[_spread(one) for one in found["numbers"]],
+            thinned=any(len(_values(one[side])) > MOST_DOTS for one in found["numbers"] for side in SIDES),
+            most=MOST_DOTS,
+            sized=next((one["unit"] for one in found["numbers"] if one["group"] == "volumes"), ""),
+            words=words,
         )
     )
 
@@ -75,15 +79,25 @@ def _name(one: Document) -> str:
     """A number's name as the report writes it."""
     kinds = {"intensities": "image", "volumes": "volume_ml", "confidence": "confidence"}
     if one["group"] in kinds:
-        return measure(f"{kinds[one['group']]}.{one['name']}")
-    return WORDS.get(one["name"], str(one["name"]).replace("_", " ").capitalize())
+        return words.measure(f"{kinds[one['group']]}.{one['name']}")
+    return WORDS.get(one["name"]) or initial(words.fact(one["name"]))
 
 
 def _spread(one: Document) -> dict[str, list[float]] | None:
     """Where the values of both sides lie on one scale; null for what is no number."""
-    sides = one["reference"], one["new"]
-    if any(side is None or "values" not in side for side in sides) or not any(side["values"] for side in sides):
+    known = {side: _values(one[side]) for side in SIDES}
+    if not any(known.values()):
         return None
-    axis = Axis.over([value for side in sides for value in side["values"]], 4, 196)
-    old, new = ([axis(value) for value in side["values"][:MOST_DOTS]] for side in sides)
-    return {"reference": old, "new": new}
+    axis = Axis.over([value for values in known.values() for value in values], 4, 196)
+    return {side: [axis(value) for value in _thinned(values)] for side, values in known.items()}
+
+
+def _values(side: Document | None) -> list[float]:
+    return side.get("values", []) if side else []
+
+
+def _thinned(values: list[float]) -> list[float]:
+    """As many of the sorted values as are drawn: all, or evenly many from the least to the greatest."""
+    if len(values) <= MOST_DOTS:
+        return values
+    return [values[round(k * (len(values) - 1) / (MOST_DOTS - 1))] for k in range(MOST_DOTS)]

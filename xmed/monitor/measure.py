@@ -64,6 +64,19 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
     }
 
 
+def unit_of(group: str, name: str, modality: str, credible: bool) -> str:
+    """In what one of these numbers is measured, in words; credible: as it was when they were."""
+    if group == "intensities":
+        grey = "HU" if modality == "CT" and credible else "as read"
+        return "share of the image" if name == "in_view" else grey
+    return {
+        "acquisition": "mm" if credible else "voxels",
+        "texture": "ratio",
+        "volumes": "ml" if credible else "share of the field of view",
+        "confidence": "0 to 1",
+    }[group]
+
+
 def texture(image: Volume) -> dict[str, float]:
     """grain: second differences between neighbours along i and j over first ones, mean and median; no unit.
 

@@ -39,7 +39,8 @@ def simulated(pool: Mapping[str, Row], copies: Mapping[str, Mapping[str, Row]], 
     }
     if n_new < 2 or stats.smallest_p(n_reference, n_new, LABELLINGS) > IMAGES:
         reason = (
-            f"{len(pool)} patients are too few to be divided: with {n_reference} and {n_new} no p can be {IMAGES:g}"
+            f"{len(pool)} {'patient is' if len(pool) == 1 else 'patients are'} too few to be divided: "
+            f"with {n_reference} and {n_new} no p can be as small as {IMAGES:g}"
         )
         return {**found, "reason": reason}
     random, alarms = np.random.default_rng(0), 0

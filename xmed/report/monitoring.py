@@ -32,11 +32,11 @@ def monitoring(sources: Sources, cases: Sequence[Document], risk: Mapping[str, D
         "n": len(sources.tested),
         "distributions": found,
         "rules": _rules(sources, edges, risk),
-        "simulation": _tried(sources.monitor.get("simulation")),
+        "simulation": tried(sources.monitor.get("simulation")),
     }
 
 
-def _tried(simulation: Document | None) -> Document | None:
+def tried(simulation: Document | None) -> Document | None:
     """The trial of the alarm with what so many checks can tell: intervals, and whether it was wrong too often."""
     if not simulation or not simulation["in_control"]:
         return simulation

@@ -55,7 +55,8 @@ def conformal(scores: Sequence[float], alpha: float = 0.1) -> Conformal:
     k = ceil((n + 1) * (1 - alpha) - 1e-9)
     if k > n:
         needed = ceil(1 / alpha - 1 - 1e-9)
-        return Conformal(None, alpha, n, k, f"{n} calibration cases are too few for {1 - alpha:.0%}: {needed} needed")
+        few = f"{n} calibration {'case is' if n == 1 else 'cases are'} too few for {1 - alpha:.0%}: {needed} needed"
+        return Conformal(None, alpha, n, k, few)
     return Conformal(float(x[k - 1]), alpha, n, k)
 
 
