@@ -62,7 +62,7 @@ def ours(home: Path, name: str) -> None:
     """
     if audit_state.known(home, name) or ownership.names(home, name) or not _is_taken(home, name):
         return
-    if made.names(home, name):  # by another process of this home, which wrote it down before it made the name
+    if ownership.names(home, name):  # by another process of this home, which wrote it down before it made the name
         return
     raise XmedError(
         "REGISTRY_ELSEWHERE",
