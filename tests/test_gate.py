@@ -12,7 +12,7 @@ from xmed import registry
 from xmed.errors import XmedError
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.registry import audit_log, gate, ledger, package
-from xmed.registry.register import EVALUATION, USE, holder
+from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracking_store import client
 from xmed.run import stack_file
 

@@ -12,7 +12,7 @@ from test_serving import until, xmed
 
 from xmed import registry
 from xmed.registry import audit_log
-from xmed.registry.register import EVALUATION, holder
+from xmed.registry.registration import EVALUATION, holder
 
 NAME = STUDY.register_as
 DEPLOY = """

@@ -8,12 +8,12 @@ import numpy as np
 import pydicom
 import pytest
 from doors import DATASET, xmed
-from pipelines.main import main
 from pydicom.data import get_testdata_file
 from scanned import oblique, save, slices, texture
 
-from pipelines import quiet
-from xmed.cohort import image_files, ingest, reading
+from xmed.app import arrival_watch
+from xmed.cli.main import main
+from xmed.cohort import case_inputs, image_files, ingest
 from xmed.errors import XmedError
 from xmed.io import read_series
 from xmed.spec import load_dataset
@@ -196,13 +196,13 @@ def test_a_permitted_folder_that_is_not_there_is_said_before_anything_is_read(cl
 @pytest.fixture
 def reads(monkeypatch):
     """The images that are read, in their order."""
-    read, met = reading.guarded, []
+    read, met = case_inputs.guarded, []
 
     def counted(function, asked, image, label):
         met.append(image)
         return read(function, asked, image, label)
 
-    monkeypatch.setattr(reading, "guarded", counted)
+    monkeypatch.setattr(case_inputs, "guarded", counted)
     return met
 
 
@@ -376,9 +376,9 @@ def test_what_comes_in_behind_permitted_links_is_seen_to_come(clinic, archive):
     moved(clinic.root / "image", archive / "image")
     (archive / "image" / "up").symlink_to(archive)
     shut, spec = clinic.spec(), clinic.spec(links=[str(archive)])
-    before = quiet.state_of(shut), quiet.state_of(spec)
+    before = arrival_watch.state_of(shut), arrival_watch.state_of(spec)
     clinic.write(archive / "image" / "d.nii.gz", clinic.ball(4)[0])
-    assert (quiet.state_of(shut) == before[0], quiet.state_of(spec) == before[1]) == (True, False)
+    assert (arrival_watch.state_of(shut) == before[0], arrival_watch.state_of(spec) == before[1]) == (True, False)
 
 
 def test_a_root_that_is_itself_a_link_is_followed(clinic, archive, home):

@@ -10,7 +10,7 @@ from shelved import EVALUATION, USE, approve, blank, empty, home, shelf, surroun
 from xmed.errors import XmedError
 from xmed.registry import approval, audit_log
 from xmed.registry.gate import Refusal
-from xmed.registry.register import holder
+from xmed.registry.registration import holder
 
 __all__ = ["blank", "empty", "home", "shelf", "surroundings"]
 ONE = [

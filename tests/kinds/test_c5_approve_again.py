@@ -7,7 +7,7 @@ import registered
 from shelved import EVALUATION, FIRST, NAME, SECOND, THIRD, USE, approve, blank, empty, home, shelf, surroundings, why
 
 from xmed import registry
-from xmed.registry.register import holder
+from xmed.registry.registration import holder
 from xmed.run import Run
 
 __all__ = ["blank", "empty", "home", "shelf", "surroundings"]

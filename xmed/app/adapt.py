@@ -47,7 +47,7 @@ def adapt(
         call: calls each step.
 
     Returns:
-        run (its id), folder, report (the page's path), registered (what `xmed.registry.register` returns).
+        run (its id), folder, report (the page's path), registered (what `xmed.registry.registration` returns).
 
     Raises:
         XmedError: with the codes of `xmed.app.plan.plan_study`, and of each step.

@@ -27,6 +27,6 @@ def load(cluster: str | None = None) -> Any:
         from xmed.server.prefect_server import use_server
 
         use_server(home())
-    from xmed_pipelines import adapting
+    from xmed_pipelines import adapt_flow
 
-    return adapting
+    return adapt_flow

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from scipy.stats import fisher_exact
 
 from xmed import stats
+from xmed.html.render import weighed
 from xmed.monitor.measure import Row, matrices
-from xmed.report.drawing import weighed
 
 IMAGES, UNREADABLE = 0.04, 0.01
 ALPHA = IMAGES + UNREADABLE

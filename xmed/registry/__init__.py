@@ -18,7 +18,7 @@ from xmed.registry.ledger import check_name
 from xmed.registry.ledger import verify as verify_audit
 from xmed.registry.log_run import log_run, orphans
 from xmed.registry.package import has_artifacts
-from xmed.registry.register import ALIASES, holder, register, versions
+from xmed.registry.registration import ALIASES, holder, register, versions
 from xmed.registry.relink import relink, unsigned
 
 __all__ = [

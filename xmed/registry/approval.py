@@ -16,7 +16,7 @@ from xmed.registry.fetch_model import version_of
 from xmed.registry.gate import CLINICAL, Refusal, refusals
 from xmed.registry.log_run import RUN_TAG
 from xmed.registry.person_names import same
-from xmed.registry.register import EVALUATION, USE, holder
+from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracking_store import client, registry_lock
 from xmed.run import SIGNOFF, Run
 

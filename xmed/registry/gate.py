@@ -20,7 +20,7 @@ from xmed.registry import ledger
 from xmed.registry.log_run import RUN_TAG
 from xmed.registry.package import unpack
 from xmed.registry.recheck import disproved
-from xmed.registry.register import CANDIDATE, EVALUATION, USE, holder
+from xmed.registry.registration import CANDIDATE, EVALUATION, USE, holder
 from xmed.registry.relink import EVENT as CHANGED
 from xmed.registry.tracking_store import client
 from xmed.registry.version_evidence import REPORT, held_back, protocol_of
