@@ -49,7 +49,8 @@ def installed(base: Path) -> Path:
     beside = [path for path in sys.path if path.endswith("site-packages")]
     (place / "beside.pth").write_text("\n".join(beside) + "\n")
     command = base / "env" / "bin" / "xmed"
-    command.write_text(f"#!{python}\nimport sys\nfrom pipelines.main import main\nsys.exit(main())\n")
+    guarded = "if __name__ == '__main__':\n    sys.exit(main())\n"  # a process of a pool imports this file
+    command.write_text(f"#!{python}\nimport sys\nfrom pipelines.main import main\n{guarded}")
     command.chmod(0o755)
     return command
 
