@@ -89,7 +89,7 @@ def main() -> int:
                 cwd=place,
                 capture_output=True,
                 text=True,
-                timeout=1500,
+                timeout=3600,
                 check=False,
             )
 
