@@ -79,9 +79,14 @@ def outcomes_of(tree: Path, arguments: list[str], seconds: float | None = None) 
 def read_outcomes(path: Path) -> list[Outcome]:
     """Outcomes in a file that pytest wrote."""
     return [
-        (case.attrib["classname"].rpartition(".")[2], case.attrib["name"], _outcome(case))
+        (_module(case.attrib["classname"]), case.attrib["name"], _outcome(case))
         for case in ElementTree.parse(path).iter("testcase")
     ]
+
+
+def _module(name: str) -> str:
+    """The module in a dotted name, which may end in a class."""
+    return next(part for part in name.split(".") if part.startswith("test_"))
 
 
 def _outcome(case: ElementTree.Element) -> str:
@@ -137,8 +142,8 @@ def kinds_table(found: dict[str, dict[str, Counter[str]]] | None) -> str:
         tests = "<br>".join(f"`kinds/{name}`" for name in names) or "none"
         lines.append(f"| {kind.code} | {kind.fault} | {kind.expected} | {inputs} | {before} | {after} | {tests} |")
     said = f"Faults that were found from outside on {BEFORE}, by kind. An input is a test case; each ran with that code and with"
-    said += " today's. That code never ends some of them, or takes hours: a module had 5 minutes there, and what it had not run by then is"
-    said += " left out. Made by `PYTHONPATH=tests python tests/bench/fault_table.py --kinds`."
+    said += " today's. That code never ends some of them, or takes hours: what a module had not run there within 5 minutes is left out, and"
+    said += " `did not run` means that nothing is known of before. Made by `PYTHONPATH=tests python tests/bench/fault_table.py --kinds`."
     return "\n".join([KINDS_HEAD, "", said, "", *lines])
 
 
