@@ -54,9 +54,8 @@ def ours(home: Path, name: str) -> None:
     MLflow offers nothing that would bind two. A name that is there and that no record of this home speaks of was made
     by somebody else, whoever that is.
     """
-    if standing.known(home, name) or made.names(home, name) or not _is_taken(home, name):
-        return
-    if made.names(home, name):  # by another process of this home, which wrote it down before it made the name
+    # In this order: another process of this home writes down that it makes a name before the name is taken.
+    if standing.known(home, name) or not _is_taken(home, name) or made.names(home, name):
         return
     raise XmedError(
         "REGISTRY_ELSEWHERE",
