@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # tests side by side: one thread for each, set before anything counts processors
+# Tests side by side have one thread each, which is set before anything counts processors.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np

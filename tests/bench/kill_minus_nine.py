@@ -124,20 +124,25 @@ def main() -> None:
                     time.sleep(0.1)
                 took = GRACE_SECONDS - (until - time.monotonic())
                 rows.append((after, at_work, took, len(left)))
+                write(rows, whole, homes - 1, same)
                 said = f"{len(rows)}: after {after:.1f} s, {at_work} at work, {len(left)} left after {took:.1f} s"
                 print(said, flush=True)  # noqa: T201
             assert process.returncode in (0, 1), (home.parent / "log.txt").read_text()[-2000:]
             same += result(home) == expected
+            write(rows, whole, homes, same)
+
+
+def write(rows: list[tuple[float, int, float, int]], whole: float, homes: int, same: int) -> None:
+    """The table of what was tried so far: rows are (killed after s, at work, gone after s, left)."""
     table = "\n".join(f"| {n} | {a:.1f} | {w} | {t:.1f} | {left} |" for n, (a, w, t, left) in enumerate(rows, 1))
     text = (
         "# Kill -9 at random moments\n\n"
         f"A tiny run of the main job, {whole:.0f} s when nobody kills it, was killed {len(rows)} times (SIGKILL to the main\n"
         f"process, seed {SEED}), each time started again in the same home. Processes left after {GRACE_SECONDS:.0f} s: "
-        f"{sum(row[3] for row in rows)}. Of {homes} homes {same} came to the same\nweights and measured rows, bit by bit, as"
-        " the run that nobody killed.\nMade by `PYTHONPATH=tests:tests/kinds python tests/bench/kill_minus_nine.py`.\n\n"
+        f"{sum(row[3] for row in rows)}. Of {homes} homes that\nended {same} came to the same weights and measured rows, bit by"
+        " bit, as the run that nobody killed.\nMade by `PYTHONPATH=tests:tests/kinds python tests/bench/kill_minus_nine.py`.\n\n"
         "| # | killed after s | processes at work | gone after s | left |\n|---|---|---|---|---|\n" + table + "\n"
     )
-    print(text)  # noqa: T201
     (BENCHMARKS / "kill.md").write_text(text, encoding="utf-8")
 
 

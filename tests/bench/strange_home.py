@@ -7,11 +7,11 @@ must work. Prints each step and its outcome, and writes them into reports/benchm
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 
 from run_table import BENCHMARKS
@@ -42,16 +42,26 @@ def installed(base: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), str(CHECKOUT)], check=True)
     (wheel,) = wheels.glob("*.whl")
-    venv.create(base / "env", with_pip=False)
+    subprocess.run([_interpreter(base), "-m", "venv", "--without-pip", str(base / "env")], check=True)
     python = base / "env" / "bin" / "python"
     (place,) = (base / "env" / "lib").glob("python*/site-packages")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(place), str(wheel)], check=True)
     beside = [path for path in sys.path if path.endswith("site-packages")]
     (place / "beside.pth").write_text("\n".join(beside) + "\n")
     command = base / "env" / "bin" / "xmed"
-    command.write_text(f"#!{python}\nimport sys\nfrom xmed.cli.main import main\nsys.exit(main())\n")
+    guarded = "if __name__ == '__main__':\n    sys.exit(main())\n"  # a process of a pool imports this file
+    command.write_text(f"#!{python}\nimport sys\nfrom xmed.cli.main import main\n{guarded}")
     command.chmod(0o755)
     return command
+
+
+def _interpreter(base: Path) -> str:
+    """A Python that other users may run: this one, or a copy of it where it lies in somebody's home."""
+    prefix = Path(sys.base_prefix).resolve()
+    if all(folder.stat().st_mode & 0o001 for folder in (prefix, *prefix.parents)):
+        return str(prefix / "bin" / "python3")
+    shutil.copytree(prefix, base / "python", symlinks=True, ignore=shutil.ignore_patterns("site-packages", "test"))
+    return str(base / "python" / "bin" / "python3")
 
 
 def main() -> int:
@@ -72,13 +82,14 @@ def main() -> int:
                 name: value for name, value in os.environ.items() if not name.startswith(left_out) and name != "HOME"
             }
             line = [*who, "sh", "-c", 'umask 022; exec "$@"', "sh", str(xmed), *words]
+            libraries = {"LD_LIBRARY_PATH": str(base / "python" / "lib")} if (base / "python").is_dir() else {}
             return subprocess.run(
                 line,
-                env={**kept, "XMED_HOME": str(at), "TMPDIR": str(scrap)},
+                env={**kept, **libraries, "XMED_HOME": str(at), "TMPDIR": str(scrap)},
                 cwd=place,
                 capture_output=True,
                 text=True,
-                timeout=1500,
+                timeout=3600,
                 check=False,
             )
 

@@ -90,3 +90,35 @@ def test_a_home_that_is_a_link_or_relative_stays_where_it_is(kind, tmp_path, mon
     for place in (home, real):
         assert (registry.fetch("models:/toy-prostate-us/1", place) / "weights.safetensors").is_file()
     assert sorted(os.listdir(tmp_path)) == ["li#nk", "re?al"]
+
+
+@pytest.mark.parametrize("lacks", ["a home", "a name", "both", "neither"])
+def test_an_account_that_the_system_does_not_know_works(tmp_path, lacks):
+    """As a container gives it: a number, no HOME, no entry among the accounts; libraries ask for both at import."""
+    script = (
+        "import getpass, os, pwd\n"
+        "def unknown(uid):\n    raise KeyError(f'getpwuid(): uid not found: {uid}')\n"
+        "pwd.getpwuid = unknown\n"
+        "from xmed.server.process_environment import prepare\n"
+        "prepare()\n"
+        "from pathlib import Path\n"
+        "print(Path.home(), getpass.getuser(), sep='|')\n"
+    )
+    given = {"HOME": "/somewhere", "USER": "ada"}
+    gone = {"a home": ["HOME"], "a name": ["USER"], "both": ["HOME", "USER"], "neither": []}[lacks]
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME")
+    }
+    environment = {
+        **kept,
+        **{k: v for k, v in given.items() if k not in gone},
+        "XMED_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
+    home, name = done.stdout.strip().split("|")
+    assert home == (str(tmp_path / "home") if "HOME" in gone else "/somewhere")
+    assert name == (f"uid-{os.getuid()}" if "USER" in gone else "ada")

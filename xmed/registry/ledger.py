@@ -47,12 +47,6 @@ def settle(home: Path, name: str, version: int) -> None:
             _anchor_at(home, name, mine[0])
 
 
-def check_name(home: Path, name: str) -> None:
-    """Raises XmedError REGISTRY_ELSEWHERE where the name that a model would get belongs to another home."""
-    if is_there(home):
-        ours(home, name)
-
-
 def ours(home: Path, name: str) -> None:
     """A model's steps are kept in one home's log. Raises XmedError REGISTRY_ELSEWHERE in any other.
 
@@ -60,9 +54,8 @@ def ours(home: Path, name: str) -> None:
     MLflow offers nothing that would bind two. A name that is there and that no record of this home speaks of was made
     by somebody else, whoever that is.
     """
-    if audit_state.known(home, name) or ownership.names(home, name) or not _is_taken(home, name):
-        return
-    if ownership.names(home, name):  # by another process of this home, which wrote it down before it made the name
+    # In this order: another process of this home writes down that it makes a name before the name is taken.
+    if audit_state.known(home, name) or not _is_taken(home, name) or ownership.names(home, name):
         return
     raise XmedError(
         "REGISTRY_ELSEWHERE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import platform
@@ -40,6 +41,7 @@ def prepare() -> Path:
     """
     place = home()
     keep()
+    _name_the_user(place)
     os.environ["XMED_HOME"] = str(place)  # ${XMED_HOME} in a dataset's root means this folder too
     os.environ["DO_NOT_TRACK"] = "true"  # MLflow heeds no other spelling
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -61,6 +63,21 @@ def prepare() -> Path:
         os.environ.setdefault(name, value)
     use(place)
     return place
+
+
+def _name_the_user(place: Path) -> None:
+    """Say who works here, where the system has no name or home for this account, as in a container.
+
+    Prefect asks for the home and MONAI for the name when they are imported, and fail without.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(place)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid-{os.getuid()}"
 
 
 def open_home() -> None:
