@@ -8,12 +8,23 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from planted import COLUMNS, FILE_NAME, FOLDER, FRAMES, IDENTIFIERS, ROWS, into, planted, planted_nifti, survivors
-from scanned import oblique, slices, texture
 
+from support.checkout import ROOT
+from support.planted_identifiers import (
+    COLUMNS,
+    FILE_NAME,
+    FOLDER,
+    FRAMES,
+    IDENTIFIERS,
+    ROWS,
+    into,
+    planted,
+    planted_nifti,
+    survivors,
+)
+from support.synthetic_dicom import oblique, slices, texture
 from xmed.io.nifti.orientation import RAS_TO_LPS
 
-ROOT = Path(__file__).resolve().parents[1]
 DATASET = """
 name: {name}
 modality: {modality}

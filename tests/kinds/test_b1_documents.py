@@ -5,9 +5,9 @@ import math
 import re
 
 import pytest
-from reporting import missed, undefined, written
-from test_monitor import about, crowd, reference
 
+from support.drift_reference import about, crowd, reference
+from support.evaluated_runs import missed, undefined, written
 from xmed import monitor, report
 from xmed.monitor.build_check import build as build_drift
 

@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from doors import DATASET, STUDY, xmed
 from pydicom.data import get_testdata_file
+
+from support.untrusted_inputs import DATASET, STUDY, xmed
 
 NAMES = {
     "colour": "\x1b[31mred",

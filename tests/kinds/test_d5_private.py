@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import registered
-import tiny_study
 
+from support import registrable_runs, tiny_study
 from xmed import cohort, registry, report
 from xmed.registry import audit_log
 from xmed.server import doctor
@@ -25,8 +24,8 @@ CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.
 def usual(monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "XMED_GROUP"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(report, "verify", registered.verify)
-    monkeypatch.setattr(report, "build", registered.build)
+    monkeypatch.setattr(report, "verify", registrable_runs.verify)
+    monkeypatch.setattr(report, "build", registrable_runs.build)
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -60,11 +59,11 @@ def test_a_library_writes_into_a_home_that_others_cannot_enter(kind, tmp_path, c
     if kind == "ingest":
         cohort.ingest(clinic.spec(), home)
     elif kind == "register":
-        registry.register(registered.finished(home), home)
+        registry.register(registrable_runs.finished(home), home)
     elif kind == "audit":
         audit_log.append(home, "registered", by="Ada Reader")
     else:
-        registered.finished(home)
+        registrable_runs.finished(home)
     assert open_to_others(home) == []
 
 
