@@ -5,13 +5,13 @@ PYTHONPATH=tests python benchmarks/fault_table.py --run    # run them, and write
 PYTHONPATH=tests python benchmarks/fault_table.py --kinds  # run those of the kinds, and write their half of that file
 PYTHONPATH=tests python benchmarks/fault_table.py --results suite.xml  # as --run, with today's outcomes from that file
 
-The tests of the kinds run twice: with the code of commit BEFORE, on which the faults were found, and with today's. A file
+The tests of the kinds run twice: with the code of commit BEFORE, on which the faults were found, and with today's. With the
+code of before they run as they were in commit NAMED_AS_BEFORE, because modules were renamed since. A file
 for --results is what `pytest --junitxml=suite.xml` wrote of a run of every test.
 """
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
 MODULE_SECONDS, END_SECONDS = 300.0, 60.0
 """How long the inputs of one module may take, and pytest to write down what it has by then."""
+NAMED_AS_BEFORE = "b31cd25"
+"""The last commit whose tests of kinds use the module names that the code of BEFORE has."""
 KINDS_HEAD = "# Kinds of faults found from outside"
 
 
@@ -46,7 +48,9 @@ def run_tests() -> list[Outcome]:
 
 def worst(outcomes: list[Outcome]) -> dict[str, str]:
     """Outcome of each test of the matrix, the worst of its parameters."""
-    named = {tuple(test.replace(".py::", " ").split()) for row in ROWS for test in row.tests}
+    named = {
+        (Path(module).stem, name) for row in ROWS for test in row.tests for module, _, name in [test.partition("::")]
+    }
     found: dict[str, str] = {}
     order = ("passed", "skipped", "failed")
     for module, name, outcome in outcomes:
@@ -104,7 +108,9 @@ def run_kinds(now: list[Outcome] | None) -> dict[str, dict[str, Counter[str]]]:
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(old), BEFORE], check=True)
         try:
-            shutil.copytree(FOLDER, old / "tests" / "kinds")
+            subprocess.run(
+                ["git", "-C", str(old), "checkout", "--quiet", NAMED_AS_BEFORE, "--", "tests/kinds"], check=True
+            )
             return {"before": _by_module(old), "after": after}
         finally:
             subprocess.run([*git, "remove", "--force", str(old)], check=False)

@@ -1,7 +1,7 @@
 """Fault kinds: faults that were found from outside, by kind; each has a module of inputs in `tests/kinds/`.
 
-A kind is tested by `tests/kinds/test_<code>_<what>.py`, one test case for each input. The tests of a kind use only what
-version 0.1.0 (commit 896da74) already offered, so that `benchmarks/fault_table.py` can run them with the code of before.
+A kind is tested by `tests/kinds/test_<code>_<what>.py`, one test case for each input. `benchmarks/fault_table.py`
+counts how many inputs held with the code on which the faults were found, and how many hold now.
 """
 
 from dataclasses import dataclass
