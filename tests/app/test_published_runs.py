@@ -118,8 +118,8 @@ def test_publish_is_a_command_and_a_url_stands_for_the_run(run, url, tmp_path, m
     monkeypatch.setenv("XMED_HOME", str(run.folder.parent.parent))
     assert main(["publish", run.id, url, "--json"]) == 0
     place = json.loads(capsys.readouterr().out)["url"]
-    from xmed.cli.publish import folder_at, model_at
-
-    assert Run(folder_at(place)).id == run.id
-    assert (Path(model_at(place)) / "weights.safetensors").is_file()
-    assert model_at("models:/toy-prostate-us@candidate") == "models:/toy-prostate-us@candidate"
+    home = run.folder.parent.parent
+    assert Run(published_runs.folder_at(place, home)).id == run.id
+    assert (Path(published_runs.model_at(place, home)) / "weights.safetensors").is_file()
+    candidate = "models:/toy-prostate-us@candidate"
+    assert published_runs.model_at(candidate, home) == candidate

@@ -15,6 +15,7 @@ import pytest
 
 from support import sandbox_faults, tiny_study
 from support.checkout import ROOT
+from support.ready_databases import give_prefect_database
 from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
 from xmed.io.sandbox.limits import Budget
@@ -59,7 +60,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time
 POOL = """
 import multiprocessing, os, sys, threading, time
 from concurrent.futures import ProcessPoolExecutor
-from xmed.train import workers
+from xmed.train import arm_processes as workers
 def note(run, arms):
     pass
 if __name__ == "__main__":
@@ -147,7 +148,9 @@ def left_after_kill(script, tmp_path, halt=False, least=1):
         pytest.param(POOL, True, 3, id="training-pool-that-is-stopped", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_nobody_is_left_when_the_parent_was_killed(script, halt, least, tmp_path):
+def test_nobody_is_left_when_the_parent_was_killed(script, halt, least, tmp_path, prefect_database):
+    if script == SERVER:
+        give_prefect_database(tmp_path / "home", prefect_database)
     assert left_after_kill(script, tmp_path, halt, least) == []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from support import registrable_runs, tiny_study
+from support.ready_databases import give_prefect_database
 from xmed import cohort, registry, report
 from xmed.registry import audit_log
 from xmed.server import doctor
@@ -68,9 +69,11 @@ def test_a_library_writes_into_a_home_that_others_cannot_enter(kind, tmp_path, c
 
 
 @pytest.mark.parametrize("umask", ["022", "000", "002"])
-def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
+def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic, prefect_database):
     home = tmp_path / "home"
     home.mkdir()
+    if umask != "000":  # what is private under the most open one is private under the others
+        give_prefect_database(home, prefect_database)
     spec = tmp_path / "clinic.yaml"
     spec.write_text(
         f"name: clinic\nmodality: MR\nroot: {clinic.root}\nlayout: {{image: 'image/{{case}}.nii.gz', label: 'label/{{case}}.nii.gz'}}\n"
@@ -83,7 +86,7 @@ def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
 
 def test_the_log_of_a_fault_is_private(tmp_path):
     home = tmp_path / "home"
-    script = "import os; os.umask(0o022)\nfrom xmed.cli import commands, command\nfrom xmed.cli.command import Answer, answer\n"
+    script = "import os; os.umask(0o022)\nfrom xmed.cli.command import answer\n"
     script += "def fail():\n    raise RuntimeError('x')\nanswer(fail, False, False)\n"
     subprocess.run([sys.executable, "-c", script], env=tiny_study.surroundings(home), capture_output=True, timeout=120)
     (log,) = (home / "logs").glob("*.log")
@@ -115,9 +118,10 @@ def test_an_older_home_is_closed_by_the_doctor(path, tmp_path, doctors):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a group that this account is not in")
-def test_a_group_shares_a_home(tmp_path, clinic):
+def test_a_group_shares_a_home(tmp_path, clinic, prefect_database):
     home = tmp_path / "home"
     home.mkdir()
+    give_prefect_database(home, prefect_database)
     spec = tmp_path / "clinic.yaml"
     spec.write_text(
         f"name: clinic\nmodality: MR\nroot: {clinic.root}\nlayout: {{image: 'image/{{case}}.nii.gz', label: 'label/{{case}}.nii.gz'}}\n"

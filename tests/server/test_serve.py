@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.command_processes import SCHEDULE, balls, until, xmed
+from support.ready_databases import give_prefect_database
 from xmed.console.run_lock import owner, run_lock
 from xmed.run import Run
 
@@ -20,7 +21,8 @@ def study(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up as on Linux")
-def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home):
+def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home, prefect_database):
+    give_prefect_database(home, prefect_database)
     with xmed(home, "run", str(study)) as run:
         until(run, "train ", " seed 0 ", "/300")
         began = time.monotonic()

@@ -1,8 +1,9 @@
-"""Doors: what the tests of the kinds D1 to D4, B6 and B7 share: a reader asked in a process that may die of it."""
+"""Untrusted inputs: readers and commands that are given them in processes of their own, archives, and small specs."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -57,6 +58,42 @@ def xmed(*words: str, home: Path, **environment: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "xmed.cli.main", *words], check=False, capture_output=True, env=known, timeout=300
     )
+
+
+EACH = """
+import json, os, sys, tempfile
+from xmed.cli.main import main
+answers = []
+for words in json.load(sys.stdin):
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        shown = [os.dup(1), os.dup(2)]
+        os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
+        sys.argv[1:] = words
+        code = main()
+        sys.stdout.flush(), sys.stderr.flush()
+        os.dup2(shown[0], 1), os.dup2(shown[1], 2)
+        said = []
+        for file in (out, err):
+            file.seek(0)
+            said.append(file.read().decode("latin-1"))
+        answers.append([code, *said])
+json.dump(answers, sys.stdout)
+"""
+
+
+def xmed_each(commands: list[list[str]], home: Path, **environment: str) -> list[subprocess.CompletedProcess[bytes]]:
+    """Several commands, one after the other in one process; what each of them wrote, byte by byte."""
+    known = {**os.environ, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", EACH], input=json.dumps(commands), check=False, capture_output=True, text=True, env=known,
+        timeout=60 + 10 * len(commands),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = zip(commands, json.loads(done.stdout), strict=True)
+    return [
+        subprocess.CompletedProcess(words, code, out.encode("latin-1"), err.encode("latin-1"))
+        for words, (code, out, err) in answers
+    ]
 
 
 def zipped(path: Path, members: list[tuple[str, bytes]]) -> Path:

@@ -1,8 +1,8 @@
 """An approval as a flow: the gate first, then a pause until a person decides, there or with `xmed approve`."""
+# ruff: noqa: F811 - fixtures of another module are asked for by their names
 
 import contextvars
 import json
-import os
 import threading
 import time
 from types import SimpleNamespace
@@ -11,25 +11,11 @@ from uuid import UUID
 import pytest
 from xmed_pipelines import pending_approvals
 
-from xmed.server import process_environment
+from support.stand_in_library import prefect_server  # noqa: F401
 
 ASKED = {"name": "toy", "version": 3, "alias": "clinical-evaluation"}
 OPEN = {**ASKED, "by": "", "approved": False, "refused": []}
 SHUT = {**OPEN, "refused": [{"code": "verdict", "text": "the verdict of its report is fail", "detail": []}]}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One embedded Prefect server for this module."""
-    before = dict(os.environ)
-    os.environ["XMED_HOME"] = str(tmp_path_factory.mktemp("home"))
-    process_environment.prepare()
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture
@@ -58,7 +44,7 @@ class Registry:
 
 
 @pytest.fixture
-def ask(server, place, monkeypatch):
+def ask(prefect_server, place, monkeypatch):
     """Start the flow in a thread; returns what to call for its answer."""
     from xmed_pipelines import approve_flow
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.command_processes import until, xmed
+from support.ready_databases import give_prefect_database
 from support.registrable_runs import STUDY, FakeModel, finished
 from xmed import registry
 from xmed.registry import audit_log
@@ -60,7 +61,8 @@ def alive(pid):
 @pytest.mark.slow
 @pytest.mark.services
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up as on Linux")
-def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decides(home, monkeypatch):
+def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decides(home, prefect_database, monkeypatch):
+    give_prefect_database(home, prefect_database)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv(audit_log.KEY, raising=False)
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
