@@ -1,4 +1,4 @@
-"""Suspended: the flow that a worker runs in a test of its own: the real gate, over reports of toys."""
+"""The approval flow as a worker runs it in a test: the real gate, over small made-up reports."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Conformance: what dciodvfy (Debian's dicom3tools), which knows the standard's modules by heart, says of a file."""
+"""Conformance to DICOM as dciodvfy checks it (Debian package dicom3tools), by the modules of the standard."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Forging: one small run that was trained and judged honestly and failed, and what somebody with its folder can do to it."""
+"""One small run that was trained and evaluated honestly and failed, and forgeries of the files in its folder."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Forked: a function in a child of this process that ends when the function does.
+"""A function in a forked child of this process, which ends when the function does.
 
 What earlier tests left in this process (Prefect's event loops) would run at an ordinary end of the child, and fail it.
 """

@@ -1,4 +1,4 @@
-"""Volumes made: series whose every picture says in its first pixel which one it is, for the kinds of wrong volumes."""
+"""Series whose every picture says in its first pixel which one it is, for the kinds of wrong volumes."""
 
 from datetime import datetime, timedelta
 

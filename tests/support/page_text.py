@@ -1,4 +1,4 @@
-"""Reading a page as a person does: its visible words, its tiles, the rows of its tables."""
+"""What a reader sees of an HTML page: its visible words, its tiles, the rows of its tables."""
 
 import re
 from html.parser import HTMLParser

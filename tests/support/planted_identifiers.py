@@ -1,4 +1,4 @@
-"""Planted: 62 identifiers in one ultrasound film, and the search for them in whatever was written."""
+"""62 identifiers in one ultrasound film, and the search for them in all that was written."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Scaled: small PET, CT and MR series whose stored values mean nothing until something in their header scales them."""
+"""Small PET, CT and MR series whose stored values mean nothing until something in their header scales them."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Scanned: synthetic DICOM as a scanner would write it, for the tests of xmed.io."""
+"""Synthetic DICOM as a scanner would write it, for the tests of xmed.io."""
 
 import os
 from pathlib import Path

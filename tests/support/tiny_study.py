@@ -1,4 +1,4 @@
-"""Tiny study: phantoms of few people and a training of two steps: the whole main job in half a minute."""
+"""A study of phantoms of few patients, with four training steps: the whole main job in half a minute."""
 
 from __future__ import annotations
 
