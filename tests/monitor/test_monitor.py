@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from support.drift_reference import REFUSED, TRIED, about, crowd, patient, reference, run  # noqa: F401
+from support.drift_reference import REFUSED, about, crowd, patient, reference, run  # noqa: F401
 from support.evaluated_runs import written
 from support.validated_model import GRID, NETWORK
 from xmed import monitor, report
