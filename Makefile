@@ -15,7 +15,8 @@ demo: install
 	$(BIN)/xmed demo
 
 # One process of tests for each processor; those of one module stay together, because they share what was trained.
-TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+# The order is that of tests/conftest.py, which lets the longest modules begin first.
+TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: install
 	$(TESTS)

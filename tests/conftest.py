@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 
+from support import ready_databases
 from xmed.cohort import case_inputs
 from xmed.io import write_nifti
 from xmed.spec import DatasetSpec
@@ -29,6 +32,53 @@ def xmed_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"XMED_DATA is no folder: {folder}")
     return Path(folder)
+
+
+LONGEST_FIRST = (
+    "test_stack", "test_serve", "test_leaks", "test_cluster", "test_b10_processes", "test_d5_private", "test_c2_registry",
+    "test_c5_approve_again", "test_b2_paths", "test_approve_flow_suspended", "test_distributed_process", "test_train",
+    "test_c6_accounts", "test_gate", "test_registry", "test_c3_audit_key", "test_adapt_flow", "test_translate_volumes",
+)  # fmt: skip
+"""Modules that take over a minute. One that began last would keep a single processor at work while the others rest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that take long come first, the others in their order."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def prefect_database(shared_folder: Path) -> Path:
+    """An empty database of Prefect's server; `ready_databases.give_prefect_database` lays it into a home."""
+    return ready_databases.prefect_database(shared_folder)
+
+
+@pytest.fixture(scope="session")
+def _tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
+    """Lets new MLflow stores be copies, as soon as MLflow's store was imported; a test alone never imports it for that."""
+    template = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    done: list[bool] = []
+
+    def copy_from_now_on() -> None:
+        if not done and "mlflow.store.db.utils" in sys.modules:
+            ready_databases.copy_new_tracking_stores(patch, template)
+            done.append(True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield copy_from_now_on
+
+
+@pytest.fixture(autouse=True)
+def _quick_tracking_store(_tracking_store: Callable[[], None]) -> None:
+    _tracking_store()
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from support.checkout import ROOT, modules
+
 FLOORS = [
     ["errors"],
     ["volume", "labels", "batch"],
@@ -65,10 +66,6 @@ SHIM = {"predict"}
 def room_of(path: Path) -> str | None:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return None if parts == ("xmed", "__init__") else parts[1]  # pipelines/xmed_pipelines, xmed/<room>
-
-
-def modules() -> list[Path]:
-    return sorted([*ROOT.glob("xmed/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
 
 
 def imports(path: Path) -> list[tuple[int, str]]:

@@ -1,8 +1,9 @@
 """Corpus: each row of the bad-input table gets the answer that the table asks for, from inspect and from ingest."""
 
 import pytest
-from corpus import rows
-from corpus.judge import Answer, ingested, inspected, meets
+
+from support.corpus import rows
+from support.corpus.judge import Answer, ingested, inspected, meets
 
 ROWS = rows()
 

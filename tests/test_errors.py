@@ -2,13 +2,11 @@
 
 import pickle
 import re
-from pathlib import Path
 
 import pytest
 
+from support.checkout import modules
 from xmed.errors import CODES, XmedError
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_an_error_says_what_came_what_was_expected_and_what_to_do():
@@ -36,7 +34,7 @@ def test_an_error_survives_the_way_back_from_a_worker_process():
 
 def test_every_code_that_the_library_raises_stands_in_the_table():
     raised = set()
-    for path in [*ROOT.glob("xmed/**/*.py"), *ROOT.glob("pipelines/**/*.py")]:
+    for path in modules():
         raised |= set(re.findall(r"XmedError\(\s*\"([A-Z_]+)\"", path.read_text(encoding="utf-8")))
     assert raised <= set(CODES)
 

@@ -3,7 +3,8 @@
 import ast
 
 import pytest
-from fault_kinds import FOLDER, KINDS, modules
+
+from support.fault_kinds import FOLDER, KINDS, modules
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)

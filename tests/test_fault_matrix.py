@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from fault_matrix import ROWS
-from forked import FORK, forked
-from registered import finished
-from reporting import written
-from test_train import pieces
 
+from support.checkout import ROOT, modules
+from support.evaluated_runs import written
+from support.fault_matrix import ROWS
+from support.forked_process import FORK, forked
+from support.registrable_runs import finished
+from support.small_training import pieces
 from xmed import registry
 from xmed import report as reports
 from xmed.cohort import ingest
@@ -20,8 +21,6 @@ from xmed.files.atomic import write_atomically
 from xmed.registry.log_run import ARM_TAG
 from xmed.registry.tracking_store import client
 from xmed.train import checkpoint, loop
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +38,7 @@ def test_every_row_is_there_and_names_tests_that_exist():
         assert row.tests, row.fault
         for test in row.tests:
             module, _, name = test.partition("::")
-            assert name in functions(HERE / module), f"row {row.number}: {test}"
+            assert name in functions(ROOT / "tests" / module), f"row {row.number}: {test}"
 
 
 def killed(work, *arguments):
@@ -154,7 +153,7 @@ def test_nothing_gets_its_name_before_its_bytes_are_on_the_disk(clinic, home, tm
 
 def test_no_duration_is_measured_by_a_clock_that_jumps_and_every_stamp_is_utc():
     """time.time() may be compared with a file's time, which is of the same clock; nothing else."""
-    for path in sorted([*HERE.parent.glob("xmed/**/*.py"), *HERE.parent.glob("pipelines/**/*.py")]):
+    for path in modules():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert "time.time()" not in line or "mtime" in line or "touched" in line, f"{path}:{number}"
             assert "utcnow" not in line, f"{path}:{number}"

@@ -3,7 +3,6 @@
 import gzip
 from pathlib import Path
 
-import faults
 import nibabel as nib
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.data import get_testdata_file
-from scanned import enhanced, film, oblique, rtstruct, save, slices, texture
 
+from support import sandbox_faults
+from support.synthetic_dicom import enhanced, film, oblique, rtstruct, save, slices, texture
 from xmed.errors import CODES
 from xmed.io.notes import collected
 from xmed.io.sandbox.limits import Budget
@@ -45,7 +45,7 @@ class Files:
         path = self.folder / "file"
         path.write_bytes(damaged(self.seeds[which % len(self.seeds)], accidents, self.seeds))
         with collected():
-            answers = within(BUDGET, faults.read_as_it_comes, path)
+            answers = within(BUDGET, sandbox_faults.read_as_it_comes, path)
         assert [inner.name for inner in self.folder.iterdir()] == ["file"]
         return answers
 

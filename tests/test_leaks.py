@@ -8,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from planted import COLUMNS, FILE_NAME, FOLDER, FRAMES, IDENTIFIERS, ROWS, into, planted, planted_nifti, survivors
-from scanned import oblique, slices, texture
 
+from support.checkout import ROOT
+from support.planted_identifiers import (
+    COLUMNS,
+    FILE_NAME,
+    FOLDER,
+    FRAMES,
+    IDENTIFIERS,
+    ROWS,
+    into,
+    planted,
+    planted_nifti,
+    survivors,
+)
+from support.ready_databases import give_prefect_database
+from support.synthetic_dicom import oblique, slices, texture
 from xmed.io.nifti.orientation import RAS_TO_LPS
 
-ROOT = Path(__file__).resolve().parents[1]
 DATASET = """
 name: {name}
 modality: {modality}
@@ -80,9 +92,10 @@ def xmed(home: Path, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_no_identifier_survives_a_whole_run_a_prediction_and_a_fault(study, tmp_path):
+def test_no_identifier_survives_a_whole_run_a_prediction_and_a_fault(study, tmp_path, prefect_database):
     path, tokens = study
     home, film = tmp_path / "home", min((tmp_path / "us").rglob("*.dcm"))
+    give_prefect_database(home, prefect_database)
     ran = xmed(home, "run", str(path))
     assert ran[0] in (0, 1), ran[1]
     below = {folder.name for folder in home.iterdir()}

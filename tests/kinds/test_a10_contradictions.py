@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
-from scanned import film, oblique, save, slices, texture
 
+from support.synthetic_dicom import film, oblique, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import read_nifti, read_series
 from xmed.io.notes import collected

@@ -19,9 +19,9 @@ from pydicom.uid import (
     SegmentationStorage,
     generate_uid,
 )
-from scanned import enhanced, image, oblique, save, texture
-from volumes_made import item, shown, tried
 
+from support.numbered_slices import item, shown, tried
+from support.synthetic_dicom import enhanced, image, oblique, save, texture
 from xmed.errors import XmedError
 from xmed.io import read_label, read_series, read_volumes
 from xmed.labels import LabelTable, Structure

@@ -7,8 +7,8 @@ import subprocess
 import nibabel as nib
 import numpy as np
 import pytest
-from scanned import DATA, oblique, refusal, save, slices, texture
 
+from support.synthetic_dicom import DATA, oblique, refusal, save, slices, texture
 from xmed.io import read_label, read_nifti, read_series
 from xmed.io.notes import collected
 from xmed.labels import LabelTable, Structure

@@ -32,9 +32,9 @@ from pydicom.uid import (
     XRayAngiographicImageStorage,
     XRayRadiofluoroscopicImageStorage,
 )
-from scanned import image, save, texture
-from volumes_made import clock, item, numbered, stack
 
+from support.numbered_slices import clock, item, numbered, stack
+from support.synthetic_dicom import image, save, texture
 from xmed.errors import XmedError
 from xmed.io import inspect, read_series, read_volumes
 

@@ -6,8 +6,8 @@ is a single, continuous gathering of data), and MR packages of odd and even slic
 
 import numpy as np
 import pytest
-from volumes_made import TURNED, clock, numbered, shown, stack, tried
 
+from support.numbered_slices import TURNED, clock, numbered, shown, stack, tried
 from xmed.io import inspect
 
 EIGHT = np.arange(8)

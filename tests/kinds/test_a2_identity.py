@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from pydicom.uid import PositronEmissionTomographyImageStorage, SegmentationStorage, generate_uid
-from scanned import enhanced, image, save, texture
-from volumes_made import item, numbered, stack, tried
 
+from support.numbered_slices import item, numbered, stack, tried
+from support.synthetic_dicom import enhanced, image, save, texture
 from xmed.errors import XmedError
 from xmed.io import inspect, read_label, read_series
 from xmed.labels import LabelTable, Structure

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from scanned import enhanced, texture
-from volumes_made import item, shown, stack, tried
+
+from support.numbered_slices import item, shown, stack, tried
+from support.synthetic_dicom import enhanced, texture
 
 VOLUMES, SLICES = 4, 6
 EVENING = datetime(2024, 1, 2, 23, 59, 50)

@@ -7,7 +7,8 @@ the pseudo-code of the QIBA FDG-PET/CT profile, appendix G.
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from scaled import (
+
+from support.scaled_series import (
     ARRAY,
     F18,
     by_weight,
@@ -22,7 +23,7 @@ from scaled import (
     read,
     written,
 )
-from scanned import save
+from support.synthetic_dicom import save
 
 HOUR = 3600.0
 

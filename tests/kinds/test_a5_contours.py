@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from scanned import FRAME, oblique, refusal, rtstruct, save
 from skimage.draw import polygon2mask
 
+from support.synthetic_dicom import FRAME, oblique, refusal, rtstruct, save
 from xmed.io import read_label
 from xmed.io.notes import collected
 from xmed.labels import LabelTable, Structure

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
-from scanned import refusal
 
+from support.synthetic_dicom import refusal
 from xmed.errors import XmedError
 from xmed.io import read_label, read_picture
 from xmed.io.notes import collected

@@ -19,8 +19,8 @@ from pydicom.uid import (
     RLELossless,
     UltrasoundImageStorage,
 )
-from scanned import film, save
 
+from support.synthetic_dicom import film, save
 from xmed.errors import XmedError
 from xmed.io import read_series
 from xmed.io.notes import collected

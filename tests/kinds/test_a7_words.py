@@ -16,9 +16,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     generate_uid,
 )
-from scanned import enhanced, oblique, save, slices, texture
-from volumes_made import item, marks, numbered, shown, stack, tried
 
+from support.numbered_slices import item, marks, numbered, shown, stack, tried
+from support.synthetic_dicom import enhanced, oblique, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import inspect, read_series, read_volumes
 from xmed.io.notes import collected

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
-from conformance import faults
 from highdicom.seg import segread
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
-from scanned import enhanced, film, oblique, save, slices, texture
 
+from support.dicom_conformance import faults
+from support.synthetic_dicom import enhanced, film, oblique, save, slices, texture
 from xmed.app.predict_image import predict_file
 from xmed.errors import XmedError
 from xmed.io import read_label, read_series, write_nifti

@@ -4,10 +4,10 @@ import io
 import json
 
 import pytest
-from measured import built, invented, judged, run_of, without
-from reporting import undefined
 from rich.console import Console
 
+from support.chosen_dice import built, invented, judged, run_of, without
+from support.evaluated_runs import undefined
 from xmed import report
 from xmed.console.tables import show_dice, show_result
 

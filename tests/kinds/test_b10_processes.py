@@ -11,20 +11,20 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import halted
 import pytest
-import tiny_study
 
+from support import sandbox_faults, tiny_study
+from support.checkout import ROOT
+from support.ready_databases import give_prefect_database
 from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
 from xmed.io.sandbox.limits import Budget
 from xmed.io.sandbox.worker import guarded, within
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 READERS = """
 import os, signal, sys, threading, time
 sys.path[:0] = [{here!r}]
-import faults, halted
+from support import sandbox_faults
 from xmed.io.sandbox.worker import guarded
 def ask():
     try:
@@ -60,7 +60,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time
 POOL = """
 import multiprocessing, os, sys, threading, time
 from concurrent.futures import ProcessPoolExecutor
-from xmed.train import workers
+from xmed.train import arm_processes as workers
 def note(run, arms):
     pass
 if __name__ == "__main__":
@@ -138,9 +138,9 @@ def left_after_kill(script, tmp_path, halt=False, least=1):
 @pytest.mark.parametrize(
     ("script", "halt", "least"),
     [
-        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.sleep)", count=3, then="time.sleep(9)"), False, 3, id="readers-at-work"),
-        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.twice, 1)", count=2, then="[t.join() for t in threads]"), True, 1, id="idle-readers-that-are-stopped"),
-        pytest.param(READERS.format(here=str(CHECKOUT / "tests"), ask="guarded(faults.spin)", count=1, then="time.sleep(6)"), False, 1, id="reader-that-spins"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.sleep)", count=3, then="time.sleep(9)"), False, 3, id="readers-at-work"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.twice, 1)", count=2, then="[t.join() for t in threads]"), True, 1, id="idle-readers-that-are-stopped"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.spin)", count=1, then="time.sleep(6)"), False, 1, id="reader-that-spins"),
         pytest.param(SERVER, False, 2, id="server-of-a-library-and-its-own-child"),
         pytest.param(SERVER, True, 2, id="server-that-is-stopped"),
         pytest.param(RUNNING.format(child=DEAF), False, 1, id="server-that-does-not-heed-sigterm"),
@@ -148,8 +148,9 @@ def left_after_kill(script, tmp_path, halt=False, least=1):
         pytest.param(POOL, True, 3, id="training-pool-that-is-stopped", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_nobody_is_left_when_the_parent_was_killed(script, halt, least, tmp_path):
-    script = f"import sys; sys.path[:0] = [{str(CHECKOUT / 'tests' / 'kinds')!r}]\n" + script
+def test_nobody_is_left_when_the_parent_was_killed(script, halt, least, tmp_path, prefect_database):
+    if script == SERVER:
+        give_prefect_database(tmp_path / "home", prefect_database)
     assert left_after_kill(script, tmp_path, halt, least) == []
 
 
@@ -169,20 +170,22 @@ def in_time(function, seconds=45):
     return found[0] if found else None
 
 
-@pytest.mark.parametrize("fault", [halted.stop_itself, halted.stop_with_a_long_answer])
+@pytest.mark.parametrize("fault", [sandbox_faults.stop_itself, sandbox_faults.stop_with_a_long_answer])
 def test_a_reader_that_does_not_come_back_is_given_up_in_time(fault):
     budget = Budget(waiting=1)
     problem = in_time(lambda: within(budget, fault))
     assert isinstance(problem, XmedError)
     assert problem.code == "READER_TIMEOUT"
-    assert isinstance(guarded(halted.number), int)  # and the next case is read
+    assert isinstance(guarded(sandbox_faults.number), int)  # and the next case is read
 
 
 def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
-    pid = guarded(halted.number)
+    pid = guarded(sandbox_faults.number)
     os.kill(pid, signal.SIGSTOP)
     try:
-        problem = in_time(lambda: within(Budget(waiting=1), halted.take, b"x" * (8 << 20)))  # more than a socket holds
+        problem = in_time(
+            lambda: within(Budget(waiting=1), sandbox_faults.take, b"x" * (8 << 20))
+        )  # more than a socket holds
         assert isinstance(problem, XmedError)
         assert problem.code == "READER_TIMEOUT"
     finally:
@@ -191,17 +194,17 @@ def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
 
 
 def test_a_reader_that_somebody_killed_while_it_rested_costs_no_case():
-    os.kill(guarded(halted.number), signal.SIGKILL)
+    os.kill(guarded(sandbox_faults.number), signal.SIGKILL)
     time.sleep(0.3)
-    assert isinstance(guarded(halted.number), int)
+    assert isinstance(guarded(sandbox_faults.number), int)
 
 
 def test_a_reader_that_waits_a_little_is_waited_for():
-    assert within(Budget(waiting=30), halted.take, b"x" * 100) == 100
-    pid = guarded(halted.number)
+    assert within(Budget(waiting=30), sandbox_faults.take, b"x" * 100) == 100
+    pid = guarded(sandbox_faults.number)
     threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
     os.kill(pid, signal.SIGSTOP)  # a batch system that moved it for two seconds
-    assert guarded(halted.number) == pid
+    assert guarded(sandbox_faults.number) == pid
 
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

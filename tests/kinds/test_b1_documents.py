@@ -1,14 +1,16 @@
 """B1: no number of any document is NaN, however few patients there were and whatever came out; the pages are written."""
+# ruff: noqa: F811 - fixtures of another module are asked for by their names
 
 import json
 import math
 import re
 
 import pytest
-from reporting import missed, undefined, written
-from test_monitor import about, crowd, reference
 
-from xmed import monitor, report
+from support.compared_runs import make  # noqa: F401
+from support.drift_reference import about, crowd, reference
+from support.evaluated_runs import missed, undefined, written
+from xmed import comparison, monitor, report
 from xmed.monitor.build_check import build as build_drift
 
 BY_PLACE = {f"us-{n}-0": n for n in range(4)}
@@ -109,10 +111,8 @@ def test_without_a_test_patient_there_is_still_a_document(tmp_path):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_a_comparison_of_a_few_patients_is_written(comparison, n, level):
-    run = comparison(
-        dict.fromkeys(("source_only", "gin", "bridge", "target_supervised"), level), patients=n, wobble=0.0
-    )
+def test_a_comparison_of_a_few_patients_is_written(make, n, level):
+    run = make(dict.fromkeys(("source_only", "gin", "bridge", "target_supervised"), level), patients=n, wobble=0.0)
     page = comparison.build(run)
     finite_json(run.folder / "comparison.json")
     assert not re.search(r"\bnan\b", page.read_text(encoding="utf-8").lower())

@@ -5,25 +5,31 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import registered
-import tiny_study
-from strange_names import NAMES
 
+from support import registrable_runs, tiny_study
+from support.checkout import ROOT
 from xmed import registry, report
 from xmed.registry.tracking_store import client
 from xmed.server.backup import backup
 from xmed.server.restore import restore
 
+NAMES = [
+    "Ä #1 100%25 ?x", "a?b", "a%25b", "a%2Fb", "a#b", "a b", "a&b;c", "it's", 'say "so"', unicodedata.normalize("NFD", "Größe"),
+    "dot.", ":memory:", "mode=memory", "a[1]b*", "$HOME", "{x}", "-home", "file:x", "long" * 40, "患者",
+]  # fmt: skip
+"""Names of folders that mean something else in a URI, a shell or a pattern."""
+
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(report, "verify", registered.verify)
-    monkeypatch.setattr(report, "build", registered.build)
+    monkeypatch.setattr(report, "verify", registrable_runs.verify)
+    monkeypatch.setattr(report, "build", registrable_runs.build)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +52,7 @@ def test_two_homes_do_not_share_what_stands_before_a_question_mark(tmp_path):
 @pytest.mark.parametrize("name", ["Ä #1 100%25 ?x", "a%41b", 'it\'s; "so" & [so]'])
 def test_a_model_is_registered_fetched_backed_up_and_restored(name, tmp_path):
     home = tmp_path / name
-    run = registered.finished(home)
+    run = registrable_runs.finished(home)
     assert registry.register(run, home)["version"] == 1
     assert (registry.fetch("models:/toy-prostate-us/1", home) / "weights.safetensors").is_file()
     backup(home, tmp_path / "b.tar")
@@ -86,7 +92,7 @@ def test_a_home_that_is_a_link_or_relative_stays_where_it_is(kind, tmp_path, mon
     (tmp_path / "li#nk").symlink_to(real)
     monkeypatch.chdir(tmp_path)
     home = Path("re?al").absolute() if kind == "relative" else tmp_path / "li#nk"
-    registry.register(registered.finished(home), home)
+    registry.register(registrable_runs.finished(home), home)
     for place in (home, real):
         assert (registry.fetch("models:/toy-prostate-us/1", place) / "weights.safetensors").is_file()
     assert sorted(os.listdir(tmp_path)) == ["li#nk", "re?al"]
@@ -115,7 +121,7 @@ def test_an_account_that_the_system_does_not_know_works(tmp_path, lacks):
         **kept,
         **{k: v for k, v in given.items() if k not in gone},
         "XMED_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-500:]

@@ -8,9 +8,9 @@ import uuid
 from contextlib import closing
 
 import pytest
-import registered
 from mlflow import MlflowClient
 
+from support import registrable_runs
 from xmed import registry, report
 from xmed.server import doctor
 from xmed.server.doctor import leftovers, machine
@@ -23,8 +23,8 @@ MODEL = "models:/toy-prostate-us/1"
 def sound(monkeypatch, tmp_path):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(report, "verify", registered.verify)
-    monkeypatch.setattr(report, "build", registered.build)
+    monkeypatch.setattr(report, "verify", registrable_runs.verify)
+    monkeypatch.setattr(report, "build", registrable_runs.build)
     monkeypatch.setattr(machine, "packages", lambda: iter([Check("packages", True, "")]))
     monkeypatch.setattr(machine, "device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
@@ -37,9 +37,9 @@ def made(tmp_path_factory):
     home = tmp_path_factory.mktemp("first") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(report, "verify", registered.verify)
-        patch.setattr(report, "build", registered.build)
-        registry.register(registered.finished(home), home)
+        patch.setattr(report, "verify", registrable_runs.verify)
+        patch.setattr(report, "build", registrable_runs.build)
+        registry.register(registrable_runs.finished(home), home)
     return home
 
 
@@ -109,7 +109,7 @@ def test_a_copy_is_used_and_the_original_is_not_touched(home, tmp_path):
     before = contents(home)
     doctor.examine(copy, fix=True)
     works(copy)
-    registry.register(registered.finished(copy, shift=1.0), copy)  # the experiment is there already
+    registry.register(registrable_runs.finished(copy, shift=1.0), copy)  # the experiment is there already
     assert contents(home) == before
     assert not any(str(home) + "/" in uri for uri in named(copy))
     works(home)
@@ -119,13 +119,13 @@ def test_a_copy_writes_into_itself_without_a_doctor(home, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(home, copy)
     before = contents(home)
-    registry.register(registered.finished(copy, shift=1.0), copy)
+    registry.register(registrable_runs.finished(copy, shift=1.0), copy)
     assert contents(home) == before
 
 
 def test_the_old_place_is_taken_by_another_home(home, tmp_path):
     moved = home.rename(tmp_path / "moved")
-    registry.register(registered.finished(home, shift=2.0), home)
+    registry.register(registrable_runs.finished(home, shift=2.0), home)
     before = contents(home)
     doctor.examine(moved, fix=True)
     works(moved)

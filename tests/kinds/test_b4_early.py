@@ -11,8 +11,8 @@ import threading
 import time
 
 import pytest
-import tiny_study
 
+from support import tiny_study
 from xmed.cli.main import main
 
 

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from doors import DATASET, ROOT, STUDY
+
+from support.untrusted_inputs import DATASET, ROOT, STUDY
 
 HEAVY = (
     "torch",

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
-from doors import DATASET, xmed
 from pydicom.data import get_testdata_file
-from scanned import oblique, save, slices, texture
 
+from support.synthetic_dicom import oblique, save, slices, texture
+from support.untrusted_inputs import DATASET, xmed
 from xmed.app import arrival_watch
 from xmed.cli.main import main
 from xmed.cohort import case_inputs, image_files, ingest

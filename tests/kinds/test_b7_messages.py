@@ -3,9 +3,9 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from doors import DATASET, STUDY, xmed
 from xmed_pipelines import deployments
 
+from support.untrusted_inputs import DATASET, STUDY, xmed
 from xmed.errors import XmedError
 from xmed.spec import load_dataset, load_study
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from scanned import oblique, save, slices, texture
 
+from support.synthetic_dicom import oblique, save, slices, texture
 from xmed.cli.main import main
 from xmed.cohort import ingest
 

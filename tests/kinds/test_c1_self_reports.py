@@ -4,11 +4,11 @@ import json
 import shutil
 from itertools import count
 
-import forging
 import numpy as np
 import pytest
-from forging import NAME, better_rows, drawn, edit, nearly, promoted
 
+from support import forged_runs
+from support.forged_runs import NAME, better_rows, drawn, edit, nearly, promoted
 from xmed import registry
 from xmed import report as reports
 from xmed.errors import XmedError
@@ -26,13 +26,13 @@ def surroundings(monkeypatch):
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
     """A home with one honest run that failed."""
-    return forging.honest(tmp_path_factory.mktemp("shelf"))
+    return forged_runs.honest(tmp_path_factory.mktemp("shelf"))
 
 
 @pytest.fixture
 def forged(shelf, tmp_path):
     """The same home and run, to be forged."""
-    return forging.copy(*shelf, tmp_path)
+    return forged_runs.copy(*shelf, tmp_path)
 
 
 def asked(home, run):

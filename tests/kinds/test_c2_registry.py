@@ -3,8 +3,9 @@
 import json
 
 import pytest
-import registered
-from shelved import (
+
+from support import registrable_runs
+from support.registered_home import (
     CANDIDATE,
     EVALUATION,
     FIRST,
@@ -20,7 +21,6 @@ from shelved import (
     surroundings,
     why,
 )
-
 from xmed import registry
 from xmed.errors import XmedError
 from xmed.registry.tracking_store import client
@@ -87,7 +87,7 @@ def verdict_edited(home):
 
 
 def run_edited(home):
-    client(home).set_model_version_tag(NAME, "1", "xmed.run", registered.finished(home, shift=3.0).id)
+    client(home).set_model_version_tag(NAME, "1", "xmed.run", registrable_runs.finished(home, shift=3.0).id)
     return f"models:/{NAME}/1"
 
 
@@ -168,7 +168,7 @@ def test_no_version_of_that_name_is_approved(home, harm):
 
 
 def test_a_tag_that_held_it_back_is_missed(empty):
-    run = registered.finished(empty)
+    run = registrable_runs.finished(empty)
     run.write("selection", {"promoted": False, "reason": "adapted does not lead"})
     registry.register(run, empty)
     client(empty).delete_model_version_tag(NAME, "1", "not_promoted")
@@ -184,14 +184,14 @@ def test_a_name_that_somebody_else_took_is_not_written_under(home, with_version)
     if with_version:
         good = client(home).get_model_version(NAME, "1")
         client(home).create_model_version("taken", place(home), good.run_id, tags=dict(good.tags))
-    study = registered.STUDY.model_copy(update={"register_as": "taken"})
+    study = registrable_runs.STUDY.model_copy(update={"register_as": "taken"})
     with pytest.raises(XmedError, match="REGISTRY_ELSEWHERE"):
-        registry.register(registered.finished(home, study, shift=2.0), home)
+        registry.register(registrable_runs.finished(home, study, shift=2.0), home)
 
 
 def test_a_copied_version_is_not_taken_for_ones_own(home):
     """Made directly with the tags of a run that is about to be registered, and other code in its package."""
-    run = registered.finished(home, shift=5.0)
+    run = registrable_runs.finished(home, shift=5.0)
     made = registry.register(run, home)
     good = client(home).get_model_version(NAME, str(made["version"]))
     client(home).create_model_version(NAME, place(home), good.run_id, tags={**good.tags, "package_sha256": "e" * 64})

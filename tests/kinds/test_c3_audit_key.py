@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from shelved import FIRST, NAME, approve, blank, copied, empty, home, shelf, surroundings
 
+from support.registered_home import FIRST, NAME, approve, blank, copied, empty, home, shelf, surroundings
 from xmed import registry
 from xmed.errors import XmedError
 from xmed.registry import audit_log

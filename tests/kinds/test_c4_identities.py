@@ -5,8 +5,8 @@ import pwd
 from contextlib import suppress
 
 import pytest
-from shelved import EVALUATION, USE, approve, blank, empty, home, shelf, surroundings
 
+from support.registered_home import EVALUATION, USE, approve, blank, empty, home, shelf, surroundings
 from xmed.errors import XmedError
 from xmed.registry import approval, audit_log
 from xmed.registry.gate import Refusal

@@ -3,9 +3,23 @@
 import json
 
 import pytest
-import registered
-from shelved import EVALUATION, FIRST, NAME, SECOND, THIRD, USE, approve, blank, empty, home, shelf, surroundings, why
 
+from support import registrable_runs
+from support.registered_home import (
+    EVALUATION,
+    FIRST,
+    NAME,
+    SECOND,
+    THIRD,
+    USE,
+    approve,
+    blank,
+    empty,
+    home,
+    shelf,
+    surroundings,
+    why,
+)
 from xmed import registry
 from xmed.registry.registration import holder
 from xmed.run import Run
@@ -133,7 +147,9 @@ def test_withdrawn_from_use_alone_it_needs_two_for_use(home):
 def test_the_same_model_under_another_number_is_the_one_that_was_withdrawn(home):
     withdrawn(home)
     run = run_of(home)
-    registered.report(run, summary=json.loads((run.report / "report.json").read_text())["summary"], extra="said anew")
+    registrable_runs.report(
+        run, summary=json.loads((run.report / "report.json").read_text())["summary"], extra="said anew"
+    )
     made = registry.register(run, home)
     assert made["version"] == 2
     why(approve(home, 2))
@@ -142,13 +158,13 @@ def test_the_same_model_under_another_number_is_the_one_that_was_withdrawn(home)
 
 def test_the_same_weights_under_another_name_are_the_ones_that_were_withdrawn(home):
     withdrawn(home)
-    study = registered.STUDY.model_copy(update={"register_as": "other-name"})
-    registry.register(registered.finished(home, study), home)
+    study = registrable_runs.STUDY.model_copy(update={"register_as": "other-name"})
+    registry.register(registrable_runs.finished(home, study), home)
     answer = registry.approve("other-name", 1, home, by=FIRST, meaning="reviewed the report")
     assert answer["approved"] is False
 
 
 def test_another_model_of_that_name_is_approved_by_one(home):
     withdrawn(home)
-    made = registry.register(registered.finished(home, shift=1.0), home)
+    made = registry.register(registrable_runs.finished(home, shift=1.0), home)
     assert approve(home, made["version"])["approved"]

@@ -6,8 +6,8 @@ from urllib.parse import urlparse
 
 import pytest
 import requests
-from test_stack import password, place, standing
 
+from support.server_stack import password, place, standing
 from xmed.server.stack.paths import Place, mlflow_url
 
 __all__ = ["place", "standing"]

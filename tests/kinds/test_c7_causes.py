@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measured import built, run_of
 
+from support.chosen_dice import built, run_of
 from xmed.cohort import Case
 from xmed.evaluate.reference import Truth
 from xmed.report.failures import causes

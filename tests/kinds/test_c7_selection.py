@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from measured import judged, run_of
-from registered import STUDY, finished
 from rich.console import Console
 
+from support.chosen_dice import judged, run_of
+from support.registrable_runs import STUDY, finished
 from xmed import registry, train
 from xmed.cohort import ingest, summary
 from xmed.console.tables import show_result

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from measured import CLEAR, built, first_paragraph, judged, run_of
 
+from support.chosen_dice import CLEAR, built, first_paragraph, judged, run_of
 from xmed import report
 from xmed.run import Run
 from xmed.spec import Study, load_study

@@ -9,8 +9,8 @@ import tarfile
 import zipfile
 
 import pytest
-from doors import answer, tarred, zipped
 
+from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort.archive_extraction import unpack
 from xmed.labels import LabelTable, Structure

@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from reporting import written
 
+from support.evaluated_runs import written
 from xmed import report
 from xmed.cli.main import main
 from xmed.errors import XmedError

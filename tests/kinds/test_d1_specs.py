@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from doors import DATASET, STUDY, answer
 
+from support.untrusted_inputs import DATASET, STUDY, answer
 from xmed.report.human import read_text
 from xmed.report.ratings import read_ratings
 from xmed.spec import load_dataset, load_protocol, load_study

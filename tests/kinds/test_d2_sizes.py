@@ -13,10 +13,10 @@ import zlib
 import numpy as np
 import pydicom
 import pytest
-from doors import answer, tarred, zipped
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort import fetch as fetching
 from xmed.cohort.archive_extraction import unpack

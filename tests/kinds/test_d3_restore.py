@@ -8,8 +8,8 @@ import stat
 import tarfile
 
 import pytest
-from doors import answer
 
+from support.untrusted_inputs import answer
 from xmed.server.backup import backup
 from xmed.server.restore import restore
 

@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from doors import DATASET, STUDY, xmed
 from pydicom.data import get_testdata_file
+
+from support.untrusted_inputs import DATASET, STUDY, xmed, xmed_each
 
 NAMES = {
     "colour": "\x1b[31mred",
@@ -49,15 +50,8 @@ def lines_begin_well(data: bytes) -> bool:
     return not re.search(rb"^INFO all good", data, re.MULTILINE)
 
 
-@pytest.fixture(params=NAMES)
-def name(request):
-    return NAMES[request.param]
-
-
-@pytest.fixture
-def image(tmp_path, name):
+def image(folder, name):
     """A NIfTI of that name, a picture that is none, and a DICOM file below a folder of that name."""
-    folder = tmp_path / "in"
     (folder / name).mkdir(parents=True)
     nib.Nifti1Image(
         np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32), np.diag([1, 1, 1, 1])
@@ -67,8 +61,17 @@ def image(tmp_path, name):
     return folder
 
 
-def test_inspect_shows_names_that_do_nothing(tmp_path, image, name):
-    done = xmed("inspect", str(image), home=tmp_path / "home")
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory):
+    """What `xmed inspect` shows of files of each name; one process takes them all."""
+    place = tmp_path_factory.mktemp("names")
+    commands = [["inspect", str(image(place / f"in{number}", name))] for number, name in enumerate(NAMES.values())]
+    return dict(zip(NAMES, xmed_each(commands, place / "home"), strict=True))
+
+
+@pytest.mark.parametrize("which", NAMES)
+def test_inspect_shows_names_that_do_nothing(inspected, which):
+    name, done = NAMES[which], inspected[which]
     assert done.returncode == 0, done.stderr[-300:]
     assert clean(done.stdout)
     assert clean(done.stderr)
@@ -77,18 +80,26 @@ def test_inspect_shows_names_that_do_nothing(tmp_path, image, name):
         assert name[:6].encode() in done.stdout  # it is shown as it is
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+REFUSED = [
         ["inspect", "{0}"], ["run", "{0}"], ["run", "{0}.yaml"], ["ingest", "{0}"], ["predict", "{0}", "{0}", "-o", "{0}.nii"],
         ["deidentify", "{0}", "out"], ["report", "verify", "{0}"], ["approve", "{0}", "1"], ["restore", "{0}"], ["{0}"], ["methods", "{0}"],
         ["compare", "{0}", "--methods", "{0}"], ["schema", "{0}"], ["run", "x", "--seeds", "{0}"],
-    ],
-    ids=lambda words: " ".join(words),
-)  # fmt: skip
-@pytest.mark.parametrize("which", ["colour", "line", "right to left", "C1", "markup that closes nothing"])
-def test_a_refusal_repeats_names_that_do_nothing(tmp_path, words, which):
-    done = xmed(*(word.format(NAMES[which]) for word in words), home=tmp_path / "home")
+]  # fmt: skip
+REPEATED = ["colour", "line", "right to left", "C1", "markup that closes nothing"]
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """What each command says to each of the names; one process takes them all."""
+    keys = [(" ".join(words), which) for words in REFUSED for which in REPEATED]
+    commands = [[word.format(NAMES[which]) for word in words] for words in REFUSED for which in REPEATED]
+    return dict(zip(keys, xmed_each(commands, tmp_path_factory.mktemp("refused") / "home"), strict=True))
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=lambda words: " ".join(words))
+@pytest.mark.parametrize("which", REPEATED)
+def test_a_refusal_repeats_names_that_do_nothing(refused, words, which):
+    done = refused[" ".join(words), which]
     assert done.returncode == 2, done.stderr[-300:]
     assert clean(done.stdout + done.stderr)
     assert lines_begin_well(done.stdout + done.stderr)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import registered
-import tiny_study
 
+from support import registrable_runs, tiny_study
+from support.ready_databases import give_prefect_database
 from xmed import cohort, registry, report
 from xmed.registry import audit_log
 from xmed.server import doctor
@@ -25,8 +25,8 @@ CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.
 def usual(monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "XMED_GROUP"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(report, "verify", registered.verify)
-    monkeypatch.setattr(report, "build", registered.build)
+    monkeypatch.setattr(report, "verify", registrable_runs.verify)
+    monkeypatch.setattr(report, "build", registrable_runs.build)
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -60,18 +60,20 @@ def test_a_library_writes_into_a_home_that_others_cannot_enter(kind, tmp_path, c
     if kind == "ingest":
         cohort.ingest(clinic.spec(), home)
     elif kind == "register":
-        registry.register(registered.finished(home), home)
+        registry.register(registrable_runs.finished(home), home)
     elif kind == "audit":
         audit_log.append(home, "registered", by="Ada Reader")
     else:
-        registered.finished(home)
+        registrable_runs.finished(home)
     assert open_to_others(home) == []
 
 
 @pytest.mark.parametrize("umask", ["022", "000", "002"])
-def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
+def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic, prefect_database):
     home = tmp_path / "home"
     home.mkdir()
+    if umask != "000":  # what is private under the most open one is private under the others
+        give_prefect_database(home, prefect_database)
     spec = tmp_path / "clinic.yaml"
     spec.write_text(
         f"name: clinic\nmodality: MR\nroot: {clinic.root}\nlayout: {{image: 'image/{{case}}.nii.gz', label: 'label/{{case}}.nii.gz'}}\n"
@@ -84,7 +86,7 @@ def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
 
 def test_the_log_of_a_fault_is_private(tmp_path):
     home = tmp_path / "home"
-    script = "import os; os.umask(0o022)\nfrom xmed.cli import commands, command\nfrom xmed.cli.command import Answer, answer\n"
+    script = "import os; os.umask(0o022)\nfrom xmed.cli.command import answer\n"
     script += "def fail():\n    raise RuntimeError('x')\nanswer(fail, False, False)\n"
     subprocess.run([sys.executable, "-c", script], env=tiny_study.surroundings(home), capture_output=True, timeout=120)
     (log,) = (home / "logs").glob("*.log")
@@ -116,9 +118,10 @@ def test_an_older_home_is_closed_by_the_doctor(path, tmp_path, doctors):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a group that this account is not in")
-def test_a_group_shares_a_home(tmp_path, clinic):
+def test_a_group_shares_a_home(tmp_path, clinic, prefect_database):
     home = tmp_path / "home"
     home.mkdir()
+    give_prefect_database(home, prefect_database)
     spec = tmp_path / "clinic.yaml"
     spec.write_text(
         f"name: clinic\nmodality: MR\nroot: {clinic.root}\nlayout: {{image: 'image/{{case}}.nii.gz', label: 'label/{{case}}.nii.gz'}}\n"

@@ -1,15 +1,14 @@
 """E: a comparison ranks only what achieved anything, ties are ties, and its page says what its document says."""
+# ruff: noqa: F811 - fixtures of another module are asked for by their names
 
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from test_compare import entry
 
-sys.path.insert(0, str(Path(__file__).parent))
-from e_read import seen
+from support.compared_runs import entry, make  # noqa: F401
+from support.page_text import seen
+from xmed import comparison
 
 BLIND = ("source_only", "gin", "bridge")
 
@@ -22,8 +21,8 @@ def nothing(run, arms):
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
-def test_nobody_is_first_where_every_method_failed_on_every_case(comparison, n):
-    run = nothing(comparison(patients=n), BLIND)
+def test_nobody_is_first_where_every_method_failed_on_every_case(make, n):
+    run = nothing(make(patients=n), BLIND)
     comparison.build(run)
     found = run.read("comparison")
     assert [entry(found, arm)["rank"] for arm in BLIND] == [None] * 3
@@ -39,8 +38,8 @@ def test_nobody_is_first_where_every_method_failed_on_every_case(comparison, n):
 
 
 @pytest.mark.parametrize("alive", ["gin", "bridge", "source_only"])
-def test_those_that_failed_everywhere_are_not_ranked_beside_the_one_that_did_not(comparison, alive):
-    run = nothing(comparison(), [arm for arm in BLIND if arm != alive])
+def test_those_that_failed_everywhere_are_not_ranked_beside_the_one_that_did_not(make, alive):
+    run = nothing(make(), [arm for arm in BLIND if arm != alive])
     found = comparison.compose(run)
     assert entry(found, alive)["rank"]["value"] == 1
     assert [entry(found, arm)["rank"] for arm in BLIND if arm != alive] == [None, None]
@@ -49,8 +48,8 @@ def test_those_that_failed_everywhere_are_not_ranked_beside_the_one_that_did_not
 
 
 @pytest.mark.parametrize("level", [0.3, 0.7])
-def test_ties_are_ties(comparison, level):
-    found = comparison.compose(comparison({"source_only": 0.1, "gin": level, "bridge": level}, wobble=0.0))
+def test_ties_are_ties(make, level):
+    found = comparison.compose(make({"source_only": 0.1, "gin": level, "bridge": level}, wobble=0.0))
     first = [entry(found, arm)["rank"] for arm in ("gin", "bridge")]
     assert [one["value"] for one in first] == [1, 1]
     said = found["verdict"][0]
@@ -60,28 +59,28 @@ def test_ties_are_ties(comparison, level):
     assert "first in 100" not in " ".join(found["verdict"])
 
 
-def test_a_clear_winner_is_still_named_with_how_sure_it_is(comparison):
-    found = comparison.compose(comparison())
+def test_a_clear_winner_is_still_named_with_how_sure_it_is(make):
+    found = comparison.compose(make())
     assert "bridge has the highest mean Dice" in found["verdict"][0]
     assert "first in 100 %" in found["verdict"][1]
 
 
-def test_one_patient_resampled_is_no_certainty(comparison):
-    found = comparison.compose(comparison(patients=1))
+def test_one_patient_resampled_is_no_certainty(make):
+    found = comparison.compose(make(patients=1))
     assert "first in 100" not in " ".join(found["verdict"])
 
 
 @pytest.mark.parametrize("scores", [(0.0, 0.0), (0.2, 0.0)])
-def test_the_tile_does_not_praise_what_gained_nothing(comparison, scores):
-    run = nothing(comparison({"source_only": scores[0], "gin": scores[1], "target_supervised": 0.9}), ["gin"])
+def test_the_tile_does_not_praise_what_gained_nothing(make, scores):
+    run = nothing(make({"source_only": scores[0], "gin": scores[1], "target_supervised": 0.9}), ["gin"])
     comparison.build(run)
     page = seen(run.folder / "comparison.html")
     assert "Gap closed by gin" not in page.words
 
 
 @pytest.mark.parametrize("n", [1, 2, 6])
-def test_every_interval_of_the_page_holds_its_value(comparison, n):
-    run = comparison(patients=n)
+def test_every_interval_of_the_page_holds_its_value(make, n):
+    run = make(patients=n)
     comparison.build(run)
     page = seen(run.folder / "comparison.html")
     shape = re.compile(r"^([+−]?\d+\.\d+) ([+−]?\d+\.\d+) to ([+−]?\d+\.\d+)")
@@ -93,8 +92,8 @@ def test_every_interval_of_the_page_holds_its_value(comparison, n):
     assert not re.search(r"\b1 patients\b|[a-z]+_[a-z]+", re.sub(r"\w+, 2026", "", page.words))
 
 
-def test_patients_are_counted_once_for_ranks(comparison):
-    found = comparison.compose(comparison(patients=3))
+def test_patients_are_counted_once_for_ranks(make):
+    found = comparison.compose(make(patients=3))
     lows = [entry(found, arm)["rank"]["ci"] for arm in BLIND]
     assert all(1 <= low <= high <= 3 for low, high in lows)
     assert np.isfinite([entry(found, arm)["rank"]["first"] for arm in BLIND]).all()

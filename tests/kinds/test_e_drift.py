@@ -3,18 +3,14 @@
 import html
 import json
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
+from support.page_text import numbers, seen
 from xmed import monitor
 from xmed.monitor import alarm, simulate
-
-sys.path.insert(0, str(Path(__file__).parent))
-from e_read import numbers, seen
 
 CALM, FEW, UNTRIED = 3, 8, simulate.simulated({}, {}, 0)
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from test_validation import balls, model  # noqa: F401
 
+from support.validated_model import balls, model  # noqa: F401
 from xmed.app import external_validation
 from xmed.cohort import load
 from xmed.evaluate import evaluate

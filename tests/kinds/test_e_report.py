@@ -3,16 +3,12 @@
 import json
 import math
 import re
-import sys
-from pathlib import Path
 
 import pytest
-from reporting import missed, undefined, written
 
+from support.evaluated_runs import missed, undefined, written
+from support.page_text import numbers, seen
 from xmed import report
-
-sys.path.insert(0, str(Path(__file__).parent))
-from e_read import numbers, seen
 
 
 def adapted(change):

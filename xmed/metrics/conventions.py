@@ -98,4 +98,4 @@ CROSSCHECK: dict[str, str] = {
     "where MONAI and MedPy give 2.24, 2.12, 3.00 and 5.00",
     "assd_mm": "1.99, 1.99, 1.93 and 1.90 mm for these spheres, where voxel counting gives 1.92, 1.91, 1.78 and 1.55",
 }
-"""Against what these metrics were checked; tests and tests/bench/metrics.py do it again."""
+"""Against what these metrics were checked; tests and benchmarks/metrics.py do it again."""
