@@ -26,7 +26,7 @@ SPACES = {2: (32, 32), 3: (16, 16, 16)}
 def make(name: str, dims: int = 2) -> methods.Method:
     torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(networks.build(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
+    return kind(networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
 
 
 def batches(dims: int = 2) -> tuple[Batch, Batch]:
@@ -110,7 +110,7 @@ def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
     with pytest.raises(XmedError, match=r"error\[METHOD_UNKNOWN\]: no method 'dan'.* · one of .*bridge"):
         methods.find("dan")
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: method bridge: pol.* · hyper-parameters pool"):
-        methods.check("bridge", {"pol": 3})
+        methods.check_hyperparameters("bridge", {"pol": 3})
 
 
 def test_only_the_ceiling_uses_all_target_labels_and_only_few_shot_some():
@@ -165,7 +165,7 @@ def test_bridges_teacher_normalises_the_target_by_the_targets_own_statistics():
     source, target = batches()
     bridge.progress.fill_(0.9)
     bridge.teacher.steps.fill_(1)
-    layer = networks.statistics(bridge.teacher.net)[0]
+    layer = networks.batchnorm_layers(bridge.teacher.net)[0]
     before = layer.running_mean.clone()
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
     assert not torch.equal(layer.running_mean, before)
@@ -190,10 +190,11 @@ def test_a_bridge_of_one_set_of_statistics_has_a_teacher_that_the_target_does_no
     bridge = Bridge(make("bridge").net, TASK, own_statistics=False).train()
     source, target = batches()
     bridge.progress.fill_(0.9)
-    before = [layer.running_mean.clone() for layer in networks.statistics(bridge.teacher.net)]
+    before = [layer.running_mean.clone() for layer in networks.batchnorm_layers(bridge.teacher.net)]
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
     assert all(
-        torch.equal(layer.running_mean, was) for layer, was in zip(networks.statistics(bridge.teacher.net), before)
+        torch.equal(layer.running_mean, was)
+        for layer, was in zip(networks.batchnorm_layers(bridge.teacher.net), before)
     )
 
 

@@ -17,7 +17,7 @@ from xmed.model.deployed import WEIGHTS, Model
 from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture, unlinked
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -173,7 +173,7 @@ def test_noise_raises_the_grain_blurring_lowers_it_and_gain_and_padding_do_not_m
 def test_an_embedding_is_one_vector_however_large_the_volume(members):
     network = NETWORK.model_copy(update={"members": members})
     table = LabelTable((Structure(1, "ball"),))
-    model = Model(build(network, 2, 1, 2, 0).eval(), GRID, network, "PT", table)
+    model = Model(build_network(network, 2, 1, 2, 0).eval(), GRID, network, "PT", table)
     random = np.random.default_rng(0)
     for shape in ((16, 16, 4), (40, 23, 3)):
         seen = model.sample(
@@ -219,7 +219,7 @@ def run(tmp_path, home, unguarded):
     run = Run.create(Study.model_validate(STUDY), home)
     card = {"study": "balls", "run": run.id, "seed": 0, "method": "gin", "deployable": True, "hyperparameters": {}}
     table = LabelTable((Structure(1, "ball"),))
-    folder = Model(build(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
+    folder = Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
         run.arm("adapted", 0) / "model"
     )
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))

@@ -18,7 +18,7 @@ from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
 from xmed.model.deployed import Model
-from xmed.networks import build, tensors
+from xmed.networks import build_network, named_tensors
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.domain import samples
 from xmed.run import Run
@@ -171,7 +171,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
     made, home = run
     data = Data.of(study, study.method, home)
     card = arms._card(made, "adapted", 0, study.method, data)
-    model = Model(build(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
+    model = Model(build_network(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
 
     def sees(self, seen):
         """A net that finds a ball in the middle of what it is shown enlarged, and else one in the corner."""
@@ -218,7 +218,7 @@ def pieces(tmp_path, steps=12, rounds=1):
     one = Sample("a", image, np.ones(image.shape, bool), Grid(image.shape, np.eye(4)), (image > 1).astype(np.uint8))
     grid = GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1))
     torch.manual_seed(0)
-    net, task = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",))
+    net, task = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",))
     method = SourceOnly(net, task) if rounds == 1 else Bridge(net, task, rounds=rounds, cell=4)
     samplers = [Sampler([one], grid, 2, Augmentation(), seed) for seed in (0, 1)]
     return method, *samplers, Budget(steps=steps, batch=2), torch.device("cpu"), tmp_path
@@ -251,7 +251,7 @@ def test_a_second_round_begins_as_what_the_first_would_deploy_and_goes_on_where_
     whole.mkdir()
     cut.mkdir()
     parts, began = list(pieces(whole, rounds=2)), []
-    monkeypatch.setattr(parts[0], "begin_again", lambda: (Bridge.begin_again(parts[0]), began.append(_copy(parts[0]))))
+    monkeypatch.setattr(parts[0], "start_round", lambda: (Bridge.start_round(parts[0]), began.append(_copy(parts[0]))))
     expected = loop.train(*parts).candidates
     assert list(expected) == [8, 12, 17]  # 65 % and the end of 12 steps, and the end of two fifths as many
     ((student, teacher, taught_from),) = began
@@ -277,7 +277,10 @@ def test_a_second_round_begins_as_what_the_first_would_deploy_and_goes_on_where_
 
 def _copy(bridge):
     """Weights of student and teacher, and from which share of a round on there is teaching."""
-    held = [{name: tensor.clone() for name, tensor in tensors(net).items()} for net in (bridge.net, bridge.teacher.net)]
+    held = [
+        {name: tensor.clone() for name, tensor in named_tensors(net).items()}
+        for net in (bridge.net, bridge.teacher.net)
+    ]
     return *held, float(bridge.teach_from)
 
 

@@ -16,11 +16,11 @@ from xmed import metrics
 from xmed.cohort import Case, Cohort
 from xmed.prepare import Sample, onto, sample, window_of
 from xmed.prepare.domain import samples, truth
-from xmed.rendering.synthesise import imitations
+from xmed.rendering.synthesise import renderings_as_target
 from xmed.run import TRIVIAL_ARMS
 from xmed.spec import Study
 from xmed.tasks.location_prior import MeanMask
-from xmed.tasks.trivial_masks import positions, thresholds
+from xmed.tasks.trivial_masks import position_masks, threshold_masks
 from xmed.volume import Volume
 
 SCENES = 100
@@ -54,7 +54,7 @@ class Baselines:
         spec = self.target.spec
         seen = sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
         for value, usually in self.usual.items():
-            families = thresholds(seen, value, usually.share), positions(seen, value, usually)
+            families = threshold_masks(seen, value, usually.share), position_masks(seen, value, usually)
             for arm, family in zip(TRIVIAL_ARMS, families):
                 for rule, label in family:
                     if not self.best or self.best[arm, value] == rule:
@@ -70,7 +70,7 @@ def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
     window = window_of(target.spec.modality, target.spec.window)
     unlabelled = samples(target, study, ["train"], labelled=False)
     random = np.random.default_rng(0)
-    return imitations(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
+    return renderings_as_target(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
 
 
 def usual(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:

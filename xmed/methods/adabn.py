@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.networks import statistics
+from xmed.networks import batchnorm_layers
 from xmed.tasks import Segmentation
 
 
@@ -25,7 +25,7 @@ class Adabn(Method):
 
     def __init__(self, net: nn.Module, task: Segmentation) -> None:
         super().__init__(net, task)
-        self.layers = tuple(statistics(net))  # a tuple: the net owns them
+        self.layers = tuple(batchnorm_layers(net))  # a tuple: the net owns them
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import head
-from xmed.networks.adversary import domain_loss, frozen, map_critic
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import segmentation_head
+from xmed.networks.adversary import apply_frozen, domain_loss, map_critic
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.tasks import Segmentation
 
 
@@ -29,20 +29,20 @@ class Advent(Method):
     def __init__(self, net: nn.Module, task: Segmentation, weight: float = 0.001, critic_rate: float = 0.1) -> None:
         super().__init__(net, task)
         self.weight, self.critic_rate = weight, critic_rate
-        self.critic = map_critic(task.classes, head(net).weight.ndim - 2)
+        self.critic = map_critic(task.classes, segmentation_head(net).weight.ndim - 2)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        (ours, _), (theirs, _) = apart(self.net, source.image, target.image)
-        b, view = len(ours), shared_view(source, target)
+        (ours, _), (theirs, _) = forward_per_domain(self.net, source.image, target.image)
+        b, view = len(ours), view_of_both_domains(source, target)
         maps = self_information(torch.cat([ours, theirs])) * view
-        fooled, told = frozen(self.critic, maps[b:]), self.critic(maps.detach())
+        fooled, told = apply_frozen(self.critic, maps[b:]), self.critic(maps.detach())
         return {
             "supervised": self.task.loss(ours, source.truth, source.fov),
             "fool": self.weight * functional.binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled)),
             "critic": domain_loss(told[:b], told[b:]),
         }
 
-    def rates(self) -> dict[nn.Module, float]:
+    def learning_rate_shares(self) -> dict[nn.Module, float]:
         return {self.critic: self.critic_rate}
 
 
@@ -52,7 +52,7 @@ def self_information(logits: Tensor) -> Tensor:
     return -log_p.exp() * log_p / math.log(logits.shape[1])
 
 
-def shared_view(source: Batch, target: Batch) -> Tensor:
+def view_of_both_domains(source: Batch, target: Batch) -> Tensor:
     """1 where both of a pair of patches, one of each domain, have something in view: (b + b', 1, i, j[, k])."""
     views = []
     for own, other in ((source, target), (target, source)):

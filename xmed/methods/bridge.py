@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks import fill, tensors
-from xmed.networks.mean_teacher_model import Alignment, Teacher, ramp_up
+from xmed.networks import load_tensors, named_tensors
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import hidden
+from xmed.rendering.perturb import random_blocks
 from xmed.rendering.random_convolution import random_convolutions
-from xmed.rendering.synthesise import imitations
+from xmed.rendering.synthesise import renderings_as_target
 from xmed.tasks import Segmentation
 
 TEACH_FROM = 0.65
@@ -74,15 +74,15 @@ class Bridge(Method):
         self.pool, self.gin, self.weight, self.confidence = pool, gin, weight, confidence
         self.mask, self.cell, self.prior, self.enlarge = mask, cell, prior, enlarge
         self.teacher = Teacher(net, decay, own_statistics=own_statistics)
-        self.alignment = Alignment(task.classes, align, counted)
+        self.alignment = DistributionAlignment(task.classes, align, counted)
         self.register_buffer("share", torch.zeros(2, task.classes))  # smallest and largest of a labelled batch
         self.register_buffer("teach_from", torch.tensor(TEACH_FROM))
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 7])
         asked = domains.target_modality, domains.target_window, random, domains.scene
-        made = imitations(self.pool, domains.source, domains.target, *asked)
-        self.alignment.expect(made)
+        made = renderings_as_target(self.pool, domains.source, domains.target, *asked)
+        self.alignment.set_expected(made)
         return made
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
@@ -104,7 +104,7 @@ class Bridge(Method):
         return losses
 
     def _partly_hidden(self, image: Tensor) -> Tensor:
-        gone = hidden(image, self.mask, self.cell)
+        gone = random_blocks(image, self.mask, self.cell)
         gone[::2] = False  # half of the patches stay whole, or batch statistics would be those of holes
         return image.masked_fill(gone, 0)
 
@@ -130,13 +130,13 @@ class Bridge(Method):
         taught = (self.progress - self.teach_from) / (1 - self.teach_from)
         return self.weight * ramp_up(taught, over=0.2) * self.task.loss(logits, label, sure)
 
-    def begin_again(self) -> None:
-        fill(self.net, tensors(self.teacher.net))
+    def start_round(self) -> None:
+        load_tensors(self.net, named_tensors(self.teacher.net))
         self.teach_from.zero_()
-        self.alignment.forget()
+        self.alignment.reset()
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks.adversary import domain_loss, ramp, reverse, vector_critic
-from xmed.networks.feature_sampling import both, width
+from xmed.networks.adversary import adaptation_factor, domain_loss, reverse_gradient, vector_critic
+from xmed.networks.feature_sampling import feature_width, sample_features
 from xmed.tasks import Segmentation
 
-LARGEST = 1024  # entries of the product beyond which it is drawn at random: section 3.2 of the paper uses 4096
+MAX_PRODUCT = 1024  # entries of the product beyond which it is drawn at random: section 3.2 of the paper uses 4096
 
 
 class Cdan(Method):
@@ -30,16 +30,18 @@ class Cdan(Method):
     def __init__(self, net: nn.Module, task: Segmentation, weight: float = 1.0, hidden: int = 128) -> None:
         super().__init__(net, task)
         self.weight = weight
-        f, c = width(net), task.classes
-        drawn = f * c > LARGEST
-        self.register_buffer("of_features", torch.randn(f, LARGEST) if drawn else None)
-        self.register_buffer("of_classes", torch.randn(c, LARGEST) if drawn else None)
-        self.critic = vector_critic(min(f * c, LARGEST), hidden)
+        f, c = feature_width(net), task.classes
+        drawn = f * c > MAX_PRODUCT
+        self.register_buffer("of_features", torch.randn(f, MAX_PRODUCT) if drawn else None)
+        self.register_buffer("of_classes", torch.randn(c, MAX_PRODUCT) if drawn else None)
+        self.critic = vector_critic(min(f * c, MAX_PRODUCT), hidden)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        seen, strength = both(self.net, source, target), ramp(self.progress)
-        ours, theirs = (self.critic(reverse(self._joint(*cells), strength)) for cells in (seen.source, seen.target))
-        weights = (certainty(p)[:, None] for _, p in (seen.source, seen.target))
+        seen, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
+        ours, theirs = (
+            self.critic(reverse_gradient(self._joint(*cells), strength)) for cells in (seen.source, seen.target)
+        )
+        weights = (entropy_weights(p)[:, None] for _, p in (seen.source, seen.target))
         return {
             "supervised": self.task.loss(seen.logits, source.truth, source.fov),
             "domain": self.weight * domain_loss(ours, theirs, *weights),
@@ -49,10 +51,10 @@ class Cdan(Method):
         """Feature × prediction (n, f·c), or its random projection (eq. 6); predictions are not taught through it."""
         if self.of_features is None or self.of_classes is None:
             return (vectors[:, :, None] * p.detach()[:, None]).flatten(1)
-        return (vectors @ self.of_features) * (p.detach() @ self.of_classes) / LARGEST**0.5
+        return (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5
 
 
-def certainty(p: Tensor) -> Tensor:
+def entropy_weights(p: Tensor) -> Tensor:
     """1 + exp(−H) of probabilities (n, c), H in nats, divided by its mean; no gradient (eq. 8)."""
     p = p.detach()
     weight = 1 + torch.exp((p * p.clamp_min(1e-7).log()).sum(1))

@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import head
-from xmed.networks.adversary import ramp
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import segmentation_head
+from xmed.networks.adversary import adaptation_factor
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.tasks import Segmentation
 
-VOXELS = 512  # of each class and domain in one step
+VOXELS_PER_CLASS = 512  # of each class and domain in one step
 
 
 class Contrast(Method):
@@ -44,16 +44,16 @@ class Contrast(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence, self.temperature, self.decay = weight, confidence, temperature, decay
-        self.register_buffer("prototypes", torch.zeros(task.classes, head(net).in_channels))
+        self.register_buffer("prototypes", torch.zeros(task.classes, segmentation_head(net).in_channels))
         self.register_buffer("known", torch.zeros(task.classes, dtype=torch.bool))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        (logits, seen), (guess, other) = apart(self.net, source.image, target.image)
+        (logits, seen), (guess, other) = forward_per_domain(self.net, source.image, target.image)
         label, sure = self.task.pseudo_label(guess.detach().float().softmax(1), self.confidence)
-        ours = chosen(seen, source.truth, source.fov, self.task.classes)
-        theirs = chosen(other, label, sure if target.fov is None else sure * target.fov, self.task.classes)
-        self._follow(*ours)
-        weight = self.weight * ramp(self.progress)
+        ours = sample_voxels(seen, source.truth, source.fov, self.task.classes)
+        theirs = sample_voxels(other, label, sure if target.fov is None else sure * target.fov, self.task.classes)
+        self._update_prototypes(*ours)
+        weight = self.weight * adaptation_factor(self.progress)
         return {
             "supervised": self.task.loss(logits, source.truth, source.fov),
             "source": weight * self._pull(*ours),
@@ -61,10 +61,10 @@ class Contrast(Method):
         }
 
     def _pull(self, vectors: Tensor, label: Tensor) -> Tensor:
-        return contrast(vectors, label, self.prototypes, self.known, self.temperature)
+        return prototype_contrast(vectors, label, self.prototypes, self.known, self.temperature)
 
     @torch.no_grad()
-    def _follow(self, vectors: Tensor, label: Tensor) -> None:
+    def _update_prototypes(self, vectors: Tensor, label: Tensor) -> None:
         """Every prototype a step towards the mean of its class's unit vectors in this batch."""
         for value in label.unique():
             mean = functional.normalize(vectors[label == value], dim=1).mean(0)
@@ -73,18 +73,18 @@ class Contrast(Method):
             self.known[value] = True
 
 
-def chosen(seen: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
+def sample_voxels(seen: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
     """Up to 512 random voxels of each class with a positive weight: features (n, f) float32 and labels (n,)."""
     valid = label.new_ones(label.shape, dtype=torch.bool) if weight is None else weight > 0
     spots = []
     for value in range(classes):
         at = torch.nonzero((label == value).logical_and(valid).flatten())[:, 0]
-        spots.append(at[torch.randperm(len(at), device=at.device)[:VOXELS]])
+        spots.append(at[torch.randperm(len(at), device=at.device)[:VOXELS_PER_CLASS]])
     drawn = torch.cat(spots)
     return seen.movedim(1, -1).flatten(0, -2)[drawn].float(), label.flatten()[drawn]
 
 
-def contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
+def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
     """−log softmax over known prototypes of cos(vector, prototype) / T at its own class; every class counts alike.
 
     0 where nothing was chosen, or fewer than two prototypes are known.

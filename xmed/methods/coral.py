@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks.feature_sampling import both
+from xmed.networks.feature_sampling import sample_features
 from xmed.tasks import Segmentation
 
 
@@ -26,14 +26,14 @@ class Coral(Method):
         self.weight = weight
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        seen = both(self.net, source, target)
+        seen = sample_features(self.net, source, target)
         return {
             "supervised": self.task.loss(seen.logits, source.truth, source.fov),
-            "coral": self.weight * coral(seen.source[0], seen.target[0]),
+            "coral": self.weight * coral_distance(seen.source[0], seen.target[0]),
         }
 
 
-def coral(source: Tensor, target: Tensor) -> Tensor:
+def coral_distance(source: Tensor, target: Tensor) -> Tensor:
     """‖C_s − C_t‖²_F / (4 d²) of vectors (n, d) and (m, d), C the unbiased covariance; means do not count (eq. 1)."""
     return ((_covariance(source) - _covariance(target)) ** 2).sum() / (4 * source.shape[1] ** 2)
 

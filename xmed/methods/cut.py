@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
-from xmed.networks import head
+from xmed.networks import segmentation_head
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.field_of_view_pose import place
-from xmed.rendering.translation import Recipe, translate
+from xmed.rendering.field_of_view_pose import pose_anatomy
+from xmed.rendering.translation import TranslationSettings, translate
 from xmed.tasks import Segmentation
 
 
@@ -45,13 +45,13 @@ class Cut(Method):
     ) -> None:
         super().__init__(net, task)
         self.pool = pool
-        self.recipe = Recipe(steps, batch, rate, nce, segment, edge)
+        self.recipe = TranslationSettings(steps, batch, rate, nce, segment, edge)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         source: Sequence[Sample] = domains.source
-        dims: Literal[2, 3] = 2 if head(self.net).weight.ndim == 4 else 3
+        dims: Literal[2, 3] = 2 if segmentation_head(self.net).weight.ndim == 4 else 3
         if domains.target_modality in PROBE_MODALITIES:
-            source = views(self.pool, domains)
+            source = posed_views(self.pool, domains)
         folder = domains.folder and domains.folder / "translated"
         return translate(
             source, domains.target, dims, self.task.classes, self.task.loss, self.recipe, domains.seed, folder
@@ -63,13 +63,13 @@ class Cut(Method):
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 
 
-def views(count: int, domains: Domains) -> list[Sample]:
+def posed_views(count: int, domains: Domains) -> list[Sample]:
     """The source cases in turn as a probe would be held to them, each through the field of view of a random target."""
     random = np.random.default_rng([domains.seed, 23])
     out = []
     for n in range(count):
         source = domains.source[n % len(domains.source)]
         through = domains.target[int(random.integers(len(domains.target)))]
-        held = place(source, through, domains.target_modality, random)
+        held = pose_anatomy(source, through, domains.target_modality, random)
         out.append(Sample(source.case, normalise(held.image, held.fov), held.fov, through.grid, held.label))
     return out

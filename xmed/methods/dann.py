@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks.adversary import domain_loss, ramp, reverse, vector_critic
-from xmed.networks.feature_sampling import both, width
+from xmed.networks.adversary import adaptation_factor, domain_loss, reverse_gradient, vector_critic
+from xmed.networks.feature_sampling import feature_width, sample_features
 from xmed.tasks import Segmentation
 
 
@@ -25,11 +25,11 @@ class Dann(Method):
     def __init__(self, net: nn.Module, task: Segmentation, weight: float = 1.0, hidden: int = 128) -> None:
         super().__init__(net, task)
         self.weight = weight
-        self.critic = vector_critic(width(net), hidden)
+        self.critic = vector_critic(feature_width(net), hidden)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        seen, strength = both(self.net, source, target), ramp(self.progress)
-        ours, theirs = (self.critic(reverse(vectors, strength)) for vectors, _ in (seen.source, seen.target))
+        seen, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
+        ours, theirs = (self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (seen.source, seen.target))
         return {
             "supervised": self.task.loss(seen.logits, source.truth, source.fov),
             "domain": self.weight * domain_loss(ours, theirs),

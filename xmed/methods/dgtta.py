@@ -13,10 +13,10 @@ from torch.nn import functional
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
 from xmed.networks import Ensemble
-from xmed.networks.collapse_check import foreground, vanished
+from xmed.networks.collapse_check import foreground_vanished, foreground_voxels
 from xmed.tasks import Segmentation
 
-STRAY = 0.05  # sd of every entry of a random affine, in half-widths of the patch: the reference code's
+AFFINE_SD = 0.05  # sd of every entry of a random affine, in half-widths of the patch: the reference code's
 
 
 class Dgtta(Method):
@@ -46,7 +46,7 @@ class Dgtta(Method):
     def adapt(self, volume: Iterator[Batch]) -> None:
         where = next(self.net.parameters()).device
         first = next(volume).to(where)
-        before, members = foreground(self.net, first), []
+        before, members = foreground_voxels(self.net, first), []
         for _ in range(self.restarts):
             net = copy.deepcopy(self.net).eval()
             optimiser = torch.optim.AdamW(net.parameters(), lr=self.rate)
@@ -55,7 +55,7 @@ class Dgtta(Method):
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-            members.append(self.net if vanished(before, foreground(net, first)) else net)
+            members.append(self.net if foreground_vanished(before, foreground_voxels(net, first)) else net)
         self.adapted = Ensemble(members)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -72,10 +72,10 @@ def disagreement(net: nn.Module, batch: Batch) -> Tensor:
     count.
     """
     fov = torch.ones_like(batch.image[:, :1]) if batch.fov is None else batch.fov[:, None].to(batch.image.dtype)
-    there = affines(batch.image)
+    there = random_affines(batch.image)
     learning, inside = _branch(net, batch.image, fov, there)
     with torch.no_grad():
-        still, also_inside = _branch(net, batch.image, fov, affines(batch.image))
+        still, also_inside = _branch(net, batch.image, fov, random_affines(batch.image))
     seen = inside * also_inside
     return 1 - squared_dice((learning * seen)[:, 1:], (still * seen)[:, 1:])
 
@@ -90,11 +90,11 @@ def squared_dice(a: Tensor, b: Tensor) -> Tensor:
     return ((2 * (a * b).sum(axes) + 1e-3) / (0.5 * ((a + b) ** 2).sum(axes) + 1e-3)).mean()
 
 
-def affines(image: Tensor) -> Tensor:
+def random_affines(image: Tensor) -> Tensor:
     """Per patch the identity plus normal noise, (b, dims, dims + 1), as torch's affine_grid takes it."""
     dims = image.ndim - 2
     noise = torch.randn(len(image), dims, dims + 1, device=image.device)
-    return torch.eye(dims, dims + 1, device=image.device) + STRAY * noise
+    return torch.eye(dims, dims + 1, device=image.device) + AFFINE_SD * noise
 
 
 def warp(image: Tensor, theta: Tensor, padding: str = "border") -> Tensor:
@@ -103,7 +103,7 @@ def warp(image: Tensor, theta: Tensor, padding: str = "border") -> Tensor:
     return functional.grid_sample(image, grid, padding_mode=padding, align_corners=False)
 
 
-def inverse(theta: Tensor) -> Tensor:
+def inverse_affine(theta: Tensor) -> Tensor:
     """The affine that undoes `theta`."""
     linear = torch.linalg.inv(theta[:, :, :-1])
     return torch.cat([linear, -linear @ theta[:, :, -1:]], 2)
@@ -112,5 +112,5 @@ def inverse(theta: Tensor) -> Tensor:
 def _branch(net: nn.Module, image: Tensor, fov: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities of the warped patches, brought back, and where what they show was in view both ways."""
     p = net(warp(image, theta)).float().softmax(1)
-    back = inverse(theta)
+    back = inverse_affine(theta)
     return warp(p, back), (warp(warp(fov, theta, "zeros"), back, "zeros") > 0.5) * fov

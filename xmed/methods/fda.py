@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.rendering.fourier import mix_amplitude
 from xmed.tasks import Segmentation
 
@@ -40,7 +40,7 @@ class Fda(Method):
         image = mix_amplitude(source.image, style, size, share, source.fov, style_fov)
         if not self.entropy:
             return {"supervised": self.task.loss(self.net(image), source.truth, source.fov)}
-        (ours, _), (theirs, _) = apart(self.net, image, target.image)
+        (ours, _), (theirs, _) = forward_per_domain(self.net, image, target.image)
         return {
             "supervised": self.task.loss(ours, source.truth, source.fov),
             "entropy": self.entropy * charbonnier_entropy(theirs, target.fov, self.eta),

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.errors import XmedError
-from xmed.methods.mean_teacher import consistency
+from xmed.methods.mean_teacher import consistency_loss
 from xmed.methods.method import Domains, Method, Schedule
 from xmed.networks.mean_teacher_model import Teacher, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb
+from xmed.rendering.perturb import perturb_intensities
 from xmed.tasks import Segmentation
 
 
@@ -46,7 +46,7 @@ class FewShot(Method):
         self.shots, self.weight, self.confidence = shots, weight, confidence
         self.teacher = Teacher(net, decay)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         if len(domains.few) < self.shots:
             raise XmedError(
                 "METHOD_NEEDS", f"{len(domains.few)} labelled target training cases", f"{self.shots}, as `shots` says",
@@ -60,15 +60,15 @@ class FewShot(Method):
         """`source` holds patches of the source and of the few labelled target cases."""
         b = len(source.image)
         p = self.teacher.probabilities(target.image)
-        logits = self.net(torch.cat([source.image, disturb(target.image, target.fov)])).float()
-        agree = consistency(logits[b:], p, self.confidence, target.fov)
+        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, target.fov)])).float()
+        agree = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * agree,
         }
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.rendering.random_convolution import blend, random_convolutions
+from xmed.rendering.random_convolution import blend_appearances, random_convolutions
 from xmed.tasks import Segmentation
 
 
@@ -36,7 +36,7 @@ class Gin(Method):
         del target
         images = [random_convolutions(source.image, source.fov) for _ in range(self.copies)]
         if self.blend and self.copies > 1:
-            images[:2] = blend(*images[:2])
+            images[:2] = blend_appearances(*images[:2])
         logits = [self.net(image).float() for image in images]
         losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
         if self.copies > 1:

@@ -29,7 +29,7 @@ class Histogram(Method):
         super().__init__(net, task)
         self.copies = copies
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         if not domains.images:
             raise XmedError(
                 "METHOD_NEEDS", "a source of label maps alone", "source images whose histograms can be matched",
@@ -38,7 +38,7 @@ class Histogram(Method):
         random = np.random.default_rng([domains.seed, 11])
         copies = min(self.copies, len(domains.target))
         return [
-            matched(source, domains.target[n])
+            match_to_target(source, domains.target[n])
             for source in domains.source
             for n in random.choice(len(domains.target), copies, replace=False)
         ]
@@ -48,7 +48,7 @@ class Histogram(Method):
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 
 
-def matched(source: Sample, target: Sample) -> Sample:
+def match_to_target(source: Sample, target: Sample) -> Sample:
     """`source` whose intensities inside its field of view are distributed as those inside the target's."""
     seen = match_histograms(source.image[source.fov], target.image[target.fov]).astype(np.float32)
     image = np.full_like(source.image, seen.min(initial=np.inf) if seen.size else 0)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import CONVOLUTIONS, features, head
-from xmed.rendering.perturb import hidden
+from xmed.networks import CONVOLUTIONS, logits_and_features, segmentation_head
+from xmed.rendering.perturb import random_blocks
 from xmed.tasks import Segmentation
 
 
@@ -29,7 +29,7 @@ class MaskedPretrain(Method):
     ) -> None:
         super().__init__(net, task)
         self.share, self.mask, self.cell = share, mask, cell
-        last = head(net)
+        last = segmentation_head(net)
         convolution = CONVOLUTIONS[last.weight.ndim - 3]
         self.painter = convolution(last.in_channels, 1, 1)  # from the head's features to an intensity
 
@@ -37,14 +37,14 @@ class MaskedPretrain(Method):
         if self.progress >= self.share:
             return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
         image = torch.cat([source.image, target.image])
-        gone = hidden(image, self.mask, self.cell)
-        painted = self.painter(features(self.net, image.masked_fill(gone, 0))[1]).float()
+        gone = random_blocks(image, self.mask, self.cell)
+        painted = self.painter(logits_and_features(self.net, image.masked_fill(gone, 0))[1]).float()
         views = [torch.ones_like(d.image[:, 0], dtype=torch.bool) if d.fov is None else d.fov for d in (source, target)]
         middle = image.shape[1] // 2  # of the neighbouring slices that a 2.5-D net is shown
-        return {"painted": hidden_error(painted[:, 0], image[:, middle], gone[:, 0] & torch.cat(views))}
+        return {"painted": masked_error(painted[:, 0], image[:, middle], gone[:, 0] & torch.cat(views))}
 
 
-def hidden_error(painted: Tensor, image: Tensor, counted: Tensor) -> Tensor:
+def masked_error(painted: Tensor, image: Tensor, counted: Tensor) -> Tensor:
     """Mean squared error over the `counted` voxels (bool), all (b, i, j[, k]); what was shown is not rewarded."""
     squared = (painted - image.float()) ** 2
     return (squared * counted).sum() / counted.sum().clamp_min(1)

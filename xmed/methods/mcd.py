@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import head
-from xmed.networks.adversary import ramp, reverse
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import segmentation_head
+from xmed.networks.adversary import adaptation_factor, reverse_gradient
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.tasks import Segmentation
 
 
@@ -30,13 +30,13 @@ class Mcd(Method):
     def __init__(self, net: nn.Module, task: Segmentation, weight: float = 1.0) -> None:
         super().__init__(net, task)
         self.weight = weight
-        self.second = copy.deepcopy(head(net))
+        self.second = copy.deepcopy(segmentation_head(net))
         self.second.reset_parameters()  # two equal heads would never disagree
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        (logits, ours), (_, theirs) = apart(self.net, source.image, target.image)
-        theirs = reverse(theirs, ramp(self.progress))
-        disagreement = discrepancy(head(self.net)(theirs), self.second(theirs), target.fov)
+        (logits, ours), (_, theirs) = forward_per_domain(self.net, source.image, target.image)
+        theirs = reverse_gradient(theirs, adaptation_factor(self.progress))
+        disagreement = classifier_discrepancy(segmentation_head(self.net)(theirs), self.second(theirs), target.fov)
         return {
             "supervised": self.task.loss(logits, source.truth, source.fov),
             "second": self.task.loss(self.second(ours), source.truth, source.fov),
@@ -44,7 +44,7 @@ class Mcd(Method):
         }
 
 
-def discrepancy(one: Tensor, other: Tensor, fov: Tensor | None) -> Tensor:
+def classifier_discrepancy(one: Tensor, other: Tensor, fov: Tensor | None) -> Tensor:
     """Mean absolute difference of two heads' probabilities over classes and the field of view (eq. 2); logits in."""
     difference = (one.float().softmax(1) - other.float().softmax(1)).abs().mean(1)
     seen = torch.ones_like(difference) if fov is None else fov.to(difference.dtype)

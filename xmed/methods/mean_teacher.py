@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks.mean_teacher_model import Alignment, Teacher, class_mean, ramp_up
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, class_balanced_mean, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb
+from xmed.rendering.perturb import perturb_intensities
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
@@ -42,10 +42,10 @@ class MeanTeacher(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence = weight, confidence
-        self.teacher, self.alignment = Teacher(net, decay), Alignment(task.classes, align)
+        self.teacher, self.alignment = Teacher(net, decay), DistributionAlignment(task.classes, align)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        self.alignment.expect(domains.source)
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
@@ -53,15 +53,15 @@ class MeanTeacher(Method):
         p = self.alignment(self.teacher.probabilities(target.image), target.fov)
         varied = random_convolutions(source.image, source.fov)
         # One batch, so that the running statistics that the teacher inherits are those of both domains.
-        logits = self.net(torch.cat([varied, disturb(target.image, target.fov)])).float()
-        agree = consistency(logits[b:], p, self.confidence, target.fov)
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)])).float()
+        agree = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * agree,
         }
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)
@@ -70,7 +70,7 @@ class MeanTeacher(Method):
         return self.teacher.net
 
 
-def consistency(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None) -> Tensor:
+def consistency_loss(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None) -> Tensor:
     """Mean squared difference of the student's probabilities to the teacher's `p` (b, classes, i, j[, k]), scalar.
 
     Over classes, then over the voxels in view in which the teacher reaches `confidence`, each class that it sees there
@@ -79,4 +79,4 @@ def consistency(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None
     best, label = p.max(1)
     apart = ((logits.softmax(1) - p) ** 2).mean(1)
     sure = best >= confidence
-    return class_mean(apart, label, sure if fov is None else sure & fov)
+    return class_balanced_mean(apart, label, sure if fov is None else sure & fov)

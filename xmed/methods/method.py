@@ -52,7 +52,7 @@ class Schedule:
     steps: float = 1.0
     rate: float = 1.0
     milestones: tuple[float, ...] = (1.0,)
-    again: tuple[float, float] = (0.4, 0.5)
+    later_rounds: tuple[float, float] = (0.4, 0.5)
 
 
 class Method(nn.Module, ABC):
@@ -66,6 +66,11 @@ class Method(nn.Module, ABC):
     test_time: ClassVar[bool] = False
     """True for a method whose `adapt` is called on every volume that is to be predicted."""
 
+    favoured_by_validator: ClassVar[str | None] = None
+    """Name of the validator whose own pictures this method is trained on. That validator does not vote on candidates
+    among which is one of this method. In prototypes the proxy Dice was misleading wherever a candidate had been trained
+    on the proxy's own renderer (Spearman with the true Dice −1.0 to 0.0)."""
+
     renders: ClassVar[bool] = False
     """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
 
@@ -76,7 +81,7 @@ class Method(nn.Module, ABC):
     """Share of the round's steps done; set by the loop, saved with the rest."""
 
     def __init__(self, net: nn.Module, task: Segmentation, rounds: int = 1) -> None:
-        """rounds: how often the learning rate rises and comes down; before each but the first, `begin_again`."""
+        """rounds: how often the learning rate rises and comes down; before each but the first, `start_round`."""
         super().__init__()
         self.net, self.task, self.rounds = net, task, rounds
         self.register_buffer("progress", torch.zeros(()))
@@ -86,7 +91,7 @@ class Method(nn.Module, ABC):
         """The network this method trains, given the study's: for methods that change what the net is shown."""
         return spec
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         """Look at whole volumes once, before the first step; return what the source batches are drawn from."""
         return domains.source
 
@@ -102,7 +107,7 @@ class Method(nn.Module, ABC):
         """
         del volume
 
-    def begin_again(self) -> None:
+    def start_round(self) -> None:
         """Before a further round: what of the last one is carried on."""
         return
 
@@ -110,7 +115,7 @@ class Method(nn.Module, ABC):
         """Moving averages and the like, after every optimiser step."""
         return
 
-    def rates(self) -> dict[nn.Module, float]:
+    def learning_rate_shares(self) -> dict[nn.Module, float]:
         """Modules whose learning rate is this share of everything else's."""
         return {}
 

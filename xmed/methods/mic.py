@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks.mean_teacher_model import Alignment, Teacher, ramp_up
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb, hidden
+from xmed.rendering.perturb import perturb_intensities, random_blocks
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
@@ -46,18 +46,18 @@ class Mic(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence, self.mask, self.cell = weight, confidence, mask, cell
-        self.teacher, self.alignment = Teacher(net, decay), Alignment(task.classes, align)
+        self.teacher, self.alignment = Teacher(net, decay), DistributionAlignment(task.classes, align)
         self.register_buffer("surety", torch.ones(task.classes))  # moving mean of the winner's probability, by class
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        self.alignment.expect(domains.source)
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         b = len(source.image)
         label, sure = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
-        shown = disturb(target.image, target.fov)
-        gone = hidden(shown, self.mask, self.cell)
+        shown = perturb_intensities(target.image, target.fov)
+        gone = random_blocks(shown, self.mask, self.cell)
         gone[::2] = False
         varied = random_convolutions(source.image, source.fov)
         logits = self.net(torch.cat([varied, shown.masked_fill(gone, 0)]))  # 0 is the mean intensity
@@ -81,7 +81,7 @@ class Mic(Method):
         return label, ((best >= needed[label]) & seen).to(p.dtype)
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)

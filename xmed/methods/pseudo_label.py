@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
 from xmed.networks.mean_teacher_model import Teacher, ramp_up
-from xmed.rendering.perturb import disturb
+from xmed.rendering.perturb import perturb_intensities
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
@@ -45,19 +45,19 @@ class PseudoLabel(Method):
         b, now = len(source.image), float(torch.floor(self.progress * self.labellings))
         if now > self.round:
             self.round.fill_(now)
-            self.labeller.follow(self.net)
+            self.labeller.update(self.net)
         first, last = self.kept
         share = first + (last - first) * now / max(self.labellings - 1, 1)
-        label, believed = surest(self.labeller.probabilities(target.image), share, target.fov)
+        label, believed = most_confident(self.labeller.probabilities(target.image), share, target.fov)
         varied = random_convolutions(source.image, source.fov)
-        logits = self.net(torch.cat([varied, disturb(target.image, target.fov)]))
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)]))
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
             "pseudo": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, believed),
         }
 
 
-def surest(p: Tensor, share: float, fov: Tensor | None) -> tuple[Tensor, Tensor]:
+def most_confident(p: Tensor, share: float, fov: Tensor | None) -> tuple[Tensor, Tensor]:
     """The winning label (b, i, j[, k]), and weight 1 for the surest `share` of each label's voxels.
 
     The threshold of a class is the (1 − share) quantile of the winning probability over the voxels in view that it won

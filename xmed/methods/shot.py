@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks import features, head
-from xmed.networks.mean_teacher_model import mean_share, prior
+from xmed.networks import logits_and_features, segmentation_head
+from xmed.networks.mean_teacher_model import class_shares, mean_class_shares
 from xmed.prepare import Sample
 from xmed.tasks import Segmentation
 
@@ -36,16 +36,16 @@ class Shot(Method):
     def __init__(self, net: nn.Module, task: Segmentation, pseudo: float = 0.3, share: float = 1.0) -> None:
         super().__init__(net, task)
         self.pseudo, self.share = pseudo, share
-        head(net).requires_grad_(False)
+        segmentation_head(net).requires_grad_(False)
         self.register_buffer("prior", torch.full((task.classes,), 1 / task.classes))
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        self.prior.copy_(prior(domains.source, self.task.classes))
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        self.prior.copy_(class_shares(domains.source, self.task.classes))
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         del source
-        logits, seen = features(self.net, target.image)
+        logits, seen = logits_and_features(self.net, target.image)
         logits = logits.float()
         inside = torch.ones(logits.shape[:1] + logits.shape[2:], dtype=torch.bool, device=logits.device)
         inside = inside if target.fov is None else target.fov
@@ -55,12 +55,12 @@ class Shot(Method):
         label = nearest_centroid(seen.detach().float().movedim(1, -1)[inside], log_p.detach().exp())
         return {
             "entropy": -(log_p.exp() * log_p).sum(1).mean(),
-            "shares": self.share * divergence(mean_share(logits.softmax(1), inside), self.prior),
+            "shares": self.share * kl_divergence(mean_class_shares(logits.softmax(1), inside), self.prior),
             "pseudo": self.pseudo * functional.nll_loss(log_p, label),
         }
 
 
-def divergence(p: Tensor, q: Tensor) -> Tensor:
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL(p ‖ q) of two distributions over classes (c,), in nats."""
     return (p * (p.clamp_min(1e-8) / q.clamp_min(1e-4)).log()).sum()
 

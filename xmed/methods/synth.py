@@ -12,7 +12,7 @@ from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.field_of_view_pose import place
+from xmed.rendering.field_of_view_pose import pose_anatomy
 from xmed.rendering.randomise import render
 from xmed.tasks import Segmentation
 
@@ -24,16 +24,17 @@ class Synth(Method):
     """
 
     cite: ClassVar[str] = "Billot et al., SynthSeg, Medical Image Analysis 2023, arXiv:2107.09559"
+    favoured_by_validator: ClassVar[str | None] = "proxy"
 
     def __init__(self, net: nn.Module, task: Segmentation, pool: int = 120) -> None:
         super().__init__(net, task)
         self.pool = pool
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 13])
         seen = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
         return [
-            drawn(domains.source[n % len(domains.source)], through, domains.target_modality, random)
+            random_appearance(domains.source[n % len(domains.source)], through, domains.target_modality, random)
             for n, through in enumerate(seen)
         ]
 
@@ -42,8 +43,8 @@ class Synth(Method):
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 
 
-def drawn(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Sample:
+def random_appearance(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Sample:
     """One random appearance of a labelled case, on the target's grid where a probe of `modality` is held to it."""
-    anatomy = place(source, target, modality, random)
+    anatomy = pose_anatomy(source, target, modality, random)
     grid = target.grid if modality in PROBE_MODALITIES else source.grid
     return Sample(source.case, normalise(render(anatomy, random), anatomy.fov), anatomy.fov, grid, anatomy.label)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.networks import fill, statistics, tensors
-from xmed.networks.collapse_check import foreground, vanished
+from xmed.networks import batchnorm_layers, load_tensors, named_tensors
+from xmed.networks.collapse_check import foreground_vanished, foreground_voxels
 from xmed.tasks import Segmentation
 
 
@@ -30,7 +30,7 @@ class Tent(Method):
 
     def __init__(self, net: nn.Module, task: Segmentation, steps: int = 10, rate: float = 1e-4) -> None:
         super().__init__(net, task)
-        statistics(net)  # or there is nothing to adapt
+        batchnorm_layers(net)  # or there is nothing to adapt
         self.steps, self.rate = steps, rate
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
@@ -41,8 +41,8 @@ class Tent(Method):
     def adapt(self, volume: Iterator[Batch]) -> None:
         where = next(self.net.parameters()).device
         first = next(volume).to(where)
-        before, kept = foreground(self.net, first), {k: v.clone() for k, v in tensors(self.net).items()}
-        layers = statistics(self.net)
+        before, kept = foreground_voxels(self.net, first), {k: v.clone() for k, v in named_tensors(self.net).items()}
+        layers = batchnorm_layers(self.net)
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # what evaluation will use: the mean over the batches of this volume
@@ -51,15 +51,15 @@ class Tent(Method):
         optimiser = torch.optim.Adam(gains, lr=self.rate)
         for _ in range(self.steps):
             batch = next(volume).to(where)
-            loss = entropy(self.net(batch.image), batch.fov)
+            loss = normalised_entropy(self.net(batch.image), batch.fov)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        if vanished(before, foreground(self.net, first)):
-            fill(self.net, kept)
+        if foreground_vanished(before, foreground_voxels(self.net, first)):
+            load_tensors(self.net, kept)
 
 
-def entropy(logits: Tensor, fov: Tensor | None) -> Tensor:
+def normalised_entropy(logits: Tensor, fov: Tensor | None) -> Tensor:
     """Mean of −Σ p log p / log C over the voxels in view, scalar in [0, 1]; logits (b, C, i, j[, k])."""
     log_p = logits.float().log_softmax(1)
     each = -(log_p.exp() * log_p).sum(1) / math.log(logits.shape[1])

@@ -31,7 +31,7 @@ from xmed.prepare.geometry import resized
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation, location_prior
-from xmed.tasks.location_prior import TELLING, Labelled, Usual, typical
+from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
@@ -133,7 +133,9 @@ class Model:
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
         """`places` laid into a field of view (i, j, k): float32 (structures, i, j, k), or None where none are known."""
-        return None if self.places is None else np.stack([location_prior.placed(one, fov) for one in self.places])
+        return (
+            None if self.places is None else np.stack([location_prior.from_box_frame(one, fov) for one in self.places])
+        )
 
     def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
         """Probabilities (classes, i, j, k) on the net's grid → uint8 label map (i, j, k)."""
@@ -143,13 +145,13 @@ class Model:
         """This model, knowing where it finds each structure in unlabelled volumes."""
         labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
         framed = [
-            [location_prior.framed(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
+            [location_prior.to_box_frame(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
             for v in self.structures.values
         ]
-        return replace(self, places=np.stack([location_prior.likelihood(masks) for masks in framed]))
+        return replace(self, places=np.stack([location_prior.location_likelihood(masks) for masks in framed]))
 
     def learn_scale(
-        self, labelled: Sequence[Labelled], unlabelled: Sequence[Sample]
+        self, labelled: Sequence[LabelledCase], unlabelled: Sequence[Sample]
     ) -> tuple[Model, dict[str, float] | None]:
         """This model, enlarging small volumes if that is how it finds structures where labelled cases have them.
 
@@ -159,8 +161,8 @@ class Model:
         it the mean agreements with where labelled cases have them (see position.Usual), None where nothing is told.
         """
         classes = self.task.classes
-        usual, known = Usual.of(labelled, classes), typical(labelled, classes)
-        if not known or np.mean(known) < TELLING:
+        usual, known = LocationPrior.of(labelled, classes), leave_one_out_agreement(labelled, classes)
+        if not known or np.mean(known) < MIN_SHARED_AGREEMENT:
             return self, None
         record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
         if record["as_it_is"] >= record["labelled"]:
@@ -170,14 +172,16 @@ class Model:
         record["enlarged"] = other._agreement(usual, unlabelled)
         return (other if record["enlarged"] > record["as_it_is"] else self), record
 
-    def _agreement(self, usual: Usual, seen: Sequence[Sample]) -> float:
+    def _agreement(self, usual: LocationPrior, seen: Sequence[Sample]) -> float:
         return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
 
     def save(self, folder: Path) -> Path:
         """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in networks.tensors(self.net).items()}
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in networks.named_tensors(self.net).items()
+        }
         save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
         document = {
             **self.card,
@@ -215,10 +219,10 @@ class Model:
             grid, network = said.grid, said.network
             shape = network, grid.spatial_dims, grid.channels, len(table) + 1
             _check_shapes(folder / WEIGHTS, shape, len(table))
-            net = networks.build(*shape)
+            net = networks.build_network(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
-            networks.fill(net, weights)
+            networks.load_tensors(net, weights)
             _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
         except (XmedError, *_DAMAGE) as problem:
             if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
@@ -226,7 +230,7 @@ class Model:
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or networks.device(), memory_format=layout).eval()  # type: ignore[call-overload]
+        net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
         kept = said.largest_component, places, said.enlarges, card
         return cls(net, grid, network, said.modality, table, said.window, *kept)
 
@@ -292,7 +296,9 @@ class _Unfilled(TorchFunctionMode):
 def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
     """Raises ValueError unless a file's header lists this network's tensors; none of them is read or allocated."""
     with torch.device("meta"), _Unfilled():
-        expected = {name: list(tensor.shape) for name, tensor in networks.tensors(networks.build(*shape)).items()}
+        expected = {
+            name: list(tensor.shape) for name, tensor in networks.named_tensors(networks.build_network(*shape)).items()
+        }
     with safe_open(weights, framework="pt") as file:
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
     if found.pop(PLACES, places := [structures, *[location_prior.CELLS] * 3]) != places:

@@ -63,7 +63,7 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
     found: list[Tensor] = []
 
     def look(patches: Tensor) -> Tensor:
-        deepest = networks.features(model.net, patches.to(model.device), "deepest")[1]
+        deepest = networks.logits_and_features(model.net, patches.to(model.device), "deepest")[1]
         found.append(deepest.flatten(2).mean(2).cpu())
         return patches[:, :1]  # nobody looks at it: the patches are what is wanted
 

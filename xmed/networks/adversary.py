@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-STEEPNESS = 10.0  # of the reversal's growth: gamma of Ganin et al. 2016, section 5.2.2
-SLOPE = 0.2  # leaky ReLU of the critics of maps: Radford et al. 2016, as in ADVENT
+GAMMA = 10.0  # of the reversal's growth: gamma of Ganin et al. 2016, section 5.2.2
+NEGATIVE_SLOPE = 0.2  # leaky ReLU of the critics of maps: Radford et al. 2016, as in ADVENT
 
 
 class _Reversal(torch.autograd.Function):
@@ -30,14 +30,14 @@ class _Reversal(torch.autograd.Function):
         return -ctx.strength * gradient, None
 
 
-def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
+def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
     """`x` itself; the gradient comes back multiplied by −`strength`."""
     return _Reversal.apply(x, strength)
 
 
-def ramp(progress: Tensor) -> float:
+def adaptation_factor(progress: Tensor) -> float:
     """2 / (1 + exp(−10 p)) − 1 (Ganin et al. 2016): from 0 to almost 1 over the training."""
-    return float(2 / (1 + torch.exp(-STEEPNESS * progress)) - 1)
+    return float(2 / (1 + torch.exp(-GAMMA * progress)) - 1)
 
 
 def vector_critic(width: int, hidden: int) -> nn.Sequential:
@@ -57,11 +57,11 @@ def map_critic(channels: int, dims: int, width: int = 16) -> nn.Sequential:
     widths = [channels, width, 2 * width, 4 * width]
     layers: list[nn.Module] = []
     for cin, cout in pairwise(widths):
-        layers += [convolution(cin, cout, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        layers += [convolution(cin, cout, 4, stride=2, padding=1), nn.LeakyReLU(NEGATIVE_SLOPE)]
     return nn.Sequential(*layers, convolution(widths[-1], 1, 3, padding=1))
 
 
-def frozen(critic: nn.Module, x: Tensor) -> Tensor:
+def apply_frozen(critic: nn.Module, x: Tensor) -> Tensor:
     """critic(x) whose gradient reaches `x` alone: the critic learns nothing from it."""
     return functional_call(critic, {name: p.detach() for name, p in critic.named_parameters()}, (x,))
 

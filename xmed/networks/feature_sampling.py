@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
-from xmed.networks import CONVOLUTIONS, deepest
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import CONVOLUTIONS, deepest_block
+from xmed.networks.domain_batchnorm import forward_per_domain
 
-CELLS = 256
+VECTORS_PER_DOMAIN = 256
 """Vectors per domain and step: enough for a covariance, few enough for a matrix of distances."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class DomainFeatures:
     """Logits of the source (b, classes, i, j[, k]), and of each domain its cells: features (n, f), probabilities."""
 
     logits: Tensor
@@ -26,23 +26,23 @@ class Pass:
     target: tuple[Tensor, Tensor]
 
 
-def width(net: nn.Module) -> int:
+def feature_width(net: nn.Module) -> int:
     """Length of a cell's feature vector: the channels that the deepest block makes."""
-    convolutions = [m for m in deepest(net).modules() if isinstance(m, CONVOLUTIONS)]
+    convolutions = [m for m in deepest_block(net).modules() if isinstance(m, CONVOLUTIONS)]
     return int(convolutions[-1].out_channels)
 
 
-def both(net: nn.Module, source: Batch, target: Batch, count: int = CELLS) -> Pass:
+def sample_features(net: nn.Module, source: Batch, target: Batch, count: int = VECTORS_PER_DOMAIN) -> DomainFeatures:
     """Source and target through the net (see `apart`), and up to `count` cells of the deepest block from each."""
-    (ours, seen), (theirs, other) = apart(net, source.image, target.image, "deepest")
-    return Pass(
+    (ours, seen), (theirs, other) = forward_per_domain(net, source.image, target.image, "deepest")
+    return DomainFeatures(
         ours.float(),
-        balanced(*cells(seen.float(), ours.float(), source.fov), count),
-        balanced(*cells(other.float(), theirs.float(), target.fov), count),
+        class_balanced_draw(*features_in_view(seen.float(), ours.float(), source.fov), count),
+        class_balanced_draw(*features_in_view(other.float(), theirs.float(), target.fov), count),
     )
 
 
-def cells(seen: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
+def features_in_view(seen: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
     """Features (b, f, ...) and logits (b, c, i, j[, k]) → every cell's vector (n, f) and mean probabilities (n, c).
 
     Only cells of which at least half lies in the field of view; all of them where no cell does.
@@ -59,7 +59,7 @@ def cells(seen: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Ten
     return seen.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
 
 
-def balanced(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def class_balanced_draw(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Up to `count` cells without repetition, every predicted class as likely as any other."""
     predicted = p.detach().argmax(1)
     rarity = 1 / torch.bincount(predicted, minlength=p.shape[1]).clamp_min(1)

@@ -38,20 +38,20 @@ class Generator(nn.Module):
         nn.init.zeros_(self.last.weight)
         self.widths = [w, 2 * w, 4 * w, *[4 * w] * blocks]
 
-    def features(self, image: Tensor) -> list[Tensor]:
+    def encoder_features(self, image: Tensor) -> list[Tensor]:
         """What every layer of the encoder makes of an image, (b, widths[n], ...) each."""
         seen = [image]
         for layer in self.encoder:
             seen.append(layer(seen[-1]))
         return seen[1:]
 
-    def paint(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def translate(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The painted image, and the features of the one it was given."""
-        seen = self.features(image)
+        seen = self.encoder_features(image)
         return image + self.last(self.decoder(seen[-1])), seen
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.paint(image)[0]
+        return self.translate(image)[0]
 
 
 def _layer(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
@@ -69,7 +69,7 @@ class _Residual(nn.Module):
         return x + self.change(x)
 
 
-def projections(generator: Generator, size: int = 64) -> nn.ModuleList:
+def projection_heads(generator: Generator, size: int = 64) -> nn.ModuleList:
     """Per layer of the encoder a two-layer perceptron to `size` features (the paper's 256 for four times the width)."""
     return nn.ModuleList(nn.Sequential(nn.Linear(w, size), nn.ReLU(), nn.Linear(size, size)) for w in generator.widths)
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmed.networks import tensors
+from xmed.networks import named_tensors
 from xmed.prepare import Sample
 
-RAISED_AT_MOST = 20.0
+MAX_RAISE = 20.0
 """Of distribution alignment: a structure that is hardly seen at all must not be seen everywhere."""
-STEP = 0.4
+COUNTED_STEP = 0.4
 """Of counted alignment, per batch: a share found 1.4 times too small raises twentyfold within fifty batches."""
 
 
@@ -43,12 +43,12 @@ class Teacher(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def follow(self, student: nn.Module) -> None:
+    def update(self, student: nn.Module) -> None:
         """One step towards the student, after each of its own."""
         self.steps += 1
         decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
         # Not state_dict(): MONAI's U-Net lists a tensor under several names, and would be averaged as often.
-        for ours, theirs in zip(tensors(self.net).values(), tensors(student).values()):
+        for ours, theirs in zip(named_tensors(self.net).values(), named_tensors(student).values()):
             if ours.dtype.is_floating_point:
                 ours.lerp_(theirs, 1 - decay)
             else:
@@ -61,7 +61,7 @@ class Teacher(nn.Module):
         return self.net(image).float().softmax(1)
 
 
-class Alignment(nn.Module):
+class DistributionAlignment(nn.Module):
     """Distribution alignment (Berthelot et al., ReMixMatch, ICLR 2020) that only ever raises a structure.
 
     p · (expected / found)^strength, then normalised. `expected` is the share of a class in labelled volumes, `found`
@@ -81,11 +81,11 @@ class Alignment(nn.Module):
         self.register_buffer("expected", torch.zeros(classes))
         self.register_buffer("found", torch.zeros(classes))
 
-    def expect(self, labelled: Sequence[Sample]) -> None:
+    def set_expected(self, labelled: Sequence[Sample]) -> None:
         """Learn the classes' shares from labelled volumes."""
-        self.expected.copy_(prior(labelled, len(self.expected)))
+        self.expected.copy_(class_shares(labelled, len(self.expected)))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """What was found so far: another net is about to look."""
         self.raised.fill_(1)
         self.found.zero_()
@@ -94,34 +94,34 @@ class Alignment(nn.Module):
     def forward(self, p: Tensor, fov: Tensor | None) -> Tensor:
         if self.counted:
             return self._won(p, fov)
-        share = mean_share(p, fov)
+        share = mean_class_shares(p, fov)
         self.found.copy_(torch.where(self.found.sum() > 0, self.found.lerp(share, 0.05), share))
-        raised = (self.expected / self.found.clamp_min(1e-4)).clamp(1, RAISED_AT_MOST) ** self.strength
+        raised = (self.expected / self.found.clamp_min(1e-4)).clamp(1, MAX_RAISE) ** self.strength
         raised[0] = 1
-        return _times(p, raised)
+        return _reweighted(p, raised)
 
     def _won(self, p: Tensor, fov: Tensor | None) -> Tensor:
         """Raised as far as the batches before have asked for; notes what this one asks for."""
-        p = _times(p, self.raised)
-        found = mean_share(functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float(), fov)
+        p = _reweighted(p, self.raised)
+        found = mean_class_shares(functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float(), fov)
         missing = (self.expected / found.clamp_min(1e-4)).clamp(0.5, 2)
-        self.raised.copy_((self.raised * missing ** (self.strength * STEP)).clamp(1, RAISED_AT_MOST))
+        self.raised.copy_((self.raised * missing ** (self.strength * COUNTED_STEP)).clamp(1, MAX_RAISE))
         self.raised[0] = 1
         return p
 
 
-def _times(p: Tensor, raised: Tensor) -> Tensor:
+def _reweighted(p: Tensor, raised: Tensor) -> Tensor:
     p = p * raised.reshape(-1, *[1] * (p.ndim - 2))
     return p / p.sum(1, keepdim=True)
 
 
-def prior(labelled: Sequence[Sample], classes: int) -> Tensor:
+def class_shares(labelled: Sequence[Sample], classes: int) -> Tensor:
     """Mean share of the field of view that each class takes of a labelled volume, (classes,), sums to 1."""
     shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in labelled]
     return torch.from_numpy(np.mean(shares, axis=0)).float()
 
 
-def mean_share(p: Tensor, fov: Tensor | None) -> Tensor:
+def mean_class_shares(p: Tensor, fov: Tensor | None) -> Tensor:
     """Mean of probabilities (b, classes, i, j[, k]) over the field of view, (classes,)."""
     voxels = p.movedim(1, -1)
     return (voxels if fov is None else voxels[fov]).reshape(-1, p.shape[1]).mean(0)
@@ -132,7 +132,7 @@ def ramp_up(progress: Tensor, over: float = 0.25) -> float:
     return math.exp(-5 * (1 - min(1.0, float(progress) / over)) ** 2)
 
 
-def class_mean(each: Tensor, label: Tensor, counted: Tensor) -> Tensor:
+def class_balanced_mean(each: Tensor, label: Tensor, counted: Tensor) -> Tensor:
     """Mean of `each` over the counted voxels of every label, then over labels: a small organ counts like background.
 
     each, label, counted (bool): (b, i, j[, k]). 0 where nothing is counted.

@@ -15,18 +15,18 @@ SIGMA, TAPS = 1.0, 5
 """Gaussian (voxels) over which two neighbours are compared, and its length: the values of DG-TTA."""
 
 
-def _pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _neighbour_pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Unordered pairs of face neighbours at squared distance 2: 4 in 2-D, 12 in 3-D."""
     axes = [tuple(int(axis == n) * sign for axis in range(dims)) for n in range(dims) for sign in (-1, 1)]
     return [(a, b) for a, b in combinations(axes, 2) if sum((x - y) ** 2 for x, y in zip(a, b)) == 2]
 
 
-def channels(dims: int) -> int:
+def descriptor_channels(dims: int) -> int:
     """Descriptor channels for each channel of the image."""
-    return len(_pairs(dims))
+    return len(_neighbour_pairs(dims))
 
 
-class Mind(nn.Module):
+class MindDescriptor(nn.Module):
     """MIND self-similarity context: image (b, c, i, j[, k]) → (b, c · channels, i, j[, k]) in (0, 1].
 
     D = G_σ * (I(x + a) − I(x + b))² for each pair of neighbours; exp(−(D − min D) / V), V the mean of D − min D over
@@ -37,7 +37,7 @@ class Mind(nn.Module):
         dims = image.ndim - 2
         flat = image.float().flatten(0, 1)[:, None]
         padded = functional.pad(flat, [1] * (2 * dims), mode="replicate")
-        squared = torch.cat([(_shifted(padded, a) - _shifted(padded, b)) ** 2 for a, b in _pairs(dims)], 1)
+        squared = torch.cat([(_shifted(padded, a) - _shifted(padded, b)) ** 2 for a, b in _neighbour_pairs(dims)], 1)
         distance = _smooth(squared)
         distance = distance - distance.amin(1, keepdim=True)
         spread = distance.mean(1, keepdim=True)

@@ -14,15 +14,15 @@ import numpy as np
 import scipy.fft
 from scipy import ndimage
 
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.probe import Probe
-from xmed.phantom.shapes import Grain
-from xmed.phantom.tissue import Tissue, table
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.probe import CurvedProbe
+from xmed.phantom.shapes import LatticeNoise
+from xmed.phantom.tissue import Tissue, per_tissue
 from xmed.volume import Grid, Volume
 
 SPACING_MM = (1.4, 1.4, 2.4)
 
-BACKSCATTER_DB = table(
+BACKSCATTER_DB = per_tissue(
     {
         Tissue.AIR: -60, Tissue.SKIN: 2, Tissue.FAT: -9, Tissue.FASCIA: 4, Tissue.MUSCLE: -8, Tissue.PELVIC_FAT: 0,
         Tissue.BONE: 6, Tissue.MARROW: -25, Tissue.CARTILAGE: -8, Tissue.BLADDER_WALL: -4, Tissue.URINE: -55,
@@ -32,21 +32,21 @@ BACKSCATTER_DB = table(
     }
 )  # fmt: skip
 """Power scattered back, in dB relative to fat within the pelvis."""
-ATTENUATION_DB_CM = table(
+ATTENUATION_DB_CM = per_tissue(
     dict.fromkeys(Tissue, 1.9)
     | {Tissue.SKIN: 3.0, Tissue.FAT: 1.7, Tissue.MUSCLE: 2.4, Tissue.URINE: 0.05, Tissue.BOWEL_FLUID: 0.1}
     | {Tissue.BONE: 60.0, Tissue.MARROW: 30.0, Tissue.CARTILAGE: 12.0, Tissue.STOOL: 8.0, Tissue.VESSEL: 0.6}
     | {Tissue.RECTAL_GAS: 90.0, Tissue.BOWEL_GAS: 90.0, Tissue.AIR: 200.0}
 )
 """Amplitude lost on one way at 3.5 MHz; soft tissue near 0.55 dB per cm and MHz."""
-IMPEDANCE = table(
+IMPEDANCE = per_tissue(
     dict.fromkeys(Tissue, 1.63)
     | {Tissue.AIR: 0.4, Tissue.FAT: 1.40, Tissue.PELVIC_FAT: 1.47, Tissue.FASCIA: 1.78, Tissue.URINE: 1.50}
     | {Tissue.BONE: 4.0, Tissue.MARROW: 3.0, Tissue.BLADDER_WALL: 1.70, Tissue.CAPSULE: 1.74, Tissue.VESSEL: 1.61}
     | {Tissue.RECTAL_GAS: 0.4, Tissue.BOWEL_GAS: 0.4, Tissue.BOWEL_FLUID: 1.52, Tissue.STOOL: 1.8}
 )
 """Acoustic impedance in MRayl. That of gas is raised from 0.0004: the echo saturates long before."""
-PATCHY = table(
+AMPLITUDE_VARIATION = per_tissue(
     dict.fromkeys(Tissue, 0.25)
     | {Tissue.MUSCLE: 0.5, Tissue.PELVIC_FAT: 0.6, Tissue.STOOL: 0.7, Tissue.TRANSITION_ZONE: 0.25}
 )
@@ -54,7 +54,7 @@ PATCHY = table(
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScannerSettings:
     """How the scanner stands and how well the beam couples; drawn for each patient. Lengths in mm, levels in dB."""
 
     focus: float
@@ -71,7 +71,7 @@ class Settings:
     clutter: float
 
     @classmethod
-    def draw(cls, random: np.random.Generator, depth: float) -> Settings:
+    def draw(cls, random: np.random.Generator, depth: float) -> ScannerSettings:
         u = random.uniform
         return cls(
             focus=depth * u(0.45, 0.75), width=u(0.7, 1.0), pulse=u(0.45, 0.65), speculars=u(8, 16),
@@ -80,27 +80,29 @@ class Settings:
         )  # fmt: skip
 
 
-def scan(anatomy: Anatomy, random: np.random.Generator) -> tuple[Volume, Volume]:
+def scan_ultrasound(anatomy: Pelvis, random: np.random.Generator) -> tuple[Volume, Volume]:
     """One patient's volume (uint8; outside the sector 0, inside at least 1) and label map, in the probe's coordinates.
 
     `fov` of the image is the sector. What was not swept has no label.
     """
-    probe = Probe.held(anatomy, random)
-    settings = Settings.draw(random, probe.depth)
-    levels = compressed(echoes(anatomy, probe, settings, random), settings)
-    return _converted(levels, anatomy, probe)
+    probe = CurvedProbe.held(anatomy, random)
+    settings = ScannerSettings.draw(random, probe.depth)
+    levels = log_compress(received_amplitude(anatomy, probe, settings, random), settings)
+    return _scan_convert(levels, anatomy, probe)
 
 
-def echoes(anatomy: Anatomy, probe: Probe, settings: Settings, random: np.random.Generator) -> np.ndarray:
+def received_amplitude(
+    anatomy: Pelvis, probe: CurvedProbe, settings: ScannerSettings, random: np.random.Generator
+) -> np.ndarray:
     """Received amplitude (depths, lateral, elevation), float32, after time-gain compensation and before compression."""
     points = probe.in_patient(probe.beams())
     tissue = anatomy.tissue(points)
     scatter = _scatter(tissue, points, random) * circular_noise(random, probe.samples)
-    scatter += settings.speculars * specular(tissue, points, probe.step)
-    received = scatter * _arriving(tissue, probe, random)
+    scatter += settings.speculars * specular_echoes(tissue, points, probe.step)
+    received = scatter * _transmitted_amplitude(tissue, probe, random)
     del points, scatter
-    received = focused(received, probe, settings)
-    received += _stray(received, probe, settings, random)
+    received = apply_point_spread(received, probe, settings)
+    received += _artefacts_and_noise(received, probe, settings, random)
     depth = probe.polar()[0][:, None, None]
     gain = 10 ** (2 * settings.expected_loss_db_cm * depth / 10 / 20)
     return np.abs(received) * gain
@@ -116,11 +118,11 @@ def _scatter(tissue: np.ndarray, points: np.ndarray, random: np.random.Generator
     """Scattering amplitude: each tissue's own, varied between patients and, slowly, in space."""
     level = BACKSCATTER_DB + random.normal(0, 1.5, len(BACKSCATTER_DB)).astype(np.float32)
     amplitude = 10 ** (level / 20)
-    patches = Grain.draw(random, 5.0)(points.reshape(-1, 3).T).reshape(tissue.shape)
-    return amplitude[tissue] * np.exp(PATCHY[tissue] * np.clip(patches, -2.5, 2.5))
+    patches = LatticeNoise.draw(random, 5.0)(points.reshape(-1, 3).T).reshape(tissue.shape)
+    return amplitude[tissue] * np.exp(AMPLITUDE_VARIATION[tissue] * np.clip(patches, -2.5, 2.5))
 
 
-def specular(tissue: np.ndarray, points: np.ndarray, step: float) -> np.ndarray:
+def specular_echoes(tissue: np.ndarray, points: np.ndarray, step: float) -> np.ndarray:
     """Mirror echoes: the change of log impedance along the beam, fading as the surface turns away from the beam."""
     log_impedance = ndimage.gaussian_filter(np.log(IMPEDANCE)[tissue], (1.0, 0.6, 0.6))
     along = np.gradient(log_impedance, axis=0) / step
@@ -133,7 +135,7 @@ def specular(tissue: np.ndarray, points: np.ndarray, step: float) -> np.ndarray:
     return np.abs(along) * facing
 
 
-def _arriving(tissue: np.ndarray, probe: Probe, random: np.random.Generator) -> np.ndarray:
+def _transmitted_amplitude(tissue: np.ndarray, probe: CurvedProbe, random: np.random.Generator) -> np.ndarray:
     """Amplitude left after the way there and back, times how well each beam couples to the skin."""
     loss = ATTENUATION_DB_CM * random.uniform(0.92, 1.08)
     lost = np.cumsum(loss[tissue], axis=0) * np.float32(2 * probe.step / 10)
@@ -144,7 +146,7 @@ def _arriving(tissue: np.ndarray, probe: Probe, random: np.random.Generator) -> 
     return 10 ** (-(lost + contact) / 20)
 
 
-def focused(field: np.ndarray, probe: Probe, settings: Settings) -> np.ndarray:
+def apply_point_spread(field: np.ndarray, probe: CurvedProbe, settings: ScannerSettings) -> np.ndarray:
     """The field seen through the point-spread function; its power is kept, so only its grain changes with depth.
 
     Gaussian along the beam (the pulse) and across it, where its width grows away from the focus and is half as large
@@ -172,7 +174,9 @@ def focused(field: np.ndarray, probe: Probe, settings: Settings) -> np.ndarray:
     return field
 
 
-def _stray(received: np.ndarray, probe: Probe, settings: Settings, random: np.random.Generator) -> np.ndarray:
+def _artefacts_and_noise(
+    received: np.ndarray, probe: CurvedProbe, settings: ScannerSettings, random: np.random.Generator
+) -> np.ndarray:
     """What arrives without having been there: multiple echoes, side lobes, haze under the face, electronic noise."""
     amplitude = lambda level: np.float32(10 ** (level / 20))  # noqa: E731
     depth = probe.polar()[0][:, None, None]
@@ -185,11 +189,11 @@ def _stray(received: np.ndarray, probe: Probe, settings: Settings, random: np.ra
         energy = ndimage.uniform_filter1d(energy, size, axis=axis, mode="nearest")
     lobes = amplitude(settings.clutter) * np.sqrt(energy)
     haze = amplitude(settings.haze) * np.exp(-((depth / settings.haze_depth) ** 1.5))
-    stray += focused(circular_noise(random, probe.samples) * (lobes + haze), probe, settings)
+    stray += apply_point_spread(circular_noise(random, probe.samples) * (lobes + haze), probe, settings)
     return stray + amplitude(settings.noise_floor) * circular_noise(random, probe.samples)
 
 
-def compressed(amplitude: np.ndarray, settings: Settings) -> np.ndarray:
+def log_compress(amplitude: np.ndarray, settings: ScannerSettings) -> np.ndarray:
     """Grey levels 1 to 255, float32: the logarithm of the amplitude over the dynamic range."""
     level = 20 * np.log10(np.maximum(amplitude, 1e-9))
     top = np.percentile(level[::2, ::2, ::2], 98) + 8
@@ -197,7 +201,7 @@ def compressed(amplitude: np.ndarray, settings: Settings) -> np.ndarray:
     return (1 + 254 * np.clip(share, 0, 1)).astype(np.float32)
 
 
-def _converted(levels: np.ndarray, anatomy: Anatomy, probe: Probe) -> tuple[Volume, Volume]:
+def _scan_convert(levels: np.ndarray, anatomy: Pelvis, probe: CurvedProbe) -> tuple[Volume, Volume]:
     """Polar grey levels in Cartesian coordinates, and the label map there."""
     grid: Grid = probe.grid(SPACING_MM)
     local = np.moveaxis(np.indices(grid.shape, dtype=np.float32), 0, -1) * np.array(SPACING_MM, dtype=np.float32)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.shapes import Grain, Waves, turned
-from xmed.phantom.tissue import Tissue, table
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.shapes import LatticeNoise, PlaneWaves, rotation_matrix
+from xmed.phantom.tissue import Tissue, per_tissue
 from xmed.volume import Grid, Volume
 
 SUBSLICES = 2
@@ -20,7 +20,7 @@ SUBSLICES = 2
 FULL_SCALE = 1500.0
 """Stored value of a signal of one; 12 bits hold 4095."""
 
-SIGNAL = table(
+SIGNAL = per_tissue(
     {
         Tissue.AIR: 0.0, Tissue.SKIN: 0.35, Tissue.FAT: 0.85, Tissue.FASCIA: 0.25, Tissue.MUSCLE: 0.22,
         Tissue.PELVIC_FAT: 0.6, Tissue.BONE: 0.06, Tissue.MARROW: 0.55, Tissue.CARTILAGE: 0.3,
@@ -31,7 +31,7 @@ SIGNAL = table(
     }
 )  # fmt: skip
 """Relative T2-weighted signal: fluid bright, muscle and cortical bone dark, fat bright as in turbo spin echo."""
-MOTTLE = table(
+TEXTURE = per_tissue(
     dict.fromkeys(Tissue, 0.06)
     | {Tissue.TRANSITION_ZONE: 0.32, Tissue.PERIPHERAL_ZONE: 0.12, Tissue.STOOL: 0.4, Tissue.URINE: 0.02}
     | {Tissue.PELVIC_FAT: 0.2, Tissue.MUSCLE: 0.16, Tissue.SEMINAL_VESICLE: 0.25, Tissue.MARROW: 0.12}
@@ -39,7 +39,7 @@ MOTTLE = table(
 """Relative strength of texture: nodules of the transition zone, strands in fat, fibres in muscle."""
 
 
-def scan(anatomy: Anatomy, random: np.random.Generator) -> tuple[Volume, Volume]:
+def scan_mr(anatomy: Pelvis, random: np.random.Generator) -> tuple[Volume, Volume]:
     """One patient's image (uint16) and label map (uint8), on one grid."""
     grid = _grid(random)
     thick = _slices(anatomy, grid, random)
@@ -56,7 +56,7 @@ def _grid(random: np.random.Generator) -> Grid:
     """Where the technologist put the slices: turned by some degrees, centred only roughly."""
     u = random.uniform
     spacing, shape = np.array([u(1.4, 1.6)] * 2 + [3.0]), (128, 116, int(random.integers(36, 43)))
-    axes = turned(u(-14, 14), u(-5, 5), u(-6, 6))
+    axes = rotation_matrix(u(-14, 14), u(-5, 5), u(-6, 6))
     affine = np.eye(4)
     affine[:3, :3] = axes * spacing
     middle = np.array([u(-15, 15), u(-18, 12), u(-4, 24)])
@@ -72,10 +72,10 @@ def _points(grid: Grid, finer: int = 1) -> np.ndarray:
     return along_i[:, None, None] + along_j[None, :, None] + (along_k + axes[:, 3])
 
 
-def _slices(anatomy: Anatomy, grid: Grid, random: np.random.Generator) -> np.ndarray:
+def _slices(anatomy: Pelvis, grid: Grid, random: np.random.Generator) -> np.ndarray:
     """Textured signal (i, j, k) of slices as thick as they are far apart."""
     level = SIGNAL * np.exp(random.normal(0, 0.12, len(SIGNAL))).astype(np.float32)
-    grain = Grain.draw(random, random.uniform(2.5, 3.5), (0.6, 1.5, 4.0))
+    grain = LatticeNoise.draw(random, random.uniform(2.5, 3.5), (0.6, 1.5, 4.0))
     points = _points(grid, SUBSLICES)
     tissue = anatomy.tissue(points)
     middle = points[:, :, SUBSLICES // 2 :: SUBSLICES].reshape(-1, 3).T
@@ -83,13 +83,13 @@ def _slices(anatomy: Anatomy, grid: Grid, random: np.random.Generator) -> np.nda
     thick = np.zeros(grid.shape, dtype=np.float32)
     for layer in range(SUBSLICES):
         seen = tissue[:, :, layer::SUBSLICES]
-        thick += level[seen] * np.clip(1 + MOTTLE[seen] * texture, 0.1, None) / SUBSLICES
+        thick += level[seen] * np.clip(1 + TEXTURE[seen] * texture, 0.1, None) / SUBSLICES
     return thick
 
 
 def _bias(grid: Grid, random: np.random.Generator) -> np.ndarray:
     """Receive sensitivity (i, j, k): smooth, and stronger near a surface coil in front of the patient."""
-    wave = Waves.draw(random, (250, 500), random.uniform(0.1, 0.25))
+    wave = PlaneWaves.draw(random, (250, 500), random.uniform(0.1, 0.25))
     coarse = tuple(-(-n // 4) for n in grid.shape)
     index = np.indices(coarse, dtype=np.float64).reshape(3, -1).T * 4
     points = grid.points(index)

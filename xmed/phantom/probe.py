@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.shapes import turned
-from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structures
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.shapes import rotation_matrix
+from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structure_labels
 from xmed.volume import Grid
 
-TRIES, GOOD_WINDOW = 16, 0.8
+MAX_TRIES, GOOD_VISIBILITY = 16, 0.8
 OPAQUE = (Tissue.AIR, Tissue.BONE, Tissue.MARROW, Tissue.CARTILAGE, Tissue.RECTAL_GAS, Tissue.BOWEL_GAS)
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class CurvedProbe:
     """position (3,), axes (3, 3; columns x, y, z) in patient mm; radius of the array and of its sweep, depth in mm;
     half angles in radians; how many depths, lateral beams and elevation planes are sampled."""
 
@@ -34,26 +34,30 @@ class Probe:
     samples: tuple[int, int, int] = (272, 88, 34)
 
     @classmethod
-    def held(cls, anatomy: Anatomy, random: np.random.Generator) -> Probe:
+    def held(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
         """Moved about until prostate and bladder show past bone and gas; the best place after some tries."""
         best, seen = None, -1.0
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             probe = cls._somewhere(anatomy, random)
             worst = probe._window(anatomy)
             if worst > seen:
                 best, seen = probe, worst
-            if seen >= GOOD_WINDOW:
+            if seen >= GOOD_VISIBILITY:
                 break
         assert best is not None
         return best
 
     @classmethod
-    def _somewhere(cls, anatomy: Anatomy, random: np.random.Generator) -> Probe:
+    def _somewhere(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
         """On the belly above the pubic bone, at any of the angles and depths that operators happen to use."""
         u = random.uniform
         share = u(0.35, 0.8)
         aim = anatomy.prostate.centre * share + anatomy.bladder.centre * (1 - share) + random.normal(0, 6, 3)
-        axes = turned(-u(20, 50), 0, 0) @ turned(0, 0, u(-22, 22)) @ turned(u(-4, 4), u(-80, 80), u(-4, 4))
+        axes = (
+            rotation_matrix(-u(20, 50), 0, 0)
+            @ rotation_matrix(0, 0, u(-22, 22))
+            @ rotation_matrix(u(-4, 4), u(-80, 80), u(-4, 4))
+        )
         away = np.linspace(20, 260, 481)
         outside = anatomy.trunk.distance((aim[:, None] - away * axes[:, 1:2]).astype(np.float32)) > 0
         skin = away[np.argmax(outside)] - u(4, 8)  # pressed in: no air under the face
@@ -61,14 +65,14 @@ class Probe:
         angles = np.radians(u(31, 37)), np.radians(u(24, 30))
         return cls(aim - skin * axes[:, 1], axes, u(32, 45), u(22, 32), depth, *angles)
 
-    def _window(self, anatomy: Anatomy) -> float:
+    def _window(self, anatomy: Pelvis) -> float:
         """The smaller of the shares of prostate and bladder that lie in the sector with no bone or gas above them."""
         coarse = replace(self, samples=(48, 24, 12))
         tissue = anatomy.tissue(coarse.in_patient(coarse.beams()))
         open_way = ~np.logical_or.accumulate(np.isin(tissue, OPAQUE), axis=0)
         depth, theta, phi = coarse.polar()
         area = (self.radius + depth) * (theta[1] - theta[0]) * (self.sweep + depth) * (phi[1] - phi[0])
-        shown = structures(tissue) * open_way
+        shown = structure_labels(tissue) * open_way
         shares = []
         for value, organ in ((PROSTATE, anatomy.prostate), (BLADDER, anatomy.bladder)):
             volume = ((shown == value).sum(axis=(1, 2)) * area).sum() * coarse.step

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-CREST = 3.5
+MAX_WAVE_SD = 3.5
 """No value of `Waves` exceeds this many standard deviations: six waves in phase reach √12."""
 
 
@@ -88,7 +88,7 @@ class Trunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Waves:
+class PlaneWaves:
     """A smooth random field: a sum of plane waves, cheap and without a grid. `strength` is its standard deviation."""
 
     vectors: np.ndarray
@@ -98,7 +98,7 @@ class Waves:
     @classmethod
     def draw(
         cls, random: np.random.Generator, wavelengths: tuple[float, float], strength: float, channels: int = 1
-    ) -> Waves:
+    ) -> PlaneWaves:
         """Six waves of random direction, lengths in mm log-uniform between `wavelengths`."""
         count = 6
         directions = random.normal(size=(count, 3))
@@ -115,14 +115,14 @@ class Waves:
 
 
 @dataclass(frozen=True, eq=False)
-class Grain:
+class LatticeNoise:
     """A random field without direction or period that shows: smoothed noise on a lattice that repeats far away."""
 
     lattice: np.ndarray
     edge: float
 
     @classmethod
-    def draw(cls, random: np.random.Generator, edge: float, octaves: tuple[float, ...] = (0.7, 2.0)) -> Grain:
+    def draw(cls, random: np.random.Generator, edge: float, octaves: tuple[float, ...] = (0.7, 2.0)) -> LatticeNoise:
         """Unit variance. edge: mm between lattice points; octaves: widths in lattice points, of equal power."""
         noise = random.standard_normal((len(octaves), 64, 64, 64), dtype=np.float32)
         fields = [ndimage.gaussian_filter(layer, width, mode="wrap") for layer, width in zip(noise, octaves)]
@@ -139,7 +139,7 @@ def _length(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(x * x + y * y + z * z)
 
 
-def turned(x: float, y: float, z: float) -> np.ndarray:
+def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
     """Rotation matrix (3, 3) of angles in degrees about the x, then the y, then the z axis."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians([x, y, z])), np.sin(np.radians([x, y, z]))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])

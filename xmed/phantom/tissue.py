@@ -44,7 +44,7 @@ _STRUCTURES = {
 }
 
 
-def structures(tissue: np.ndarray) -> np.ndarray:
+def structure_labels(tissue: np.ndarray) -> np.ndarray:
     """Label values (uint8, same shape) of an array of tissues."""
     table = np.zeros(len(Tissue), dtype=np.uint8)
     for value, members in _STRUCTURES.items():
@@ -52,6 +52,6 @@ def structures(tissue: np.ndarray) -> np.ndarray:
     return table[tissue]
 
 
-def table(properties: dict[Tissue, float]) -> np.ndarray:
+def per_tissue(properties: dict[Tissue, float]) -> np.ndarray:
     """One property of every tissue, float32, to be indexed by tissue. Raises KeyError for a missing one."""
     return np.array([properties[tissue] for tissue in Tissue], dtype=np.float32)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 MODALITIES = ("US", "IVUS")
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Log-compressed echo amplitude in [0, 1], float32 (i, j, k)."""
     axis, sign = anatomy.probe
     order = [axis, *(a for a in range(3) if a != axis)]  # depth first
     flip = (slice(None, None, sign), slice(None), slice(None))
-    turned = Anatomy(
+    turned = LabelledAnatomy(
         anatomy.image.transpose(order)[flip],
         anatomy.label.transpose(order)[flip],
         anatomy.fov.transpose(order)[flip],
@@ -30,7 +30,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(_scan(turned, random)[flip].transpose(back))
 
 
-def _scan(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _scan(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """One volume with depth along its first axis, the probe at index 0."""
     echo, attenuation = _medium(anatomy, random)
     amplitude = _speckle(anatomy, random, echo) + _interfaces(anatomy, random) * float(np.sqrt(np.median(echo)))
@@ -44,7 +44,7 @@ def _scan(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return _compress(anatomy, random, amplitude)
 
 
-def _medium(anatomy: Anatomy, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _medium(anatomy: LabelledAnatomy, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Scattered power and amplitude attenuation (per mm) of every voxel."""
     body = anatomy.body()
     smooth = anatomy.smooth(anatomy.image, 1.0)
@@ -67,7 +67,12 @@ def _medium(anatomy: Anatomy, random: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _organ(
-    anatomy: Anatomy, random: np.random.Generator, value: int, echo: np.ndarray, attenuation: np.ndarray, soft: float
+    anatomy: LabelledAnatomy,
+    random: np.random.Generator,
+    value: int,
+    echo: np.ndarray,
+    attenuation: np.ndarray,
+    soft: float,
 ) -> None:
     """One labelled structure, in place: fluid (no echo, no loss), or tissue a little darker or brighter than others."""
     mask = anatomy.label == value
@@ -91,7 +96,7 @@ def _organ(
         echo += around * log_uniform(random, 0.3, 8) * 4 * rim
 
 
-def _fluidity(anatomy: Anatomy, mask: np.ndarray) -> float:
+def _fluidity(anatomy: LabelledAnatomy, mask: np.ndarray) -> float:
     """How likely a structure is fluid: fluid is uniform in every modality, so its signal varies little in the source.
 
     Variation is the median absolute deviation over the median, deep inside: a wall or a stone does not count.
@@ -103,13 +108,13 @@ def _fluidity(anatomy: Anatomy, mask: np.ndarray) -> float:
     return 0.04 + 0.88 * float(sigmoid(np.array((0.1 - variation) / 0.02)))
 
 
-def _lumen(anatomy: Anatomy, mask: np.ndarray) -> np.ndarray:
+def _lumen(anatomy: LabelledAnatomy, mask: np.ndarray) -> np.ndarray:
     """The part of a structure whose signal in the source is that of its middle: the fluid without the wall."""
     deep = anatomy.smooth(mask, 2.0) > 0.95
     return mask & (np.abs(anatomy.image - np.median(anatomy.image[deep if deep.any() else mask])) < 0.2)
 
 
-def _contact(anatomy: Anatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
+def _contact(anatomy: LabelledAnatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
     """Sectors that the sound reaches weakly, or not at all: lost contact at one side, bone, gas, from some depth on."""
     through = np.ones(anatomy.shape, dtype=np.float32)
     across, along = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in anatomy.shape[1:]), indexing="ij")
@@ -121,7 +126,7 @@ def _contact(anatomy: Anatomy, random: np.random.Generator, depth: np.ndarray) -
     return through
 
 
-def _speckle(anatomy: Anatomy, random: np.random.Generator, echo: np.ndarray) -> np.ndarray:
+def _speckle(anatomy: LabelledAnatomy, random: np.random.Generator, echo: np.ndarray) -> np.ndarray:
     """Envelope of many scatterers per resolution cell, blurred laterally more with depth.
 
     A voxel of the net's grid often covers several cells; their average has the mean of Rayleigh speckle and less of its
@@ -142,7 +147,7 @@ def _speckle(anatomy: Anatomy, random: np.random.Generator, echo: np.ndarray) ->
     return np.sqrt(np.maximum(echo, 0)) * (1 + contrast * (envelope / max(float(envelope.mean()), 1e-6) - 1))
 
 
-def _interfaces(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _interfaces(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Specular echoes where the medium changes along the beam: by source intensity, and at the labelled surfaces."""
     strength = random.uniform(0, 4) * np.abs(np.gradient(anatomy.smooth(anatomy.image, 1.0), axis=0))
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -151,7 +156,7 @@ def _interfaces(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return strength * np.exp(random.uniform(0, 0.8) * anatomy.noise(random, 8.0))
 
 
-def _haze(anatomy: Anatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
+def _haze(anatomy: LabelledAnatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
     """Clutter and reverberation: fog near the probe that also lies over fluid."""
     if random.random() < 0.5:
         return np.zeros(anatomy.shape, dtype=np.float32)
@@ -159,7 +164,7 @@ def _haze(anatomy: Anatomy, random: np.random.Generator, depth: np.ndarray) -> n
     return fog * np.exp(random.uniform(0, 0.7) * anatomy.noise(random, 6.0))
 
 
-def _compress(anatomy: Anatomy, random: np.random.Generator, amplitude: np.ndarray) -> np.ndarray:
+def _compress(anatomy: LabelledAnatomy, random: np.random.Generator, amplitude: np.ndarray) -> np.ndarray:
     """Log compression into a random dynamic range, then the display curve."""
     top = np.percentile(amplitude[anatomy.fov], random.uniform(97, 99.9)) if anatomy.fov.any() else 1.0
     decibel = 20 * np.log10(np.maximum(amplitude, 1e-9) / max(float(top) * log_uniform(random, 0.7, 1.5), 1e-9))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 MODALITIES = ("CT",)
 AIR = -1000.0
@@ -14,7 +14,7 @@ AS_SHOWN = 1 / 3
 anatomy: most edges lie at the same places, and here a lesion keeps its own texture."""
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """HU, float32 (i, j, k)."""
     body = anatomy.body()
     if random.random() < AS_SHOWN:
@@ -36,7 +36,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return (hu + random.uniform(3, 25) * grain / max(float(grain.std()), 1e-6)).astype(np.float32)
 
 
-def _soft_tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """HU by source intensity: bright on T1 is fat, hence dark on CT; or, less often, any curve at all."""
     x = np.clip(anatomy.image, 0, 1.2)
     if random.random() < 0.6:

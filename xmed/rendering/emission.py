@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 MODALITIES = ("PT", "NM")
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Activity in arbitrary units, float32 (i, j, k) ≥ 0."""
     background = _tissue(anatomy, random)
     activity = background + _distractors(anatomy, random, background) if random.random() < 0.4 else background
@@ -22,7 +22,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return _detect(anatomy, random, activity, float(background[anatomy.fov].mean()))
 
 
-def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Uptake of two to four tissue classes by source intensity, and a little activity outside the body."""
     body = anatomy.body()
     inside = body > 0.5
@@ -35,7 +35,11 @@ def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _lesion(
-    anatomy: Anatomy, random: np.random.Generator, activity: np.ndarray, background: np.ndarray, mask: np.ndarray
+    anatomy: LabelledAnatomy,
+    random: np.random.Generator,
+    activity: np.ndarray,
+    background: np.ndarray,
+    mask: np.ndarray,
 ) -> np.ndarray:
     """`activity` with one labelled structure taking up tracer: mostly hot, often necrotic, sometimes only in part."""
     level = float(background[mask].mean())
@@ -53,7 +57,7 @@ def _lesion(
     return activity + soft * (hot - activity if random.random() < 0.5 else hot)
 
 
-def _distractors(anatomy: Anatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
+def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
     """One to three hot spots that are nobody's lesion (vessel, bladder, node, joint): what a threshold falls for."""
     places = np.argwhere((anatomy.label == 0) & (background > background.mean() * 0.5))
     extra = np.zeros(anatomy.shape, dtype=np.float32)
@@ -66,7 +70,7 @@ def _distractors(anatomy: Anatomy, random: np.random.Generator, background: np.n
     return extra * (anatomy.label == 0)
 
 
-def _detect(anatomy: Anatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
+def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
     """What the scanner makes of it: point spread, then noise that grows with counts and is as smooth as the filter."""
     psf = np.hypot(random.uniform(1.8, 4.8), 1.8)  # the second part is the interpolation onto the net's grid
     seen = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)

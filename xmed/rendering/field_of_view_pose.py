@@ -10,18 +10,18 @@ from scipy.spatial.transform import Rotation
 
 from xmed.prepare import Sample
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.labelled_anatomy import Anatomy
-from xmed.rendering.unlabelled_tissue import anechoic, surround
+from xmed.rendering.labelled_anatomy import LabelledAnatomy
+from xmed.rendering.unlabelled_tissue import add_unlabelled_tissue, fluid_probability
 
-TILT_DEG, LYING_DEG = 35.0, 10.0
+TILT_DEG, POSITIONING_DEG = 35.0, 10.0
 """How far a hand tilts a probe, and how far a patient lies askew in a tomograph."""
-SAID = 0.96
+CODE_CERTAINTY = 0.96
 """How likely a structure is fluid whose code says so; the rest is for clots, sludge and codes that are wrong."""
-WHOLE = 0.7
+TOMOGRAPH_FILL = 0.7
 """Share of its box that a tomograph's field of view fills; even a round one fills 0.78. A sector fills about half."""
 
 
-def place(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Anatomy:
+def pose_anatomy(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> LabelledAnatomy:
     """The labelled source as an Anatomy for a rendering in `modality`.
 
     Tomography sees the body as another tomograph did: the source's own grid and field of view. A probe does not, and
@@ -29,29 +29,29 @@ def place(source: Sample, target: Sample, modality: str, random: np.random.Gener
     target volume as both headers say, turned at random about that, and cut out through the target's field of view, its
     labelled structures somewhere inside. What lies beyond a source sector is invented.
     """
-    image, sector = _unit(source), source.fov.mean() < WHOLE
-    known = {value: SAID if fluid else 1 - SAID for value, fluid in source.fluid.items()}
+    image, sector = _unit_intensities(source), source.fov.mean() < TOMOGRAPH_FILL
+    known = {value: CODE_CERTAINTY if fluid else 1 - CODE_CERTAINTY for value, fluid in source.fluid.items()}
     if modality not in PROBE_MODALITIES and not sector:
-        return Anatomy(image, source.truth, source.fov, source.spacing, fluid=known)
-    tilt = TILT_DEG if modality in PROBE_MODALITIES else LYING_DEG
+        return LabelledAnatomy(image, source.truth, source.fov, source.spacing, fluid=known)
+    tilt = TILT_DEG if modality in PROBE_MODALITIES else POSITIONING_DEG
     turn = Rotation.from_euler("xyz", random.uniform(-tilt, tilt, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
     axes = np.linalg.solve(source.grid.affine[:3, :3] / source.spacing, target.grid.affine[:3, :3] / target.spacing)
     to_source = np.diag(1 / np.array(source.spacing)) @ turn @ axes @ np.diag(target.spacing)
-    offset = np.argwhere(source.truth > 0).mean(0) - to_source @ _somewhere(target, random)
+    offset = np.argwhere(source.truth > 0).mean(0) - to_source @ _random_location(target, random)
     shape = target.image.shape
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
     label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
     label = np.where(target.fov, label, 0).astype(np.uint8)
-    anatomy = Anatomy(moved, label, target.fov, target.spacing, beam(target.fov), known)
+    anatomy = LabelledAnatomy(moved, label, target.fov, target.spacing, beam_direction(target.fov), known)
     if not sector:
         return anatomy
     seen = ndimage.affine_transform(source.fov.astype(np.uint8), to_source, offset, shape, order=0, mode="constant") > 0
-    fluid = {int(v): anechoic(anatomy, label == v, seen) for v in np.unique(label[label > 0])}
-    return replace(anatomy, image=surround(anatomy, seen, random), fluid=fluid | known)
+    fluid = {int(v): fluid_probability(anatomy, label == v, seen) for v in np.unique(label[label > 0])}
+    return replace(anatomy, image=add_unlabelled_tissue(anatomy, seen, random), fluid=fluid | known)
 
 
-def beam(fov: np.ndarray) -> tuple[int, int]:
+def beam_direction(fov: np.ndarray) -> tuple[int, int]:
     """Which way sound travels, from the field of view (i, j, k) alone: a sector widens with depth. (axis, ±1).
 
     Depth is the axis along which the two halves of the field differ most in size, and sound enters the smaller half. A
@@ -67,13 +67,13 @@ def beam(fov: np.ndarray) -> tuple[int, int]:
     return axis, (1 if growth[axis] > 0 else -1)
 
 
-def _unit(source: Sample) -> np.ndarray:
+def _unit_intensities(source: Sample) -> np.ndarray:
     """Normalised source intensities on [0, 1]: 0 is its 1st, 1 its 99th percentile."""
     low, high = float(source.image.min()), float(source.image.max())
     return ((source.image - low) / max(high - low, 1e-6)).astype(np.float32)
 
 
-def _somewhere(target: Sample, random: np.random.Generator) -> np.ndarray:
+def _random_location(target: Sample, random: np.random.Generator) -> np.ndarray:
     """A voxel index (3,) around the middle of a field of view, drawn with a quarter of its extent as spread."""
     inside = np.argwhere(target.fov)
     middle, spread = inside.mean(0), np.ptp(inside, axis=0) / 8

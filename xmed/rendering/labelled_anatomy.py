@@ -10,7 +10,7 @@ from scipy import ndimage
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class LabelledAnatomy:
     """image float32 (i, j, k) in [0, 1], 0 for air and 1 for the 99th percentile of the source; label uint8 (i, j, k);
     fov bool (i, j, k); spacing mm; probe the unit step of the beam along an array axis as (axis, ±1), sound only;
     fluid: label value → how likely that structure is fluid, where its codes or the source's modality say so.

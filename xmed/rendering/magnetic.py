@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 MODALITIES = ("MR",)
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Magnitude signal in arbitrary units, float32 (i, j, k) ≥ 0."""
     signal = _tissue(anatomy, random)
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -27,7 +27,7 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return np.hypot(blurred + real, imaginary).astype(np.float32)  # Gudbjartsson & Patz, MRM 1995
 
 
-def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Signal by source intensity: any curve at all, since tissue order changes from modality to modality.
 
     Half the time a few sharp classes, as fat, muscle and fluid are; half the time a smooth curve.
@@ -46,7 +46,7 @@ def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return (signal * (1 + texture) + random.uniform(-0.2, 0.2) * anatomy.image).astype(np.float32)
 
 
-def _organ(anatomy: Anatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
+def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
     """What a labelled structure adds: fluid (uniform, the brightest thing or a dark one), or tissue unlike its
     surroundings, often in zones, with a pattern, or with a capsule."""
     mask = anatomy.label == value

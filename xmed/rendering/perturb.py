@@ -18,18 +18,18 @@ BLUR, TAPS = (0.15, 1.15), 7
 
 
 @torch.no_grad()
-def disturb(image: Tensor, fov: Tensor | None = None) -> Tensor:
+def perturb_intensities(image: Tensor, fov: Tensor | None = None) -> Tensor:
     """Patches (b, c, i, j[, k]), each with its own blur, gain, offset and noise."""
     ones = [len(image)] + [1] * (image.ndim - 1)
     draw = functools.partial(torch.rand, device=image.device, dtype=image.dtype)
     normal = functools.partial(torch.randn, device=image.device, dtype=image.dtype)
-    blurred = torch.where(draw(ones) < 0.5, blur(image), image)
+    blurred = torch.where(draw(ones) < 0.5, random_blur(image), image)
     level = NOISE * draw(ones)
     out = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
     return out if fov is None else torch.where(fov[:, None], out, image)
 
 
-def blur(image: Tensor) -> Tensor:
+def random_blur(image: Tensor) -> Tensor:
     """Every patch (b, c, i, j[, k]) under a separable Gaussian of its own random width, edges replicated."""
     b, c, *space = image.shape
     low, high = BLUR
@@ -47,7 +47,7 @@ def blur(image: Tensor) -> Tensor:
     return x.reshape(image.shape)
 
 
-def hidden(image: Tensor, share: float, cell: int) -> Tensor:
+def random_blocks(image: Tensor, share: float, cell: int) -> Tensor:
     """Bool (b, 1, i, j[, k]): blocks of `cell` voxels to a side, each hidden with probability `share`."""
     space = image.shape[2:]
     blocks = torch.rand(len(image), 1, *[-(-n // cell) for n in space], device=image.device) < share

@@ -48,7 +48,7 @@ def random_convolutions(image: Tensor, fov: Tensor | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def blend(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+def blend_appearances(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Two appearances (b, c, i, j[, k]) of the same patches, blended both ways by one smooth random map per patch.
 
     Interventional pseudo-correlation: m·one + (1 − m)·other and (1 − m)·one + m·other, so that neighbouring structures

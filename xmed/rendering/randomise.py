@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """Intensities of no unit, float32 (i, j, k)."""
     smooth = anatomy.smooth(anatomy.image, 1.0)
     edges = np.quantile(smooth, np.sort(random.uniform(0.05, 0.95, int(random.integers(2, 7)))))

@@ -8,10 +8,10 @@ import numpy as np
 
 from xmed.prepare import Sample, normalise
 from xmed.rendering import renderer, scenes
-from xmed.rendering.field_of_view_pose import place
+from xmed.rendering.field_of_view_pose import pose_anatomy
 
 
-def imitate(
+def render_as_target(
     source: Sample,
     target: Sample,
     modality: str,
@@ -25,16 +25,16 @@ def imitate(
     target's raw intensities are clipped. Raises XmedError SPEC_INVALID for an unknown scene.
     """
     if scene is not None:
-        image, label = scenes.scene(scene)(source, target, random)
+        image, label = scenes.find_scene(scene)(source, target, random)
         fov, grid = target.fov, target.grid
     else:
-        anatomy = place(source, target, modality, random)
+        anatomy = pose_anatomy(source, target, modality, random)
         image, label, fov = renderer(modality)(anatomy, random), anatomy.label, anatomy.fov
         grid = target.grid if fov is target.fov else source.grid
     return Sample(source.case, normalise(image, fov, window), fov, grid, label)
 
 
-def likenesses(
+def pictures_as_source(
     count: int, source: Sequence[Sample], target: Sequence[Sample], scene: str, random: np.random.Generator
 ) -> list[Sample]:
     """`count` labelled Samples in the manner of the source, for methods that need pictures where it has none.
@@ -44,12 +44,12 @@ def likenesses(
     made = []
     for n in range(count):
         case, through = source[n % len(source)], target[int(random.integers(len(target)))]
-        image, label = scenes.plain(scene)(case, through, random)
+        image, label = scenes.source_picture(scene)(case, through, random)
         made.append(Sample(case.case, normalise(image, through.fov), through.fov, through.grid, label))
     return made
 
 
-def imitations(
+def renderings_as_target(
     count: int,
     source: Sequence[Sample],
     target: Sequence[Sample],
@@ -61,5 +61,6 @@ def imitations(
     """`count` labelled Samples: the source cases in turn, each seen through the field of view of some target case."""
     seen = (target[int(random.integers(len(target)))] for _ in range(count))
     return [
-        imitate(source[n % len(source)], through, modality, window, random, scene) for n, through in enumerate(seen)
+        render_as_target(source[n % len(source)], through, modality, window, random, scene)
+        for n, through in enumerate(seen)
     ]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 
-def surround(anatomy: Anatomy, seen: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def add_unlabelled_tissue(anatomy: LabelledAnatomy, seen: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """`anatomy.image` (i, j, k) where it is `seen`, more or less, and invented tissue elsewhere; float32 in [0, 1].
 
     seen: bool (i, j, k). What was seen is blurred, since speckle is no tissue, and trusted by a random share; the
@@ -27,7 +27,7 @@ def surround(anatomy: Anatomy, seen: np.ndarray, random: np.random.Generator) ->
     return (trust * smooth + (1 - trust) * made).astype(np.float32)
 
 
-def anechoic(anatomy: Anatomy, mask: np.ndarray, seen: np.ndarray) -> float:
+def fluid_probability(anatomy: LabelledAnatomy, mask: np.ndarray, seen: np.ndarray) -> float:
     """How likely a structure in a picture of sound is fluid, which gives no echo: black against its surroundings."""
     deep = anatomy.smooth(mask, 2.0) > 0.95
     inside, near = deep if deep.any() else mask, anatomy.around(mask) & seen
@@ -35,7 +35,7 @@ def anechoic(anatomy: Anatomy, mask: np.ndarray, seen: np.ndarray) -> float:
     return 0.04 + 0.92 * float(sigmoid(np.array((0.5 - echo) / 0.05)))
 
 
-def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
+def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     """A few classes of tissue in blobs, each mottled."""
     count = int(random.integers(2, 6))
     fine = random.uniform(0, 0.4) * anatomy.noise(random, log_uniform(random, 6, 15))
@@ -45,7 +45,7 @@ def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return levels * (1 + random.uniform(0, 0.2) * anatomy.noise(random, log_uniform(random, 6, 20)))
 
 
-def _oval(anatomy: Anatomy, random: np.random.Generator, made: np.ndarray) -> None:
+def _oval(anatomy: LabelledAnatomy, random: np.random.Generator, made: np.ndarray) -> None:
     """One ellipsoid in place, of any level, often with a rim and sometimes with a core; long ones are vessels."""
     centre = random.uniform(0, np.array(anatomy.shape) * anatomy.spacing)
     radii = log_uniform(random, 3, 25) * np.exp(random.normal(0, 0.35, 3))
@@ -62,7 +62,7 @@ def _oval(anatomy: Anatomy, random: np.random.Generator, made: np.ndarray) -> No
         made += core * (random.uniform(0, 1) - made)
 
 
-def _layers(anatomy: Anatomy, random: np.random.Generator, made: np.ndarray) -> None:
+def _layers(anatomy: LabelledAnatomy, random: np.random.Generator, made: np.ndarray) -> None:
     """Air, skin, fat and muscle, one below the other from one side of the field, in place; not always in view."""
     if random.random() < 0.4:
         return

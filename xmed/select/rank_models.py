@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from xmed import methods
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, at_most, of_structures
-from xmed.select.unlabelled_measures import RENDERED_BY, Bench, Findings
+from xmed.select.unlabelled_measures import Bench, Findings
 from xmed.select.validators import agreement
 
 SOURCE = "source_only"
@@ -90,7 +91,8 @@ def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) 
 def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
     """validator -> model -> score, of the validators that every model has, that favour none and that some can read."""
     names = list(found)
-    silent = {RENDERED_BY[one.method] for one in found.values() if one.method in RENDERED_BY}
+    trained_by = {one.method for one in found.values()} & set(methods.names())
+    silent = {facts.favoured_by_validator for facts in map(methods.facts, trained_by)}
     if max(one.scores["proxy"] or 0.0 for one in found.values()) < READ_SHARE * max(o.known for o in found.values()):
         silent.add("proxy")
     table: dict[str, dict[str, float]] = {}

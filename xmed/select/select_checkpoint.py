@@ -10,7 +10,7 @@ import numpy as np
 
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
-from xmed.rendering.synthesise import imitate
+from xmed.rendering.synthesise import render_as_target
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures
 from xmed.select.perturbed_volume import relit
 from xmed.select.validators import agreement, dice
@@ -51,7 +51,7 @@ def judge(
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
     for case in [case for case in held_out for _ in range(PROXY_RENDERINGS)]:
         anywhere = target[int(random.integers(len(target)))]
-        seen = imitate(case, anywhere, model.modality, model.window, random, scene)
+        seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
         proxy += [dice(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
     found = np.array(volumes)

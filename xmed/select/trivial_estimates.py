@@ -16,10 +16,10 @@ import numpy as np
 
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
-from xmed.rendering.synthesise import imitate
+from xmed.rendering.synthesise import render_as_target
 from xmed.select.unlabelled_measures import REFERENCES, VOLUMES, Findings, posed, spread
-from xmed.tasks.location_prior import Labelled, dice, typical
-from xmed.tasks.trivial_masks import thresholds
+from xmed.tasks.location_prior import LabelledCase, leave_one_out_agreement, mask_overlap
+from xmed.tasks.trivial_masks import threshold_masks
 
 LEAST = 3
 """Labelled source cases below which a baseline is not estimated: one left out, and a mean of at least two."""
@@ -42,10 +42,10 @@ def trivial(
     target = [unlabelled[n] for n in spread(len(unlabelled), VOLUMES)]
     through = [target[int(random.integers(len(target)))] for _ in cases]
     pairs = zip(cases, through)
-    drawn = [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs]
+    drawn = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
     held = [(s.case, s.truth, s.fov) for s in drawn] if scene else [posed(s, target, model, random) for s in cases]
     return {
-        "trivial_position": float(np.mean(typical(held, classes))),
+        "trivial_position": float(np.mean(leave_one_out_agreement(held, classes))),
         "trivial_threshold": _threshold(drawn, held, classes),
     }
 
@@ -70,14 +70,14 @@ def told(name: str, found: Mapping[str, Findings], baselines: Mapping[str, float
     )
 
 
-def _threshold(drawn: Sequence[Sample], held: Sequence[Labelled], classes: int) -> float:
+def _threshold(drawn: Sequence[Sample], held: Sequence[LabelledCase], classes: int) -> float:
     """Mean over structures of the best rule's mean Dice over the pictures that have the structure."""
     out = []
     for value in range(1, classes):
         share = float(np.mean([(label == value).sum() / max(int(fov.sum()), 1) for _, label, fov in held]))
         scores: dict[str, list[float]] = defaultdict(list)
         for seen in (one for one in drawn if (one.truth == value).any()):
-            for rule, label in thresholds(seen, value, share):
-                scores[rule].append(dice(label == value, seen.truth == value))
+            for rule, label in threshold_masks(seen, value, share):
+                scores[rule].append(mask_overlap(label == value, seen.truth == value))
         out.append(max((float(np.mean(one)) for one in scores.values()), default=0.0))
     return float(np.mean(out))

@@ -13,21 +13,17 @@ from xmed.model.prediction import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.rendering import randomise
-from xmed.rendering.field_of_view_pose import place
-from xmed.rendering.synthesise import imitate, likenesses
+from xmed.rendering.field_of_view_pose import pose_anatomy
+from xmed.rendering.synthesise import pictures_as_source, render_as_target
 from xmed.select import validators
 from xmed.select.perturbed_volume import Turn, relit
 from xmed.select.validators import Reference
-from xmed.tasks.location_prior import Labelled, Usual
+from xmed.tasks.location_prior import LabelledCase, LocationPrior
 
 VOLUMES, VIEWS, REFERENCES, POSES = 6, 4, 8, 24
 """Target volumes, labelled views of each kind, atlas references, and poses of labelled cases that tell where structures
 lie. A model is judged in seconds with these: three predictions of each target volume, one of each view."""
 VALIDATORS = ("consistency", "proxy", "reverse", "position", "information")
-RENDERED_BY = {"synth": "proxy"}
-"""Methods that learn from the very pictures of a validator: among candidates with one of these it is not ranked.
-In prototypes proxy Dice misled wherever a candidate had been trained on the proxy's own renderer (Spearman with true
-Dice -1.0 to 0.0); so it is drawn by no modality's physics, and of all methods only these learn from it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Bench:
     relit: list[Sample]
     turns: list[Turn]
     references: list[Reference]
-    usual: Usual
+    usual: LocationPrior
     prior: np.ndarray
     raw: list[Sample]
     rendered: list[Sample]
@@ -89,16 +85,17 @@ class Bench:
             raw, drawn = [labelled[n] for n in spread(len(labelled), VIEWS // 2)], shown[:VIEWS]
             held = [posed(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
-            shown = [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs]
-            raw, drawn = likenesses(VIEWS // 2, labelled, target, scene, random), []
+            shown = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
+            raw, drawn = pictures_as_source(VIEWS // 2, labelled, target, scene, random), []
             held = [(s.case, s.truth, s.fov) for s in shown]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
         return cls(
             target, [relit(case, random) for case in target], [Turn.draw(case, random) for case in target],
-            [Reference.of(s.truth, classes) for s in shown], Usual.of(held, classes),
+            [Reference.of(s.truth, classes) for s in shown], LocationPrior.of(held, classes),
             np.mean(shares, axis=0), raw,
-            [imitate(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]], drawn,
+            [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]],
+            drawn,
         )  # fmt: skip
 
     def findings(self, model: Model) -> Findings:
@@ -144,16 +141,16 @@ def spread(count: int, wanted: int) -> list[int]:
 
 def _random_light(source: Sample, target: Sample, model: Model, random: np.random.Generator) -> Sample:
     """A labelled case as no scanner shows it, held as the target's scanner would hold it (see methods.synth)."""
-    anatomy = place(source, target, model.modality, random)
+    anatomy = pose_anatomy(source, target, model.modality, random)
     grid = target.grid if model.modality in PROBE_MODALITIES else source.grid
     return Sample(
         source.case, normalise(randomise.render(anatomy, random), anatomy.fov), anatomy.fov, grid, anatomy.label
     )
 
 
-def posed(source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator) -> Labelled:
+def posed(source: Sample, target: Sequence[Sample], model: Model, random: np.random.Generator) -> LabelledCase:
     """A labelled case as the target's scanner would hold it."""
-    anatomy = place(source, target[int(random.integers(len(target)))], model.modality, random)
+    anatomy = pose_anatomy(source, target[int(random.integers(len(target)))], model.modality, random)
     return source.case, anatomy.label, anatomy.fov
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from xmed.networks.distributed import summed
+from xmed.networks.distributed import sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Segmentation:
         """
         logits = logits.float()
         weight = torch.ones_like(label, dtype=logits.dtype) if weight is None else weight.to(logits.dtype)
-        total = summed(weight.sum()).clamp_min(1.0)
-        entropy = summed((functional.cross_entropy(logits, label, reduction="none") * weight).sum()) / total
+        total = sum_over_ranks(weight.sum()).clamp_min(1.0)
+        entropy = sum_over_ranks((functional.cross_entropy(logits, label, reduction="none") * weight).sum()) / total
         p = logits.softmax(1)[:, 1:] * weight[:, None]
         truth = functional.one_hot(label, self.classes).movedim(-1, 1)[:, 1:].to(p.dtype) * weight[:, None]
         axes = [0, *range(2, p.ndim)]
-        overlap, mass = summed((p * truth).sum(axes)), summed(p.sum(axes) + truth.sum(axes))
+        overlap, mass = sum_over_ranks((p * truth).sum(axes)), sum_over_ranks(p.sum(axes) + truth.sum(axes))
         return entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
 
     def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from xmed.tasks.location_prior import MeanMask
 from xmed.tasks.segmentation import largest_components
 
 
-def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
+def threshold_masks(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
     """(rule, label map) of each way to find one structure by intensity: bright or dark, by Otsu or by expected size.
 
     share: of the field of view that the structure takes in the source.
@@ -27,7 +27,7 @@ def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np
             yield f"{name}, {way}, largest component", largest_components((mask & seen.fov).astype(np.uint8)) * value
 
 
-def positions(seen: Sample, value: int, usually: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
+def position_masks(seen: Sample, value: int, usually: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
     """(rule, label map) of each way to place the mean source mask into the field of view's bounding box."""
     for name, cut in {"mean mask > 0.5": 0.5, "mean mask, expected size": None}.items():
-        yield name, usually.above(seen.fov, cut).astype(np.uint8) * value
+        yield name, usually.mask_in(seen.fov, cut).astype(np.uint8) * value

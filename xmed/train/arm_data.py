@@ -14,7 +14,7 @@ from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
 from xmed.prepare.domain import samples
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.synthesise import imitations, likenesses
+from xmed.rendering.synthesise import pictures_as_source, renderings_as_target
 from xmed.spec import GridSpec, MethodSpec, Study
 
 SCENES_MEASURED, LIKENESSES = 40, 300
@@ -102,12 +102,14 @@ class Data:
         if self.scene is None:
             what = f"{self.source.spec.name}, label maps without images"
             raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/appearance/scenes")
-        return likenesses(LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17]))
+        return pictures_as_source(
+            LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17])
+        )
 
     def source_ml(self) -> list[list[float]]:
         """Per structure, the volumes (ml) that the labelled cases have; in a scene, those that it draws."""
         known, values = self.labelled, range(1, len(self.study.structures) + 1)
         if self.scene is not None:
             asked = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
-            known = imitations(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
+            known = renderings_as_target(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
         return [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in known] for v in values]

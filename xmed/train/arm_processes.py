@@ -49,7 +49,7 @@ def fit_all(
     given: then that is told, and only what begins with the job is left out with it.
     """
     wanted = jobs(run, home, arms)
-    if run.study.budget.devices > 1 or networks.device().type == "cuda":
+    if run.study.budget.devices > 1 or networks.default_device().type == "cuda":
         return _one_by_one(run, home, wanted, progress, refuse)
     workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
@@ -74,7 +74,7 @@ def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None
 
 def fit_far(run: Run, arm: str, seed: int, home: Path) -> Path:
     """`fit_one` in somebody else's process; on a processor with one thread, as here: the numbers depend on it."""
-    if networks.device().type == "cpu":
+    if networks.default_device().type == "cpu":
         torch.set_num_threads(1)
     return fit_one(run, arm, seed, home)
 

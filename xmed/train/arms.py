@@ -53,7 +53,7 @@ def fit(
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    device, (rank, count) = networks.device(), part
+    device, (rank, count) = networks.default_device(), part
     method, source = _begin(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
@@ -61,7 +61,7 @@ def fit(
         sampler.share(rank, count)
     if rank:  # what a method draws at random in its losses is another for every share
         torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-    with distributed.together(count, device):
+    with distributed.process_group(count, device):
         trained = train(method, source, target, run.study.budget, device, folder, report)
     if rank:
         return folder
@@ -93,13 +93,13 @@ def _begin(
     """
     torch.manual_seed(seed)
     kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
-    net = networks.build(
+    net = networks.build_network(
         kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
     )
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
-        networks.fill(net, networks.tensors(start.net))
-    net = net if synced_on is None else distributed.synced(net, synced_on)
+        networks.load_tensors(net, networks.named_tensors(start.net))
+    net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
     method = kind(net, task, **spec.hyperparameters)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
@@ -107,7 +107,7 @@ def _begin(
         labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
         data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
-    pool = method.survey(domains)
+    pool = method.prepare_source(domains)
     # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
     augmentation = data.augmentation(data.labelled_from if pool is data.labelled else data.target)
     return method, Sampler(pool, data.grid, data.batch, augmentation, seed, FOREGROUND_SHARE)
@@ -158,10 +158,10 @@ def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model,
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
-            networks.fill(model.net, trained.candidates[step])
+            networks.load_tensors(model.net, trained.candidates[step])
             evidence.append(select.judge(model, data.unlabelled, held_out, seed, data.scene))
         chosen, verdicts = select.choose(evidence, data.source_ml())
-    networks.fill(model.net, trained.candidates[steps[chosen]])
+    networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
     candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}

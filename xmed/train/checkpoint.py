@@ -50,10 +50,10 @@ class Checkpoint:
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
-        each = distributed.gathered(drawing)
+        each = distributed.gather_from_ranks(drawing)
         if distributed.rank() == 0:
             self._write(step, trained, each)
-        distributed.wait()
+        distributed.barrier()
 
     def _write(self, step: int, trained: Trained, each: list[dict[str, Any]]) -> None:
         state = {
@@ -88,7 +88,7 @@ class Checkpoint:
         state = next((state for state in map(_read, found(self.folder)) if state is not None), None)
         if state is None:
             return 0, Trained()
-        then, now = (len(state["ranks"]), state["device"]), (distributed.ranks(), self.device.type)
+        then, now = (len(state["ranks"]), state["device"]), (distributed.world_size(), self.device.type)
         if then != now:
             began, there = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
             what = f"this training began on {began}, and there is only {there}"

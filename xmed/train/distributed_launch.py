@@ -36,7 +36,7 @@ def fit_spread(run: Run, arm: str, seed: int, under: Path, progress: Progress | 
     folder, count = run.arm(arm, seed), run.study.budget.devices
     if (folder / "train.json").is_file() or method_of(run.study, arm).name in methods.COMPOSITIONS:
         return fit(run, arm, seed, under, progress)
-    if networks.device().type == "cuda" and count > torch.cuda.device_count():
+    if networks.default_device().type == "cuda" and count > torch.cuda.device_count():
         there = f"at most {torch.cuda.device_count()}, the GPUs that are here"
         raise XmedError("SPEC_INVALID", f"budget.devices {count}", there)
     folder.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is for the log
     termination.heed_as_worker()
     threading.Thread(target=_end_when_alone, daemon=True).start()
-    if networks.device().type == "cuda":
+    if networks.default_device().type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     else:
         torch.set_num_threads(1)

@@ -15,7 +15,7 @@ import torch
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model.deployed import bf16_pays
-from xmed.networks import distributed, tensors
+from xmed.networks import distributed, named_tensors
 from xmed.prepare import Sampler
 from xmed.processes import termination
 from xmed.spec import Budget
@@ -53,13 +53,13 @@ def train(
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
-    losses_of = distributed.shared(method, method.losses)
+    losses_of = distributed.average_gradients(method, method.losses)
     with _Log(folder / "losses.csv", done) as log, termination.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             if step in begins:
                 now = begins[step]
-                method.begin_again()
+                method.start_round()
                 optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
@@ -70,11 +70,13 @@ def train(
             log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
-            distributed.agree(method)
-            asked = distributed.anybody(termination.asked(), device)
+            distributed.average_buffers(method)
+            asked = distributed.any_rank(termination.asked(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
-                trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
+                trained.candidates[step] = {
+                    k: v.detach().cpu().clone() for k, v in named_tensors(method.deployed()).items()
+                }
             if step < steps and (step % CHECKPOINT_EVERY == 0 or asked):
                 log.flush()
                 checkpoint.save(step, trained)
@@ -93,7 +95,7 @@ def _descend(
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
-    values["total"] = float(distributed.mean(total.detach()))
+    values["total"] = float(distributed.mean_over_ranks(total.detach()))
     if not math.isfinite(values["total"]):
         raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
     optimiser.zero_grad(set_to_none=True)
@@ -126,7 +128,7 @@ class _Round:
 def _rounds(method: Method, budget: Budget) -> list[_Round]:
     plan, rounds, first = method.schedule, [], 1
     for number in range(method.rounds):
-        share, rate = plan.again if number else (1.0, 1.0)
+        share, rate = plan.later_rounds if number else (1.0, 1.0)
         steps = max(2, math.ceil(share * plan.steps * budget.steps))  # one-cycle needs two
         ends = plan.milestones[-1:] if number else plan.milestones  # the doubt is whether to teach, not for how long
         kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in ends)
@@ -143,8 +145,8 @@ def _optimiser(method: Method, now: _Round) -> tuple[torch.optim.Optimizer, torc
 
 
 def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
-    """Parameters by learning rate: those of the modules that `method.rates()` names, and all others."""
-    slow = {p: share for module, share in method.rates().items() for p in module.parameters()}
+    """Parameters by learning rate: those of the modules that `method.learning_rate_shares()` names, and all others."""
+    slow = {p: share for module, share in method.learning_rate_shares().items() for p in module.parameters()}
     shares = {p: slow.get(p, 1.0) for p in method.parameters() if p.requires_grad}
     return [
         {"params": [p for p, s in shares.items() if s == share], "lr": rate * share}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from xmed.model.deployed import WINDOWS_AT_ONCE, Model
-from xmed.networks import definition
+from xmed.networks import network_definition
 from xmed.prepare import augmentation_for
 from xmed.prepare.geometry import PROBE_MODALITIES
 
@@ -54,7 +54,9 @@ def metadata(model: Model) -> Part:
 
 def inference(model: Model) -> Part:
     """From the NIfTIs of a folder to label maps on their own grids."""
-    kind, arguments = definition(model.network, model.grid.spatial_dims, model.grid.channels, 1 + len(model.structures))
+    kind, arguments = network_definition(
+        model.network, model.grid.spatial_dims, model.grid.channels, 1 + len(model.structures)
+    )
     return {
         "imports": ["$import glob", "$from safetensors.torch import load_file"],
         "bundle_root": ".",

@@ -11,7 +11,7 @@ from xmed.rendering.labelled_anatomy import log_uniform
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Components:
     """The connected pieces of one structure, (i, j). depth: voxels inside its edge, negative outside. owner: which
     piece, from 0, a pixel is in or nearest to. half, middle: of each piece's extent along the beam, (pieces,).
     """
@@ -22,7 +22,7 @@ class Pieces:
     middle: np.ndarray
 
     @classmethod
-    def of(cls, mask: np.ndarray) -> Pieces | None:
+    def of(cls, mask: np.ndarray) -> Components | None:
         """The pieces of `mask`, bool (i, j), or None where it is empty."""
         parts, count = ndimage.label(mask)
         if count == 0:

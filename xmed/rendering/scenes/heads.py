@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section, section
+from xmed.rendering.scenes.section import Section, random_section
 from xmed.rendering.scenes.sector import Sector
-from xmed.rendering.scenes.womb import outside
+from xmed.rendering.scenes.womb import draw_womb
 
 # FreeSurfer's ids (FreeSurferColorLUT.txt), grouped by how they echo.
 TISSUE: dict[str, tuple[int, ...]] = {
@@ -51,7 +51,7 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
     """The same heads as T1-weighted MR would show them, nothing of sound in them: what the source alone teaches."""
     images, labels = [], []
     for k in range(target.fov.shape[2]):
-        head = section(source, target.fov[:, :, k], random)
+        head = random_section(source, target.fov[:, :, k], random)
         px = head.mask.shape[0] / 128
         image = np.array([T1[name] for name in NAMES])[CLASS[head.ids.astype(int)]] * head.mask
         image[head.mask & (head.depth < 2.5 * px)] = 0.1  # bone
@@ -63,11 +63,11 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    head, sector = section(source, fov, random), Sector.over(fov, random)
+    head, sector = random_section(source, fov, random), Sector.over(fov, random)
     base = log_uniform(random, 0.02, 0.25)
     skull, thickness = _skull(head, sector, random)
     echo = np.where(head.mask, _brain(head, base, sector.px, random), 0)
-    womb, bright = outside(head, base, sector.px, random)
+    womb, bright = draw_womb(head, base, sector.px, random)
     echo = np.where(head.mask, echo, womb)
     if random.random() < 0.5:
         echo = echo + _reverberation(head, sector, skull, random)

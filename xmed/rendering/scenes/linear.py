@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.soft_tissue import Tissue
+from xmed.rendering.scenes.soft_tissue import SoftTissue
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ class Beam:
         return np.exp(-4 * ndimage.gaussian_filter1d(np.cumsum(self.loss, axis=1), self.px, axis=0)) * self.left
 
 
-def display(scene: Tissue, beam: Beam, random: np.random.Generator) -> np.ndarray:
+def display_linear(scene: SoftTissue, beam: Beam, random: np.random.Generator) -> np.ndarray:
     """Tissue → grey values in [0, 1] as a scanner shows them, float32 (i, j)."""
     px, shape = beam.px, scene.echo.shape
     mirror = ndimage.gaussian_filter(scene.shine, (random.uniform(0.6, 1.5) * px, random.uniform(0.2, 0.5) * px)) ** 2

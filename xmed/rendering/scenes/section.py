@@ -44,7 +44,7 @@ class Section:
         return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
 
 
-def section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
+def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
     """A random plane of `source`'s structures, laid at random into the field of view (i, j) of a picture."""
     plane, middle, axes, radius = _outline(*_plane(source, random))
     px = fov.shape[0] / 128

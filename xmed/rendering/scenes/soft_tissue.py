@@ -17,7 +17,7 @@ CELL = 0.4
 
 
 @dataclass(eq=False)
-class Tissue:
+class SoftTissue:
     """echo: scattered power. shine: amplitude of specular echoes. warp: by how much layers lie deeper or higher."""
 
     echo: np.ndarray
@@ -42,11 +42,11 @@ class Tissue:
         return ndimage.map_coordinates(flat, [i, j + self.warp], order=1, mode="reflect")
 
 
-def tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> Tissue:
+def draw_soft_tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> SoftTissue:
     """Soft tissue without any organ in it."""
     grain = CELL * log_uniform(random, 6, 40) * px, CELL * log_uniform(random, 4, 20) * px  # lateral, depth
     echo = np.exp(random.uniform(0.1, 0.5) * smooth_noise(random, shape, grain))
-    made = Tissue(echo, np.zeros(shape, dtype=np.float32), _warp(shape, px, random))
+    made = SoftTissue(echo, np.zeros(shape, dtype=np.float32), _warp(shape, px, random))
     _layers(made, px, random)
     for _ in range(int(random.integers(1, 5))):
         made.shine += made.streaks(px, random)
@@ -70,7 +70,7 @@ def _warp(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.
     return (waves + tilt * (np.arange(shape[0])[:, None] - shape[0] / 2)).astype(np.float32)
 
 
-def _layers(made: Tissue, px: float, random: np.random.Generator) -> None:
+def _layers(made: SoftTissue, px: float, random: np.random.Generator) -> None:
     """Two to six layers of other levels, most with a bright line between them."""
     depth = np.arange(made.echo.shape[1]) + made.warp
     top = np.sort(random.uniform(6, 120, int(random.integers(1, 6)))) * px * made.echo.shape[1] / made.echo.shape[0]

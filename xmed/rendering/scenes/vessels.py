@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.components import Pieces
+from xmed.rendering.scenes.components import Components
 from xmed.rendering.scenes.limb import BONE, MUSCLE, NERVE, VESSEL, anatomy
-from xmed.rendering.scenes.linear import Beam, display
-from xmed.rendering.scenes.soft_tissue import Tissue, tissue
+from xmed.rendering.scenes.linear import Beam, display_linear
+from xmed.rendering.scenes.soft_tissue import SoftTissue, draw_soft_tissue
 
 __all__ = ["anatomy", "draw", "plain"]
 
@@ -38,14 +38,14 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
     """The same limbs as dark-blood MR would show them, nothing of sound in them: what the source alone teaches."""
     images, labels = [], []
     for k in range(target.fov.shape[2]):
-        ids = bent(source.image[:, :, 0], target.fov.shape[:2], random)
+        ids = bend_label_map(source.image[:, :, 0], target.fov.shape[:2], random)
         image = ndimage.gaussian_filter(np.vectorize(GREY.get, otypes=[np.float32])(ids), 0.5 * len(ids) / 128)
         images.append(image + 0.05 * random.standard_normal(ids.shape, dtype=np.float32))
         labels.append(((ids == VESSEL) & target.fov[:, :, k]).astype(np.uint8))
     return np.stack(images, axis=2), np.stack(labels, axis=2)
 
 
-def bent(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """A label map (i, j) laid on `shape` pixels, smoothly bent, scaled and half the time mirrored; uint8."""
     scale = np.exp(random.uniform(-0.15, 0.15, 2)) * (random.choice([-1, 1]), 1)
     where = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
@@ -58,20 +58,20 @@ def bent(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     shape, px = (fov.shape[0], fov.shape[1]), fov.shape[0] / 128
-    ids = bent(source.image[:, :, 0], shape, random)
-    scene, beam = tissue(shape, px, random), Beam.into(shape, px, random)
+    ids = bend_label_map(source.image[:, :, 0], shape, random)
+    scene, beam = draw_soft_tissue(shape, px, random), Beam.into(shape, px, random)
     for value, add in ((MUSCLE, _muscle), (NERVE, _nerves), (VESSEL, _vessels)):
-        pieces = Pieces.of(ids == value)
+        pieces = Components.of(ids == value)
         if pieces is not None:
             add(scene, beam, pieces, px, random)
     hidden = _bone(scene, beam, ids == BONE, px, random) | beam.lose_contact(random)
     if random.random() < 0.6:  # what sheets and streaks send back is missing behind them: dark places, and no vessels
         beam.left *= np.exp(-log_uniform(random, 0.003, 0.06) / px * np.cumsum(scene.shine, axis=1))
-    image = display(scene, beam, random)
+    image = display_linear(scene, beam, random)
     return image * fov, ((ids == VESSEL) & ~hidden & fov).astype(np.uint8)
 
 
-def _vessels(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
+def _vessels(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
     inside = sigmoid(pieces.depth / (random.uniform(0.4, 0.9) * px))
     blood = log_uniform(random, 0.004, 0.08) * pieces.log_uniform(random, 0.4, 2.5)
     if random.random() < 0.5:  # haze from what lies above, in the near half
@@ -89,7 +89,7 @@ def _vessels(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ra
         beam.loss += random.uniform(0, 0.03) / px * (np.abs(pieces.depth) < 1.5 * px) * (1 - square)
 
 
-def _nerves(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
+def _nerves(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
     """Bundles of dark fascicles in a bright mesh; about a third are plain grey-dark roots instead."""
     del beam
     shape = pieces.depth.shape
@@ -102,7 +102,7 @@ def _nerves(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ran
     scene.shine += rim * pieces.log_uniform(random, 0.1, 1.5) * (0.3 + 0.7 * pieces.square())
 
 
-def _muscle(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
+def _muscle(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
     """Grey-dark bundles with streaks in them, half the time in a bright sheath."""
     del beam
     inside = sigmoid(pieces.depth / (random.uniform(1, 5) * px))
@@ -113,10 +113,10 @@ def _muscle(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ran
         scene.shine += pieces.log_uniform(random, 0.2, 2) * sheath * pieces.square()
 
 
-def _bone(scene: Tissue, beam: Beam, bone: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
+def _bone(scene: SoftTissue, beam: Beam, bone: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
     """A bright line, and next to nothing below it. Returns what it hides, bool (i, j)."""
     under = np.cumsum(bone, axis=1) > 0
-    pieces = Pieces.of(under)
+    pieces = Components.of(under)
     if pieces is None or not (~under).any():
         return under
     line = np.exp(-0.5 * ((pieces.depth - px) / (random.uniform(0.6, 1.5) * px)) ** 2)

@@ -8,7 +8,7 @@ from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
 from xmed.rendering.scenes.section import Section
 
 
-def outside(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_womb(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
 
     base: of the brain's echo; px: voxels per pixel of a picture 128 columns wide.

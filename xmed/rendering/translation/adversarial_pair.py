@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
-from xmed.networks import build, device
-from xmed.networks.generator import Generator, patch_nce, projections
+from xmed.networks import build_network, default_device
+from xmed.networks.generator import Generator, patch_nce, projection_heads
 from xmed.prepare import Sample, normalise
 from xmed.spec import NetworkSpec
 
 Supervised = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(logits, label, field of view) → scalar."""
 
-EDGES = {2: 64, 3: 32}  # voxels of a patch
+PATCH_EDGES = {2: 64, 3: 32}  # voxels of a patch
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TranslationSettings:
     """steps, batch, rate: of Adam with momentum 0.5; the rate falls linearly over the second half. nce, segment, edge:
     weights. places: of an image that are told apart, at a temperature. The rate of 2e-4, the weight 1 of nce (paper)
     and of edge (winners) are for 400 epochs: in a few hundred steps everything would stay as it is.
@@ -45,40 +45,42 @@ class Recipe:
 class Translator(nn.Module):
     """The players: a generator with its projections, a critic of patches, and a net that segments what is painted."""
 
-    def __init__(self, dims: Literal[2, 3], classes: int, supervised: Supervised, recipe: Recipe) -> None:
+    def __init__(self, dims: Literal[2, 3], classes: int, supervised: Supervised, recipe: TranslationSettings) -> None:
         super().__init__()
-        self.dims, self.edge, self.recipe, self.supervised = dims, EDGES[dims], recipe, supervised
+        self.dims, self.edge, self.recipe, self.supervised = dims, PATCH_EDGES[dims], recipe, supervised
         self.generator = Generator(dims)
-        self.projections = projections(self.generator)
+        self.projections = projection_heads(self.generator)
         self.critic = PatchDiscriminator(dims, 16, 1, num_layers_d=2, norm="INSTANCE")
-        self.segmenter = build(
+        self.segmenter = build_network(
             NetworkSpec(channels=[8, 16, 32]), dims, 1, classes, seed=int(torch.initial_seed() % 2**31)
         )
 
-    def ours(self) -> list[nn.Parameter]:
+    def generator_parameters(self) -> list[nn.Parameter]:
         return [p for m in (self.generator, self.projections, self.segmenter) for p in m.parameters()]
 
-    def paint(self, x: Batch, y: Batch, fake: Tensor, seen: list[Tensor], view: Tensor) -> dict[str, Tensor]:
+    def generator_losses(self, x: Batch, y: Batch, fake: Tensor, seen: list[Tensor], view: Tensor) -> dict[str, Tensor]:
         """What generator, projections and segmenter minimise; `seen`: the encoder's features of the source."""
-        (again, of_target), r = self.generator.paint(y.image), self.recipe
-        content = self._same_places(seen, fake, x.fov) + self._same_places(of_target, again, y.fov)
+        (again, of_target), r = self.generator.translate(y.image), self.recipe
+        content = self._patch_contrast(seen, fake, x.fov) + self._patch_contrast(of_target, again, y.fov)
         return {
             "critic": ((self.critic(fake * view)[-1] - 1) ** 2).mean(),
             "content": r.nce * content / 2,
             "segment": r.segment * self.supervised(self.segmenter(fake), x.truth, x.fov),
-            "edge": r.edge * ((edges(fake) - edges(x.image)).abs() * view).sum() / view.sum().clamp_min(1),
+            "edge": r.edge
+            * ((edge_strength(fake) - edge_strength(x.image)).abs() * view).sum()
+            / view.sum().clamp_min(1),
         }
 
-    def criticise(self, y: Batch, fake: Tensor, view: Tensor) -> dict[str, Tensor]:
+    def critic_losses(self, y: Batch, fake: Tensor, view: Tensor) -> dict[str, Tensor]:
         """What the critic minimises: least squares (Mao et al., LSGAN, ICCV 2017)."""
         real, painted = self.critic(y.image * view)[-1], self.critic(fake.detach() * view)[-1]
         return {"told": (((real - 1) ** 2).mean() + (painted**2).mean()) / 2}
 
-    def _same_places(self, features: list[Tensor], painted: Tensor, fov: Tensor | None) -> Tensor:
+    def _patch_contrast(self, features: list[Tensor], painted: Tensor, fov: Tensor | None) -> Tensor:
         """PatchNCE between an image's `features` and those of its painting at the same places, all layers alike."""
         view = torch.ones_like(painted) if fov is None else fov[:, None].to(painted.dtype)
         losses = []
-        for was, now, project in zip(features, self.generator.features(painted), self.projections):
+        for was, now, project in zip(features, self.generator.encoder_features(painted), self.projections):
             inside = functional.interpolate(view, size=now.shape[2:]).flatten(1) + 1e-4  # elsewhere only when it must
             spots = torch.multinomial(inside, min(self.recipe.places, inside.shape[1]))[:, None]
             chosen = [f.flatten(2).gather(2, spots.expand(-1, f.shape[1], -1)).transpose(1, 2) for f in (now, was)]
@@ -86,12 +88,12 @@ class Translator(nn.Module):
         return torch.stack(losses).mean()
 
     @torch.no_grad()
-    def apply_to(self, sample: Sample) -> np.ndarray:
+    def translate_volume(self, sample: Sample) -> np.ndarray:
         """The picture (i, j, k) of a whole volume, normalised as every image is."""
         image = torch.from_numpy(sample.image)
         stack = image.permute(2, 0, 1)[:, None] if self.dims == 2 else image[None, None]
         window: Any = sliding_window_inference(
-            stack.to(device()),
+            stack.to(default_device()),
             [self.edge] * self.dims,
             16,
             self.generator.eval(),
@@ -103,7 +105,7 @@ class Translator(nn.Module):
         return normalise(out.numpy(), sample.fov)
 
 
-def edges(image: Tensor) -> Tensor:
+def edge_strength(image: Tensor) -> Tensor:
     """Gradient magnitude (b, 1, i, j[, k]) by Sobel filters, per voxel; borders replicated."""
     dims = image.ndim - 2
     convolve = functional.conv2d if dims == 2 else functional.conv3d

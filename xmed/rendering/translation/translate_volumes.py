@@ -15,19 +15,19 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from xmed.batch import Batch
 from xmed.io import read_nifti, write_nifti
-from xmed.networks import device
+from xmed.networks import default_device
 from xmed.prepare import Augmentation, Sample, Sampler
-from xmed.rendering.translation.adversarial_pair import Recipe, Supervised, Translator
+from xmed.rendering.translation.adversarial_pair import Supervised, TranslationSettings, Translator
 from xmed.spec import GridSpec
 from xmed.volume import Volume
 
-AS_THEY_ARE = Augmentation(rotation=0, scale=0.1, shift=0.1, flips=(False, False, False), gain=0, offset=0, noise=0)
+GEOMETRY_ONLY = Augmentation(rotation=0, scale=0.1, shift=0.1, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Intensities are what is learned, so nothing disturbs them."""
 
 
 def translate(
     source: Sequence[Sample], target: Sequence[Sample], dims: Literal[2, 3], classes: int, supervised: Supervised,
-    recipe: Recipe, seed: int, folder: Path | None = None,
+    recipe: TranslationSettings, seed: int, folder: Path | None = None,
 ) -> list[Sample]:  # fmt: skip
     """Every labelled `source` volume with its label, field of view and grid, in a picture like those of `target`.
 
@@ -41,9 +41,9 @@ def translate(
         return [replace(s, image=read_nifti(_path(folder, n)).array) for n, s in enumerate(source)]
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(seed)
-        translator = Translator(dims, classes, supervised, recipe).to(device())
-        learn(translator, source, target, seed)
-    made = [replace(s, image=translator.apply_to(s)) for s in source]
+        translator = Translator(dims, classes, supervised, recipe).to(default_device())
+        train_translator(translator, source, target, seed)
+    made = [replace(s, image=translator.translate_volume(s)) for s in source]
     if folder and known:
         folder.mkdir(parents=True, exist_ok=True)
         known.unlink(missing_ok=True)  # an answer to another question is no longer whole from here on
@@ -53,21 +53,21 @@ def translate(
     return made
 
 
-def learn(translator: Translator, source: Sequence[Sample], target: Sequence[Sample], seed: int) -> None:
+def train_translator(translator: Translator, source: Sequence[Sample], target: Sequence[Sample], seed: int) -> None:
     """Generator, projections and segmenter against the critic, one step each in turn."""
     recipe, edge = translator.recipe, translator.edge
     spec = GridSpec(spacing_mm=source[0].spacing, patch=(edge, edge, edge if translator.dims == 3 else 1))
-    draws = [Sampler(some, spec, recipe.batch, AS_THEY_ARE, seed + n) for n, some in enumerate((source, target))]
-    players = [translator.ours(), list(translator.critic.parameters())]
+    draws = [Sampler(some, spec, recipe.batch, GEOMETRY_ONLY, seed + n) for n, some in enumerate((source, target))]
+    players = [translator.generator_parameters(), list(translator.critic.parameters())]
     optimisers = [torch.optim.Adam(player, lr=recipe.rate, betas=(0.5, 0.999)) for player in players]
     falling = lambda step: min(1.0, 2 * (1 - step / recipe.steps))  # noqa: E731
     rates = [LambdaLR(optimiser, falling) for optimiser in optimisers]
     for _ in range(recipe.steps):
-        x, y = (next(draw).to(device()) for draw in draws)
+        x, y = (next(draw).to(default_device()) for draw in draws)
         view = _shared(x, y)
-        fake, seen = translator.generator.paint(x.image)
-        _step(translator.paint(x, y, fake, seen, view), optimisers[0], rates[0])
-        _step(translator.criticise(y, fake, view), optimisers[1], rates[1])
+        fake, seen = translator.generator.translate(x.image)
+        _step(translator.generator_losses(x, y, fake, seen, view), optimisers[0], rates[0])
+        _step(translator.critic_losses(y, fake, view), optimisers[1], rates[1])
 
 
 def _step(losses: dict[str, Tensor], optimiser: Optimizer, rate: LRScheduler) -> None:
