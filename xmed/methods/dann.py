@@ -1,4 +1,4 @@
-"""Dann: deep features from which a critic cannot tell the domain."""
+"""DANN: features from which a critic cannot tell the domain."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from xmed.tasks import Segmentation
 
 
 class Dann(Method):
-    """Domain-adversarial training on cells of the deepest block, class-balanced by prediction.
+    """Domain-adversarial training on vectors of the deepest block, class-balanced by prediction.
 
-    weight: of the critic's loss; the net feels it reversed, growing from 0 to 1 over the training. hidden: width of the
-    critic (the paper's 1024 is for features of 4096; cells here have about 100).
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the critic's loss. The network receives its gradient reversed, with a factor that grows from 0
+            to 1 over the training.
+        hidden: Width of the critic's hidden layers. The paper's 1024 is for features of 4096 values; the vectors here
+            have about 100.
     """
 
     cite: ClassVar[str] = "Ganin et al., Domain-adversarial training of neural networks, JMLR 2016, arXiv:1505.07818"
@@ -28,9 +33,11 @@ class Dann(Method):
         self.critic = vector_critic(feature_width(net), hidden)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        seen, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
-        ours, theirs = (self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (seen.source, seen.target))
+        drawn, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
+        source_verdict, target_verdict = (
+            self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (drawn.source, drawn.target)
+        )
         return {
-            "supervised": self.task.loss(seen.logits, source.truth, source.fov),
-            "domain": self.weight * domain_loss(ours, theirs),
+            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "domain": self.weight * domain_loss(source_verdict, target_verdict),
         }

@@ -1,4 +1,4 @@
-"""FewShot: a handful of labelled target cases beside the source, and a mean teacher on the unlabelled rest."""
+"""Few-shot adaptation: a few labelled target cases beside the source, and a mean teacher on the unlabelled target."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ from xmed.tasks import Segmentation
 class FewShot(Method):
     """Semi-supervised adaptation: `shots` target training cases with their labels take half of the draws.
 
-    Begins with the net of `gin`; the cases are drawn by the training's seed. weight, confidence, decay: of the mean
-    teacher's consistency on the target.
+    Starts with the network of `gin`. The seed of the training draws the cases.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        shots: Number of labelled target training cases.
+        weight: Weight of the consistency on the target.
+        confidence: Probability that the teacher needs in a voxel.
+        decay: Decay of the teacher.
     """
 
     cite: ClassVar[str] = (
@@ -53,18 +60,19 @@ class FewShot(Method):
                 "label more of them, or ask for fewer",
             )  # fmt: skip
         chosen = np.random.default_rng([domains.seed, 19]).choice(len(domains.few), self.shots, replace=False)
-        repeats = -(-len(domains.source) // self.shots)  # a batch is drawn case by case: half of it from the few
+        # Batches are drawn case by case: the few are repeated until they are as many as the source cases.
+        repeats = -(-len(domains.source) // self.shots)
         return [*domains.source, *[domains.few[n] for n in chosen] * repeats]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """`source` holds patches of the source and of the few labelled target cases."""
+        """Return the losses of one step; `source` holds patches of the source and of the few labelled target cases."""
         b = len(source.image)
         p = self.teacher.probabilities(target.image)
         logits = self.net(torch.cat([source.image, perturb_intensities(target.image, target.fov)])).float()
-        agree = consistency_loss(logits[b:], p, self.confidence, target.fov)
+        consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
-            "consistency": self.weight * ramp_up(self.progress) * agree,
+            "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
     def after_step(self) -> None:

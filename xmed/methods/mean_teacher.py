@@ -1,4 +1,4 @@
-"""MeanTeacher: a student that must see in disturbed target patches what its own moving average sees in whole ones."""
+"""Mean teacher: predictions of perturbed target patches must equal those of the network's moving average."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ from xmed.tasks import Segmentation
 
 
 class MeanTeacher(Method):
-    """Self-ensembling on the target, begun with the net that random convolutions of the source have trained.
+    """Self-ensembling on the target, begun with the network that random convolutions of the source have trained.
 
-    A teacher that knows little confirms its own errors, so this starts where `gin` ends and shows the source through
-    random convolutions further on. weight: of the consistency (3 in French et al.). confidence: that the teacher needs
-    in a voxel, judged voxel by voxel. decay: of the teacher. align: strength of distribution alignment, 0 for none.
+    A teacher that knows little confirms its own errors. So this method starts where `gin` ends, and the source still
+    passes through random convolutions.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the consistency (3 in French et al.).
+        confidence: Probability that the teacher needs in a voxel, judged voxel by voxel.
+        decay: Decay of the teacher.
+        align: Strength of distribution alignment; 0 for none.
     """
 
     cite: ClassVar[str] = (
@@ -52,12 +59,12 @@ class MeanTeacher(Method):
         b = len(source.image)
         p = self.alignment(self.teacher.probabilities(target.image), target.fov)
         varied = random_convolutions(source.image, source.fov)
-        # One batch, so that the running statistics that the teacher inherits are those of both domains.
+        # One common batch: the running statistics that the teacher averages are then those of both domains.
         logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)])).float()
-        agree = consistency_loss(logits[b:], p, self.confidence, target.fov)
+        consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
-            "consistency": self.weight * ramp_up(self.progress) * agree,
+            "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
     def after_step(self) -> None:
@@ -71,12 +78,19 @@ class MeanTeacher(Method):
 
 
 def consistency_loss(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None) -> Tensor:
-    """Mean squared difference of the student's probabilities to the teacher's `p` (b, classes, i, j[, k]), scalar.
+    """Return the mean squared difference between the student's and the teacher's probabilities, class-balanced.
 
-    Over classes, then over the voxels in view in which the teacher reaches `confidence`, each class that it sees there
-    weighing alike (the class balance of French et al., section 3.4, without its loss that pulls towards equal sizes).
+    The mean is taken over classes, then over the voxels in view in which the teacher reaches `confidence`, with equal
+    weight for every class that the teacher predicts there. This is the class balance of French et al., section 3.4,
+    without their loss that pulls towards equal class sizes.
+
+    Args:
+        logits: The student's, (b, classes, i, j[, k]).
+        p: The teacher's probabilities of the same shape.
+        confidence: Threshold of the teacher's largest probability.
+        fov: Field of view, bool (b, i, j[, k]), or None.
     """
     best, label = p.max(1)
-    apart = ((logits.softmax(1) - p) ** 2).mean(1)
-    sure = best >= confidence
-    return class_balanced_mean(apart, label, sure if fov is None else sure & fov)
+    difference = ((logits.softmax(1) - p) ** 2).mean(1)
+    confident = best >= confidence
+    return class_balanced_mean(difference, label, confident if fov is None else confident & fov)

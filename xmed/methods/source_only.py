@@ -1,4 +1,4 @@
-"""SourceOnly: supervised on the labelled source, the target never seen. The floor of every gap."""
+"""Source-only: supervised on the labelled source; the target is never seen. The lower bound of every gap."""
 
 from __future__ import annotations
 

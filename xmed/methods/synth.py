@@ -1,4 +1,4 @@
-"""Synth: images of no modality at all, drawn anew for every labelled structure, in place of the source's."""
+"""Synth: random appearances of no modality, drawn anew for every labelled structure, replace the source images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from xmed.tasks import Segmentation
 
 
 class Synth(Method):
-    """Label-conditioned random appearances of the source, held as the target's scanner holds it; supervised on these.
+    """Label-conditioned random appearances of the source, in the target scanner's pose; supervised on these.
 
-    pool: volumes drawn once before the training, the source cases in turn.
+    Args:
+        net: The network.
+        task: The segmentation task.
+        pool: Number of volumes, drawn once before the training from the source cases in turn.
     """
 
     cite: ClassVar[str] = "Billot et al., SynthSeg, Medical Image Analysis 2023, arXiv:2107.09559"
@@ -32,10 +35,10 @@ class Synth(Method):
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
         random = np.random.default_rng([domains.seed, 13])
-        seen = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
+        targets = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
         return [
-            random_appearance(domains.source[n % len(domains.source)], through, domains.target_modality, random)
-            for n, through in enumerate(seen)
+            random_appearance(domains.source[n % len(domains.source)], target, domains.target_modality, random)
+            for n, target in enumerate(targets)
         ]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
@@ -44,7 +47,10 @@ class Synth(Method):
 
 
 def random_appearance(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Sample:
-    """One random appearance of a labelled case, on the target's grid where a probe of `modality` is held to it."""
+    """Return one random appearance of a labelled case.
+
+    It lies on the target's grid where `modality` is imaged with a probe, else on the source's own grid.
+    """
     anatomy = pose_anatomy(source, target, modality, random)
     grid = target.grid if modality in PROBE_MODALITIES else source.grid
     return Sample(source.case, normalise(render(anatomy, random), anatomy.fov), anatomy.fov, grid, anatomy.label)

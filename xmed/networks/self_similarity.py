@@ -1,6 +1,7 @@
-"""Self-similarity of a patch in place of its intensities (MIND), which is alike in all modalities.
+"""MIND self-similarity descriptors, which describe a neighbourhood by its own similarities and not by intensities.
 
-Source: Heinrich et al., MICCAI 2013 (self-similarity context), as the network input of Weihsbach et al., DG-TTA, 2023.
+They look alike in all modalities. Source: Heinrich et al., MICCAI 2013 (self-similarity context, SSC), as network input
+by Weihsbach et al., DG-TTA, 2023.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIGMA, TAPS = 1.0, 5
-"""Gaussian (voxels) over which two neighbours are compared, and its length: the values of DG-TTA."""
+"""Standard deviation (voxels) and length of the Gaussian over which two neighbours are compared: the values of
+DG-TTA.
+"""
 
 
 def _neighbour_pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -22,15 +25,15 @@ def _neighbour_pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def descriptor_channels(dims: int) -> int:
-    """Descriptor channels for each channel of the image."""
+    """Return the number of descriptor channels for each channel of the image."""
     return len(_neighbour_pairs(dims))
 
 
 class MindDescriptor(nn.Module):
-    """MIND self-similarity context: image (b, c, i, j[, k]) → (b, c · channels, i, j[, k]) in (0, 1].
+    """MIND self-similarity context: image (b, c, i, j[, k]) → (b, c · descriptor_channels, i, j[, k]) in (0, 1].
 
-    D = G_σ * (I(x + a) − I(x + b))² for each pair of neighbours; exp(−(D − min D) / V), V the mean of D − min D over
-    pairs, clamped to [0.001, 1000] times its mean over the patch.
+    For each pair (a, b) of neighbours D = G_σ * (I(x + a) − I(x + b))². The descriptor is exp(−(D − min D) / V) with
+    min over pairs. V is the mean of D − min D over pairs, clamped to [0.001, 1000] times its mean over the patch.
     """
 
     def forward(self, image: Tensor) -> Tensor:
@@ -47,14 +50,14 @@ class MindDescriptor(nn.Module):
 
 
 def _shifted(padded: Tensor, offset: tuple[int, ...]) -> Tensor:
-    """Every voxel's neighbour at `offset`, from an image padded by one voxel."""
+    """Return every voxel's neighbour at `offset`, from an image that is padded by one voxel."""
     for axis, step in enumerate(offset, start=2):
         padded = padded.narrow(axis, 1 + step, padded.shape[axis] - 2)
     return padded
 
 
 def _smooth(stack: Tensor) -> Tensor:
-    """Separable Gaussian over the spatial axes, edges replicated."""
+    """Apply a separable Gaussian to the spatial axes, with replicated edges."""
     dims, count = stack.ndim - 2, stack.shape[1]
     offsets = torch.arange(TAPS, device=stack.device) - TAPS // 2
     kernel = torch.exp(-(offsets**2) / (2 * SIGMA**2))

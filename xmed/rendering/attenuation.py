@@ -1,4 +1,4 @@
-"""Attenuation: CT from labelled anatomy, in Hounsfield units: soft tissue, fat, bone, nearly isodense lesions."""
+"""CT from labelled anatomy, in Hounsfield units: soft tissue, fat, bone, nearly isodense lesions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 MODALITIES = ("CT",)
 AIR = -1000.0
+"""Hounsfield units of air."""
 AS_SHOWN = 1 / 3
-"""Share of renderings that are the source as it is, on some part of the scale of soft tissue. MR and CT both show
-anatomy: most edges lie at the same places, and here a lesion keeps its own texture."""
+"""Share of renderings that show the source's own intensities on a soft-tissue scale. MR and CT both show anatomy, so
+most edges lie at the same places, and a lesion keeps its own texture.
+"""
 
 
 def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """HU, float32 (i, j, k)."""
+    """Return Hounsfield units, float32 (i, j, k)."""
     body = anatomy.body()
     if random.random() < AS_SHOWN:
         low, high = random.uniform(-160, -60), random.uniform(140, 240)
@@ -23,7 +25,7 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
         return (AIR + body * (shown - AIR)).astype(np.float32)
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
-        deep = anatomy.smooth(body, 4.0) > 0.95  # cortical bone has no MR signal, but neither has air beyond the skin
+        deep = anatomy.smooth(body, 4.0) > 0.95  # not near the skin: air has no MR signal, like cortical bone
         dark = anatomy.smooth((anatomy.image < 0.12) & deep, 1.0)
         hu += dark * (random.uniform(150, 600) - hu)
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -37,7 +39,9 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """HU by source intensity: bright on T1 is fat, hence dark on CT; or, less often, any curve at all."""
+    """Return Hounsfield units by source intensity: what is bright on T1 is fat and thus dark on CT; sometimes any
+    curve.
+    """
     x = np.clip(anatomy.image, 0, 1.2)
     if random.random() < 0.6:
         knots = [0.0, 0.25, 0.6, 1.0]

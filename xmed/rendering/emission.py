@@ -1,6 +1,7 @@
-"""Emission: PET and SPECT from labelled anatomy: tissue uptake, hot and necrotic lesions, point spread, count noise.
+"""PET and SPECT from labelled anatomy: tissue uptake, hot and necrotic lesions, point spread, count noise.
 
-Every range is wide on purpose: the training set is to contain the target's scanner, not to be it. Lengths are in mm.
+Parameter ranges are wide on purpose: the training set shall contain the target's scanner, not imitate it. Lengths are
+in mm.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MODALITIES = ("PT", "NM")
 
 
 def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Activity in arbitrary units, float32 (i, j, k) ≥ 0."""
+    """Return activity in arbitrary units, float32 (i, j, k) ≥ 0."""
     background = _tissue(anatomy, random)
     activity = background + _distractors(anatomy, random, background) if random.random() < 0.4 else background
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -23,7 +24,7 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Uptake of two to four tissue classes by source intensity, and a little activity outside the body."""
+    """Return the uptake of two to four tissue classes by source intensity, with a little activity outside the body."""
     body = anatomy.body()
     inside = body > 0.5
     smooth = anatomy.smooth(anatomy.image, 2.0)
@@ -41,7 +42,7 @@ def _lesion(
     background: np.ndarray,
     mask: np.ndarray,
 ) -> np.ndarray:
-    """`activity` with one labelled structure taking up tracer: mostly hot, often necrotic, sometimes only in part."""
+    """Add one labelled structure that takes up tracer: mostly hot, often necrotic, sometimes only in part."""
     level = float(background[mask].mean())
     ratio = log_uniform(random, 1.5, 14) if random.random() < 0.92 else log_uniform(random, 0.5, 1.5)
     uptake = np.exp(random.uniform(0, 0.8) * anatomy.noise(random, 3 * log_uniform(random, 3, 9)))
@@ -58,7 +59,9 @@ def _lesion(
 
 
 def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
-    """One to three hot spots that are nobody's lesion (vessel, bladder, node, joint): what a threshold falls for."""
+    """Return one to three hot spots that are no lesion (vessel, bladder, node, joint), on which a threshold would
+    fail.
+    """
     places = np.argwhere((anatomy.label == 0) & (background > background.mean() * 0.5))
     extra = np.zeros(anatomy.shape, dtype=np.float32)
     points = anatomy.coordinates()
@@ -71,7 +74,7 @@ def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, backgrou
 
 
 def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
-    """What the scanner makes of it: point spread, then noise that grows with counts and is as smooth as the filter."""
+    """Apply the scanner: point spread, then noise that grows with the counts and is as smooth as the filter."""
     psf = np.hypot(random.uniform(1.8, 4.8), 1.8)  # the second part is the interpolation onto the net's grid
     seen = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)
     grain = ndimage.gaussian_filter(

@@ -1,7 +1,7 @@
-"""Appearance: one anatomy in the manner of another modality.
+"""Find the renderer of a modality.
 
-A renderer is one file with one function `render(anatomy, random)` and the DICOM modalities it speaks for; the folder is
-the registry, as for methods. `randomise` speaks for every modality that has no physics of its own here yet.
+A renderer is one file of this folder with a function `render(anatomy, random)` and a tuple `MODALITIES` of the DICOM
+modalities that it draws. The folder is the registry. `randomise` draws every modality that has no physics here yet.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import xmed.rendering
 from xmed.rendering.labelled_anatomy import LabelledAnatomy
 
 Renderer = Callable[[LabelledAnatomy, np.random.Generator], np.ndarray]
+"""(anatomy, random generator) → image float32 (i, j, k)."""
 GENERIC = "randomise"
+"""File of the renderer for modalities without one of their own."""
 
 
 def renderers() -> dict[str, str]:
-    """DICOM modality → name of the file that renders it."""
-    found = {}
-    for module in sorted(m.name for m in pkgutil.iter_modules(xmed.rendering.__path__)):
-        loaded = importlib.import_module(f"xmed.rendering.{module}")
-        found.update(dict.fromkeys(getattr(loaded, "MODALITIES", ()), module))
-    return found
+    """Return DICOM modality → name of the file that renders it."""
+    by_modality = {}
+    for name in sorted(m.name for m in pkgutil.iter_modules(xmed.rendering.__path__)):
+        module = importlib.import_module(f"xmed.rendering.{name}")
+        by_modality.update(dict.fromkeys(getattr(module, "MODALITIES", ()), name))
+    return by_modality
 
 
 def renderer(modality: str) -> Renderer:
-    """The physics of a DICOM modality, or label-conditioned randomisation where there is none."""
+    """Return the renderer of a DICOM modality; label-conditioned randomisation where it has none."""
     return importlib.import_module(f"xmed.rendering.{renderers().get(modality, GENERIC)}").render

@@ -1,6 +1,6 @@
-"""Magnetic: MR from labelled anatomy: contrast of an unknown sequence, coil shading, partial volume, Rician noise.
+"""MR from labelled anatomy: contrast of an unknown sequence, coil shading, partial volume, Rician noise.
 
-Ranges are wide on purpose: weighting, field strength and coil of the target are unknown. Lengths are in mm.
+Parameter ranges are wide on purpose: weighting, field strength and coil of the target are unknown. Lengths are in mm.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MODALITIES = ("MR",)
 
 
 def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Magnitude signal in arbitrary units, float32 (i, j, k) ≥ 0."""
+    """Return magnitude signal in arbitrary units, float32 (i, j, k) ≥ 0."""
     signal = _tissue(anatomy, random)
     for value in np.unique(anatomy.label[anatomy.label > 0]):
         signal += _organ(anatomy, random, int(value), signal)
@@ -28,9 +28,9 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Signal by source intensity: any curve at all, since tissue order changes from modality to modality.
+    """Return the signal by source intensity, along any curve, since the order of tissues differs between modalities.
 
-    Half the time a few sharp classes, as fat, muscle and fluid are; half the time a smooth curve.
+    Half of the time a few sharp classes, as fat, muscle and fluid are; half of the time a smooth curve.
     """
     smooth = anatomy.smooth(anatomy.image, 1.0)
     seen = smooth[anatomy.fov]
@@ -47,8 +47,11 @@ def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray
 
 
 def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
-    """What a labelled structure adds: fluid (uniform, the brightest thing or a dark one), or tissue unlike its
-    surroundings, often in zones, with a pattern, or with a capsule."""
+    """Return what a labelled structure adds to the signal.
+
+    It is fluid (homogeneous, the brightest tissue or a dark one), or tissue unlike its surroundings, often in zones,
+    with a pattern, or with a capsule.
+    """
     mask = anatomy.label == value
     around = float(np.median(signal[anatomy.around(mask)]))
     level: np.ndarray | float
@@ -73,5 +76,5 @@ def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, si
 
 
 def _beside(around: float, random: np.random.Generator) -> float:
-    """A signal that can be told from that of the surroundings."""
+    """Draw a signal that can be told apart from that of the surroundings."""
     return max(around + float(random.choice([-1, 1])) * log_uniform(random, 0.1, 0.8), 0.02)

@@ -13,7 +13,8 @@ from xmed.prepare import Sample
 from xmed.rendering.synthesise import render_as_target
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures
 from xmed.select.perturbed_volume import relit
-from xmed.select.validators import agreement, dice
+from xmed.select.validators import agreement
+from xmed.tasks.location_prior import mask_overlap
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"
 PROXY_DROP = 0.05
@@ -53,7 +54,7 @@ def judge(
         anywhere = target[int(random.integers(len(target)))]
         seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
-        proxy += [dice(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
+        proxy += [mask_overlap(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
     found = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),

@@ -18,7 +18,7 @@ from xmed.rendering.synthesise import pictures_as_source, render_as_target
 from xmed.select import validators
 from xmed.select.perturbed_volume import Turn, relit
 from xmed.select.validators import Reference
-from xmed.tasks.location_prior import LabelledCase, LocationPrior
+from xmed.tasks.location_prior import LabelledCase, LocationPrior, mask_overlap
 
 VOLUMES, VIEWS, REFERENCES, POSES = 6, 4, 8, 24
 """Target volumes, labelled views of each kind, atlas references, and poses of labelled cases that tell where structures
@@ -161,4 +161,4 @@ def _label(model: Model, case: Sample) -> np.ndarray:
 def _known(model: Model, case: Sample, classes: int) -> float:
     """Mean Dice over the structures that the case has, 0 where it has none."""
     label, there = _label(model, case), [v for v in range(1, classes) if (case.truth == v).any()]
-    return float(np.mean([validators.dice(label == v, case.truth == v) for v in there])) if there else 0.0
+    return float(np.mean([mask_overlap(label == v, case.truth == v) for v in there])) if there else 0.0

@@ -101,7 +101,7 @@ class Data:
         """Plain pictures of a source that is label maps alone. Raises XmedError METHOD_NEEDS where nothing draws it."""
         if self.scene is None:
             what = f"{self.source.spec.name}, label maps without images"
-            raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/appearance/scenes")
+            raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/rendering/scenes")
         return pictures_as_source(
             LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17])
         )

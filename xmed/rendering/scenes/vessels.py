@@ -1,12 +1,12 @@
-"""Vessels: what a linear probe shows of a limb, drawn from a label map of vessels, nerves, muscle and bone.
+"""Limb ultrasound of a linear probe, drawn from a label map of vessels, nerves, muscle and bone.
 
-The map gives the structures; each drawing bends it anew, puts layers, fasciae and other tissue around them, and scans
-the result. Ranges began as a measured recipe's (mean Dice 0.61, one seed) and were moved until image statistics of the
-drawings resembled those of unlabelled pictures; with these ranges no training has reached that figure yet. A vessel is
-told by its dark, nearly echo-free lumen, its wall where the sound meets it squarely, and by the tissue behind it, which
-is brighter than its surroundings since blood attenuates little (Szabo, Diagnostic Ultrasound Imaging, 2nd ed. 2014).
-Nerves, muscle and dark roots are drawn because they look like vessels and are none.
-Lengths are in pixels of a picture 128 columns wide, echoes are powers.
+The map gives the structures. Each drawing bends it anew, draws layers, fasciae and other tissue around them, and scans
+the result. The ranges began as those of a recipe that was measured (mean Dice 0.61, one seed), and were moved until
+image statistics of the drawings resembled those of unlabelled pictures; no training with these ranges has reached that
+figure yet. A vessel is recognised by its dark, nearly echo-free lumen, by its wall where the sound meets it squarely,
+and by the tissue behind it, which is brighter than its surroundings because blood attenuates little (Szabo, Diagnostic
+Ultrasound Imaging, 2nd ed. 2014). Nerves, muscle and dark nerve roots are drawn because they look like vessels and are
+none. Lengths are in pixels of a picture 128 columns wide, echoes are powers.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ GREY = {0: 0.8, VESSEL: 0.1, NERVE: 0.6, MUSCLE: 0.5, BONE: 0.05}
 
 
 def draw(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A limb as a linear probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
+    """Draw a limb as a linear probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
     drawn = [_slice(source, target.fov[:, :, k], random) for k in range(target.fov.shape[2])]
     image, label = (np.stack(part, axis=2) for part in zip(*drawn))
     return image, label
 
 
 def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same limbs as dark-blood MR would show them, nothing of sound in them: what the source alone teaches."""
+    """Draw the same limbs as dark-blood MR would show them, without any ultrasound physics."""
     images, labels = [], []
     for k in range(target.fov.shape[2]):
         ids = bend_label_map(source.image[:, :, 0], target.fov.shape[:2], random)
@@ -46,7 +46,7 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
 
 
 def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """A label map (i, j) laid on `shape` pixels, smoothly bent, scaled and half the time mirrored; uint8."""
+    """Lay a label map (i, j) on `shape` pixels, smoothly bent, scaled and half of the time mirrored; uint8."""
     scale = np.exp(random.uniform(-0.15, 0.15, 2)) * (random.choice([-1, 1]), 1)
     where = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
     px = shape[0] / 128
@@ -57,6 +57,7 @@ def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Ge
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one picture and its label."""
     shape, px = (fov.shape[0], fov.shape[1]), fov.shape[0] / 128
     ids = bend_label_map(source.image[:, :, 0], shape, random)
     scene, beam = draw_soft_tissue(shape, px, random), Beam.into(shape, px, random)
@@ -72,6 +73,7 @@ def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tupl
 
 
 def _vessels(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
+    """Draw vessels: dark blood, a bright wall, brighter tissue behind, sometimes thin shadows from the sides."""
     inside = sigmoid(pieces.depth / (random.uniform(0.4, 0.9) * px))
     blood = log_uniform(random, 0.004, 0.08) * pieces.log_uniform(random, 0.4, 2.5)
     if random.random() < 0.5:  # haze from what lies above, in the near half
@@ -90,7 +92,7 @@ def _vessels(scene: SoftTissue, beam: Beam, pieces: Components, px: float, rando
 
 
 def _nerves(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
-    """Bundles of dark fascicles in a bright mesh; about a third are plain grey-dark roots instead."""
+    """Draw bundles of dark fascicles in a bright mesh; about a third are plain dark-grey nerve roots instead."""
     del beam
     shape = pieces.depth.shape
     inside = sigmoid(pieces.depth / (0.7 * px))
@@ -103,7 +105,7 @@ def _nerves(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random
 
 
 def _muscle(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
-    """Grey-dark bundles with streaks in them, half the time in a bright sheath."""
+    """Draw dark-grey bundles with streaks, half of the time in a bright sheath."""
     del beam
     inside = sigmoid(pieces.depth / (random.uniform(1, 5) * px))
     scene.replace(inside, pieces.log_uniform(random, 0.04, 0.7))
@@ -114,7 +116,7 @@ def _muscle(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random
 
 
 def _bone(scene: SoftTissue, beam: Beam, bone: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
-    """A bright line, and next to nothing below it. Returns what it hides, bool (i, j)."""
+    """Draw a bright line with almost nothing below it. Return what it hides, bool (i, j)."""
     under = np.cumsum(bone, axis=1) > 0
     pieces = Components.of(under)
     if pieces is None or not (~under).any():
