@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from xmed import rendering
 from xmed.prepare import Sample
 from xmed.rendering import LabelledAnatomy, renderer, renderers
 from xmed.rendering.emission import _detect
@@ -55,6 +56,16 @@ def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
         "MR": "magnetic",
     }
     assert renderer("XA").__module__ == renderer("MG").__module__ == "xmed.rendering.randomise"
+
+
+def test_a_renderer_is_added_by_its_file_alone(tmp_path, monkeypatch):
+    (tmp_path / "endoscopic.py").write_text(
+        'MODALITIES = ("ES",)\n\n\ndef render(anatomy, random):\n    return anatomy.image + random.uniform(0, 1)\n'
+    )
+    monkeypatch.setattr(rendering, "__path__", [*rendering.__path__, str(tmp_path)])
+    assert renderers()["ES"] == "endoscopic"
+    image = renderer("ES")(anatomy(), np.random.default_rng(0))
+    assert np.array_equal(image, anatomy().image + np.random.default_rng(0).uniform(0, 1))
 
 
 def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():

@@ -152,13 +152,13 @@ def settings(**changes):
     return replace(plain, haze=-200, reverberation=-200, clutter=-200, noise_floor=-200, **changes)
 
 
-def body(*coats):
-    """Pelvic fat without end, and what the coats put into it; neither bent nor rough."""
+def body(*layers):
+    """Pelvic fat without end, and what the layers put into it; neither bent nor rough."""
     still = PlaneWaves(np.zeros((6, 3), "f4"), np.zeros((6, 1), "f4"), np.zeros((3, 6), "f4"))
     endless = Trunk(np.zeros(3), np.full(2, 1e4))
     whole = TissueLayer(endless, ((0, Tissue.PELVIC_FAT),))
     ball = Ellipsoid(np.zeros(3), np.ones(3), np.eye(3))
-    return Pelvis((whole, *coats), still, replace(still, weights=still.weights[:1]), endless, ball, ball, 1)
+    return Pelvis((whole, *layers), still, replace(still, weights=still.weights[:1]), endless, ball, ball, 1)
 
 
 def disc(tissue, depth, radius):
@@ -222,7 +222,7 @@ def test_a_wall_across_the_beam_echoes_and_one_along_it_does_not():
 
 def test_the_mr_of_air_is_rician_noise():
     person = Pelvis.draw(np.random.default_rng([3, 8]))
-    nobody = replace(person, coats=person.coats[-person.organs :])
+    nobody = replace(person, layers=person.layers[-person.organs :])
     image, _ = mr.scan_mr(nobody, np.random.default_rng(1))
     air = image.array[:, :20].astype(float)
     assert air.mean() / air.std() == pytest.approx(1.913, abs=0.1), "without signal, Rayleigh"

@@ -132,6 +132,13 @@ def test_the_folder_lists_what_draws_and_an_unknown_scene_is_answered_with_it():
         scenes.find_scene("feet")
 
 
+def test_a_scene_is_added_by_its_file_alone(tmp_path, monkeypatch):
+    (tmp_path / "stripes.py").write_text("def draw(source, target, random):\n    return target.image, target.fov * 1\n")
+    monkeypatch.setattr(scenes, "__path__", [*scenes.__path__, str(tmp_path)])
+    assert "stripes" in scenes.scene_names()
+    assert scenes.find_scene("stripes").__module__ == "xmed.rendering.scenes.stripes"
+
+
 @pytest.fixture
 def study(tmp_path) -> tuple[Run, object]:
     """Two label maps and twelve pictures of discs in a fan, of two sizes; outlines drawn by hand; ingested."""

@@ -62,7 +62,8 @@ def together(kind, folder, part=(0, 1), synced=True, **options):
     torch.manual_seed(0)
     net = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
     method = kind(
-        distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net, Segmentation(("x",))
+        distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net,
+        Segmentation(("x",), sum_over_batch=distributed.sum_over_ranks),
     )
     for sampler in (source, target):
         sampler.size = 4

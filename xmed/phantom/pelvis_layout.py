@@ -1,4 +1,4 @@
-"""Sketch: where and how large everything in one person's pelvis is, as coats of paint from the skin inwards.
+"""Position, size and order of everything in one person's pelvis, as layers of tissue from the skin inwards.
 
 Sizes follow adult male anatomy in order of magnitude only: what matters is that they vary widely, and together.
 """
@@ -14,30 +14,37 @@ from xmed.phantom.shapes import MAX_WAVE_SD, Ellipsoid, Shape, Trunk, Tube, rota
 from xmed.phantom.tissue import Tissue
 
 MAX_BEND_SD_MM = 3.5
-"""Standard deviation of the strongest deformation along each axis."""
+"""Standard deviation of the strongest deformation along each axis, in mm."""
 
 
 @dataclass(frozen=True, eq=False)
 class TissueLayer:
-    """One shape's paint: each tissue where the signed distance, roughened, is below its limit in mm, in order.
+    """One shape with the tissues in it.
 
-    within: only what is already of these tissues is painted over; empty for everything.
+    Attributes:
+        shape: The shape.
+        tissues: (limit in mm, tissue), in order: the tissue fills all points whose signed distance, roughened, is below
+            the limit.
+        rough: Standard deviation of the surface's roughness in mm.
+        within: Only points that are already of one of these tissues change; empty for all points.
     """
 
     shape: Shape
-    paint: tuple[tuple[float, Tissue], ...]
+    tissues: tuple[tuple[float, Tissue], ...]
     rough: float = 0.0
     within: tuple[Tissue, ...] = ()
 
     def touches(self, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether the shape, bent and roughened as far as may be, can reach into the box between two corners (3,)."""
+        """Tell whether the shape, bent and roughened as far as possible, can reach into the box between two corners
+        (3,).
+        """
         reach = self.shape.reach + MAX_WAVE_SD * (self.rough + MAX_BEND_SD_MM)
         return bool((self.shape.centre - reach < high).all() and (self.shape.centre + reach > low).all())
 
 
 @dataclass
 class PelvisLayout:
-    """The choices that make one person, in an order that lets each organ keep its distance from the others."""
+    """Draws one person, in an order in which each organ can keep its distance from the others."""
 
     random: np.random.Generator
     prostate: Ellipsoid = field(init=False)
@@ -63,7 +70,7 @@ class PelvisLayout:
         self.trunk = Trunk(np.array([u(-6, 6), front + half[1], 0.0]), half)
 
     def wall(self) -> list[TissueLayer]:
-        """Skin, fat, fascia and the abdominal muscles, and the fat that fills the pelvis."""
+        """Return skin, fat, fascia and the abdominal muscles, and the fat that fills the pelvis."""
         fat, muscle = 2 + self.fat, self.random.uniform(7, 11)
         return [
             TissueLayer(
@@ -77,7 +84,7 @@ class PelvisLayout:
         ]  # fmt: skip
 
     def muscles(self) -> list[TissueLayer]:
-        """Obturator internus, levator ani, gluteus maximus, iliopsoas, adductors, on both sides."""
+        """Return obturator internus, levator ani, gluteus maximus, iliopsoas and adductors, on both sides."""
         placed = [((47, 8, 0), (9, 30, 32)), ((66, 95, 0), (46, 20, 70)), ((76, -30, 55), (17, 17, 60)),
                   ((50, -42, -48), (27, 18, 30)), ((28, 14, -14), (4, 22, 22))]  # fmt: skip
         return [
@@ -87,10 +94,10 @@ class PelvisLayout:
         ]
 
     def bones(self) -> list[TissueLayer]:
-        """Pubis with its rami, symphysis, ischium, hip and the end of the spine."""
+        """Return pubis with its rami, symphysis, ischium, hip and the end of the spine."""
         u, y, z = self.random.uniform, self.symphysis, self.random.uniform(-14, -6)
         wide, up = u(0.9, 1.15), u(14, 26)
-        coats = []
+        layers = []
         for side in (-1, 1):
             lines = [
                 ([(7, y, z), (28, y + 2, z + 8), (58, y + 16, z + up)], [10.5, 9, 9]),
@@ -100,25 +107,25 @@ class PelvisLayout:
             ]
             for path, radii in lines:
                 tube = Tube(np.array(path, dtype=float) * [side * wide, 1, 1], np.array(radii) * u(0.92, 1.08))
-                coats.append(TissueLayer(tube, ((0, Tissue.BONE), (-1.8, Tissue.MARROW)), rough=0.7))
+                layers.append(TissueLayer(tube, ((0, Tissue.BONE), (-1.8, Tissue.MARROW)), rough=0.7))
         spine = Tube(
             np.array([(0, 62, -18), (0, 80, 12), (0, 96, 60)]) + np.array([0, u(0, 8), 0]), np.array([5.0, 9, 22])
         )
         disc = Ellipsoid(np.array([0, y, z]), np.array([u(3, 5), 9.5, 19]), np.eye(3))
         return [
-            *coats,
+            *layers,
             TissueLayer(spine, ((0, Tissue.BONE), (-1.8, Tissue.MARROW))),
             TissueLayer(disc, ((0, Tissue.CARTILAGE),)),
         ]
 
     def vessels(self) -> list[TissueLayer]:
-        """Iliac vessels and the plexus around the prostate: dark tubes that are no bladder."""
-        u, coats = self.random.uniform, []
+        """Return the iliac vessels and the plexus around the prostate: dark tubes that could be taken for a bladder."""
+        u, layers = self.random.uniform, []
         for side in (-1, 1):
             x = side * u(50, 66)
             path = np.array([(x * 1.1, -52, 12), (x, -34, 45), (x * 0.85, 10, 100)])
-            coats.append(TissueLayer(Tube(path, np.array([5.5, 6, 6.5]) * u(0.8, 1.25)), ((0, Tissue.VESSEL),)))
-            coats.append(
+            layers.append(TissueLayer(Tube(path, np.array([5.5, 6, 6.5]) * u(0.8, 1.25)), ((0, Tissue.VESSEL),)))
+            layers.append(
                 TissueLayer(
                     Tube(path + np.array([side * 2, 12, -4]), np.array([6, 6, 7]) * u(0.8, 1.3)), ((0, Tissue.VESSEL),)
                 )
@@ -127,12 +134,12 @@ class PelvisLayout:
                 spot = self.prostate.centre + self.prostate.radii * np.array(
                     [side * u(1.05, 1.3), u(-0.9, 0.7), u(-0.6, 0.7)]
                 )
-                coats.append(TissueLayer(self._blob(spot, (3, 3, u(4, 9)), 30), ((0, Tissue.VESSEL),)))
-        return coats
+                layers.append(TissueLayer(self._blob(spot, (3, 3, u(4, 9)), 30), ((0, Tissue.VESSEL),)))
+        return layers
 
     def bowel(self) -> list[TissueLayer]:
-        """Loops above and beside the bladder, some with fluid, some with gas."""
-        u, coats = self.random.uniform, []
+        """Return loops above and beside the bladder, some with fluid, some with gas."""
+        u, layers = self.random.uniform, []
         top = self.bladder.centre + np.array([0, 0, self.bladder.radii[2]])
         for _ in range(int(self.random.integers(4, 8))):
             start = top + np.array([u(-60, 60), u(-15, 40), u(10, 35)])
@@ -142,11 +149,11 @@ class PelvisLayout:
             collapsed = Tissue.BOWEL_WALL
             fill = (Tissue.BOWEL_FLUID, Tissue.BOWEL_GAS, collapsed)[int(self.random.choice(3, p=[0.45, 0.35, 0.2]))]
             tube = Tube(path, np.array([u(8, 13), u(8, 14), u(8, 13)]))
-            coats.append(TissueLayer(tube, ((0, Tissue.BOWEL_WALL), (-2.2, fill)), rough=1.2))
-        return coats
+            layers.append(TissueLayer(tube, ((0, Tissue.BOWEL_WALL), (-2.2, fill)), rough=1.2))
+        return layers
 
     def rectum(self) -> list[TissueLayer]:
-        """A curved tube behind the prostate, filled by stool, and gas that rises to the front."""
+        """Return a curved tube behind the prostate, filled with stool, and gas that rises to the front."""
         u = self.random.uniform
         radii = np.array([9.0, u(11, 17), u(11, 20), u(12, 20)])
         behind = self.prostate.centre[1] + self.prostate.radii[1] + u(2, 6)
@@ -154,16 +161,16 @@ class PelvisLayout:
             [(0, behind + 2, -58), (u(-4, 4), behind + radii[1], -14), (u(-9, 9), behind + radii[2] + u(0, 8), 24),
              (u(-18, 18), behind + radii[3] + u(12, 26), 72)]
         )  # fmt: skip
-        coats = [TissueLayer(Tube(path, radii), ((0, Tissue.RECTAL_WALL), (-u(2.5, 4), Tissue.STOOL)), rough=1.0)]
+        layers = [TissueLayer(Tube(path, radii), ((0, Tissue.RECTAL_WALL), (-u(2.5, 4), Tissue.STOOL)), rough=1.0)]
         for _ in range(int(self.random.integers(1, 4))):
             share = u(0, 1)
             middle = path[1] * (1 - share) + path[2] * share if u() < 0.6 else path[2] * (1 - share) + path[3] * share
             gas = self._blob(middle - [0, u(2, 8), 0], (u(6, 14), u(4, 9), u(8, 22)), 20)
-            coats.append(TissueLayer(gas, ((0, Tissue.RECTAL_GAS),), rough=1.0, within=(Tissue.STOOL,)))
-        return coats
+            layers.append(TissueLayer(gas, ((0, Tissue.RECTAL_GAS),), rough=1.0, within=(Tissue.STOOL,)))
+        return layers
 
     def organs(self) -> list[TissueLayer]:
-        """Seminal vesicles, bladder, prostate with its zones: the prostate dents the bladder from below."""
+        """Return seminal vesicles, bladder, and prostate with its zones. The prostate dents the bladder from below."""
         u, p = self.random.uniform, self.prostate
         vesicles = []
         for side in (-1, 1):
@@ -180,6 +187,7 @@ class PelvisLayout:
         return [*vesicles, bladder, gland, zone]
 
     def _blob(self, centre: ArrayLike, radii: ArrayLike, tilt: float) -> Ellipsoid:
+        """Draw an ellipsoid near a given place, of about the given radii in mm, tilted by at most `tilt` degrees."""
         u = self.random.uniform
         middle = np.asarray(centre, dtype=float) + self.random.normal(0, 2, 3)
         size = np.asarray(radii, dtype=float) * u(0.85, 1.2, 3)

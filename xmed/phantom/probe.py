@@ -1,7 +1,7 @@
-"""Probe: a curved 3-D abdominal transducer, where it is held, and the sector it sweeps.
+"""A curved 3-D abdominal transducer: where it is held, and the sector that it sweeps.
 
 Local axes in mm from the middle of the probe's face: x lateral, y depth, z elevation (right-handed). A beam leaves the
-face at lateral angle θ and elevation angle φ; the swept arrays' circles have their centres behind the face.
+face at lateral angle θ and elevation angle φ. The centres of both circles lie behind the face.
 """
 
 from __future__ import annotations
@@ -16,13 +16,27 @@ from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structure_labels
 from xmed.volume import Grid
 
 MAX_TRIES, GOOD_VISIBILITY = 16, 0.8
+"""How many positions are tried, and the share of prostate and bladder that must be visible for a position to be taken
+at once.
+"""
 OPAQUE = (Tissue.AIR, Tissue.BONE, Tissue.MARROW, Tissue.CARTILAGE, Tissue.RECTAL_GAS, Tissue.BOWEL_GAS)
+"""Tissues that sound does not pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class CurvedProbe:
-    """position (3,), axes (3, 3; columns x, y, z) in patient mm; radius of the array and of its sweep, depth in mm;
-    half angles in radians; how many depths, lateral beams and elevation planes are sampled."""
+    """Geometry of a probe in use.
+
+    Attributes:
+        position: Middle of the face in patient coordinates, mm, (3,).
+        axes: Local axes x, y, z as columns, (3, 3).
+        radius: Radius of the curved array in mm.
+        sweep: Radius of the sweep in mm.
+        depth: Largest depth in mm.
+        half_lateral: Half of the lateral angle in radians.
+        half_elevation: Half of the elevation angle in radians.
+        samples: Numbers of sampled depths, lateral beams and elevation planes.
+    """
 
     position: np.ndarray
     axes: np.ndarray
@@ -35,21 +49,21 @@ class CurvedProbe:
 
     @classmethod
     def held(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
-        """Moved about until prostate and bladder show past bone and gas; the best place after some tries."""
-        best, seen = None, -1.0
+        """Try positions until prostate and bladder are visible past bone and gas; return the best one."""
+        best, best_share = None, -1.0
         for _ in range(MAX_TRIES):
-            probe = cls._somewhere(anatomy, random)
-            worst = probe._window(anatomy)
-            if worst > seen:
-                best, seen = probe, worst
-            if seen >= GOOD_VISIBILITY:
+            probe = cls._random_position(anatomy, random)
+            share = probe._visible_share(anatomy)
+            if share > best_share:
+                best, best_share = probe, share
+            if best_share >= GOOD_VISIBILITY:
                 break
         assert best is not None
         return best
 
     @classmethod
-    def _somewhere(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
-        """On the belly above the pubic bone, at any of the angles and depths that operators happen to use."""
+    def _random_position(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
+        """Draw a position on the belly above the pubic bone, with angles and depths as operators use them."""
         u = random.uniform
         share = u(0.35, 0.8)
         aim = anatomy.prostate.centre * share + anatomy.bladder.centre * (1 - share) + random.normal(0, 6, 3)
@@ -65,8 +79,8 @@ class CurvedProbe:
         angles = np.radians(u(31, 37)), np.radians(u(24, 30))
         return cls(aim - skin * axes[:, 1], axes, u(32, 45), u(22, 32), depth, *angles)
 
-    def _window(self, anatomy: Pelvis) -> float:
-        """The smaller of the shares of prostate and bladder that lie in the sector with no bone or gas above them."""
+    def _visible_share(self, anatomy: Pelvis) -> float:
+        """Return the visible share of prostate or bladder, the smaller one: in the sector, no bone or gas above."""
         coarse = replace(self, samples=(48, 24, 12))
         tissue = anatomy.tissue(coarse.in_patient(coarse.beams()))
         open_way = ~np.logical_or.accumulate(np.isin(tissue, OPAQUE), axis=0)
@@ -81,11 +95,11 @@ class CurvedProbe:
 
     @property
     def step(self) -> float:
-        """Distance in mm between samples along a beam."""
+        """Return the distance in mm between samples along a beam."""
         return self.depth / (self.samples[0] - 1)
 
     def polar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Depths in mm, lateral and elevation angles in radians that are sampled."""
+        """Return the sampled depths in mm, and lateral and elevation angles in radians."""
         d, lateral, elevation = self.samples
         return (
             np.linspace(0, self.depth, d, dtype=np.float32),
@@ -94,7 +108,7 @@ class CurvedProbe:
         )
 
     def beams(self) -> np.ndarray:
-        """Local coordinates (depths, lateral, elevation, 3) of the sampled points."""
+        """Return local coordinates (depths, lateral, elevation, 3) of the sampled points, in mm."""
         depth, theta, phi = np.meshgrid(*self.polar(), indexing="ij")
         from_array = self.radius + depth
         from_sweep = from_array * np.cos(theta) - self.radius + self.sweep
@@ -102,7 +116,9 @@ class CurvedProbe:
         return np.stack([x, y, z], axis=-1)
 
     def index(self, local: np.ndarray) -> np.ndarray:
-        """Fractional sample indices (3, n): depth, lateral, elevation, of local points (n, 3). Inverse of `beams`."""
+        """Return fractional sample indices (depth, lateral, elevation), (3, n), of local points (n, 3). Inverse of
+        `beams`.
+        """
         x, y, z = local.T
         from_sweep = np.hypot(y + self.sweep, z)
         axial = from_sweep + self.radius - self.sweep
@@ -117,7 +133,7 @@ class CurvedProbe:
         )
 
     def grid(self, spacing: tuple[float, float, float]) -> Grid:
-        """A Cartesian grid in the probe's own coordinates that holds the whole sector."""
+        """Return a Cartesian grid in the probe's own coordinates that contains the whole sector; spacing in mm."""
         corners = self.beams()[:: self.samples[0] - 1]
         side = (self.radius + self.depth) * np.sin(self.half_lateral)
         sweep = (self.sweep + self.depth) * np.sin(self.half_elevation)
@@ -129,5 +145,5 @@ class CurvedProbe:
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
     def in_patient(self, local: np.ndarray) -> np.ndarray:
-        """Patient coordinates of local points (..., 3)."""
+        """Convert local points (..., 3) to patient coordinates."""
         return local @ self.axes.T.astype(np.float32) + self.position.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Write: the phantom's patients as files, the way a scanner and an annotator would leave them."""
+"""Write the phantom's patients as files, as a scanner and an annotator would leave them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from xmed.spec import PhantomSpec
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
+"""(what, done, total, patient id)."""
 
 HEADERS = {"MR": ("xmed phantom MR", "T2 TSE TRA OBL"), "US": ("xmed phantom US", "3D SUPRAPUBIC")}
 """By modality: model name, series description."""
 
 
 def patient_ids(spec: PhantomSpec) -> list[str]:
-    """Patient ids, which are also case ids and folder names: of the modality, the seed and the number."""
+    """Return patient ids, which are also case ids and folder names, made of modality, seed and number."""
     return [f"PHANTOM-{spec.modality}{spec.seed}-{number:02}" for number in range(1, spec.patients + 1)]
 
 
 def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
-    """Image and label map of patient `number`, from 1. Wholly determined by modality, seed and number."""
+    """Return image and label map of patient `number`, counted from 1. Modality, seed and number determine them
+    wholly.
+    """
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
     anatomy = Pelvis.draw(random)
@@ -37,10 +40,15 @@ def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
 
 
 def write_patients(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
-    """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Those already there are left alone.
+    """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Existing ones are left alone.
 
-    MR: a single-frame series, in half of the patients numbered from head to feet. Ultrasound: an Enhanced US Volume.
-    A patient's folder appears whole or not at all. progress: (what, done, total, patient id).
+    MR is written as a single-frame series, in half of the patients numbered from head to feet; ultrasound as an
+    Enhanced US Volume. A patient's folder appears whole or not at all.
+
+    Args:
+        spec: Modality, number of patients and seed.
+        folder: Made where it does not exist.
+        progress: Called with (what, done, total, patient id).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -92,7 +92,8 @@ def _begin(
     synced_on: the kind of device that it shares with others; without, it trains alone.
     """
     torch.manual_seed(seed)
-    kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
+    kind, structures = methods.find(spec.name), tuple(run.study.structures)
+    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=distributed.sum_over_ranks)
     net = networks.build_network(
         kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
     )
