@@ -13,7 +13,7 @@ from xmed import metrics, train
 from xmed.cohort import Cohort, ingest, load, summary
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
-from xmed.evaluate.trivial_baselines import positions, thresholds, usual
+from xmed.evaluate.trivial_baselines import mean_masks
 from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
@@ -24,6 +24,7 @@ from xmed.prepare.domain import samples
 from xmed.run import Run
 from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
 from xmed.tasks import Segmentation
+from xmed.tasks.trivial_masks import position_masks, threshold_masks
 from xmed.train import arms, loop
 from xmed.train.arm_data import Data
 from xmed.volume import Grid, Volume
@@ -181,13 +182,13 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
 
     monkeypatch.setattr(Model, "probabilities", sees)
     monkeypatch.setattr("xmed.model.deployed.TELLING", 0.1)
-    settled, record = arms._settled(model, data, enlarge=True)
+    settled, record = arms._finalise(model, data, enlarge=True)
     assert settled.enlarges
     assert record["as_it_is"] < record["labelled"]
     assert record["as_it_is"] < record["enlarged"]
-    assert arms._settled(model, data) == (model, None)
+    assert arms._finalise(model, data) == (model, None)
     probe = replace(data.target, spec=data.target.spec.model_copy(update={"modality": "US"}))
-    assert arms._settled(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere
+    assert arms._finalise(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere
 
 
 def test_an_arm_that_fails_ends_the_others_and_says_why(run):
@@ -294,12 +295,12 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
     source, target = load("bright", home), load("dark", home)
-    usually = usual(samples(source, study, ["train"], labelled=True), [1])[1]
+    usually = mean_masks(samples(source, study, ["train"], labelled=True), [1])[1]
     seen = samples(target, study, ["test"], labelled=True)[0]
     assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
-    found = dict(thresholds(seen, 1, usually.share))
+    found = dict(threshold_masks(seen, 1, usually.share))
     score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}
     assert score["otsu, dark, largest component"] > 0.9
     assert score["otsu, bright, largest component"] < 0.2
-    for rule, mask in positions(seen, 1, usually):
+    for rule, mask in position_masks(seen, 1, usually):
         assert metrics.dice(mask == 1, seen.label == 1, seen.spacing) > 0.4, rule

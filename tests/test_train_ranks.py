@@ -99,7 +99,7 @@ def _as_rank(rank, port, folder):
     try:
         trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask())
     except KeyboardInterrupt:
-        found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.found(folder / "cut")]
+        found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.checkpoint_files(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
     with (folder / f"{rank}.pickle").open("wb") as file:
         pickle.dump(found, file)
@@ -210,7 +210,7 @@ def test_torchrun_trains_an_arm_saves_at_sigterm_and_goes_on(run, monkeypatch): 
         train.fit_all(made, home, ["source_only"], progress=end)
     assert ended_by() == signal.SIGTERM
     folder = made.arm("source_only", 0)
-    assert checkpoint.found(folder)
+    assert checkpoint.checkpoint_files(folder)
     notes = []
     train.fit_all(made, home, ["source_only"], progress=lambda *note: notes.append(note))
     assert notes[0][:3] != ("train source_only seed 0", 1, 30), "it went on where it was"

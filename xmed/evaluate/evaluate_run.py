@@ -12,8 +12,8 @@ import numpy as np
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort, load
 from xmed.errors import XmedError
-from xmed.evaluate.perturbations import disturbed
-from xmed.evaluate.reference import Truth, measures
+from xmed.evaluate.perturbations import evaluate_perturbed
+from xmed.evaluate.reference import ReferenceCase, measurement_digest
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
@@ -43,7 +43,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     """
     study = run.study
     target, cells = load(study.target, home), run.arms()
-    cases, bench = judged(target), Bench.of(run, target)
+    cases, bench = judged(target), ArmEvaluator.of(run, target)
     rows: list[Row] = []
     disturb = study.robustness and ("adapted", study.seeds[0]) in cells
     steps = len(cells) + 1 + disturb
@@ -59,9 +59,9 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     credible = target.spec.spacing_credible
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
     run.write("metrics", {**conventions, "spacing_credible": credible})
-    run.write("reference", {case.id: described(target.image(case)) for case in cases})
+    run.write("reference", {case.id: intensity_summary(target.image(case)) for case in cases})
     if disturb:
-        disturbed(run, target, cases, study.seeds[0])
+        evaluate_perturbed(run, target, cases, study.seeds[0])
         if progress:
             progress("evaluate", steps, steps, "disturbed volumes")
     return rows
@@ -78,7 +78,7 @@ def known_source(study: Study, home: Path) -> Cohort | None:
     return source if set(study.structures) <= set(source.spec.label_table.names) else None
 
 
-def described(volume: Volume) -> dict[str, float]:
+def intensity_summary(volume: Volume) -> dict[str, float]:
     """What an image looks like in a few numbers, for the monitoring of images to come: of voxels in view, as read."""
     seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
     p05, p50, p95 = np.percentile(seen, (5, 50, 95))
@@ -102,7 +102,7 @@ def judged(target: Cohort) -> list[Case]:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ArmEvaluator:
     """Where the arms of one run are judged, one after the other, on the same cases."""
 
     run: Run
@@ -112,14 +112,14 @@ class Bench:
     tolerance_mm: float
 
     @classmethod
-    def of(cls, run: Run, target: Cohort) -> Bench:
+    def of(cls, run: Run, target: Cohort) -> ArmEvaluator:
         study, cases = run.study, judged(target)
         coarsest = max(max(target.image(case).spacing) for case in cases)
         return cls(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
 
-    def truth(self, case: Case) -> Truth:
+    def truth(self, case: Case) -> ReferenceCase:
         reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
-        return Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
+        return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:
         """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
@@ -131,7 +131,7 @@ class Bench:
             self.study.structures,
             self.target.spec.spacing_credible,
         ]
-        of = digest([*asked, measures(), __version__])
+        of = digest([*asked, measurement_digest(), __version__])
         kept = folder / "judged.json"
         if kept.is_file():
             before = documents.read_mapping(kept)
@@ -184,7 +184,7 @@ def _predicted(model: Model, volume: Volume) -> tuple[Prediction | None, str]:
 
 
 def _picture(
-    run: Run, against: Truth, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
+    run: Run, against: ReferenceCase, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
 ) -> None:
     """What the report draws of a case: image on [0, 1], truth, and every arm's first seed, on the native grid."""
     seen = volume.array[volume.inside]

@@ -11,10 +11,10 @@ import numpy as np
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
-from xmed.evaluate.reference import measures
+from xmed.evaluate.reference import measurement_digest
 from xmed.files.digest import digest, folder_digest
 from xmed.model.deployed import Model
-from xmed.model.prediction import adapts_to_each, predict
+from xmed.model.prediction import adapts_at_test_time, predict
 from xmed.prepare import onto
 from xmed.prepare.domain import truth
 from xmed.prepare.geometry import divided
@@ -84,19 +84,21 @@ DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]]
 """name -> how it is done, what it is, three levels of it, and how a level is written."""
 
 
-def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
+def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
     """Write robustness.json of a run and return it: Dice of the adapted model of `seed` on disturbed test volumes.
 
     Nothing is done again for the same model on the same data.
     """
     folder = run.arm("adapted", seed) / "model"
     asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
-    of = digest([folder_digest(folder), target.fingerprint, run.study.structures, measures(), __version__, asked])
+    of = digest(
+        [folder_digest(folder), target.fingerprint, run.study.structures, measurement_digest(), __version__, asked]
+    )
     if run.has("robustness") and run.read("robustness")["of"] == of:
         return dict(run.read("robustness"))
     model = Model.load(folder)
     # What learns anew for every volume takes a training's time each: one volume has to do.
-    chosen = few(target, cases, 1 if adapts_to_each(model) else MOST_CASES)
+    chosen = few(target, cases, 1 if adapts_at_test_time(model) else MOST_CASES)
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(chosen):
         image, label = target.image(case), truth(target, case, run.study)

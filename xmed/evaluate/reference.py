@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 @cache
-def measures() -> str:
+def measurement_digest() -> str:
     """sha256 (hex) of the code and conventions that a row's numbers come from: with others it is measured anew."""
     rooms = Path(str(metrics.__file__)).parent, Path(__file__).parent
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
@@ -30,7 +30,7 @@ def measures() -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class ReferenceCase:
     """What one case's predictions are held against. reference: its label map in the study's values, native grid."""
 
     case: Case
@@ -65,7 +65,7 @@ class Truth:
             "structure": self.structures[value - 1],
             **numbers,
             **({"status": status} if label is not None else {"status": "error", "reason": reason}),
-            **placed(drawn, true, place, self.credible),
+            **placement(drawn, true, place, self.credible),
             "reference_empty": not known.any(),
             "voxels": int(guess.sum()),
             "reference_voxels": int(known.sum()),
@@ -79,7 +79,7 @@ class Truth:
         return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
 
 
-def placed(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
+def placement(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
     """Where a prediction lies beside its reference, and in how many pieces: what causes of failure are told from.
 
     centre_off_mm: between the centres of mass; centre_inside: whether the prediction's lies in the reference's bounding

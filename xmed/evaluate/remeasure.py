@@ -11,8 +11,8 @@ import numpy as np
 
 from xmed.cohort import Case, Cohort, load
 from xmed.cohort.store import Store
-from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name, known_source
-from xmed.evaluate.reference import Truth
+from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name, known_source
+from xmed.evaluate.reference import ReferenceCase
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
 from xmed.run import TRIVIAL_ARMS, Run
@@ -32,7 +32,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
     Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
     """
     target = load(run.study.target, home)
-    bench = Bench.of(run, target)
+    bench = ArmEvaluator.of(run, target)
     rows: dict[Key, dict[str, Any]] = {_key(row): row for row in run.read("rows")}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]
     wanted: set[Key] = set()
@@ -66,7 +66,7 @@ def damaged(cases: list[Case], home: Path) -> list[str]:
     ]
 
 
-def _unlike(run: Run, target: Cohort, bench: Bench) -> Iterator[str]:
+def _unlike(run: Run, target: Cohort, bench: ArmEvaluator) -> Iterator[str]:
     """Where the run says something else of its data and its ruler than the store and the study do."""
     if run.has("data") and run.read("data")["target"]["fingerprint"] != target.fingerprint:
         yield f"data: {target.spec.name} in the store is not the data that the run was judged on"
@@ -85,7 +85,7 @@ def _twice(run: Run) -> list[str]:
     return [f"{_said(key)}: {count} rows" for key, count in seen.items() if count > 1]
 
 
-def _drawn(run: Run, case: Case, against: Truth) -> Iterator[tuple[Key, dict[str, Any] | None]]:
+def _drawn(run: Run, case: Case, against: ReferenceCase) -> Iterator[tuple[Key, dict[str, Any] | None]]:
     """The rows of every trained arm, measured from its kept label map; None where that is gone."""
     for arm, seed in run.arms():
         label = kept(run.arm(arm, seed) / LABELS, kept_name(case))
@@ -96,13 +96,13 @@ def _drawn(run: Run, case: Case, against: Truth) -> Iterator[tuple[Key, dict[str
             yield key, None if label is None else against.row(arm, seed, value, label)
 
 
-def _baselines(run: Run, target: Cohort, bench: Bench, home: Path) -> Baselines | None:
+def _baselines(run: Run, target: Cohort, bench: ArmEvaluator, home: Path) -> Baselines | None:
     source = known_source(run.study, home)
     return Baselines.of(run.study, source, target, bench.cases) if source else None
 
 
 def _trivial(
-    baselines: Baselines | None, target: Cohort, case: Case, against: Truth
+    baselines: Baselines | None, target: Cohort, case: Case, against: ReferenceCase
 ) -> Iterator[tuple[Key, dict[str, Any] | None]]:
     """The rows of the trivial arms, whose rules are chosen again."""
     for arm, value, rule, label in baselines.of_case(case, target.image(case)) if baselines else ():

@@ -15,24 +15,24 @@ import numpy as np
 
 from xmed.cohort import Case, load
 from xmed.errors import XmedError
-from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name
+from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name
 from xmed.evaluate.remeasure import kept
 from xmed.model.deployed import Model
 from xmed.model.prediction import segment
 from xmed.run import Run
 
-APART = 0.02
+MAX_DIFFERENCE = 0.02
 """Share of the voxels of both label maps in which they may differ. On one machine they are the same to the voxel; a GPU
 and a processor, or half precision, round differently where two classes are as likely (LOG.md: Dice moves in the third
 decimal). A forged map differs by as much as it is better."""
-FEW = 3
+MAX_VOXELS = 3
 """Voxels that may differ whatever the share: of a structure of 50 voxels one is 2 %."""
 OTHERS_SECONDS = 300.0
 """How long arms that are only compared with are drawn again; the model that is registered always is, in every case."""
 
 
 @dataclass(frozen=True)
-class Redrawn:
+class Repredictions:
     """problems: one line each. cases, skipped: predictions that were made again, and that there was no time for."""
 
     problems: list[str]
@@ -40,7 +40,7 @@ class Redrawn:
     skipped: int
 
 
-def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
+def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
     """Where a kept prediction is not what its model draws of its case.
 
     The registered arm, `adapted` of the first seed, is drawn again in every case; the others in an order that nobody
@@ -48,7 +48,7 @@ def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
     Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
     """
     target = load(run.study.target, home)
-    bench, lot = Bench.of(run, target), random.SystemRandom()
+    bench, lot = ArmEvaluator.of(run, target), random.SystemRandom()
     registered = "adapted", run.study.seeds[0]
     first = [(registered, case) for case in bench.cases]
     others = [(arm, case) for arm in run.arms() if arm != registered for case in bench.cases]
@@ -67,10 +67,10 @@ def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
             models[arm, seed] = Model.load(run.arm(arm, seed) / "model")
         problems += _apart(run, bench, models[arm, seed], arm, seed, case)
         done += 1
-    return Redrawn(problems, done, len(first) + len(others) - done)
+    return Repredictions(problems, done, len(first) + len(others) - done)
 
 
-def _apart(run: Run, bench: Bench, model: Model, arm: str, seed: int, case: Case) -> Iterator[str]:
+def _apart(run: Run, bench: ArmEvaluator, model: Model, arm: str, seed: int, case: Case) -> Iterator[str]:
     before = kept(run.arm(arm, seed) / LABELS, kept_name(case))
     where = f"{arm}, seed {seed}, {case.id}"
     try:
@@ -83,6 +83,8 @@ def _apart(run: Run, bench: Bench, model: Model, arm: str, seed: int, case: Case
         yield f"{where}: its model draws the case, and no prediction was kept"
     elif before.shape != now.shape:
         yield f"{where}: the kept prediction has another shape than its case"
-    elif (differ := int((before != now).sum())) > max(FEW, APART * int(((before > 0) | (now > 0)).sum())):
+    elif (differ := int((before != now).sum())) > max(
+        MAX_VOXELS, MAX_DIFFERENCE * int(((before > 0) | (now > 0)).sum())
+    ):
         both = int(np.maximum(before > 0, now > 0).sum())
         yield f"{where}: the kept prediction is not what its model draws: {differ} of {both} voxels differ"

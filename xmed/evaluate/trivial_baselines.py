@@ -39,7 +39,7 @@ class Baselines:
     @classmethod
     def of(cls, study: Study, source: Cohort, target: Cohort, cases: Sequence[Case]) -> Baselines:
         values = range(1, len(study.structures) + 1)
-        all_rules = cls(study, target, usual(known(study, source, target), values), {})
+        all_rules = cls(study, target, mean_masks(labelled_source_cases(study, source, target), values), {})
         scores: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for case in cases:
             volume, reference = target.image(case), truth(target, case, study).array
@@ -62,7 +62,7 @@ class Baselines:
                         yield arm, value, rule, home.array
 
 
-def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
+def labelled_source_cases(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
     """Labelled source cases; where they are label maps that a scene draws from, SCENES of what it draws."""
     labelled = samples(source, study, ["train", "select"], labelled=True)
     if source.spec.scene is None:
@@ -73,6 +73,6 @@ def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
     return renderings_as_target(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
 
 
-def usual(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
+def mean_masks(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
     """Per value, where and how large it is in labelled cases."""
     return {v: MeanMask.of([s.truth == v for s in source], [s.fov for s in source]) for v in values}

@@ -18,20 +18,29 @@ from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "Prediction", "adapts_to_each", "embedding", "made_by", "predict", "probabilities", "segment"]
+__all__ = [
+    "Model",
+    "Prediction",
+    "adapts_at_test_time",
+    "embedding",
+    "method_of_model",
+    "predict",
+    "predicted_probabilities",
+    "segment",
+]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
 """Patches as they are: at test time a method disturbs them itself, or not at all."""
 TEST_BATCH = 16
 
 
-def probabilities(model: Model, seen: Sample) -> np.ndarray:
+def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
     """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so.
 
     The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
     """
-    name = made_by(model)
-    if not adapts_to_each(model):
+    name = method_of_model(model)
+    if not adapts_at_test_time(model):
         return model.probabilities(seen)
     given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -42,13 +51,13 @@ def probabilities(model: Model, seen: Sample) -> np.ndarray:
     return replace(model, net=method.deployed().eval()).probabilities(seen)
 
 
-def adapts_to_each(model: Model) -> bool:
+def adapts_at_test_time(model: Model) -> bool:
     """Whether the model's method learns anew from every volume before it predicts it."""
-    name = made_by(model)
+    name = method_of_model(model)
     return name in methods.names() and methods.find(name).test_time
 
 
-def made_by(model: Model) -> str:
+def method_of_model(model: Model) -> str:
     """The method that trained a model; of one that was chosen among several, the chosen one's."""
     card = model.card
     return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
@@ -108,7 +117,7 @@ def segment(model: Model, volume: Volume) -> Prediction:
             "MODALITY_MISMATCH", f"a {volume.modality} volume", f"{model.modality}, what the model learned on"
         )
     seen = model.sample("input", volume)
-    p = probabilities(model, seen)
+    p = predicted_probabilities(model, seen)
     best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
     for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them

@@ -1,4 +1,6 @@
-"""Loop: steps, precision, memory format, learning rate, losses, checkpoints. Methods know none of it."""
+"""The training loop: steps, precision, memory format, learning rate, losses, checkpoints. Methods know none of
+these.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
 
 Progress = Callable[[str, int, int, str], None]
-"""(what, done, total, note): how far a long piece of work is."""
+"""(what, done, total, note): progress of a long piece of work."""
 
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
@@ -36,12 +38,28 @@ def train(
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Trained:
-    """Run `budget.steps` steps of `method`; losses.csv and checkpoints are written into `folder`.
+    """Train a method; losses.csv and checkpoints are written into `folder`.
 
-    AdamW under a one-cycle learning rate, anew in each of the method's rounds; bfloat16 autocast and channels-last
-    where they pay. A checkpoint found in `folder` is continued, to the same weights as without the interruption. Raises
-    XmedError TRAINING_DIVERGED, DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop. Of
-    several ranks all go through it in step, each with its share of every batch, and the first writes.
+    AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
+    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without the
+    interruption. Of several ranks all run through the same steps, each with its share of every batch, and rank 0
+    writes.
+
+    Args:
+        method: The method; it is moved to the device.
+        source: Sampler of labelled batches.
+        target: Sampler of unlabelled batches.
+        budget: Steps, batch size and learning rate of the study.
+        device: Where to train.
+        folder: Of the arm.
+        progress: Called with (step, steps, note).
+
+    Returns:
+        The weights at each milestone.
+
+    Raises:
+        XmedError: TRAINING_DIVERGED, DEVICE_LOST.
+        KeyboardInterrupt: The process was asked to stop; a checkpoint is saved.
     """
     dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
@@ -91,7 +109,11 @@ def train(
 def _descend(
     losses: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], step: int
 ) -> dict[str, float]:
-    """One step down the gradient of the sum of losses; what they were. Raises XmedError TRAINING_DIVERGED."""
+    """Take one optimiser step on the sum of losses; return their values.
+
+    Raises:
+        XmedError: TRAINING_DIVERGED where the sum is not finite.
+    """
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -107,13 +129,13 @@ def _descend(
 
 
 def steps_of(method: Method, budget: Budget) -> int:
-    """How many steps a method's training takes of a study's budget, all its rounds together."""
+    """Return the number of steps of all rounds of a method's training."""
     return _rounds(method, budget)[-1].last
 
 
 @dataclass(frozen=True)
 class _Round:
-    """Once up and down with the learning rate. first, last: steps, counted from 1 over all rounds; milestones, too."""
+    """One cycle of the learning rate. `first`, `last` and `milestones` are steps, counted from 1 over all rounds."""
 
     first: int
     steps: int
@@ -145,7 +167,7 @@ def _optimiser(method: Method, now: _Round) -> tuple[torch.optim.Optimizer, torc
 
 
 def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
-    """Parameters by learning rate: those of the modules that `method.learning_rate_shares()` names, and all others."""
+    """Group parameters by learning rate: those of modules in `method.learning_rate_shares()`, and all others."""
     slow = {p: share for module, share in method.learning_rate_shares().items() for p in module.parameters()}
     shares = {p: slow.get(p, 1.0) for p in method.parameters() if p.requires_grad}
     return [
@@ -155,9 +177,9 @@ def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
 
 
 class _Log:
-    """losses.csv, one row per step; a continued training drops the rows that came after its checkpoint.
+    """losses.csv, one row per step. A continued training drops rows after its checkpoint.
 
-    Of several ranks the first writes: the parts are its own, the total is the mean.
+    Of several ranks the first writes: single losses are its own, the total is the mean over ranks.
     """
 
     def __init__(self, path: Path, done: int) -> None:

@@ -14,7 +14,7 @@ from xmed.io import field_of_view
 from xmed.model.deployed import CARD, Model
 from xmed.model.export import mirrored, transforms
 from xmed.model.export.bundle_config import inference, metadata
-from xmed.model.prediction import made_by
+from xmed.model.prediction import method_of_model
 from xmed.prepare import intensity
 
 SCRIPTS = {"prepare": transforms, "mirrored": mirrored, "fov": field_of_view, "intensity": intensity}
@@ -69,7 +69,7 @@ def checks(out: str) -> list[str]:
 
 
 def _check(model: Model) -> None:
-    name = made_by(model)
+    name = method_of_model(model)
     lacks = {
         "a grid fitted to each picture": model.grid.fit is not None,
         "neighbouring slices as channels": model.grid.context > 0,
