@@ -1,4 +1,4 @@
-"""Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
+"""Compare predictions with reference segmentations: one row per case and structure, on the scanner's own grid."""
 
 from xmed.evaluate.dicom_objects import write_objects
 from xmed.evaluate.evaluate_run import evaluate, judged

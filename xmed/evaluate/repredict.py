@@ -1,6 +1,7 @@
 """Predict test cases of a run again, and compare the result with the label maps that the run kept.
 
-Rows that fit kept predictions prove nothing where the predictions are somebody else's: the reference's, say.
+Rows that fit the kept predictions prove nothing if the predictions are not the model's, but the reference's, for
+example.
 """
 
 from __future__ import annotations
@@ -22,18 +23,25 @@ from xmed.model.prediction import segment
 from xmed.run import Run
 
 MAX_DIFFERENCE = 0.02
-"""Share of the voxels of both label maps in which they may differ. On one machine they are the same to the voxel; a GPU
-and a processor, or half precision, round differently where two classes are as likely (LOG.md: Dice moves in the third
-decimal). A forged map differs by as much as it is better."""
+"""Largest share of the voxels of both label maps in which they may differ. On one machine they are equal in every
+voxel. A GPU and a CPU, or half precision, round differently where two classes are about equally likely (LOG.md: Dice
+changes in the third decimal). A forged map differs by as much as it is better.
+"""
 MAX_VOXELS = 3
 """Voxels that may differ whatever the share: of a structure of 50 voxels one is 2 %."""
 OTHERS_SECONDS = 300.0
-"""How long arms that are only compared with are drawn again; the model that is registered always is, in every case."""
+"""Largest time for arms that are only compared with. The registered model is always checked in every case."""
 
 
 @dataclass(frozen=True)
 class Repredictions:
-    """problems: one line each. cases, skipped: predictions that were made again, and that there was no time for."""
+    """Result of `repredict`.
+
+    Attributes:
+        problems: One line each.
+        cases: Number of predictions that were made again.
+        skipped: Number of predictions for which there was no time.
+    """
 
     problems: list[str]
     cases: int
@@ -41,11 +49,18 @@ class Repredictions:
 
 
 def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
-    """Where a kept prediction is not what its model draws of its case.
+    """Compare kept predictions with what their models predict now.
 
-    The registered arm, `adapted` of the first seed, is drawn again in every case; the others in an order that nobody
-    can foresee, for OTHERS_SECONDS at most. only: that many cases, drawn by lot, of the registered arm alone.
-    Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
+    The registered arm, `adapted` of the first seed, is predicted again in every case; the others in random order, for
+    at most OTHERS_SECONDS.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        only: Check only this many random cases, of the registered arm alone.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """
     target = load(run.study.target, home)
     bench, lot = ArmEvaluator.of(run, target), random.SystemRandom()

@@ -1,4 +1,4 @@
-"""Prediction: a Volume → what a model sees in it, on the very same grid."""
+"""Predict the label map of a volume, on the volume's own grid."""
 
 from __future__ import annotations
 
@@ -30,14 +30,22 @@ __all__ = [
 ]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
-"""Patches as they are: at test time a method disturbs them itself, or not at all."""
+"""No augmentation: at test time a method perturbs patches itself, or not at all."""
 TEST_BATCH = 16
+"""Patches per batch in test-time adaptation."""
 
 
 def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
-    """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so.
+    """Return the model's probabilities, after adaptation to this volume where its method adapts at test time.
 
-    The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
+    The model itself is not changed: every volume starts from the same weights, and gets the same result each time.
+
+    Args:
+        model: The model.
+        seen: A sample of the model's grid.
+
+    Returns:
+        Float32 (classes, i, j, k) on the sample's grid.
     """
     name = method_of_model(model)
     if not adapts_at_test_time(model):
@@ -52,22 +60,23 @@ def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
 
 
 def adapts_at_test_time(model: Model) -> bool:
-    """Whether the model's method learns anew from every volume before it predicts it."""
+    """Return whether the model's method adapts to every volume before it predicts it."""
     name = method_of_model(model)
     return name in methods.names() and methods.find(name).test_time
 
 
 def method_of_model(model: Model) -> str:
-    """The method that trained a model; of one that was chosen among several, the chosen one's."""
+    """Return the method that trained a model; of a model that was chosen among several, the chosen one's."""
     card = model.card
     return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
 
 
 @torch.inference_mode()
 def embedding(model: Model, seen: Sample) -> np.ndarray:
-    """Float32 (f,): what the net's deepest block makes of a volume, mean over the patches that it is cut into.
+    """Return the mean feature vector of the deepest block over the patches of a volume, float32 (f,).
 
-    In float32 on every device: numbers kept today are compared with others years later. Of an ensemble, its first net.
+    In float32 on every device, because vectors stored today are compared with others years later. Of an ensemble the
+    first network is used.
     """
     found: list[Tensor] = []
 
@@ -83,9 +92,12 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of one volume: label (uint8, on the volume's own grid), and what it was made from.
+    """Prediction of one volume.
 
-    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`.
+    Attributes:
+        label: uint8, on the volume's own grid.
+        p: Probabilities float32 (classes, i, j, k) on the network's grid.
+        seen: The sample that the network received; `p` is on its grid.
     """
 
     label: Volume
@@ -93,24 +105,28 @@ class Prediction:
     seen: Sample
 
     def probability(self, value: int) -> np.ndarray:
-        """How likely one structure is: float32 (i, j, k) on the volume's own grid, one class at a time."""
+        """Return the probability of one class, float32 (i, j, k), on the volume's own grid."""
         outside = 1.0 if value == 0 else 0.0
         return interpolate(self.p[value], self.seen.grid, self.label.grid, outside=outside)
 
 
 def predict(model: Model, volume: Volume) -> Volume:
-    """The label map (uint8, values 1, 2, ... of `model.structures`) of a raw volume, on the volume's own grid.
+    """Return the label map of a raw volume, uint8 with the values of `model.structures`, on the volume's own grid.
 
-    Raises as `segment` does.
+    Raises:
+        XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.
     """
     return segment(model, volume).label
 
 
 def segment(model: Model, volume: Volume) -> Prediction:
-    """The label map of a raw volume with the probabilities behind it.
+    """Return the label map of a raw volume with the probabilities behind it.
 
-    Probabilities, not labels, are carried back to the scanner's grid, and the largest wins there. Nothing is predicted
-    outside the field of view. Raises XmedError MODALITY_MISMATCH when the volume says it is of another modality.
+    Probabilities, not labels, are resampled to the scanner's grid, and the largest one decides there. Outside the field
+    of view nothing is predicted.
+
+    Raises:
+        XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.
     """
     if volume.modality and volume.modality != model.modality:
         raise XmedError(
