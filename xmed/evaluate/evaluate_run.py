@@ -147,9 +147,7 @@ class ArmEvaluator:
         return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:
-        """Return the rows of one arm and seed. They are stored with its label maps beside its model, judged.json
-        last.
-        """
+        """Return the rows of one arm and seed, and store them with label maps beside its model, judged.json last."""
         folder = self.run.arm(arm, seed)
         asked = [
             folder_digest(folder / "model"),

@@ -23,9 +23,7 @@ Row = dict[str, Any]
 
 @cache
 def measurement_digest() -> str:
-    """Return the sha256 (hex) of the code and conventions that rows are computed by. With others, rows are computed
-    anew.
-    """
+    """Return the sha256 (hex) of the code and conventions that rows are computed by; other ones need new rows."""
     rooms = Path(str(metrics.__file__)).parent, Path(__file__).parent
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
     return digest([[path.name, path.read_text(encoding="utf-8")] for path in files])
@@ -51,6 +49,7 @@ class ReferenceCase:
 
     @property
     def values(self) -> range:
+        """Return the label values of the structures."""
         return range(1, len(self.structures) + 1)
 
     @cached_property

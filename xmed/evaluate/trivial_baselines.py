@@ -58,9 +58,7 @@ class Baselines:
         return replace(all_rules, best=best)
 
     def of_case(self, case: Case, volume: Volume) -> Iterator[tuple[str, int, str, np.ndarray]]:
-        """Yield (arm, value, rule, label map on the native grid) of the best rules, or of all rules before they are
-        chosen.
-        """
+        """Yield (arm, value, rule, native label map) of the best rules, or of all rules before they are chosen."""
         spec = self.target.spec
         seen = sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
         for value, usually in self.usual.items():

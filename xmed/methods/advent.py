@@ -38,6 +38,7 @@ class Advent(Method):
         self.critic = map_critic(task.classes, segmentation_head(net).weight.ndim - 2)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss, weight · loss of fooling the critic, and the critic's own loss."""
         (source_logits, _), (target_logits, _) = forward_per_domain(self.net, source.image, target.image)
         b, view = len(source_logits), view_of_both_domains(source, target)
         maps = self_information(torch.cat([source_logits, target_logits])) * view
@@ -50,6 +51,7 @@ class Advent(Method):
         }
 
     def learning_rate_shares(self) -> dict[nn.Module, float]:
+        """Return the critic with its own learning rate."""
         return {self.critic: self.critic_rate}
 
 

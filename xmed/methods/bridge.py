@@ -91,6 +91,7 @@ class Bridge(Method):
         self.register_buffer("teach_from", torch.tensor(TEACH_FROM))
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return `pool` renderings of the source, and take the expected class shares from them."""
         random = np.random.default_rng([domains.seed, 7])
         look = domains.target_modality, domains.target_window, random, domains.scene
         renderings = renderings_as_target(self.pool, domains.source, domains.target, *look)
@@ -98,6 +99,7 @@ class Bridge(Method):
         return renderings
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on renderings + (later) weight · ramp · pseudo-label loss on the target."""
         image = source.image
         altered = round(self.gin * len(image))
         if altered:
@@ -149,6 +151,7 @@ class Bridge(Method):
         return self.weight * ramp_up(progress, over=0.2) * self.task.loss(logits, label, weight)
 
     def start_round(self) -> None:
+        """Start as the network that the last round would deploy, taught from the first step on."""
         load_tensors(self.net, named_tensors(self.teacher.net))
         self.teach_from.zero_()
         self.alignment.reset()

@@ -43,6 +43,7 @@ class Cdan(Method):
         self.critic = vector_critic(min(f * c, MAX_PRODUCT), hidden)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · domain loss of the critic, whose gradient is reversed for the network."""
         drawn, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
         source_verdict, target_verdict = (
             self.critic(reverse_gradient(self._joint(*vectors), strength)) for vectors in (drawn.source, drawn.target)
@@ -54,9 +55,7 @@ class Cdan(Method):
         }
 
     def _joint(self, vectors: Tensor, p: Tensor) -> Tensor:
-        """Return feature × prediction (n, f·c), or its random projection (eq. 6). No gradient passes the
-        predictions.
-        """
+        """Return feature × prediction (n, f·c), or its random projection (eq. 6); no gradient to the prediction."""
         if self.of_features is None or self.of_classes is None:
             return (vectors[:, :, None] * p.detach()[:, None]).flatten(1)
         return (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5

@@ -55,6 +55,7 @@ class Contrast(Method):
         self.register_buffer("known", torch.zeros(task.classes, dtype=torch.bool))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · λ · contrastive losses, λ the `adaptation_factor`."""
         (source_logits, source_features), (target_logits, target_features) = forward_per_domain(
             self.net, source.image, target.image
         )
@@ -106,8 +107,9 @@ def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classe
 
 
 def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
-    """Return the mean over classes of −log softmax over known prototypes of cos(vector, prototype) / T at the own
-    class.
+    """Return the prototype contrast: −log softmax over known prototypes of cos(vector, prototype) / T at the own class.
+
+    Mean over the vectors of each class, then over classes.
 
     Args:
         vectors: (n, f).

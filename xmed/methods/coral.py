@@ -30,6 +30,7 @@ class Coral(Method):
         self.weight = weight
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · distance of the covariances."""
         drawn = sample_features(self.net, source, target)
         return {
             "supervised": self.task.loss(drawn.logits, source.truth, source.fov),

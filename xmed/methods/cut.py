@@ -58,6 +58,7 @@ class Cut(Method):
         self.translation = TranslationSettings(steps, batch, rate, nce, segment, edge)
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return the translated source cases, or translated views of them where the target is imaged by a probe."""
         source: Sequence[Sample] = domains.source
         dims: Literal[2, 3] = 2 if segmentation_head(self.net).weight.ndim == 4 else 3
         if domains.target_modality in PROBE_MODALITIES:
@@ -74,8 +75,9 @@ class Cut(Method):
 
 
 def posed_views(count: int, domains: Domains) -> list[Sample]:
-    """Return the source cases in turn as a probe would see them, each through the field of view of a random target
-    case.
+    """Return the source cases in turn as a probe would see them.
+
+    Each is seen through the field of view of a random target case.
     """
     random = np.random.default_rng([domains.seed, 23])
     views = []

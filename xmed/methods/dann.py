@@ -33,6 +33,7 @@ class Dann(Method):
         self.critic = vector_critic(feature_width(net), hidden)
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · domain loss of the critic, whose gradient is reversed for the network."""
         drawn, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
         source_verdict, target_verdict = (
             self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (drawn.source, drawn.target)

@@ -23,8 +23,7 @@ code.
 
 
 class Dgtta(Method):
-    """Consistency under random affines at test time, from the network of `gin`; the mean of several restarts is
-    deployed.
+    """Consistency under random affines at test time, from the network of `gin`; the mean of restarts is deployed.
 
     Running statistics stay as they are: those of patches that a sector hardly fills would be worse. A restart after
     which the foreground has vanished is replaced by the unadapted network, because two empty predictions agree
@@ -55,6 +54,7 @@ class Dgtta(Method):
         return {}
 
     def adapt(self, volume: Iterator[Batch]) -> None:
+        """Adapt `restarts` copies of the network to the volume, each for `steps` steps, and keep their ensemble."""
         device = next(self.net.parameters()).device
         first = next(volume).to(device)
         voxels_before, members = foreground_voxels(self.net, first), []

@@ -37,6 +37,7 @@ class Fda(Method):
         self.size, self.entropy, self.eta = size, entropy, eta
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on mixed source patches + entropy weight · Charbonnier entropy of the target."""
         b = len(source.image)
         partner = torch.randint(len(target.image), (b,), device=target.image.device)
         style_fov = None if target.fov is None else target.fov[partner]

@@ -54,6 +54,11 @@ class FewShot(Method):
         self.teacher = Teacher(net, decay)
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return the source cases and `shots` labelled target cases, repeated until they take half of the draws.
+
+        Raises:
+            XmedError: METHOD_NEEDS where there are fewer labelled target cases.
+        """
         if len(domains.few) < self.shots:
             raise XmedError(
                 "METHOD_NEEDS", f"{len(domains.few)} labelled target training cases", f"{self.shots}, as `shots` says",

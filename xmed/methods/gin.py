@@ -36,6 +36,7 @@ class Gin(Method):
         self.copies, self.consistency, self.blend = copies, consistency, blend
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on the first copy + consistency · mean KL(mean prediction ‖ copy)."""
         del target
         images = [random_convolutions(source.image, source.fov) for _ in range(self.copies)]
         if self.blend and self.copies > 1:

@@ -33,6 +33,11 @@ class Histogram(Method):
         self.copies = copies
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return matched copies of every source case.
+
+        Raises:
+            XmedError: METHOD_NEEDS for a source of label maps alone.
+        """
         if not domains.images:
             raise XmedError(
                 "METHOD_NEEDS", "a source of label maps alone", "source images whose histograms can be matched",
@@ -47,6 +52,7 @@ class Histogram(Method):
         ]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on matched source patches."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 

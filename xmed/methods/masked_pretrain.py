@@ -39,6 +39,7 @@ class MaskedPretrain(Method):
         self.painter = convolution(last.in_channels, 1, 1)  # from the head's features to an intensity
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the error of filled-in blocks in the first part of the training, the supervised loss in the second."""
         if self.progress >= self.share:
             return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
         image = torch.cat([source.image, target.image])

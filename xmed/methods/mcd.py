@@ -39,6 +39,7 @@ class Mcd(Method):
         self.second.reset_parameters()  # two equal heads would never disagree
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return both heads' supervised losses − weight · their discrepancy on the target."""
         (logits, source_features), (_, target_features) = forward_per_domain(self.net, source.image, target.image)
         target_features = reverse_gradient(target_features, adaptation_factor(self.progress))
         disagreement = classifier_discrepancy(

@@ -52,10 +52,12 @@ class MeanTeacher(Method):
         self.teacher, self.alignment = Teacher(net, decay), DistributionAlignment(task.classes, align)
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Take the expected class shares from the source; return the source."""
         self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · ramp · consistency of perturbed target patches with the teacher."""
         b = len(source.image)
         p = self.alignment(self.teacher.probabilities(target.image), target.fov)
         varied = random_convolutions(source.image, source.fov)

@@ -69,8 +69,7 @@ class Schedule:
 
 
 class Method(nn.Module, ABC):
-    """Owns the network and whatever else is trained. A method derives from this class directly, never from another
-    method.
+    """Owns the network and whatever else is trained. Methods derive from this class directly, never from each other.
 
     A method's file is the only one to edit when the method is added. Its constructor takes the network, the task and
     then the hyper-parameters with their defaults.
@@ -121,9 +120,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:
-        """Return the network that this method trains, given the study's: for methods that change the network's
-        input.
-        """
+        """Return the network that this method trains, given the study's. For methods that change the input."""
         return spec
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:

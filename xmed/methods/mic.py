@@ -59,10 +59,12 @@ class Mic(Method):
         self.register_buffer("surety", torch.ones(task.classes))  # moving mean of the winner's probability, by class
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Take the expected class shares from the source; return the source."""
         self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · ramp · loss of the masked student against the teacher's pseudo-labels."""
         b = len(source.image)
         label, weight = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
         perturbed = perturb_intensities(target.image, target.fov)

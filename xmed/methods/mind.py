@@ -20,8 +20,10 @@ class Mind(Method):
 
     @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:
+        """Return the study's network with MIND descriptors as its input."""
         return spec.model_copy(update={"input": "mind"})
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on the source."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

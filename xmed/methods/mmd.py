@@ -34,6 +34,7 @@ class MaximumMeanDiscrepancy(Method):
         self.weight = weight
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · squared discrepancy."""
         drawn = sample_features(self.net, source, target)
         return {
             "supervised": self.task.loss(drawn.logits, source.truth, source.fov),

@@ -48,6 +48,7 @@ class PseudoLabel(Method):
         self.register_buffer("round", torch.zeros(()))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · ramp · loss against the pseudo-labels of this round."""
         b, current = len(source.image), float(torch.floor(self.progress * self.labellings))
         if current > self.round:
             self.round.fill_(current)

@@ -45,10 +45,12 @@ class Shot(Method):
         self.register_buffer("prior", torch.full((task.classes,), 1 / task.classes))
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Take the class shares from the source; no source image is used."""
         self.prior.copy_(class_shares(domains.source, self.task.classes))
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return entropy + share · KL(mean prediction ‖ source's shares) + pseudo · loss against centroid labels."""
         del source
         logits, features = logits_and_features(self.net, target.image)
         logits = logits.float()

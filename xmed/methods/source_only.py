@@ -16,5 +16,6 @@ class SourceOnly(Method):
     cite: ClassVar[str] = "Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597"
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on the source."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

@@ -34,6 +34,7 @@ class Synth(Method):
         self.pool = pool
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return `pool` random appearances of the source cases, each in the pose of a random target case."""
         random = np.random.default_rng([domains.seed, 13])
         targets = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
         return [
@@ -42,6 +43,7 @@ class Synth(Method):
         ]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on random appearances."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 

@@ -44,6 +44,7 @@ class Tent(Method):
         return {}
 
     def adapt(self, volume: Iterator[Batch]) -> None:
+        """Fit batch statistics and affine parameters of normalisation to the volume by entropy minimisation."""
         device = next(self.net.parameters()).device
         first = next(volume).to(device)
         voxels_before = foreground_voxels(self.net, first)

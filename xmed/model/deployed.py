@@ -1,6 +1,4 @@
-"""A deployed model: the network, the input it expects, the meaning of its output. Stored as safetensors and JSON, never
-as pickle.
-"""
+"""A deployed model: network, expected input and meaning of its output; stored as safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 
@@ -83,10 +81,12 @@ class Model:
 
     @cached_property
     def device(self) -> torch.device:
+        """Return the device of the network's weights."""
         return next(self.net.parameters()).device
 
     @property
     def memory_format(self) -> torch.memory_format:
+        """Return the memory format of its input: channels last, in 2-D or 3-D."""
         return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
 
     def sample(self, case: str, volume: Volume) -> Sample:

@@ -99,5 +99,5 @@ def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
     """
     query, key = nn.functional.normalize(query, dim=2), nn.functional.normalize(key.detach(), dim=2)
     logits = query @ key.transpose(1, 2) / temperature
-    own = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    return nn.functional.cross_entropy(logits.flatten(0, 1), own.flatten())
+    own_place = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
+    return nn.functional.cross_entropy(logits.flatten(0, 1), own_place.flatten())

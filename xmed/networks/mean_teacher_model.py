@@ -122,9 +122,7 @@ class DistributionAlignment(nn.Module):
         return _reweighted(p, raised)
 
     def _won(self, p: Tensor, fov: Tensor | None) -> Tensor:
-        """Align by the factors of the batches before, then update the factors by the shares that the classes win
-        here.
-        """
+        """Align by the factors so far, then update them by the shares that the classes win here."""
         p = _reweighted(p, self.raised)
         won_share = mean_class_shares(functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float(), fov)
         missing = (self.expected / won_share.clamp_min(1e-4)).clamp(0.5, 2)

@@ -69,13 +69,13 @@ class Pelvis:
     def _blockwise(self, points: np.ndarray, layers: tuple[TissueLayer, ...]) -> np.ndarray:
         """Evaluate layers at points (a, b, c, 3), block by block."""
         shape = points.shape[:3]
-        out = np.empty(shape, dtype=np.uint8)
+        tissue_at = np.empty(shape, dtype=np.uint8)
         for corner in itertools.product(*(range(0, n, BLOCK) for n in shape)):
             block = tuple(slice(c, c + BLOCK) for c in corner)
             block_points = points[block]
             flat = np.ascontiguousarray(block_points.reshape(-1, 3).T, dtype=np.float32)
-            out[block] = self._painted(flat, layers).reshape(block_points.shape[:3])
-        return out
+            tissue_at[block] = self._painted(flat, layers).reshape(block_points.shape[:3])
+        return tissue_at
 
     def _painted(self, points: np.ndarray, layers: tuple[TissueLayer, ...]) -> np.ndarray:
         """Evaluate layers at points (3, n); the last layer that contains a point decides on its tissue."""

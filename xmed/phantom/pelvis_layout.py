@@ -35,9 +35,7 @@ class TissueLayer:
     within: tuple[Tissue, ...] = ()
 
     def touches(self, low: np.ndarray, high: np.ndarray) -> bool:
-        """Tell whether the shape, bent and roughened as far as possible, can reach into the box between two corners
-        (3,).
-        """
+        """Return whether the shape, bent and roughened, can reach into the box between two corners (3,)."""
         reach = self.shape.reach + MAX_WAVE_SD * (self.rough + MAX_BEND_SD_MM)
         return bool((self.shape.centre - reach < high).all() and (self.shape.centre + reach > low).all())
 

@@ -86,10 +86,10 @@ class CurvedProbe:
         open_way = ~np.logical_or.accumulate(np.isin(tissue, OPAQUE), axis=0)
         depth, theta, phi = coarse.polar()
         area = (self.radius + depth) * (theta[1] - theta[0]) * (self.sweep + depth) * (phi[1] - phi[0])
-        shown = structure_labels(tissue) * open_way
+        visible = structure_labels(tissue) * open_way
         shares = []
         for value, organ in ((PROSTATE, anatomy.prostate), (BLADDER, anatomy.bladder)):
-            volume = ((shown == value).sum(axis=(1, 2)) * area).sum() * coarse.step
+            volume = ((visible == value).sum(axis=(1, 2)) * area).sum() * coarse.step
             shares.append(float(volume / (4 / 3 * np.pi * organ.radii.prod())))
         return min(shares)
 
@@ -116,8 +116,9 @@ class CurvedProbe:
         return np.stack([x, y, z], axis=-1)
 
     def index(self, local: np.ndarray) -> np.ndarray:
-        """Return fractional sample indices (depth, lateral, elevation), (3, n), of local points (n, 3). Inverse of
-        `beams`.
+        """Return fractional sample indices (depth, lateral, elevation), (3, n), of local points (n, 3).
+
+        Inverse of `beams`.
         """
         x, y, z = local.T
         from_sweep = np.hypot(y + self.sweep, z)

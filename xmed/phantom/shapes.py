@@ -41,6 +41,7 @@ class Ellipsoid:
 
     @property
     def reach(self) -> np.ndarray:
+        """Return half edges (3,) of the bounding box."""
         return np.linalg.norm(self.turn * self.radii, axis=1)
 
     def distance(self, points: np.ndarray) -> np.ndarray:
@@ -64,13 +65,16 @@ class Tube:
 
     @property
     def centre(self) -> np.ndarray:
+        """Return the centre (3,) of the bounding box."""
         return (self.path.min(axis=0) + self.path.max(axis=0)) / 2
 
     @property
     def reach(self) -> np.ndarray:
+        """Return half edges (3,) of the bounding box."""
         return (self.path.max(axis=0) - self.path.min(axis=0)) / 2 + self.radii.max()
 
     def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return distances to the nearest segment's surface."""
         nearest = np.full(points.shape[1], np.inf, dtype=np.float32)
         path, radii = self.path.astype(np.float32), self.radii.astype(np.float32)
         for a, b, near, far in zip(path[:-1], path[1:], radii[:-1], radii[1:]):
@@ -97,6 +101,7 @@ class Trunk:
     reach = np.full(3, np.inf)
 
     def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return distances scaled by the half-width in y."""
         x, y = (points[:2] - self.centre[:2, None].astype(np.float32)) / self.half[:, None].astype(np.float32)
         level = np.sqrt(np.sqrt((x * x) ** 2 + (y * y) ** 2))  # exponent 4, towards a box: a belly is flat in front
         return (level - 1) * np.float32(self.half[1])

@@ -8,9 +8,7 @@ import numpy as np
 
 
 class Tissue(IntEnum):
-    """Every material of the body. Each scanner knows the physical properties of these, and nothing else of the
-    anatomy.
-    """
+    """Every material of the body. Each scanner knows their physical properties, and nothing else of the anatomy."""
 
     AIR = 0
     SKIN = 1

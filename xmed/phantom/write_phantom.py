@@ -30,9 +30,7 @@ def patient_ids(spec: PhantomSpec) -> list[str]:
 
 
 def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
-    """Return image and label map of patient `number`, counted from 1. Modality, seed and number determine them
-    wholly.
-    """
+    """Return image and label map of patient `number`, counted from 1; modality, seed and number determine them."""
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
     anatomy = Pelvis.draw(random)

@@ -74,9 +74,7 @@ def _organ(
     attenuation: np.ndarray,
     soft: float,
 ) -> None:
-    """Draw one labelled structure in place: fluid (no echo, no loss), or tissue a little darker or brighter than
-    others.
-    """
+    """Draw one labelled structure in place: fluid (no echo, no loss), or tissue a little darker or brighter."""
     mask = anatomy.label == value
     fluid = anatomy.fluid[value] if value in anatomy.fluid else _fluidity(anatomy, mask)
     odds = [fluid, *((1 - fluid) * np.array([0.6, 0.15, 0.25]))]
@@ -85,15 +83,15 @@ def _organ(
     rim = edge * (1 - edge)
     around = float(np.median(echo[anatomy.around(mask)]))
     if kind == "fluid":
-        level, own = random.uniform(-45, -15), soft * random.uniform(0.0, 0.2)
+        level, own_attenuation = random.uniform(-45, -15), soft * random.uniform(0.0, 0.2)
         edge = anatomy.smooth(_lumen(anatomy, mask), random.uniform(0.5, 1.2))  # the wall is not fluid
     else:
         level = random.uniform(-12, -2) if kind == "hypoechoic" else random.uniform(2, 8)
-        own = soft * random.uniform(0.5, 1.5)
+        own_attenuation = soft * random.uniform(0.5, 1.5)
     if kind != "as its signal":
         inner = echo / max(float(echo[mask].mean()), 1e-6) if random.random() < 0.4 else 1.0
         echo += edge * (around * 10 ** (level / 10) * inner - echo)
-    attenuation[mask] = own
+    attenuation[mask] = own_attenuation
     if random.random() < 0.5:  # capsule or wall
         echo += around * log_uniform(random, 0.3, 8) * 4 * rim
 
@@ -130,8 +128,7 @@ def _contact(anatomy: LabelledAnatomy, random: np.random.Generator, depth: np.nd
 
 
 def _speckle(anatomy: LabelledAnatomy, random: np.random.Generator, echo: np.ndarray) -> np.ndarray:
-    """Return the speckled echo amplitude: the envelope of many scatterers per resolution cell, laterally blurred with
-    depth.
+    """Return the speckled echo amplitude: the envelope of many scatterers per cell, laterally blurred with depth.
 
     A voxel of the network's grid often covers several cells. Their average has the mean of Rayleigh speckle and less of
     its contrast (Wagner et al., IEEE Trans. Sonics Ultrason. 1983).
@@ -172,5 +169,5 @@ def _compress(anatomy: LabelledAnatomy, random: np.random.Generator, amplitude: 
     """Apply log compression with a random dynamic range, then a random display curve."""
     top = np.percentile(amplitude[anatomy.fov], random.uniform(97, 99.9)) if anatomy.fov.any() else 1.0
     decibel = 20 * np.log10(np.maximum(amplitude, 1e-9) / max(float(top) * log_uniform(random, 0.7, 1.5), 1e-9))
-    shown = np.clip(1 + decibel / random.uniform(36, 65), 0, 1) ** random.uniform(0.7, 1.8)
-    return ndimage.gaussian_filter(shown, random.uniform(0, 0.6)).astype(np.float32)
+    display = np.clip(1 + decibel / random.uniform(36, 65), 0, 1) ** random.uniform(0.7, 1.8)
+    return ndimage.gaussian_filter(display, random.uniform(0, 0.6)).astype(np.float32)

@@ -21,8 +21,8 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     body = anatomy.body()
     if random.random() < AS_SHOWN:
         low, high = random.uniform(-160, -60), random.uniform(140, 240)
-        shown = low + np.clip(anatomy.image, 0, 1) * (high - low)
-        return (AIR + body * (shown - AIR)).astype(np.float32)
+        soft_tissue = low + np.clip(anatomy.image, 0, 1) * (high - low)
+        return (AIR + body * (soft_tissue - AIR)).astype(np.float32)
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
         deep = anatomy.smooth(body, 4.0) > 0.95  # not near the skin: air has no MR signal, like cortical bone
@@ -39,9 +39,7 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Return Hounsfield units by source intensity: what is bright on T1 is fat and thus dark on CT; sometimes any
-    curve.
-    """
+    """Return Hounsfield units by source intensity: bright on T1 is fat and thus dark on CT; sometimes any curve."""
     x = np.clip(anatomy.image, 0, 1.2)
     if random.random() < 0.6:
         knots = [0.0, 0.25, 0.6, 1.0]

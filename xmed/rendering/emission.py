@@ -59,9 +59,7 @@ def _lesion(
 
 
 def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
-    """Return one to three hot spots that are no lesion (vessel, bladder, node, joint), on which a threshold would
-    fail.
-    """
+    """Return one to three hot spots that are no lesion (vessel, bladder, node, joint), to mislead a threshold."""
     places = np.argwhere((anatomy.label == 0) & (background > background.mean() * 0.5))
     extra = np.zeros(anatomy.shape, dtype=np.float32)
     points = anatomy.coordinates()
@@ -76,12 +74,12 @@ def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, backgrou
 def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
     """Apply the scanner: point spread, then noise that grows with the counts and is as smooth as the filter."""
     psf = np.hypot(random.uniform(1.8, 4.8), 1.8)  # the second part is the interpolation onto the net's grid
-    seen = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)
+    blurred = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)
     grain = ndimage.gaussian_filter(
         random.standard_normal(anatomy.shape).astype(np.float32),
         anatomy.voxels(3 * random.uniform(0.5, 1.2)),
         truncate=3,
     )
     grain /= max(float(grain.std()), 1e-6)
-    noisy = seen + np.sqrt(seen * level) * log_uniform(random, 0.05, 2.5) * grain * 0.2
+    noisy = blurred + np.sqrt(blurred * level) * log_uniform(random, 0.05, 2.5) * grain * 0.2
     return np.maximum(noisy, 0).astype(np.float32)

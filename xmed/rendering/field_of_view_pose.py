@@ -92,9 +92,7 @@ def _unit_intensities(source: Sample) -> np.ndarray:
 
 
 def _random_location(target: Sample, random: np.random.Generator) -> np.ndarray:
-    """Draw a voxel index (3,) around the middle of a field of view; the standard deviation is an eighth of its
-    extent.
-    """
+    """Draw a voxel index (3,) around the middle of a field of view; standard deviation: an eighth of its extent."""
     inside = np.argwhere(target.fov)
     middle, spread = inside.mean(0), np.ptp(inside, axis=0) / 8
     return np.clip(middle + random.normal(0, 1, 3) * spread, inside.min(0), inside.max(0))

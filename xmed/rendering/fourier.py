@@ -35,16 +35,16 @@ def mix_amplitude(
     """
     axes, space, ones = list(range(2, image.ndim)), image.shape[2:], [1] * (image.ndim - 1)
     content, filled_style = _filled(image.float(), fov), _filled(style.float(), style_fov)
-    both = torch.cat([content.flatten(1), filled_style.flatten(1)], 1)
-    least, most = (v.reshape(-1, *ones) for v in (both.amin(1), both.amax(1)))
+    values = torch.cat([content.flatten(1), filled_style.flatten(1)], 1)
+    least, most = (v.reshape(-1, *ones) for v in (values.amin(1), values.amax(1)))
     spectrum = torch.fft.rfftn(content - least, dim=axes)
     style_spectrum = torch.fft.rfftn(filled_style - least, dim=axes)
     low = _box(space, torch.floor(size * min(space)).to(image.device))
     mixed = torch.lerp(spectrum.abs(), style_spectrum.abs(), share.to(image.device).reshape(-1, *ones))
     amplitude = torch.where(low, mixed, spectrum.abs())
-    out = torch.fft.irfftn(torch.polar(amplitude, spectrum.angle()), s=space, dim=axes) + least
-    out = torch.minimum(torch.maximum(out, least), most).to(image.dtype)
-    return out if fov is None else torch.where(fov[:, None], out, image)
+    mixed_image = torch.fft.irfftn(torch.polar(amplitude, spectrum.angle()), s=space, dim=axes) + least
+    mixed_image = torch.minimum(torch.maximum(mixed_image, least), most).to(image.dtype)
+    return mixed_image if fov is None else torch.where(fov[:, None], mixed_image, image)
 
 
 def _filled(image: Tensor, fov: Tensor | None) -> Tensor:

@@ -49,9 +49,7 @@ class LabelledAnatomy:
         return self.smooth(filled, 1.5)
 
     def around(self, mask: np.ndarray) -> np.ndarray:
-        """Return the surroundings of a structure, bool (i, j, k); the structure itself where nothing else is in
-        view.
-        """
+        """Return the surroundings of a structure, bool (i, j, k); the structure itself where it has none in view."""
         near = (self.smooth(mask, 6.0) > 0.01) & ~mask
         return near if near.any() else mask
 

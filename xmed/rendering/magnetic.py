@@ -33,14 +33,14 @@ def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray
     Half of the time a few sharp classes, as fat, muscle and fluid are; half of the time a smooth curve.
     """
     smooth = anatomy.smooth(anatomy.image, 1.0)
-    seen = smooth[anatomy.fov]
+    in_view = smooth[anatomy.fov]
     count = int(random.integers(3, 7))
     levels = random.uniform(0.05, 1.0, count).astype(np.float32)
-    knots = np.quantile(seen, np.linspace(0.02, 0.98, count))
+    knots = np.quantile(in_view, np.linspace(0.02, 0.98, count))
     if random.random() < 0.5:
         signal = np.interp(smooth, np.maximum.accumulate(knots + np.arange(count) * 1e-6), levels)
     else:
-        edges = np.quantile(seen, np.sort(random.uniform(0.05, 0.95, count - 1)))
+        edges = np.quantile(in_view, np.sort(random.uniform(0.05, 0.95, count - 1)))
         signal = ndimage.gaussian_filter(levels[np.searchsorted(edges, smooth)], anatomy.voxels(0.7), truncate=3)
     texture = random.uniform(0, 0.15) * anatomy.noise(random, log_uniform(random, 5, 20))
     return (signal * (1 + texture) + random.uniform(-0.2, 0.2) * anatomy.image).astype(np.float32)

@@ -29,8 +29,8 @@ def perturb_intensities(image: Tensor, fov: Tensor | None = None) -> Tensor:
     normal = functools.partial(torch.randn, device=image.device, dtype=image.dtype)
     blurred = torch.where(draw(ones) < 0.5, random_blur(image), image)
     level = NOISE * draw(ones)
-    out = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
-    return out if fov is None else torch.where(fov[:, None], out, image)
+    perturbed = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
+    return perturbed if fov is None else torch.where(fov[:, None], perturbed, image)
 
 
 def random_blur(image: Tensor) -> Tensor:

@@ -36,8 +36,7 @@ def add_unlabelled_tissue(anatomy: LabelledAnatomy, seen: np.ndarray, random: np
 
 
 def fluid_probability(anatomy: LabelledAnatomy, mask: np.ndarray, seen: np.ndarray) -> float:
-    """Estimate how likely a structure in an ultrasound picture is fluid, which gives no echo: dark against its
-    surroundings.
+    """Estimate how likely a structure in ultrasound is fluid, which is dark against its surroundings.
 
     Args:
         anatomy: Anatomy whose image is ultrasound.

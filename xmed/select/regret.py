@@ -45,9 +45,7 @@ def oracle(
 
 
 def regret(score: np.ndarray, truth: np.ndarray) -> float:
-    """Return the best true score minus the true score of the best-ranked cell; the mean over several best-ranked
-    ones.
-    """
+    """Return the best true score minus the mean true score of what ranks first."""
     score, truth = np.asarray(score, float), np.asarray(truth, float)
     return float(truth.max() - truth[score == score.max()].mean())
 

@@ -27,9 +27,7 @@ def mean_overlap(a: np.ndarray, b: np.ndarray, classes: int) -> float:
 
 @dataclass(frozen=True)
 class Atlas:
-    """A labelled source case as an atlas: for each structure, the voxels' offsets from the centre of the whole
-    foreground.
-    """
+    """A labelled source case as an atlas: per structure, the voxels' offsets from the centre of the foreground."""
 
     offsets: tuple[np.ndarray, ...]
 

@@ -41,9 +41,7 @@ def to_box_frame(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
 
 
 def from_box_frame(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """Resample a map of the common frame to the bounding box of a field of view (i, j, k), float32; 0 outside the
-    field.
-    """
+    """Resample a map of the common frame to the box of a field of view (i, j, k), float32; 0 outside the field."""
     whole = np.zeros(fov.shape, dtype=np.float32)
     box = _bounding_box(fov)
     whole[box] = resized(atlas, whole[box].shape)
@@ -101,9 +99,7 @@ class LocationPrior:
 
 
 def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list[float]:
-    """Return for each labelled patient the agreement with the prior of all other patients; empty for a single
-    patient.
-    """
+    """Return each labelled patient's agreement with the prior of all other patients; empty for a single patient."""
     names, agreements = list(dict.fromkeys(name for name, _, _ in cases)), []
     for left_out in names if len(names) > 1 else ():
         others = LocationPrior.of([case for case in cases if case[0] != left_out], classes)

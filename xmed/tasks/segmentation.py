@@ -67,9 +67,7 @@ class Segmentation:
         return cross_entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
 
     def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
-        """Return the most probable class (b, i, j[, k]), and weight 1 where its probability reaches `confidence`, else
-        0.
-        """
+        """Return the most probable class, and weight 1 where its probability reaches `confidence`, else 0."""
         best, label = probabilities.max(1)
         return label, (best >= confidence).to(probabilities.dtype)
 

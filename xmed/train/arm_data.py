@@ -106,9 +106,7 @@ class Data:
 
     @property
     def posed(self) -> bool:
-        """Return whether positions of structures in a target's field of view are made up: by a scene, or for a
-        probe.
-        """
+        """Return whether positions of structures in the field of view are invented: by a scene, or for a probe."""
         modalities = {self.source.spec.modality, self.target.spec.modality}
         return self.scene is not None or not PROBE_MODALITIES.isdisjoint(modalities)
 
@@ -131,9 +129,7 @@ class Data:
         )
 
     def source_ml(self) -> list[list[float]]:
-        """Return for each structure its volumes in ml in the labelled cases; where a scene draws them, in drawn
-        cases.
-        """
+        """Return for each structure its volumes in ml in the labelled cases, or in those that a scene draws."""
         known, values = self.labelled, range(1, len(self.study.structures) + 1)
         if self.scene is not None:
             asked = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene

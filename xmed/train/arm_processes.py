@@ -84,9 +84,7 @@ def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None
 
 
 def fit_single_threaded(run: Run, arm: str, seed: int, home: Path) -> Path:
-    """Train one arm in a process of another program. On a CPU with one thread, as here, because the numbers depend on
-    it.
-    """
+    """Train one arm in a process of another program, on a CPU with one thread: the numbers depend on it."""
     if networks.default_device().type == "cpu":
         torch.set_num_threads(1)
     return fit_one(run, arm, seed, home)
@@ -185,9 +183,7 @@ def _terminate(workers: set[BaseProcess]) -> None:
 
 
 def _fit_in_worker(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path:
-    """Run `fit` in a worker. A worker that is asked to end must not start jobs that already wait in the pool's
-    queue.
-    """
+    """Run `fit` in a worker. Asked to end, the worker exits and does not start jobs that wait in the pool's queue."""
     try:
         return fit(run, arm, seed, home, progress)
     except KeyboardInterrupt:

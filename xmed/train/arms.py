@@ -101,8 +101,7 @@ def fit(
 def _prepare(
     run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path | None, synced_on: torch.device | None
 ) -> tuple[methods.Method, Sampler]:
-    """Build the method with its first weights, let it look at the domains, and return the sampler of its source
-    batches.
+    """Build the method with its first weights and the sampler of its source batches.
 
     `synced_on` is the device on which batch statistics are shared with other processes; None where it trains alone.
     """

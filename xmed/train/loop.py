@@ -1,6 +1,4 @@
-"""The training loop: steps, precision, memory format, learning rate, losses, checkpoints. Methods know none of
-these.
-"""
+"""The training loop: steps, precision, memory format, learning rate, losses, checkpoints."""
 
 from __future__ import annotations
 
@@ -144,6 +142,7 @@ class _Round:
 
     @property
     def last(self) -> int:
+        """Return the last step."""
         return self.first + self.steps - 1
 
 
@@ -195,10 +194,12 @@ class _Log:
         return self
 
     def row(self, step: int, values: dict[str, float], rate: float) -> None:
+        """Add the row of one step."""
         self.names += [name for name in values if name not in (*self.names, "total")]  # a loss may begin late
         self.rows.append({"step": step, **values, "lr": rate})
 
     def flush(self) -> None:
+        """Write the file."""
         if distributed.rank():
             return
         with self.path.open("w", newline="", encoding="utf-8") as file:

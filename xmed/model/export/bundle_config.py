@@ -158,8 +158,6 @@ def _after(model: Model) -> list[Part]:
 
 
 def _call(key: str, function: str, **arguments: Any) -> Part:
-    """Return a call of a function of the bundle's scripts/prepare.py, by name: MONAI knows the folder only when it
-    runs.
-    """
+    """Return a call of a function of scripts/prepare.py by name: MONAI knows the bundle's folder only when it runs."""
     partial = {"_target_": f"scripts.prepare.{function}", "_mode_": "callable", **arguments}
     return {"_target_": "Lambdad", "keys": key, "func": partial, "track_meta": True}

@@ -26,9 +26,7 @@ class Mirrored(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Return probabilities (b, classes, i, j, k) of an image (b, c, i, j, k), with a network that returns
-        logits.
-        """
+        """Return probabilities (b, classes, i, j, k) of an image (b, c, i, j, k); the network returns logits."""
         copies = [list(compress(self.axes, chosen)) for chosen in product((False, True), repeat=len(self.axes))]
         found = [
             self.inferer(inputs.flip(axes), lambda patch: network(patch).softmax(1), *args, **kwargs).flip(axes)

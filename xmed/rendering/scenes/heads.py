@@ -81,9 +81,7 @@ def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tupl
 
 
 def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Return the amplitude of the skull's one or two lines, brightest where sound meets it squarely; and its
-    thickness.
-    """
+    """Return the amplitude of the skull's lines, brightest where sound meets it squarely, and its thickness."""
     thick = log_uniform(random, 1.2, 4.5) * float(np.clip(head.half / sector.px / 45, 0.6, 1.1)) * sector.px
     if random.random() < 0.6:
         lines = np.exp(-0.5 * ((head.depth - thick / 2) / (0.4 * thick)) ** 2)

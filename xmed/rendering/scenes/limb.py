@@ -21,9 +21,7 @@ TRIES = 20
 
 
 def anatomy(random: np.random.Generator) -> np.ndarray:
-    """Generate a label map uint8 (EDGE, EDGE, 1): 0 other tissue, 1 vessel, 2 nerve, 3 muscle, 4 bone and all below
-    it.
-    """
+    """Generate a label map uint8 (EDGE, EDGE, 1): 0 other tissue, 1 vessel, 2 nerve, 3 muscle, 4 bone and below it."""
     ids = np.zeros((EDGE, EDGE), dtype=np.uint8)
     for _ in range(int(random.integers(0, 4))):
         ids[_blob(random, log_uniform(random, 8, 45), random.uniform(0.25, 0.8), 0.3)] = MUSCLE
@@ -51,9 +49,7 @@ def _vessel(taken: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _blob(random: np.random.Generator, wide: float, flat: float, irregular: float) -> np.ndarray:
-    """Draw a tilted ellipse of half-width `wide` and half-height `wide · flat` with an uneven edge, bool (EDGE,
-    EDGE).
-    """
+    """Draw a tilted ellipse of half-width `wide`, half-height `wide · flat` and uneven edge, bool (EDGE, EDGE)."""
     i, j = np.indices((EDGE, EDGE), dtype=np.float32)
     i, j = i - random.uniform(0.05, 0.95) * EDGE, j - random.uniform(0.08, 0.9) * EDGE
     tilt = random.uniform(-0.5, 0.5)

@@ -99,13 +99,11 @@ def _near(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.
 
 
 def _compressed(intensity: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
-    """Apply log compression with a random dynamic range, the display curve, and the scanner's smoothing or
-    sharpening.
-    """
+    """Apply log compression with a random dynamic range, the display curve, and smoothing or sharpening."""
     top = np.percentile(intensity, random.uniform(97.5, 99.8))
     decibel = 10 * np.log10(np.maximum(intensity, 1e-12) / max(float(top), 1e-12))
-    shown = np.clip(1 + decibel / random.uniform(36, 66), 0, 1) ** random.uniform(1.6, 4)
+    display = np.clip(1 + decibel / random.uniform(36, 66), 0, 1) ** random.uniform(1.6, 4)
     if random.random() < 0.6:
-        smooth = ndimage.gaussian_filter(shown, random.uniform(0.4, 1.0) * px)
-        shown = smooth if random.random() < 0.5 else shown + random.uniform(0.2, 1) * (shown - smooth)
-    return np.clip(shown, 0, 1).astype(np.float32)
+        smooth = ndimage.gaussian_filter(display, random.uniform(0.4, 1.0) * px)
+        display = smooth if random.random() < 0.5 else display + random.uniform(0.2, 1) * (display - smooth)
+    return np.clip(display, 0, 1).astype(np.float32)

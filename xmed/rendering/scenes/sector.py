@@ -67,21 +67,19 @@ class Sector:
         return ndimage.map_coordinates(polar, back, order=1, mode="nearest")
 
     def display(self, amplitude: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Convert echo amplitude to grey values in [0, 1] as a scanner shows them: speckle, noise floor, log
-        compression.
-        """
-        seen = amplitude * (1 + random.uniform(0.15, 1) * (self._speckle(random) - 1))
-        seen = seen * np.exp(random.uniform(-0.012, 0.012) * np.arange(self.shape[1]) / self.px)
-        seen = np.maximum(seen, 0) + log_uniform(random, 1e-4, 4e-3) * np.abs(random.standard_normal(self.shape))
-        top = float(np.percentile(seen, 99.5)) * log_uniform(random, 0.5, 2)
-        decibel = 20 * np.log10(np.maximum(seen, 1e-9) / max(top, 1e-9))
-        shown = np.clip(1 + decibel / random.uniform(32, 62), 0, 1) ** random.uniform(1, 3.2)
-        return ndimage.gaussian_filter(shown, random.uniform(0.2, 0.6) * self.px).astype(np.float32)
+        """Convert echo amplitude to displayed grey values in [0, 1]: speckle, noise floor, log compression."""
+        received = amplitude * (1 + random.uniform(0.15, 1) * (self._speckle(random) - 1))
+        received = received * np.exp(random.uniform(-0.012, 0.012) * np.arange(self.shape[1]) / self.px)
+        received = np.maximum(received, 0) + log_uniform(random, 1e-4, 4e-3) * np.abs(
+            random.standard_normal(self.shape)
+        )
+        top = float(np.percentile(received, 99.5)) * log_uniform(random, 0.5, 2)
+        decibel = 20 * np.log10(np.maximum(received, 1e-9) / max(top, 1e-9))
+        display = np.clip(1 + decibel / random.uniform(32, 62), 0, 1) ** random.uniform(1, 3.2)
+        return ndimage.gaussian_filter(display, random.uniform(0.2, 0.6) * self.px).astype(np.float32)
 
     def _speckle(self, random: np.random.Generator) -> np.ndarray:
-        """Return fully developed speckle: a Rayleigh envelope, mean 1 (Wagner et al., IEEE Trans. Sonics Ultrason.
-        1983).
-        """
+        """Return fully developed speckle: a Rayleigh envelope, mean 1 (Wagner et al. 1983)."""
         sigma = random.uniform(0.4, 1.7) * self.px, random.uniform(0.3, 0.9) * self.px  # lateral, axial
         envelope = np.hypot(*(smooth_noise(random, self.shape, sigma) for _ in range(2)))
         return envelope / envelope.mean()

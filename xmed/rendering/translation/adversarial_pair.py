@@ -133,8 +133,8 @@ class Translator(nn.Module):
             "gaussian",
             cval=float(image.min()),
         )
-        out = window.cpu()[:, 0].permute(1, 2, 0) if self.dims == 2 else window.cpu()[0, 0]
-        return normalise(out.numpy(), sample.fov)
+        translated = window.cpu()[:, 0].permute(1, 2, 0) if self.dims == 2 else window.cpu()[0, 0]
+        return normalise(translated.numpy(), sample.fov)
 
 
 def edge_strength(image: Tensor) -> Tensor:
