@@ -42,9 +42,9 @@ def pose_anatomy(source: Sample, target: Sample, modality: str, random: np.rando
         Anatomy on the source's grid or, where it was posed, on the target's.
     """
     image, sector = _unit_intensities(source), source.fov.mean() < TOMOGRAPH_FILL
-    known = {value: CODE_CERTAINTY if fluid else 1 - CODE_CERTAINTY for value, fluid in source.fluid.items()}
+    coded_fluid = {value: CODE_CERTAINTY if fluid else 1 - CODE_CERTAINTY for value, fluid in source.fluid.items()}
     if modality not in PROBE_MODALITIES and not sector:
-        return LabelledAnatomy(image, source.truth, source.fov, source.spacing, fluid=known)
+        return LabelledAnatomy(image, source.truth, source.fov, source.spacing, fluid=coded_fluid)
     tilt = TILT_DEG if modality in PROBE_MODALITIES else POSITIONING_DEG
     turn = Rotation.from_euler("xyz", random.uniform(-tilt, tilt, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
@@ -55,12 +55,12 @@ def pose_anatomy(source: Sample, target: Sample, modality: str, random: np.rando
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
     label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
     label = np.where(target.fov, label, 0).astype(np.uint8)
-    anatomy = LabelledAnatomy(moved, label, target.fov, target.spacing, beam_direction(target.fov), known)
+    anatomy = LabelledAnatomy(moved, label, target.fov, target.spacing, beam_direction(target.fov), coded_fluid)
     if not sector:
         return anatomy
     seen = ndimage.affine_transform(source.fov.astype(np.uint8), to_source, offset, shape, order=0, mode="constant") > 0
     fluid = {int(v): fluid_probability(anatomy, label == v, seen) for v in np.unique(label[label > 0])}
-    return replace(anatomy, image=add_unlabelled_tissue(anatomy, seen, random), fluid=fluid | known)
+    return replace(anatomy, image=add_unlabelled_tissue(anatomy, seen, random), fluid=fluid | coded_fluid)
 
 
 def beam_direction(fov: np.ndarray) -> tuple[int, int]:

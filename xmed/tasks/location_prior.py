@@ -103,8 +103,8 @@ def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list
     names, agreements = list(dict.fromkeys(name for name, _, _ in cases)), []
     for left_out in names if len(names) > 1 else ():
         others = LocationPrior.of([case for case in cases if case[0] != left_out], classes)
-        own = [others.agreement(label, fov) for name, label, fov in cases if name == left_out]
-        agreements.append(float(np.mean(own)))
+        own_agreements = [others.agreement(label, fov) for name, label, fov in cases if name == left_out]
+        agreements.append(float(np.mean(own_agreements)))
     return agreements
 
 

@@ -123,7 +123,7 @@ def _prepare(
         data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
     pool = method.prepare_source(domains)
-    # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
+    # Samples that the method made look like target samples, so they are augmented as the target is.
     augmentation = data.augmentation(data.labelled_from if pool is data.labelled else data.target)
     return method, Sampler(pool, data.grid, data.batch, augmentation, seed, FOREGROUND_SHARE)
 

@@ -86,7 +86,9 @@ def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[
     if random.random() < 0.6:
         lines = np.exp(-0.5 * ((head.depth - thick / 2) / (0.4 * thick)) ** 2)
     else:
-        outer, inner = (np.exp(-0.5 * ((head.depth - at * thick) / (0.2 * thick)) ** 2) for at in (0.25, 1.0))
+        outer, inner = (
+            np.exp(-0.5 * ((head.depth - position * thick) / (0.2 * thick)) ** 2) for position in (0.25, 1.0)
+        )
         lines = outer + random.uniform(0.4, 1) * inner
     square = np.abs((head.normal() * sector.beam()).sum(0)) ** random.uniform(0.8, 5)
     least = random.uniform(0, 0.25)

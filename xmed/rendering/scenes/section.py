@@ -65,8 +65,8 @@ def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator)
         if not left or (inside & fov).sum() >= 0.9 * np.pi * half * short or random.random() > 0.99:
             break
     along = rho * real * np.stack([np.cos(angle), np.sin(angle)])
-    where = np.tensordot(axes, along, axes=1) + middle[:, None, None]
-    ids = ndimage.map_coordinates(plane, where, order=0, mode="constant", cval=0) * inside
+    coordinates = np.tensordot(axes, along, axes=1) + middle[:, None, None]
+    ids = ndimage.map_coordinates(plane, coordinates, order=0, mode="constant", cval=0) * inside
     depth = (1 - rho) / np.maximum(np.linalg.norm(np.stack(np.gradient(rho)), axis=0), 1e-4)
     return Section(rho, x * mirror[0], y * mirror[1], depth, ids, half)
 
@@ -82,8 +82,10 @@ def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.
     step = turn[:, :2] * spacing[0] / spacing[:, None]
     n = max(source.image.shape[:2])
     ij = np.stack(np.meshgrid(np.arange(n) - n / 2, np.arange(n) - n / 2, indexing="ij"))
-    where = np.tensordot(step, ij, axes=1) + middle[:, None, None]
-    return tuple(ndimage.map_coordinates(a, where, order=0, mode="constant") for a in (source.image, source.truth))
+    coordinates = np.tensordot(step, ij, axes=1) + middle[:, None, None]
+    return tuple(
+        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.truth)
+    )
 
 
 def _outline(ids: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

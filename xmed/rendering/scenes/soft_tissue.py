@@ -82,9 +82,9 @@ def _layers(tissue: SoftTissue, px: float, random: np.random.Generator) -> None:
     top = np.sort(random.uniform(6, 120, int(random.integers(1, 6)))) * px * tissue.echo.shape[1] / tissue.echo.shape[0]
     level = np.array([log_uniform(random, 0.12, 1.6) for _ in range(len(top) + 1)])
     tissue.echo *= ndimage.gaussian_filter(level[np.searchsorted(top, depth)], 0.7 * px).astype(np.float32)
-    for at in top:
+    for position in top:
         if random.random() < 0.75:
-            line = np.exp(-0.5 * ((depth - at) / (random.uniform(0.3, 1) * px)) ** 2)
+            line = np.exp(-0.5 * ((depth - position) / (random.uniform(0.3, 1) * px)) ** 2)
             tissue.shine += log_uniform(random, 0.4, 3) * line * patches(random, tissue.echo.shape, 25 * px)
 
 

@@ -48,12 +48,12 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
 def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """Lay a label map (i, j) on `shape` pixels, smoothly bent, scaled and half of the time mirrored; uint8."""
     scale = np.exp(random.uniform(-0.15, 0.15, 2)) * (random.choice([-1, 1]), 1)
-    where = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
+    place = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
     px = shape[0] / 128
     moves = random.uniform(0, 0.04) * np.stack([smooth_noise(random, shape, 12 * px) for _ in range(2)])
-    where += 0.5 + moves + random.uniform(-0.06, 0.06, (2, 1, 1))
-    at = where * np.reshape(ids.shape, (2, 1, 1))
-    return ndimage.map_coordinates(ids, at, order=0, mode="nearest").astype(np.uint8)
+    place += 0.5 + moves + random.uniform(-0.06, 0.06, (2, 1, 1))
+    coordinates = place * np.reshape(ids.shape, (2, 1, 1))
+    return ndimage.map_coordinates(ids, coordinates, order=0, mode="nearest").astype(np.uint8)
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +82,8 @@ def _vessels(scene: SoftTissue, beam: Beam, pieces: Components, px: float, rando
         blood = blood + near * pieces.log_uniform(random, 0.01, 0.12)
     scene.replace(inside, blood)
     square, sigma = pieces.square(), pieces.uniform(random, 0.6, 1.5) * px
-    out = (pieces.uniform(random, 1, 1.1) - 1) * pieces.each(pieces.half)  # where the wall runs, beyond the edge
-    wall = np.exp(-0.5 * ((pieces.depth + out) / sigma) ** 2) * pieces.log_uniform(random, 0.15, 2)
+    outwards = (pieces.uniform(random, 1, 1.1) - 1) * pieces.each(pieces.half)  # where the wall runs, beyond the edge
+    wall = np.exp(-0.5 * ((pieces.depth + outwards) / sigma) ** 2) * pieces.log_uniform(random, 0.15, 2)
     scene.shine += wall * (0.15 + 0.85 * square ** random.uniform(1, 4))
     passed = random.uniform(0, 0.0175) * np.minimum(1, 10 * px / np.maximum(pieces.each(pieces.half), 1)) / px
     beam.loss -= passed * (pieces.depth > 0)

@@ -56,9 +56,9 @@ def _walls(shape: tuple[int, int], px: float, random: np.random.Generator) -> np
     for _ in range(int(random.integers(1, 5))):
         wave = smooth_noise(random, (shape[0], 1), (random.uniform(12, 40) * px, 0)) * random.uniform(1, 8) * px
         tilt = (np.arange(shape[0])[:, None] - shape[0] / 2) * random.normal(0, 0.15)
-        at = random.uniform(0, 1) * shape[1] + wave + tilt
+        position = random.uniform(0, 1) * shape[1] + wave + tilt
         visible = sigmoid(3 * (smooth_noise(random, shape, 10 * px) + random.uniform(0, 1.5)))
-        lines += np.exp(-0.5 * ((depth - at) / (random.uniform(0.5, 1.6) * px)) ** 2) * visible
+        lines += np.exp(-0.5 * ((depth - position) / (random.uniform(0.5, 1.6) * px)) ** 2) * visible
     return lines
 
 
