@@ -18,7 +18,7 @@ import torch
 
 from xmed import __version__, cohort, evaluate, train
 from xmed.files.atomic import write_atomically
-from xmed.phantom import write
+from xmed.phantom import write_patients
 from xmed.run import Run, home
 from xmed.spec import MethodSpec, Study, load_dataset, load_study
 
@@ -80,7 +80,9 @@ def main() -> None:
         for name in asked.studies.split(","):
             study = load_study(name)
             for dataset in (study.source, study.target):
-                cohort.ingest(load_dataset(dataset), home(), generate=lambda spec, folder: write(spec, folder, None))
+                cohort.ingest(
+                    load_dataset(dataset), home(), generate=lambda spec, folder: write_patients(spec, folder, None)
+                )
             for part, without in WITHOUT.items():
                 cells = found.setdefault(name, {})
                 if f"{part}, {seed}" not in cells:

@@ -164,12 +164,14 @@ def model_class() -> type:
 
 def model(folder: Path, name: str) -> bytes:
     from xmed.labels import LabelTable, Structure
-    from xmed.networks import build
+    from xmed.networks import build_network
     from xmed.spec import GridSpec, NetworkSpec
 
     spec = NetworkSpec(channels=[2, 4, 4])
     table = LabelTable((Structure(1, "organ", "91723000", "41216001"),))
-    made = model_class()(build(spec, 2, 1, 2), GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1)), spec, "MR", table)
+    made = model_class()(
+        build_network(spec, 2, 1, 2), GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1)), spec, "MR", table
+    )
     return (made.save(folder) / name).read_bytes()
 
 

@@ -37,7 +37,7 @@ from xmed.app.environment import cpu
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically
 from xmed.model.deployed import Model, bf16_pays
-from xmed.networks.feature_sampling import width
+from xmed.networks.feature_sampling import feature_width
 from xmed.prepare import Sampler
 from xmed.run import Run, home
 from xmed.spec import MethodSpec
@@ -70,7 +70,7 @@ class Shown(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays(image.device)):
-            logits, seen = networks.features(self.net, image, "deepest")
+            logits, seen = networks.logits_and_features(self.net, image, "deepest")
         return [seen.float().flatten(2).mean(2), logits.float()]
 
 
@@ -106,8 +106,8 @@ def learn(peer: str, run: Run, data: Data, tick: Clock) -> tuple[nn.Module, dict
     """Train the library's way; return the network and the last step's losses as the library reports them."""
     budget, task = run.study.budget, Segmentation(tuple(run.study.structures), run.study.task.largest_component)
     torch.manual_seed(SEED)
-    net = networks.build(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
-    models = nn.ModuleDict({"G": Shown(net), "D": Discriminator(width(net), CRITIC)})
+    net = networks.build_network(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
+    models = nn.ModuleDict({"G": Shown(net), "D": Discriminator(feature_width(net), CRITIC)})
     models.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(models.parameters(), lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)

@@ -147,7 +147,7 @@ def test_nothing_gets_its_name_before_its_bytes_are_on_the_disk(clinic, home, tm
     write_atomically(tmp_path / "document.json", "{}")
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 5)
     loop.train(*pieces(tmp_path))
-    assert {"document.json"} | {path.name for path in checkpoint.found(tmp_path)} <= set(names)
+    assert {"document.json"} | {path.name for path in checkpoint.checkpoint_files(tmp_path)} <= set(names)
     assert len(names) > 6
 
 

@@ -42,7 +42,7 @@ def train_cell(folder: Path, arm: str, seed: int, home: Path) -> None:
         raise XmedError("PATH_NOT_FOUND", f"no folder {folder} on a worker", "a home that all machines share")
     run = Run(folder)
     with locked(run.arm(arm, seed) / "lock.json", what=f"{arm} seed {seed}"):
-        train.fit_far(run, arm, seed, home)
+        train.fit_single_threaded(run, arm, seed, home)
 
 
 @far("read")
@@ -51,7 +51,7 @@ def read_piece(piece: Piece) -> tuple[list[Verdict], list[str]]:
 
 
 def train_everywhere(
-    address: str, run: Run, home: Path, arms: Sequence[str], progress: train.Progress, refuse: train.Refuse
+    address: str, run: Run, home: Path, arms: Sequence[str], progress: train.Progress, refuse: train.OnFailure
 ) -> None:
     """What `train.fit_all` does, on a cluster; each training begins when those that it needs have ended."""
     jobs, lost = train.jobs(run, home, arms), set[train.Job]()
@@ -72,7 +72,7 @@ def train_everywhere(
             except Exception as problem:
                 missing = next((other for other in jobs[job] if other in lost), None)
                 lost.add(job)
-                refuse(*job, train.left_out(job, missing) if missing else problem)
+                refuse(*job, train.skipped_because(job, missing) if missing else problem)
 
 
 def read_everywhere(address: str, pieces: Sequence[Piece]) -> Iterator[tuple[list[Verdict], list[str]]]:

@@ -94,8 +94,8 @@ def test_homes_on_one_gpu_share_its_lock_and_others_do_not(monkeypatch, tmp_path
 
     from xmed import networks
 
-    assert gpu_locks() == [] or networks.device().type == "cuda"
-    monkeypatch.setattr(networks, "device", lambda: SimpleNamespace(type="cuda"))
+    assert gpu_locks() == [] or networks.default_device().type == "cuda"
+    monkeypatch.setattr(networks, "default_device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     (path,) = gpu_locks()
@@ -113,7 +113,7 @@ def test_a_folder_of_locks_that_is_somebody_elses_is_refused(monkeypatch, tmp_pa
 
     from xmed import networks
 
-    monkeypatch.setattr(networks, "device", lambda: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(networks, "default_device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / f"xmed-{os.getuid()}").symlink_to(tmp_path)
     with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]: .*belongs to somebody else"):

@@ -11,7 +11,7 @@ from xmed import metrics, report
 from xmed.cohort import ingest, load, summary
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, evaluate_run, perturbations, remeasure
-from xmed.evaluate.reference import placed
+from xmed.evaluate.reference import placement
 from xmed.files.digest import array_digest
 from xmed.io import write_nifti
 from xmed.model.prediction import Prediction
@@ -229,15 +229,15 @@ def test_place_is_told_by_centre_box_and_pieces():
     grid, true = Grid((20, 20, 4), np.diag([2.0, 1.0, 1.0, 1.0])), np.zeros((20, 20, 4), dtype=bool)
     true[4:8, 4:8] = True
     beside = np.roll(true, 6, axis=0)
-    found = placed(beside, true, grid, credible=True)
+    found = placement(beside, true, grid, credible=True)
     assert found == {"centre_off_mm": pytest.approx(12.0), "centre_inside": False, "largest_share": 1.0}
     pieces = true.copy()
     pieces[15:17, 15:17] = True  # 16 voxels beside 64
-    assert placed(pieces, true, grid, credible=True)["largest_share"] == pytest.approx(0.8)
-    assert placed(true, true, grid, credible=False) == {
+    assert placement(pieces, true, grid, credible=True)["largest_share"] == pytest.approx(0.8)
+    assert placement(true, true, grid, credible=False) == {
         "centre_off_mm": None,
         "centre_inside": True,
         "largest_share": 1.0,
     }
     nothing = dict.fromkeys(("centre_off_mm", "centre_inside", "largest_share"))
-    assert placed(true & False, true, grid, credible=True) == nothing
+    assert placement(true & False, true, grid, credible=True) == nothing

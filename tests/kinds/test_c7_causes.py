@@ -7,7 +7,7 @@ import pytest
 
 from support.chosen_dice import built, run_of
 from xmed.cohort import Case
-from xmed.evaluate.reference import Truth
+from xmed.evaluate.reference import ReferenceCase
 from xmed.report.failures import causes
 from xmed.volume import Volume
 
@@ -22,7 +22,7 @@ def square(edge, shape=(64, 64, 1), at=(32, 32)):
 def row_of(reference, drawn, credible=False):
     """What evaluation writes of a drawn label map."""
     case = Case("a", "p", "test", None, None)
-    return Truth(case, Volume(reference, np.eye(4)), ["head"], 3.0, credible).row("adapted", 0, 1, drawn)
+    return ReferenceCase(case, Volume(reference, np.eye(4)), ["head"], 3.0, credible).row("adapted", 0, 1, drawn)
 
 
 INPUTS = {

@@ -16,7 +16,7 @@ from xmed.cohort.archive_extraction import unpack
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.folder import check_model
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.report import verify
 from xmed.spec import GridSpec, NetworkSpec
 
@@ -126,7 +126,7 @@ def sound(tmp_path_factory):
     """A model folder in which nothing is wrong."""
     spec = NetworkSpec(channels=[4, 8, 8])
     table = LabelTable((Structure(1, "organ", "91723000", "41216001"),))
-    model = Model(build(spec, 2, 1, 2), GridSpec(spacing_mm=(1, 1, 1), patch=(32, 32, 1)), spec, "MR", table)
+    model = Model(build_network(spec, 2, 1, 2), GridSpec(spacing_mm=(1, 1, 1), patch=(32, 32, 1)), spec, "MR", table)
     return model.save(tmp_path_factory.mktemp("sound") / "model")
 
 

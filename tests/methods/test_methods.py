@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from torch import nn
 from support.checkout import ROOT
 from xmed import methods, networks
 from xmed.batch import Batch
+from xmed.cli.run_commands import methods as methods_command
 from xmed.errors import XmedError
 from xmed.methods.bridge import Bridge
 from xmed.rendering.random_convolution import random_convolutions
+from xmed.run import TRAINED_ARMS
 from xmed.spec import MethodSpec, NetworkSpec
 from xmed.tasks import Segmentation
 
@@ -25,7 +28,7 @@ SPACES = {2: (32, 32), 3: (16, 16, 16)}
 def make(name: str, dims: int = 2) -> methods.Method:
     torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(networks.build(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
+    return kind(networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
 
 
 def batches(dims: int = 2) -> tuple[Batch, Batch]:
@@ -43,23 +46,21 @@ def name(request) -> str:
     return request.param
 
 
-MINIMISE_NOTHING = {"adabn", "dgtta", "tent"}
-"""Methods that train without a gradient: statistics alone, or only at test time."""
-
-
 @pytest.mark.parametrize("dims", [2, 3])
 def test_losses_are_finite_named_scalars_and_every_trained_parameter_gets_a_gradient_sooner_or_later(name, dims):
     method = make(name, dims).train()
+    # A method that trains without a gradient, by statistics alone or only at test time, refines a finished training.
+    minimises = method.schedule.start is None or bool(method.losses(*batches(dims)))
     for progress in (0.0, 0.9):
         method.progress.fill_(progress)
         losses = method.losses(*batches(dims))
-        assert losses or name in MINIMISE_NOTHING
+        assert bool(losses) == minimises
         assert all(isinstance(key, str) and loss.ndim == 0 and torch.isfinite(loss) for key, loss in losses.items())
         if losses:
             sum(losses.values()).backward()
     for key, parameter in method.named_parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), key
-        assert not parameter.requires_grad or parameter.grad is not None or name in MINIMISE_NOTHING, key
+        assert not parameter.requires_grad or parameter.grad is not None or not minimises, key
 
 
 def test_it_cites_a_source_and_says_what_it_does_in_its_first_line(name):
@@ -76,8 +77,9 @@ def test_it_predicts_on_the_grid_it_was_given(name):
 
 
 def test_the_loop_gives_it_further_rounds_only_where_it_asks_for_them(name):
-    asked = make(name).rounds
-    assert asked == {"bridge": 2}.get(name, 1), "a hyper-parameter of that name would train it for longer"
+    method = make(name)
+    starts_rounds = type(method).start_round is not methods.Method.start_round
+    assert (method.rounds > 1) == starts_rounds, "a hyper-parameter of that name would train it for longer"
 
 
 def test_it_survives_saving_and_loading_without_pickle(name, tmp_path):
@@ -109,13 +111,15 @@ def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
     with pytest.raises(XmedError, match=r"error\[METHOD_UNKNOWN\]: no method 'dan'.* · one of .*bridge"):
         methods.find("dan")
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: method bridge: pol.* · hyper-parameters pool"):
-        methods.check("bridge", {"pol": 3})
+        methods.check_hyperparameters("bridge", {"pol": 3})
 
 
-def test_only_the_ceiling_uses_all_target_labels_and_only_few_shot_some():
+def test_only_the_ceiling_uses_all_target_labels_and_a_method_that_uses_a_few_says_how_many():
     kinds = {name: methods.find(name).target_labels for name in methods.names()}
-    assert [name for name, kind in kinds.items() if kind == "all"] == ["target_supervised"]
-    assert {name for name, kind in kinds.items() if kind == "few"} <= {"few_shot"}
+    assert {name for name, kind in kinds.items() if kind == "all"} == set(TRAINED_ARMS) - {"source_only", "adapted"}
+    assert set(kinds.values()) <= {"none", "few", "all"}
+    for name in [name for name, kind in kinds.items() if kind == "few"]:
+        assert any(isinstance(default, int) for default in methods.hyperparameters(name).values())
 
 
 def test_random_convolutions_keep_the_norm_and_what_lies_outside_the_field_of_view():
@@ -164,7 +168,7 @@ def test_bridges_teacher_normalises_the_target_by_the_targets_own_statistics():
     source, target = batches()
     bridge.progress.fill_(0.9)
     bridge.teacher.steps.fill_(1)
-    layer = networks.statistics(bridge.teacher.net)[0]
+    layer = networks.batchnorm_layers(bridge.teacher.net)[0]
     before = layer.running_mean.clone()
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
     assert not torch.equal(layer.running_mean, before)
@@ -189,10 +193,11 @@ def test_a_bridge_of_one_set_of_statistics_has_a_teacher_that_the_target_does_no
     bridge = Bridge(make("bridge").net, TASK, own_statistics=False).train()
     source, target = batches()
     bridge.progress.fill_(0.9)
-    before = [layer.running_mean.clone() for layer in networks.statistics(bridge.teacher.net)]
+    before = [layer.running_mean.clone() for layer in networks.batchnorm_layers(bridge.teacher.net)]
     bridge.losses(source, Batch(target.image + 5, None, target.fov))
     assert all(
-        torch.equal(layer.running_mean, was) for layer, was in zip(networks.statistics(bridge.teacher.net), before)
+        torch.equal(layer.running_mean, was)
+        for layer, was in zip(networks.batchnorm_layers(bridge.teacher.net), before)
     )
 
 
@@ -236,7 +241,23 @@ class _Always(nn.Module):
         return logits
 
 
-def test_the_method_in_contributing_is_under_forty_lines_and_works_as_it_stands(tmp_path, monkeypatch):
+QUESTIONS = [
+    *(
+        partial(
+            test_losses_are_finite_named_scalars_and_every_trained_parameter_gets_a_gradient_sooner_or_later, dims=dims
+        )
+        for dims in SPACES
+    ),
+    test_it_cites_a_source_and_says_what_it_does_in_its_first_line,
+    test_it_predicts_on_the_grid_it_was_given,
+    test_the_loop_gives_it_further_rounds_only_where_it_asks_for_them,
+    test_it_never_reads_a_target_label,
+    test_what_is_deployed_is_what_forward_runs,
+]
+"""What every method is asked."""
+
+
+def test_a_method_is_added_by_its_file_alone_and_the_one_in_contributing_works_as_it_stands(tmp_path, monkeypatch):
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "(Method)" in block)
     assert len(code.splitlines()) < 40
@@ -246,6 +267,15 @@ def test_the_method_in_contributing_is_under_forty_lines_and_works_as_it_stands(
     assert "minent" in methods.names()
     assert methods.hyperparameters("minent") == {"weight": 0.01}
     assert methods.needs(MethodSpec(name="minent")) == ["source_only"]
+    listed = {row["name"]: row for row in methods_command().document}
+    assert listed["minent"] == {
+        "kind": "method", "name": "minent", "cite": "Vu et al., ADVENT, section 3.1, CVPR 2019, arXiv:1811.12833",
+        "does": "Direct entropy minimisation on the target, from the source-only weights.",
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for question in QUESTIONS:
+        question("minent")
+    test_it_survives_saving_and_loading_without_pickle("minent", tmp_path)
     method = make("minent").train()
     losses = method.losses(*batches())
     sum(losses.values()).backward()

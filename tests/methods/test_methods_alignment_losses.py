@@ -14,20 +14,27 @@ from xmed import methods, networks
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods import Domains
-from xmed.methods.advent import self_information, shared_view
-from xmed.methods.cdan import certainty
-from xmed.methods.contrast import chosen, contrast
-from xmed.methods.coral import coral
+from xmed.methods.advent import self_information, view_of_both_domains
+from xmed.methods.cdan import entropy_weights
+from xmed.methods.contrast import prototype_contrast, sample_voxels
+from xmed.methods.coral import coral_distance
 from xmed.methods.fda import charbonnier_entropy
-from xmed.methods.histogram import matched
-from xmed.methods.mcd import discrepancy
-from xmed.methods.mmd import SCALES, mmd
-from xmed.networks.adversary import domain_loss, frozen, map_critic, ramp, reverse, vector_critic
-from xmed.networks.domain_batchnorm import apart
-from xmed.networks.feature_sampling import balanced, both, cells, width
+from xmed.methods.histogram import match_to_target
+from xmed.methods.mcd import classifier_discrepancy
+from xmed.methods.mmd import KERNEL_SCALES, squared_mmd
+from xmed.networks.adversary import (
+    adaptation_factor,
+    apply_frozen,
+    domain_loss,
+    map_critic,
+    reverse_gradient,
+    vector_critic,
+)
+from xmed.networks.domain_batchnorm import forward_per_domain
+from xmed.networks.feature_sampling import class_balanced_draw, feature_width, features_in_view, sample_features
 from xmed.prepare import Sample
 from xmed.rendering.fourier import mix_amplitude
-from xmed.rendering.random_convolution import blend
+from xmed.rendering.random_convolution import blend_appearances
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Grid
@@ -40,7 +47,7 @@ def make(name: str, task: Segmentation = TASK, **given) -> methods.Method:
     torch.manual_seed(0)
     kind = methods.find(name)
     return kind(
-        networks.build(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes), task, **given
+        networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes), task, **given
     ).train()
 
 
@@ -75,7 +82,7 @@ def step_along(method: methods.Method, loss: str, parameters: list[nn.Parameter]
 
 def test_reversal_passes_values_and_turns_gradients():
     x = torch.tensor([1.0, -2.0], requires_grad=True)
-    y = reverse(x, 0.25)
+    y = reverse_gradient(x, 0.25)
     assert torch.equal(y, x)
     (3 * y).sum().backward()
     assert x.grad.tolist() == [-0.75, -0.75]
@@ -83,7 +90,7 @@ def test_reversal_passes_values_and_turns_gradients():
 
 def test_the_reversal_grows_as_a_hyperbolic_tangent():
     for p in (0.0, 0.1, 0.5, 1.0):
-        assert ramp(torch.tensor(p)) == pytest.approx(math.tanh(5 * p), abs=1e-6)
+        assert adaptation_factor(torch.tensor(p)) == pytest.approx(math.tanh(5 * p), abs=1e-6)
 
 
 def test_a_critic_that_knows_nothing_pays_log_two_and_each_domain_counts_half():
@@ -98,7 +105,7 @@ def test_a_critic_that_knows_nothing_pays_log_two_and_each_domain_counts_half():
 def test_a_frozen_critic_passes_a_gradient_on_and_keeps_none():
     critic = vector_critic(3, 4)
     x = torch.randn(5, 3, requires_grad=True)
-    out = frozen(critic, x)
+    out = apply_frozen(critic, x)
     assert torch.equal(out, critic(x))
     out.sum().backward()
     assert x.grad.abs().sum() > 0
@@ -123,8 +130,10 @@ def test_the_critic_teaches_the_encoder_alone(name):
     method = make(name)
     method.progress.fill_(0.5)
     method.losses(*batches())["domain"].backward()
-    assert networks.head(method.net).weight.grad is None  # nor through the predictions that cdan conditions on
-    assert next(networks.deepest(method.net).parameters()).grad.abs().sum() > 0
+    assert (
+        networks.segmentation_head(method.net).weight.grad is None
+    )  # nor through the predictions that cdan conditions on
+    assert next(networks.deepest_block(method.net).parameters()).grad.abs().sum() > 0
 
 
 def test_at_the_beginning_the_net_does_not_feel_the_critic():
@@ -136,7 +145,7 @@ def test_at_the_beginning_the_net_does_not_feel_the_critic():
 def test_the_two_heads_part_and_the_features_bring_them_together():
     method = make("mcd")
     method.progress.fill_(0.5)
-    heads = [*networks.head(method.net).parameters(), *method.second.parameters()]
+    heads = [*networks.segmentation_head(method.net).parameters(), *method.second.parameters()]
     known = {id(p) for p in heads}
     assert step_along(method, "discrepancy", heads) < 0  # the loss is minus the discrepancy
     assert step_along(method, "discrepancy", [p for p in method.net.parameters() if id(p) not in known]) > 0
@@ -144,14 +153,14 @@ def test_the_two_heads_part_and_the_features_bring_them_together():
 
 def test_the_two_heads_begin_differently():
     method = make("mcd")
-    assert not torch.equal(method.second.weight, networks.head(method.net).weight)
+    assert not torch.equal(method.second.weight, networks.segmentation_head(method.net).weight)
 
 
 def test_discrepancy_is_the_mean_difference_of_probabilities_in_the_field_of_view():
     one = torch.tensor([[0.8, 0.5], [0.2, 0.5]]).log().reshape(1, 2, 1, 2)
     other = torch.tensor([[0.3, 0.1], [0.7, 0.9]]).log().reshape(1, 2, 1, 2)
-    assert discrepancy(one, other, None).item() == pytest.approx((0.5 + 0.4) / 2)
-    assert discrepancy(one, other, torch.tensor([[[True, False]]])).item() == pytest.approx(0.5)
+    assert classifier_discrepancy(one, other, None).item() == pytest.approx((0.5 + 0.4) / 2)
+    assert classifier_discrepancy(one, other, torch.tensor([[[True, False]]])).item() == pytest.approx(0.5)
 
 
 def test_advent_teaches_net_and_critic_through_separate_losses():
@@ -159,11 +168,11 @@ def test_advent_teaches_net_and_critic_through_separate_losses():
     losses = method.losses(*batches())
     losses["fool"].backward(retain_graph=True)
     assert all(p.grad is None for p in method.critic.parameters())
-    assert networks.head(method.net).weight.grad.abs().sum() > 0
+    assert networks.segmentation_head(method.net).weight.grad.abs().sum() > 0
     method.zero_grad(set_to_none=True)
     losses["critic"].backward()
     assert all(p.grad is None for p in method.net.parameters())
-    assert method.rates() == {method.critic: 0.1}
+    assert method.learning_rate_shares() == {method.critic: 0.1}
 
 
 def test_advent_fools_a_critic_and_the_critic_learns():
@@ -183,8 +192,12 @@ def test_the_critic_of_maps_sees_only_what_both_domains_can_see():
     left = torch.tensor([[[True, True, False, False]]])
     odd = torch.tensor([[[False, True, False, True]], [[True, True, True, True]]])
     source, target = Batch(torch.zeros(1, 1, 1, 4), None, left), Batch(torch.zeros(2, 1, 1, 4), None, odd)
-    assert shared_view(source, target)[:, 0, 0].tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]]
-    assert shared_view(replace(source, fov=None), target)[:, 0, 0].tolist() == [[0, 1, 0, 1], [0, 1, 0, 1], [1] * 4]
+    assert view_of_both_domains(source, target)[:, 0, 0].tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]]
+    assert view_of_both_domains(replace(source, fov=None), target)[:, 0, 0].tolist() == [
+        [0, 1, 0, 1],
+        [0, 1, 0, 1],
+        [1] * 4,
+    ]
 
 
 # --- what the critics of vectors and the distances compare
@@ -196,24 +209,24 @@ def test_a_cell_averages_the_field_of_view_and_needs_half_of_it():
     seen = torch.arange(8.0).reshape(1, 2, 2, 2)
     fov = torch.zeros(1, 4, 4, dtype=torch.bool)
     fov[0, :2, 1:] = True  # top left: half in view; top right: all; bottom: nothing
-    vectors, p = cells(seen, logits, fov)
+    vectors, p = features_in_view(seen, logits, fov)
     assert vectors.tolist() == [[0, 4], [1, 5]]
     torch.testing.assert_close(p, torch.tensor([[0.0, 1.0], [0.5, 0.5]]))
-    assert len(cells(seen, logits, None)[0]) == 4
+    assert len(features_in_view(seen, logits, None)[0]) == 4
 
 
 def test_rare_predictions_are_drawn_as_often_as_common_ones():
     torch.manual_seed(0)
     p = functional.one_hot(torch.tensor([0] * 9000 + [1] * 1000), 2).float()
-    vectors, drawn = balanced(torch.arange(10000.0)[:, None], p, 200)
+    vectors, drawn = class_balanced_draw(torch.arange(10000.0)[:, None], p, 200)
     assert len(vectors.unique()) == 200  # none twice
     assert 70 < drawn[:, 1].sum() < 130
 
 
 def test_the_width_of_a_cell_is_what_the_deepest_block_makes():
     for name in networks.NETWORKS:
-        net = networks.build(NetworkSpec(name=name, channels=[8, 16, 32]), 2, 1, 3)
-        assert both(net, *batches()).source[0].shape[1] == width(net)
+        net = networks.build_network(NetworkSpec(name=name, channels=[8, 16, 32]), 2, 1, 3)
+        assert sample_features(net, *batches()).source[0].shape[1] == feature_width(net)
 
 
 def test_each_domain_is_normalised_by_itself_and_the_running_statistics_follow_the_target():
@@ -221,7 +234,7 @@ def test_each_domain_is_normalised_by_itself_and_the_running_statistics_follow_t
     nn.init.ones_(net[0].weight)
     nn.init.zeros_(net[0].bias)
     source, target = torch.randn(2, 1, 8, 8), 3 * torch.randn(2, 1, 8, 8) + 10
-    (_, ours), (_, theirs) = apart(net, source, target)
+    (_, ours), (_, theirs) = forward_per_domain(net, source, target)
     for seen in (ours, theirs):
         torch.testing.assert_close(seen.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
         torch.testing.assert_close(seen.std(), torch.tensor(1.0), atol=1e-2, rtol=0)
@@ -234,9 +247,9 @@ def test_each_domain_is_normalised_by_itself_and_the_running_statistics_follow_t
 
 def test_coral_of_a_hand_worked_pair_is_a_quarter():
     source, target = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.zeros(3, 2)
-    assert coral(source, target).item() == pytest.approx(2**2 / (4 * 2**2))
+    assert coral_distance(source, target).item() == pytest.approx(2**2 / (4 * 2**2))
     with torch.autocast("cpu", torch.bfloat16):  # nor does half precision change it
-        assert coral(source / 3, target).item() == pytest.approx((2 / 9) ** 2 / 16, rel=1e-5)
+        assert coral_distance(source / 3, target).item() == pytest.approx((2 / 9) ** 2 / 16, rel=1e-5)
 
 
 def test_coral_is_the_formula_of_its_paper_and_knows_no_means():
@@ -244,8 +257,8 @@ def test_coral_is_the_formula_of_its_paper_and_knows_no_means():
     a, b = random.normal(size=(30, 5)), random.normal(size=(17, 5)) * 2
     expected = np.linalg.norm(np.cov(a.T) - np.cov(b.T)) ** 2 / (4 * 25)
     a, b = torch.tensor(a), torch.tensor(b)
-    assert coral(a, b).item() == pytest.approx(expected)
-    assert coral(a + 7, b).item() == pytest.approx(expected)
+    assert coral_distance(a, b).item() == pytest.approx(expected)
+    assert coral_distance(a + 7, b).item() == pytest.approx(expected)
 
 
 def test_mmd_is_the_unbiased_sum_over_pairs_also_of_unequal_batches():
@@ -259,21 +272,21 @@ def test_mmd_is_the_unbiased_sum_over_pairs_also_of_unequal_batches():
         + np.mean([k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j])
         - 2 * np.mean([k(x, y) for x in a for y in b])
     )
-    assert len(SCALES) == 5
-    assert mmd(torch.tensor(a), torch.tensor(b)).item() == pytest.approx(expected, rel=1e-6)
+    assert len(KERNEL_SCALES) == 5
+    assert squared_mmd(torch.tensor(a), torch.tensor(b)).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_mmd_of_one_distribution_is_zero_on_average():
     torch.manual_seed(0)
-    values = [mmd(torch.randn(20, 4), torch.randn(30, 4)).item() for _ in range(200)]
+    values = [squared_mmd(torch.randn(20, 4), torch.randn(30, 4)).item() for _ in range(200)]
     assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(200)
     assert min(values) < 0  # unbiased: a biased estimate never is
-    assert mmd(torch.randn(50, 4), torch.randn(50, 4) + 3).item() > max(values)
+    assert squared_mmd(torch.randn(50, 4), torch.randn(50, 4) + 3).item() > max(values)
 
 
 def test_cdan_weighs_a_certain_cell_twice_an_infinitely_uncertain_one():
     p = torch.tensor([[1.0, 0.0], [0.5, 0.5]], requires_grad=True)
-    weight = certainty(p)
+    weight = entropy_weights(p)
     torch.testing.assert_close(weight, torch.tensor([2.0, 1.5]) / 1.75)
     assert not weight.requires_grad
 
@@ -286,7 +299,7 @@ def test_cdan_shows_its_critic_every_product_of_a_feature_and_a_probability():
 
 def test_cdan_draws_large_products_at_random_and_keeps_their_scalar_products():
     method = make("cdan", Segmentation(tuple(f"s{n}" for n in range(199))))
-    f, p = torch.randn(2, width(method.net)), torch.rand(2, 200).softmax(1)
+    f, p = torch.randn(2, feature_width(method.net)), torch.rand(2, 200).softmax(1)
     a, b = method._joint(f, p)
     assert a.shape == (1024,)
     exact = [(f[i] @ f[j]) * (p[i] @ p[j]) for i, j in ((0, 0), (1, 1))]
@@ -302,10 +315,10 @@ def test_contrast_is_cross_entropy_over_cosines_and_counts_classes_alike():
     vectors = torch.tensor([[3.0, 0.0], [0.5, 0.0], [3.0, 4.0]])
     first = math.log(1 + math.exp(-1 / 0.1))  # cosines 1 and 0
     second = math.log(1 + math.exp((0.6 - 0.8) / 0.1))  # cosines 0.6 and 0.8
-    loss = contrast(vectors, torch.tensor([0, 0, 1]), prototypes, known, 0.1)
+    loss = prototype_contrast(vectors, torch.tensor([0, 0, 1]), prototypes, known, 0.1)
     assert loss.item() == pytest.approx((first + second) / 2, rel=1e-5)
-    assert contrast(vectors, torch.tensor([2, 2, 2]), prototypes, known, 0.1).item() == 0
-    assert contrast(vectors[:0], torch.tensor([], dtype=torch.long), prototypes, known, 0.1).item() == 0
+    assert prototype_contrast(vectors, torch.tensor([2, 2, 2]), prototypes, known, 0.1).item() == 0
+    assert prototype_contrast(vectors[:0], torch.tensor([], dtype=torch.long), prototypes, known, 0.1).item() == 0
 
 
 def test_at_most_512_voxels_of_a_class_are_chosen_and_none_without_weight():
@@ -314,7 +327,7 @@ def test_at_most_512_voxels_of_a_class_are_chosen_and_none_without_weight():
     weight = torch.ones(1, 40, 40)
     weight[0, :, :5] = 0
     seen = torch.stack([torch.arange(1600.0).reshape(1, 40, 40), label.float()], 1)
-    vectors, values = chosen(seen, label, weight, 3)
+    vectors, values = sample_voxels(seen, label, weight, 3)
     assert torch.bincount(values).tolist() == [512, 5]
     assert torch.equal(vectors[:, 1].long(), values)
     assert (vectors[:, 0] % 40 >= 5).all()
@@ -322,10 +335,10 @@ def test_at_most_512_voxels_of_a_class_are_chosen_and_none_without_weight():
 
 def test_prototypes_follow_the_source_slowly_and_never_the_target():
     method = make("contrast")
-    method._follow(torch.tensor([[3.0, 0, 0, 0], [1.0, 0, 0, 0]]), torch.tensor([1, 1]))
+    method._update_prototypes(torch.tensor([[3.0, 0, 0, 0], [1.0, 0, 0, 0]]), torch.tensor([1, 1]))
     assert method.prototypes[1].tolist() == [1, 0, 0, 0]
     assert method.known.tolist() == [False, True, False]
-    method._follow(torch.tensor([[0, 5.0, 0, 0]]), torch.tensor([1]))
+    method._update_prototypes(torch.tensor([[0, 5.0, 0, 0]]), torch.tensor([1]))
     torch.testing.assert_close(method.prototypes[1], torch.tensor([0.99, 0.01, 0, 0]))
 
 
@@ -419,7 +432,7 @@ def domains(**changes) -> Domains:
 
 def test_a_matched_volume_has_the_other_histogram_and_its_own_order():
     ours, theirs = sample(0), sample(2, shift=5)
-    made = matched(ours, theirs)
+    made = match_to_target(ours, theirs)
     levels = np.linspace(0.05, 0.95, 10)
     expected = np.quantile(theirs.image[theirs.fov], levels)
     np.testing.assert_allclose(np.quantile(made.image[made.fov], levels), expected, rtol=0.02)
@@ -430,7 +443,7 @@ def test_a_matched_volume_has_the_other_histogram_and_its_own_order():
 
 
 def test_every_source_case_is_matched_to_several_target_cases():
-    pool = make("histogram", copies=2).survey(domains())
+    pool = make("histogram", copies=2).prepare_source(domains())
     assert [s.case for s in pool] == ["case0", "case0", "case1", "case1"]
     assert not np.array_equal(pool[0].image, pool[1].image)
     assert all(s.image.dtype == np.float32 for s in pool)
@@ -438,14 +451,14 @@ def test_every_source_case_is_matched_to_several_target_cases():
 
 def test_label_maps_alone_have_no_histogram():
     with pytest.raises(XmedError, match=r"error\[METHOD_NEEDS\]: a source of label maps alone · source images"):
-        make("histogram").survey(domains(images=False))
+        make("histogram").prepare_source(domains(images=False))
 
 
 @pytest.mark.parametrize("modality", ["CT", "US"])
 def test_synth_draws_another_appearance_each_time_and_keeps_the_labels(modality):
     asked = domains(target_modality=modality)
-    pool = make("synth", pool=4).survey(asked)
-    again = make("synth", pool=4).survey(asked)
+    pool = make("synth", pool=4).prepare_source(asked)
+    again = make("synth", pool=4).prepare_source(asked)
     assert [s.case for s in pool] == ["case0", "case1", "case0", "case1"]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(pool, again))
     assert not np.allclose(pool[0].image, pool[2].image)
@@ -467,7 +480,7 @@ def test_mind_sees_no_brightness_contrast_or_polarity():
 def test_blended_appearances_share_out_one_map(space):
     torch.manual_seed(0)
     one, other = torch.zeros(3, 1, *space), torch.ones(3, 1, *space)
-    first, second = blend(one, other)
+    first, second = blend_appearances(one, other)
     torch.testing.assert_close(first + second, one + other)
     assert torch.allclose(first.flatten(1).amin(1), torch.zeros(3), atol=1e-5)
     assert torch.allclose(first.flatten(1).amax(1), torch.ones(3), atol=1e-5)

@@ -14,17 +14,24 @@ from xmed import methods, networks
 from xmed.batch import Batch
 from xmed.errors import XmedError
 from xmed.methods import Domains, dgtta, tent
-from xmed.methods.dgtta import disagreement, inverse, squared_dice, warp
-from xmed.methods.masked_pretrain import hidden_error
-from xmed.methods.mean_teacher import consistency
-from xmed.methods.pseudo_label import surest
-from xmed.methods.shot import divergence, nearest_centroid
-from xmed.methods.tent import entropy
-from xmed.networks.collapse_check import foreground, vanished
-from xmed.networks.mean_teacher_model import Alignment, Teacher, class_mean, mean_share, prior, ramp_up
+from xmed.methods.dgtta import disagreement, inverse_affine, squared_dice, warp
+from xmed.methods.masked_pretrain import masked_error
+from xmed.methods.mean_teacher import consistency_loss
+from xmed.methods.pseudo_label import most_confident
+from xmed.methods.shot import kl_divergence, nearest_centroid
+from xmed.methods.tent import normalised_entropy
+from xmed.networks.collapse_check import foreground_vanished, foreground_voxels
+from xmed.networks.mean_teacher_model import (
+    DistributionAlignment,
+    Teacher,
+    class_balanced_mean,
+    class_shares,
+    mean_class_shares,
+    ramp_up,
+)
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.rendering import perturb as disturbing
-from xmed.rendering.perturb import blur, disturb, hidden
+from xmed.rendering.perturb import perturb_intensities, random_blocks, random_blur
 from xmed.spec import Budget, GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.train import loop
@@ -35,7 +42,7 @@ TASK = Segmentation(("organ", "lesion"))
 
 def make(name: str, dims: int = 2, **hyperparameters) -> methods.Method:
     torch.manual_seed(0)
-    net = networks.build(NetworkSpec(channels=[4, 8, 8]), dims, 1, TASK.classes)
+    net = networks.build_network(NetworkSpec(channels=[4, 8, 8]), dims, 1, TASK.classes)
     return methods.find(name)(net, TASK, **hyperparameters)
 
 
@@ -72,13 +79,13 @@ def test_the_teacher_averages_parameters_and_buffers_with_the_decay_it_was_given
     student = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
     teacher = Teacher(student, decay=0.75)
     with torch.no_grad():
-        for tensor in networks.tensors(teacher.net).values():
+        for tensor in networks.named_tensors(teacher.net).values():
             tensor.fill_(0)
-        for tensor in networks.tensors(student).values():
+        for tensor in networks.named_tensors(student).values():
             tensor.fill_(1)
     teacher.steps.fill_(99)
-    teacher.follow(student)
-    for name, tensor in networks.tensors(teacher.net).items():
+    teacher.update(student)
+    for name, tensor in networks.named_tensors(teacher.net).items():
         assert tensor.item() if "num_batches" in name else tensor.flatten()[0] == pytest.approx(0.25), name
 
 
@@ -98,7 +105,7 @@ def test_the_ramp_is_that_of_laine_and_aila():
 
 
 def test_alignment_raises_what_is_missing_by_the_root_of_what_is_missing_and_lowers_nothing():
-    aligned = Alignment(3, 0.5)
+    aligned = DistributionAlignment(3, 0.5)
     aligned.expected.copy_(torch.tensor([0.5, 0.4, 0.1]))
     p = torch.tensor([0.7, 0.1, 0.2]).reshape(1, 3, 1, 1).expand(1, 3, 2, 2)
     raised = torch.tensor([0.7, 0.1 * 2, 0.2])  # organ: sqrt(0.4 / 0.1) = 2; lesion: found more than expected
@@ -109,13 +116,13 @@ def test_alignment_raises_what_is_missing_by_the_root_of_what_is_missing_and_low
 def test_counted_alignment_raises_a_structure_until_it_wins_as_many_voxels_as_expected_and_no_further():
     organ = torch.linspace(0.0, 0.45, 100).reshape(1, 1, 10, 10)  # probable, but nowhere the winner
     p = torch.cat([1 - organ, organ], 1)
-    counted, mean = Alignment(2, 1.0, counted=True), Alignment(2, 1.0)
+    counted, mean = DistributionAlignment(2, 1.0, counted=True), DistributionAlignment(2, 1.0)
     for aligned in (counted, mean):
         aligned.expected.copy_(torch.tensor([0.8, 0.2]))
         for _ in range(40):
             found = aligned(p, None).argmax(1).float().mean().item()
         assert found == pytest.approx(0.2 if aligned.counted else 0, abs=0.03)  # its mean is 0.225: nothing is missing
-    rare = Alignment(2, 1.0, counted=True)
+    rare = DistributionAlignment(2, 1.0, counted=True)
     rare.expected.copy_(torch.tensor([0.99, 0.01]))
     for _ in range(5):
         rare(p.flip(1), None)  # far more than expected
@@ -127,17 +134,17 @@ def test_class_shares_count_the_field_of_view_only():
     fov = np.zeros(case.fov.shape, bool)
     fov[:8, :8] = True  # 64 voxels a slice, 16 of them organ
     seen = Sample(case.case, case.image, fov, case.grid, case.label)
-    torch.testing.assert_close(prior([seen], 3), torch.tensor([0.75, 0.25, 0.0]))
+    torch.testing.assert_close(class_shares([seen], 3), torch.tensor([0.75, 0.25, 0.0]))
     p = torch.tensor([[[[0.9, 0.5]], [[0.1, 0.5]]]])
-    torch.testing.assert_close(mean_share(p, torch.tensor([[[False, True]]])), torch.tensor([0.5, 0.5]))
-    torch.testing.assert_close(mean_share(p, None), torch.tensor([0.7, 0.3]))
+    torch.testing.assert_close(mean_class_shares(p, torch.tensor([[[False, True]]])), torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(mean_class_shares(p, None), torch.tensor([0.7, 0.3]))
 
 
 def test_a_class_mean_weighs_every_label_alike_and_is_zero_where_nothing_counts():
     each, label = torch.tensor([[1.0, 3.0, 10.0, 99.0]]), torch.tensor([[0, 0, 1, 1]])
     counted = torch.tensor([[True, True, True, False]])
-    assert class_mean(each, label, counted).item() == (2 + 10) / 2
-    assert class_mean(each, label, counted & False).item() == 0
+    assert class_balanced_mean(each, label, counted).item() == (2 + 10) / 2
+    assert class_balanced_mean(each, label, counted & False).item() == 0
 
 
 # what the student is shown
@@ -146,7 +153,7 @@ def test_a_class_mean_weighs_every_label_alike_and_is_zero_where_nothing_counts(
 def test_disturbing_changes_grey_pictures_too_and_nothing_outside_the_field_of_view():
     torch.manual_seed(0)
     batch = target()
-    out = disturb(batch.image, batch.fov)
+    out = perturb_intensities(batch.image, batch.fov)
     outside = ~batch.fov[:, None]
     assert torch.equal(out[outside], batch.image[outside])
     apart = (out - batch.image).flatten(1).norm(dim=1)
@@ -157,7 +164,7 @@ def test_disturbing_changes_grey_pictures_too_and_nothing_outside_the_field_of_v
 def test_the_blur_is_a_gaussian_of_one_width_per_patch(dims, monkeypatch):
     monkeypatch.setattr(disturbing, "BLUR", (0.8, 0.8))
     image = torch.randn(2, 2, *[12] * dims)
-    ours = blur(image).numpy()
+    ours = random_blur(image).numpy()
     for item in itertools.product(range(2), range(2)):
         wanted = ndimage.gaussian_filter(image[item].numpy(), 0.8, mode="nearest", radius=3)
         np.testing.assert_allclose(ours[item], wanted, atol=1e-5)
@@ -166,7 +173,7 @@ def test_the_blur_is_a_gaussian_of_one_width_per_patch(dims, monkeypatch):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_cells_are_hidden_whole_and_as_many_as_asked_for(dims):
     torch.manual_seed(0)
-    gone = hidden(torch.zeros(64, 1, *[20] * dims), 0.7, 8)  # cells of 8, 8 and 4 voxels
+    gone = random_blocks(torch.zeros(64, 1, *[20] * dims), 0.7, 8)  # cells of 8, 8 and 4 voxels
     assert gone.shape == (64, 1, *[20] * dims)
     first = gone[(slice(None), 0, *[slice(0, 8)] * dims)].flatten(1)
     assert ((first.sum(1) == 0) | (first.sum(1) == 8**dims)).all()
@@ -181,7 +188,7 @@ def test_consistency_is_the_squared_difference_where_the_teacher_is_sure_class_b
     student = torch.tensor([[0.75, 0.25], [0.99, 0.01], [0.5, 0.5], [0.0, 1.0], [1.0, 0.0]]).T.reshape(1, 2, 1, 5)
     fov = torch.tensor([[[True, True, True, True, False]]])
     background, organ = (0.2**2 + 0) / 2, 0.4**2  # the fourth voxel is not sure, the fifth not in view
-    got = consistency(student.clamp_min(1e-9).log(), p, 0.9, fov)
+    got = consistency_loss(student.clamp_min(1e-9).log(), p, 0.9, fov)
     assert got.item() == pytest.approx((background + organ) / 2, rel=1e-4)
 
 
@@ -211,7 +218,7 @@ def test_the_surest_share_of_every_class_is_kept_as_numpy_would_keep_it():
     random = np.random.default_rng(0)
     p = torch.from_numpy(random.dirichlet([3, 2, 2], (2, 9, 9))).movedim(-1, 1).contiguous()
     fov = torch.from_numpy(random.random((2, 9, 9)) < 0.8)
-    label, kept = surest(p, 0.3, fov)
+    label, kept = most_confident(p, 0.3, fov)
     best = p.amax(1).numpy()
     for value in range(3):
         own = (label.numpy() == value) & fov.numpy()
@@ -242,7 +249,7 @@ def test_the_labeller_is_exchanged_at_the_beginning_of_a_round_and_only_then():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_adabn_measures_the_plain_mean_of_all_batches_and_moves_no_weight(dims):
     method = make("adabn", dims).train()
-    first, weights = networks.statistics(method.net)[0], copy.deepcopy(list(method.net.parameters()))
+    first, weights = networks.batchnorm_layers(method.net)[0], copy.deepcopy(list(method.net.parameters()))
     seen = []
     first.register_forward_pre_hook(lambda _, x: seen.append(x[0].detach().numpy().astype(np.float64)))
     for n in range(3):
@@ -264,19 +271,23 @@ def test_entropy_is_a_share_of_the_largest_there_is_and_counts_the_field_of_view
     p = torch.tensor([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [1.0, 0.0, 0.0]]).T.reshape(1, 3, 1, 3)
     logits = p.clamp_min(1e-12).log()
     first = 1.5 * math.log(2) / math.log(3)
-    assert entropy(logits, None).item() == pytest.approx((first + 1 + 0) / 3, rel=1e-5)
-    assert entropy(logits, torch.tensor([[[True, True, False]]])).item() == pytest.approx((first + 1) / 2, rel=1e-5)
+    assert normalised_entropy(logits, None).item() == pytest.approx((first + 1 + 0) / 3, rel=1e-5)
+    assert normalised_entropy(logits, torch.tensor([[[True, True, False]]])).item() == pytest.approx(
+        (first + 1) / 2, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_tent_moves_gains_and_statistics_of_normalisation_and_nothing_else(dims):
     method = make("tent", dims, rate=1e-3).train()
-    before = copy.deepcopy(networks.tensors(method.net))
+    before = copy.deepcopy(networks.named_tensors(method.net))
     method.adapt(itertools.cycle([target(dims, n) for n in range(3)]))
-    layers = networks.statistics(method.net)
-    normalising = {id(tensor) for layer in layers for tensor in networks.tensors(layer).values()}
-    moved = {name for name, tensor in networks.tensors(method.net).items() if not torch.equal(tensor, before[name])}
-    assert {name for name, tensor in networks.tensors(method.net).items() if id(tensor) in normalising} == moved
+    layers = networks.batchnorm_layers(method.net)
+    normalising = {id(tensor) for layer in layers for tensor in networks.named_tensors(layer).values()}
+    moved = {
+        name for name, tensor in networks.named_tensors(method.net).items() if not torch.equal(tensor, before[name])
+    }
+    assert {name for name, tensor in networks.named_tensors(method.net).items() if id(tensor) in normalising} == moved
 
 
 def test_a_foreground_that_shrinks_to_less_than_a_quarter_has_vanished():
@@ -285,18 +296,23 @@ def test_a_foreground_that_shrinks_to_less_than_a_quarter_has_vanished():
         net.weight.copy_(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1))
         net.bias.zero_()
     image = torch.tensor([[[[1.0, 2.0, -1.0, 3.0]]]])
-    assert foreground(net, Batch(image, None, torch.tensor([[[True, True, True, False]]]))).item() == 2
-    assert [vanished(torch.tensor(100), torch.tensor(n)) for n in (0, 24, 25, 300)] == [True, True, False, False]
-    assert not vanished(torch.tensor(0), torch.tensor(0))
+    assert foreground_voxels(net, Batch(image, None, torch.tensor([[[True, True, True, False]]]))).item() == 2
+    assert [foreground_vanished(torch.tensor(100), torch.tensor(n)) for n in (0, 24, 25, 300)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not foreground_vanished(torch.tensor(0), torch.tensor(0))
 
 
 def test_tent_leaves_a_volume_alone_whose_foreground_vanishes(monkeypatch):
     counts = iter([100, 3])
     monkeypatch.setattr(tent, "foreground", lambda *_: torch.tensor(next(counts)))
     method = make("tent").train()
-    before = copy.deepcopy(networks.tensors(method.net))
+    before = copy.deepcopy(networks.named_tensors(method.net))
     method.adapt(itertools.repeat(target()))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.tensors(method.net).items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.named_tensors(method.net).items())
 
 
 def test_the_dice_of_two_maps_has_a_squared_denominator():
@@ -312,8 +328,8 @@ def test_a_pose_and_its_inverse_bring_everything_back(dims):
     torch.manual_seed(0)
     smooth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=[24] * dims), 4)
     image = torch.from_numpy(smooth / smooth.std()).float()[None, None].repeat(2, 1, *[1] * dims)
-    theta = dgtta.affines(image)
-    back = warp(warp(image, theta), inverse(theta))
+    theta = dgtta.random_affines(image)
+    back = warp(warp(image, theta), inverse_affine(theta))
     middle = (slice(None), slice(None), *[slice(7, 17)] * dims)
     apart = (warp(image, theta) - image)[middle].abs().max()
     assert apart > 0.2
@@ -344,12 +360,12 @@ def test_dgtta_deploys_the_mean_of_its_restarts_and_the_unadapted_net_where_the_
     monkeypatch.setattr(dgtta, "foreground", lambda *_: torch.tensor(next(counts)))
     method = make("dgtta", restarts=2, steps=2, rate=1e-3).eval()
     assert method.deployed() is method.net
-    before = copy.deepcopy(networks.tensors(method.net))
+    before = copy.deepcopy(networks.named_tensors(method.net))
     method.adapt(itertools.repeat(target()))
     first, second = method.deployed().members
-    assert not torch.equal(networks.head(first).weight, networks.head(method.net).weight)
+    assert not torch.equal(networks.segmentation_head(first).weight, networks.segmentation_head(method.net).weight)
     assert second is method.net
-    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.tensors(method.net).items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in networks.named_tensors(method.net).items())
     image = target().image
     mean = (first(image).softmax(1) + second(image).softmax(1)) / 2
     torch.testing.assert_close(method(image).softmax(1), mean, atol=1e-4, rtol=1e-3)
@@ -360,8 +376,8 @@ def test_dgtta_deploys_the_mean_of_its_restarts_and_the_unadapted_net_where_the_
 
 def test_the_divergence_from_the_sources_shares_is_kullback_and_leiblers():
     p, q = torch.tensor([0.9, 0.1]), torch.tensor([0.5, 0.5])
-    assert divergence(p, q).item() == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2))
-    assert divergence(q, q).item() == pytest.approx(0)
+    assert kl_divergence(p, q).item() == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2))
+    assert kl_divergence(q, q).item() == pytest.approx(0)
 
 
 def test_pseudo_labels_are_those_of_the_nearest_centroid_after_two_rounds():
@@ -387,9 +403,11 @@ def test_a_class_that_is_predicted_nowhere_gets_no_pseudo_label():
 
 def test_shot_keeps_the_head_and_looks_at_no_source_image():
     method = make("shot").train()
-    assert not any(parameter.requires_grad for parameter in networks.head(method.net).parameters())
-    assert list(method.survey(domains())) == list(domains().source) or len(method.survey(domains())) == 3
-    torch.testing.assert_close(method.prior, prior(domains().source, 3))
+    assert not any(parameter.requires_grad for parameter in networks.segmentation_head(method.net).parameters())
+    assert (
+        list(method.prepare_source(domains())) == list(domains().source) or len(method.prepare_source(domains())) == 3
+    )
+    torch.testing.assert_close(method.prior, class_shares(domains().source, 3))
     assert "prior" in method.state_dict()
     nothing = Batch(torch.full((4, 1, 16, 16), torch.nan), None, None)
     assert all(torch.isfinite(loss) for loss in method.losses(nothing, target()).values())
@@ -398,8 +416,8 @@ def test_shot_keeps_the_head_and_looks_at_no_source_image():
 def test_masked_modelling_rewards_hidden_voxels_only_and_then_gives_way_to_supervision():
     painted, image = torch.tensor([[[1.0, 5.0, 2.0]]]), torch.tensor([[[3.0, 0.0, 2.5]]])
     counted = torch.tensor([[[True, False, True]]])
-    assert hidden_error(painted, image, counted).item() == pytest.approx((4 + 0.25) / 2)
-    assert hidden_error(painted, image, counted & False).item() == 0
+    assert masked_error(painted, image, counted).item() == pytest.approx((4 + 0.25) / 2)
+    assert masked_error(painted, image, counted & False).item() == 0
     method = make("masked_pretrain").train()
     assert set(method.losses(source(), target())) == {"painted"}
     method.progress.fill_(0.4)
@@ -416,17 +434,17 @@ def test_the_painter_never_sees_what_it_is_asked_for():
 
 def test_few_shot_takes_as_many_cases_as_shots_and_half_of_the_draws_from_them():
     few = [volume(20 + n, True) for n in range(4)]
-    pool = make("few_shot", shots=2).survey(domains(few=few))
+    pool = make("few_shot", shots=2).prepare_source(domains(few=few))
     chosen = [s.case for s in pool[3:]]
     assert [s.case for s in pool[:3]] == ["case-0", "case-1", "case-2"]
     assert len(set(chosen)) == 2
     assert set(chosen) <= {s.case for s in few}
     assert abs(len(chosen) - 3) <= 1
-    assert chosen == [s.case for s in make("few_shot", shots=2).survey(domains(few=few))[3:]]
+    assert chosen == [s.case for s in make("few_shot", shots=2).prepare_source(domains(few=few))[3:]]
     with pytest.raises(
         XmedError, match=r"error\[METHOD_NEEDS\]: 0 labelled target training cases · 2, as `shots` says · label more"
     ):
-        make("few_shot").survey(domains())
+        make("few_shot").prepare_source(domains())
 
 
 # all of them through the one loop
@@ -453,7 +471,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(name, tmp_path, mon
         (tmp_path / folder).mkdir(exist_ok=True)
         method = make(name)
         if name != "few_shot":
-            method.survey(domains())
+            method.prepare_source(domains())
         return loop.train(method, *samplers(), budget, torch.device("cpu"), tmp_path / folder, *progress).candidates[8]
 
     whole = trained("whole")

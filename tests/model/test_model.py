@@ -11,7 +11,7 @@ from support.threshold_model import TABLE, Threshold, model
 from xmed.errors import XmedError
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.prediction import predict
-from xmed.networks import build, stride
+from xmed.networks import build_network, stride
 from xmed.spec import NetworkSpec
 from xmed.volume import Grid, Volume
 
@@ -66,7 +66,7 @@ def test_probabilities_sum_to_one_and_cover_volumes_smaller_and_larger_than_the_
 
 
 def deployable() -> Model:
-    return model(net=build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=5))
+    return model(net=build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=5))
 
 
 def test_a_saved_model_predicts_the_same_after_loading(tmp_path):
@@ -202,9 +202,9 @@ def test_a_network_is_initialised_by_its_seed_alone_and_leaves_the_global_genera
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    one = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
+    one = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
     assert torch.equal(torch.rand(1), expected)
-    two = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
+    two = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=7)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values()))
 
 
@@ -213,10 +213,10 @@ def test_a_network_is_initialised_by_its_seed_alone_and_leaves_the_global_genera
 def test_every_network_answers_on_the_grid_it_is_given(name, dims):
     spec = NetworkSpec(name=name, channels=[8, 16, 32])
     edge = stride(spec) * 4
-    out = build(spec, dims, 3, 4)(torch.randn(1, 3, *[edge] * dims))
+    out = build_network(spec, dims, 3, 4)(torch.randn(1, 3, *[edge] * dims))
     assert out.shape == (1, 4, *[edge] * dims)
 
 
 def test_an_unknown_network_is_named():
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: network 'vnet' · one of unet, segresnet"):
-        build(NetworkSpec(name="vnet"), 2, 1, 2)
+        build_network(NetworkSpec(name="vnet"), 2, 1, 2)

@@ -18,7 +18,7 @@ from xmed.model.deployed import Model
 from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.volume import Volume
 
 # --- the rule
@@ -127,7 +127,7 @@ def test_noise_raises_the_grain_blurring_lowers_it_and_gain_and_padding_do_not_m
 def test_an_embedding_is_one_vector_however_large_the_volume(members):
     network = NETWORK.model_copy(update={"members": members})
     table = LabelTable((Structure(1, "ball"),))
-    model = Model(build(network, 2, 1, 2, 0).eval(), GRID, network, "PT", table)
+    model = Model(build_network(network, 2, 1, 2, 0).eval(), GRID, network, "PT", table)
     random = np.random.default_rng(0)
     for shape in ((16, 16, 4), (40, 23, 3)):
         seen = model.sample(

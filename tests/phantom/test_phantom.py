@@ -9,12 +9,12 @@ from scipy import ndimage
 from xmed import phantom
 from xmed.io import read_label, read_series
 from xmed.phantom import b_mode, mr
-from xmed.phantom.b_mode import Settings
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.probe import Probe
-from xmed.phantom.shapes import CREST, Ellipsoid, Trunk, Tube, Waves, turned
-from xmed.phantom.sketch import Coat
-from xmed.phantom.tissue import BLADDER, PROSTATE, RECTUM, Tissue, structures
+from xmed.phantom.b_mode import ScannerSettings
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.pelvis_layout import TissueLayer
+from xmed.phantom.probe import CurvedProbe
+from xmed.phantom.shapes import MAX_WAVE_SD, Ellipsoid, PlaneWaves, Trunk, Tube, rotation_matrix
+from xmed.phantom.tissue import BLADDER, PROSTATE, RECTUM, Tissue, structure_labels
 from xmed.spec import PhantomSpec, load_dataset, load_study
 
 MR, US = (PhantomSpec(modality=modality, patients=2, seed=3) for modality in ("MR", "US"))
@@ -23,7 +23,7 @@ MR, US = (PhantomSpec(modality=modality, patients=2, seed=3) for modality in ("M
 @pytest.fixture(scope="module")
 def scans():
     """The first patient of either modality: image and label map."""
-    return {spec.modality: phantom.patient(spec, 1) for spec in (MR, US)}
+    return {spec.modality: phantom.draw_patient(spec, 1) for spec in (MR, US)}
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,20 @@ def root(tmp_path_factory):
     """Both modalities as files: one patient each."""
     folder = tmp_path_factory.mktemp("phantom")
     for spec in (MR, US):
-        phantom.write(spec.model_copy(update={"patients": 1}), folder / spec.modality)
+        phantom.write_patients(spec.model_copy(update={"patients": 1}), folder / spec.modality)
     return folder
 
 
 @pytest.mark.parametrize("spec", [MR, US], ids=["MR", "US"])
 def test_modality_seed_and_number_determine_a_patient(spec, scans):
-    again = phantom.patient(spec, 1)
+    again = phantom.draw_patient(spec, 1)
     for first, second in zip(scans[spec.modality], again):
         np.testing.assert_array_equal(first.array, second.array)
         np.testing.assert_array_equal(first.affine, second.affine)
 
 
 def test_no_two_patients_have_the_same_anatomy():
-    people = [Anatomy.draw(np.random.default_rng([3, number])) for number in range(12)]
+    people = [Pelvis.draw(np.random.default_rng([3, number])) for number in range(12)]
     sizes = np.array([[4.19e-3 * organ.radii.prod() for organ in (p.prostate, p.bladder)] for p in people])
     assert (sizes.max(axis=0) > 1.8 * sizes.min(axis=0)).all(), "organs vary widely in size"
     assert np.ptp([p.bladder.centre - p.prostate.centre for p in people], axis=0).min() > 8, "and in place, in mm"
@@ -52,8 +52,8 @@ def test_no_two_patients_have_the_same_anatomy():
 
 def test_source_and_target_patients_are_other_people(scans):
     assert scans["MR"][1].array.shape != scans["US"][1].array.shape
-    assert not set(phantom.names(MR)) & set(phantom.names(US))
-    one, other = scans["MR"][1], phantom.patient(MR.model_copy(update={"seed": 4}), 1)[1]
+    assert not set(phantom.patient_ids(MR)) & set(phantom.patient_ids(US))
+    one, other = scans["MR"][1], phantom.draw_patient(MR.model_copy(update={"seed": 4}), 1)[1]
     assert not one.grid.same(other.grid)
 
 
@@ -86,7 +86,7 @@ def test_urine_is_bright_in_mr_and_dark_in_ultrasound(scans):
 
 
 def test_distances_are_exact_on_the_axes_of_an_ellipsoid_and_along_a_tube():
-    ball = Ellipsoid(np.array([1.0, 2, 3]), np.array([5.0, 10, 20]), turned(0, 0, 90))
+    ball = Ellipsoid(np.array([1.0, 2, 3]), np.array([5.0, 10, 20]), rotation_matrix(0, 0, 90))
     points = np.array([[1.0, 2 + 7, 3], [1 + 13, 2, 3], [1, 2, 3 + 15]], dtype=np.float32).T
     np.testing.assert_allclose(ball.distance(points), [2, 3, -5], atol=1e-4)
     tube = Tube(np.array([[0.0, 0, 0], [10, 0, 0]]), np.array([2.0, 4]))
@@ -96,19 +96,19 @@ def test_distances_are_exact_on_the_axes_of_an_ellipsoid_and_along_a_tube():
 
 def test_waves_have_the_strength_they_were_asked_for_and_never_exceed_their_crest():
     points = np.random.default_rng(0).uniform(-2000, 2000, (3, 40_000)).astype(np.float32)
-    values = Waves.draw(np.random.default_rng(1), (20, 60), 2.5, channels=3)(points)
+    values = PlaneWaves.draw(np.random.default_rng(1), (20, 60), 2.5, channels=3)(points)
     np.testing.assert_allclose(values.std(axis=1), 2.5, rtol=0.05)
-    assert np.abs(values).max() <= CREST * 2.5
+    assert np.abs(values).max() <= MAX_WAVE_SD * 2.5
 
 
 def test_structures_are_those_of_the_tissue():
-    person = Anatomy.draw(np.random.default_rng(5))
+    person = Pelvis.draw(np.random.default_rng(5))
     spots = np.stack(np.meshgrid(*[np.linspace(-70, 70, 40)] * 3, indexing="ij"), axis=-1)
-    np.testing.assert_array_equal(structures(person.tissue(spots)), person.structures(spots))
+    np.testing.assert_array_equal(structure_labels(person.tissue(spots)), person.structures(spots))
 
 
 def test_tissue_does_not_depend_on_how_points_are_cut_into_blocks():
-    person = Anatomy.draw(np.random.default_rng(6))
+    person = Pelvis.draw(np.random.default_rng(6))
     spots = np.stack(np.meshgrid(*[np.linspace(-90, 90, 31)] * 3, indexing="ij"), axis=-1)
     apart = np.concatenate([person.tissue(spots[n : n + 1]) for n in range(31)])
     assert (person.tissue(spots) != apart).mean() < 1e-4, "but for rounding on a surface"
@@ -118,7 +118,7 @@ def test_tissue_does_not_depend_on_how_points_are_cut_into_blocks():
 
 
 def probe(samples=(200, 64, 24)):
-    return Probe(np.zeros(3), np.eye(3), 40.0, 25.0, 120.0, 0.55, 0.45, samples)
+    return CurvedProbe(np.zeros(3), np.eye(3), 40.0, 25.0, 120.0, 0.55, 0.45, samples)
 
 
 def test_a_beam_sample_is_found_at_its_own_index():
@@ -137,7 +137,7 @@ def test_the_sectors_grid_holds_every_beam():
 
 def test_the_probes_pose_differs_between_patients_by_tens_of_degrees():
     people = [np.random.default_rng([3, number]) for number in range(10)]
-    poses = [Probe.held(Anatomy.draw(random), random) for random in people]
+    poses = [CurvedProbe.held(Pelvis.draw(random), random) for random in people]
     turns = [np.degrees(np.arccos((np.trace(a.axes.T @ b.axes) - 1) / 2)) for a in poses for b in poses]
     assert np.max(turns) > 60
     assert np.median(turns) > 20
@@ -148,34 +148,36 @@ def test_the_probes_pose_differs_between_patients_by_tens_of_degrees():
 
 
 def settings(**changes):
-    plain = Settings.draw(np.random.default_rng(0), 120.0)
+    plain = ScannerSettings.draw(np.random.default_rng(0), 120.0)
     return replace(plain, haze=-200, reverberation=-200, clutter=-200, noise_floor=-200, **changes)
 
 
-def body(*coats):
-    """Pelvic fat without end, and what the coats put into it; neither bent nor rough."""
-    still = Waves(np.zeros((6, 3), "f4"), np.zeros((6, 1), "f4"), np.zeros((3, 6), "f4"))
+def body(*layers):
+    """Pelvic fat without end, and what the layers put into it; neither bent nor rough."""
+    still = PlaneWaves(np.zeros((6, 3), "f4"), np.zeros((6, 1), "f4"), np.zeros((3, 6), "f4"))
     endless = Trunk(np.zeros(3), np.full(2, 1e4))
-    whole = Coat(endless, ((0, Tissue.PELVIC_FAT),))
+    whole = TissueLayer(endless, ((0, Tissue.PELVIC_FAT),))
     ball = Ellipsoid(np.zeros(3), np.ones(3), np.eye(3))
-    return Anatomy((whole, *coats), still, replace(still, weights=still.weights[:1]), endless, ball, ball, 1)
+    return Pelvis((whole, *layers), still, replace(still, weights=still.weights[:1]), endless, ball, ball, 1)
 
 
 def disc(tissue, depth, radius):
-    return Coat(Ellipsoid(np.array([0.0, depth, 0]), np.full(3, float(radius)), np.eye(3)), ((0, tissue),))
+    return TissueLayer(Ellipsoid(np.array([0.0, depth, 0]), np.full(3, float(radius)), np.eye(3)), ((0, tissue),))
 
 
 def test_speckle_is_fully_developed():
     """The envelope of many unresolved scatterers is Rayleigh distributed: mean / sd = sqrt(π / (4 - π)) = 1.913."""
     held, random = probe(), np.random.default_rng(0)
-    envelope = np.abs(b_mode.focused(b_mode.circular_noise(random, held.samples), held, settings(focus=70.0)))
+    envelope = np.abs(
+        b_mode.apply_point_spread(b_mode.circular_noise(random, held.samples), held, settings(focus=70.0))
+    )
     assert envelope.mean() / envelope.std() == pytest.approx(1.913, abs=0.04)
     assert (envelope**2).mean() == pytest.approx(1, abs=0.05), "and the point-spread function keeps the power"
 
 
 def test_speckle_grows_wider_away_from_the_focus():
     held, random = probe((300, 64, 24)), np.random.default_rng(0)
-    seen = b_mode.focused(b_mode.circular_noise(random, held.samples), held, settings(focus=30.0, width=0.9))
+    seen = b_mode.apply_point_spread(b_mode.circular_noise(random, held.samples), held, settings(focus=30.0, width=0.9))
 
     def likeness(depth):
         """Correlation of neighbouring beams per mm between them."""
@@ -191,7 +193,7 @@ def test_speckle_grows_wider_away_from_the_focus():
 def level(anatomy, depth, beam, **changes):
     """Mean echo in dB about a depth in mm and a lateral beam index, of a probe at the origin."""
     held = probe()
-    seen = b_mode.echoes(anatomy, held, settings(**changes), np.random.default_rng(2))
+    seen = b_mode.received_amplitude(anatomy, held, settings(**changes), np.random.default_rng(2))
     row = slice(int((depth - 8) / held.step), int((depth + 8) / held.step))
     return 10 * np.log10((seen[row, beam - 4 : beam + 4, 9:15] ** 2).mean())
 
@@ -211,7 +213,7 @@ def test_a_wall_across_the_beam_echoes_and_one_along_it_does_not():
     held = probe()
     points = held.in_patient(held.beams())
     tissue = body(disc(Tissue.URINE, 60, 25)).tissue(points)
-    echo = b_mode.specular(tissue, points, held.step)
+    echo = b_mode.specular_echoes(tissue, points, held.step)
     front, middle = int(35 / held.step), int(60 / held.step)
     facing = echo[front - 5 : front + 5, 32, 12].max()
     assert facing > 0.01
@@ -219,9 +221,9 @@ def test_a_wall_across_the_beam_echoes_and_one_along_it_does_not():
 
 
 def test_the_mr_of_air_is_rician_noise():
-    person = Anatomy.draw(np.random.default_rng([3, 8]))
-    nobody = replace(person, coats=person.coats[-person.organs :])
-    image, _ = mr.scan(nobody, np.random.default_rng(1))
+    person = Pelvis.draw(np.random.default_rng([3, 8]))
+    nobody = replace(person, layers=person.layers[-person.organs :])
+    image, _ = mr.scan_mr(nobody, np.random.default_rng(1))
     air = image.array[:, :20].astype(float)
     assert air.mean() / air.std() == pytest.approx(1.913, abs=0.1), "without signal, Rayleigh"
 
@@ -232,7 +234,7 @@ def test_the_mr_of_air_is_rician_noise():
 @pytest.mark.parametrize("modality", ["MR", "US"])
 def test_what_was_scanned_is_what_is_read_back(modality, root, scans):
     image, label = scans[modality]
-    folder = root / modality / phantom.names(MR if modality == "MR" else US)[0]
+    folder = root / modality / phantom.patient_ids(MR if modality == "MR" else US)[0]
     read = read_series(folder / "image")
     assert read.grid.distance(image.grid) < 1e-3
     np.testing.assert_array_equal(read.array, image.array)
@@ -250,10 +252,10 @@ def test_writing_again_changes_nothing_and_another_place_gets_the_same_bytes(roo
     files = sorted(path for path in (root / "US").rglob("*") if path.is_file())
     before = [path.stat().st_mtime_ns for path in files]
     calls = []
-    phantom.write(spec, root / "US", lambda *note: calls.append(note))
+    phantom.write_patients(spec, root / "US", lambda *note: calls.append(note))
     assert [path.stat().st_mtime_ns for path in files] == before
     assert calls == [("scan phantom US", 1, 1, "")]
-    phantom.write(spec, tmp_path)
+    phantom.write_patients(spec, tmp_path)
     for path in files:
         assert (tmp_path / path.relative_to(root / "US")).read_bytes() == path.read_bytes()
 
@@ -263,7 +265,7 @@ def test_the_study_of_the_demo_names_exactly_the_patients_that_are_written():
     source, target = load_dataset(study.source), load_dataset(study.target)
     for spec in (source, target):
         named = [*spec.splits.train, *spec.splits.select, *spec.splits.test]
-        assert sorted(named) == phantom.names(spec.phantom)
+        assert sorted(named) == phantom.patient_ids(spec.phantom)
     assert not source.splits.test
     assert len(target.splits.test) == 8
     assert source.phantom.seed != target.phantom.seed

@@ -16,7 +16,7 @@ from xmed import registry
 from xmed.files.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import WEIGHTS, Model
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.registry import audit_log
 from xmed.registry.tracking_store import client, tracking_uri
 from xmed.spec import NetworkSpec
@@ -106,7 +106,7 @@ def test_it_predicts_in_a_process_that_has_nothing_but_what_the_model_asks_for(t
     run = finished(tmp_path)
     table = LabelTable((Structure(1, "prostate"), Structure(2, "bladder")))
     spec = NetworkSpec(channels=[4, 8, 8])
-    model = Model(build(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, card={"deployable": True})
+    model = Model(build_network(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, card={"deployable": True})
     folder = model.save(run.arm("adapted", 0) / "model")
     trained = json.loads((folder.parent / "train.json").read_text())
     trained |= {"weights_sha256": file_digest(folder / WEIGHTS), "model_sha256": folder_digest(folder)}

@@ -5,23 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from xmed import rendering
 from xmed.prepare import Sample
-from xmed.rendering import Anatomy, renderer, renderers
+from xmed.rendering import LabelledAnatomy, renderer, renderers
 from xmed.rendering.emission import _detect
-from xmed.rendering.field_of_view_pose import beam, place
+from xmed.rendering.field_of_view_pose import beam_direction, pose_anatomy
 from xmed.rendering.labelled_anatomy import log_uniform
 from xmed.volume import Grid
 
 MODALITIES = ["PT", "CT", "US", "MR", "XA"]
 
 
-def anatomy(shape=(40, 48, 20), spacing=(3.0, 3.0, 3.27)) -> Anatomy:
+def anatomy(shape=(40, 48, 20), spacing=(3.0, 3.0, 3.27)) -> LabelledAnatomy:
     points = np.stack(np.meshgrid(*[np.arange(n) * mm for n, mm in zip(shape, spacing)], indexing="ij"))
     centre = (np.array(shape) * spacing / 2)[:, None, None, None]
     radius = np.sqrt((((points - centre) / (1, 1.2, 1)[0]) ** 2).sum(0))
     random = np.random.default_rng(0)
     image = np.clip((radius < 55) * (0.5 + 0.1 * random.standard_normal(shape)), 0, 1).astype(np.float32)
-    return Anatomy(image, (radius < 16).astype(np.uint8), np.ones(shape, bool), spacing)
+    return LabelledAnatomy(image, (radius < 16).astype(np.uint8), np.ones(shape, bool), spacing)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -57,6 +58,16 @@ def test_every_modality_has_one_renderer_and_the_rest_share_the_generic_one():
     assert renderer("XA").__module__ == renderer("MG").__module__ == "xmed.rendering.randomise"
 
 
+def test_a_renderer_is_added_by_its_file_alone(tmp_path, monkeypatch):
+    (tmp_path / "endoscopic.py").write_text(
+        'MODALITIES = ("ES",)\n\n\ndef render(anatomy, random):\n    return anatomy.image + random.uniform(0, 1)\n'
+    )
+    monkeypatch.setattr(rendering, "__path__", [*rendering.__path__, str(tmp_path)])
+    assert renderers()["ES"] == "endoscopic"
+    image = renderer("ES")(anatomy(), np.random.default_rng(0))
+    assert np.array_equal(image, anatomy().image + np.random.default_rng(0).uniform(0, 1))
+
+
 def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
     given, hot = anatomy(), 0
     inside, around = given.label == 1, (given.label == 0) & (given.image > 0.2)
@@ -68,7 +79,7 @@ def test_most_lesions_are_hotter_than_what_surrounds_them_in_emission():
 
 
 def test_counts_make_noise_grow_with_activity():
-    flat = Anatomy(
+    flat = LabelledAnatomy(
         np.ones((48, 48, 24), np.float32), np.zeros((48, 48, 24), np.uint8), np.ones((48, 48, 24), bool), (3, 3, 3)
     )
     low = _detect(flat, np.random.default_rng(5), np.full(flat.shape, 1.0, np.float32), 1.0)
@@ -85,7 +96,7 @@ def test_air_stays_air_and_tissue_stays_tissue_in_attenuation():
 
 
 def test_the_noise_of_a_magnitude_image_is_rician():
-    empty = Anatomy(
+    empty = LabelledAnatomy(
         np.zeros((40, 40, 20), np.float32), np.zeros((40, 40, 20), np.uint8), np.ones((40, 40, 20), bool), (2, 2, 2)
     )
     for seed in range(5):
@@ -106,10 +117,10 @@ def test_sound_enters_where_the_field_of_view_is_narrow_along_whichever_axis():
     cone = np.zeros((40, 40, 10), bool)
     for depth in range(40):
         cone[20 - depth // 3 - 3 : 20 + depth // 3 + 3, depth] = True
-    assert beam(cone) == (1, 1)
-    assert beam(cone[:, ::-1]) == (1, -1)
-    assert beam(cone.transpose(1, 0, 2)) == (0, 1)
-    assert beam(np.ones((8, 8, 8), bool)) == (1, 1)
+    assert beam_direction(cone) == (1, 1)
+    assert beam_direction(cone[:, ::-1]) == (1, -1)
+    assert beam_direction(cone.transpose(1, 0, 2)) == (0, 1)
+    assert beam_direction(np.ones((8, 8, 8), bool)) == (1, 1)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -127,7 +138,7 @@ def test_what_lies_behind_a_strong_absorber_is_darker_than_beside_it():
     from xmed.rendering import acoustic
 
     shape = (64, 40, 8)
-    given = Anatomy(np.full(shape, 0.5, np.float32), np.zeros(shape, np.uint8), np.ones(shape, bool), (1, 1, 1))
+    given = LabelledAnatomy(np.full(shape, 0.5, np.float32), np.zeros(shape, np.uint8), np.ones(shape, bool), (1, 1, 1))
     echo, attenuation = np.ones(shape, np.float32), np.full(shape, 0.001, np.float32)
     attenuation[10:16, 10:20] = 0.5
     original = acoustic._medium
@@ -147,7 +158,7 @@ def test_a_probe_sees_the_labelled_structure_inside_the_targets_field_of_view():
     fov[5:45, 5:55, 3:27] = True
     target = Sample("t", fov.astype(np.float32), fov, Grid(fov.shape, np.diag([2.0, 2, 2, 1])))
     for _ in range(10):
-        placed = place(source, target, "US", random)
+        placed = pose_anatomy(source, target, "US", random)
         assert placed.shape == fov.shape
         assert (placed.label > 0).sum() * 8 > 0.3 * (source.label > 0).sum() * 3 * 3 * 3.27
         assert not placed.label[~fov].any()
@@ -156,7 +167,7 @@ def test_a_probe_sees_the_labelled_structure_inside_the_targets_field_of_view():
 def test_tomography_keeps_the_sources_own_grid():
     given = anatomy()
     source = Sample("s", given.image, given.fov, Grid(given.shape, np.diag([*given.spacing, 1])), given.label)
-    placed = place(source, source, "PT", np.random.default_rng(0))
+    placed = pose_anatomy(source, source, "PT", np.random.default_rng(0))
     assert placed.label is source.label
     assert placed.image.min() == 0
     assert placed.image.max() == 1
@@ -180,7 +191,7 @@ def tomograph() -> Sample:
 
 
 def test_a_tomograph_sees_more_than_the_sector_that_the_source_was():
-    placed = place(heard(), tomograph(), "MR", np.random.default_rng(0))
+    placed = pose_anatomy(heard(), tomograph(), "MR", np.random.default_rng(0))
     assert placed.shape == placed.fov.shape == tomograph().fov.shape
     assert placed.fov.all()
     assert set(np.unique(placed.label)) == {0, 1, 2}
@@ -190,7 +201,7 @@ def test_a_tomograph_sees_more_than_the_sector_that_the_source_was():
 
 def test_fluid_is_what_sound_finds_black():
     for seed in range(3):
-        placed = place(heard(), tomograph(), "MR", np.random.default_rng(seed))
+        placed = pose_anatomy(heard(), tomograph(), "MR", np.random.default_rng(seed))
         assert placed.fluid[1] > 0.8
         assert placed.fluid[2] < 0.2
 
@@ -201,7 +212,7 @@ def test_what_a_code_says_of_fluid_goes_before_what_an_image_looks_like(source, 
     shown = replace(tomograph(), image=np.ones(label.shape, np.float32), fov=np.ones(label.shape, bool), label=label)
     given = replace(source if source.label is not None else shown, fluid={1: False, 2: True})
     through = heard() if modality == "US" else tomograph()
-    placed = place(given, through, modality, np.random.default_rng(0))
+    placed = pose_anatomy(given, through, modality, np.random.default_rng(0))
     assert placed.fluid[1] < 0.1
     assert placed.fluid[2] > 0.9
 
@@ -225,7 +236,7 @@ def test_fluid_is_uniform_in_magnetic_resonance_and_brighter_or_darker_than_tiss
     bright = dark = 0
     for seed in range(12):
         random = np.random.default_rng(seed)
-        placed = replace(place(heard(), tomograph(), "MR", random), fluid={1: 1.0, 2: 0.0})
+        placed = replace(pose_anatomy(heard(), tomograph(), "MR", random), fluid={1: 1.0, 2: 0.0})
         signal = renderer("MR")(placed, random)
         deep = placed.smooth(placed.label == 1, 3.0) > 0.9
         level = np.median(signal[deep])

@@ -9,9 +9,9 @@ from torch import nn
 
 from support.threshold_model import Threshold, model
 from xmed.prepare import Sample
-from xmed.select import SOURCE, Bench, Findings, decide, pick
-from xmed.select.perturbed_volume import Turn
-from xmed.select.unlabelled_measures import spread
+from xmed.select import SOURCE, CandidateInputs, Findings, rank_models, select_model
+from xmed.select.perturbed_volume import PlaneRotation
+from xmed.select.unlabelled_measures import evenly_spread
 from xmed.volume import Grid
 
 SCORES = {"consistency": 0.8, "proxy": 0.6, "reverse": 0.7, "position": 0.4, "information": -0.5}
@@ -26,7 +26,7 @@ def better(method="bridge", by=0.1, **changes):
 
 
 def chosen(**models):
-    return decide({SOURCE: PLAIN, **models}, SOURCE_ML)
+    return rank_models({SOURCE: PLAIN, **models}, SOURCE_ML)
 
 
 def test_a_model_that_leads_by_every_validator_is_chosen_and_the_record_says_why():
@@ -65,8 +65,10 @@ def test_a_guard_holds_back_whatever_the_validators_say(harm, guard):
 
 def test_source_only_is_what_there_is_even_where_a_guard_speaks_against_it():
     broken = replace(PLAIN, volume_ml=[0.0], empty=[1.0], known=0.1)
-    assert decide({SOURCE: broken}, SOURCE_ML)[0] == SOURCE
-    assert decide({SOURCE: replace(broken, scores=dict.fromkeys(SCORES, 0.0)), "gin": PLAIN}, SOURCE_ML)[0] == "gin"
+    assert rank_models({SOURCE: broken}, SOURCE_ML)[0] == SOURCE
+    assert (
+        rank_models({SOURCE: replace(broken, scores=dict.fromkeys(SCORES, 0.0)), "gin": PLAIN}, SOURCE_ML)[0] == "gin"
+    )
 
 
 def test_half_of_the_validators_are_no_majority():
@@ -83,14 +85,14 @@ def test_a_validator_on_whose_pictures_a_candidate_was_trained_counts_for_none()
 def test_a_validator_that_no_candidate_can_read_abstains():
     unread = {n: replace(one, scores=one.scores | {"proxy": p}) for n, one, p in
               [(SOURCE, PLAIN, 0.2), ("bridge", better(), 0.0)]}  # fmt: skip
-    name, record = decide(unread, SOURCE_ML)
+    name, record = rank_models(unread, SOURCE_ML)
     assert record["validators"] == ["consistency", "reverse", "position", "information"]
     assert name == "bridge"
 
 
 def test_a_validator_that_a_study_cannot_have_is_left_out():
     none = {SOURCE: replace(PLAIN, scores=SCORES | {"proxy": None}), "bridge": better()}
-    assert decide(none, SOURCE_ML)[1]["validators"] == ["consistency", "reverse", "position", "information"]
+    assert rank_models(none, SOURCE_ML)[1]["validators"] == ["consistency", "reverse", "position", "information"]
 
 
 def test_agreement_needs_others_and_speaks_against_the_outsider():
@@ -156,21 +158,21 @@ def named(name):
 
 @pytest.fixture(scope="module")
 def found():
-    bench = Bench.of(named("right"), TARGET, LABELLED, seed=0)
+    bench = CandidateInputs.of(named("right"), TARGET, LABELLED, seed=0)
     return {name: bench.findings(named(name)) for name in NETS}
 
 
 @pytest.mark.parametrize("trap", ["collapsed", "over_segmented", "confident_wrong"])
 def test_no_trap_of_dense_labels_is_preferred_to_the_right_model(found, trap):
-    assert decide({SOURCE: found["right"], "adapted": found[trap]}, TRUE_ML)[0] == SOURCE
-    assert decide({SOURCE: found[trap], "adapted": found["right"]}, TRUE_ML)[0] == "adapted"
+    assert rank_models({SOURCE: found["right"], "adapted": found[trap]}, TRUE_ML)[0] == SOURCE
+    assert rank_models({SOURCE: found[trap], "adapted": found["right"]}, TRUE_ML)[0] == "adapted"
 
 
 @pytest.mark.parametrize("trap", ["collapsed", "over_segmented", "confident_wrong"])
 def test_the_validators_alone_rank_the_right_model_first(found, trap):
     blind = [replace(found[name], empty=[0.0], volume_ml=[3.0], known=1.0) for name in ("right", trap)]
-    assert decide({SOURCE: blind[1], "adapted": blind[0]}, TRUE_ML)[0] == "adapted"
-    assert decide({SOURCE: blind[0], "adapted": blind[1]}, TRUE_ML)[0] == SOURCE
+    assert rank_models({SOURCE: blind[1], "adapted": blind[0]}, TRUE_ML)[0] == "adapted"
+    assert rank_models({SOURCE: blind[0], "adapted": blind[1]}, TRUE_ML)[0] == SOURCE
 
 
 def test_what_lies_where_structures_usually_lie_scores_by_position_and_what_lies_elsewhere_does_not(found):
@@ -181,7 +183,7 @@ def test_what_lies_where_structures_usually_lie_scores_by_position_and_what_lies
 
 def test_pick_falls_back_to_source_only_where_every_adapted_model_is_broken():
     models = {SOURCE: named("right"), "gin": named("collapsed"), "bridge": named("over_segmented")}
-    name, record = pick(models, TARGET, LABELLED, TRUE_ML, seed=0)
+    name, record = select_model(models, TARGET, LABELLED, TRUE_ML, seed=0)
     assert name == SOURCE
     assert not record["adapt"]
     assert [c["name"] for c in record["candidates"]] == list(models)
@@ -189,17 +191,17 @@ def test_pick_falls_back_to_source_only_where_every_adapted_model_is_broken():
 
 def test_pick_finds_the_one_right_model_among_broken_ones():
     models = {SOURCE: named("confident_wrong"), "gin": named("collapsed"), "bridge": named("right")}
-    assert pick(models, TARGET, LABELLED, TRUE_ML, seed=0)[0] == "bridge"
+    assert select_model(models, TARGET, LABELLED, TRUE_ML, seed=0)[0] == "bridge"
 
 
 def test_no_label_of_the_target_is_needed_and_the_same_is_found_twice(found):
-    again = Bench.of(named("right"), TARGET, LABELLED, seed=0).findings(named("right"))
+    again = CandidateInputs.of(named("right"), TARGET, LABELLED, seed=0).findings(named("right"))
     assert again == found["right"]
 
 
 def test_a_turn_moves_image_and_label_alike():
     case = volume(0)
-    turn = Turn.draw(case, np.random.default_rng(1))
+    turn = PlaneRotation.draw(case, np.random.default_rng(1))
     moved = turn.image(case)
     agree = (moved.image > TRUE_CUT) & (moved.image < 3.5), turn.label(case.truth) == 1
     assert 2 * (agree[0] & agree[1]).sum() / (agree[0].sum() + agree[1].sum()) > 0.85
@@ -207,5 +209,5 @@ def test_a_turn_moves_image_and_label_alike():
 
 
 def test_few_volumes_are_spread_over_many():
-    assert spread(20, 6) == [0, 4, 8, 11, 15, 19]
-    assert spread(3, 6) == [0, 1, 2]
+    assert evenly_spread(20, 6) == [0, 4, 8, 11, 15, 19]
+    assert evenly_spread(3, 6) == [0, 1, 2]

@@ -7,7 +7,7 @@ import pytest
 
 from support.threshold_model import model
 from xmed.prepare import Sample
-from xmed.select import Evidence, choose, judge
+from xmed.select import Evidence, measure_candidate, select_checkpoint
 from xmed.volume import Grid
 
 FIRST = Evidence(consistency=0.8, proxy=0.7, empty=[0.0], volume_ml=[40.0])
@@ -15,7 +15,7 @@ SOURCE = [[20.0, 60.0]]
 
 
 def test_a_later_candidate_that_does_no_harm_is_deployed():
-    chosen, verdicts = choose([FIRST, replace(FIRST, consistency=0.82)], SOURCE)
+    chosen, verdicts = select_checkpoint([FIRST, replace(FIRST, consistency=0.82)], SOURCE)
     assert chosen == 1
     assert all(v["kept"] for v in verdicts)
 
@@ -31,14 +31,14 @@ def test_a_later_candidate_that_does_no_harm_is_deployed():
     ],
 )
 def test_harm_is_held_back_and_named(harm, guard):
-    chosen, verdicts = choose([FIRST, replace(FIRST, **harm)], SOURCE)
+    chosen, verdicts = select_checkpoint([FIRST, replace(FIRST, **harm)], SOURCE)
     assert chosen == 0
     assert not verdicts[1]["kept"]
     assert [name for name, g in verdicts[1]["guards"].items() if not g["ok"]] == [guard]
 
 
 def test_a_single_candidate_is_deployed_whatever_its_evidence():
-    assert choose([replace(FIRST, volume_ml=[0.0])], SOURCE)[0] == 0
+    assert select_checkpoint([replace(FIRST, volume_ml=[0.0])], SOURCE)[0] == 0
 
 
 def case(bright: bool) -> Sample:
@@ -52,8 +52,8 @@ def case(bright: bool) -> Sample:
 
 
 def test_a_model_that_sees_the_structure_is_consistent_and_one_that_sees_nothing_is_not():
-    seeing = judge(model(spacing=(2, 2, 2)), [case(True)], [], seed=0)
-    blind = judge(model(spacing=(2, 2, 2)), [case(False)], [], seed=0)
+    seeing = measure_candidate(model(spacing=(2, 2, 2)), [case(True)], [], seed=0)
+    blind = measure_candidate(model(spacing=(2, 2, 2)), [case(False)], [], seed=0)
     assert seeing.consistency > 0.95
     assert seeing.empty == [0.0]
     assert seeing.volume_ml == [pytest.approx(400 * 8 / 1000, rel=0.05)]
@@ -64,5 +64,5 @@ def test_a_model_that_sees_the_structure_is_consistent_and_one_that_sees_nothing
 
 def test_the_proxy_is_measured_on_held_out_source_and_never_on_target_labels():
     unlabelled = replace(case(True), label=None)
-    found = judge(model(spacing=(2, 2, 2), modality="PT"), [unlabelled], [case(True)], seed=0)
+    found = measure_candidate(model(spacing=(2, 2, 2), modality="PT"), [unlabelled], [case(True)], seed=0)
     assert 0 <= found.proxy <= 1

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xmed.select.validators import Reference, agreement, dice, entropies, information, reverse
+from xmed.select.validators import Atlas, entropies, information, mean_overlap, reverse_accuracy
+from xmed.tasks.location_prior import mask_overlap
 
 SHAPE = (24, 24, 12)
 FOV = np.ones(SHAPE, bool)
@@ -52,8 +53,8 @@ def test_a_class_that_wins_no_voxel_is_as_uncertain_as_can_be():
 
 def test_two_empty_masks_agree_on_nothing():
     empty = np.zeros(SHAPE, int)
-    assert dice(empty == 1, empty == 1) == 0
-    assert agreement(empty, empty, 2) == 0
+    assert mask_overlap(empty == 1, empty == 1) == 0
+    assert mean_overlap(empty, empty, 2) == 0
 
 
 def ellipsoid(middle, radii, value=1):
@@ -62,21 +63,21 @@ def ellipsoid(middle, radii, value=1):
 
 
 def test_a_mask_is_laid_onto_its_reference_wherever_it_lies():
-    reference = [Reference.of(ellipsoid((8, 8, 5), (5, 3, 3)), 2)]
-    assert reverse(ellipsoid((15, 13, 6), (5, 3, 3)), reference, 2) == 1
-    assert reverse(ellipsoid((15, 13, 6), (3, 5, 3)), reference, 2) < 0.8  # another shape of the same volume
-    assert reverse(np.ones(SHAPE, np.uint8), reference, 2) == 0
-    assert reverse(np.zeros(SHAPE, np.uint8), reference, 2) == 0
+    reference = [Atlas.of(ellipsoid((8, 8, 5), (5, 3, 3)), 2)]
+    assert reverse_accuracy(ellipsoid((15, 13, 6), (5, 3, 3)), reference, 2) == 1
+    assert reverse_accuracy(ellipsoid((15, 13, 6), (3, 5, 3)), reference, 2) < 0.8  # another shape of the same volume
+    assert reverse_accuracy(np.ones(SHAPE, np.uint8), reference, 2) == 0
+    assert reverse_accuracy(np.zeros(SHAPE, np.uint8), reference, 2) == 0
 
 
 def test_the_reference_that_looks_most_alike_is_the_judge():
-    many = [Reference.of(ellipsoid((8, 8, 5), radii), 2) for radii in ((2, 2, 2), (5, 3, 3))]
-    assert reverse(ellipsoid((12, 12, 6), (5, 3, 3)), many, 2) == 1
+    many = [Atlas.of(ellipsoid((8, 8, 5), radii), 2) for radii in ((2, 2, 2), (5, 3, 3))]
+    assert reverse_accuracy(ellipsoid((12, 12, 6), (5, 3, 3)), many, 2) == 1
 
 
 def test_structures_that_have_changed_places_do_not_fit_the_reference():
     label = ellipsoid((8, 12, 6), (4, 4, 4)) + ellipsoid((17, 12, 6), (4, 4, 4), 2)
     swapped = np.where(label > 0, 3 - label, 0)
-    references = [Reference.of(label, 3)]
-    assert reverse(label, references, 3) == 1
-    assert reverse(swapped, references, 3) < 0.1
+    references = [Atlas.of(label, 3)]
+    assert reverse_accuracy(label, references, 3) == 1
+    assert reverse_accuracy(swapped, references, 3) < 0.1

@@ -12,7 +12,7 @@ from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import WEIGHTS, Model
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import unlinked
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -69,7 +69,7 @@ def run(tmp_path, home, unguarded):
     run = Run.create(Study.model_validate(STUDY), home)
     card = {"study": "balls", "run": run.id, "seed": 0, "method": "gin", "deployable": True, "hyperparameters": {}}
     table = LabelTable((Structure(1, "ball"),))
-    folder = Model(build(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
+    folder = Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
         run.arm("adapted", 0) / "model"
     )
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))

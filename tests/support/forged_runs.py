@@ -117,10 +117,10 @@ def nearly(truth, kept):
 
 def drawn(run: Run, home: Path, arm: str, seed: int = 0, which=None, cases=None) -> None:
     """Kept predictions of one arm replaced, with rows and digests that fit them."""
-    from xmed.evaluate.evaluate_run import Bench
+    from xmed.evaluate.evaluate_run import ArmEvaluator
 
     target = load(run.study.target, home)
-    bench, path = Bench.of(run, target), run.arm(arm, seed) / "labels.npz"
+    bench, path = ArmEvaluator.of(run, target), run.arm(arm, seed) / "labels.npz"
     with np.load(path) as file:
         maps = {name: file[name] for name in file.files}
     rows = run.read("rows")

@@ -10,7 +10,7 @@ from xmed.cohort import ingest, summary
 from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
-from xmed.networks import build
+from xmed.networks import build_network
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.run import Run
 from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
@@ -77,7 +77,7 @@ def pieces(tmp_path, steps=12, rounds=1):
     one = Sample("a", image, np.ones(image.shape, bool), Grid(image.shape, np.eye(4)), (image > 1).astype(np.uint8))
     grid = GridSpec(spacing_mm=(1, 1, 1), patch=(16, 16, 1))
     torch.manual_seed(0)
-    net, task = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",))
+    net, task = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), Segmentation(("x",))
     method = SourceOnly(net, task) if rounds == 1 else Bridge(net, task, rounds=rounds, cell=4)
     samplers = [Sampler([one], grid, 2, Augmentation(), seed) for seed in (0, 1)]
     return method, *samplers, Budget(steps=steps, batch=2), torch.device("cpu"), tmp_path

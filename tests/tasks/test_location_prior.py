@@ -16,7 +16,7 @@ def test_a_mask_framed_in_one_field_and_placed_in_another_keeps_its_share_of_the
     fov, mask = field(), np.zeros((40, 30, 20), bool)
     mask[12:20, 8:14, 5:10] = True  # from a quarter to half of the 32 voxels of the field along i
     other = field((80, 70, 40), (10, 10, 0), (74, 62, 40))
-    laid = location_prior.placed(location_prior.framed(mask, fov), other) > 0.5
+    laid = location_prior.from_box_frame(location_prior.to_box_frame(mask, fov), other) > 0.5
     found = np.argwhere(laid)
     assert found.min(0).tolist() == pytest.approx([10 + 64 * 8 / 32, 10 + 52 * 6 / 26, 10], abs=1.5)
     assert (found.max(0) + 1).tolist() == pytest.approx([10 + 64 * 16 / 32, 10 + 52 * 12 / 26, 20], abs=1.5)
@@ -25,12 +25,12 @@ def test_a_mask_framed_in_one_field_and_placed_in_another_keeps_its_share_of_the
 def test_nothing_is_placed_outside_a_field_of_view():
     fov = field()
     fov[4:10, 2:8] = False
-    assert not location_prior.placed(np.ones((location_prior.CELLS,) * 3, np.float32), fov)[~fov].any()
+    assert not location_prior.from_box_frame(np.ones((location_prior.CELLS,) * 3, np.float32), fov)[~fov].any()
 
 
 def test_no_place_is_ruled_out_and_unseen_structures_are_likely_nowhere_more_than_elsewhere():
-    never = location_prior.likelihood([np.zeros((location_prior.CELLS,) * 3)] * 3)
-    assert np.unique(never).tolist() == [np.float32(location_prior.FLOOR)]
+    never = location_prior.location_likelihood([np.zeros((location_prior.CELLS,) * 3)] * 3)
+    assert np.unique(never).tolist() == [np.float32(location_prior.MIN_LIKELIHOOD)]
 
 
 def two_pieces() -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +39,7 @@ def two_pieces() -> tuple[np.ndarray, np.ndarray]:
     p[1, 2:12, 2:12] = 0.9
     p[1, 20:28, 20:28] = 0.9
     p[0] = 1 - p[1]
-    places = np.full((1, 32, 32, 4), location_prior.FLOOR, np.float32)
+    places = np.full((1, 32, 32, 4), location_prior.MIN_LIKELIHOOD, np.float32)
     places[0, 18:30, 18:30] = 0.8
     return p, places
 
@@ -67,12 +67,12 @@ def test_a_mean_mask_lies_where_the_masks_lay_and_is_as_large_as_they_were_in_a_
     usually = location_prior.MeanMask.of(masks, fovs)
     assert usually.share == pytest.approx(240 / fovs[0].sum())
     other = field((80, 70, 40), (10, 10, 0), (74, 62, 40))
-    laid = usually.above(other)
+    laid = usually.mask_in(other)
     assert laid.sum() / other.sum() == pytest.approx(usually.share, rel=0.25)
     assert np.argwhere(laid).mean(0).tolist() == pytest.approx([10 + 64 * 13 / 32, 10 + 52 * 9 / 26, 15], abs=1.5)
 
 
-def case(name: str, low: tuple[int, int, int], size: tuple[int, int, int] = (8, 8, 8)) -> location_prior.Labelled:
+def case(name: str, low: tuple[int, int, int], size: tuple[int, int, int] = (8, 8, 8)) -> location_prior.LabelledCase:
     """A labelled case: one box of a structure, value 1, from `low` on, in a field that fills its array."""
     label, fov = np.zeros((32, 32, 32), np.uint8), np.ones((32, 32, 32), bool)
     label[tuple(slice(a, a + n) for a, n in zip(low, size))] = 1
@@ -83,7 +83,7 @@ CENTRED = [case("A", (12, 12, 12)), case("B", (12, 12, 12)), case("C", (14, 12, 
 
 
 def test_agreement_is_dice_with_the_mean_masks_and_none_where_nothing_was_found():
-    usual = location_prior.Usual.of([CENTRED[0], CENTRED[1]], 2)
+    usual = location_prior.LocationPrior.of([CENTRED[0], CENTRED[1]], 2)
     _, label, fov = CENTRED[0]
     assert usual.agreement(label, fov) == pytest.approx(1)
     shifted = case("D", (16, 12, 12))[1]  # half of the box lies beside the usual place
@@ -93,7 +93,7 @@ def test_agreement_is_dice_with_the_mean_masks_and_none_where_nothing_was_found(
 
 def test_each_labelled_patient_is_held_against_where_the_others_lie_and_counts_once():
     twice = [CENTRED[0], ("A", *CENTRED[2][1:]), CENTRED[1]]  # A was held in two poses
-    a, b = location_prior.typical(twice, 2)
+    a, b = location_prior.leave_one_out_agreement(twice, 2)
     assert a == pytest.approx((1 + 2 * 384 / 1024) / 2)  # against B alone: one pose on it, one two voxels beside it
     assert 0 < b < 1
-    assert location_prior.typical(CENTRED[:1], 2) == []
+    assert location_prior.leave_one_out_agreement(CENTRED[:1], 2) == []

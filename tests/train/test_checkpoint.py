@@ -14,7 +14,7 @@ from xmed.errors import XmedError
 from xmed.processes import termination
 from xmed.processes.termination import ended_by, stoppable
 from xmed.train import checkpoint, loop
-from xmed.train.arm_processes import _begin
+from xmed.train.arm_processes import _initialise_worker
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -39,7 +39,7 @@ def same(found, expected):
 
 
 def steps(folder):
-    return [int(path.name.split("-")[1]) for path in checkpoint.found(folder)]
+    return [int(path.name.split("-")[1]) for path in checkpoint.checkpoint_files(folder)]
 
 
 def test_a_training_that_is_asked_to_stop_saves_after_its_step_and_goes_on_to_the_same_weights(whole, cut):
@@ -66,7 +66,7 @@ def test_the_last_two_checkpoints_are_kept_under_names_with_their_checksum(cut, 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 3)
     loop.train(*pieces(cut))
     assert steps(cut) == [9, 6]
-    checkpoint.clear(cut)
+    checkpoint.delete_checkpoints(cut)
     assert [path.name for path in cut.iterdir()] == ["losses.csv"]
 
 
@@ -74,7 +74,7 @@ def test_the_last_two_checkpoints_are_kept_under_names_with_their_checksum(cut, 
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(damage, whole, cut, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 3)
     loop.train(*pieces(cut))
-    newest, _ = checkpoint.found(cut)
+    newest, _ = checkpoint.checkpoint_files(cut)
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes({"truncated": data[: len(data) // 2], "one bit": data, "empty": b""}[damage])
@@ -151,7 +151,7 @@ def test_a_training_that_began_on_a_gpu_does_not_go_on_without_one(cut, monkeypa
 
 
 def _wait(ready):
-    _begin()
+    _initialise_worker()
     ready.set()
     time.sleep(600)
 

@@ -17,8 +17,8 @@ from xmed.methods.adabn import Adabn
 from xmed.methods.advent import Advent
 from xmed.methods.method import Method
 from xmed.methods.source_only import SourceOnly
-from xmed.networks import build, distributed
-from xmed.networks.mean_teacher_model import Alignment, Teacher
+from xmed.networks import build_network, distributed
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher
 from xmed.processes import termination
 from xmed.processes.termination import ended_by, stoppable
 from xmed.run import Run
@@ -38,7 +38,7 @@ class Follower(Method):
 
     def __init__(self, net, task):
         super().__init__(net, task)
-        self.teacher, self.alignment = Teacher(net, 0.9, own_statistics=True), Alignment(task.classes, 0.5)
+        self.teacher, self.alignment = Teacher(net, 0.9, own_statistics=True), DistributionAlignment(task.classes, 0.5)
         self.late = torch.nn.Parameter(torch.ones(()))
         self.register_buffer("seen", torch.zeros(2, dtype=torch.bool))
 
@@ -51,7 +51,7 @@ class Follower(Method):
         return found
 
     def after_step(self):
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
 
 def together(kind, folder, part=(0, 1), synced=True, **options):
@@ -60,12 +60,15 @@ def together(kind, folder, part=(0, 1), synced=True, **options):
     loop.bf16_pays = lambda device: False
     method, source, target, _, device, _ = pieces(folder)
     torch.manual_seed(0)
-    net = build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
-    method = kind(distributed.synced(net, device) if synced and part[1] > 1 else net, Segmentation(("x",)))
+    net = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
+    method = kind(
+        distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net,
+        Segmentation(("x",), sum_over_batch=distributed.sum_over_ranks),
+    )
     for sampler in (source, target):
         sampler.size = 4
         sampler.share(*part)
-    with distributed.together(part[1], device):
+    with distributed.process_group(part[1], device):
         budget = Budget(steps=12, batch=4, devices=part[1])
         loop.train(method, source, target, budget, device, folder, **options)
     return method.state_dict()
@@ -96,7 +99,7 @@ def _as_rank(rank, port, folder):
     try:
         trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask())
     except KeyboardInterrupt:
-        found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.found(folder / "cut")]
+        found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.checkpoint_files(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
     with (folder / f"{rank}.pickle").open("wb") as file:
         pickle.dump(found, file)
@@ -207,7 +210,7 @@ def test_torchrun_trains_an_arm_saves_at_sigterm_and_goes_on(run, monkeypatch): 
         train.fit_all(made, home, ["source_only"], progress=end)
     assert ended_by() == signal.SIGTERM
     folder = made.arm("source_only", 0)
-    assert checkpoint.found(folder)
+    assert checkpoint.checkpoint_files(folder)
     notes = []
     train.fit_all(made, home, ["source_only"], progress=lambda *note: notes.append(note))
     assert notes[0][:3] != ("train source_only seed 0", 1, 30), "it went on where it was"

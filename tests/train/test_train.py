@@ -14,12 +14,13 @@ from xmed import metrics, train
 from xmed.cohort import Cohort, ingest, load
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
-from xmed.evaluate.trivial_baselines import positions, thresholds, usual
+from xmed.evaluate.trivial_baselines import mean_masks
 from xmed.methods.bridge import Bridge
 from xmed.model.deployed import Model
-from xmed.networks import build, tensors
+from xmed.networks import build_network, named_tensors
 from xmed.prepare.domain import samples
 from xmed.run import Run
+from xmed.tasks.trivial_masks import position_masks, threshold_masks
 from xmed.train import arms, loop
 from xmed.train.arm_data import Data
 
@@ -113,7 +114,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
     made, home = run
     data = Data.of(study, study.method, home)
     card = arms._card(made, "adapted", 0, study.method, data)
-    model = Model(build(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
+    model = Model(build_network(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
 
     def sees(self, seen):
         """A net that finds a ball in the middle of what it is shown enlarged, and else one in the corner."""
@@ -123,13 +124,13 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
 
     monkeypatch.setattr(Model, "probabilities", sees)
     monkeypatch.setattr("xmed.model.deployed.TELLING", 0.1)
-    settled, record = arms._settled(model, data, enlarge=True)
+    settled, record = arms._finalise(model, data, enlarge=True)
     assert settled.enlarges
     assert record["as_it_is"] < record["labelled"]
     assert record["as_it_is"] < record["enlarged"]
-    assert arms._settled(model, data) == (model, None)
+    assert arms._finalise(model, data) == (model, None)
     probe = replace(data.target, spec=data.target.spec.model_copy(update={"modality": "US"}))
-    assert arms._settled(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere
+    assert arms._finalise(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere
 
 
 def test_an_arm_that_fails_ends_the_others_and_says_why(run):
@@ -181,7 +182,7 @@ def test_a_second_round_begins_as_what_the_first_would_deploy_and_goes_on_where_
     whole.mkdir()
     cut.mkdir()
     parts, began = list(pieces(whole, rounds=2)), []
-    monkeypatch.setattr(parts[0], "begin_again", lambda: (Bridge.begin_again(parts[0]), began.append(_copy(parts[0]))))
+    monkeypatch.setattr(parts[0], "start_round", lambda: (Bridge.start_round(parts[0]), began.append(_copy(parts[0]))))
     expected = loop.train(*parts).candidates
     assert list(expected) == [8, 12, 17]  # 65 % and the end of 12 steps, and the end of two fifths as many
     ((student, teacher, taught_from),) = began
@@ -207,7 +208,10 @@ def test_a_second_round_begins_as_what_the_first_would_deploy_and_goes_on_where_
 
 def _copy(bridge):
     """Weights of student and teacher, and from which share of a round on there is teaching."""
-    held = [{name: tensor.clone() for name, tensor in tensors(net).items()} for net in (bridge.net, bridge.teacher.net)]
+    held = [
+        {name: tensor.clone() for name, tensor in named_tensors(net).items()}
+        for net in (bridge.net, bridge.teacher.net)
+    ]
     return *held, float(bridge.teach_from)
 
 
@@ -221,12 +225,12 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
     source, target = load("bright", home), load("dark", home)
-    usually = usual(samples(source, study, ["train"], labelled=True), [1])[1]
+    usually = mean_masks(samples(source, study, ["train"], labelled=True), [1])[1]
     seen = samples(target, study, ["test"], labelled=True)[0]
     assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
-    found = dict(thresholds(seen, 1, usually.share))
+    found = dict(threshold_masks(seen, 1, usually.share))
     score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}
     assert score["otsu, dark, largest component"] > 0.9
     assert score["otsu, bright, largest component"] < 0.2
-    for rule, mask in positions(seen, 1, usually):
+    for rule, mask in position_masks(seen, 1, usually):
         assert metrics.dice(mask == 1, seen.label == 1, seen.spacing) > 0.4, rule

@@ -83,7 +83,7 @@ def test_the_doctor_knows_when_a_comparison_is_finished(study, place, monkeypatc
 def told(lost, problem):
     refused = []
     waiting = [job for job in JOBS if job != lost]
-    left = arm_processes._without(waiting, JOBS, lost, problem, lambda *told: refused.append(told))
+    left = arm_processes._drop_dependents(waiting, JOBS, lost, problem, lambda *told: refused.append(told))
     return left, [(arm, type(why).__name__) for arm, _, why in refused]
 
 
@@ -104,7 +104,7 @@ def test_a_full_disk_or_a_lost_worker_ends_everything(problem):
 
 def test_without_somebody_to_tell_the_first_failure_is_raised():
     with pytest.raises(ValueError, match="a bug"):
-        arm_processes._without([], JOBS, ("coral", 0), ValueError("a bug"), None)
+        arm_processes._drop_dependents([], JOBS, ("coral", 0), ValueError("a bug"), None)
 
 
 def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     weights = run.arm("gin", 0) / "model" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
-    bench = evaluate_run.Bench(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
+    bench = evaluate_run.ArmEvaluator(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
     rows = bench.judge("gin", 0)
     assert bench.judge("gin", 0) == rows
     assert len(loads) == 1

@@ -108,9 +108,9 @@ def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
 def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
     """What ingest calls for a dataset that xmed writes itself; ingest stands below the floor of whatever writes it."""
     if isinstance(spec, PhantomSpec):
-        phantom.write(spec, folder, report)
+        phantom.write_patients(spec, folder, report)
     else:
-        maps.write(spec, folder, report)
+        maps.write_label_maps(spec, folder, report)
 
 
 @outward

@@ -22,7 +22,7 @@ from xmed.processes.termination import stoppable
 from xmed.run import Run, home
 from xmed.spec import load_study
 
-Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.Refuse], None]
+Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.OnFailure], None]
 """Trains methods on other machines, as `xmed.train.fit_all` does here."""
 TRACE = 4000
 """Characters of a fault's traceback that are kept."""

@@ -64,7 +64,7 @@ def plan_comparison(
     for name in wanted:
         spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
         for needed in [name, *methods.needs(spec)]:
-            methods.check(needed, {})
+            methods.check_hyperparameters(needed, {})
     return replace(plan, methods=tuple(wanted))
 
 
@@ -80,7 +80,7 @@ def _plan(
     elif seeds:
         asked = asked.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
     source, target = plan_dataset(asked.source, source_root), plan_dataset(asked.target, target_root)
-    methods.check(asked.method.name, asked.method.hyperparameters)
+    methods.check_hyperparameters(asked.method.name, asked.method.hyperparameters)
     _check_network(asked)
     for side, spec in (("source", source), ("target", target)):
         for structure in asked.structures:
@@ -95,14 +95,16 @@ def _plan(
         )
         raise XmedError("SPEC_INVALID", bare, "a labelled source, and a target with images", "see the spec's layout")
     if source.layout.image is None and source.scene is None:
-        from xmed.rendering.scenes import scenes
+        from xmed.rendering.scenes import scene_names
 
         what = f"source {source.name} is label maps without images"
-        raise XmedError("METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scenes())}", "or give it images")
+        raise XmedError(
+            "METHOD_NEEDS", what, f"`scene` in its spec, one of {', '.join(scene_names())}", "or give it images"
+        )
     if source.scene is not None:
-        from xmed.rendering.scenes import scene  # it loads torch; most studies have none
+        from xmed.rendering.scenes import find_scene  # it loads torch; most studies have none
 
-        scene(source.scene)
+        find_scene(source.scene)
     return Plan(asked, source, target, run)
 
 

@@ -95,7 +95,7 @@ def gpu_locks(devices: int = 1) -> list[Path]:
     """
     from xmed import networks  # torch; whoever only asks who is at work need not wait for it
 
-    if networks.device().type != "cuda":
+    if networks.default_device().type != "cuda":
         return []
     folder = gpu_lock_folder()
     with suppress(FileExistsError):

@@ -1,7 +1,7 @@
-"""Dicom objects: of every DICOM test case a segmentation and a measurement report (TID 1500) that name nobody.
+"""For every DICOM test case a segmentation and a measurement report (TID 1500), without names of people.
 
-Headers go through the allow-list of `xmed deidentify`, under the same key: what these objects refer to are the images
-as that command writes them, and the crosswalk says who is who.
+Headers pass the allow-list of `xmed deidentify`, with the same key. The objects refer to images as that command writes
+them, and the crosswalk tells who is who.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from xmed.volume import Volume
 Pair = tuple[str, str, str]
 Source = Path | list[Path]
 KINDS = ("seg", "sr")
-"""Of each case objects/CASE.seg.dcm, what the adapted model of the first seed drew, and objects/CASE.sr.dcm."""
+"""Files of each case: objects/CASE.seg.dcm, the prediction of the adapted model of the first seed, and
+objects/CASE.sr.dcm.
+"""
 
 
 def write_objects(
@@ -39,10 +41,21 @@ def write_objects(
     data_root: Path | None = None,
     progress: Callable[[str, int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Write objects/ and objects.json of a judged run, and return what stands there: per case digests, or why not.
+    """Write objects/ and objects.json of an evaluated run.
 
-    data_root: as ingest was given it. Cases that were no DICOM are left out. Nothing is done again for the same model
-    on the same data. Raises XmedError KEY_INVALID, NOT_WRITABLE.
+    Cases that were not DICOM are left out. Nothing is done again for the same model on the same data.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        data_root: As it was given to ingest.
+        progress: Called with (what, done, total, case id).
+
+    Returns:
+        The content of objects.json: per case the digests of its files, or the reason why there are none.
+
+    Raises:
+        XmedError: KEY_INVALID, NOT_WRITABLE.
     """
     target, seed = load(run.study.target, home), run.study.seeds[0]
     arm = run.arm("adapted", seed)
@@ -86,7 +99,7 @@ def _labels(target: Cohort, case: Case, drawn: Any) -> Volume:
 
 
 def _table(target: Cohort, structures: Sequence[str]) -> LabelTable:
-    """The study's structures in its own values 1, 2, ..., with the codes that the dataset's spec gives them."""
+    """Return the study's structures with its label values 1, 2, ... and the codes of the dataset's spec."""
     known = [target.spec.label_table[name] for name in structures]
     return LabelTable(tuple(Structure(n, one.name, one.category, one.type) for n, one in enumerate(known, start=1)))
 
@@ -94,7 +107,7 @@ def _table(target: Cohort, structures: Sequence[str]) -> LabelTable:
 def _write(
     labels: Volume, source: Source, table: LabelTable, folder: Path, by: Algorithm, secret: Secret
 ) -> list[Pair]:
-    """seg.dcm and sr.dcm in `folder`; returns whom and what their pseudonyms stand for."""
+    """Write seg.dcm and sr.dcm to `folder`; return pseudonyms with what they stand for."""
     pairs: list[Pair] = []
 
     def header(image: Any) -> Any:
@@ -108,5 +121,5 @@ def _write(
 
 
 def _kept(scratch: Path, folder: Path, case: str) -> dict[str, str]:
-    """Both files under the case's name, and their sha256."""
+    """Move both files to their names with the case id; return their sha256."""
     return {kind: file_digest((scratch / f"{kind}.dcm").replace(folder / f"{case}.{kind}.dcm")) for kind in KINDS}

@@ -1,4 +1,4 @@
-"""Evaluate run: every arm of a run against the target's test labels, case by case, structure by structure."""
+"""Evaluate every arm of a run against the target's test labels, case by case, structure by structure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort, load
 from xmed.errors import XmedError
-from xmed.evaluate.perturbations import disturbed
-from xmed.evaluate.reference import Truth, measures
+from xmed.evaluate.perturbations import evaluate_perturbed
+from xmed.evaluate.reference import ReferenceCase, measurement_digest
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
@@ -31,19 +31,30 @@ from xmed.volume import Volume
 Progress = Callable[[str, int, int, str], None]
 Row = dict[str, Any]
 LABELS = "labels.npz"
-"""Beside a judged arm's model: its label map of every test case, on the native grid (see kept_name)."""
+"""File beside an evaluated arm's model: its label map of every test case on the native grid (see `kept_name`)."""
 
 
 def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
-    """Write rows, metrics, reference, robustness (.json) and pictures/ of a trained run; return the rows.
+    """Write rows, metrics, reference, robustness (.json) and pictures/ of a trained run.
 
-    This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
-    on the native grid. A case that cannot be predicted stands in the rows with status `error`; none is left out.
-    An arm that was judged already, this model on these cases by this code, is not judged again.
+    Here the target's test labels are read for the first time, after the protocol was hashed. Every metric is computed
+    on the native grid. A case that cannot be predicted has rows with status `error`; no case is left out. An arm is not
+    evaluated again for the same model, cases and code.
+
+    Args:
+        run: The run, with trained arms.
+        home: Home folder with the store.
+        progress: Called with (what, done, total, note).
+
+    Returns:
+        The rows.
+
+    Raises:
+        XmedError: NO_CASES where the target has no labelled test case.
     """
     study = run.study
     target, cells = load(study.target, home), run.arms()
-    cases, bench = judged(target), Bench.of(run, target)
+    cases, bench = judged(target), ArmEvaluator.of(run, target)
     rows: list[Row] = []
     disturb = study.robustness and ("adapted", study.seeds[0]) in cells
     steps = len(cells) + 1 + disturb
@@ -59,16 +70,16 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     credible = target.spec.spacing_credible
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
     run.write("metrics", {**conventions, "spacing_credible": credible})
-    run.write("reference", {case.id: described(target.image(case)) for case in cases})
+    run.write("reference", {case.id: intensity_summary(target.image(case)) for case in cases})
     if disturb:
-        disturbed(run, target, cases, study.seeds[0])
+        evaluate_perturbed(run, target, cases, study.seeds[0])
         if progress:
             progress("evaluate", steps, steps, "disturbed volumes")
     return rows
 
 
 def known_source(study: Study, home: Path) -> Cohort | None:
-    """The source that the trivial baselines learn from; None for a model whose training data are not here."""
+    """Return the source from which the trivial baselines are made; None where its data are not in the store."""
     try:
         source = load(study.source, home)
     except XmedError as problem:
@@ -78,8 +89,8 @@ def known_source(study: Study, home: Path) -> Cohort | None:
     return source if set(study.structures) <= set(source.spec.label_table.names) else None
 
 
-def described(volume: Volume) -> dict[str, float]:
-    """What an image looks like in a few numbers, for the monitoring of images to come: of voxels in view, as read."""
+def intensity_summary(volume: Volume) -> dict[str, float]:
+    """Summarise the intensities of the voxels in view, for the monitoring of later images."""
     seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
     p05, p50, p95 = np.percentile(seen, (5, 50, 95))
     return {
@@ -89,7 +100,11 @@ def described(volume: Volume) -> dict[str, float]:
 
 
 def judged(target: Cohort) -> list[Case]:
-    """The labelled test cases of a target. Raises XmedError NO_CASES, which is better known before training."""
+    """Return the labelled test cases of a target. Call it before a training, which is in vain without them.
+
+    Raises:
+        XmedError: NO_CASES where there is none.
+    """
     cases = [case for case in target.split("test") if case.label]
     if not cases:
         raise XmedError(
@@ -102,8 +117,16 @@ def judged(target: Cohort) -> list[Case]:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where the arms of one run are judged, one after the other, on the same cases."""
+class ArmEvaluator:
+    """Evaluates the arms of one run, one after the other, on the same cases.
+
+    Attributes:
+        run: The run.
+        study: Its study.
+        target: Cohort of the target.
+        cases: The labelled test cases.
+        tolerance_mm: Tolerance of the normalised surface Dice.
+    """
 
     run: Run
     study: Study
@@ -112,17 +135,19 @@ class Bench:
     tolerance_mm: float
 
     @classmethod
-    def of(cls, run: Run, target: Cohort) -> Bench:
+    def of(cls, run: Run, target: Cohort) -> ArmEvaluator:
+        """Prepare a run. The tolerance is the protocol's, by default the longest voxel edge among the cases."""
         study, cases = run.study, judged(target)
         coarsest = max(max(target.image(case).spacing) for case in cases)
         return cls(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
 
-    def truth(self, case: Case) -> Truth:
+    def truth(self, case: Case) -> ReferenceCase:
+        """Return the reference segmentation of a case."""
         reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
-        return Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
+        return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:
-        """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
+        """Return the rows of one arm and seed, and store them with label maps beside its model, judged.json last."""
         folder = self.run.arm(arm, seed)
         asked = [
             folder_digest(folder / "model"),
@@ -131,7 +156,7 @@ class Bench:
             self.study.structures,
             self.target.spec.spacing_credible,
         ]
-        of = digest([*asked, measures(), __version__])
+        of = digest([*asked, measurement_digest(), __version__])
         kept = folder / "judged.json"
         if kept.is_file():
             before = documents.read_mapping(kept)
@@ -154,7 +179,7 @@ class Bench:
         return rows
 
     def finish(self, baselines: Baselines | None) -> list[Row]:
-        """The rows of the trivial arms, and a picture of every case with what each arm's first seed says of it."""
+        """Return the rows of the trivial arms, and write a picture of every case with each arm's first seed."""
         rows: list[Row] = []
         for case in self.cases:
             volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
@@ -172,7 +197,7 @@ class Bench:
 
 
 def kept_name(case: Case) -> str:
-    """Under which name labels.npz keeps a case's label map."""
+    """Return the name of a case's label map in labels.npz."""
     return f"case.{case.id}"
 
 
@@ -184,9 +209,9 @@ def _predicted(model: Model, volume: Volume) -> tuple[Prediction | None, str]:
 
 
 def _picture(
-    run: Run, against: Truth, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
+    run: Run, against: ReferenceCase, volume: Volume, drawn: dict[str, np.ndarray], target: Cohort, study: Study
 ) -> None:
-    """What the report draws of a case: image on [0, 1], truth, and every arm's first seed, on the native grid."""
+    """Write what the report shows of a case: image in [0, 1], reference, every arm's first seed, on the native grid."""
     seen = volume.array[volume.inside]
     low, high = window_of(target.spec.modality, target.spec.window) or np.percentile(seen, (0.5, 99.5))
     image = np.clip((volume.array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float16)

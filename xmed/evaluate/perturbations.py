@@ -1,4 +1,4 @@
-"""Perturbations: the adapted model on test volumes disturbed on purpose, few of them, so that it costs little."""
+"""Evaluate the adapted model on a few test volumes with deliberate perturbations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
-from xmed.evaluate.reference import measures
+from xmed.evaluate.reference import measurement_digest
 from xmed.files.digest import digest, folder_digest
 from xmed.model.deployed import Model
-from xmed.model.prediction import adapts_to_each, predict
+from xmed.model.prediction import adapts_at_test_time, predict
 from xmed.prepare import onto
 from xmed.prepare.domain import truth
 from xmed.prepare.geometry import divided
@@ -23,11 +23,13 @@ from xmed.volume import Grid, Volume
 
 Pair = tuple[Volume, Volume]
 MOST_CASES, VOXELS = 2, 8e6
-"""Volumes that are disturbed: as many as hold VOXELS together (each is predicted 16 times), one at least."""
+"""At most this many cases are perturbed, and as many as have VOXELS together (each is predicted 16 times), but at least
+one.
+"""
 
 
 def noise(image: Volume, label: Volume, level: float, random: np.random.Generator) -> Pair:
-    """Noise of `level` standard deviations of the image; in ultrasound it multiplies, as speckle does."""
+    """Add noise of `level` standard deviations of the image. In ultrasound it is multiplied, as speckle is."""
     seen = image.array[image.inside]
     drawn = random.standard_normal(image.array.shape).astype(np.float32) * level
     array = image.array * (1 + drawn) if image.modality == "US" else image.array + drawn * np.float32(seen.std())
@@ -35,7 +37,7 @@ def noise(image: Volume, label: Volume, level: float, random: np.random.Generato
 
 
 def gain(image: Volume, label: Volume, gamma: float, random: np.random.Generator) -> Pair:
-    """Intensities between the 1st and 99th percentile along a power curve: dark tissue fades or brightens."""
+    """Change intensities between the 1st and 99th percentile by a power curve: dark tissue fades or brightens."""
     del random
     low, high = np.percentile(image.array[image.inside], (1, 99))
     span = max(float(high - low), 1e-6)
@@ -44,7 +46,7 @@ def gain(image: Volume, label: Volume, gamma: float, random: np.random.Generator
 
 
 def resolution(image: Volume, label: Volume, factor: float, random: np.random.Generator) -> Pair:
-    """Voxels `factor` times as long along every axis that has several, and back."""
+    """Resample to voxels `factor` times as long along every axis with several voxels, and back."""
     del random
     i, j, k = (max(2, round(n / factor)) if n > 1 else 1 for n in image.grid.shape)
     blurred = onto(onto(image, divided(image.grid, (i, j, k))), image.grid)
@@ -52,7 +54,7 @@ def resolution(image: Volume, label: Volume, factor: float, random: np.random.Ge
 
 
 def crop(image: Volume, label: Volume, share: float, random: np.random.Generator) -> Pair:
-    """`share` of the field of view cut off at each side along i and j; the truth is cut alike."""
+    """Cut off `share` of the field of view at each side along i and j, in the image and in the reference."""
     del random
     inside = image.inside.copy()
     ends = np.argwhere(inside)
@@ -67,7 +69,7 @@ def crop(image: Volume, label: Volume, share: float, random: np.random.Generator
 
 
 def rotation(image: Volume, label: Volume, degrees: float, random: np.random.Generator) -> Pair:
-    """The patient turned by `degrees` in the plane of i and j, about the middle; the header does not say so."""
+    """Rotate the patient by `degrees` in the plane of i and j about the middle, without a change of the header."""
     del random
     turned = _turned(image.grid, np.deg2rad(degrees))
     moved, truth_moved = onto(image, turned), onto(label, turned, labels=True)
@@ -81,22 +83,27 @@ DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]]
     "crop": (crop, "a smaller field of view", (0.05, 0.1, 0.2), "{:.0%} off each side"),
     "rotation": (rotation, "rotation", (5, 10, 20), "{:g}°"),
 }
-"""name -> how it is done, what it is, three levels of it, and how a level is written."""
+"""Name → function, description, three levels, and format of a level."""
 
 
-def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
-    """Write robustness.json of a run and return it: Dice of the adapted model of `seed` on disturbed test volumes.
+def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
+    """Write robustness.json of a run: Dice of the adapted model of `seed` on perturbed test volumes.
 
     Nothing is done again for the same model on the same data.
+
+    Returns:
+        The content of robustness.json.
     """
     folder = run.arm("adapted", seed) / "model"
     asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
-    of = digest([folder_digest(folder), target.fingerprint, run.study.structures, measures(), __version__, asked])
+    of = digest(
+        [folder_digest(folder), target.fingerprint, run.study.structures, measurement_digest(), __version__, asked]
+    )
     if run.has("robustness") and run.read("robustness")["of"] == of:
         return dict(run.read("robustness"))
     model = Model.load(folder)
     # What learns anew for every volume takes a training's time each: one volume has to do.
-    chosen = few(target, cases, 1 if adapts_to_each(model) else MOST_CASES)
+    chosen = few(target, cases, 1 if adapts_at_test_time(model) else MOST_CASES)
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(chosen):
         image, label = target.image(case), truth(target, case, run.study)
@@ -115,7 +122,7 @@ def disturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dic
 
 
 def few(target: Cohort, cases: Sequence[Case], most: int) -> list[Case]:
-    """At most so many cases, spread over the test set, that hold few enough voxels together; one at least."""
+    """Return at most `most` cases, spread over the test set, that have few enough voxels together; at least one."""
     wanted = sorted(set(np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int).tolist()))
     chosen, voxels = [cases[wanted[0]]], target.image(cases[wanted[0]]).array.size
     for n in wanted[1:]:
@@ -145,7 +152,7 @@ def _scores(
 
 
 def _turned(grid: Grid, angle: float) -> Grid:
-    """The grid turned about its middle in the plane of its first two axes, in mm."""
+    """Return the grid rotated about its middle in the plane of its first two axes; angle in radians."""
     i, j = (grid.affine[:3, axis] / np.linalg.norm(grid.affine[:3, axis]) for axis in (0, 1))
     normal = np.cross(i, j)
     normal /= np.linalg.norm(normal)

@@ -1,4 +1,4 @@
-"""Reference: one case's reference labels, and the row that a prediction of it gets."""
+"""The reference segmentation of one case, and the row that a prediction of it gets."""
 
 from __future__ import annotations
 
@@ -22,16 +22,24 @@ Row = dict[str, Any]
 
 
 @cache
-def measures() -> str:
-    """sha256 (hex) of the code and conventions that a row's numbers come from: with others it is measured anew."""
+def measurement_digest() -> str:
+    """Return the sha256 (hex) of the code and conventions that rows are computed by; other ones need new rows."""
     rooms = Path(str(metrics.__file__)).parent, Path(__file__).parent
     files = [path for room in rooms for path in sorted(room.glob("*.py"))]
     return digest([[path.name, path.read_text(encoding="utf-8")] for path in files])
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """What one case's predictions are held against. reference: its label map in the study's values, native grid."""
+class ReferenceCase:
+    """What the predictions of one case are compared with.
+
+    Attributes:
+        case: The case.
+        reference: Its reference segmentation in the study's label values, on the native grid.
+        structures: Names of the structures, with label values 1, 2, ...
+        tolerance_mm: Tolerance of the normalised surface Dice.
+        credible: Whether the voxel spacing can be trusted, so that distances in mm make sense.
+    """
 
     case: Case
     reference: Volume
@@ -41,15 +49,24 @@ class Truth:
 
     @property
     def values(self) -> range:
+        """Return the label values of the structures."""
         return range(1, len(self.structures) + 1)
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the reference in the study's values: which truth a row was measured against."""
+        """Return the digest of the reference in the study's values, which a row refers to."""
         return array_digest(self.reference.array.astype(np.uint8))
 
     def row(self, arm: str, seed: int | None, value: int, label: np.ndarray | None, reason: str = "") -> Row:
-        """One line of rows.json. No label map at all is an error, and counts as a miss."""
+        """Return one row of rows.json.
+
+        Args:
+            arm: Name of the arm.
+            seed: Seed, or None for a trivial arm.
+            value: Label value of the structure.
+            label: Predicted label map on the native grid. None is an error, and counts as a miss.
+            reason: Why there is no label map.
+        """
         known = self.reference.array == value
         guess = np.zeros_like(known) if label is None else label == value
         place = upright(self.reference.grid)  # distances are measured between voxels at right angles
@@ -65,7 +82,7 @@ class Truth:
             "structure": self.structures[value - 1],
             **numbers,
             **({"status": status} if label is not None else {"status": "error", "reason": reason}),
-            **placed(drawn, true, place, self.credible),
+            **placement(drawn, true, place, self.credible),
             "reference_empty": not known.any(),
             "voxels": int(guess.sum()),
             "reference_voxels": int(known.sum()),
@@ -73,17 +90,25 @@ class Truth:
         }
 
     def certainty(self, value: int, made: Prediction) -> Row:
-        """What a row has beside its metrics where probabilities are at hand: confidence, and calibration as sums."""
+        """Return confidence, and the sums of the calibration, where probabilities are at hand."""
         p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
         sums = metrics.calibration(p, guess, known, self.reference.spacing)
         return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
 
 
-def placed(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
-    """Where a prediction lies beside its reference, and in how many pieces: what causes of failure are told from.
+def placement(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
+    """Describe where a prediction lies relative to its reference, from which causes of failure are derived.
 
-    centre_off_mm: between the centres of mass; centre_inside: whether the prediction's lies in the reference's bounding
-    box; largest_share: of the predicted voxels in their largest piece. Null where a mask is empty.
+    Args:
+        drawn: Predicted mask, bool (i, j, k).
+        true: Reference mask, bool (i, j, k).
+        grid: Their grid.
+        credible: Whether the voxel spacing can be trusted.
+
+    Returns:
+        centre_off_mm: distance of the centres of mass. centre_inside: whether the prediction's centre lies in the
+            reference's bounding box. largest_share: share of the predicted voxels in their largest component. None
+            where a mask is empty.
     """
     out: Row = dict.fromkeys(("centre_off_mm", "centre_inside", "largest_share"))
     if drawn.any():

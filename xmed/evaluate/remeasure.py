@@ -1,4 +1,4 @@
-"""Remeasure: the rows of a run once more, from the predictions that were kept and the truth that ingest stored."""
+"""Compute the rows of a run again, from the predictions that were kept and the references that ingest stored."""
 
 from __future__ import annotations
 
@@ -11,28 +11,39 @@ import numpy as np
 
 from xmed.cohort import Case, Cohort, load
 from xmed.cohort.store import Store
-from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name, known_source
-from xmed.evaluate.reference import Truth
+from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name, known_source
+from xmed.evaluate.reference import ReferenceCase
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
 from xmed.run import TRIVIAL_ARMS, Run
 
 EXACT = 1e-9
+"""Largest relative difference of two numbers that count as equal."""
 LATER = ("voxels", "reference_voxels")
-"""What rows of version 0.1.0 lack."""
+"""Keys that rows of version 0.1.0 lack."""
 Key = tuple[str, int | None, str, str]
-"""Arm, seed, case, structure: what tells one row from another."""
+"""(arm, seed, case, structure), which identifies a row."""
 
 
 def remeasure(run: Run, home: Path) -> list[str]:
-    """Where rows.json differs from what kept predictions and trivial rules measure against the stored truth.
+    """Compare rows.json with what the kept predictions and the trivial rules give against the stored references.
 
-    This is what finds numbers that were edited, masks that were swapped between patients or flipped, and cases that
-    were left out, with every digest made to fit. Which cases there are, and their labels, the store says, not the run.
-    Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
+    This detects numbers that were edited, masks that were swapped between patients or flipped, and cases that were left
+    out, even if every digest was made to fit. The store, not the run, decides which cases there are and what their
+    labels are.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+
+    Returns:
+        One line per difference; empty where there is none.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """
     target = load(run.study.target, home)
-    bench = Bench.of(run, target)
+    bench = ArmEvaluator.of(run, target)
     rows: dict[Key, dict[str, Any]] = {_key(row): row for row in run.read("rows")}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]
     wanted: set[Key] = set()
@@ -56,7 +67,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
 
 
 def damaged(cases: list[Case], home: Path) -> list[str]:
-    """Test cases whose image or label in the store is not the one that was ingested."""
+    """Return test cases whose image or label in the store is not the one that was ingested."""
     store = Store(home)
     return [
         f"{case.id}: its {what} in the store is not the one that was ingested"
@@ -66,8 +77,8 @@ def damaged(cases: list[Case], home: Path) -> list[str]:
     ]
 
 
-def _unlike(run: Run, target: Cohort, bench: Bench) -> Iterator[str]:
-    """Where the run says something else of its data and its ruler than the store and the study do."""
+def _unlike(run: Run, target: Cohort, bench: ArmEvaluator) -> Iterator[str]:
+    """Yield where the run's data and settings of the metrics are not those of the store and the study."""
     if run.has("data") and run.read("data")["target"]["fingerprint"] != target.fingerprint:
         yield f"data: {target.spec.name} in the store is not the data that the run was judged on"
     ruler = {"nsd_tolerance_mm": bench.tolerance_mm, "spacing_credible": target.spec.spacing_credible}
@@ -85,8 +96,8 @@ def _twice(run: Run) -> list[str]:
     return [f"{_said(key)}: {count} rows" for key, count in seen.items() if count > 1]
 
 
-def _drawn(run: Run, case: Case, against: Truth) -> Iterator[tuple[Key, dict[str, Any] | None]]:
-    """The rows of every trained arm, measured from its kept label map; None where that is gone."""
+def _drawn(run: Run, case: Case, against: ReferenceCase) -> Iterator[tuple[Key, dict[str, Any] | None]]:
+    """Yield the rows of every trained arm, computed from its kept label map; None where that is gone."""
     for arm, seed in run.arms():
         label = kept(run.arm(arm, seed) / LABELS, kept_name(case))
         if label is not None and label.shape != against.reference.array.shape:
@@ -96,15 +107,15 @@ def _drawn(run: Run, case: Case, against: Truth) -> Iterator[tuple[Key, dict[str
             yield key, None if label is None else against.row(arm, seed, value, label)
 
 
-def _baselines(run: Run, target: Cohort, bench: Bench, home: Path) -> Baselines | None:
+def _baselines(run: Run, target: Cohort, bench: ArmEvaluator, home: Path) -> Baselines | None:
     source = known_source(run.study, home)
     return Baselines.of(run.study, source, target, bench.cases) if source else None
 
 
 def _trivial(
-    baselines: Baselines | None, target: Cohort, case: Case, against: Truth
+    baselines: Baselines | None, target: Cohort, case: Case, against: ReferenceCase
 ) -> Iterator[tuple[Key, dict[str, Any] | None]]:
-    """The rows of the trivial arms, whose rules are chosen again."""
+    """Yield the rows of the trivial arms, whose rules are chosen again."""
     for arm, value, rule, label in baselines.of_case(case, target.image(case)) if baselines else ():
         yield (
             (arm, None, case.id, against.structures[value - 1]),
@@ -113,7 +124,7 @@ def _trivial(
 
 
 def kept(path: Path, name: str) -> np.ndarray | None:
-    """One array of an .npz; None where it is not there."""
+    """Return one array of an .npz file; None where it is not there."""
     if not path.is_file():
         return None
     with (

@@ -1,6 +1,7 @@
 """Predict test cases of a run again, and compare the result with the label maps that the run kept.
 
-Rows that fit kept predictions prove nothing where the predictions are somebody else's: the reference's, say.
+Rows that fit the kept predictions prove nothing if the predictions are not the model's, but the reference's, for
+example.
 """
 
 from __future__ import annotations
@@ -15,40 +16,54 @@ import numpy as np
 
 from xmed.cohort import Case, load
 from xmed.errors import XmedError
-from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name
+from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name
 from xmed.evaluate.remeasure import kept
 from xmed.model.deployed import Model
 from xmed.model.prediction import segment
 from xmed.run import Run
 
-APART = 0.02
-"""Share of the voxels of both label maps in which they may differ. On one machine they are the same to the voxel; a GPU
-and a processor, or half precision, round differently where two classes are as likely (LOG.md: Dice moves in the third
-decimal). A forged map differs by as much as it is better."""
-FEW = 3
+MAX_DIFFERENCE = 0.02
+"""Largest share of the voxels of both label maps in which they may differ. On one machine they are equal in every
+voxel. A GPU and a CPU, or half precision, round differently where two classes are about equally likely (LOG.md: Dice
+changes in the third decimal). A forged map differs by as much as it is better.
+"""
+MAX_VOXELS = 3
 """Voxels that may differ whatever the share: of a structure of 50 voxels one is 2 %."""
 OTHERS_SECONDS = 300.0
-"""How long arms that are only compared with are drawn again; the model that is registered always is, in every case."""
+"""Largest time for arms that are only compared with. The registered model is always checked in every case."""
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """problems: one line each. cases, skipped: predictions that were made again, and that there was no time for."""
+class Repredictions:
+    """Result of `repredict`.
+
+    Attributes:
+        problems: One line each.
+        cases: Number of predictions that were made again.
+        skipped: Number of predictions for which there was no time.
+    """
 
     problems: list[str]
     cases: int
     skipped: int
 
 
-def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
-    """Where a kept prediction is not what its model draws of its case.
+def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
+    """Compare kept predictions with what their models predict now.
 
-    The registered arm, `adapted` of the first seed, is drawn again in every case; the others in an order that nobody
-    can foresee, for OTHERS_SECONDS at most. only: that many cases, drawn by lot, of the registered arm alone.
-    Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
+    The registered arm, `adapted` of the first seed, is predicted again in every case; the others in random order, for
+    at most OTHERS_SECONDS.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        only: Check only this many random cases, of the registered arm alone.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """
     target = load(run.study.target, home)
-    bench, lot = Bench.of(run, target), random.SystemRandom()
+    bench, lot = ArmEvaluator.of(run, target), random.SystemRandom()
     registered = "adapted", run.study.seeds[0]
     first = [(registered, case) for case in bench.cases]
     others = [(arm, case) for arm in run.arms() if arm != registered for case in bench.cases]
@@ -67,10 +82,10 @@ def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
             models[arm, seed] = Model.load(run.arm(arm, seed) / "model")
         problems += _apart(run, bench, models[arm, seed], arm, seed, case)
         done += 1
-    return Redrawn(problems, done, len(first) + len(others) - done)
+    return Repredictions(problems, done, len(first) + len(others) - done)
 
 
-def _apart(run: Run, bench: Bench, model: Model, arm: str, seed: int, case: Case) -> Iterator[str]:
+def _apart(run: Run, bench: ArmEvaluator, model: Model, arm: str, seed: int, case: Case) -> Iterator[str]:
     before = kept(run.arm(arm, seed) / LABELS, kept_name(case))
     where = f"{arm}, seed {seed}, {case.id}"
     try:
@@ -83,6 +98,8 @@ def _apart(run: Run, bench: Bench, model: Model, arm: str, seed: int, case: Case
         yield f"{where}: its model draws the case, and no prediction was kept"
     elif before.shape != now.shape:
         yield f"{where}: the kept prediction has another shape than its case"
-    elif (differ := int((before != now).sum())) > max(FEW, APART * int(((before > 0) | (now > 0)).sum())):
+    elif (differ := int((before != now).sum())) > max(
+        MAX_VOXELS, MAX_DIFFERENCE * int(((before > 0) | (now > 0)).sum())
+    ):
         both = int(np.maximum(before > 0, now > 0).sum())
         yield f"{where}: the kept prediction is not what its model draws: {differ} of {both} voxels differ"

@@ -1,7 +1,7 @@
-"""Trivial baselines: what needs no learning: a threshold, and where the structure usually is. Every table shows them.
+"""Baselines that need no learning: a threshold, and where the structure usually is. They stand in every table.
 
-Each baseline is a family of rules, and a structure's row is that of the rule that does best on the test cases, chosen
-in hindsight with their labels. That flatters the baseline, never the method it is compared with.
+Each baseline is a family of rules. The row of a structure is that of the rule that does best on the test cases, chosen
+in hindsight with their labels. This favours the baseline, never the method that is compared with it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,27 @@ from xmed import metrics
 from xmed.cohort import Case, Cohort
 from xmed.prepare import Sample, onto, sample, window_of
 from xmed.prepare.domain import samples, truth
-from xmed.rendering.synthesise import imitations
+from xmed.rendering.synthesise import renderings_as_target
 from xmed.run import TRIVIAL_ARMS
 from xmed.spec import Study
 from xmed.tasks.location_prior import MeanMask
-from xmed.tasks.trivial_masks import positions, thresholds
+from xmed.tasks.trivial_masks import position_masks, threshold_masks
 from xmed.volume import Volume
 
 SCENES = 100
-"""Drawn scenes that stand for the source where it is label maps alone."""
+"""Number of drawn cases that stand for the source where it is label maps alone."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Every rule of the trivial arms, and of each family the one that does best on the test cases (see py)."""
+    """The rules of the trivial arms.
+
+    Attributes:
+        study: The study.
+        target: Cohort of the target.
+        usual: Label value → where the structure lies in labelled source cases.
+        best: (arm, label value) → the rule that does best on the test cases; empty before it is chosen.
+    """
 
     study: Study
     target: Cohort
@@ -38,8 +45,9 @@ class Baselines:
 
     @classmethod
     def of(cls, study: Study, source: Cohort, target: Cohort, cases: Sequence[Case]) -> Baselines:
+        """Choose the best rules on the given test cases."""
         values = range(1, len(study.structures) + 1)
-        all_rules = cls(study, target, usual(known(study, source, target), values), {})
+        all_rules = cls(study, target, mean_masks(labelled_source_cases(study, source, target), values), {})
         scores: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for case in cases:
             volume, reference = target.image(case), truth(target, case, study).array
@@ -50,11 +58,11 @@ class Baselines:
         return replace(all_rules, best=best)
 
     def of_case(self, case: Case, volume: Volume) -> Iterator[tuple[str, int, str, np.ndarray]]:
-        """(arm, value, rule, label map on the native grid) of the best rules, or of all where none is known yet."""
+        """Yield (arm, value, rule, native label map) of the best rules, or of all rules before they are chosen."""
         spec = self.target.spec
         seen = sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
         for value, usually in self.usual.items():
-            families = thresholds(seen, value, usually.share), positions(seen, value, usually)
+            families = threshold_masks(seen, value, usually.share), position_masks(seen, value, usually)
             for arm, family in zip(TRIVIAL_ARMS, families):
                 for rule, label in family:
                     if not self.best or self.best[arm, value] == rule:
@@ -62,17 +70,17 @@ class Baselines:
                         yield arm, value, rule, home.array
 
 
-def known(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
-    """Labelled source cases; where they are label maps that a scene draws from, SCENES of what it draws."""
+def labelled_source_cases(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
+    """Return labelled source cases; where they are label maps, SCENES cases drawn from them."""
     labelled = samples(source, study, ["train", "select"], labelled=True)
     if source.spec.scene is None:
         return labelled
     window = window_of(target.spec.modality, target.spec.window)
     unlabelled = samples(target, study, ["train"], labelled=False)
     random = np.random.default_rng(0)
-    return imitations(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
+    return renderings_as_target(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
 
 
-def usual(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
-    """Per value, where and how large it is in labelled cases."""
+def mean_masks(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
+    """Return for each label value where and how large the structure is in labelled cases."""
     return {v: MeanMask.of([s.truth == v for s in source], [s.fov for s in source]) for v in values}

@@ -1,4 +1,4 @@
-"""Adabn: the source's weights with the target's batch statistics, and nothing else learned."""
+"""AdaBN: the source-only weights with batch statistics of the target; nothing else is learned."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.networks import statistics
+from xmed.networks import batchnorm_layers
 from xmed.tasks import Segmentation
 
 
 class Adabn(Method):
     """Running statistics measured anew on the unlabelled target, the mean over all of its batches.
 
-    Starts with the source-only net. Needs batch normalisation, of any dimension.
+    Starts with the source-only network. Needs batch normalisation, of any dimension.
     """
 
     cite: ClassVar[str] = "Li et al., Revisiting batch normalization for practical domain adaptation, arXiv:1603.04779"
@@ -25,14 +25,17 @@ class Adabn(Method):
 
     def __init__(self, net: nn.Module, task: Segmentation) -> None:
         super().__init__(net, task)
-        self.layers = tuple(statistics(net))  # a tuple: the net owns them
+        self.layers = tuple(batchnorm_layers(net))  # a tuple, not a ModuleList: the network owns the layers
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """None: only the statistics move. They are forgotten at the first step, and averaged from then on."""
+        """Update the running statistics with one target batch; there is no loss.
+
+        The first step resets the statistics, and from then on they are the mean over all batches.
+        """
         del source
         for layer in self.layers:
-            layer.momentum = None  # PyTorch's cumulative mean over all batches since the reset
+            layer.momentum = None  # the cumulative mean over all batches since the reset
             if not self.started:
                 layer.reset_running_stats()
         self.started.fill_(True)

@@ -1,4 +1,4 @@
-"""Contrast: target voxels that the net is sure of, drawn to the source's prototype of what they seem to be."""
+"""Prototype contrast: confident target voxels are drawn to the source's prototype of their predicted class."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import head
-from xmed.networks.adversary import ramp
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import segmentation_head
+from xmed.networks.adversary import adaptation_factor
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.tasks import Segmentation
 
-VOXELS = 512  # of each class and domain in one step
+VOXELS_PER_CLASS = 512  # of each class and domain in one step
+"""Largest number of voxels of each class and domain in one step."""
 
 
 class Contrast(Method):
-    """Contrastive alignment with class prototypes of the source, in the features that the head sees.
+    """Contrastive alignment with class prototypes of the source, in the features that the segmentation head receives.
 
-    weight: of the contrastive losses, growing from 0 over the training. confidence: that a target voxel needs.
-    temperature: of the softmax over prototypes. decay: of the prototypes' moving average. The features have few
-    channels already, so no projection is learned.
+    These features have few channels already, so no projection is learned.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the contrastive losses; it grows from 0 over the training.
+        confidence: Probability that a target voxel needs to take part.
+        temperature: Temperature T of the softmax over prototypes.
+        decay: Decay of the prototypes' moving average.
     """
 
     cite: ClassVar[str] = (
@@ -44,28 +51,32 @@ class Contrast(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence, self.temperature, self.decay = weight, confidence, temperature, decay
-        self.register_buffer("prototypes", torch.zeros(task.classes, head(net).in_channels))
+        self.register_buffer("prototypes", torch.zeros(task.classes, segmentation_head(net).in_channels))
         self.register_buffer("known", torch.zeros(task.classes, dtype=torch.bool))
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        (logits, seen), (guess, other) = apart(self.net, source.image, target.image)
-        label, sure = self.task.pseudo_label(guess.detach().float().softmax(1), self.confidence)
-        ours = chosen(seen, source.truth, source.fov, self.task.classes)
-        theirs = chosen(other, label, sure if target.fov is None else sure * target.fov, self.task.classes)
-        self._follow(*ours)
-        weight = self.weight * ramp(self.progress)
+        """Return supervised loss + weight · λ · contrastive losses, λ the `adaptation_factor`."""
+        (source_logits, source_features), (target_logits, target_features) = forward_per_domain(
+            self.net, source.image, target.image
+        )
+        label, confident = self.task.pseudo_label(target_logits.detach().float().softmax(1), self.confidence)
+        source_voxels = sample_voxels(source_features, source.truth, source.fov, self.task.classes)
+        weight = confident if target.fov is None else confident * target.fov
+        target_voxels = sample_voxels(target_features, label, weight, self.task.classes)
+        self._update_prototypes(*source_voxels)
+        strength = self.weight * adaptation_factor(self.progress)
         return {
-            "supervised": self.task.loss(logits, source.truth, source.fov),
-            "source": weight * self._pull(*ours),
-            "target": weight * self._pull(*theirs),
+            "supervised": self.task.loss(source_logits, source.truth, source.fov),
+            "source": strength * self._pull(*source_voxels),
+            "target": strength * self._pull(*target_voxels),
         }
 
     def _pull(self, vectors: Tensor, label: Tensor) -> Tensor:
-        return contrast(vectors, label, self.prototypes, self.known, self.temperature)
+        return prototype_contrast(vectors, label, self.prototypes, self.known, self.temperature)
 
     @torch.no_grad()
-    def _follow(self, vectors: Tensor, label: Tensor) -> None:
-        """Every prototype a step towards the mean of its class's unit vectors in this batch."""
+    def _update_prototypes(self, vectors: Tensor, label: Tensor) -> None:
+        """Move every prototype a step towards the mean of its class's unit vectors in this batch."""
         for value in label.unique():
             mean = functional.normalize(vectors[label == value], dim=1).mean(0)
             old = self.prototypes[value]
@@ -73,26 +84,47 @@ class Contrast(Method):
             self.known[value] = True
 
 
-def chosen(seen: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
-    """Up to 512 random voxels of each class with a positive weight: features (n, f) float32 and labels (n,)."""
+def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
+    """Draw up to 512 random voxels of each class that have a positive weight.
+
+    Args:
+        features: (b, f, i, j[, k]).
+        label: (b, i, j[, k]).
+        weight: (b, i, j[, k]); None where every voxel may be drawn.
+        classes: Number of classes.
+
+    Returns:
+        Features (n, f), float32, and labels (n,).
+    """
     valid = label.new_ones(label.shape, dtype=torch.bool) if weight is None else weight > 0
-    spots = []
+    indices = []
     for value in range(classes):
-        at = torch.nonzero((label == value).logical_and(valid).flatten())[:, 0]
-        spots.append(at[torch.randperm(len(at), device=at.device)[:VOXELS]])
-    drawn = torch.cat(spots)
-    return seen.movedim(1, -1).flatten(0, -2)[drawn].float(), label.flatten()[drawn]
+        candidates = torch.nonzero((label == value).logical_and(valid).flatten())[:, 0]
+        order = torch.randperm(len(candidates), device=candidates.device)
+        indices.append(candidates[order[:VOXELS_PER_CLASS]])
+    drawn = torch.cat(indices)
+    return features.movedim(1, -1).flatten(0, -2)[drawn].float(), label.flatten()[drawn]
 
 
-def contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
-    """−log softmax over known prototypes of cos(vector, prototype) / T at its own class; every class counts alike.
+def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
+    """Return the prototype contrast: −log softmax over known prototypes of cos(vector, prototype) / T at the own class.
 
-    0 where nothing was chosen, or fewer than two prototypes are known.
+    Mean over the vectors of each class, then over classes.
+
+    Args:
+        vectors: (n, f).
+        label: (n,).
+        prototypes: (classes, f).
+        known: Which prototypes have been set, bool (classes,).
+        temperature: T.
+
+    Returns:
+        Scalar; 0 where no vector's prototype is known, or fewer than two prototypes are.
     """
     similarity = functional.normalize(vectors, dim=1) @ functional.normalize(prototypes, dim=1).T / temperature
     usable = known[label]
     if not usable.any() or known.sum() < 2:
         return vectors.sum() * 0
     similarity, label = similarity.masked_fill(~known, -torch.inf)[usable], label[usable]
-    each = functional.cross_entropy(similarity, label, reduction="none")
-    return torch.stack([each[label == value].mean() for value in label.unique()]).mean()
+    losses = functional.cross_entropy(similarity, label, reduction="none")
+    return torch.stack([losses[label == value].mean() for value in label.unique()]).mean()

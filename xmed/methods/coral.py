@@ -1,4 +1,4 @@
-"""Coral: deep features of both domains with the same covariance."""
+"""Deep CORAL: features of both domains with the same covariance."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks.feature_sampling import both
+from xmed.networks.feature_sampling import sample_features
 from xmed.tasks import Segmentation
 
 
 class Coral(Method):
     """Correlation alignment of the deepest features, class-balanced by prediction.
 
-    weight: of the distance between the covariances. The paper wants both losses of one size at the end; divided by
-    4 d² it is tiny (at weight 1 it ends at 1e-4 to 4e-4, on discs drawn for the purpose, d = 48), so 1 does nothing.
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the distance between the covariances. The paper wants both losses to be of the same size at
+            the end. Divided by 4 d² the distance is tiny: with weight 1 it ended at 1e-4 to 4e-4 on images of discs (d
+            = 48), so 1 has no effect.
     """
 
     cite: ClassVar[str] = "Sun & Saenko, Deep CORAL, ECCV workshops 2016, arXiv:1607.01719"
@@ -26,18 +30,24 @@ class Coral(Method):
         self.weight = weight
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        seen = both(self.net, source, target)
+        """Return supervised loss + weight · distance of the covariances."""
+        drawn = sample_features(self.net, source, target)
         return {
-            "supervised": self.task.loss(seen.logits, source.truth, source.fov),
-            "coral": self.weight * coral(seen.source[0], seen.target[0]),
+            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "coral": self.weight * coral_distance(drawn.source[0], drawn.target[0]),
         }
 
 
-def coral(source: Tensor, target: Tensor) -> Tensor:
-    """‖C_s − C_t‖²_F / (4 d²) of vectors (n, d) and (m, d), C the unbiased covariance; means do not count (eq. 1)."""
+def coral_distance(source: Tensor, target: Tensor) -> Tensor:
+    """Return ‖C_s − C_t‖²_F / (4 d²) (eq. 1), C the unbiased covariance. Means do not count.
+
+    Args:
+        source: Vectors (n, d).
+        target: Vectors (m, d).
+    """
     return ((_covariance(source) - _covariance(target)) ** 2).sum() / (4 * source.shape[1] ** 2)
 
 
 def _covariance(vectors: Tensor) -> Tensor:
-    centred = (vectors - vectors.mean(0)).double()  # which autocast leaves alone
+    centred = (vectors - vectors.mean(0)).double()  # in float64, which autocast leaves alone
     return centred.T @ centred / max(len(vectors) - 1, 1)

@@ -1,4 +1,4 @@
-"""Cut: the source translated into pictures like the target's, and supervised learning from those."""
+"""CUT: source images are translated so that they look like target images; supervised learning on the translations."""
 
 from __future__ import annotations
 
@@ -10,20 +10,30 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method
-from xmed.networks import head
+from xmed.networks import segmentation_head
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.field_of_view_pose import place
-from xmed.rendering.translation import Recipe, translate
+from xmed.rendering.field_of_view_pose import pose_anatomy
+from xmed.rendering.translation import TranslationSettings, translate
 from xmed.tasks import Segmentation
 
 
 class Cut(Method):
     """Unpaired translation by patch-wise contrast that keeps edges and structures, then supervision on its pictures.
 
-    pool: views that are cut out of the source where the target is seen by a probe, each through another target's field
-    of view; a tomograph's source stays whole. steps, batch, rate, nce, segment, edge: of the translation (see
-    xmed.translate). Its pictures stay in the training's folder, under `translated`.
+    The translations are kept in the folder of the training, under `translated`.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        pool: Number of views cut out of the source where the target is imaged by a probe, each through the field of
+            view of another target case. The source of a tomograph stays whole.
+        steps: Steps of the translation's training. For this and the next five see `TranslationSettings`.
+        batch: Patches per step.
+        rate: Learning rate.
+        nce: Weight of the patch contrast.
+        segment: Weight of the segmentation loss.
+        edge: Weight of the edge loss.
     """
 
     cite: ClassVar[str] = (
@@ -45,31 +55,36 @@ class Cut(Method):
     ) -> None:
         super().__init__(net, task)
         self.pool = pool
-        self.recipe = Recipe(steps, batch, rate, nce, segment, edge)
+        self.translation = TranslationSettings(steps, batch, rate, nce, segment, edge)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return the translated source cases, or translated views of them where the target is imaged by a probe."""
         source: Sequence[Sample] = domains.source
-        dims: Literal[2, 3] = 2 if head(self.net).weight.ndim == 4 else 3
+        dims: Literal[2, 3] = 2 if segmentation_head(self.net).weight.ndim == 4 else 3
         if domains.target_modality in PROBE_MODALITIES:
-            source = views(self.pool, domains)
+            source = posed_views(self.pool, domains)
         folder = domains.folder and domains.folder / "translated"
         return translate(
-            source, domains.target, dims, self.task.classes, self.task.loss, self.recipe, domains.seed, folder
+            source, domains.target, dims, self.task.classes, self.task.loss, self.translation, domains.seed, folder
         )
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """`source` holds patches of the translated pictures."""
+        """Return the supervised loss; `source` holds patches of the translated pictures."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 
 
-def views(count: int, domains: Domains) -> list[Sample]:
-    """The source cases in turn as a probe would be held to them, each through the field of view of a random target."""
+def posed_views(count: int, domains: Domains) -> list[Sample]:
+    """Return the source cases in turn as a probe would see them.
+
+    Each is seen through the field of view of a random target case.
+    """
     random = np.random.default_rng([domains.seed, 23])
-    out = []
+    views = []
     for n in range(count):
         source = domains.source[n % len(domains.source)]
-        through = domains.target[int(random.integers(len(domains.target)))]
-        held = place(source, through, domains.target_modality, random)
-        out.append(Sample(source.case, normalise(held.image, held.fov), held.fov, through.grid, held.label))
-    return out
+        target = domains.target[int(random.integers(len(domains.target)))]
+        anatomy = pose_anatomy(source, target, domains.target_modality, random)
+        image = normalise(anatomy.image, anatomy.fov)
+        views.append(Sample(source.case, image, anatomy.fov, target.grid, anatomy.label))
+    return views

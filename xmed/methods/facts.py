@@ -1,4 +1,4 @@
-"""Facts: what a method's file says of its class, read as text, so that whoever asks need not wait for torch."""
+"""Read what a method's file says of its class without importing it, since importing a method loads torch."""
 
 from __future__ import annotations
 
@@ -10,66 +10,77 @@ from importlib.util import find_spec
 from pathlib import Path
 
 BASE = "method"
-"""The file of the class that every method is made of, and what it does not say itself is taken from."""
-GIVEN = 3
-"""Arguments of every constructor that no study sets: self, net and task."""
+"""The file of the base class `Method`, whose class attributes are the defaults."""
+FIXED_ARGUMENTS = 3
+"""Arguments of every method's constructor that no study sets: self, net and task."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """does: the first line of its docstring. cite: the paper. start: the method whose finished training it begins with.
+    """What is known of a method from the text of its file.
 
-    hyperparameters: their names, in the order of the constructor. target_labels: see `Method`.
+    Attributes:
+        does: First line of the class's docstring.
+        cite: Citation.
+        start: Name of the method whose finished training gives the first weights, if any.
+        target_labels: "none", "few" or "all", see `Method`.
+        favoured_by_validator: Name of the validator whose pictures the method trains on, see `Method`.
+        hyperparameters: Names of the hyper-parameters, in the order of the constructor.
     """
 
     does: str
     cite: str
     start: str | None
     target_labels: str
+    favoured_by_validator: str | None
     hyperparameters: tuple[str, ...]
 
 
 @cache
 def facts(name: str) -> Facts:
-    """What `xmed/methods/<name>.py` says of the one class of it that is made of Method.
+    """Return what `xmed/methods/<name>.py` says of its one class that derives from `Method`.
 
-    The house test holds every method's facts against its class.
+    A test compares the facts of every method with its imported class.
     """
-    (made,) = [one for one in _classes(name) if any(getattr(base, "id", None) == "Method" for base in one.bases)]
-    (base,) = [one for one in _classes(BASE) if one.name == "Method"]
-    chosen = {**_assigned(base), **_assigned(made)}
-    start = next((word.value for word in getattr(chosen["schedule"], "keywords", ()) if word.arg == "start"), None)
+    (method_class,) = [node for node in _classes(name) if any(getattr(b, "id", None) == "Method" for b in node.bases)]
+    (base_class,) = [node for node in _classes(BASE) if node.name == "Method"]
+    attributes = {**_class_attributes(base_class), **_class_attributes(method_class)}
+    keywords = getattr(attributes["schedule"], "keywords", ())
+    start = next((keyword.value for keyword in keywords if keyword.arg == "start"), None)
     return Facts(
-        does=(ast.get_docstring(made) or "").strip().splitlines()[0],
-        cite=ast.literal_eval(chosen["cite"]),
+        does=(ast.get_docstring(method_class) or "").strip().splitlines()[0],
+        cite=ast.literal_eval(attributes["cite"]),
         start=None if start is None else ast.literal_eval(start),
-        target_labels=ast.literal_eval(chosen["target_labels"]),
-        hyperparameters=_arguments(made) or _arguments(base) or (),
+        target_labels=ast.literal_eval(attributes["target_labels"]),
+        favoured_by_validator=ast.literal_eval(attributes["favoured_by_validator"]),
+        hyperparameters=_constructor_arguments(method_class) or _constructor_arguments(base_class) or (),
     )
 
 
 def _classes(name: str) -> Iterator[ast.ClassDef]:
-    found = find_spec(f"xmed.methods.{name}")  # looked for where methods are, which may be several folders
-    assert found is not None
-    assert found.origin is not None
-    text = Path(found.origin).read_text(encoding="utf-8")
+    """Yield the syntax trees of the classes in a file of the package, wherever its search path finds that file."""
+    spec = find_spec(f"xmed.methods.{name}")
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).read_text(encoding="utf-8")
     return (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
 
 
-def _assigned(made: ast.ClassDef) -> dict[str, ast.expr]:
-    """The class's own attributes: name → the expression that it is set to."""
-    found = {}
-    for node in made.body:
+def _class_attributes(class_node: ast.ClassDef) -> dict[str, ast.expr]:
+    """Return the class attributes: name → the expression that it is set to."""
+    attributes = {}
+    for node in class_node.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            found[node.target.id] = node.value
+            attributes[node.target.id] = node.value
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
-    return found
+            attributes[node.targets[0].id] = node.value
+    return attributes
 
 
-def _arguments(made: ast.ClassDef) -> tuple[str, ...] | None:
-    """What its constructor takes beside GIVEN; None for a class without one of its own."""
-    for node in made.body:
+def _constructor_arguments(class_node: ast.ClassDef) -> tuple[str, ...] | None:
+    """Return the constructor's arguments without the fixed ones; None for a class without a constructor."""
+    for node in class_node.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            return tuple(one.arg for one in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs][GIVEN:])
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            return tuple(argument.arg for argument in arguments[FIXED_ARGUMENTS:])
     return None

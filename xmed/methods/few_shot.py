@@ -1,4 +1,4 @@
-"""FewShot: a handful of labelled target cases beside the source, and a mean teacher on the unlabelled rest."""
+"""Few-shot adaptation: a few labelled target cases beside the source, and a mean teacher on the unlabelled target."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.errors import XmedError
-from xmed.methods.mean_teacher import consistency
+from xmed.methods.mean_teacher import consistency_loss
 from xmed.methods.method import Domains, Method, Schedule
 from xmed.networks.mean_teacher_model import Teacher, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb
+from xmed.rendering.perturb import perturb_intensities
 from xmed.tasks import Segmentation
 
 
 class FewShot(Method):
     """Semi-supervised adaptation: `shots` target training cases with their labels take half of the draws.
 
-    Begins with the net of `gin`; the cases are drawn by the training's seed. weight, confidence, decay: of the mean
-    teacher's consistency on the target.
+    Starts with the network of `gin`. The seed of the training draws the cases.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        shots: Number of labelled target training cases.
+        weight: Weight of the consistency on the target.
+        confidence: Probability that the teacher needs in a voxel.
+        decay: Decay of the teacher.
     """
 
     cite: ClassVar[str] = (
@@ -46,29 +53,35 @@ class FewShot(Method):
         self.shots, self.weight, self.confidence = shots, weight, confidence
         self.teacher = Teacher(net, decay)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return the source cases and `shots` labelled target cases, repeated until they take half of the draws.
+
+        Raises:
+            XmedError: METHOD_NEEDS where there are fewer labelled target cases.
+        """
         if len(domains.few) < self.shots:
             raise XmedError(
                 "METHOD_NEEDS", f"{len(domains.few)} labelled target training cases", f"{self.shots}, as `shots` says",
                 "label more of them, or ask for fewer",
             )  # fmt: skip
         chosen = np.random.default_rng([domains.seed, 19]).choice(len(domains.few), self.shots, replace=False)
-        repeats = -(-len(domains.source) // self.shots)  # a batch is drawn case by case: half of it from the few
+        # Batches are drawn case by case: the few are repeated until they are as many as the source cases.
+        repeats = -(-len(domains.source) // self.shots)
         return [*domains.source, *[domains.few[n] for n in chosen] * repeats]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """`source` holds patches of the source and of the few labelled target cases."""
+        """Return the losses of one step; `source` holds patches of the source and of the few labelled target cases."""
         b = len(source.image)
         p = self.teacher.probabilities(target.image)
-        logits = self.net(torch.cat([source.image, disturb(target.image, target.fov)])).float()
-        agree = consistency(logits[b:], p, self.confidence, target.fov)
+        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, target.fov)])).float()
+        consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
-            "consistency": self.weight * ramp_up(self.progress) * agree,
+            "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)

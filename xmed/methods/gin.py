@@ -1,4 +1,4 @@
-"""Gin: the source through a fresh random convolutional network at every step, so that only shape is worth learning."""
+"""GIN: the source passes through a new random convolutional network at every step, so that only shape is learned."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.rendering.random_convolution import blend, random_convolutions
+from xmed.rendering.random_convolution import blend_appearances, random_convolutions
 from xmed.tasks import Segmentation
 
 
 class Gin(Method):
     """Global intensity non-linear augmentation with consistency between copies.
 
-    copies: random appearances of each patch; the first is supervised. blend: the first two are blended by a smooth
-    random map (interventional pseudo-correlation). consistency: weight of the divergence of all
-    copies from their mean prediction (the reference implementation's 10 is a mean over classes as well as voxels, which
-    makes it 10 / classes per voxel; here it is per voxel).
+    Args:
+        net: The network.
+        task: The segmentation task.
+        copies: Random appearances of each patch; the first is supervised.
+        consistency: Weight of the divergence of all copies from their mean prediction. The reference implementation's
+            10 is a mean over classes as well as voxels, so it is 10 / classes per voxel; here the weight is per voxel.
+        blend: Whether the first two appearances are blended by a smooth random map (interventional pseudo-correlation).
     """
 
     cite: ClassVar[str] = (
@@ -33,16 +36,19 @@ class Gin(Method):
         self.copies, self.consistency, self.blend = copies, consistency, blend
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on the first copy + consistency · mean KL(mean prediction ‖ copy)."""
         del target
         images = [random_convolutions(source.image, source.fov) for _ in range(self.copies)]
         if self.blend and self.copies > 1:
-            images[:2] = blend(*images[:2])
+            images[:2] = blend_appearances(*images[:2])
         logits = [self.net(image).float() for image in images]
         losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
         if self.copies > 1:
-            p = [one.softmax(1) for one in logits]
+            p = [copy.softmax(1) for copy in logits]
             mean = sum(p[1:], p[0]) / len(p)
-            per_voxel = [functional.kl_div(one.log_softmax(1), mean, reduction="none").sum(1) for one in logits]
-            seen = source.fov if source.fov is not None else per_voxel[0] == per_voxel[0]
-            losses["consistency"] = self.consistency * sum((d * seen).sum() for d in per_voxel) / (seen.sum() * len(p))
+            per_voxel = [functional.kl_div(copy.log_softmax(1), mean, reduction="none").sum(1) for copy in logits]
+            counted = source.fov if source.fov is not None else per_voxel[0] == per_voxel[0]
+            losses["consistency"] = (
+                self.consistency * sum((d * counted).sum() for d in per_voxel) / (counted.sum() * len(p))
+            )
         return losses

@@ -1,4 +1,4 @@
-"""Histogram: the source with the intensity histograms of target volumes."""
+"""Histogram matching: source volumes with the intensity histograms of target volumes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from xmed.tasks import Segmentation
 class Histogram(Method):
     """Every source volume matched to the histograms of random target volumes, supervised on these.
 
-    copies: matched volumes made of each source case, every one after another target volume where there are enough.
+    Args:
+        net: The network.
+        task: The segmentation task.
+        copies: Matched volumes of each source case, each after another target volume where there are enough.
     """
 
     cite: ClassVar[str] = "Gonzalez & Woods, Digital image processing (histogram specification); Nyul et al., TMI 2000"
@@ -29,7 +32,12 @@ class Histogram(Method):
         super().__init__(net, task)
         self.copies = copies
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Return matched copies of every source case.
+
+        Raises:
+            XmedError: METHOD_NEEDS for a source of label maps alone.
+        """
         if not domains.images:
             raise XmedError(
                 "METHOD_NEEDS", "a source of label maps alone", "source images whose histograms can be matched",
@@ -38,19 +46,20 @@ class Histogram(Method):
         random = np.random.default_rng([domains.seed, 11])
         copies = min(self.copies, len(domains.target))
         return [
-            matched(source, domains.target[n])
+            match_to_target(source, domains.target[n])
             for source in domains.source
             for n in random.choice(len(domains.target), copies, replace=False)
         ]
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on matched source patches."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
 
 
-def matched(source: Sample, target: Sample) -> Sample:
-    """`source` whose intensities inside its field of view are distributed as those inside the target's."""
-    seen = match_histograms(source.image[source.fov], target.image[target.fov]).astype(np.float32)
-    image = np.full_like(source.image, seen.min(initial=np.inf) if seen.size else 0)
-    image[source.fov] = seen
+def match_to_target(source: Sample, target: Sample) -> Sample:
+    """Return `source` with the intensity distribution of `target`, both inside their fields of view."""
+    matched = match_histograms(source.image[source.fov], target.image[target.fov]).astype(np.float32)
+    image = np.full_like(source.image, matched.min(initial=np.inf) if matched.size else 0)
+    image[source.fov] = matched
     return replace(source, image=image)

@@ -1,4 +1,4 @@
-"""MaskedPretrain: first filling in what is hidden in images of both domains, then segmenting the source."""
+"""Masked pretraining: first fill in hidden blocks in images of both domains, then segment the source."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import CONVOLUTIONS, features, head
-from xmed.rendering.perturb import hidden
+from xmed.networks import CONVOLUTIONS, logits_and_features, segmentation_head
+from xmed.rendering.perturb import random_blocks
 from xmed.tasks import Segmentation
 
 
 class MaskedPretrain(Method):
-    """Masked image modelling on source and target, then supervised learning on the source with the same net.
+    """Masked image modelling on source and target, then supervised learning on the source with the same network.
 
-    share: of the training that goes into the first part. mask, cell: share and edge (voxels) of the hidden blocks.
+    Args:
+        net: The network.
+        task: The segmentation task.
+        share: Share of the training that the first part takes.
+        mask: Share of the blocks that are hidden.
+        cell: Edge of a hidden block in voxels.
     """
 
     cite: ClassVar[str] = (
@@ -29,22 +34,29 @@ class MaskedPretrain(Method):
     ) -> None:
         super().__init__(net, task)
         self.share, self.mask, self.cell = share, mask, cell
-        last = head(net)
+        last = segmentation_head(net)
         convolution = CONVOLUTIONS[last.weight.ndim - 3]
         self.painter = convolution(last.in_channels, 1, 1)  # from the head's features to an intensity
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the error of filled-in blocks in the first part of the training, the supervised loss in the second."""
         if self.progress >= self.share:
             return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
         image = torch.cat([source.image, target.image])
-        gone = hidden(image, self.mask, self.cell)
-        painted = self.painter(features(self.net, image.masked_fill(gone, 0))[1]).float()
-        views = [torch.ones_like(d.image[:, 0], dtype=torch.bool) if d.fov is None else d.fov for d in (source, target)]
-        middle = image.shape[1] // 2  # of the neighbouring slices that a 2.5-D net is shown
-        return {"painted": hidden_error(painted[:, 0], image[:, middle], gone[:, 0] & torch.cat(views))}
+        blocks = random_blocks(image, self.mask, self.cell)
+        painted = self.painter(logits_and_features(self.net, image.masked_fill(blocks, 0))[1]).float()
+        views = [torch.ones_like(b.image[:, 0], dtype=torch.bool) if b.fov is None else b.fov for b in (source, target)]
+        middle = image.shape[1] // 2  # a 2.5-D network also gets neighbouring slices; the middle one is predicted
+        return {"painted": masked_error(painted[:, 0], image[:, middle], blocks[:, 0] & torch.cat(views))}
 
 
-def hidden_error(painted: Tensor, image: Tensor, counted: Tensor) -> Tensor:
-    """Mean squared error over the `counted` voxels (bool), all (b, i, j[, k]); what was shown is not rewarded."""
+def masked_error(painted: Tensor, image: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean squared error over the counted voxels; voxels that were visible earn nothing.
+
+    Args:
+        painted: Predicted intensities (b, i, j[, k]).
+        image: True intensities of the same shape.
+        counted: Bool of the same shape.
+    """
     squared = (painted - image.float()) ** 2
     return (squared * counted).sum() / counted.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""Mcd: features on which two heads, each right on the source and as different as can be, agree about the target."""
+"""MCD: two heads that are right on the source and as different as possible, and features on which they agree."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.networks import head
-from xmed.networks.adversary import ramp, reverse
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import segmentation_head
+from xmed.networks.adversary import adaptation_factor, reverse_gradient
+from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.tasks import Segmentation
 
 
 class Mcd(Method):
     """Maximum classifier discrepancy in one step: the heads drift apart on the target, the features make them agree.
 
-    weight: of the discrepancy. The paper takes three steps in turn; its code's option `one_step` reverses the gradient
-    between features and heads instead, as here. The first head is what is deployed.
+    The paper alternates three steps. The option `one_step` of its code reverses the gradient between features and heads
+    instead, as is done here. The first head is deployed.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the discrepancy.
     """
 
     cite: ClassVar[str] = (
@@ -30,22 +35,31 @@ class Mcd(Method):
     def __init__(self, net: nn.Module, task: Segmentation, weight: float = 1.0) -> None:
         super().__init__(net, task)
         self.weight = weight
-        self.second = copy.deepcopy(head(net))
+        self.second = copy.deepcopy(segmentation_head(net))
         self.second.reset_parameters()  # two equal heads would never disagree
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        (logits, ours), (_, theirs) = apart(self.net, source.image, target.image)
-        theirs = reverse(theirs, ramp(self.progress))
-        disagreement = discrepancy(head(self.net)(theirs), self.second(theirs), target.fov)
+        """Return both heads' supervised losses − weight · their discrepancy on the target."""
+        (logits, source_features), (_, target_features) = forward_per_domain(self.net, source.image, target.image)
+        target_features = reverse_gradient(target_features, adaptation_factor(self.progress))
+        disagreement = classifier_discrepancy(
+            segmentation_head(self.net)(target_features), self.second(target_features), target.fov
+        )
         return {
             "supervised": self.task.loss(logits, source.truth, source.fov),
-            "second": self.task.loss(self.second(ours), source.truth, source.fov),
+            "second": self.task.loss(self.second(source_features), source.truth, source.fov),
             "discrepancy": -self.weight * disagreement,  # the heads maximise it; reversed, the features minimise it
         }
 
 
-def discrepancy(one: Tensor, other: Tensor, fov: Tensor | None) -> Tensor:
-    """Mean absolute difference of two heads' probabilities over classes and the field of view (eq. 2); logits in."""
-    difference = (one.float().softmax(1) - other.float().softmax(1)).abs().mean(1)
-    seen = torch.ones_like(difference) if fov is None else fov.to(difference.dtype)
-    return (difference * seen).sum() / seen.sum().clamp_min(1.0)
+def classifier_discrepancy(first_logits: Tensor, second_logits: Tensor, fov: Tensor | None) -> Tensor:
+    """Return the mean absolute difference of two heads' probabilities over classes and the field of view (eq. 2).
+
+    Args:
+        first_logits: (b, C, i, j[, k]).
+        second_logits: Of the same shape.
+        fov: Field of view, bool (b, i, j[, k]), or None.
+    """
+    difference = (first_logits.float().softmax(1) - second_logits.float().softmax(1)).abs().mean(1)
+    counted = torch.ones_like(difference) if fov is None else fov.to(difference.dtype)
+    return (difference * counted).sum() / counted.sum().clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""MeanTeacher: a student that must see in disturbed target patches what its own moving average sees in whole ones."""
+"""Mean teacher: predictions of perturbed target patches must equal those of the network's moving average."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks.mean_teacher_model import Alignment, Teacher, class_mean, ramp_up
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, class_balanced_mean, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb
+from xmed.rendering.perturb import perturb_intensities
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
 
 class MeanTeacher(Method):
-    """Self-ensembling on the target, begun with the net that random convolutions of the source have trained.
+    """Self-ensembling on the target, begun with the network that random convolutions of the source have trained.
 
-    A teacher that knows little confirms its own errors, so this starts where `gin` ends and shows the source through
-    random convolutions further on. weight: of the consistency (3 in French et al.). confidence: that the teacher needs
-    in a voxel, judged voxel by voxel. decay: of the teacher. align: strength of distribution alignment, 0 for none.
+    A teacher that knows little confirms its own errors. So this method starts where `gin` ends, and the source still
+    passes through random convolutions.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the consistency (3 in French et al.).
+        confidence: Probability that the teacher needs in a voxel, judged voxel by voxel.
+        decay: Decay of the teacher.
+        align: Strength of distribution alignment; 0 for none.
     """
 
     cite: ClassVar[str] = (
@@ -42,26 +49,28 @@ class MeanTeacher(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence = weight, confidence
-        self.teacher, self.alignment = Teacher(net, decay), Alignment(task.classes, align)
+        self.teacher, self.alignment = Teacher(net, decay), DistributionAlignment(task.classes, align)
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        self.alignment.expect(domains.source)
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Take the expected class shares from the source; return the source."""
+        self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · ramp · consistency of perturbed target patches with the teacher."""
         b = len(source.image)
         p = self.alignment(self.teacher.probabilities(target.image), target.fov)
         varied = random_convolutions(source.image, source.fov)
-        # One batch, so that the running statistics that the teacher inherits are those of both domains.
-        logits = self.net(torch.cat([varied, disturb(target.image, target.fov)])).float()
-        agree = consistency(logits[b:], p, self.confidence, target.fov)
+        # One common batch: the running statistics that the teacher averages are then those of both domains.
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)])).float()
+        consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
-            "consistency": self.weight * ramp_up(self.progress) * agree,
+            "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)
@@ -70,13 +79,20 @@ class MeanTeacher(Method):
         return self.teacher.net
 
 
-def consistency(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None) -> Tensor:
-    """Mean squared difference of the student's probabilities to the teacher's `p` (b, classes, i, j[, k]), scalar.
+def consistency_loss(logits: Tensor, p: Tensor, confidence: float, fov: Tensor | None) -> Tensor:
+    """Return the mean squared difference between the student's and the teacher's probabilities, class-balanced.
 
-    Over classes, then over the voxels in view in which the teacher reaches `confidence`, each class that it sees there
-    weighing alike (the class balance of French et al., section 3.4, without its loss that pulls towards equal sizes).
+    The mean is taken over classes, then over the voxels in view in which the teacher reaches `confidence`, with equal
+    weight for every class that the teacher predicts there. This is the class balance of French et al., section 3.4,
+    without their loss that pulls towards equal class sizes.
+
+    Args:
+        logits: The student's, (b, classes, i, j[, k]).
+        p: The teacher's probabilities of the same shape.
+        confidence: Threshold of the teacher's largest probability.
+        fov: Field of view, bool (b, i, j[, k]), or None.
     """
     best, label = p.max(1)
-    apart = ((logits.softmax(1) - p) ** 2).mean(1)
-    sure = best >= confidence
-    return class_mean(apart, label, sure if fov is None else sure & fov)
+    difference = ((logits.softmax(1) - p) ** 2).mean(1)
+    confident = best >= confidence
+    return class_balanced_mean(difference, label, confident if fov is None else confident & fov)

@@ -1,4 +1,4 @@
-"""Method: the one interface of every way to learn from a labelled source and an unlabelled target."""
+"""The interface of every method that learns from a labelled source and an unlabelled target."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ from xmed.tasks import Segmentation
 
 @dataclass(frozen=True)
 class Domains:
-    """What a method may look at once, before the first step: whole volumes on the net's grid.
+    """Whole volumes on the network's grid, which a method may look at once before the first step.
 
-    source: labelled Samples. target: Samples without labels. Modalities are DICOM codes; a window is how a domain's raw
-    intensities are clipped before normalisation. seed: of this training. few: labelled target Samples, only where a
-    method's `target_labels` are "few". folder: of this training, where a stage may keep the volumes it writes. scene:
-    what draws the source (see xmed.appearance.scenes), if anything does; images: False where it is label maps alone.
+    Attributes:
+        source: Labelled samples.
+        target: Samples without labels.
+        source_modality: DICOM modality of the source.
+        target_modality: DICOM modality of the target.
+        target_window: Raw intensities of the target are clipped to this range before normalisation, if it is given.
+        seed: Seed of this training.
+        few: Labelled target samples; empty unless the method's `target_labels` is "few".
+        folder: Folder of this training, where a method may keep volumes that it made. None where nothing shall be
+            written.
+        scene: Name of the scene that draws the source (see `xmed.rendering.scenes`), if one does.
+        images: False where the source is label maps alone.
     """
 
     source: Sequence[Sample]
@@ -41,83 +49,129 @@ class Domains:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a method trains. start: a method whose finished training of the same seed gives the first weights.
+    """How a method trains.
 
-    steps, rate: share of the study's steps and learning rate that this training takes. milestones: shares of the
-    training after which a candidate is kept (of a further round the last of them alone); the label-free guards choose
-    among them. again: shares of steps and of learning rate that every round after the first takes, see Method.rounds.
+    Attributes:
+        start: Name of the method whose finished training with the same seed gives the first weights.
+        steps: Share of the study's steps that the first round takes.
+        rate: Share of the study's learning rate.
+        milestones: Shares of the first round after which a candidate is kept; the label-free checks choose among them.
+            Of every later round only the last of them counts.
+        later_rounds: Shares of steps and learning rate that each round after the first takes, relative to the first
+            one. See `Method.rounds`.
     """
 
     start: str | None = None
     steps: float = 1.0
     rate: float = 1.0
     milestones: tuple[float, ...] = (1.0,)
-    again: tuple[float, float] = (0.4, 0.5)
+    later_rounds: tuple[float, float] = (0.4, 0.5)
 
 
 class Method(nn.Module, ABC):
-    """Owns the net and whatever else it trains. Classes are abstract or final: no method subclasses another."""
+    """Owns the network and whatever else is trained. Methods derive from this class directly, never from each other.
+
+    A method's file is the only one to edit when the method is added. Its constructor takes the network, the task and
+    then the hyper-parameters with their defaults.
+    """
 
     cite: ClassVar[str]
-    """The paper."""
+    """Citation of the paper."""
     target_labels: ClassVar[Literal["none", "few", "all"]] = "none"
-    """all: the supervised ceiling alone; its models are marked non-deployable and the registry refuses them."""
+    """"none", "few" or "all" of the target's training labels. "all" is for the supervised upper bound alone: its models
+    are marked as not deployable, and the registry refuses them.
+    """
     schedule: ClassVar[Schedule] = Schedule()
     test_time: ClassVar[bool] = False
-    """True for a method whose `adapt` is called on every volume that is to be predicted."""
+    """True for a method whose `adapt` is called for every volume before it is predicted."""
+
+    favoured_by_validator: ClassVar[str | None] = None
+    """Name of the validator whose own pictures this method is trained on. That validator does not vote on candidates
+    among which is one of this method. In prototypes the proxy Dice was misleading wherever a candidate had been trained
+    on the proxy's own renderer (Spearman with the true Dice −1.0 to 0.0)."""
 
     renders: ClassVar[bool] = False
-    """True for a method that can draw a source of label maps by itself; any other is given plain pictures of them."""
+    """True for a method that can draw a source of label maps by itself. Every other method gets plain pictures of
+    them.
+    """
 
     enlarge: bool = False
-    """True where what is deployed enlarges small volumes if unlabelled ones ask for it (see Model.learn_scale)."""
+    """True where the deployed model may enlarge small volumes, if unlabelled volumes suggest it (see
+    `Model.learn_scale`).
+    """
 
     progress: Tensor
-    """Share of the round's steps done; set by the loop, saved with the rest."""
+    """Share of the round's steps that are done, scalar in [0, 1]. The loop sets it, and it is part of the state
+    dict.
+    """
 
     def __init__(self, net: nn.Module, task: Segmentation, rounds: int = 1) -> None:
-        """rounds: how often the learning rate rises and comes down; before each but the first, `begin_again`."""
+        """Keep the network and the task.
+
+        Args:
+            net: The network that is trained.
+            task: Gives losses and pseudo-labels.
+            rounds: How often the one-cycle learning rate rises and falls. `start_round` is called before each round but
+                the first.
+        """
         super().__init__()
         self.net, self.task, self.rounds = net, task, rounds
         self.register_buffer("progress", torch.zeros(()))
 
     @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:
-        """The network this method trains, given the study's: for methods that change what the net is shown."""
+        """Return the network that this method trains, given the study's. For methods that change the input."""
         return spec
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        """Look at whole volumes once, before the first step; return what the source batches are drawn from."""
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Look at whole volumes once, before the first step.
+
+        Args:
+            domains: Source and target volumes.
+
+        Returns:
+            Labelled samples from which the source batches are drawn; by default the source itself.
+        """
         return domains.source
 
     @abstractmethod
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """Named scalars; the loop minimises their sum and logs each. None at all: nothing is minimised in this step."""
+        """Compute the losses of one step.
+
+        Args:
+            source: Labelled patches (b, c, i, j[, k]).
+            target: Patches without labels.
+
+        Returns:
+            Named scalars. The loop minimises their sum and logs each. With an empty dictionary nothing is minimised.
+        """
 
     def adapt(self, volume: Iterator[Batch]) -> None:
-        """At test time: learn from patches of the one volume that is about to be predicted. The net starts afresh each.
+        """Learn from the one volume that is about to be predicted. Called only where `test_time` is True.
 
-        Only called where `test_time` is set; most methods learn nothing then. `volume` yields batches of unaugmented
-        patches without end.
+        The weights are those of the finished training for every volume.
+
+        Args:
+            volume: Yields batches of patches of that volume without augmentation, without end.
         """
         del volume
 
-    def begin_again(self) -> None:
-        """Before a further round: what of the last one is carried on."""
+    def start_round(self) -> None:
+        """Prepare a further round: decide what is carried over from the last one."""
         return
 
     def after_step(self) -> None:
-        """Moving averages and the like, after every optimiser step."""
+        """Update moving averages and the like, after every optimiser step."""
         return
 
-    def rates(self) -> dict[nn.Module, float]:
-        """Modules whose learning rate is this share of everything else's."""
+    def learning_rate_shares(self) -> dict[nn.Module, float]:
+        """Return modules with their learning rate as a share of the learning rate of all other parameters."""
         return {}
 
     def forward(self, image: Tensor) -> Tensor:
-        """What is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""
+        """Run what is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""
         return self.net(image)
 
     def deployed(self) -> nn.Module:
-        """The network whose weights are shipped: what `forward` runs."""
+        """Return the network whose weights are shipped, which is what `forward` runs."""
         return self.net

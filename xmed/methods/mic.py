@@ -1,4 +1,4 @@
-"""Mic: structures that the student must name where they are hidden, from what lies around them."""
+"""MIC: the student must name structures where they are hidden, from what surrounds them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
-from xmed.networks.mean_teacher_model import Alignment, Teacher, ramp_up
+from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, ramp_up
 from xmed.prepare import Sample
-from xmed.rendering.perturb import disturb, hidden
+from xmed.rendering.perturb import perturb_intensities, random_blocks
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
@@ -20,10 +20,19 @@ from xmed.tasks import Segmentation
 class Mic(Method):
     """Masked image consistency: pseudo-labels of a mean teacher on whole target patches, for a student of masked ones.
 
-    Begins with the net of `gin`, and shows the source through random convolutions further on. weight: of the
-    pseudo-labels' loss. confidence: that the best known class needs in a voxel; one that the teacher is less sure of
-    on average needs less. mask, cell: share and edge (voxels) of the hidden blocks; only every second patch has any
-    (MAPSeg's halves), or batch statistics would be those of holes. decay: of the teacher. align: of its class shares.
+    Starts with the network of `gin`, and the source still passes through random convolutions.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        weight: Weight of the pseudo-label loss.
+        confidence: Probability that the class with the highest mean confidence needs in a voxel. A class of which the
+            teacher is less certain on average needs less.
+        mask: Share of the blocks that are hidden. Only every second patch has hidden blocks (as in MAPSeg), or batch
+            statistics would be those of holes.
+        cell: Edge of a hidden block in voxels.
+        decay: Decay of the teacher.
+        align: Strength of distribution alignment.
     """
 
     cite: ClassVar[str] = (
@@ -46,42 +55,49 @@ class Mic(Method):
     ) -> None:
         super().__init__(net, task)
         self.weight, self.confidence, self.mask, self.cell = weight, confidence, mask, cell
-        self.teacher, self.alignment = Teacher(net, decay), Alignment(task.classes, align)
+        self.teacher, self.alignment = Teacher(net, decay), DistributionAlignment(task.classes, align)
         self.register_buffer("surety", torch.ones(task.classes))  # moving mean of the winner's probability, by class
 
-    def survey(self, domains: Domains) -> Sequence[Sample]:
-        self.alignment.expect(domains.source)
+    def prepare_source(self, domains: Domains) -> Sequence[Sample]:
+        """Take the expected class shares from the source; return the source."""
+        self.alignment.set_expected(domains.source)
         return domains.source
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return supervised loss + weight · ramp · loss of the masked student against the teacher's pseudo-labels."""
         b = len(source.image)
-        label, sure = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
-        shown = disturb(target.image, target.fov)
-        gone = hidden(shown, self.mask, self.cell)
-        gone[::2] = False
+        label, weight = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
+        perturbed = perturb_intensities(target.image, target.fov)
+        blocks = random_blocks(perturbed, self.mask, self.cell)
+        blocks[::2] = False
         varied = random_convolutions(source.image, source.fov)
-        logits = self.net(torch.cat([varied, shown.masked_fill(gone, 0)]))  # 0 is the mean intensity
+        logits = self.net(torch.cat([varied, perturbed.masked_fill(blocks, 0)]))  # 0 is the mean intensity
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
-            "masked": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, sure),
+            "masked": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),
         }
 
     @torch.no_grad()
     def judged(self, p: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Teacher's probabilities (b, classes, ...) → its label of every voxel and a weight per voxel, 1 or 0.
+        """Return the teacher's label of every voxel, and weight 1 where it is certain enough, else 0.
 
-        The threshold of class c is confidence · surety_c / max surety: FreeMatch eq. 8, with the mean over voxels that
-        have the label in place of that over all voxels, which here would measure an organ's size.
+        The threshold of class c is confidence · surety_c / max surety (FreeMatch, eq. 8). Surety is the moving mean of
+        the largest probability over the voxels that have the label. FreeMatch takes the mean over all samples, which
+        would measure an organ's size here.
+
+        Args:
+            p: The teacher's probabilities (b, classes, i, j[, k]).
+            fov: Field of view, bool (b, i, j[, k]), or None.
         """
         best, label = p.max(1)
-        seen = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
-        for value in label[seen].unique():
-            self.surety[value] = self.surety[value].lerp(best[seen & (label == value)].mean(), 0.1)
-        needed = self.confidence * self.surety / self.surety.max()
-        return label, ((best >= needed[label]) & seen).to(p.dtype)
+        in_view = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
+        for value in label[in_view].unique():
+            self.surety[value] = self.surety[value].lerp(best[in_view & (label == value)].mean(), 0.1)
+        thresholds = self.confidence * self.surety / self.surety.max()
+        return label, ((best >= thresholds[label]) & in_view).to(p.dtype)
 
     def after_step(self) -> None:
-        self.teacher.follow(self.net)
+        self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.teacher.net(image)

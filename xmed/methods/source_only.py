@@ -1,4 +1,4 @@
-"""SourceOnly: supervised on the labelled source, the target never seen. The floor of every gap."""
+"""Source-only: supervised on the labelled source; the target is never seen. The lower bound of every gap."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ class SourceOnly(Method):
     cite: ClassVar[str] = "Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597"
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
+        """Return the supervised loss on the source."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

@@ -1,4 +1,4 @@
-"""TargetSupervised: supervised on target labels that a real adaptation does not have. The ceiling of every gap."""
+"""Target-supervised: supervised on target labels that a real adaptation does not have. The upper bound of every gap."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class TargetSupervised(Method):
     target_labels: ClassVar[Literal["none", "few", "all"]] = "all"
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """`source` is drawn from labelled target training cases: the loop hands those over as the labelled domain."""
+        """Return the supervised loss. The loop passes labelled target training cases as `source`."""
         del target
         return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}

@@ -1,4 +1,4 @@
-"""Tent: batch statistics and normalisation's gains for each volume anew, by the entropy of its predictions."""
+"""TENT: batch statistics and the affine parameters of normalisation are fitted to each volume by entropy."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
-from xmed.networks import fill, statistics, tensors
-from xmed.networks.collapse_check import foreground, vanished
+from xmed.networks import batchnorm_layers, load_tensors, named_tensors
+from xmed.networks.collapse_check import foreground_vanished, foreground_voxels
 from xmed.tasks import Segmentation
 
 
 class Tent(Method):
     """Entropy minimisation at test time, from the source-only weights for every volume; nothing is learned before.
 
-    steps, rate: of Adam on each volume (the paper's 1e-3 is for streams of pictures; a tenth for dense labels). The
-    entropy counts inside the field of view only, over the log of the number of classes. A volume whose foreground
-    vanishes under it, which entropy does not see, is left to the un-adapted net.
+    The entropy counts inside the field of view only. Entropy does not notice a vanishing foreground, so a volume whose
+    foreground vanishes keeps the unadapted network.
+
+    Args:
+        net: The network.
+        task: The segmentation task.
+        steps: Steps of Adam on each volume.
+        rate: Learning rate of Adam. The paper's 1e-3 is for streams of pictures; a tenth of it suits dense labels.
     """
 
     cite: ClassVar[str] = "Wang et al., Tent, ICLR 2021, arXiv:2006.10726"
@@ -30,38 +35,45 @@ class Tent(Method):
 
     def __init__(self, net: nn.Module, task: Segmentation, steps: int = 10, rate: float = 1e-4) -> None:
         super().__init__(net, task)
-        statistics(net)  # or there is nothing to adapt
+        batchnorm_layers(net)  # raises where there is nothing to adapt
         self.steps, self.rate = steps, rate
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
-        """None: all learning happens on the volume that is to be predicted."""
+        """Return no loss: all learning happens on the volume that is to be predicted."""
         del source, target
         return {}
 
     def adapt(self, volume: Iterator[Batch]) -> None:
-        where = next(self.net.parameters()).device
-        first = next(volume).to(where)
-        before, kept = foreground(self.net, first), {k: v.clone() for k, v in tensors(self.net).items()}
-        layers = statistics(self.net)
+        """Fit batch statistics and affine parameters of normalisation to the volume by entropy minimisation."""
+        device = next(self.net.parameters()).device
+        first = next(volume).to(device)
+        voxels_before = foreground_voxels(self.net, first)
+        weights_before = {name: tensor.clone() for name, tensor in named_tensors(self.net).items()}
+        layers = batchnorm_layers(self.net)
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None  # what evaluation will use: the mean over the batches of this volume
+            layer.momentum = None  # running statistics become the mean over the batches of this volume
         self.net.train().requires_grad_(False)
-        gains = [p.requires_grad_(True) for layer in layers for p in layer.parameters()]
-        optimiser = torch.optim.Adam(gains, lr=self.rate)
+        affine_parameters = [p.requires_grad_(True) for layer in layers for p in layer.parameters()]
+        optimiser = torch.optim.Adam(affine_parameters, lr=self.rate)
         for _ in range(self.steps):
-            batch = next(volume).to(where)
-            loss = entropy(self.net(batch.image), batch.fov)
+            batch = next(volume).to(device)
+            loss = normalised_entropy(self.net(batch.image), batch.fov)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        if vanished(before, foreground(self.net, first)):
-            fill(self.net, kept)
+        if foreground_vanished(voxels_before, foreground_voxels(self.net, first)):
+            load_tensors(self.net, weights_before)
 
 
-def entropy(logits: Tensor, fov: Tensor | None) -> Tensor:
-    """Mean of −Σ p log p / log C over the voxels in view, scalar in [0, 1]; logits (b, C, i, j[, k])."""
+def normalised_entropy(logits: Tensor, fov: Tensor | None) -> Tensor:
+    """Return the mean of −Σ p log p / log C over the voxels in view, scalar in [0, 1].
+
+    Args:
+        logits: (b, C, i, j[, k]).
+        fov: Field of view, bool (b, i, j[, k]), or None.
+    """
     log_p = logits.float().log_softmax(1)
-    each = -(log_p.exp() * log_p).sum(1) / math.log(logits.shape[1])
-    seen = torch.ones_like(each) if fov is None else fov.to(each.dtype)
-    return (each * seen).sum() / seen.sum().clamp_min(1.0)
+    entropy = -(log_p.exp() * log_p).sum(1) / math.log(logits.shape[1])
+    counted = torch.ones_like(entropy) if fov is None else fov.to(entropy.dtype)
+    return (entropy * counted).sum() / counted.sum().clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""Deployed: what is deployed: a network, what it expects, what its numbers mean; safetensors and JSON, never pickle."""
+"""A deployed model: network, expected input and meaning of its output; stored as safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 
@@ -31,26 +31,36 @@ from xmed.prepare.geometry import resized
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation, location_prior
-from xmed.tasks.location_prior import TELLING, Labelled, Usual, typical
+from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 PLACES = "position.places"
-"""Among the weights, the one tensor that is not the network's."""
+"""Name of the one tensor in the weights file that is not the network's."""
 CARD_LIMIT = 1 << 20
-"""Bytes of model.json; xmed writes some thousand."""
+"""Largest size of model.json in bytes; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
+"""Patches per batch in sliding-window inference."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network for one modality on one grid, with the structures that it labels 1, 2, ... in that order.
+    """A network for one modality on one grid, which labels structures 1, 2, ... in the given order.
 
-    window: intensities are clipped to it first (see prepare.normalise). places: how likely each structure is at each
-    place of the field of view, by the network's own predictions of unlabelled volumes (see xmed.position), float32
-    (structures, n, n, n); it chooses among the pieces of a structure of which only one can be true. enlarges: whether
-    the network is shown small volumes enlarged (see prepare.enlarged). card: everything else that is worth keeping:
-    study, method, seed, whether it may be deployed, versions, the weights' sha256.
+    Attributes:
+        net: The network.
+        grid: Grid and patch of the network's input.
+        network: How the network was built.
+        modality: DICOM modality of its input.
+        structures: Names and codes of the structures.
+        window: Raw intensities are clipped to this range first (see `prepare.normalise`); None for no clipping.
+        largest_component: Keep one connected component of each structure.
+        places: How likely each structure is at each position of the field of view, from the network's own predictions
+            of unlabelled volumes (see `xmed.tasks.location_prior`), float32 (structures, n, n, n). It chooses among the
+            components of a structure of which only one can be true.
+        enlarges: Whether small volumes are enlarged before the network sees them (see `prepare.enlarged`).
+        card: Everything else that is worth keeping: study, method, seed, whether it may be deployed, versions, sha256
+            of the weights.
     """
 
     net: nn.Module
@@ -66,29 +76,32 @@ class Model:
 
     @property
     def task(self) -> Segmentation:
+        """Return the segmentation task."""
         return Segmentation(tuple(self.structures.names), self.largest_component)
 
     @cached_property
     def device(self) -> torch.device:
+        """Return the device of the network's weights."""
         return next(self.net.parameters()).device
 
     @property
     def memory_format(self) -> torch.memory_format:
+        """Return the memory format of its input: channels last, in 2-D or 3-D."""
         return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
 
     def sample(self, case: str, volume: Volume) -> Sample:
-        """A raw volume as this model sees it."""
+        """Convert a raw volume to the model's input."""
         return sample(case, volume, self.grid, self.window)
 
     @torch.inference_mode()
     def logits(self, image: Tensor) -> Tensor:
-        """(b, c, i, j[, k]) normalised patches → logits (b, classes, i, j[, k]), float32."""
+        """Return logits (b, classes, i, j[, k]), float32, of normalised patches (b, c, i, j[, k])."""
         image = image.to(self.device, memory_format=self.memory_format)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
             return self.net(image).float()
 
     def stacked(self, seen: Sample) -> Tensor:
-        """A sample as the net takes it: (k, c, i, j), its slices with their context, or (1, 1, i, j, k)."""
+        """Return a sample as the network takes it: slices with their context, (k, c, i, j), or (1, 1, i, j, k)."""
         image = torch.from_numpy(seen.image)
         if self.grid.spatial_dims == 3:
             return image[None, None]
@@ -97,7 +110,7 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Float32 (classes, i, j, k) on the sample's grid, averaged over the mirrorings that training used.
+        """Return float32 (classes, i, j, k) on the sample's grid, the mean over the mirrorings that training used.
 
         Outside the field of view everything is background.
         """
@@ -132,35 +145,44 @@ class Model:
         return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
-        """`places` laid into a field of view (i, j, k): float32 (structures, i, j, k), or None where none are known."""
-        return None if self.places is None else np.stack([location_prior.placed(one, fov) for one in self.places])
+        """Resample `places` to a field of view (i, j, k): float32 (structures, i, j, k), or None without `places`."""
+        return (
+            None if self.places is None else np.stack([location_prior.from_box_frame(one, fov) for one in self.places])
+        )
 
     def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
-        """Probabilities (classes, i, j, k) on the net's grid → uint8 label map (i, j, k)."""
+        """Convert probabilities (classes, i, j, k) on the network's grid to a uint8 label map (i, j, k)."""
         return self.task.decode(p, self.placed(fov))
 
     def learn_places(self, unlabelled: Sequence[Sample]) -> Model:
-        """This model, knowing where it finds each structure in unlabelled volumes."""
+        """Return this model with `places` from its own predictions of unlabelled volumes."""
         labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
         framed = [
-            [location_prior.framed(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
+            [location_prior.to_box_frame(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
             for v in self.structures.values
         ]
-        return replace(self, places=np.stack([location_prior.likelihood(masks) for masks in framed]))
+        return replace(self, places=np.stack([location_prior.location_likelihood(masks) for masks in framed]))
 
     def learn_scale(
-        self, labelled: Sequence[Labelled], unlabelled: Sequence[Sample]
+        self, labelled: Sequence[LabelledCase], unlabelled: Sequence[Sample]
     ) -> tuple[Model, dict[str, float] | None]:
-        """This model, enlarging small volumes if that is how it finds structures where labelled cases have them.
+        """Return this model, enlarging small volumes if structures are then found where labelled cases have them.
 
-        A net that mistakes one thing for another is as sure as ever; that it looks where hardly a labelled case has the
-        structure gives it away. Where its predictions of unlabelled volumes lie as usually as labelled patients'
-        structures do, it stays as it is; so it does where one patient tells nothing, or places are not shared. Beside
-        it the mean agreements with where labelled cases have them (see position.Usual), None where nothing is told.
+        A network that mistakes one structure for another is as confident as ever, but it finds the structure where
+        hardly a labelled case has it. The model stays as it is where its predictions of unlabelled volumes agree with
+        the location prior as well as labelled patients do among each other. It also stays where there is only one
+        patient, or labelled patients do not agree.
+
+        Args:
+            labelled: Labelled cases.
+            unlabelled: Samples of the target.
+
+        Returns:
+            The model, and the mean agreements with the location prior; None where nothing can be concluded.
         """
         classes = self.task.classes
-        usual, known = Usual.of(labelled, classes), typical(labelled, classes)
-        if not known or np.mean(known) < TELLING:
+        usual, known = LocationPrior.of(labelled, classes), leave_one_out_agreement(labelled, classes)
+        if not known or np.mean(known) < MIN_SHARED_AGREEMENT:
             return self, None
         record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
         if record["as_it_is"] >= record["labelled"]:
@@ -170,14 +192,16 @@ class Model:
         record["enlarged"] = other._agreement(usual, unlabelled)
         return (other if record["enlarged"] > record["as_it_is"] else self), record
 
-    def _agreement(self, usual: Usual, seen: Sequence[Sample]) -> float:
+    def _agreement(self, usual: LocationPrior, seen: Sequence[Sample]) -> float:
         return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
 
     def save(self, folder: Path) -> Path:
-        """weights.safetensors and model.json; the card goes last, so a folder with a card is complete."""
+        """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in networks.tensors(self.net).items()}
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in networks.named_tensors(self.net).items()
+        }
         save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
         document = {
             **self.card,
@@ -195,11 +219,17 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Model:
-        """A model from its folder, on the GPU where there is one; weights are checked against their checksum first.
+        """Load a model from its folder, on the GPU where there is one. The weights' checksum is verified first.
 
-        A folder may come from anybody: nothing of it is executed, and no network is made before the names and shapes in
-        the weights' header are known to be that network's.
-        Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID.
+        A folder may come from anybody: nothing in it is executed, and no network is built before names and shapes in
+        the header of the weights file are known to be that network's.
+
+        Args:
+            folder: Folder that `save` wrote.
+            device: Where to load it.
+
+        Raises:
+            XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
         """
         folder = Path(folder)
         if not (folder / CARD).is_file():
@@ -215,10 +245,10 @@ class Model:
             grid, network = said.grid, said.network
             shape = network, grid.spatial_dims, grid.channels, len(table) + 1
             _check_shapes(folder / WEIGHTS, shape, len(table))
-            net = networks.build(*shape)
+            net = networks.build_network(*shape)
             weights = load_file(folder / WEIGHTS)
             places = weights.pop(PLACES).numpy() if PLACES in weights else None
-            networks.fill(net, weights)
+            networks.load_tensors(net, weights)
             _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
         except (XmedError, *_DAMAGE) as problem:
             if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
@@ -226,18 +256,18 @@ class Model:
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or networks.device(), memory_format=layout).eval()  # type: ignore[call-overload]
+        net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
         kept = said.largest_component, places, said.enlarges, card
         return cls(net, grid, network, said.modality, table, said.window, *kept)
 
 
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
            RuntimeError, SafetensorError)  # fmt: skip
-"""What comes of a folder that is damaged or made to do harm: of its files, of a network of such widths, of torch."""
+"""Exceptions that a damaged or malicious folder can cause: by its files, by such a network's widths, by torch."""
 
 
 class _Described(Strict):
-    """A structure as a card has it."""
+    """A structure in a model's card."""
 
     value: Annotated[int, Field(ge=1, lt=2**31, strict=True)]
     name: Name
@@ -246,7 +276,7 @@ class _Described(Strict):
 
 
 class _Card(BaseModel):
-    """What a card must say, in what shape and within what bounds; whatever else it keeps is nobody's business here."""
+    """What a card must contain, with types and bounds. Other keys are ignored here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -266,21 +296,29 @@ class _Card(BaseModel):
 
 
 def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for weights that are no numbers: whatever such a network is shown, it answers background."""
+    """Refuse weights that are not finite: such a network predicts background everywhere.
+
+    Raises:
+        ValueError: Names the tensor.
+    """
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds NaN or infinite weights")
 
 
 def _plain(path: Path) -> Path:
-    """A path that is an ordinary file: no link, no pipe that never ends."""
+    """Return a path that is an ordinary file, not a link or a pipe.
+
+    Raises:
+        ValueError: It is not one.
+    """
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError(f"{path.name} is no ordinary file")
     return path
 
 
 class _Unfilled(TorchFunctionMode):
-    """Within it weights are not drawn at random: without storage that would only load torch's compiler, for seconds."""
+    """Skip random initialisation within the block: without storage it would only load torch's compiler, for seconds."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -290,9 +328,15 @@ class _Unfilled(TorchFunctionMode):
 
 
 def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
-    """Raises ValueError unless a file's header lists this network's tensors; none of them is read or allocated."""
+    """Refuse a weights file whose header does not list this network's tensors. No tensor is read or allocated.
+
+    Raises:
+        ValueError: Names or shapes differ.
+    """
     with torch.device("meta"), _Unfilled():
-        expected = {name: list(tensor.shape) for name, tensor in networks.tensors(networks.build(*shape)).items()}
+        expected = {
+            name: list(tensor.shape) for name, tensor in networks.named_tensors(networks.build_network(*shape)).items()
+        }
     with safe_open(weights, framework="pt") as file:
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
     if found.pop(PLACES, places := [structures, *[location_prior.CELLS] * 3]) != places:
@@ -303,9 +347,9 @@ def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, i
 
 
 def bf16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 autocast is faster than float32 here: CUDA since Ampere, CPUs with AMX.
+    """Return whether bfloat16 autocast is faster than float32: on CUDA since Ampere, on CPUs with AMX.
 
-    AVX-512 BF16 alone is not enough: there a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
+    AVX-512 BF16 alone is not enough: with it a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()

@@ -1,4 +1,4 @@
-"""Folder: a model on disk, weights.safetensors beside model.json, checked before anything of it is parsed."""
+"""Check a model folder (weights.safetensors and model.json) before anything in it is parsed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from xmed.files.digest import file_digest, folder_digest
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 LARGEST = 1 << 20
-"""Bytes of model.json; xmed writes some thousand."""
+"""Largest size of model.json in bytes; xmed writes some thousand."""
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder says of itself that it holds a model."""
+    """Return whether a folder looks like a model folder."""
     return (folder / DESCRIPTION).is_file()
 
 
 def check_model(folder: Path, expected: Mapping[str, str] = NOTHING) -> dict[str, Any]:
-    """What model.json says, once the weights match the checksum it names.
+    """Return the content of model.json after the weights match the checksum that it names.
 
-    expected: `weights_sha256`, and `model_sha256` of the whole folder, as far as somebody wrote them down: which
-    structure a label stands for, or how long a voxel is, is in model.json alone.
-    Raises XmedError MODEL_INVALID: a file is missing, a link, or not JSON; a checksum is missing or another one.
+    Args:
+        folder: The model folder.
+        expected: `weights_sha256`, and `model_sha256` of the whole folder, as far as they are recorded elsewhere.
+            model.json alone says which structure a label value stands for and how long a voxel is.
+
+    Raises:
+        XmedError: MODEL_INVALID where a file is missing, a link, or not JSON, or a checksum is missing or different.
     """
     for name in (WEIGHTS, DESCRIPTION):
         path = folder / name

@@ -1,4 +1,4 @@
-"""Prediction: a Volume → what a model sees in it, on the very same grid."""
+"""Predict the label map of a volume, on the volume's own grid."""
 
 from __future__ import annotations
 
@@ -18,20 +18,37 @@ from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
-__all__ = ["Model", "Prediction", "adapts_to_each", "embedding", "made_by", "predict", "probabilities", "segment"]
+__all__ = [
+    "Model",
+    "Prediction",
+    "adapts_at_test_time",
+    "embedding",
+    "method_of_model",
+    "predict",
+    "predicted_probabilities",
+    "segment",
+]
 
 WHOLE = Augmentation(rotation=0, scale=0, shift=0, flips=(False, False, False), gain=0, offset=0, noise=0)
-"""Patches as they are: at test time a method disturbs them itself, or not at all."""
+"""No augmentation: at test time a method perturbs patches itself, or not at all."""
 TEST_BATCH = 16
+"""Patches per batch in test-time adaptation."""
 
 
-def probabilities(model: Model, seen: Sample) -> np.ndarray:
-    """`model.probabilities(seen)`, after the model has adapted to this one volume where its method does so.
+def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
+    """Return the model's probabilities, after adaptation to this volume where its method adapts at test time.
 
-    The model itself stays as it is: every volume begins with the same weights, and gets the same answer twice.
+    The model itself is not changed: every volume starts from the same weights, and gets the same result each time.
+
+    Args:
+        model: The model.
+        seen: A sample of the model's grid.
+
+    Returns:
+        Float32 (classes, i, j, k) on the sample's grid.
     """
-    name = made_by(model)
-    if not adapts_to_each(model):
+    name = method_of_model(model)
+    if not adapts_at_test_time(model):
         return model.probabilities(seen)
     given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -42,28 +59,29 @@ def probabilities(model: Model, seen: Sample) -> np.ndarray:
     return replace(model, net=method.deployed().eval()).probabilities(seen)
 
 
-def adapts_to_each(model: Model) -> bool:
-    """Whether the model's method learns anew from every volume before it predicts it."""
-    name = made_by(model)
+def adapts_at_test_time(model: Model) -> bool:
+    """Return whether the model's method adapts to every volume before it predicts it."""
+    name = method_of_model(model)
     return name in methods.names() and methods.find(name).test_time
 
 
-def made_by(model: Model) -> str:
-    """The method that trained a model; of one that was chosen among several, the chosen one's."""
+def method_of_model(model: Model) -> str:
+    """Return the method that trained a model; of a model that was chosen among several, the chosen one's."""
     card = model.card
     return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
 
 
 @torch.inference_mode()
 def embedding(model: Model, seen: Sample) -> np.ndarray:
-    """Float32 (f,): what the net's deepest block makes of a volume, mean over the patches that it is cut into.
+    """Return the mean feature vector of the deepest block over the patches of a volume, float32 (f,).
 
-    In float32 on every device: numbers kept today are compared with others years later. Of an ensemble, its first net.
+    In float32 on every device, because vectors stored today are compared with others years later. Of an ensemble the
+    first network is used.
     """
     found: list[Tensor] = []
 
     def look(patches: Tensor) -> Tensor:
-        deepest = networks.features(model.net, patches.to(model.device), "deepest")[1]
+        deepest = networks.logits_and_features(model.net, patches.to(model.device), "deepest")[1]
         found.append(deepest.flatten(2).mean(2).cpu())
         return patches[:, :1]  # nobody looks at it: the patches are what is wanted
 
@@ -74,9 +92,12 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of one volume: label (uint8, on the volume's own grid), and what it was made from.
+    """Prediction of one volume.
 
-    p: float32 (classes, i, j, k) on the net's grid, the grid of `seen`.
+    Attributes:
+        label: uint8, on the volume's own grid.
+        p: Probabilities float32 (classes, i, j, k) on the network's grid.
+        seen: The sample that the network received; `p` is on its grid.
     """
 
     label: Volume
@@ -84,31 +105,35 @@ class Prediction:
     seen: Sample
 
     def probability(self, value: int) -> np.ndarray:
-        """How likely one structure is: float32 (i, j, k) on the volume's own grid, one class at a time."""
+        """Return the probability of one class, float32 (i, j, k), on the volume's own grid."""
         outside = 1.0 if value == 0 else 0.0
         return interpolate(self.p[value], self.seen.grid, self.label.grid, outside=outside)
 
 
 def predict(model: Model, volume: Volume) -> Volume:
-    """The label map (uint8, values 1, 2, ... of `model.structures`) of a raw volume, on the volume's own grid.
+    """Return the label map of a raw volume, uint8 with the values of `model.structures`, on the volume's own grid.
 
-    Raises as `segment` does.
+    Raises:
+        XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.
     """
     return segment(model, volume).label
 
 
 def segment(model: Model, volume: Volume) -> Prediction:
-    """The label map of a raw volume with the probabilities behind it.
+    """Return the label map of a raw volume with the probabilities behind it.
 
-    Probabilities, not labels, are carried back to the scanner's grid, and the largest wins there. Nothing is predicted
-    outside the field of view. Raises XmedError MODALITY_MISMATCH when the volume says it is of another modality.
+    Probabilities, not labels, are resampled to the scanner's grid, and the largest one decides there. Outside the field
+    of view nothing is predicted.
+
+    Raises:
+        XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.
     """
     if volume.modality and volume.modality != model.modality:
         raise XmedError(
             "MODALITY_MISMATCH", f"a {volume.modality} volume", f"{model.modality}, what the model learned on"
         )
     seen = model.sample("input", volume)
-    p = probabilities(model, seen)
+    p = predicted_probabilities(model, seen)
     best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
     for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them

@@ -9,7 +9,7 @@ import numpy as np
 
 from xmed import metrics
 from xmed.cohort import Case
-from xmed.evaluate.evaluate_run import described
+from xmed.evaluate.evaluate_run import intensity_summary
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.model.prediction import embedding, segment
@@ -52,7 +52,7 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
         confidence[structure.name] = found or 0.0
     numbers = {
         "acquisition": acquisition,
-        "intensities": described(image),
+        "intensities": intensity_summary(image),
         "texture": texture(image),
         "volumes": volumes,
         "confidence": confidence,

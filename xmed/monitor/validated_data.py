@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.evaluate import judged
 from xmed.files.digest import digest, folder_digest
 from xmed.model.deployed import Model
-from xmed.model.prediction import adapts_to_each
+from xmed.model.prediction import adapts_at_test_time
 from xmed.monitor.alarm import RULE
 from xmed.monitor.bench import Bench, Progress
 from xmed.monitor.measure import Row, by_patient, unlinked
@@ -53,7 +53,7 @@ def reference(run: Run, home: Path, progress: Progress | None = None) -> Documen
     others = _others(target.cases, tested)
     pool = by_patient(tested, known)
     rest = by_patient(others, bench.measure(others)[0])
-    disturb = study.robustness and not adapts_to_each(model)
+    disturb = study.robustness and not adapts_at_test_time(model)
     copies = bench.disturbed(_one_each([*others, *tested])[:MOST_DISTURBED]) if disturb else {}
     return {
         "schema": SCHEMA,

@@ -1,8 +1,9 @@
-"""Adversary: critics that tell the domains apart, and the reversed gradient that teaches a net to confuse them.
+"""Domain critics and the gradient reversal layer of adversarial domain adaptation.
 
-A method's losses are minimised by one optimiser, so nobody takes turns: either the gradient is reversed between net and
-critic (Ganin et al., Domain-adversarial training of neural networks, JMLR 2016, arXiv:1505.07818), or the critic is
-seen once on detached inputs and once `frozen`.
+One optimiser minimises the sum of all losses of a method, so network and critic do not take turns. Two constructions
+allow that: the gradient is reversed between network and critic (Ganin et al., Domain-adversarial training of neural
+networks, JMLR 2016, arXiv:1505.07818), or the critic is applied twice, once to detached inputs and once with constant
+weights (`apply_frozen`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-STEEPNESS = 10.0  # of the reversal's growth: gamma of Ganin et al. 2016, section 5.2.2
-SLOPE = 0.2  # leaky ReLU of the critics of maps: Radford et al. 2016, as in ADVENT
+GAMMA = 10.0  # of the reversal's growth: gamma of Ganin et al. 2016, section 5.2.2
+"""Steepness γ of the growth of the adaptation factor: Ganin et al. 2016, section 5.2.2."""
+NEGATIVE_SLOPE = 0.2  # leaky ReLU of the critics of maps: Radford et al. 2016, as in ADVENT
+"""Slope of the leaky ReLU in critics of maps: Radford et al., DCGAN, 2016, as ADVENT uses it."""
 
 
 class _Reversal(torch.autograd.Function):
+    """Identity in the forward pass, multiplication by −strength in the backward pass."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:
         ctx.strength = strength
@@ -30,50 +35,81 @@ class _Reversal(torch.autograd.Function):
         return -ctx.strength * gradient, None
 
 
-def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
-    """`x` itself; the gradient comes back multiplied by −`strength`."""
+def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
+    """Return `x` unchanged; in the backward pass its gradient is multiplied by −`strength`."""
     return _Reversal.apply(x, strength)
 
 
-def ramp(progress: Tensor) -> float:
-    """2 / (1 + exp(−10 p)) − 1 (Ganin et al. 2016): from 0 to almost 1 over the training."""
-    return float(2 / (1 + torch.exp(-STEEPNESS * progress)) - 1)
+def adaptation_factor(progress: Tensor) -> float:
+    """Return λ = 2 / (1 + exp(−10 p)) − 1, the strength of the gradient reversal (Ganin et al. 2016, section 5.2.2).
+
+    Args:
+        progress: Share p of the training that is done, scalar in [0, 1].
+
+    Returns:
+        0 at the beginning, almost 1 at the end.
+    """
+    return float(2 / (1 + torch.exp(-GAMMA * progress)) - 1)
 
 
 def vector_critic(width: int, hidden: int) -> nn.Sequential:
-    """Vectors (n, width) → one logit each (n, 1), positive for the source: three linear layers, as in Ganin et al."""
+    """Build a critic of feature vectors: three linear layers with ReLU, as in Ganin et al. 2016.
+
+    Args:
+        width: Length of a feature vector.
+        hidden: Width of the two hidden layers.
+
+    Returns:
+        A module that maps (n, width) to logits (n, 1), positive for the source.
+    """
     return nn.Sequential(
         nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
     )
 
 
 def map_critic(channels: int, dims: int, width: int = 16) -> nn.Sequential:
-    """Maps (b, channels, i, j[, k]) → logits over cells of 8 voxels, positive for the source.
+    """Build a convolutional critic of maps.
 
-    The patch critic of DCGAN as ADVENT uses it, leaky ReLU and no normalisation, with a quarter of its widths and two
-    strides less: patches here have 64 voxels to a side, not 1024. Edges must have at least 8 voxels.
+    It is the patch critic of DCGAN as ADVENT uses it, with leaky ReLU and without normalisation, but with a quarter of
+    the widths and two strided layers less: patches here are 64 voxels wide, not 1024.
+
+    Args:
+        channels: Channels of the maps.
+        dims: 2 or 3.
+        width: Channels after the first layer; each further layer doubles them.
+
+    Returns:
+        A module that maps (b, channels, i, j[, k]) to logits over cells of 8 voxels, positive for the source. Edges
+        must have at least 8 voxels.
     """
     convolution = nn.Conv2d if dims == 2 else nn.Conv3d
     widths = [channels, width, 2 * width, 4 * width]
     layers: list[nn.Module] = []
     for cin, cout in pairwise(widths):
-        layers += [convolution(cin, cout, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        layers += [convolution(cin, cout, 4, stride=2, padding=1), nn.LeakyReLU(NEGATIVE_SLOPE)]
     return nn.Sequential(*layers, convolution(widths[-1], 1, 3, padding=1))
 
 
-def frozen(critic: nn.Module, x: Tensor) -> Tensor:
-    """critic(x) whose gradient reaches `x` alone: the critic learns nothing from it."""
+def apply_frozen(critic: nn.Module, x: Tensor) -> Tensor:
+    """Return `critic(x)` with the critic's weights as constants: gradients reach `x` but not the critic."""
     return functional_call(critic, {name: p.detach() for name, p in critic.named_parameters()}, (x,))
 
 
 def domain_loss(
     source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of logits that should be positive on the source and negative on the target; each domain half.
+    """Return the binary cross-entropy of a critic's logits, half of it from each domain.
 
-    log 2 where the critic knows nothing, towards 0 where it wins: an adversary that is logged near 0 teaches nothing.
-    Weights are per logit, with mean 1.
+    Args:
+        source: Logits of source samples, which should be positive.
+        target: Logits of target samples, which should be negative.
+        source_weight: Weight of each source logit, mean 1; None for equal weights.
+        target_weight: Weight of each target logit, mean 1; None for equal weights.
+
+    Returns:
+        Scalar. log 2 where the critic cannot tell the domains apart, near 0 where it always can. A critic whose loss
+        stays near 0 gives the network no useful gradient.
     """
-    ours = functional.binary_cross_entropy_with_logits(source, torch.ones_like(source), source_weight)
-    theirs = functional.binary_cross_entropy_with_logits(target, torch.zeros_like(target), target_weight)
-    return (ours + theirs) / 2
+    source_loss = functional.binary_cross_entropy_with_logits(source, torch.ones_like(source), source_weight)
+    target_loss = functional.binary_cross_entropy_with_logits(target, torch.zeros_like(target), target_weight)
+    return (source_loss + target_loss) / 2

@@ -1,4 +1,4 @@
-"""Collapse check: whether adapting to one volume has made a net lose what it saw in it before."""
+"""Detect whether adapting to one volume has made a network lose the foreground that it predicted before."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 
-LOST = 0.25
-"""A foreground that shrinks below this share of itself has vanished: entropy and consistency alike cannot see that."""
+VANISHED_SHARE = 0.25
+"""The foreground counts as vanished below this share of its former size. Entropy and consistency losses do not notice
+that: both are low for an empty prediction.
+"""
 
 
 @torch.no_grad()
-def foreground(net: nn.Module, batch: Batch) -> Tensor:
-    """Number of voxels in view that the net, in evaluation mode, calls foreground; the net's mode stays as it was."""
-    mode = net.training
+def foreground_voxels(net: nn.Module, batch: Batch) -> Tensor:
+    """Count the voxels in view that the network, in evaluation mode, predicts as foreground.
+
+    Args:
+        net: Maps images to logits. Its training mode is restored afterwards.
+        batch: Patches with their field of view, which may be None.
+
+    Returns:
+        Number of voxels, scalar int64.
+    """
+    was_training = net.training
     label = net.eval()(batch.image).argmax(1)
-    net.train(mode)
+    net.train(was_training)
     return ((label > 0) if batch.fov is None else (label > 0) & batch.fov).sum()
 
 
-def vanished(before: Tensor, after: Tensor) -> bool:
-    """Whether the foreground of the same patches has been lost between two counts."""
-    return bool(after < LOST * before)
+def foreground_vanished(before: Tensor, after: Tensor) -> bool:
+    """Tell whether the foreground of the same patches shrank below `VANISHED_SHARE` between two counts."""
+    return bool(after < VANISHED_SHARE * before)

@@ -1,8 +1,8 @@
-"""Distributed: the processes that train one model together, each on a device and with an equal share of every batch.
+"""Training of one model by several processes, each on its own device and with an equal share of every batch.
 
-Where one process trains alone, which is the rule, all of this leaves things as they are. The whole-batch quantities
-that a network and its supervised loss are made of (batch statistics, the overlaps of soft Dice) are summed over ranks,
-so that they are those of the batch and not of a share; other losses are means over the ranks' shares.
+"Rank" is the number of a process, as in torch.distributed. A process that trains alone, which is the usual case, passes
+through all functions here unchanged. Quantities of the whole batch (batch statistics, the overlaps of soft Dice) are
+summed over ranks, so they are those of the batch and not of a share. All other losses are means over the ranks' shares.
 """
 
 from __future__ import annotations
@@ -19,22 +19,26 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def rank() -> int:
-    """Which of the processes this is; 0 is the one that writes."""
-    return dist.get_rank() if ranks() > 1 else 0
+    """Return the number of this process, from 0. Rank 0 writes the files."""
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def ranks() -> int:
-    """How many train together."""
+def world_size() -> int:
+    """Return how many processes train together; 1 outside a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 @contextmanager
-def together(count: int, device: torch.device) -> Iterator[None]:
-    """Within the block this process is one of `count`; torchrun's variables say which, and where the others are.
+def process_group(count: int, device: torch.device) -> Iterator[None]:
+    """Make this process a member of a group of `count` processes within the block.
 
-    A group that the caller has made already is the one that is used, and stays.
+    Args:
+        count: Number of processes. With 1, or where the caller has already made a group of this size, nothing is done.
+        device: Decides on the backend: NCCL for GPUs, Gloo for CPUs.
+
+    Environment variables of torchrun say which rank this is and where the others are.
     """
-    if count == 1 or ranks() == count:
+    if count == 1 or world_size() == count:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -44,79 +48,94 @@ def together(count: int, device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def summed(tensor: Tensor) -> Tensor:
-    """The sum over all ranks of what each has of one batch; gradients pass."""
-    return _Sum.apply(tensor) if ranks() > 1 else tensor
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the sum over all ranks of a quantity of one batch. Gradients flow through it."""
+    return _AllReduceSum.apply(tensor) if world_size() > 1 else tensor
 
 
 @torch.no_grad()
-def mean(tensor: Tensor) -> Tensor:
-    """The mean over all ranks, without gradient."""
-    if ranks() == 1:
+def mean_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the mean over all ranks, without gradient."""
+    if world_size() == 1:
         return tensor
     tensor = tensor.clone()
     dist.all_reduce(tensor)
-    return tensor / ranks()
+    return tensor / world_size()
 
 
-def anybody(asked: bool, device: torch.device) -> bool:
-    """Whether it is so on any rank; all ranks get the same answer."""
-    return asked if ranks() == 1 else bool(mean(torch.tensor(float(asked), device=device)) > 0)
+def any_rank(condition: bool, device: torch.device) -> bool:
+    """Return whether the condition holds on any rank. Every rank gets the same answer."""
+    return condition if world_size() == 1 else bool(mean_over_ranks(torch.tensor(float(condition), device=device)) > 0)
 
 
-def gathered(thing: Any) -> list[Any]:
-    """What each rank has, in the order of ranks."""
-    if ranks() == 1:
-        return [thing]
-    things = [None] * ranks()
-    dist.all_gather_object(things, thing)
-    return things
+def gather_from_ranks(value: Any) -> list[Any]:
+    """Return the objects of all ranks, in the order of ranks."""
+    if world_size() == 1:
+        return [value]
+    values = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
-def wait() -> None:
-    """Until all ranks are here."""
-    if ranks() > 1:
+def barrier() -> None:
+    """Wait until all ranks have reached this point."""
+    if world_size() > 1:
         dist.barrier()
 
 
-def shared(learner: nn.Module, losses: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
-    """`losses`, a method of `learner`, whose gradients are averaged over ranks as they are computed.
+def average_gradients(learner: nn.Module, losses: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """Return the loss function with gradients that are averaged over ranks while they are computed.
 
-    They pass through the forward pass of the module that DistributedDataParallel wraps: only there it sees them. All
-    ranks begin with the weights of rank 0.
+    DistributedDataParallel sees only the forward pass of the module that it wraps, so the losses are computed within
+    such a forward pass. All ranks start with the weights of rank 0.
+
+    Args:
+        learner: The module that is trained.
+        losses: A method of `learner`: batches → named scalar losses.
+
+    Returns:
+        A callable with the same arguments and results as `losses`.
     """
-    if ranks() == 1:
+    if world_size() == 1:
         return losses
     # Some parameters wait for a loss that begins late. What buffers hold is brought together by `agree`.
-    return DistributedDataParallel(_Losses(learner, losses), find_unused_parameters=True, broadcast_buffers=False)
+    return DistributedDataParallel(_LossModule(learner, losses), find_unused_parameters=True, broadcast_buffers=False)
 
 
-def agree(learner: nn.Module) -> None:
-    """After a step: what each rank counted in its own share becomes the mean over ranks; a flag is up where any is.
+def average_buffers(learner: nn.Module) -> None:
+    """Make the buffers of all ranks equal after a step: the mean of floating point buffers, "any" of boolean ones.
 
-    Running statistics of batch normalisation are left out: with `synced` they agree already.
+    Running statistics of batch normalisation are left out, because `synchronise_batchnorm` keeps them equal already.
     """
-    if ranks() == 1:
+    if world_size() == 1:
         return
-    counting = [module for module in learner.modules() if not isinstance(module, _BatchNorm)]
-    for buffer in [buffer for module in counting for buffer in module.buffers(recurse=False)]:
+    other_modules = [module for module in learner.modules() if not isinstance(module, _BatchNorm)]
+    for buffer in [buffer for module in other_modules for buffer in module.buffers(recurse=False)]:
         if buffer.is_floating_point():
-            buffer.copy_(mean(buffer))
+            buffer.copy_(mean_over_ranks(buffer))
         elif buffer.dtype == torch.bool:
-            buffer.copy_(mean(buffer.float()) > 0)
+            buffer.copy_(mean_over_ranks(buffer.float()) > 0)
 
 
-def synced(net: nn.Module, device: torch.device) -> nn.Module:
-    """The network with batch statistics over all ranks: PyTorch's on a GPU, where it has them, else our own."""
+def synchronise_batchnorm(net: nn.Module, device: torch.device) -> nn.Module:
+    """Make a network compute its batch statistics over all ranks.
+
+    Args:
+        net: Changed in place where the device is a CPU.
+        device: On a GPU PyTorch's SyncBatchNorm is used; it has none for CPUs, so there `_RankBatchNorm` is.
+
+    Returns:
+        The network to use from now on.
+    """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
     for module in net.modules():
         if isinstance(module, _BatchNorm):
-            module.__class__ = _Synced
+            module.__class__ = _RankBatchNorm
     return net
 
 
-class _Losses(nn.Module):
+class _LossModule(nn.Module):
     """A module whose forward pass computes a learner's losses."""
 
     def __init__(self, learner: nn.Module, losses: Callable[..., dict[str, Tensor]]) -> None:
@@ -127,8 +146,8 @@ class _Losses(nn.Module):
         return self.losses(*batches)
 
 
-class _Sum(torch.autograd.Function):
-    """All-reduce whose gradient is all-reduced, too: every rank's loss depends on every rank's share."""
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over ranks whose gradient is summed over ranks too: every rank's loss depends on every rank's share."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -140,28 +159,28 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         del ctx
-        return _Sum.apply(gradients[0])
+        return _AllReduceSum.apply(gradients[0])
 
 
-class _Synced(_BatchNorm):
-    """Batch normalisation by the statistics of all ranks' patches, for processors: SyncBatchNorm knows GPUs only."""
+class _RankBatchNorm(_BatchNorm):
+    """Batch normalisation by the statistics of all ranks' patches, for CPUs."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         del input
 
     def forward(self, input: Tensor) -> Tensor:
-        if ranks() == 1 or not self.training or self.running_mean is None or self.running_var is None:
+        if world_size() == 1 or not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
         axes, shape = [0, *range(2, input.ndim)], [1, -1, *[1] * (input.ndim - 2)]
-        count = input.numel() // input.shape[1] * ranks()
-        average = summed(input.float().sum(axes)) / count
-        apart = input.float() - average.reshape(shape)
-        variance = summed(apart.square().sum(axes)) / count
+        count = input.numel() // input.shape[1] * world_size()
+        average = sum_over_ranks(input.float().sum(axes)) / count
+        centred = input.float() - average.reshape(shape)
+        variance = sum_over_ranks(centred.square().sum(axes)) / count
         with torch.no_grad():
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
             share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(average, share)
             self.running_var.lerp_(variance * count / (count - 1), share)
-        normal = apart * (variance + self.eps).rsqrt().reshape(shape)
+        normal = centred * (variance + self.eps).rsqrt().reshape(shape)
         return (normal * self.weight.reshape(shape) + self.bias.reshape(shape)).to(input.dtype)

@@ -1,4 +1,4 @@
-"""Sample feature vectors of two domains, inside the field of view only, for alignment methods."""
+"""Draw feature vectors of both domains, inside the field of view only, for methods that align distributions."""
 
 from __future__ import annotations
 
@@ -10,57 +10,92 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
-from xmed.networks import CONVOLUTIONS, deepest
-from xmed.networks.domain_batchnorm import apart
+from xmed.networks import CONVOLUTIONS, deepest_block
+from xmed.networks.domain_batchnorm import forward_per_domain
 
-CELLS = 256
-"""Vectors per domain and step: enough for a covariance, few enough for a matrix of distances."""
+VECTORS_PER_DOMAIN = 256
+"""Enough for a covariance matrix, few enough for a matrix of all distances."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
-    """Logits of the source (b, classes, i, j[, k]), and of each domain its cells: features (n, f), probabilities."""
+class DomainFeatures:
+    """Result of one pass of both domains.
+
+    Attributes:
+        logits: Of the source, (b, classes, i, j[, k]).
+        source: Feature vectors (n, f) and class probabilities (n, classes) at the drawn positions of the source.
+        target: The same of the target.
+    """
 
     logits: Tensor
     source: tuple[Tensor, Tensor]
     target: tuple[Tensor, Tensor]
 
 
-def width(net: nn.Module) -> int:
-    """Length of a cell's feature vector: the channels that the deepest block makes."""
-    convolutions = [m for m in deepest(net).modules() if isinstance(m, CONVOLUTIONS)]
+def feature_width(net: nn.Module) -> int:
+    """Return the length of a feature vector: the output channels of the deepest block."""
+    convolutions = [m for m in deepest_block(net).modules() if isinstance(m, CONVOLUTIONS)]
     return int(convolutions[-1].out_channels)
 
 
-def both(net: nn.Module, source: Batch, target: Batch, count: int = CELLS) -> Pass:
-    """Source and target through the net (see `apart`), and up to `count` cells of the deepest block from each."""
-    (ours, seen), (theirs, other) = apart(net, source.image, target.image, "deepest")
-    return Pass(
-        ours.float(),
-        balanced(*cells(seen.float(), ours.float(), source.fov), count),
-        balanced(*cells(other.float(), theirs.float(), target.fov), count),
+def sample_features(net: nn.Module, source: Batch, target: Batch, count: int = VECTORS_PER_DOMAIN) -> DomainFeatures:
+    """Pass both domains through the network and draw feature vectors of the deepest block.
+
+    Args:
+        net: The network; see `forward_per_domain`.
+        source: Labelled batch.
+        target: Unlabelled batch.
+        count: Maximal number of vectors per domain, drawn class-balanced by prediction.
+
+    Returns:
+        Source logits, and the drawn vectors of both domains.
+    """
+    (source_logits, source_map), (target_logits, target_map) = forward_per_domain(
+        net, source.image, target.image, "deepest"
+    )
+    return DomainFeatures(
+        source_logits.float(),
+        class_balanced_draw(*features_in_view(source_map.float(), source_logits.float(), source.fov), count),
+        class_balanced_draw(*features_in_view(target_map.float(), target_logits.float(), target.fov), count),
     )
 
 
-def cells(seen: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Features (b, f, ...) and logits (b, c, i, j[, k]) → every cell's vector (n, f) and mean probabilities (n, c).
+def features_in_view(feature_map: Tensor, logits: Tensor, fov: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Flatten a feature map into vectors, with the class probabilities of the region that each vector covers.
 
-    Only cells of which at least half lies in the field of view; all of them where no cell does.
+    Only positions of which at least half lies in the field of view are kept; all of them where no position does.
+
+    Args:
+        feature_map: (b, f, ...) at the resolution of the deepest block.
+        logits: (b, c, i, j[, k]) at full resolution.
+        fov: Field of view, bool (b, i, j[, k]), or None.
+
+    Returns:
+        Vectors (n, f), and the mean probabilities in view of the voxels that each vector covers, (n, c).
     """
     p = logits.softmax(1)
     inside = torch.ones_like(p[:, :1]) if fov is None else fov[:, None].to(p.dtype)
-    pool: Any = functional.adaptive_avg_pool2d if seen.ndim == 4 else functional.adaptive_avg_pool3d
-    space = list(seen.shape[2:])
+    pool: Any = functional.adaptive_avg_pool2d if feature_map.ndim == 4 else functional.adaptive_avg_pool3d
+    space = list(feature_map.shape[2:])
     share = pool(inside, space)
     mean = pool(p * inside, space) / share.clamp_min(1e-6)
     kept = (share >= 0.5).flatten()
     if not kept.any():
         kept = torch.ones_like(kept)
-    return seen.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
+    return feature_map.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
 
 
-def balanced(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Up to `count` cells without repetition, every predicted class as likely as any other."""
+def class_balanced_draw(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Draw up to `count` vectors without replacement, every predicted class as likely as any other.
+
+    Args:
+        vectors: (n, f).
+        p: Class probabilities (n, c).
+        count: Maximal number.
+
+    Returns:
+        The drawn vectors and their probabilities.
+    """
     predicted = p.detach().argmax(1)
     rarity = 1 / torch.bincount(predicted, minlength=p.shape[1]).clamp_min(1)
     drawn = torch.multinomial(rarity[predicted], min(count, len(p)))

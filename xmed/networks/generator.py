@@ -1,6 +1,7 @@
-"""Generator: a small residual network from picture to picture, whose encoder can be asked what it saw.
+"""Residual image-to-image network of the translation method CUT, with access to the features of its encoder.
 
-Source: the ResNet generator of Johnson et al. 2016 as CUT uses it (Park et al., ECCV 2020), a quarter as wide.
+Source: the ResNet generator of Johnson et al. 2016 as used in CUT (Park et al., ECCV 2020), with a quarter of the
+widths.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 class Generator(nn.Module):
-    """Image (b, 1, i, j[, k]) → image of the same shape; every edge must divide by 4.
+    """Map an image (b, 1, i, j[, k]) to an image of the same shape. Every edge must be a multiple of 4 voxels.
 
-    What it paints is added to what it was given, and is nothing at first: a few hundred steps are no time to learn to
-    copy.
+    The network predicts a change that is added to the input, and the change is 0 at first: a few hundred steps are too
+    few to learn the identity.
+
+    Args:
+        dims: 2 or 3.
+        width: Channels at full resolution.
+        blocks: Number of residual blocks at the coarsest resolution.
     """
 
     def __init__(self, dims: int, width: int = 16, blocks: int = 4) -> None:
@@ -38,20 +44,20 @@ class Generator(nn.Module):
         nn.init.zeros_(self.last.weight)
         self.widths = [w, 2 * w, 4 * w, *[4 * w] * blocks]
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """What every layer of the encoder makes of an image, (b, widths[n], ...) each."""
-        seen = [image]
+    def encoder_features(self, image: Tensor) -> list[Tensor]:
+        """Return the output of every encoder layer for an image, (b, widths[n], ...) each."""
+        layers = [image]
         for layer in self.encoder:
-            seen.append(layer(seen[-1]))
-        return seen[1:]
+            layers.append(layer(layers[-1]))
+        return layers[1:]
 
-    def paint(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The painted image, and the features of the one it was given."""
-        seen = self.features(image)
-        return image + self.last(self.decoder(seen[-1])), seen
+    def translate(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the translated image, and the encoder features of the input image."""
+        features = self.encoder_features(image)
+        return image + self.last(self.decoder(features[-1])), features
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.paint(image)[0]
+        return self.translate(image)[0]
 
 
 def _layer(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
@@ -59,6 +65,8 @@ def _layer(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
 
 
 class _Residual(nn.Module):
+    """Residual block: x + change(x)."""
+
     def __init__(self, dims: int, width: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
@@ -69,17 +77,27 @@ class _Residual(nn.Module):
         return x + self.change(x)
 
 
-def projections(generator: Generator, size: int = 64) -> nn.ModuleList:
-    """Per layer of the encoder a two-layer perceptron to `size` features (the paper's 256 for four times the width)."""
+def projection_heads(generator: Generator, size: int = 64) -> nn.ModuleList:
+    """Build one two-layer perceptron per encoder layer, which maps its features to `size` values.
+
+    The paper uses 256 values for encoders that are four times as wide.
+    """
     return nn.ModuleList(nn.Sequential(nn.Linear(w, size), nn.ReLU(), nn.Linear(size, size)) for w in generator.widths)
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
-    """PatchNCE (eq. 3): which of the places of the same image is it? query, key (b, n, d), normalised here.
+    """Return the PatchNCE loss (Park et al. 2020, eq. 3): cross-entropy of recognising the same place among all places.
 
-    Keys are constants; the n − 1 other places of the same image are the negatives.
+    Args:
+        query: Features of the translated image at n places, (b, n, d); normalised to unit length here.
+        key: Features of the input image at the same places, (b, n, d). Treated as constants. The other n − 1 places of
+            the same image are the negatives.
+        temperature: Divides the cosine similarities.
+
+    Returns:
+        Scalar, mean over places and images.
     """
     query, key = nn.functional.normalize(query, dim=2), nn.functional.normalize(key.detach(), dim=2)
     logits = query @ key.transpose(1, 2) / temperature
-    own = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    return nn.functional.cross_entropy(logits.flatten(0, 1), own.flatten())
+    own_place = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
+    return nn.functional.cross_entropy(logits.flatten(0, 1), own_place.flatten())

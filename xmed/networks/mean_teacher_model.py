@@ -1,4 +1,4 @@
-"""The moving average of a network in training, its predictions on the target, and their confidence."""
+"""The moving average of a network in training ("teacher"), its predictions on the target, and their alignment."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmed.networks import tensors
+from xmed.networks import named_tensors
 from xmed.prepare import Sample
 
-RAISED_AT_MOST = 20.0
-"""Of distribution alignment: a structure that is hardly seen at all must not be seen everywhere."""
-STEP = 0.4
-"""Of counted alignment, per batch: a share found 1.4 times too small raises twentyfold within fifty batches."""
+MAX_RAISE = 20.0
+"""Largest factor of distribution alignment: a structure that is hardly predicted at all must not be predicted
+everywhere.
+"""
+COUNTED_STEP = 0.4
+"""Exponent of one update in counted alignment. A share that is 1.4 times too small is raised twentyfold within fifty
+batches.
+"""
 
 
 class Teacher(nn.Module):
-    """Exponential moving average of a student's parameters *and* buffers (Tarvainen & Valpola, NeurIPS 2017).
+    """Exponential moving average of a student's parameters and buffers (Tarvainen & Valpola, NeurIPS 2017).
 
-    decay: at most; it starts lower, min(1 − 1/(step + 1), decay), as in DAFormer (Hoyer et al., CVPR 2022). By default
-    always in evaluation mode, or its running statistics would move with whatever it labels. With `own_statistics` they
-    are to do just that: it normalises target batches by their own statistics and so ends with the target's, as AdaBN
-    (Li et al., arXiv:1603.04779) would give it; the student's are those of source and target mixed.
+    Args:
+        student: The network that is averaged; the teacher starts as a copy.
+        decay: Largest decay. It starts lower, at min(1 − 1/(step + 1), decay), as in DAFormer (Hoyer et al., CVPR
+            2022).
+        own_statistics: False: the teacher is always in evaluation mode and uses running statistics averaged from the
+            student's. True: it normalises target batches by their own statistics, so its running statistics end as
+            those of the target alone, as AdaBN (Li et al., arXiv:1603.04779) would give them, while the student's mix
+            source and target.
     """
 
     steps: Tensor
@@ -39,35 +47,42 @@ class Teacher(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
+        """Stay in evaluation mode, else running statistics would move with every batch that the teacher labels."""
         del mode
         return super().train(False)
 
     @torch.no_grad()
-    def follow(self, student: nn.Module) -> None:
-        """One step towards the student, after each of its own."""
+    def update(self, student: nn.Module) -> None:
+        """Move one step towards the student. Call it after each of the student's optimiser steps."""
         self.steps += 1
         decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
-        # Not state_dict(): MONAI's U-Net lists a tensor under several names, and would be averaged as often.
-        for ours, theirs in zip(tensors(self.net).values(), tensors(student).values()):
-            if ours.dtype.is_floating_point:
-                ours.lerp_(theirs, 1 - decay)
+        # Not state_dict(): it lists tensors of MONAI's U-Net several times, and each would be averaged as often.
+        for averaged, current in zip(named_tensors(self.net).values(), named_tensors(student).values()):
+            if averaged.dtype.is_floating_point:
+                averaged.lerp_(current, 1 - decay)
             else:
-                ours.copy_(theirs)
+                averaged.copy_(current)
 
     @torch.no_grad()
     def probabilities(self, image: Tensor) -> Tensor:
-        """Image (b, c, i, j[, k]) → probabilities (b, classes, i, j[, k]), float32."""
+        """Return class probabilities (b, classes, i, j[, k]), float32, of an image (b, c, i, j[, k])."""
         self.net.train(self.own_statistics)
         return self.net(image).float().softmax(1)
 
 
-class Alignment(nn.Module):
+class DistributionAlignment(nn.Module):
     """Distribution alignment (Berthelot et al., ReMixMatch, ICLR 2020) that only ever raises a structure.
 
-    p · (expected / found)^strength, then normalised. `expected` is the share of a class in labelled volumes, `found`
-    its moving average in the target. Never downwards: a target organ may well fill more of a smaller field of view.
-    counted: what is found is the share of voxels that a class wins once raised, and it is raised step by step until it
-    wins as many as expected. A net unsure of a structure hardly ever calls it, however right its mean probability.
+    The result is p · min(max(expected / found, 1), 20)^strength, normalised over classes. `expected` is the share of a
+    class in labelled volumes, `found` the moving average of its predicted share in the target; the factor of the
+    background is 1. Nothing is lowered: a target organ may well fill more of a smaller field of view.
+
+    Args:
+        classes: Number of classes, background included.
+        strength: Exponent; 0 for no alignment.
+        counted: Compare the share of voxels that a class wins after alignment, and raise the class step by step until
+            it wins as many as expected. A network that is unsure of a structure hardly ever predicts it, even where its
+            mean probability is right.
     """
 
     expected: Tensor
@@ -81,62 +96,80 @@ class Alignment(nn.Module):
         self.register_buffer("expected", torch.zeros(classes))
         self.register_buffer("found", torch.zeros(classes))
 
-    def expect(self, labelled: Sequence[Sample]) -> None:
-        """Learn the classes' shares from labelled volumes."""
-        self.expected.copy_(prior(labelled, len(self.expected)))
+    def set_expected(self, labelled: Sequence[Sample]) -> None:
+        """Take the expected class shares from labelled volumes."""
+        self.expected.copy_(class_shares(labelled, len(self.expected)))
 
-    def forget(self) -> None:
-        """What was found so far: another net is about to look."""
+    def reset(self) -> None:
+        """Forget the shares found so far, because another network will make the predictions from now on."""
         self.raised.fill_(1)
         self.found.zero_()
 
     @torch.no_grad()
     def forward(self, p: Tensor, fov: Tensor | None) -> Tensor:
+        """Return aligned probabilities, and update the shares found so far.
+
+        Args:
+            p: Class probabilities (b, classes, i, j[, k]).
+            fov: Field of view, bool (b, i, j[, k]), or None. Only voxels in view count.
+        """
         if self.counted:
             return self._won(p, fov)
-        share = mean_share(p, fov)
+        share = mean_class_shares(p, fov)
         self.found.copy_(torch.where(self.found.sum() > 0, self.found.lerp(share, 0.05), share))
-        raised = (self.expected / self.found.clamp_min(1e-4)).clamp(1, RAISED_AT_MOST) ** self.strength
+        raised = (self.expected / self.found.clamp_min(1e-4)).clamp(1, MAX_RAISE) ** self.strength
         raised[0] = 1
-        return _times(p, raised)
+        return _reweighted(p, raised)
 
     def _won(self, p: Tensor, fov: Tensor | None) -> Tensor:
-        """Raised as far as the batches before have asked for; notes what this one asks for."""
-        p = _times(p, self.raised)
-        found = mean_share(functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float(), fov)
-        missing = (self.expected / found.clamp_min(1e-4)).clamp(0.5, 2)
-        self.raised.copy_((self.raised * missing ** (self.strength * STEP)).clamp(1, RAISED_AT_MOST))
+        """Align by the factors so far, then update them by the shares that the classes win here."""
+        p = _reweighted(p, self.raised)
+        won_share = mean_class_shares(functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float(), fov)
+        missing = (self.expected / won_share.clamp_min(1e-4)).clamp(0.5, 2)
+        self.raised.copy_((self.raised * missing ** (self.strength * COUNTED_STEP)).clamp(1, MAX_RAISE))
         self.raised[0] = 1
         return p
 
 
-def _times(p: Tensor, raised: Tensor) -> Tensor:
+def _reweighted(p: Tensor, raised: Tensor) -> Tensor:
+    """Multiply each class's probability by its factor, then normalise over classes."""
     p = p * raised.reshape(-1, *[1] * (p.ndim - 2))
     return p / p.sum(1, keepdim=True)
 
 
-def prior(labelled: Sequence[Sample], classes: int) -> Tensor:
-    """Mean share of the field of view that each class takes of a labelled volume, (classes,), sums to 1."""
+def class_shares(labelled: Sequence[Sample], classes: int) -> Tensor:
+    """Return the mean share of the field of view that each class takes in labelled volumes, (classes,), sum 1."""
     shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in labelled]
     return torch.from_numpy(np.mean(shares, axis=0)).float()
 
 
-def mean_share(p: Tensor, fov: Tensor | None) -> Tensor:
-    """Mean of probabilities (b, classes, i, j[, k]) over the field of view, (classes,)."""
+def mean_class_shares(p: Tensor, fov: Tensor | None) -> Tensor:
+    """Return the mean of probabilities (b, classes, i, j[, k]) over the field of view, (classes,)."""
     voxels = p.movedim(1, -1)
     return (voxels if fov is None else voxels[fov]).reshape(-1, p.shape[1]).mean(0)
 
 
 def ramp_up(progress: Tensor, over: float = 0.25) -> float:
-    """exp(−5 (1 − t)²), t from 0 to 1 over a first share of the training (Laine & Aila, ICLR 2017, section 2)."""
+    """Return exp(−5 (1 − t)²) with t = min(1, progress / over) (Laine & Aila, ICLR 2017, section 2).
+
+    Args:
+        progress: Share of the training that is done, scalar in [0, 1].
+        over: Share of the training over which the weight grows to 1.
+    """
     return math.exp(-5 * (1 - min(1.0, float(progress) / over)) ** 2)
 
 
-def class_mean(each: Tensor, label: Tensor, counted: Tensor) -> Tensor:
-    """Mean of `each` over the counted voxels of every label, then over labels: a small organ counts like background.
+def class_balanced_mean(values: Tensor, label: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean over labels of the mean value in each label: a small organ weighs as much as the background.
 
-    each, label, counted (bool): (b, i, j[, k]). 0 where nothing is counted.
+    Args:
+        values: (b, i, j[, k]).
+        label: (b, i, j[, k]).
+        counted: Voxels that count, bool (b, i, j[, k]).
+
+    Returns:
+        Scalar; 0 where no voxel counts.
     """
-    found = label[counted].unique()
-    means = [each[counted & (label == value)].mean() for value in found]
-    return torch.stack(means).mean() if means else each.sum() * 0
+    labels = label[counted].unique()
+    means = [values[counted & (label == value)].mean() for value in labels]
+    return torch.stack(means).mean() if means else values.sum() * 0

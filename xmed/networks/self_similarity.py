@@ -1,6 +1,7 @@
-"""Self-similarity of a patch in place of its intensities (MIND), which is alike in all modalities.
+"""MIND self-similarity descriptors, which describe a neighbourhood by its own similarities and not by intensities.
 
-Source: Heinrich et al., MICCAI 2013 (self-similarity context), as the network input of Weihsbach et al., DG-TTA, 2023.
+They look alike in all modalities. Source: Heinrich et al., MICCAI 2013 (self-similarity context, SSC), as network input
+by Weihsbach et al., DG-TTA, 2023.
 """
 
 from __future__ import annotations
@@ -12,32 +13,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIGMA, TAPS = 1.0, 5
-"""Gaussian (voxels) over which two neighbours are compared, and its length: the values of DG-TTA."""
+"""Standard deviation (voxels) and length of the Gaussian over which two neighbours are compared: the values of
+DG-TTA.
+"""
 
 
-def _pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _neighbour_pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Unordered pairs of face neighbours at squared distance 2: 4 in 2-D, 12 in 3-D."""
     axes = [tuple(int(axis == n) * sign for axis in range(dims)) for n in range(dims) for sign in (-1, 1)]
     return [(a, b) for a, b in combinations(axes, 2) if sum((x - y) ** 2 for x, y in zip(a, b)) == 2]
 
 
-def channels(dims: int) -> int:
-    """Descriptor channels for each channel of the image."""
-    return len(_pairs(dims))
+def descriptor_channels(dims: int) -> int:
+    """Return the number of descriptor channels for each channel of the image."""
+    return len(_neighbour_pairs(dims))
 
 
-class Mind(nn.Module):
-    """MIND self-similarity context: image (b, c, i, j[, k]) → (b, c · channels, i, j[, k]) in (0, 1].
+class MindDescriptor(nn.Module):
+    """MIND self-similarity context: image (b, c, i, j[, k]) → (b, c · descriptor_channels, i, j[, k]) in (0, 1].
 
-    D = G_σ * (I(x + a) − I(x + b))² for each pair of neighbours; exp(−(D − min D) / V), V the mean of D − min D over
-    pairs, clamped to [0.001, 1000] times its mean over the patch.
+    For each pair (a, b) of neighbours D = G_σ * (I(x + a) − I(x + b))². The descriptor is exp(−(D − min D) / V) with
+    min over pairs. V is the mean of D − min D over pairs, clamped to [0.001, 1000] times its mean over the patch.
     """
 
     def forward(self, image: Tensor) -> Tensor:
         dims = image.ndim - 2
         flat = image.float().flatten(0, 1)[:, None]
         padded = functional.pad(flat, [1] * (2 * dims), mode="replicate")
-        squared = torch.cat([(_shifted(padded, a) - _shifted(padded, b)) ** 2 for a, b in _pairs(dims)], 1)
+        squared = torch.cat([(_shifted(padded, a) - _shifted(padded, b)) ** 2 for a, b in _neighbour_pairs(dims)], 1)
         distance = _smooth(squared)
         distance = distance - distance.amin(1, keepdim=True)
         spread = distance.mean(1, keepdim=True)
@@ -47,14 +50,14 @@ class Mind(nn.Module):
 
 
 def _shifted(padded: Tensor, offset: tuple[int, ...]) -> Tensor:
-    """Every voxel's neighbour at `offset`, from an image padded by one voxel."""
+    """Return every voxel's neighbour at `offset`, from an image that is padded by one voxel."""
     for axis, step in enumerate(offset, start=2):
         padded = padded.narrow(axis, 1 + step, padded.shape[axis] - 2)
     return padded
 
 
 def _smooth(stack: Tensor) -> Tensor:
-    """Separable Gaussian over the spatial axes, edges replicated."""
+    """Apply a separable Gaussian to the spatial axes, with replicated edges."""
     dims, count = stack.ndim - 2, stack.shape[1]
     offsets = torch.arange(TAPS, device=stack.device) - TAPS // 2
     kernel = torch.exp(-(offsets**2) / (2 * SIGMA**2))

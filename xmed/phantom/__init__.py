@@ -1,6 +1,6 @@
-"""Phantom: two modalities of one procedurally varied pelvis, written as files that know nothing of each other."""
+"""A phantom: two modalities of procedurally varied pelvises, written as files that have nothing else in common."""
 
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.write import names, patient, write
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.write_phantom import draw_patient, patient_ids, write_patients
 
-__all__ = ["Anatomy", "names", "patient", "write"]
+__all__ = ["Pelvis", "draw_patient", "patient_ids", "write_patients"]

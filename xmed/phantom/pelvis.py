@@ -1,6 +1,7 @@
-"""Pelvis: one person's pelvis, drawn from a random generator and asked for its tissue at any point.
+"""One person's pelvis, drawn from a random generator, which tells the tissue at any point.
 
-Points are in patient millimetres, LPS+, near the middle of the prostate. Nothing here knows any scanner.
+Points are in patient coordinates in mm, LPS+, with the origin near the middle of the prostate. Nothing here depends on
+a scanner.
 """
 
 from __future__ import annotations
@@ -10,69 +11,85 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.phantom.shapes import Ellipsoid, Trunk, Waves
-from xmed.phantom.sketch import BEND_MM, Coat, Sketch
-from xmed.phantom.tissue import Tissue, structures
+from xmed.phantom.pelvis_layout import MAX_BEND_SD_MM, PelvisLayout, TissueLayer
+from xmed.phantom.shapes import Ellipsoid, PlaneWaves, Trunk
+from xmed.phantom.tissue import Tissue, structure_labels
 
 BLOCK = 24
-"""Points per edge of what is painted together: so few that most shapes do not touch their box."""
+"""Edge, in points, of a block that is evaluated at once: so small that most shapes do not reach into it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """coats: from the skin inwards, later over earlier; the last `organs` of them make the structures.
+class Pelvis:
+    """Anatomy of one person.
 
-    bend, bumps: deformation, surface roughness in mm. trunk, prostate, bladder: where they are before the deformation.
+    Attributes:
+        layers: All shapes from the skin inwards; later ones are laid over earlier ones.
+        bend: Deformation, in mm.
+        bumps: Surface roughness, in units of each layer's `rough`.
+        trunk: The body's outline before the deformation.
+        prostate: Before the deformation.
+        bladder: Before the deformation.
+        organs: How many of the last layers make up the segmented structures.
     """
 
-    coats: tuple[Coat, ...]
-    bend: Waves
-    bumps: Waves
+    layers: tuple[TissueLayer, ...]
+    bend: PlaneWaves
+    bumps: PlaneWaves
     trunk: Trunk
     prostate: Ellipsoid
     bladder: Ellipsoid
     organs: int
 
     @classmethod
-    def draw(cls, random: np.random.Generator) -> Anatomy:
-        """A new person."""
-        sketch = Sketch(random)
-        around = [*sketch.wall(), *sketch.muscles(), *sketch.bones(), *sketch.vessels(), *sketch.bowel()]
-        organs = [*sketch.rectum(), *sketch.organs()]
-        bend = Waves.draw(random, (70, 200), random.uniform(2.0, BEND_MM), channels=3)
-        bumps = Waves.draw(random, (18, 60), 1.0)
-        return cls((*around, *organs), bend, bumps, sketch.trunk, sketch.prostate, sketch.bladder, len(organs))
+    def draw(cls, random: np.random.Generator) -> Pelvis:
+        """Draw a new person."""
+        layout = PelvisLayout(random)
+        around = [*layout.wall(), *layout.muscles(), *layout.bones(), *layout.vessels(), *layout.bowel()]
+        organs = [*layout.rectum(), *layout.organs()]
+        bend = PlaneWaves.draw(random, (70, 200), random.uniform(2.0, MAX_BEND_SD_MM), channels=3)
+        bumps = PlaneWaves.draw(random, (18, 60), 1.0)
+        return cls((*around, *organs), bend, bumps, layout.trunk, layout.prostate, layout.bladder, len(organs))
 
     def tissue(self, points: np.ndarray) -> np.ndarray:
-        """Tissue (uint8, (a, b, c)) at the points (a, b, c, 3) of any grid whose neighbours are neighbours in space."""
-        return self._blockwise(points, self.coats)
+        """Return the tissue at given points.
+
+        Args:
+            points: (a, b, c, 3) in mm, from any grid whose neighbours are neighbours in space.
+
+        Returns:
+            uint8 (a, b, c), values of `Tissue`.
+        """
+        return self._blockwise(points, self.layers)
 
     def structures(self, points: np.ndarray) -> np.ndarray:
-        """Label values (uint8, (a, b, c)) at the points (a, b, c, 3): what `tissue` says, from the organs alone."""
-        return structures(self._blockwise(points, self.coats[-self.organs :]))
+        """Return label values (uint8, (a, b, c)) at the points (a, b, c, 3): as `tissue`, but from the organs alone."""
+        return structure_labels(self._blockwise(points, self.layers[-self.organs :]))
 
-    def _blockwise(self, points: np.ndarray, coats: tuple[Coat, ...]) -> np.ndarray:
+    def _blockwise(self, points: np.ndarray, layers: tuple[TissueLayer, ...]) -> np.ndarray:
+        """Evaluate layers at points (a, b, c, 3), block by block."""
         shape = points.shape[:3]
-        out = np.empty(shape, dtype=np.uint8)
+        tissue_at = np.empty(shape, dtype=np.uint8)
         for corner in itertools.product(*(range(0, n, BLOCK) for n in shape)):
             block = tuple(slice(c, c + BLOCK) for c in corner)
-            some = points[block]
-            flat = np.ascontiguousarray(some.reshape(-1, 3).T, dtype=np.float32)
-            out[block] = self._painted(flat, coats).reshape(some.shape[:3])
-        return out
+            block_points = points[block]
+            flat = np.ascontiguousarray(block_points.reshape(-1, 3).T, dtype=np.float32)
+            tissue_at[block] = self._painted(flat, layers).reshape(block_points.shape[:3])
+        return tissue_at
 
-    def _painted(self, points: np.ndarray, coats: tuple[Coat, ...]) -> np.ndarray:
-        out = np.full(points.shape[1], Tissue.AIR, dtype=np.uint8)
+    def _painted(self, points: np.ndarray, layers: tuple[TissueLayer, ...]) -> np.ndarray:
+        """Evaluate layers at points (3, n); the last layer that contains a point decides on its tissue."""
+        tissue_at = np.full(points.shape[1], Tissue.AIR, dtype=np.uint8)
         low, high = points.min(axis=1), points.max(axis=1)
-        near = [coat for coat in coats if coat.touches(low, high)]
+        near = [layer for layer in layers if layer.touches(low, high)]
         if not near:
-            return out
+            return tissue_at
         points = points + self.bend(points)
         bumps = self.bumps(points)[0]
-        for coat in near:
-            distance = coat.shape.distance(points) + np.float32(coat.rough) * bumps
-            free = np.isin(out, coat.within) if coat.within else None
-            for limit, tissue in coat.paint:
+        for layer in near:
+            distance = layer.shape.distance(points) + np.float32(layer.rough) * bumps
+            free = np.isin(tissue_at, layer.within) if layer.within else None
+            for limit, tissue in layer.tissues:
                 mask = distance < limit
-                out[mask if free is None else mask & free] = tissue
-        return out
+                tissue_at[mask if free is None else mask & free] = tissue
+        return tissue_at

@@ -1,7 +1,7 @@
-"""Probe: a curved 3-D abdominal transducer, where it is held, and the sector it sweeps.
+"""A curved 3-D abdominal transducer: where it is held, and the sector that it sweeps.
 
 Local axes in mm from the middle of the probe's face: x lateral, y depth, z elevation (right-handed). A beam leaves the
-face at lateral angle θ and elevation angle φ; the swept arrays' circles have their centres behind the face.
+face at lateral angle θ and elevation angle φ. The centres of both circles lie behind the face.
 """
 
 from __future__ import annotations
@@ -10,19 +10,33 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xmed.phantom.pelvis import Anatomy
-from xmed.phantom.shapes import turned
-from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structures
+from xmed.phantom.pelvis import Pelvis
+from xmed.phantom.shapes import rotation_matrix
+from xmed.phantom.tissue import BLADDER, PROSTATE, Tissue, structure_labels
 from xmed.volume import Grid
 
-TRIES, GOOD_WINDOW = 16, 0.8
+MAX_TRIES, GOOD_VISIBILITY = 16, 0.8
+"""How many positions are tried, and the share of prostate and bladder that must be visible for a position to be taken
+at once.
+"""
 OPAQUE = (Tissue.AIR, Tissue.BONE, Tissue.MARROW, Tissue.CARTILAGE, Tissue.RECTAL_GAS, Tissue.BOWEL_GAS)
+"""Tissues that sound does not pass."""
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """position (3,), axes (3, 3; columns x, y, z) in patient mm; radius of the array and of its sweep, depth in mm;
-    half angles in radians; how many depths, lateral beams and elevation planes are sampled."""
+class CurvedProbe:
+    """Geometry of a probe in use.
+
+    Attributes:
+        position: Middle of the face in patient coordinates, mm, (3,).
+        axes: Local axes x, y, z as columns, (3, 3).
+        radius: Radius of the curved array in mm.
+        sweep: Radius of the sweep in mm.
+        depth: Largest depth in mm.
+        half_lateral: Half of the lateral angle in radians.
+        half_elevation: Half of the elevation angle in radians.
+        samples: Numbers of sampled depths, lateral beams and elevation planes.
+    """
 
     position: np.ndarray
     axes: np.ndarray
@@ -34,26 +48,30 @@ class Probe:
     samples: tuple[int, int, int] = (272, 88, 34)
 
     @classmethod
-    def held(cls, anatomy: Anatomy, random: np.random.Generator) -> Probe:
-        """Moved about until prostate and bladder show past bone and gas; the best place after some tries."""
-        best, seen = None, -1.0
-        for _ in range(TRIES):
-            probe = cls._somewhere(anatomy, random)
-            worst = probe._window(anatomy)
-            if worst > seen:
-                best, seen = probe, worst
-            if seen >= GOOD_WINDOW:
+    def held(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
+        """Try positions until prostate and bladder are visible past bone and gas; return the best one."""
+        best, best_share = None, -1.0
+        for _ in range(MAX_TRIES):
+            probe = cls._random_position(anatomy, random)
+            share = probe._visible_share(anatomy)
+            if share > best_share:
+                best, best_share = probe, share
+            if best_share >= GOOD_VISIBILITY:
                 break
         assert best is not None
         return best
 
     @classmethod
-    def _somewhere(cls, anatomy: Anatomy, random: np.random.Generator) -> Probe:
-        """On the belly above the pubic bone, at any of the angles and depths that operators happen to use."""
+    def _random_position(cls, anatomy: Pelvis, random: np.random.Generator) -> CurvedProbe:
+        """Draw a position on the belly above the pubic bone, with angles and depths as operators use them."""
         u = random.uniform
         share = u(0.35, 0.8)
         aim = anatomy.prostate.centre * share + anatomy.bladder.centre * (1 - share) + random.normal(0, 6, 3)
-        axes = turned(-u(20, 50), 0, 0) @ turned(0, 0, u(-22, 22)) @ turned(u(-4, 4), u(-80, 80), u(-4, 4))
+        axes = (
+            rotation_matrix(-u(20, 50), 0, 0)
+            @ rotation_matrix(0, 0, u(-22, 22))
+            @ rotation_matrix(u(-4, 4), u(-80, 80), u(-4, 4))
+        )
         away = np.linspace(20, 260, 481)
         outside = anatomy.trunk.distance((aim[:, None] - away * axes[:, 1:2]).astype(np.float32)) > 0
         skin = away[np.argmax(outside)] - u(4, 8)  # pressed in: no air under the face
@@ -61,27 +79,27 @@ class Probe:
         angles = np.radians(u(31, 37)), np.radians(u(24, 30))
         return cls(aim - skin * axes[:, 1], axes, u(32, 45), u(22, 32), depth, *angles)
 
-    def _window(self, anatomy: Anatomy) -> float:
-        """The smaller of the shares of prostate and bladder that lie in the sector with no bone or gas above them."""
+    def _visible_share(self, anatomy: Pelvis) -> float:
+        """Return the visible share of prostate or bladder, the smaller one: in the sector, no bone or gas above."""
         coarse = replace(self, samples=(48, 24, 12))
         tissue = anatomy.tissue(coarse.in_patient(coarse.beams()))
         open_way = ~np.logical_or.accumulate(np.isin(tissue, OPAQUE), axis=0)
         depth, theta, phi = coarse.polar()
         area = (self.radius + depth) * (theta[1] - theta[0]) * (self.sweep + depth) * (phi[1] - phi[0])
-        shown = structures(tissue) * open_way
+        visible = structure_labels(tissue) * open_way
         shares = []
         for value, organ in ((PROSTATE, anatomy.prostate), (BLADDER, anatomy.bladder)):
-            volume = ((shown == value).sum(axis=(1, 2)) * area).sum() * coarse.step
+            volume = ((visible == value).sum(axis=(1, 2)) * area).sum() * coarse.step
             shares.append(float(volume / (4 / 3 * np.pi * organ.radii.prod())))
         return min(shares)
 
     @property
     def step(self) -> float:
-        """Distance in mm between samples along a beam."""
+        """Return the distance in mm between samples along a beam."""
         return self.depth / (self.samples[0] - 1)
 
     def polar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Depths in mm, lateral and elevation angles in radians that are sampled."""
+        """Return the sampled depths in mm, and lateral and elevation angles in radians."""
         d, lateral, elevation = self.samples
         return (
             np.linspace(0, self.depth, d, dtype=np.float32),
@@ -90,7 +108,7 @@ class Probe:
         )
 
     def beams(self) -> np.ndarray:
-        """Local coordinates (depths, lateral, elevation, 3) of the sampled points."""
+        """Return local coordinates (depths, lateral, elevation, 3) of the sampled points, in mm."""
         depth, theta, phi = np.meshgrid(*self.polar(), indexing="ij")
         from_array = self.radius + depth
         from_sweep = from_array * np.cos(theta) - self.radius + self.sweep
@@ -98,7 +116,10 @@ class Probe:
         return np.stack([x, y, z], axis=-1)
 
     def index(self, local: np.ndarray) -> np.ndarray:
-        """Fractional sample indices (3, n): depth, lateral, elevation, of local points (n, 3). Inverse of `beams`."""
+        """Return fractional sample indices (depth, lateral, elevation), (3, n), of local points (n, 3).
+
+        Inverse of `beams`.
+        """
         x, y, z = local.T
         from_sweep = np.hypot(y + self.sweep, z)
         axial = from_sweep + self.radius - self.sweep
@@ -113,7 +134,7 @@ class Probe:
         )
 
     def grid(self, spacing: tuple[float, float, float]) -> Grid:
-        """A Cartesian grid in the probe's own coordinates that holds the whole sector."""
+        """Return a Cartesian grid in the probe's own coordinates that contains the whole sector; spacing in mm."""
         corners = self.beams()[:: self.samples[0] - 1]
         side = (self.radius + self.depth) * np.sin(self.half_lateral)
         sweep = (self.sweep + self.depth) * np.sin(self.half_elevation)
@@ -125,5 +146,5 @@ class Probe:
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
     def in_patient(self, local: np.ndarray) -> np.ndarray:
-        """Patient coordinates of local points (..., 3)."""
+        """Convert local points (..., 3) to patient coordinates."""
         return local @ self.axes.T.astype(np.float32) + self.position.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Tissue: what a point of the phantom's body is made of, and which segmented structure it belongs to."""
+"""The tissues of the phantom's body, and the segmented structure that each belongs to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Tissue(IntEnum):
-    """Every material of the body; the scanners each know its properties, and nothing else about the anatomy."""
+    """Every material of the body. Each scanner knows their physical properties, and nothing else of the anatomy."""
 
     AIR = 0
     SKIN = 1
@@ -35,7 +35,7 @@ class Tissue(IntEnum):
 
 
 PROSTATE, BLADDER, RECTUM = 1, 2, 3
-"""Label values, as the data specs of the phantom name them."""
+"""Label values, as in the data specs of the phantom."""
 
 _STRUCTURES = {
     PROSTATE: (Tissue.CAPSULE, Tissue.PERIPHERAL_ZONE, Tissue.TRANSITION_ZONE),
@@ -44,14 +44,18 @@ _STRUCTURES = {
 }
 
 
-def structures(tissue: np.ndarray) -> np.ndarray:
-    """Label values (uint8, same shape) of an array of tissues."""
+def structure_labels(tissue: np.ndarray) -> np.ndarray:
+    """Convert an array of tissues to label values, uint8 of the same shape."""
     table = np.zeros(len(Tissue), dtype=np.uint8)
     for value, members in _STRUCTURES.items():
         table[list(members)] = value
     return table[tissue]
 
 
-def table(properties: dict[Tissue, float]) -> np.ndarray:
-    """One property of every tissue, float32, to be indexed by tissue. Raises KeyError for a missing one."""
+def per_tissue(properties: dict[Tissue, float]) -> np.ndarray:
+    """Return one property of every tissue, float32, to be indexed by tissue.
+
+    Raises:
+        KeyError: A tissue is missing.
+    """
     return np.array([properties[tissue] for tissue in Tissue], dtype=np.float32)

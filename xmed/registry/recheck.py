@@ -35,7 +35,7 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
     """
     if not run.has("rows"):
         return []
-    from xmed.evaluate import redraw, remeasure  # models are not what a registry loads at its start
+    from xmed.evaluate import remeasure, repredict  # models are not what a registry loads at its start
     from xmed.train import reselect
 
     steps: list[tuple[str, str, str, Callable[[], list[str]]]] = [
@@ -44,7 +44,7 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
         ("measured", "its numbers", "its numbers are not what its predictions measure against the stored truth",
          lambda: remeasure(run, home)),
         ("drawn", "its predictions", "its kept predictions are not what its models draw",
-         lambda: redraw(run, home, None if whole else SAMPLED).problems),
+         lambda: repredict(run, home, None if whole else SAMPLED).problems),
         ("selected", "the label-free choice", "the label-free choice is not the one that its models give",
          lambda: reselect(run, home, anew=whole)),
     ]  # fmt: skip

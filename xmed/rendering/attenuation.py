@@ -1,29 +1,31 @@
-"""Attenuation: CT from labelled anatomy, in Hounsfield units: soft tissue, fat, bone, nearly isodense lesions."""
+"""CT from labelled anatomy, in Hounsfield units: soft tissue, fat, bone, nearly isodense lesions."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 MODALITIES = ("CT",)
 AIR = -1000.0
+"""Hounsfield units of air."""
 AS_SHOWN = 1 / 3
-"""Share of renderings that are the source as it is, on some part of the scale of soft tissue. MR and CT both show
-anatomy: most edges lie at the same places, and here a lesion keeps its own texture."""
+"""Share of renderings that show the source's own intensities on a soft-tissue scale. MR and CT both show anatomy, so
+most edges lie at the same places, and a lesion keeps its own texture.
+"""
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """HU, float32 (i, j, k)."""
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return Hounsfield units, float32 (i, j, k)."""
     body = anatomy.body()
     if random.random() < AS_SHOWN:
         low, high = random.uniform(-160, -60), random.uniform(140, 240)
-        shown = low + np.clip(anatomy.image, 0, 1) * (high - low)
-        return (AIR + body * (shown - AIR)).astype(np.float32)
+        soft_tissue = low + np.clip(anatomy.image, 0, 1) * (high - low)
+        return (AIR + body * (soft_tissue - AIR)).astype(np.float32)
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
-        deep = anatomy.smooth(body, 4.0) > 0.95  # cortical bone has no MR signal, but neither has air beyond the skin
+        deep = anatomy.smooth(body, 4.0) > 0.95  # not near the skin: air has no MR signal, like cortical bone
         dark = anatomy.smooth((anatomy.image < 0.12) & deep, 1.0)
         hu += dark * (random.uniform(150, 600) - hu)
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -36,8 +38,8 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return (hu + random.uniform(3, 25) * grain / max(float(grain.std()), 1e-6)).astype(np.float32)
 
 
-def _soft_tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """HU by source intensity: bright on T1 is fat, hence dark on CT; or, less often, any curve at all."""
+def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return Hounsfield units by source intensity: bright on T1 is fat and thus dark on CT; sometimes any curve."""
     x = np.clip(anatomy.image, 0, 1.2)
     if random.random() < 0.6:
         knots = [0.0, 0.25, 0.6, 1.0]

@@ -1,6 +1,7 @@
-"""Emission: PET and SPECT from labelled anatomy: tissue uptake, hot and necrotic lesions, point spread, count noise.
+"""PET and SPECT from labelled anatomy: tissue uptake, hot and necrotic lesions, point spread, count noise.
 
-Every range is wide on purpose: the training set is to contain the target's scanner, not to be it. Lengths are in mm.
+Parameter ranges are wide on purpose: the training set shall contain the target's scanner, not imitate it. Lengths are
+in mm.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 MODALITIES = ("PT", "NM")
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """Activity in arbitrary units, float32 (i, j, k) ≥ 0."""
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return activity in arbitrary units, float32 (i, j, k) ≥ 0."""
     background = _tissue(anatomy, random)
     activity = background + _distractors(anatomy, random, background) if random.random() < 0.4 else background
     for value in np.unique(anatomy.label[anatomy.label > 0]):
@@ -22,8 +23,8 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return _detect(anatomy, random, activity, float(background[anatomy.fov].mean()))
 
 
-def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """Uptake of two to four tissue classes by source intensity, and a little activity outside the body."""
+def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return the uptake of two to four tissue classes by source intensity, with a little activity outside the body."""
     body = anatomy.body()
     inside = body > 0.5
     smooth = anatomy.smooth(anatomy.image, 2.0)
@@ -35,9 +36,13 @@ def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
 
 
 def _lesion(
-    anatomy: Anatomy, random: np.random.Generator, activity: np.ndarray, background: np.ndarray, mask: np.ndarray
+    anatomy: LabelledAnatomy,
+    random: np.random.Generator,
+    activity: np.ndarray,
+    background: np.ndarray,
+    mask: np.ndarray,
 ) -> np.ndarray:
-    """`activity` with one labelled structure taking up tracer: mostly hot, often necrotic, sometimes only in part."""
+    """Add one labelled structure that takes up tracer: mostly hot, often necrotic, sometimes only in part."""
     level = float(background[mask].mean())
     ratio = log_uniform(random, 1.5, 14) if random.random() < 0.92 else log_uniform(random, 0.5, 1.5)
     uptake = np.exp(random.uniform(0, 0.8) * anatomy.noise(random, 3 * log_uniform(random, 3, 9)))
@@ -53,8 +58,8 @@ def _lesion(
     return activity + soft * (hot - activity if random.random() < 0.5 else hot)
 
 
-def _distractors(anatomy: Anatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
-    """One to three hot spots that are nobody's lesion (vessel, bladder, node, joint): what a threshold falls for."""
+def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, background: np.ndarray) -> np.ndarray:
+    """Return one to three hot spots that are no lesion (vessel, bladder, node, joint), to mislead a threshold."""
     places = np.argwhere((anatomy.label == 0) & (background > background.mean() * 0.5))
     extra = np.zeros(anatomy.shape, dtype=np.float32)
     points = anatomy.coordinates()
@@ -66,15 +71,15 @@ def _distractors(anatomy: Anatomy, random: np.random.Generator, background: np.n
     return extra * (anatomy.label == 0)
 
 
-def _detect(anatomy: Anatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
-    """What the scanner makes of it: point spread, then noise that grows with counts and is as smooth as the filter."""
+def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
+    """Apply the scanner: point spread, then noise that grows with the counts and is as smooth as the filter."""
     psf = np.hypot(random.uniform(1.8, 4.8), 1.8)  # the second part is the interpolation onto the net's grid
-    seen = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)
+    blurred = np.maximum(ndimage.gaussian_filter(activity, anatomy.voxels(psf) * (1, 1, 0.9), truncate=3), 0)
     grain = ndimage.gaussian_filter(
         random.standard_normal(anatomy.shape).astype(np.float32),
         anatomy.voxels(3 * random.uniform(0.5, 1.2)),
         truncate=3,
     )
     grain /= max(float(grain.std()), 1e-6)
-    noisy = seen + np.sqrt(seen * level) * log_uniform(random, 0.05, 2.5) * grain * 0.2
+    noisy = blurred + np.sqrt(blurred * level) * log_uniform(random, 0.05, 2.5) * grain * 0.2
     return np.maximum(noisy, 0).astype(np.float32)

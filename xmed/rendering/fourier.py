@@ -1,4 +1,4 @@
-"""Fourier: one image's low frequencies as strong as another's, its shapes left where they are.
+"""Give one image the strength of another's low frequencies, without moving its shapes.
 
 Source: Yang & Soatto, FDA: Fourier domain adaptation for semantic segmentation, CVPR 2020, arXiv:2004.05498.
 """
@@ -18,29 +18,37 @@ def mix_amplitude(
     fov: Tensor | None = None,
     style_fov: Tensor | None = None,
 ) -> Tensor:
-    """image, style (b, c, i, j[, k]) → image with |F| = (1 − share)·|F(image)| + share·|F(style)| at low frequencies.
+    """Return images with |F| = (1 − share)·|F(image)| + share·|F(style)| at low frequencies; phases stay.
 
-    The box is |k| ≤ floor(size · shortest edge) along every axis; it always holds the mean, so a small `size` still
-    does something. size, share (b,). Both images are lifted to values ≥ 0 first: the paper transforms raw pixels, and
-    the amplitude of a negative mean would come back with the wrong sign. Outside a field of view (b, i, j[, k]) stands
-    the mean inside it, or the shape of an ultrasound sector would leak; outside `fov` the image comes back untouched,
-    and no value leaves the range of the two images.
+    The low frequencies are a box, |k| ≤ floor(size · shortest edge) along every axis. It always holds the mean, so a
+    small `size` still has an effect. Both images are lifted to values ≥ 0 first: the paper transforms raw pixels, and
+    the amplitude of a negative mean would come back with the wrong sign. Outside a field of view the mean inside it is
+    used, or the shape of an ultrasound sector would be transferred. No value leaves the range of the two images.
+
+    Args:
+        image: (b, c, i, j[, k]).
+        style: Images of the same shape.
+        size: Half-width of the box as a share of the shortest edge, (b,).
+        share: Share of the style's amplitude, (b,).
+        fov: Field of view of `image`, bool (b, i, j[, k]); outside it the image stays unchanged.
+        style_fov: Field of view of `style`.
     """
     axes, space, ones = list(range(2, image.ndim)), image.shape[2:], [1] * (image.ndim - 1)
-    whole, other = _filled(image.float(), fov), _filled(style.float(), style_fov)
-    both = torch.cat([whole.flatten(1), other.flatten(1)], 1)
-    least, most = (v.reshape(-1, *ones) for v in (both.amin(1), both.amax(1)))
-    ours, theirs = torch.fft.rfftn(whole - least, dim=axes), torch.fft.rfftn(other - least, dim=axes)
+    content, filled_style = _filled(image.float(), fov), _filled(style.float(), style_fov)
+    values = torch.cat([content.flatten(1), filled_style.flatten(1)], 1)
+    least, most = (v.reshape(-1, *ones) for v in (values.amin(1), values.amax(1)))
+    spectrum = torch.fft.rfftn(content - least, dim=axes)
+    style_spectrum = torch.fft.rfftn(filled_style - least, dim=axes)
     low = _box(space, torch.floor(size * min(space)).to(image.device))
-    mixed = torch.lerp(ours.abs(), theirs.abs(), share.to(image.device).reshape(-1, *ones))
-    amplitude = torch.where(low, mixed, ours.abs())
-    out = torch.fft.irfftn(torch.polar(amplitude, ours.angle()), s=space, dim=axes) + least
-    out = torch.minimum(torch.maximum(out, least), most).to(image.dtype)
-    return out if fov is None else torch.where(fov[:, None], out, image)
+    mixed = torch.lerp(spectrum.abs(), style_spectrum.abs(), share.to(image.device).reshape(-1, *ones))
+    amplitude = torch.where(low, mixed, spectrum.abs())
+    mixed_image = torch.fft.irfftn(torch.polar(amplitude, spectrum.angle()), s=space, dim=axes) + least
+    mixed_image = torch.minimum(torch.maximum(mixed_image, least), most).to(image.dtype)
+    return mixed_image if fov is None else torch.where(fov[:, None], mixed_image, image)
 
 
 def _filled(image: Tensor, fov: Tensor | None) -> Tensor:
-    """`image` with its mean inside the field of view, channel by channel, in place of what lies outside."""
+    """Replace what lies outside the field of view by the mean inside it, channel by channel."""
     if fov is None:
         return image
     axes = list(range(2, image.ndim))
@@ -50,7 +58,7 @@ def _filled(image: Tensor, fov: Tensor | None) -> Tensor:
 
 
 def _box(space: torch.Size, half: Tensor) -> Tensor:
-    """Bool (b, 1, ...) in the layout of rfftn: frequencies with |k| ≤ half along every axis. half (b,)."""
+    """Mark the frequencies with |k| ≤ half along every axis, bool (b, 1, ...) in the layout of `rfftn`; half (b,)."""
     low = torch.ones(len(half), 1, *[1] * len(space), dtype=torch.bool, device=half.device)
     for axis, n in enumerate(space):
         last = axis == len(space) - 1

@@ -1,4 +1,4 @@
-"""Input of a renderer: labelled source anatomy on the network's grid, without any target label."""
+"""Input of a renderer: labelled source anatomy on the network's grid. It contains no target label."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from scipy import ndimage
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """image float32 (i, j, k) in [0, 1], 0 for air and 1 for the 99th percentile of the source; label uint8 (i, j, k);
-    fov bool (i, j, k); spacing mm; probe the unit step of the beam along an array axis as (axis, ±1), sound only;
-    fluid: label value → how likely that structure is fluid, where its codes or the source's modality say so.
+class LabelledAnatomy:
+    """Source anatomy in the target's pose.
+
+    Attributes:
+        image: Float32 (i, j, k) in [0, 1]: 0 for air, 1 for the 99th percentile of the source.
+        label: uint8 (i, j, k).
+        fov: Field of view, bool (i, j, k).
+        spacing: Voxel edges in mm.
+        probe: For ultrasound: the axis of the array along which the beam runs, and +1 or −1 for its direction.
+        fluid: Label value → probability that the structure is fluid, where its codes or the source's modality tell.
     """
 
     image: np.ndarray
@@ -25,29 +31,30 @@ class Anatomy:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Return (i, j, k)."""
         return self.image.shape
 
     def voxels(self, mm: float) -> np.ndarray:
-        """A length in mm as voxels along i, j, k."""
+        """Convert a length in mm to voxels along i, j, k."""
         return mm / np.array(self.spacing)
 
     def smooth(self, array: np.ndarray, mm: float) -> np.ndarray:
-        """`array` under a Gaussian of `mm` standard deviation, float32."""
+        """Filter with a Gaussian of `mm` standard deviation; float32."""
         return ndimage.gaussian_filter(array.astype(np.float32, copy=False), self.voxels(mm), truncate=3)
 
     def body(self) -> np.ndarray:
-        """Soft edge of the patient, float32 in [0, 1]: tissue against air, holes slice by slice filled."""
+        """Return the patient's body with a soft edge, float32 in [0, 1]; holes are filled slice by slice."""
         solid = self.smooth(self.image, 3.0) > 0.06
         filled = np.stack([ndimage.binary_fill_holes(s) for s in np.moveaxis(solid, 2, 0)], axis=2)
         return self.smooth(filled, 1.5)
 
     def around(self, mask: np.ndarray) -> np.ndarray:
-        """The unlabelled surroundings of a structure, bool (i, j, k); the structure itself where nothing is in view."""
+        """Return the surroundings of a structure, bool (i, j, k); the structure itself where it has none in view."""
         near = (self.smooth(mask, 6.0) > 0.01) & ~mask
         return near if near.any() else mask
 
     def noise(self, random: np.random.Generator, cell_mm: float) -> np.ndarray:
-        """Smooth Gaussian noise, zero mean and unit variance, float32 (i, j, k), varying over about `cell_mm`."""
+        """Draw smooth Gaussian noise, float32 (i, j, k), mean 0, variance 1, which varies over about `cell_mm`."""
         cell = np.maximum(self.voxels(cell_mm), 1.0)
         coarse = random.standard_normal(np.ceil(np.array(self.shape) / cell).astype(int) + 3).astype(np.float32)
         start = random.uniform(0.5, 1.5, 3)  # the lattice itself is shifted, or its nodes would show
@@ -56,21 +63,22 @@ class Anatomy:
         return (field - field.mean()) / max(float(field.std()), 1e-6)
 
     def coordinates(self) -> np.ndarray:
-        """Voxel centres in mm from the first voxel, float32 (3, i, j, k)."""
+        """Return voxel centres in mm from the first voxel, float32 (3, i, j, k)."""
         axes = [np.arange(n, dtype=np.float32) * mm for n, mm in zip(self.shape, self.spacing)]
         return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
 def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
-    """A draw whose logarithm is uniform between those of `low` and `high`."""
+    """Draw a value whose logarithm is uniform between those of `low` and `high`."""
     return float(np.exp(random.uniform(np.log(low), np.log(high))))
 
 
 def smooth_noise(random: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]) -> np.ndarray:
-    """White noise under a Gaussian of `sigma` voxels, zero mean and unit variance, float32."""
+    """Draw white noise filtered by a Gaussian of `sigma` voxels; float32, mean 0, variance 1."""
     field = ndimage.gaussian_filter(random.standard_normal(shape, dtype=np.float32), sigma, mode="reflect", truncate=3)
     return (field - field.mean()) / max(float(field.std()), 1e-6)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(−x)), with x clipped to [−30, 30]."""
     return 1 / (1 + np.exp(-np.clip(x, -30, 30)))

@@ -1,6 +1,6 @@
-"""Magnetic: MR from labelled anatomy: contrast of an unknown sequence, coil shading, partial volume, Rician noise.
+"""MR from labelled anatomy: contrast of an unknown sequence, coil shading, partial volume, Rician noise.
 
-Ranges are wide on purpose: weighting, field strength and coil of the target are unknown. Lengths are in mm.
+Parameter ranges are wide on purpose: weighting, field strength and coil of the target are unknown. Lengths are in mm.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform, sigmoid
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
 MODALITIES = ("MR",)
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """Magnitude signal in arbitrary units, float32 (i, j, k) ≥ 0."""
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return magnitude signal in arbitrary units, float32 (i, j, k) ≥ 0."""
     signal = _tissue(anatomy, random)
     for value in np.unique(anatomy.label[anatomy.label > 0]):
         signal += _organ(anatomy, random, int(value), signal)
@@ -27,28 +27,31 @@ def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     return np.hypot(blurred + real, imaginary).astype(np.float32)  # Gudbjartsson & Patz, MRM 1995
 
 
-def _tissue(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """Signal by source intensity: any curve at all, since tissue order changes from modality to modality.
+def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return the signal by source intensity, along any curve, since the order of tissues differs between modalities.
 
-    Half the time a few sharp classes, as fat, muscle and fluid are; half the time a smooth curve.
+    Half of the time a few sharp classes, as fat, muscle and fluid are; half of the time a smooth curve.
     """
     smooth = anatomy.smooth(anatomy.image, 1.0)
-    seen = smooth[anatomy.fov]
+    in_view = smooth[anatomy.fov]
     count = int(random.integers(3, 7))
     levels = random.uniform(0.05, 1.0, count).astype(np.float32)
-    knots = np.quantile(seen, np.linspace(0.02, 0.98, count))
+    knots = np.quantile(in_view, np.linspace(0.02, 0.98, count))
     if random.random() < 0.5:
         signal = np.interp(smooth, np.maximum.accumulate(knots + np.arange(count) * 1e-6), levels)
     else:
-        edges = np.quantile(seen, np.sort(random.uniform(0.05, 0.95, count - 1)))
+        edges = np.quantile(in_view, np.sort(random.uniform(0.05, 0.95, count - 1)))
         signal = ndimage.gaussian_filter(levels[np.searchsorted(edges, smooth)], anatomy.voxels(0.7), truncate=3)
     texture = random.uniform(0, 0.15) * anatomy.noise(random, log_uniform(random, 5, 20))
     return (signal * (1 + texture) + random.uniform(-0.2, 0.2) * anatomy.image).astype(np.float32)
 
 
-def _organ(anatomy: Anatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
-    """What a labelled structure adds: fluid (uniform, the brightest thing or a dark one), or tissue unlike its
-    surroundings, often in zones, with a pattern, or with a capsule."""
+def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
+    """Return what a labelled structure adds to the signal.
+
+    It is fluid (homogeneous, the brightest tissue or a dark one), or tissue unlike its surroundings, often in zones,
+    with a pattern, or with a capsule.
+    """
     mask = anatomy.label == value
     around = float(np.median(signal[anatomy.around(mask)]))
     level: np.ndarray | float
@@ -73,5 +76,5 @@ def _organ(anatomy: Anatomy, random: np.random.Generator, value: int, signal: np
 
 
 def _beside(around: float, random: np.random.Generator) -> float:
-    """A signal that can be told from that of the surroundings."""
+    """Draw a signal that can be told apart from that of the surroundings."""
     return max(around + float(random.choice([-1, 1])) * log_uniform(random, 0.1, 0.8), 0.02)

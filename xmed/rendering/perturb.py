@@ -1,6 +1,6 @@
-"""Perturb: the same patches in other light, blurred, noisy or partly hidden; what a student must not mind.
+"""Perturb patches: other gain, blur, noise, hidden blocks. A student's predictions must not depend on these.
 
-Random numbers come from torch's global generator; outside the field of view nothing changes.
+Random numbers come from torch's global generator, which the training loop seeds and a checkpoint stores.
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ from torch import Tensor
 from torch.nn import functional
 
 GAIN, OFFSET, NOISE = 0.2, 0.2, 0.2
-"""Standard deviations of the log gain and of the offset, largest noise; in units of the image's standard deviation."""
+"""Standard deviations of the log gain and of the offset, and the largest noise, in units of the image's standard
+deviation.
+"""
 BLUR, TAPS = (0.15, 1.15), 7
-"""Standard deviation (voxels) of a Gaussian that half of the patches get: DAFormer (Hoyer et al., CVPR 2022)."""
+"""Range of the Gaussian's standard deviation (voxels), which half of the patches get: DAFormer (Hoyer et al., CVPR
+2022); and its length.
+"""
 
 
 @torch.no_grad()
-def disturb(image: Tensor, fov: Tensor | None = None) -> Tensor:
-    """Patches (b, c, i, j[, k]), each with its own blur, gain, offset and noise."""
+def perturb_intensities(image: Tensor, fov: Tensor | None = None) -> Tensor:
+    """Give every patch (b, c, i, j[, k]) its own blur, gain, offset and noise; outside `fov` nothing changes."""
     ones = [len(image)] + [1] * (image.ndim - 1)
     draw = functools.partial(torch.rand, device=image.device, dtype=image.dtype)
     normal = functools.partial(torch.randn, device=image.device, dtype=image.dtype)
-    blurred = torch.where(draw(ones) < 0.5, blur(image), image)
+    blurred = torch.where(draw(ones) < 0.5, random_blur(image), image)
     level = NOISE * draw(ones)
-    out = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
-    return out if fov is None else torch.where(fov[:, None], out, image)
+    perturbed = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
+    return perturbed if fov is None else torch.where(fov[:, None], perturbed, image)
 
 
-def blur(image: Tensor) -> Tensor:
-    """Every patch (b, c, i, j[, k]) under a separable Gaussian of its own random width, edges replicated."""
+def random_blur(image: Tensor) -> Tensor:
+    """Filter every patch (b, c, i, j[, k]) with a separable Gaussian of its own random width; edges are replicated."""
     b, c, *space = image.shape
     low, high = BLUR
     sigma = low + (high - low) * torch.rand(b, 1, device=image.device, dtype=image.dtype)
@@ -47,8 +51,17 @@ def blur(image: Tensor) -> Tensor:
     return x.reshape(image.shape)
 
 
-def hidden(image: Tensor, share: float, cell: int) -> Tensor:
-    """Bool (b, 1, i, j[, k]): blocks of `cell` voxels to a side, each hidden with probability `share`."""
+def random_blocks(image: Tensor, share: float, cell: int) -> Tensor:
+    """Draw blocks of voxels, each with probability `share`.
+
+    Args:
+        image: (b, c, i, j[, k]); only its shape and device matter.
+        share: Probability of a block.
+        cell: Edge of a block in voxels.
+
+    Returns:
+        Bool (b, 1, i, j[, k]).
+    """
     space = image.shape[2:]
     blocks = torch.rand(len(image), 1, *[-(-n // cell) for n in space], device=image.device) < share
     for axis, n in enumerate(space, start=2):

@@ -12,19 +12,27 @@ from torch import Tensor
 from torch.nn import functional
 
 LAYERS, WIDTH, SLOPE = 4, 2, 0.01  # four layers of two channels, leaky ReLU: the paper's network
+"""Four layers of two channels with leaky ReLU: the paper's network."""
 CONTROL_POINTS, SPREAD = (
     5,
     0.3,
 )  # a node every quarter of the patch and the sd of the log of the map: the reference code
+"""A node every quarter of the patch, and the standard deviation of the logarithm of the map: the reference code."""
 
 
 @torch.no_grad()
 def random_convolutions(image: Tensor, fov: Tensor | None = None) -> Tensor:
-    """image (b, c, i, j[, k]), normalised → the same shape: mixed with, and of the same Frobenius norm as, itself.
+    """Pass every image through its own random network and mix the result with the image.
 
-    Every item has its own weights ~ N(0, 1), kernel sizes 1 or 3 are drawn per layer for the batch, and the mixing
-    share is uniform per item. Random numbers come from torch's global generator. Outside `fov` (b, i, j[, k]) the image
-    stays as it is.
+    Weights are drawn from N(0, 1) for each item, kernel sizes (1 or 3) per layer for the batch, and the mixing share
+    uniformly for each item. Random numbers come from torch's global generator.
+
+    Args:
+        image: Normalised images (b, c, i, j[, k]).
+        fov: Field of view, bool (b, i, j[, k]); outside it the image stays as it is.
+
+    Returns:
+        Images of the same shape, each with the Frobenius norm of the original.
     """
     b, c, *space = image.shape
     convolve = functional.conv2d if len(space) == 2 else functional.conv3d
@@ -48,17 +56,23 @@ def random_convolutions(image: Tensor, fov: Tensor | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def blend(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Two appearances (b, c, i, j[, k]) of the same patches, blended both ways by one smooth random map per patch.
+def blend_appearances(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Blend two appearances of the same patches in both directions by one smooth random map m per patch.
 
-    Interventional pseudo-correlation: m·one + (1 − m)·other and (1 − m)·one + m·other, so that neighbouring structures
-    no longer share an acquisition. m in [0, 1] comes from log-normal control points, interpolated (cubic in 2-D, linear
-    in 3-D) and stretched to the whole interval.
+    Interventional pseudo-correlation: neighbouring structures no longer share one acquisition. m in [0, 1] comes from
+    log-normal control points, interpolated (cubic in 2-D, linear in 3-D) and stretched to the whole interval.
+
+    Args:
+        first: (b, c, i, j[, k]).
+        second: Of the same shape.
+
+    Returns:
+        m·first + (1 − m)·second, and (1 − m)·first + m·second.
     """
-    b, _, *space = one.shape
-    coarse = SPREAD * torch.randn(b, 1, *[CONTROL_POINTS] * len(space), device=one.device, dtype=one.dtype)
+    b, _, *space = first.shape
+    coarse = SPREAD * torch.randn(b, 1, *[CONTROL_POINTS] * len(space), device=first.device, dtype=first.dtype)
     mode = "bicubic" if len(space) == 2 else "trilinear"
     m = functional.interpolate(coarse, size=space, mode=mode, align_corners=True).exp()
     low, high = (v.reshape(b, *[1] * (1 + len(space))) for v in (m.flatten(1).amin(1), m.flatten(1).amax(1)))
     m = (m - low) / (high - low).clamp_min(1e-6)
-    return torch.lerp(other, one, m), torch.lerp(one, other, m)
+    return torch.lerp(second, first, m), torch.lerp(first, second, m)

@@ -1,7 +1,7 @@
-"""Randomise: label-conditioned appearance for any modality without physics here.
+"""Random appearance conditioned on labels, for every modality without physics here.
 
-After Billot et al., SynthSeg, Medical Image Analysis 2023: every class draws its own intensities; the unlabelled rest
-is divided into classes by source intensity, since no dense label map exists.
+After Billot et al., SynthSeg, Medical Image Analysis 2023: every class draws its own intensities. No dense label map
+exists, so the unlabelled rest is divided into classes by source intensity.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from xmed.rendering.labelled_anatomy import Anatomy, log_uniform
+from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 
-def render(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
-    """Intensities of no unit, float32 (i, j, k)."""
+def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
+    """Return intensities without unit, float32 (i, j, k)."""
     smooth = anatomy.smooth(anatomy.image, 1.0)
     edges = np.quantile(smooth, np.sort(random.uniform(0.05, 0.95, int(random.integers(2, 7)))))
     tissue = np.searchsorted(edges, smooth)

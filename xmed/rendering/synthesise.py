@@ -1,4 +1,4 @@
-"""Synthesise: one labelled source case as the target's scanner would have shown it, normalised as a target case is."""
+"""Draw labelled source cases as the target's scanner would show them, normalised as target cases are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from xmed.prepare import Sample, normalise
 from xmed.rendering import renderer, scenes
-from xmed.rendering.field_of_view_pose import place
+from xmed.rendering.field_of_view_pose import pose_anatomy
 
 
-def imitate(
+def render_as_target(
     source: Sample,
     target: Sample,
     modality: str,
@@ -19,37 +19,48 @@ def imitate(
     random: np.random.Generator,
     scene: str | None = None,
 ) -> Sample:
-    """A labelled Sample in the manner of `modality`, seen through the field of view of the unlabelled `target`.
+    """Draw one labelled case in the manner of `modality`, seen through the field of view of an unlabelled target case.
 
-    It lies on the target's grid where a scene drew it or a probe was posed, else on the source's own. window: how the
-    target's raw intensities are clipped. Raises XmedError SPEC_INVALID for an unknown scene.
+    Args:
+        source: Labelled case.
+        target: Unlabelled case.
+        modality: DICOM modality of the target.
+        window: Raw intensities of the target are clipped to this range, if it is given.
+        random: Random generator.
+        scene: Name of the scene that draws the source, if one does.
+
+    Returns:
+        A labelled sample, on the target's grid where a scene drew it or a probe was posed, else on the source's own.
+
+    Raises:
+        XmedError: SPEC_INVALID for an unknown scene.
     """
     if scene is not None:
-        image, label = scenes.scene(scene)(source, target, random)
+        image, label = scenes.find_scene(scene)(source, target, random)
         fov, grid = target.fov, target.grid
     else:
-        anatomy = place(source, target, modality, random)
+        anatomy = pose_anatomy(source, target, modality, random)
         image, label, fov = renderer(modality)(anatomy, random), anatomy.label, anatomy.fov
         grid = target.grid if fov is target.fov else source.grid
     return Sample(source.case, normalise(image, fov, window), fov, grid, label)
 
 
-def likenesses(
+def pictures_as_source(
     count: int, source: Sequence[Sample], target: Sequence[Sample], scene: str, random: np.random.Generator
 ) -> list[Sample]:
-    """`count` labelled Samples in the manner of the source, for methods that need pictures where it has none.
+    """Draw `count` labelled samples as the source's own modality shows them, for methods that need images.
 
-    Each is a label map in turn, seen through the field of view of some target case but without the target's physics.
+    Each shows a label map in turn through the field of view of a random target case, without the target's physics.
     """
-    made = []
+    pictures = []
     for n in range(count):
-        case, through = source[n % len(source)], target[int(random.integers(len(target)))]
-        image, label = scenes.plain(scene)(case, through, random)
-        made.append(Sample(case.case, normalise(image, through.fov), through.fov, through.grid, label))
-    return made
+        case, view = source[n % len(source)], target[int(random.integers(len(target)))]
+        image, label = scenes.source_picture(scene)(case, view, random)
+        pictures.append(Sample(case.case, normalise(image, view.fov), view.fov, view.grid, label))
+    return pictures
 
 
-def imitations(
+def renderings_as_target(
     count: int,
     source: Sequence[Sample],
     target: Sequence[Sample],
@@ -58,8 +69,8 @@ def imitations(
     random: np.random.Generator,
     scene: str | None = None,
 ) -> list[Sample]:
-    """`count` labelled Samples: the source cases in turn, each seen through the field of view of some target case."""
-    seen = (target[int(random.integers(len(target)))] for _ in range(count))
+    """Draw `count` labelled samples with `render_as_target`: the source cases in turn, target cases at random."""
+    views = (target[int(random.integers(len(target)))] for _ in range(count))
     return [
-        imitate(source[n % len(source)], through, modality, window, random, scene) for n, through in enumerate(seen)
+        render_as_target(source[n % len(source)], view, modality, window, random, scene) for n, view in enumerate(views)
     ]

@@ -1,4 +1,4 @@
-"""Candidate checks: what a candidate must not do, each a value, its limit and whether it is kept."""
+"""Checks that a candidate must pass. Each gives a value, its limit and whether it passed."""
 
 from __future__ import annotations
 
@@ -8,27 +8,39 @@ from typing import Any
 Guard = dict[str, Any]
 
 CONSISTENCY_DROP = 0.12
-"""On phantoms of other seeds self-training raised mean Dice by 0.01 to 0.10 in five of six runs while consistency fell
-by 0.06 and 0.11 in two of those five (LOG.md); a collapse loses most of it. A limit of 0.02 held good models back."""
+"""Largest allowed drop of consistency. On phantoms of other seeds self-training raised mean Dice by 0.01 to 0.10 in
+five of six runs, while consistency fell by 0.06 and 0.11 in two of these five (LOG.md). A collapse loses most of it. A
+limit of 0.02 held good models back.
+"""
 EMPTY_SHARE = 0.34
-"""Of the target's volumes, or as many as the reference leaves empty where that is more."""
+"""Largest allowed share of target volumes without the structure, or as many as with the compared model where that is
+more.
+"""
 PRIOR_FACTOR = 2.0
-"""How far a median volume may leave the range of labelled source cases, on either side."""
+"""Factor by which a median volume may lie outside the range of labelled source cases, on either side."""
 
 
 def at_least(value: float, limit: float) -> Guard:
+    """Check that a value is at least `limit`."""
     return {"value": value, "limit": limit, "ok": bool(value >= limit)}
 
 
 def at_most(value: float, limit: float) -> Guard:
+    """Check that a value is at most `limit`."""
     return {"value": value, "limit": limit, "ok": bool(value <= limit)}
 
 
 def of_structures(
     empty: Sequence[float], volume_ml: Sequence[float], first: Sequence[float], source_ml: Sequence[Sequence[float]]
 ) -> dict[str, Guard]:
-    """No structure vanishes or explodes. Per structure: share of target volumes without it (first: of the reference),
-    median predicted volume, and the volumes of labelled source cases."""
+    """Check that no structure vanishes or grows far too large.
+
+    Args:
+        empty: Per structure, share of target volumes in which it is not predicted.
+        volume_ml: Per structure, median predicted volume in ml.
+        first: `empty` of the model that is compared with.
+        source_ml: Per structure, its volumes in ml in labelled source cases.
+    """
     out = {}
     for n, known in enumerate(source_ml):
         low, high, ml = min(known) / PRIOR_FACTOR, max(known) * PRIOR_FACTOR, volume_ml[n]

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from xmed import methods
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, at_most, of_structures
-from xmed.select.unlabelled_measures import RENDERED_BY, Bench, Findings
-from xmed.select.validators import agreement
+from xmed.select.unlabelled_measures import CandidateInputs, Findings
+from xmed.select.validators import mean_overlap
 
 SOURCE = "source_only"
 RULE = (
@@ -19,21 +20,26 @@ RULE = (
     "lowest mean rank over all validators; source-only where there is none"
 )
 KNOWN_SHARE = 0.5
-"""A model that learned from renderings need not read the source's own images well, and a rendering, with its shadows,
-is harder to read; one that knows labelled anatomy in no light half as well as source-only does has forgotten it."""
+"""Share of source-only's Dice on labelled cases that a model must reach. A model that learned from renderings need not
+read the source's own images well, and a rendering with its shadows is harder to read. But one that in no appearance
+reads labelled anatomy half as well as source-only has forgotten it.
+"""
 READ_SHARE = 0.5
-"""The proxy abstains where no candidate reads its pictures half as well as the best of them reads what it knows: a test
-that all fail orders them by how they fail (LOG.md: MR to ultrasound, best 0.18, weighted Spearman -0.53)."""
+"""The proxy does not vote where no candidate reads its pictures half as well as the best of them reads what it knows: a
+test that all fail ranks them by how they fail (LOG.md: MR to ultrasound, best 0.18, weighted Spearman −0.53).
+"""
 MARGIN = 0.03
-"""Scores that differ by no more share a rank: three seeds of one training differ by as much (LOG.md: 0.742, 0.715 and
-0.759 on one study), and ranks would otherwise make as much of a hair as of a collapse."""
-CROWD = 3
-"""Teacher agreement needs others to agree with: of two models each agrees equally with the other. It is shown and does
-not vote: where the gap is wide most methods fail, and fail alike, so that the crowd outvotes the one that sees (LOG.md:
-weighted Spearman -0.66 with Dice over 21 methods, MR to PET)."""
+"""Scores that differ by no more share a rank. Three seeds of one training differ by as much (LOG.md: 0.742, 0.715 and
+0.759 on one study), and without the margin a tiny difference would count as much as a collapse.
+"""
+MIN_CROWD = 3
+"""Smallest number of models whose mutual agreement is computed: of two models each agrees equally with the other.
+Agreement is shown and does not vote. Where the domain gap is wide most methods fail, and fail alike, so the majority
+would outvote the one model that works (LOG.md: weighted Spearman −0.66 with Dice over 21 methods, MR to PET).
+"""
 
 
-def pick(
+def select_model(
     models: Mapping[str, Model],
     unlabelled: Sequence[Sample],
     labelled: Sequence[Sample],
@@ -41,17 +47,25 @@ def pick(
     seed: int,
     scene: str | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """Name of the model to use among `models`, which include source_only, and the record of that choice.
+    """Choose among finished models without target labels.
 
-    unlabelled: target samples. labelled: source samples, held out where there are any. source_ml: per structure the
-    volumes (ml) of labelled source cases. scene: what draws the source, if anything does.
+    Args:
+        models: By name; source_only must be among them.
+        unlabelled: Target samples.
+        labelled: Source samples, held out where there are any.
+        source_ml: Per structure, its volumes in ml in labelled source cases.
+        seed: Determines the random views.
+        scene: Name of the scene that draws the source, if one does.
+
+    Returns:
+        Name of the chosen model, and the record of the choice.
     """
-    bench = Bench.of(models[SOURCE], unlabelled, labelled, seed, scene)
-    return decide({name: bench.findings(model) for name, model in models.items()}, source_ml)
+    bench = CandidateInputs.of(models[SOURCE], unlabelled, labelled, seed, scene)
+    return rank_models({name: bench.findings(model) for name, model in models.items()}, source_ml)
 
 
-def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, dict[str, Any]]:
-    """As `pick`, from what was found of each model. source_only itself is never held back: it is what there was."""
+def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, dict[str, Any]]:
+    """Choose as `select_model` does, from measures of each model. source_only itself is never held back."""
     checks = {name: guards(one, found[SOURCE], source_ml) for name, one in found.items()}
     failed = {name: [g for g, check in checks[name].items() if not check["ok"]] for name in found if name != SOURCE}
     kept = [name for name in found if not failed.get(name)]
@@ -88,9 +102,14 @@ def decide(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) 
 
 
 def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
-    """validator -> model -> score, of the validators that every model has, that favour none and that some can read."""
+    """Return validator → model → score, of the validators that vote.
+
+    A validator votes if every model has its score, if it favours no method among them, and if at least one model can
+    read its pictures.
+    """
     names = list(found)
-    silent = {RENDERED_BY[one.method] for one in found.values() if one.method in RENDERED_BY}
+    trained_by = {one.method for one in found.values()} & set(methods.names())
+    silent = {facts.favoured_by_validator for facts in map(methods.facts, trained_by)}
     if max(one.scores["proxy"] or 0.0 for one in found.values()) < READ_SHARE * max(o.known for o in found.values()):
         silent.add("proxy")
     table: dict[str, dict[str, float]] = {}
@@ -102,15 +121,15 @@ def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
 
 
 def agreements(found: Mapping[str, Findings]) -> dict[str, float]:
-    """model -> mean Dice over target volumes with each of the others, which together are the teacher.
+    """Return model → mean Dice over target volumes with each of the other models; empty with fewer than `MIN_CROWD`.
 
-    A model is not its own teacher, or a confident mistake would be its own proof. Empty with fewer than CROWD models.
+    The model itself is left out, or a confident mistake would confirm itself.
     """
-    return {name: _with_others(name, found) for name in found} if len(found) >= CROWD else {}
+    return {name: _with_others(name, found) for name in found} if len(found) >= MIN_CROWD else {}
 
 
 def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, Guard]:
-    """Of one model; first: of source_only."""
+    """Return the checks of one model, compared with those of source_only."""
     stable, before = one.scores["consistency"] or 0.0, first.scores["consistency"] or 0.0
     return {
         "consistency": at_least(stable, before - CONSISTENCY_DROP),
@@ -123,11 +142,11 @@ def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]])
 def _with_others(name: str, found: Mapping[str, Findings]) -> float:
     classes, mine = len(found[name].empty) + 1, found[name].labels
     others = [one.labels for other, one in found.items() if other != name]
-    return float(np.mean([agreement(a, b, classes) for labels in others for a, b in zip(mine, labels)]))
+    return float(np.mean([mean_overlap(a, b, classes) for labels in others for a, b in zip(mine, labels)]))
 
 
 def _ranks(scores: Sequence[float]) -> list[float]:
-    """1 for the highest; each score shares the mean of the places that it may have, were all within MARGIN equal."""
+    """Return ranks, 1 for the highest score; scores within `MARGIN` of each other share the mean of their ranks."""
     ahead = np.subtract.outer(scores, scores)  # [i, j]: how far i is ahead of j
     return (1 + (ahead < -MARGIN).sum(1) + ((abs(ahead) <= MARGIN).sum(1) - 1) / 2).tolist()
 

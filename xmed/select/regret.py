@@ -1,4 +1,4 @@
-"""Regret: how well label-free scores would have chosen, told afterwards from the true scores; nothing chooses by it."""
+"""How well label-free scores would have chosen, computed afterwards from true scores. Nothing is chosen by it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from scipy.stats import rankdata
 
 Cell = TypeVar("Cell", bound=Hashable)
 ALL = "mean_rank"
-"""Beside the validators: all of them together, as they choose."""
+"""Key beside the validators: the mean rank over all of them."""
 
 
 def oracle(
     evidence_by_cell: Mapping[Cell, Mapping[str, float | None]], dice_by_cell: Mapping[Cell, float]
 ) -> dict[str, dict[str, Any]]:
-    """Per validator, and for their mean rank: how it orders the cells that have both, and what choosing by it costs.
+    """Compare how each validator, and their mean rank, orders the cells with how true Dice orders them.
 
-    A cell is whatever is chosen among, a (method, seed) say. Higher scores are better; a validator that some cell lacks
-    is left out. Where the evidence holds a `mean_rank` that was chosen by, that counts, else that of all validators.
-    Values: `weighted_spearman` (None where either side is constant), `regret` (Dice), `n`.
+    A cell is whatever is chosen among, a (method, seed) for example. Higher scores are better. A validator that some
+    cell lacks is left out. Where the evidence contains a `mean_rank` that was used for the choice, that one counts,
+    else the mean rank of all validators.
+
+    Args:
+        evidence_by_cell: Cell → validator → score.
+        dice_by_cell: Cell → true Dice.
+
+    Returns:
+        Validator → `weighted_spearman` (None where either side is constant), `regret` (Dice), `n` (cells).
     """
     cells = [cell for cell in evidence_by_cell if cell in dice_by_cell]
     if not cells:
@@ -38,16 +45,17 @@ def oracle(
 
 
 def regret(score: np.ndarray, truth: np.ndarray) -> float:
-    """Best truth minus the truth of what has the best score; of several best ones, their mean."""
+    """Return the best true score minus the mean true score of what ranks first."""
     score, truth = np.asarray(score, float), np.asarray(truth, float)
     return float(truth.max() - truth[score == score.max()].mean())
 
 
 def weighted_spearman(score: np.ndarray, truth: np.ndarray) -> float | None:
-    """Rank correlation in which the best count most: weights max(rank of score, rank of truth)², dense ranks over 1.
+    """Return the rank correlation in which the best cells count most (Musgrave et al., arXiv:2208.07360).
 
-    Musgrave et al., arXiv:2208.07360: an order among bad models does not matter, a bad model ranked first does. The
-    correlation itself is Pearson's of mean ranks under these weights. None where either side is constant.
+    Weights are max(rank of score, rank of truth)², with dense ranks scaled to a maximum of 1; the correlation is
+    Pearson's of mean ranks under these weights. An order among bad models does not matter, a bad model ranked first
+    does. None where either side is constant.
     """
     a, b = rankdata(score), rankdata(truth)
     dense = [rankdata(side, "dense") for side in (score, truth)]

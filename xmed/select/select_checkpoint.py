@@ -1,4 +1,4 @@
-"""Select checkpoint: which candidate of one training to deploy, without a single target label."""
+"""Choose which candidate of one training to deploy, without target labels."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ import numpy as np
 
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
-from xmed.rendering.synthesise import imitate
+from xmed.rendering.synthesise import render_as_target
 from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures
-from xmed.select.perturbed_volume import relit
-from xmed.select.validators import agreement, dice
+from xmed.select.perturbed_volume import change_intensities
+from xmed.select.validators import mean_overlap
+from xmed.tasks.location_prior import mask_overlap
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"
 PROXY_DROP = 0.05
+"""Largest allowed drop of the proxy Dice."""
 PROXY_RENDERINGS = 4
+"""Renderings of each held-out source case."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What can be known of a candidate without target labels; lists run over structures.
+    """What can be known of a candidate without target labels.
 
-    consistency: Dice of its predictions on target volumes with those after noise, blur and gain. proxy: Dice on
-    held-out labelled source rendered as the target. empty: share of target volumes without the structure. volume_ml:
-    median predicted volume.
+    Attributes:
+        consistency: Dice of its predictions on target volumes with those after noise, blur and gain.
+        proxy: Dice on held-out labelled source cases rendered as the target; None without such cases.
+        empty: Per structure, share of target volumes without it.
+        volume_ml: Per structure, median predicted volume in ml.
     """
 
     consistency: float
@@ -35,25 +40,30 @@ class Evidence:
     volume_ml: list[float]
 
 
-def judge(
+def measure_candidate(
     model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int, scene: str | None = None
 ) -> Evidence:
-    """Evidence for one candidate from unlabelled `target` samples and labelled source samples it was not trained on.
+    """Measure one candidate.
 
-    scene: what draws the source, if anything does.
+    Args:
+        model: The candidate.
+        target: Unlabelled target samples.
+        held_out: Labelled source samples that it was not trained on.
+        seed: Determines the random changes and renderings.
+        scene: Name of the scene that draws the source, if one does.
     """
     random = np.random.default_rng([seed, 11])
     values = range(1, len(model.structures) + 1)
     consistency, volumes, proxy = [], [], []
     for case in target:
         plain = _label(model, case)
-        consistency.append(agreement(plain, _label(model, relit(case, random)), len(values) + 1))
+        consistency.append(mean_overlap(plain, _label(model, change_intensities(case, random)), len(values) + 1))
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
     for case in [case for case in held_out for _ in range(PROXY_RENDERINGS)]:
         anywhere = target[int(random.integers(len(target)))]
-        seen = imitate(case, anywhere, model.modality, model.window, random, scene)
+        seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
-        proxy += [dice(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
+        proxy += [mask_overlap(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
     found = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),
@@ -63,11 +73,19 @@ def judge(
     )
 
 
-def choose(evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]) -> tuple[int, list[dict[str, Any]]]:
-    """Index of the candidate to deploy, and per candidate whether it was kept and every guard's value and limit.
+def select_checkpoint(
+    evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Choose the last candidate that passes all checks.
 
-    source_ml: per structure, the volumes in ml that labelled source cases have. The first candidate is what there was
-    before the riskier part of a training; a later one must do no worse by any guard.
+    The first candidate is the state before the riskier part of the training. A later one must be no worse by any check.
+
+    Args:
+        evidence: Of each candidate, in the order of training.
+        source_ml: Per structure, its volumes in ml in labelled source cases.
+
+    Returns:
+        Index of the chosen candidate; for each candidate whether it was kept, and every check's value and limit.
     """
     verdicts = [_guards(one, evidence[0], source_ml) for one in evidence]
     kept = [n == 0 or all(guard["ok"] for guard in guards.values()) for n, guards in enumerate(verdicts)]

@@ -1,8 +1,8 @@
-"""Validators: label-free scores of dense predictions, higher is better, each blind to something another one sees.
+"""Label-free scores of dense predictions. Higher is better, and each detects failures that another one misses.
 
-On voxels the validators of classification mislead: soft neighbourhood density rewards a collapse to background, batch
-nuclear norm and raw information maximisation reward over-segmentation, entropy sees neither. Here an absent structure
-always scores worst, and how much of it there is must agree with labelled cases.
+The validators of classification mislead on voxels: soft neighbourhood density rewards a collapse to background, batch
+nuclear norm and plain information maximisation reward over-segmentation, entropy detects neither. Here an absent
+structure always scores worst, and its amount must agree with labelled cases.
 """
 
 from __future__ import annotations
@@ -12,59 +12,69 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.tasks.location_prior import dice
+from xmed.tasks.location_prior import mask_overlap
 
-HOPELESS = 10.0
-"""A mask this many times larger than every reference has a Dice below 0.19 with all of them: it is called 0."""
-REACH = 1 << 16
-"""More voxels than any axis has, so that three offsets make one whole number."""
+MAX_SIZE_RATIO = 10.0
+"""A mask this many times larger than every atlas has a Dice below 0.19 with all of them; its score is 0."""
+KEY_BASE = 1 << 16
+"""More voxels than any axis has, so three offsets fit into one whole number."""
 
 
-def agreement(a: np.ndarray, b: np.ndarray, classes: int) -> float:
-    """Mean Dice over structures 1 ... classes - 1 of two label maps (i, j, k) of one volume."""
-    return float(np.mean([dice(a == v, b == v) for v in range(1, classes)]))
+def mean_overlap(a: np.ndarray, b: np.ndarray, classes: int) -> float:
+    """Return the mean Dice over structures 1 ... classes − 1 of two label maps (i, j, k) of one volume."""
+    return float(np.mean([mask_overlap(a == v, b == v) for v in range(1, classes)]))
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A labelled source case as an atlas: of each structure, the voxels' offsets from the middle of all of them."""
+class Atlas:
+    """A labelled source case as an atlas: per structure, the voxels' offsets from the centre of the foreground."""
 
     offsets: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, label: np.ndarray, classes: int) -> Reference:
-        """From a label map (i, j, k)."""
+    def of(cls, label: np.ndarray, classes: int) -> Atlas:
+        """Make an atlas from a label map (i, j, k)."""
         where = np.argwhere(label > 0)
         middle = np.rint(where.mean(0)).astype(int) if len(where) else np.zeros(3, int)
         return cls(tuple(_keys(np.argwhere(label == v) - middle) for v in range(1, classes)))
 
     @property
     def voxels(self) -> int:
+        """Return the number of foreground voxels."""
         return sum(len(one) for one in self.offsets)
 
 
-def reverse(label: np.ndarray, references: Sequence[Reference], classes: int) -> float:
-    """Reverse classification accuracy: a predicted mask of the target is the atlas, labelled source cases the judges.
+def reverse_accuracy(label: np.ndarray, references: Sequence[Atlas], classes: int) -> float:
+    """Return the reverse classification accuracy of a prediction (Valindria et al., TMI 2017, arXiv:1702.03407).
 
-    The prediction is laid onto every reference, middle on middle, and the best mean Dice over structures counts: a
-    right segmentation segments at least one case that looks like it (Valindria et al., TMI 2017, arXiv:1702.03407).
-    Intensities do not survive a change of modality, so the atlas is carried over by position alone, whereas the paper
-    trains a classifier or registers images.
+    The prediction is used as the atlas for labelled source cases: it is laid onto each of them, centre on centre, and
+    the best mean Dice over structures counts. A correct segmentation segments at least one similar case. Intensities do
+    not carry over to another modality, so only positions are used, whereas the paper trains a classifier or registers
+    images.
+
+    Args:
+        label: Predicted label map (i, j, k).
+        references: Labelled source cases.
+        classes: Number of classes, background included.
     """
     size = int((label > 0).sum())
-    if not size or size > HOPELESS * max(one.voxels for one in references):
+    if not size or size > MAX_SIZE_RATIO * max(one.voxels for one in references):
         return 0.0
-    mine = Reference.of(label, classes)
+    mine = Atlas.of(label, classes)
     return max(_overlap(mine, other) for other in references)
 
 
 def information(mean: np.ndarray, entropy: np.ndarray, prior: np.ndarray) -> float:
-    """Information maximisation against a class prior: - KL(mean ‖ prior) / H(prior) - mean of entropy / log C, <= 0.
+    """Return −KL(mean ‖ prior) / H(prior) − mean of entropy / log C, which is ≤ 0.
 
-    mean (C,): mean probability of each class inside the field of view. entropy (C,): see `entropies`. prior (C,): share
-    of each class in labelled cases. Mutual information, H(mean) - H(y | x) (Krause et al., NeurIPS 2010; Liang et al.,
-    SHOT, ICML 2020), with the first term replaced by the distance to the prior: its maximum, all classes equally
-    frequent, is over-segmentation on voxels. H(prior) makes a rare structure count as a common one does.
+    This is mutual information, H(mean) − H(y | x) (Krause et al., NeurIPS 2010; Liang et al., SHOT, ICML 2020), with
+    the first term replaced by the distance to the prior: its maximum, all classes equally frequent, would be
+    over-segmentation on voxels. Division by H(prior) makes a rare structure count as a common one does.
+
+    Args:
+        mean: Mean probability of each class in the field of view, (C,).
+        entropy: See `entropies`, (C,).
+        prior: Share of each class in labelled cases, (C,).
     """
     mean, prior = (np.clip(q, 1e-6, None) / np.clip(q, 1e-6, None).sum() for q in (mean, prior))
     distance = float((mean * np.log(mean / prior)).sum())
@@ -72,9 +82,13 @@ def information(mean: np.ndarray, entropy: np.ndarray, prior: np.ndarray) -> flo
 
 
 def entropies(p: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """(C,): mean entropy of the voxels that each class wins, of p (C, i, j, k) inside `fov`; log C where it wins none.
+    """Return for each class the mean entropy of the voxels that it wins, log C where it wins none; (C,).
 
-    Every class weighs the same, however few its voxels: background would drown all others.
+    Every class weighs the same, however few voxels it has; the background would dominate all others.
+
+    Args:
+        p: Probabilities (C, i, j, k).
+        fov: Field of view, bool (i, j, k).
     """
     seen = np.clip(p[:, fov], 1e-6, 1)
     each, won = -(seen * np.log(seen)).sum(0), seen.argmax(0)
@@ -83,11 +97,11 @@ def entropies(p: np.ndarray, fov: np.ndarray) -> np.ndarray:
 
 
 def _keys(offsets: np.ndarray) -> np.ndarray:
-    shifted = offsets.astype(np.int64) + REACH // 2
-    return (shifted[:, 0] * REACH + shifted[:, 1]) * REACH + shifted[:, 2]
+    shifted = offsets.astype(np.int64) + KEY_BASE // 2
+    return (shifted[:, 0] * KEY_BASE + shifted[:, 1]) * KEY_BASE + shifted[:, 2]
 
 
-def _overlap(a: Reference, b: Reference) -> float:
+def _overlap(a: Atlas, b: Atlas) -> float:
     both = [(one, other) for one, other in zip(a.offsets, b.offsets) if len(one) or len(other)]
     shared = [len(np.intersect1d(one, other, assume_unique=True)) for one, other in both]
     return float(np.mean([2 * n / (len(one) + len(other)) for n, (one, other) in zip(shared, both)]))

@@ -114,7 +114,7 @@ class PhantomSpec(Strict):
 class MapsSpec(Strict):
     """A dataset of label maps that a scene of xmed's own writes below `root` when it is not there yet."""
 
-    scene: Name = Field(description="a file of appearance/scenes with a function `anatomy`")
+    scene: Name = Field(description="a file of rendering/scenes with a function `anatomy`")
     patients: Count
     seed: Seed = 0
 
@@ -196,7 +196,7 @@ class DatasetSpec(Strict):
         None, description="case and patient ids become keyed pseudonyms; by default where splits are drawn, not named"
     )
     scene: Name | None = Field(
-        None, description="what draws pictures from these label maps: a file of appearance/scenes"
+        None, description="what draws pictures from these label maps: a file of rendering/scenes"
     )
 
     @model_validator(mode="before")

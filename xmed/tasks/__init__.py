@@ -1,4 +1,4 @@
-"""Tasks: what is learned. A method asks its task for losses and pseudo-labels and never asks which task it is."""
+"""What is learned. A method takes losses and pseudo-labels from its task, and does not depend on which task it is."""
 
 from xmed.tasks.segmentation import Segmentation, largest_components, one_component
 

@@ -1,6 +1,6 @@
-"""Location prior: where in the field of view a structure usually lies, from label maps alone.
+"""Where in the field of view a structure usually lies, from label maps alone.
 
-A voxel's place is its share of the way through the field of view's bounding box, so that cases of any size compare.
+A position is expressed relative to the bounding box of the field of view, so cases of any size can be compared.
 """
 
 from __future__ import annotations
@@ -14,85 +14,107 @@ from scipy import ndimage
 from xmed.prepare.geometry import resized
 
 CELLS = 32
-"""Cells per edge of the frame in which masks are averaged: the field of view's box, whatever its size."""
-SPREAD, FLOOR = 0.04, 0.01
-"""A few masks are a coarse sample of where a structure may be: their mean is blurred by this share of the box, and no
-place is ruled out."""
-TELLING = 0.5
-"""A place that labelled cases share to less than half says little of where a structure should be found."""
-Labelled = tuple[str, np.ndarray, np.ndarray]
-"""The name, label map and field of view (i, j, k) of a labelled case."""
+"""Cells per edge of the common frame in which masks are averaged: the bounding box of the field of view, of any
+size.
+"""
+BLUR_SHARE, MIN_LIKELIHOOD = 0.04, 0.01
+"""A few masks are a coarse sample of where a structure may be. So their mean is blurred by this share of the box, and
+no position gets a likelihood below `MIN_LIKELIHOOD`.
+"""
+MIN_SHARED_AGREEMENT = 0.5
+"""Where labelled cases agree with each other less than this (Dice), positions say little about where a structure should
+be found.
+"""
+LabelledCase = tuple[str, np.ndarray, np.ndarray]
+"""Name, label map (i, j, k) and field of view (i, j, k) of a labelled case."""
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice of two masks; two empty ones agree on nothing, or a collapsed model would look perfectly stable."""
+def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Dice of two masks; 0 for two empty ones, or a collapsed model would look perfectly stable."""
     mass = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / mass if mass else 0.0
 
 
-def framed(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """A mask (i, j, k) inside its field of view's box, float32 (CELLS, CELLS, CELLS)."""
-    return resized(mask[_box(fov)].astype(np.float32), (CELLS,) * 3)
+def to_box_frame(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    """Resample a mask (i, j, k) from its field of view's bounding box, float32 (CELLS, CELLS, CELLS)."""
+    return resized(mask[_bounding_box(fov)].astype(np.float32), (CELLS,) * 3)
 
 
-def placed(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """A framed map laid into the box of a field of view (i, j, k), float32; 0 outside the field."""
-    out = np.zeros(fov.shape, dtype=np.float32)
-    where = _box(fov)
-    out[where] = resized(atlas, out[where].shape)
-    return np.where(fov, out, 0)
+def from_box_frame(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    """Resample a map of the common frame to the box of a field of view (i, j, k), float32; 0 outside the field."""
+    whole = np.zeros(fov.shape, dtype=np.float32)
+    box = _bounding_box(fov)
+    whole[box] = resized(atlas, whole[box].shape)
+    return np.where(fov, whole, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class MeanMask:
-    """Where one structure lies in labelled cases: the mean of their framed masks; share: of the field that it takes."""
+    """Where one structure lies in labelled cases.
+
+    Attributes:
+        atlas: Mean of the masks in the common frame, (CELLS, CELLS, CELLS).
+        share: Mean share of the field of view that the structure takes.
+    """
 
     atlas: np.ndarray
     share: float
 
     @classmethod
     def of(cls, masks: Sequence[np.ndarray], fovs: Sequence[np.ndarray]) -> MeanMask:
-        """From bool masks (i, j, k), each with its field of view."""
+        """Average bool masks (i, j, k), each with its field of view."""
         shares = [mask.sum() / fov.sum() for mask, fov in zip(masks, fovs)]
-        return cls(np.mean([framed(mask, fov) for mask, fov in zip(masks, fovs)], axis=0), float(np.mean(shares)))
+        return cls(np.mean([to_box_frame(mask, fov) for mask, fov in zip(masks, fovs)], axis=0), float(np.mean(shares)))
 
-    def above(self, fov: np.ndarray, cut: float | None = None) -> np.ndarray:
-        """The mask (i, j, k) laid into a field of view and cut there; by default so that it has the expected size."""
-        laid = placed(self.atlas, fov)
-        return laid > max(float(np.quantile(laid[fov], 1 - self.share)) if cut is None else cut, 1e-6)
+    def mask_in(self, fov: np.ndarray, cut: float | None = None) -> np.ndarray:
+        """Return the structure's mask (i, j, k) in a field of view.
+
+        Args:
+            fov: Field of view, bool (i, j, k).
+            cut: Threshold of the mean mask; by default such that the mask has the expected size.
+        """
+        mean_mask = from_box_frame(self.atlas, fov)
+        return mean_mask > max(float(np.quantile(mean_mask[fov], 1 - self.share)) if cut is None else cut, 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
-class Usual:
-    """Where labelled cases have structures 1, 2, ...: the mean masks."""
+class LocationPrior:
+    """Where labelled cases have structures 1, 2, ...
+
+    Attributes:
+        means: The mean mask of each structure.
+    """
 
     means: tuple[MeanMask, ...]
 
     @classmethod
-    def of(cls, cases: Sequence[Labelled], classes: int) -> Usual:
+    def of(cls, cases: Sequence[LabelledCase], classes: int) -> LocationPrior:
+        """Average the masks of labelled cases; `classes` includes the background."""
         fovs = [fov for _, _, fov in cases]
         return cls(tuple(MeanMask.of([label == v for _, label, _ in cases], fovs) for v in range(1, classes)))
 
     def agreement(self, label: np.ndarray, fov: np.ndarray) -> float:
-        """Dice of a label map (i, j, k) with the mean masks, mean over structures."""
-        return float(np.mean([dice(label == v, mean.above(fov)) for v, mean in enumerate(self.means, 1)]))
+        """Return the Dice of a label map (i, j, k) with the mean masks, mean over structures."""
+        return float(np.mean([mask_overlap(label == v, mean.mask_in(fov)) for v, mean in enumerate(self.means, 1)]))
 
 
-def typical(cases: Sequence[Labelled], classes: int) -> list[float]:
-    """How far each labelled patient agrees with where the others have their structures (see Usual.agreement)."""
-    names, found = list(dict.fromkeys(name for name, _, _ in cases)), []
-    for one in names if len(names) > 1 else ():
-        others = Usual.of([case for case in cases if case[0] != one], classes)
-        found.append(float(np.mean([others.agreement(label, fov) for name, label, fov in cases if name == one])))
-    return found
+def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list[float]:
+    """Return each labelled patient's agreement with the prior of all other patients; empty for a single patient."""
+    names, agreements = list(dict.fromkeys(name for name, _, _ in cases)), []
+    for left_out in names if len(names) > 1 else ():
+        others = LocationPrior.of([case for case in cases if case[0] != left_out], classes)
+        own_agreements = [others.agreement(label, fov) for name, label, fov in cases if name == left_out]
+        agreements.append(float(np.mean(own_agreements)))
+    return agreements
 
 
-def likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Framed masks of several cases → how likely each place belongs to the structure, float32 (CELLS, CELLS, CELLS)."""
-    mean = ndimage.gaussian_filter(np.mean(masks, axis=0), SPREAD * CELLS)
-    return np.clip(mean, FLOOR, 1).astype(np.float32)
+def location_likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Return how likely each position belongs to a structure, float32 (CELLS, CELLS, CELLS), from framed masks."""
+    mean = ndimage.gaussian_filter(np.mean(masks, axis=0), BLUR_SHARE * CELLS)
+    return np.clip(mean, MIN_LIKELIHOOD, 1).astype(np.float32)
 
 
-def _box(fov: np.ndarray) -> tuple[slice, ...]:
-    found = np.argwhere(fov)
-    return tuple(slice(low, high + 1) for low, high in zip(found.min(0), found.max(0)))
+def _bounding_box(fov: np.ndarray) -> tuple[slice, ...]:
+    """Return the slices of a field of view's bounding box."""
+    indices = np.argwhere(fov)
+    return tuple(slice(low, high + 1) for low, high in zip(indices.min(0), indices.max(0)))

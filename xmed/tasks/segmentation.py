@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,46 +11,77 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from xmed.networks.distributed import summed
+
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """names: the structures, values 1, 2, ... largest_component: keep one connected piece of each."""
+    """The task of segmenting named structures.
+
+    Attributes:
+        names: The structures, with label values 1, 2, ...
+        largest_component: Keep one connected component of each structure.
+        sum_over_batch: Adds up a quantity of one batch over all devices that share the batch. By default one device has
+            the whole batch. The loop of a distributed training passes the sum over its ranks.
+    """
 
     names: tuple[str, ...]
     largest_component: bool = False
+    sum_over_batch: Callable[[Tensor], Tensor] = field(default=_unchanged, repr=False, compare=False)
 
     @property
     def classes(self) -> int:
+        """Return the number of classes, background included."""
         return len(self.names) + 1
 
     def loss(self, logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Cross-entropy + soft Dice of the structures present, scalar.
+        """Return cross-entropy + soft Dice loss of the structures.
 
-        logits (b, c, i, j[, k]); label int64 (b, i, j[, k]); weight in [0, 1] of the label's shape, 0 where nothing is
-        known. The Dice term counts the batch as one volume (Drozdzal et al. 2016), so an empty patch teaches too.
+        Both terms are weighted by voxel. Cross-entropy is the weighted mean over voxels. The Dice loss is the mean over
+        structures of 1 − (2 Σ p y + 1) / (Σ p + Σ y + 1), with sums over the whole batch as if it were one volume
+        (Drozdzal et al. 2016), so patches without the structure also contribute.
+
+        Args:
+            logits: (b, c, i, j[, k]).
+            label: int64 (b, i, j[, k]).
+            weight: In [0, 1], of the label's shape; 0 where nothing is known. None for 1 everywhere.
+
+        Returns:
+            Scalar.
         """
         logits = logits.float()
         weight = torch.ones_like(label, dtype=logits.dtype) if weight is None else weight.to(logits.dtype)
-        total = summed(weight.sum()).clamp_min(1.0)
-        entropy = summed((functional.cross_entropy(logits, label, reduction="none") * weight).sum()) / total
+        total = self.sum_over_batch(weight.sum()).clamp_min(1.0)
+        cross_entropy = (
+            self.sum_over_batch((functional.cross_entropy(logits, label, reduction="none") * weight).sum()) / total
+        )
         p = logits.softmax(1)[:, 1:] * weight[:, None]
-        truth = functional.one_hot(label, self.classes).movedim(-1, 1)[:, 1:].to(p.dtype) * weight[:, None]
+        reference = functional.one_hot(label, self.classes).movedim(-1, 1)[:, 1:].to(p.dtype) * weight[:, None]
         axes = [0, *range(2, p.ndim)]
-        overlap, mass = summed((p * truth).sum(axes)), summed(p.sum(axes) + truth.sum(axes))
-        return entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
+        overlap, mass = (
+            self.sum_over_batch((p * reference).sum(axes)),
+            self.sum_over_batch(p.sum(axes) + reference.sum(axes)),
+        )
+        return cross_entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
 
     def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
-        """argmax (b, i, j[, k]) and a weight per voxel: 1 where the winner reaches `confidence`, else 0."""
+        """Return the most probable class, and weight 1 where its probability reaches `confidence`, else 0."""
         best, label = probabilities.max(1)
         return label, (best >= confidence).to(probabilities.dtype)
 
     def decode(self, probabilities: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """(c, i, j, k) probabilities → uint8 label map (i, j, k).
+        """Convert probabilities to a label map.
 
-        places: how likely each structure is at each voxel, (c - 1, i, j, k). With it the one piece that is kept of a
-        structure is the one with the greatest sum of probability times that, else the largest.
+        Args:
+            probabilities: (c, i, j, k).
+            places: How likely each structure is at each voxel, (c − 1, i, j, k). With it, the component that is kept of
+                a structure is the one with the greatest sum of probability times this likelihood; without it, the
+                largest one.
+
+        Returns:
+            uint8 (i, j, k).
         """
         label = probabilities.argmax(0).astype(np.uint8)
         if not self.largest_component:
@@ -61,15 +92,15 @@ class Segmentation:
 
 
 def largest_components(label: np.ndarray) -> np.ndarray:
-    """`label` (i, j, k), every structure reduced to its largest connected piece (faces, edges and corners touch)."""
+    """Reduce every structure of `label` (i, j, k) to its largest connected component (26 neighbours)."""
     return one_component(label, lambda value: np.ones(label.shape, dtype=np.float32))
 
 
 def one_component(label: np.ndarray, weight: Callable[[int], np.ndarray]) -> np.ndarray:
-    """`label` (i, j, k), of every structure only the connected piece whose sum of `weight(value)` is the greatest."""
-    out = np.zeros_like(label)
+    """Reduce every structure of `label` (i, j, k) to the component with the greatest sum of `weight(value)`."""
+    kept = np.zeros_like(label)
     for value in np.unique(label[label > 0]):
-        pieces, count = ndimage.label(label == value, np.ones((3, 3, 3)))
-        mass = ndimage.sum_labels(weight(int(value)), pieces, np.arange(1, count + 1)) if count > 1 else [1.0]
-        out[pieces == 1 + int(np.argmax(mass))] = value
-    return out
+        components, count = ndimage.label(label == value, np.ones((3, 3, 3)))
+        mass = ndimage.sum_labels(weight(int(value)), components, np.arange(1, count + 1)) if count > 1 else [1.0]
+        kept[components == 1 + int(np.argmax(mass))] = value
+    return kept

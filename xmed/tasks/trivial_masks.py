@@ -1,4 +1,4 @@
-"""Trivial masks: masks without learning: by intensity, or where a structure usually lies; each a family of rules."""
+"""Masks without learning: by intensity, or by where a structure usually lies. Each is a family of rules."""
 
 from __future__ import annotations
 
@@ -13,21 +13,33 @@ from xmed.tasks.location_prior import MeanMask
 from xmed.tasks.segmentation import largest_components
 
 
-def thresholds(seen: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
-    """(rule, label map) of each way to find one structure by intensity: bright or dark, by Otsu or by expected size.
+def threshold_masks(case: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (rule, label map) for each way to find one structure by intensity: bright or dark, Otsu or expected size.
 
-    share: of the field of view that the structure takes in the source.
+    Args:
+        case: An unlabelled case.
+        value: Label value of the structure.
+        share: Share of the field of view that the structure takes in the source.
     """
-    inside = seen.image[seen.fov]
-    smooth = ndimage.gaussian_filter(seen.image, 0.7)
-    cuts = {"otsu": (threshold_otsu(inside),) * 2, "size": tuple(np.quantile(smooth[seen.fov], (1 - share, share)))}
+    inside = case.image[case.fov]
+    smooth = ndimage.gaussian_filter(case.image, 0.7)
+    cuts = {"otsu": (threshold_otsu(inside),) * 2, "size": tuple(np.quantile(smooth[case.fov], (1 - share, share)))}
     for name, (above, below) in cuts.items():
-        image = seen.image if name == "otsu" else smooth
-        for way, mask in (("bright", image > above), ("dark", image < below)):
-            yield f"{name}, {way}, largest component", largest_components((mask & seen.fov).astype(np.uint8)) * value
+        image = case.image if name == "otsu" else smooth
+        for polarity, mask in (("bright", image > above), ("dark", image < below)):
+            yield (
+                f"{name}, {polarity}, largest component",
+                largest_components((mask & case.fov).astype(np.uint8)) * value,
+            )
 
 
-def positions(seen: Sample, value: int, usually: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
-    """(rule, label map) of each way to place the mean source mask into the field of view's bounding box."""
+def position_masks(case: Sample, value: int, mean_mask: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (rule, label map) for each way to place the mean source mask into the field of view's bounding box.
+
+    Args:
+        case: An unlabelled case.
+        value: Label value of the structure.
+        mean_mask: Where the structure lies in labelled source cases.
+    """
     for name, cut in {"mean mask > 0.5": 0.5, "mean mask, expected size": None}.items():
-        yield name, usually.above(seen.fov, cut).astype(np.uint8) * value
+        yield name, mean_mask.mask_in(case.fov, cut).astype(np.uint8) * value

@@ -1,6 +1,6 @@
-"""Train: the one loop that every method shares, and the arms of a run that go through it."""
+"""The training loop that every method shares, and the arms of a run that go through it."""
 
-from xmed.train.arm_processes import Job, Refuse, fit_all, fit_far, jobs, left_out
+from xmed.train.arm_processes import Job, OnFailure, fit_all, fit_single_threaded, jobs, skipped_because
 from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, train
@@ -8,15 +8,15 @@ from xmed.train.promotion import promote, reselect
 
 __all__ = [
     "Job",
+    "OnFailure",
     "Progress",
-    "Refuse",
     "Trained",
     "fit",
     "fit_all",
-    "fit_far",
+    "fit_single_threaded",
     "jobs",
-    "left_out",
     "promote",
     "reselect",
+    "skipped_because",
     "train",
 ]

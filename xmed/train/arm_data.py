@@ -1,4 +1,4 @@
-"""Arm data: what one arm of a study learns from, and what its model must know of its input and its output."""
+"""What one arm of a study learns from, and what its model must know of its input and its output."""
 
 from __future__ import annotations
 
@@ -14,15 +14,28 @@ from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
 from xmed.prepare.domain import samples
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.rendering.synthesise import imitations, likenesses
+from xmed.rendering.synthesise import pictures_as_source, renderings_as_target
 from xmed.spec import GridSpec, MethodSpec, Study
 
 SCENES_MEASURED, LIKENESSES = 40, 300
+"""Number of drawn cases whose volumes are measured, and number of plain pictures that are drawn, where a scene draws
+the source.
+"""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What one arm learns from. labelled: of the source, or of the target where the method is the ceiling."""
+    """What one arm learns from.
+
+    Attributes:
+        study: The study.
+        source: Cohort of the source.
+        target: Cohort of the target.
+        labelled_from: Cohort of `labelled`: the source, or the target where the method is the supervised upper bound.
+        labelled: Labelled training samples.
+        unlabelled: Training samples of the target without labels.
+        few: Labelled training samples of the target, for methods that use a few; else empty.
+    """
 
     study: Study
     source: Cohort
@@ -34,6 +47,7 @@ class Data:
 
     @classmethod
     def of(cls, study: Study, spec: MethodSpec, home: Path) -> Data:
+        """Load the data of one arm from the store below `home`."""
         source, target = load(study.source, home), load(study.target, home)
         kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
         labelled_from = target if kind == "all" else source
@@ -45,31 +59,34 @@ class Data:
 
     @property
     def grid(self) -> GridSpec:
+        """Return the study's grid."""
         return self.study.grid
 
     @property
     def batch(self) -> int:
+        """Return the number of patches in a batch."""
         return self.study.budget.batch
 
     @property
     def window(self) -> tuple[float, float] | None:
+        """Return the range to which raw intensities of the target are clipped, or None."""
         return window_of(self.target.spec.modality, self.target.spec.window)
 
     @property
     def held_out(self) -> list[Sample]:
-        """Labelled source cases that no training saw."""
+        """Return labelled source cases that no training saw."""
         if not self.source.split("select") or self.labelled_from is self.target:
             return []
         return samples(self.source, self.study, ["select"], labelled=True)
 
     @property
     def judges(self) -> list[Sample]:
-        """Labelled source cases that finished models are compared on: held out where there are any."""
+        """Return labelled source cases on which finished models are compared: held out where there are any."""
         return self.held_out or self.labelled
 
     @property
     def seen_by_model(self) -> dict[str, Any]:
-        """What a Model must know of its input and of its output."""
+        """Return the arguments of `Model` that describe its input and its output."""
         return {
             "grid": self.grid,
             "modality": self.target.spec.modality,
@@ -79,35 +96,42 @@ class Data:
         }
 
     def augmentation(self, cohort: Cohort) -> Augmentation:
+        """Return the augmentation of a cohort's modality."""
         return augmentation_for(cohort.spec.modality, self.study.structures)
 
     @property
     def scene(self) -> str | None:
-        """What draws the labelled cases, where they are label maps of the source."""
+        """Return the name of the scene that draws the labelled cases, where they are label maps of the source."""
         return None if self.labelled_from is self.target else self.source.spec.scene
 
     @property
     def posed(self) -> bool:
-        """Whether it is invented where structures lie in a target's field of view: by a scene, or for a probe."""
+        """Return whether positions of structures in the field of view are invented: by a scene, or for a probe."""
         modalities = {self.source.spec.modality, self.target.spec.modality}
         return self.scene is not None or not PROBE_MODALITIES.isdisjoint(modalities)
 
     @property
     def images(self) -> bool:
-        """Whether the labelled cases have images."""
+        """Return whether the labelled cases have images."""
         return self.labelled_from.spec.layout.image is not None
 
     def likenesses(self, seed: int) -> list[Sample]:
-        """Plain pictures of a source that is label maps alone. Raises XmedError METHOD_NEEDS where nothing draws it."""
+        """Draw plain pictures of a source that is label maps alone.
+
+        Raises:
+            XmedError: METHOD_NEEDS where no scene draws the source.
+        """
         if self.scene is None:
             what = f"{self.source.spec.name}, label maps without images"
-            raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/appearance/scenes")
-        return likenesses(LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17]))
+            raise XmedError("METHOD_NEEDS", what, "source images, or `scene` in its spec", "see xmed/rendering/scenes")
+        return pictures_as_source(
+            LIKENESSES, self.labelled, self.unlabelled, self.scene, np.random.default_rng([seed, 17])
+        )
 
     def source_ml(self) -> list[list[float]]:
-        """Per structure, the volumes (ml) that the labelled cases have; in a scene, those that it draws."""
+        """Return for each structure its volumes in ml in the labelled cases, or in those that a scene draws."""
         known, values = self.labelled, range(1, len(self.study.structures) + 1)
         if self.scene is not None:
             asked = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
-            known = imitations(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
+            known = renderings_as_target(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
         return [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in known] for v in values]

@@ -1,4 +1,4 @@
-"""Train the arms of a run, each in a process of its own, in the order in which they need each other."""
+"""Train the arms of a run, each in its own process, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -24,32 +24,43 @@ from xmed.processes import termination
 from xmed.processes.child import tying
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
-from xmed.train.distributed_launch import fit_spread
+from xmed.train.distributed_launch import fit_distributed
 from xmed.train.loop import Progress
 from xmed.train.progress_relay import Relay
 
 GRACE_SECONDS = 20.0
-"""How long a worker may take to its next step and its checkpoint: a scheduler that ends a job gives it 30 s."""
+"""How long a worker may take for its current step and a checkpoint. A scheduler that ends a job gives it 30 s."""
 Job = tuple[str, int]
 """(arm, seed)."""
-Refuse = Callable[[str, int, Exception], None]
-"""(arm, seed, why): what is told of a job that failed where the others are to go on."""
+OnFailure = Callable[[str, int, Exception], None]
+"""(arm, seed, problem): called for a job that failed, where the other jobs shall continue."""
 
 
 def fit_all(
     run: Run, home: Path, arms: Sequence[str] = TRAINED_ARMS, workers: int | None = None,
-    progress: Progress | None = None, refuse: Refuse | None = None,
+    progress: Progress | None = None, refuse: OnFailure | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Every arm and seed of the run's study, and the arms that these begin with; what is finished is left alone.
+    """Train every arm and seed of the run's study, and the arms that these start from. Finished ones are left alone.
 
-    On a CPU each is trained in a process of its own with one thread, as many at once as there are cores: faster than
-    one training on all cores, and the result does not depend on how many there are. On a GPU one follows the other;
-    where the study spreads a training over several devices, on these.
-    A target without training labels loses only its ceiling. What a job raises ends the others too, unless `refuse` is
-    given: then that is told, and only what begins with the job is left out with it.
+    On a CPU each arm is trained in its own process with one thread, as many at once as there are cores. This is faster
+    than one training on all cores, and the result does not depend on their number. On a GPU one training follows the
+    other; where the study distributes a training over several devices, it uses these. A target without training labels
+    loses only its supervised upper bound.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        arms: Arms that are wanted.
+        workers: Number of processes; by default the number of cores.
+        progress: Called with (what, done, total, note).
+        refuse: Called with each failed job; then only jobs that depend on it are skipped. By default a failure ends all
+            jobs and is raised.
+
+    Returns:
+        The folders of the trained arms.
     """
     wanted = jobs(run, home, arms)
-    if run.study.budget.devices > 1 or networks.device().type == "cuda":
+    if run.study.budget.devices > 1 or networks.default_device().type == "cuda":
         return _one_by_one(run, home, wanted, progress, refuse)
     workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
@@ -58,29 +69,29 @@ def fit_all(
         manager.start(termination.end_with_parent)
         held.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
-        with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
+        with ProcessPoolExecutor(workers, context, initializer=_initialise_worker) as pool:
             try:
-                return _follow(pool, run, home, wanted, queue, progress, refuse)
+                return _run_pool(pool, run, home, wanted, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                _end(set(multiprocessing.active_children()) - others)
+                _terminate(set(multiprocessing.active_children()) - others)
                 raise
 
 
 def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
-    """`fit`, on as many devices as the study asks for."""
-    return (fit_spread if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
+    """Train one arm with `fit`, on as many devices as the study asks for."""
+    return (fit_distributed if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
 
 
-def fit_far(run: Run, arm: str, seed: int, home: Path) -> Path:
-    """`fit_one` in somebody else's process; on a processor with one thread, as here: the numbers depend on it."""
-    if networks.device().type == "cpu":
+def fit_single_threaded(run: Run, arm: str, seed: int, home: Path) -> Path:
+    """Train one arm in a process of another program, on a CPU with one thread: the numbers depend on it."""
+    if networks.default_device().type == "cpu":
         torch.set_num_threads(1)
     return fit_one(run, arm, seed, home)
 
 
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
-    """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
+    """Return every job with the jobs that it waits for, in an order that respects this, expensive jobs early."""
     study = run.study
     ceiling = any(case.label for case in load(study.target, home).split("train"))
     wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
@@ -99,7 +110,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
 
 
 def _one_by_one(
-    run: Run, home: Path, jobs: dict[Job, list[Job]], progress: Progress | None, refuse: Refuse | None
+    run: Run, home: Path, jobs: dict[Job, list[Job]], progress: Progress | None, refuse: OnFailure | None
 ) -> list[Path]:
     done: dict[Job, Path] = {}
     waiting = list(jobs)
@@ -108,21 +119,21 @@ def _one_by_one(
         try:
             done[job] = fit_one(run, *job, home, progress)
         except Exception as problem:
-            waiting = _without(waiting, jobs, job, problem, refuse)
+            waiting = _drop_dependents(waiting, jobs, job, problem, refuse)
     return list(done.values())
 
 
-def _follow(
+def _run_pool(
     pool: ProcessPoolExecutor, run: Run, home: Path, jobs: dict[Job, list[Job]], queue: Any,
-    progress: Progress | None, refuse: Refuse | None,
+    progress: Progress | None, refuse: OnFailure | None,
 ) -> list[Path]:  # fmt: skip
-    """Hand out jobs as soon as what they need is there; pass on progress; raise or tell at once what a job raised."""
+    """Start jobs as soon as the jobs they wait for are done, and pass on progress and failures at once."""
     done: dict[Job, Path] = {}
     running: dict[Future[Path], Job] = {}
     waiting = list(jobs)
     while waiting or running:
         for job in [job for job in waiting if all(other in done for other in jobs[job])]:
-            running[pool.submit(_work, run, *job, home, Relay(queue.put))] = job
+            running[pool.submit(_fit_in_worker, run, *job, home, Relay(queue.put))] = job
             waiting.remove(job)
         finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         with contextlib.suppress(Empty):
@@ -135,29 +146,34 @@ def _follow(
             try:
                 done[job] = future.result()
             except Exception as problem:
-                waiting = _without(waiting, jobs, job, problem, refuse)
+                waiting = _drop_dependents(waiting, jobs, job, problem, refuse)
     return [done[job] for job in jobs if job in done]
 
 
-def _without(
-    waiting: list[Job], jobs: dict[Job, list[Job]], lost: Job, problem: Exception, refuse: Refuse | None
+def _drop_dependents(
+    waiting: list[Job], jobs: dict[Job, list[Job]], lost: Job, problem: Exception, refuse: OnFailure | None
 ) -> list[Job]:
-    """What still waits once a job is lost: not what begins with it. A full disk or a lost worker ends everything."""
+    """Return the waiting jobs without those that depend on a failed job.
+
+    A full disk or a lost worker process ends everything, as does any failure where `refuse` is None: it is raised.
+    """
     if refuse is None or isinstance(problem, OSError | BrokenExecutor):
         raise problem
     refuse(*lost, problem)
     while job := next((job for job in waiting if lost in jobs[job]), None):
-        waiting = _without([other for other in waiting if other != job], jobs, job, left_out(job, lost), refuse)
+        waiting = _drop_dependents(
+            [other for other in waiting if other != job], jobs, job, skipped_because(job, lost), refuse
+        )
     return waiting
 
 
-def left_out(job: Job, lost: Job) -> XmedError:
-    """Why a job does not begin."""
+def skipped_because(job: Job, lost: Job) -> XmedError:
+    """Return the error that says why a job is not started."""
     return XmedError("METHOD_NEEDS", f"{job[0]} begins with {lost[0]}, which failed", f"a trained {lost[0]}")
 
 
-def _end(workers: set[BaseProcess]) -> None:
-    """The other arms would train on for minutes: each saves after the step it is in; one that does not is killed."""
+def _terminate(workers: set[BaseProcess]) -> None:
+    """Ask workers to end: each saves a checkpoint after its current step. Kill those that take too long."""
     for worker in workers:
         worker.terminate()
     until = time.monotonic() + GRACE_SECONDS
@@ -166,14 +182,14 @@ def _end(workers: set[BaseProcess]) -> None:
         worker.kill()
 
 
-def _work(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path:
-    """`fit`, in a worker: one that is asked to end does not begin what already waits in the pool's queue."""
+def _fit_in_worker(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path:
+    """Run `fit` in a worker. Asked to end, the worker exits and does not start jobs that wait in the pool's queue."""
     try:
         return fit(run, arm, seed, home, progress)
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGTERM)
 
 
-def _begin() -> None:
+def _initialise_worker() -> None:
     torch.set_num_threads(1)
     termination.heed_as_worker()

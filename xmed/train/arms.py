@@ -1,4 +1,4 @@
-"""Arms: one training of a run: source-only floor, adapted model, supervised ceiling, or any method by name."""
+"""Train one arm of a run: source-only, adapted, supervised upper bound, or any method by name."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from xmed.train.checkpoint import Trained
 from xmed.train.loop import Progress, steps_of, train
 
 FOREGROUND_SHARE = 0.7
+"""Share of the source patches that contain foreground."""
 PLACES_LEARNED_FROM = 24
-"""Unlabelled volumes; more would sharpen nothing."""
+"""Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:
-    """The method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
+    """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
     return study.method if arm in ("adapted", study.method.name) else MethodSpec(name=arm)
 
 
@@ -41,10 +42,23 @@ def fit(
 ) -> Path:
     """Train one arm with one seed into `run.arm(arm, seed)`: model/, losses.csv, train.json.
 
-    A finished arm is left alone, an interrupted one goes on from its checkpoint. The same seed gives the same weights
-    on the same machine. What the arm begins with, or is made of (see methods.needs), must be trained already.
-    part: which of how many processes this is that train the arm together (see train.spread); the first one writes.
-    Raises XmedError NO_CASES, TRAINING_DIVERGED, METHOD_NEEDS.
+    A finished arm is left alone, an interrupted one continues from its checkpoint. The same seed gives the same weights
+    on the same machine. Arms that this one starts from, or is made of (see `methods.needs`), must be trained already.
+
+    Args:
+        run: The run.
+        arm: Name of the arm.
+        seed: Seed of the training.
+        home: Home folder with the store.
+        progress: Called with (what, done, total, note).
+        part: Number of this process and number of processes that train the arm together (see `distributed_launch`). The
+            first one writes.
+
+    Returns:
+        The arm's folder.
+
+    Raises:
+        XmedError: NO_CASES, TRAINING_DIVERGED, METHOD_NEEDS.
     """
     folder, spec = run.arm(arm, seed), method_of(run.study, arm)
     if (folder / "train.json").is_file():
@@ -53,23 +67,23 @@ def fit(
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    device, (rank, count) = networks.device(), part
-    method, source = _begin(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
+    device, (rank, count) = networks.default_device(), part
+    method, source = _prepare(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
     for sampler in (source, target):
         sampler.share(rank, count)
     if rank:  # what a method draws at random in its losses is another for every share
         torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-    with distributed.together(count, device):
+    with distributed.process_group(count, device):
         trained = train(method, source, target, run.study.budget, device, folder, report)
     if rank:
         return folder
     card = _card(run, arm, seed, spec, data)
     network = method.network(run.study.network)
     model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
-    model, selection = _pick(trained, model, data, seed)
-    model, scale = _settled(model, data, method.enlarge)
+    model, selection = _choose_candidate(trained, model, data, seed)
+    model, scale = _finalise(model, data, method.enlarge)
     record = {
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
@@ -84,22 +98,23 @@ def fit(
     return _finish(folder, model, record)
 
 
-def _begin(
+def _prepare(
     run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path | None, synced_on: torch.device | None
 ) -> tuple[methods.Method, Sampler]:
-    """The method with its first weights, having surveyed the domains, and where its source batches come from.
+    """Build the method with its first weights and the sampler of its source batches.
 
-    synced_on: the kind of device that it shares with others; without, it trains alone.
+    `synced_on` is the device on which batch statistics are shared with other processes; None where it trains alone.
     """
     torch.manual_seed(seed)
-    kind, task = methods.find(spec.name), Segmentation(tuple(run.study.structures), run.study.task.largest_component)
-    net = networks.build(
+    kind, structures = methods.find(spec.name), tuple(run.study.structures)
+    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=distributed.sum_over_ranks)
+    net = networks.build_network(
         kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
     )
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
-        networks.fill(net, networks.tensors(start.net))
-    net = net if synced_on is None else distributed.synced(net, synced_on)
+        networks.load_tensors(net, networks.named_tensors(start.net))
+    net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
     method = kind(net, task, **spec.hyperparameters)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
@@ -107,27 +122,29 @@ def _begin(
         labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
         data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
-    pool = method.survey(domains)
-    # What a survey made is in the manner of the target, and may be turned and mirrored only as the target may.
+    pool = method.prepare_source(domains)
+    # Samples that the method made look like target samples, so they are augmented as the target is.
     augmentation = data.augmentation(data.labelled_from if pool is data.labelled else data.target)
     return method, Sampler(pool, data.grid, data.batch, augmentation, seed, FOREGROUND_SHARE)
 
 
 def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Path:
-    """The ensemble of finished arms, or the one of them that is chosen without target labels."""
+    """Build the ensemble of finished arms, or take the one of them that is chosen without target labels."""
     names = methods.needs(spec)
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
-        model, _ = _settled(compose.ensemble(list(models.values())), data)
+        model, _ = _finalise(compose.ensemble(list(models.values())), data)
         selection: dict[str, Any] = {"rule": "all members", "members": names}
     else:
-        chosen, selection = select.pick(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
+        chosen, selection = select.select_model(
+            models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene
+        )
         model = models[chosen]
     model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": selection})
     record = {
         "steps": 0,
         "batch": data.batch,
-        "seconds": round(compose.cost([run.arm(name, seed) for name in names]), 1),
+        "seconds": round(compose.training_seconds([run.arm(name, seed) for name in names]), 1),
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
@@ -137,7 +154,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
 
 
 def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
-    """Save the model; train.json goes last, so that an arm that has one is finished."""
+    """Save the model. train.json is written last, so an arm that has one is finished."""
     model.save(folder / "model")
     document = {
         **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
@@ -147,30 +164,30 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
         **record,
     }
     write_atomically(folder / "train.json", json.dumps(document, indent=1) + "\n")
-    checkpoint.clear(folder)
+    checkpoint.delete_checkpoints(folder)
     return folder
 
 
-def _pick(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, dict[str, Any]]:
-    """The candidate that the label-free guards choose, loaded into `model`, and the record of that choice."""
+def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, dict[str, Any]]:
+    """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
     chosen, verdicts = 0, [{"kept": True, "guards": {}}]
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
-            networks.fill(model.net, trained.candidates[step])
-            evidence.append(select.judge(model, data.unlabelled, held_out, seed, data.scene))
-        chosen, verdicts = select.choose(evidence, data.source_ml())
-    networks.fill(model.net, trained.candidates[steps[chosen]])
+            networks.load_tensors(model.net, trained.candidates[step])
+            evidence.append(select.measure_candidate(model, data.unlabelled, held_out, seed, data.scene))
+        chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
+    networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
     candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
     return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
 
 
-def _settled(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, dict[str, float] | None]:
-    """The model, knowing where it finds structures in the unlabelled target, if only one piece of each can be.
+def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, dict[str, float] | None]:
+    """Let the model learn typical positions in the unlabelled target, where it keeps one component of each structure.
 
-    With `enlarge` also whether small volumes are better enlarged; beside it stands what told so (see learn_scale).
+    With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `Model.learn_scale`).
     """
     seen = data.unlabelled[:PLACES_LEARNED_FROM]
     if model.largest_component:
@@ -181,7 +198,7 @@ def _settled(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, di
 
 
 def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:
-    """What a model's folder says of where it comes from."""
+    """Return what a model's folder says of the model's origin."""
     composed = methods.COMPOSITIONS.get(spec.name)
     kind = composed or methods.find(spec.name)
     return {

@@ -1,4 +1,4 @@
-"""Checkpoint: everything a training needs to go on as if nothing had happened, in a file that is whole or not there."""
+"""Checkpoints: everything that a training needs to continue exactly as without an interruption."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from xmed.networks import distributed
 from xmed.prepare import Sampler
 
 KEPT, DIGITS = 2, 16
+"""Number of checkpoints that are kept, and of hexadecimal digits of the checksum in a file name."""
 
 
 @dataclass
 class Trained:
-    """candidates: the deployable network's weights at each milestone, by step. seconds: of the steps alone."""
+    """Result of a training.
+
+    Attributes:
+        candidates: Weights of the deployable network at each milestone, by step.
+        seconds: Duration of the steps alone.
+    """
 
     candidates: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -32,9 +38,9 @@ class Trained:
 
 @dataclass
 class Checkpoint:
-    """The checkpoints of one training: checkpoint-<step>-<head of its sha256>.pt, the last two of them.
+    """The checkpoints of one training: checkpoint-<step>-<first digits of its sha256>.pt, the last two of them.
 
-    A name holds the checksum, so file and checksum come to the disk in one rename.
+    The name contains the checksum, so file and checksum come to the disk by one rename.
     """
 
     folder: Path
@@ -45,15 +51,15 @@ class Checkpoint:
     device: torch.device
 
     def save(self, step: int, trained: Trained) -> None:
-        """Whole on the disk, power loss included, before an older one goes and before any rank goes on."""
+        """Write a checkpoint, safe against power loss, before an older one is deleted and before any rank continues."""
         drawing = {
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
-        each = distributed.gathered(drawing)
+        each = distributed.gather_from_ranks(drawing)
         if distributed.rank() == 0:
             self._write(step, trained, each)
-        distributed.wait()
+        distributed.barrier()
 
     def _write(self, step: int, trained: Trained, each: list[dict[str, Any]]) -> None:
         state = {
@@ -77,18 +83,22 @@ class Checkpoint:
             os.fsync(file.fileno())
         part.replace(self.folder / name)
         _flush(self.folder)
-        for path in found(self.folder)[KEPT:]:
+        for path in checkpoint_files(self.folder)[KEPT:]:
             path.unlink()
 
     def restore(self) -> tuple[int, Trained]:
-        """The step it goes on after, from the newest checkpoint that is whole; 0 where there is none.
+        """Load the newest undamaged checkpoint.
 
-        Raises XmedError DEVICE_LOST where it was written on a GPU and there is none now, or on more or fewer devices.
+        Returns:
+            The step after which the training continues, 0 where there is no checkpoint; and what was trained so far.
+
+        Raises:
+            XmedError: DEVICE_LOST where it was written on another kind or number of devices.
         """
-        state = next((state for state in map(_read, found(self.folder)) if state is not None), None)
+        state = next((state for state in map(_read, checkpoint_files(self.folder)) if state is not None), None)
         if state is None:
             return 0, Trained()
-        then, now = (len(state["ranks"]), state["device"]), (distributed.ranks(), self.device.type)
+        then, now = (len(state["ranks"]), state["device"]), (distributed.world_size(), self.device.type)
         if then != now:
             began, there = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
             what = f"this training began on {began}, and there is only {there}"
@@ -105,19 +115,19 @@ class Checkpoint:
         return state["step"], Trained(state["candidates"], state["seconds"])
 
 
-def found(folder: Path) -> list[Path]:
-    """Checkpoints in a folder, newest first."""
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, newest first."""
     return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
 
 
-def clear(folder: Path) -> None:
-    """A training that ended needs none."""
+def delete_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a finished training."""
     for path in folder.glob("checkpoint*"):
         path.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint's content, or None where its bytes are not those of its name, or an earlier version wrote it."""
+    """Return a checkpoint's content; None where its checksum is wrong, or an earlier version of xmed wrote it."""
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:DIGITS] != path.stem.rpartition("-")[2]:
         logging.getLogger(__name__).warning("%s is damaged; an earlier one is taken", path.name)
@@ -127,7 +137,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _flush(folder: Path) -> None:
-    """A rename is on the disk only when its folder is."""
+    """Flush a folder to the disk; only then is a rename within it safe."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Compose: a model made of other methods' finished trainings: their ensemble, or the one that is chosen."""
+"""Build a model from the finished trainings of several methods."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from xmed.networks import Ensemble
 
 
 def ensemble(models: Sequence[Model]) -> Model:
-    """Models of one architecture and one way of seeing → the Model whose probabilities are their mean.
+    """Return the model whose probabilities are the mean of several models' probabilities.
 
-    Raises XmedError METHOD_NEEDS when they differ in grid, network or input.
+    Args:
+        models: Models of the same grid, network and intensity window.
+
+    Raises:
+        XmedError: METHOD_NEEDS where they differ.
     """
     first = models[0]
     for other in models[1:]:
@@ -29,7 +33,7 @@ def ensemble(models: Sequence[Model]) -> Model:
     return replace(first, net=Ensemble(nets_of).eval(), network=spec, enlarges=False)
 
 
-def cost(folders: Sequence[Path]) -> float:
-    """Seconds of training that went into the given arms."""
+def training_seconds(folders: Sequence[Path]) -> float:
+    """Return the seconds of training that went into the given arms."""
     with documents.guarded("train.json of an arm", "DOCUMENT_INVALID", "what a training wrote"):
         return sum(float(documents.read_mapping(f / "train.json")["seconds"]) for f in folders)

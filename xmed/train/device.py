@@ -1,4 +1,4 @@
-"""Device: what torch computes on here, and whether it promises the same numbers twice; for a run's provenance."""
+"""The device that torch computes on, and whether it gives the same numbers twice; for a run's provenance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def machine() -> dict[str, Any]:
-    """{gpu, cuda, cudnn} as text, "none" where there is no GPU, and the determinism flags of this process."""
+    """Return names of GPU, CUDA and cuDNN ("none" without a GPU), and the determinism flags of this process."""
     there = torch.cuda.is_available()
     return {
         "gpu": torch.cuda.get_device_name() if there else "none",

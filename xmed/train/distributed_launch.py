@@ -1,4 +1,4 @@
-"""Distributed launch: one training over several devices, each driven by a process of its own that torchrun starts."""
+"""Train one arm on several devices, each driven by its own process that torchrun starts."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ from xmed.train.loop import Progress
 GRACE_SECONDS = 40.0
 """torchrun gives its processes 30 s to save and to end."""
 LOG = "ranks.log"
+"""File with the processes' output, in the arm's folder."""
 KINDS = {"XmedError": XmedError, "OSError": OSError, "fault": RuntimeError}
-"""What of a rank's exception is told apart, in the order of how much it says."""
+"""Kinds of exceptions that a rank reports, the most informative first."""
 
 
-def fit_spread(run: Run, arm: str, seed: int, under: Path, progress: Progress | None = None) -> Path:
-    """`fit`, with each batch shared by as many processes as the study's `budget.devices`.
+def fit_distributed(run: Run, arm: str, seed: int, under: Path, progress: Progress | None = None) -> Path:
+    """Train as `fit` does, each batch shared by as many processes as the study's `budget.devices`.
 
-    Raises the XmedError or OSError that one of them raised, RuntimeError for any other fault (their log lies in the
-    arm's folder then), and XmedError SPEC_INVALID where there are fewer GPUs. Interrupted, it lets them save first.
+    Interrupted, it lets the processes save first.
+
+    Raises:
+        XmedError: What a process raised; SPEC_INVALID where there are fewer GPUs.
+        OSError: What a process raised.
+        RuntimeError: Any other fault. The processes' log is in the arm's folder then.
     """
     folder, count = run.arm(arm, seed), run.study.budget.devices
     if (folder / "train.json").is_file() or method_of(run.study, arm).name in methods.COMPOSITIONS:
         return fit(run, arm, seed, under, progress)
-    if networks.device().type == "cuda" and count > torch.cuda.device_count():
+    if networks.default_device().type == "cuda" and count > torch.cuda.device_count():
         there = f"at most {torch.cuda.device_count()}, the GPUs that are here"
         raise XmedError("SPEC_INVALID", f"budget.devices {count}", there)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,9 +65,9 @@ def fit_spread(run: Run, arm: str, seed: int, under: Path, progress: Progress | 
 
 @contextmanager
 def _running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[IO[str]]:
-    """A process's stdout, while it runs; asked to end where the block is left before that.
+    """Run a process and yield its stdout; ask it to end where the block is left early.
 
-    It holds the read end of a pipe as its stdin, and knows by that when nobody waits for it any more.
+    The process has the read end of a pipe as its stdin, and notices by its end that nobody waits for it any more.
     """
     with log.open("ab") as errors:
         process = subprocess.Popen(

@@ -1,9 +1,9 @@
-"""Distributed process: one of the processes that train an arm together, as torchrun starts it.
+"""One of the processes that train an arm together, as torchrun starts it:
 
-    XMED_HOME=HOME torchrun --nproc-per-node=2 -m xmed.train.rank HOME/runs/RUN ARM SEED
+    XMED_HOME=HOME torchrun --nproc-per-node=2 -m xmed.train.distributed_process HOME/runs/RUN ARM SEED
 
-is what a study's `budget: {devices: 2}` comes to. On stdout it says, a line of JSON each time, how far it is and what
-went wrong.
+A study with `budget: {devices: 2}` runs this command. The process reports progress and errors on stdout, one JSON
+document per line.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from xmed.train.progress_relay import Relay
 
 
 def main(arguments: list[str]) -> int:
-    """What every rank runs; returns 0 done, 1 something raised, 143 asked to end."""
+    """Run one rank. Return 0 for done, 1 for an exception, 143 when asked to end."""
     folder, arm, seed = Path(arguments[0]), arguments[1], int(arguments[2])
     part = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is for the log
     termination.heed_as_worker()
     threading.Thread(target=_end_when_alone, daemon=True).start()
-    if networks.device().type == "cuda":
+    if networks.default_device().type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     else:
         torch.set_num_threads(1)
@@ -64,7 +64,7 @@ def _told(problem: Exception) -> tuple[str, tuple[Any, ...]]:
 
 
 def _end_when_alone() -> None:
-    """A rank outlives neither torchrun nor whoever started that: it would train on beside the next run."""
+    """End this process when torchrun, or what started it, has ended; else it would train on beside the next run."""
     if stat.S_ISFIFO(os.fstat(0).st_mode):
         while os.read(0, 1):
             pass

@@ -1,4 +1,4 @@
-"""Loop: steps, precision, memory format, learning rate, losses, checkpoints. Methods know none of it."""
+"""The training loop: steps, precision, memory format, learning rate, losses, checkpoints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model.deployed import bf16_pays
-from xmed.networks import distributed, tensors
+from xmed.networks import distributed, named_tensors
 from xmed.prepare import Sampler
 from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
 
 Progress = Callable[[str, int, int, str], None]
-"""(what, done, total, note): how far a long piece of work is."""
+"""(what, done, total, note): progress of a long piece of work."""
 
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
@@ -36,12 +36,28 @@ def train(
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Trained:
-    """Run `budget.steps` steps of `method`; losses.csv and checkpoints are written into `folder`.
+    """Train a method; losses.csv and checkpoints are written into `folder`.
 
-    AdamW under a one-cycle learning rate, anew in each of the method's rounds; bfloat16 autocast and channels-last
-    where they pay. A checkpoint found in `folder` is continued, to the same weights as without the interruption. Raises
-    XmedError TRAINING_DIVERGED, DEVICE_LOST; KeyboardInterrupt, having saved, where it is asked to stop. Of
-    several ranks all go through it in step, each with its share of every batch, and the first writes.
+    AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
+    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without the
+    interruption. Of several ranks all run through the same steps, each with its share of every batch, and rank 0
+    writes.
+
+    Args:
+        method: The method; it is moved to the device.
+        source: Sampler of labelled batches.
+        target: Sampler of unlabelled batches.
+        budget: Steps, batch size and learning rate of the study.
+        device: Where to train.
+        folder: Of the arm.
+        progress: Called with (step, steps, note).
+
+    Returns:
+        The weights at each milestone.
+
+    Raises:
+        XmedError: TRAINING_DIVERGED, DEVICE_LOST.
+        KeyboardInterrupt: The process was asked to stop; a checkpoint is saved.
     """
     dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
     layout = torch.channels_last if dims == 2 else torch.channels_last_3d
@@ -53,13 +69,13 @@ def train(
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
-    losses_of = distributed.shared(method, method.losses)
+    losses_of = distributed.average_gradients(method, method.losses)
     with _Log(folder / "losses.csv", done) as log, termination.heeding():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             if step in begins:
                 now = begins[step]
-                method.begin_again()
+                method.start_round()
                 optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
@@ -70,11 +86,13 @@ def train(
             log.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
-            distributed.agree(method)
-            asked = distributed.anybody(termination.asked(), device)
+            distributed.average_buffers(method)
+            asked = distributed.any_rank(termination.asked(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
-                trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}
+                trained.candidates[step] = {
+                    k: v.detach().cpu().clone() for k, v in named_tensors(method.deployed()).items()
+                }
             if step < steps and (step % CHECKPOINT_EVERY == 0 or asked):
                 log.flush()
                 checkpoint.save(step, trained)
@@ -89,11 +107,15 @@ def train(
 def _descend(
     losses: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], step: int
 ) -> dict[str, float]:
-    """One step down the gradient of the sum of losses; what they were. Raises XmedError TRAINING_DIVERGED."""
+    """Take one optimiser step on the sum of losses; return their values.
+
+    Raises:
+        XmedError: TRAINING_DIVERGED where the sum is not finite.
+    """
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
-    values["total"] = float(distributed.mean(total.detach()))
+    values["total"] = float(distributed.mean_over_ranks(total.detach()))
     if not math.isfinite(values["total"]):
         raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
     optimiser.zero_grad(set_to_none=True)
@@ -105,13 +127,13 @@ def _descend(
 
 
 def steps_of(method: Method, budget: Budget) -> int:
-    """How many steps a method's training takes of a study's budget, all its rounds together."""
+    """Return the number of steps of all rounds of a method's training."""
     return _rounds(method, budget)[-1].last
 
 
 @dataclass(frozen=True)
 class _Round:
-    """Once up and down with the learning rate. first, last: steps, counted from 1 over all rounds; milestones, too."""
+    """One cycle of the learning rate. `first`, `last` and `milestones` are steps, counted from 1 over all rounds."""
 
     first: int
     steps: int
@@ -120,13 +142,14 @@ class _Round:
 
     @property
     def last(self) -> int:
+        """Return the last step."""
         return self.first + self.steps - 1
 
 
 def _rounds(method: Method, budget: Budget) -> list[_Round]:
     plan, rounds, first = method.schedule, [], 1
     for number in range(method.rounds):
-        share, rate = plan.again if number else (1.0, 1.0)
+        share, rate = plan.later_rounds if number else (1.0, 1.0)
         steps = max(2, math.ceil(share * plan.steps * budget.steps))  # one-cycle needs two
         ends = plan.milestones[-1:] if number else plan.milestones  # the doubt is whether to teach, not for how long
         kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in ends)
@@ -143,8 +166,8 @@ def _optimiser(method: Method, now: _Round) -> tuple[torch.optim.Optimizer, torc
 
 
 def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
-    """Parameters by learning rate: those of the modules that `method.rates()` names, and all others."""
-    slow = {p: share for module, share in method.rates().items() for p in module.parameters()}
+    """Group parameters by learning rate: those of modules in `method.learning_rate_shares()`, and all others."""
+    slow = {p: share for module, share in method.learning_rate_shares().items() for p in module.parameters()}
     shares = {p: slow.get(p, 1.0) for p in method.parameters() if p.requires_grad}
     return [
         {"params": [p for p, s in shares.items() if s == share], "lr": rate * share}
@@ -153,9 +176,9 @@ def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
 
 
 class _Log:
-    """losses.csv, one row per step; a continued training drops the rows that came after its checkpoint.
+    """losses.csv, one row per step. A continued training drops rows after its checkpoint.
 
-    Of several ranks the first writes: the parts are its own, the total is the mean.
+    Of several ranks the first writes: single losses are its own, the total is the mean over ranks.
     """
 
     def __init__(self, path: Path, done: int) -> None:
@@ -171,10 +194,12 @@ class _Log:
         return self
 
     def row(self, step: int, values: dict[str, float], rate: float) -> None:
+        """Add the row of one step."""
         self.names += [name for name in values if name not in (*self.names, "total")]  # a loss may begin late
         self.rows.append({"step": step, **values, "lr": rate})
 
     def flush(self) -> None:
+        """Write the file."""
         if distributed.rank():
             return
         with self.path.open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Progress relay: progress out of a process that trains, to the one that shows it."""
+"""Pass progress from a process that trains to the process that shows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Note = tuple[str, int, int, str]
-"""(what, done, total, note), as in xmed.train.loop.Progress."""
+"""(what, done, total, note), as in `xmed.train.loop.Progress`."""
 
 
 class Relay:

@@ -1,4 +1,4 @@
-"""Promotion: whether adapted models are estimated to be better than source-only, before a test label is read."""
+"""Decide, before any test label is read, whether adapted models are estimated to be better than source-only."""
 
 from __future__ import annotations
 
@@ -18,35 +18,43 @@ from xmed.files.digest import folder_digest
 from xmed.files.json_numbers import as_json
 from xmed.model.deployed import Model
 from xmed.run import Run
-from xmed.select import SOURCE, VALIDATORS, Bench, Findings
+from xmed.select import SOURCE, VALIDATORS, CandidateInputs, Findings
 from xmed.select.rank_models import MARGIN
 from xmed.train.arm_data import Data
 from xmed.train.arms import method_of
 from xmed.train.loop import Progress
 
 FINDINGS, LABELS = "findings.json", "findings.npz"
-"""Beside an arm's model: what was found of it, and its label maps of the target volumes that were looked at."""
+"""Files beside an arm's model: its measures, and its label maps of the target volumes that were looked at."""
 CHOICE = ("promoted", "registered", "used_target_labels")
-"""What selection.json says in the end."""
+"""The result of selection.json."""
 
 
 def promote(
     run: Run, home: Path, arms: Sequence[str] = (SOURCE, "adapted"), progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Write selection.json: per seed which arm is estimated best without target labels; return it.
+    """Choose per seed the arm that is estimated best without target labels, and write selection.json.
 
-    `promoted` says whether the net that would be registered, the adapted one of the first seed, may become a candidate:
-    where it, and the adapted nets of most seeds, are estimated to be better than source-only of their seed.
-    `registered` says whether it is registered at all: not where a trivial baseline is estimated to be better than every
-    net of the first seed, or of most.
-    Arms that saw target labels are left out. What was found of an arm is kept beside its model, and not looked for
-    again.
+    `promoted` says whether the model that would be registered, the adapted one of the first seed, may become a
+    candidate: it must be estimated to be better than source-only of its seed, and so must the adapted models of most
+    seeds. `registered` says whether it is registered at all: not where a trivial baseline is estimated to be better
+    than every model of the first seed, or of most seeds. Arms that used target labels are left out. The measures of an
+    arm are stored beside its model and not computed again.
+
+    Args:
+        run: The run, with trained arms.
+        home: Home folder with the store.
+        arms: Arms to compare.
+        progress: Called with (what, done, total, note).
+
+    Returns:
+        The content of selection.json.
     """
-    bench = _Bench(run, home)
+    bench = _PromotionInputs(run, home)
 
     def found(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        return _known(folder) or _keep(folder, bench)
+        return _stored_findings(folder) or _measure_and_store(folder, bench)
 
     selection = _selection(bench, arms, found, progress)
     run.write("selection", selection)
@@ -54,30 +62,38 @@ def promote(
 
 
 def reselect(run: Run, home: Path, anew: bool = True) -> list[str]:
-    """Where selection.json is not what the models of a run give on the unlabelled data; empty where it is.
+    """Make the selection of a run again and compare it with selection.json.
 
-    anew: whether each model is looked at again; else what was found beside it is taken, and only the choice made again.
-    Raises XmedError PATH_NOT_FOUND where the store no longer has the data.
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        anew: Measure each model again; else use the measures stored beside it, and only make the choice again.
+
+    Returns:
+        One line per difference; empty where there is none.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND where the store no longer has the data.
     """
     if not run.has("selection"):
         return ["selection: there is no selection.json: nothing says that the model is better than source-only"]
-    bench, written = _Bench(run, home), run.read("selection")
+    bench, written = _PromotionInputs(run, home), run.read("selection")
 
     def found(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        return (None if anew else _known(folder)) or bench.bench.findings(Model.load(folder / "model"))
+        return (None if anew else _stored_findings(folder)) or bench.bench.findings(Model.load(folder / "model"))
 
     fresh = _selection(bench, (SOURCE, "adapted"), found)
     written.setdefault("registered", True)  # version 0.1.0 did not ask
     problems = [f"selection: {key} is {written.get(key)}, and {fresh[key]} when it is made again" for key in CHOICE
                 if written.get(key) != fresh[key]]  # fmt: skip
     for seed, one in fresh["seeds"].items():
-        problems += _unlike(seed, written.get("seeds", {}).get(seed, {}), one)
+        problems += _differences(seed, written.get("seeds", {}).get(seed, {}), one)
     return problems
 
 
-def _unlike(seed: str, written: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
-    """Where the choice of one seed, or the numbers that it rests on, are others than those that were written down."""
+def _differences(seed: str, written: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
+    """Return where the choice of one seed, or the numbers it rests on, differ from what is written."""
     problems = [
         f"selection, seed {seed}: {key} is {written.get(key)}, and {fresh[key]} when it is made again"
         for key in ("better", "chosen", "adapt")
@@ -96,20 +112,23 @@ def _unlike(seed: str, written: dict[str, Any], fresh: dict[str, Any]) -> list[s
 
 
 def _selection(
-    bench: _Bench, arms: Sequence[str], found: Callable[[str, int], Findings], progress: Progress | None = None
+    bench: _PromotionInputs,
+    arms: Sequence[str],
+    found: Callable[[str, int], Findings],
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """What selection.json says: per seed which arm is estimated best, and whether the adapted model may be promoted."""
+    """Return the content of selection.json."""
     run, seeds = bench.run, dict[str, Any]()
     for n, seed in enumerate(run.study.seeds):
-        blind = [arm for arm in arms if _learned_blind(run, arm, seed)]
+        blind = [arm for arm in arms if _used_no_target_labels(run, arm, seed)]
         mine = {arm: found(arm, seed) for arm in blind}
-        seeds[str(seed)] = {**select.decide(mine, bench.data.source_ml())[1], **_beside(mine, bench)}
+        seeds[str(seed)] = {**select.rank_models(mine, bench.data.source_ml())[1], **_estimates(mine, bench)}
         if progress:
             said = seeds[str(seed)]["trivial_reason"] or seeds[str(seed)]["reason"]
             progress("select", n + 1, len(run.study.seeds), said)
     first, ahead = next(iter(seeds.values())), [_adapted_is_better(one) for one in seeds.values()]
     promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
-    unlearned = _unlearned(list(seeds.values()))
+    unlearned = _baseline_is_best(list(seeds.values()))
     few = f"the adapted model is estimated to be better than source-only with {sum(ahead)} of {len(ahead)} seeds only"
     return {
         "promoted": promoted and unlearned is None,
@@ -122,30 +141,30 @@ def _selection(
 
 
 def _adapted_is_better(record: dict[str, Any]) -> bool:
-    """Whether the adapted arm beats source-only, whatever else it was compared with."""
+    """Return whether the adapted arm is better than source-only, whatever else it was compared with."""
     return "adapted" in record["better"]
 
 
-def _beside(found: dict[str, Findings], bench: _Bench) -> dict[str, Any]:
-    """Of one seed what is estimated of the trivial baselines and of the models, in Dice; and which baseline is best."""
-    best = select.best(found, bench.trivial)
+def _estimates(found: dict[str, Findings], bench: _PromotionInputs) -> dict[str, Any]:
+    """Return the estimated Dice of the models and trivial baselines of one seed, and which baseline is best, if any."""
+    best = select.best_baseline(found, bench.trivial)
     models = [{"name": name, "estimate": select.estimate(one)} for name, one in found.items()]
     return {
         "estimates": [*models, *({"name": name, "estimate": dice} for name, dice in bench.trivial.items())],
         "trivial_best": best,
-        "trivial_reason": select.told(best, found, bench.trivial) if best else None,
+        "trivial_reason": select.reason_for_baseline(best, found, bench.trivial) if best else None,
     }
 
 
-def _unlearned(seeds: Sequence[dict[str, Any]]) -> str | None:
-    """Why nothing is registered: a baseline is best beside the first seed's nets, or beside those of most seeds."""
+def _baseline_is_best(seeds: Sequence[dict[str, Any]]) -> str | None:
+    """Return why nothing is registered: a baseline beats the models of the first seed, or of most seeds. Else None."""
     said = [one["trivial_reason"] for one in seeds if one["trivial_best"]]
     return said[0] if said and (seeds[0]["trivial_best"] or 2 * len(said) > len(seeds)) else None
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """What the arms of a run are shown, made when the first of them needs it."""
+class _PromotionInputs:
+    """What the arms of a run are measured on, made when it is needed first."""
 
     run: Run
     home: Path
@@ -159,26 +178,30 @@ class _Bench:
         return Model.load(self.run.arm(SOURCE, self.run.study.seeds[0]) / "model")
 
     @cached_property
-    def bench(self) -> Bench:
-        return Bench.of(self.model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene)
+    def bench(self) -> CandidateInputs:
+        return CandidateInputs.of(
+            self.model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene
+        )
 
     @cached_property
     def trivial(self) -> dict[str, float]:
-        """Estimated Dice of the trivial baselines, the same beside every seed."""
+        """Return the estimated Dice of the trivial baselines, the same for every seed."""
         labelled = [*self.data.labelled, *self.data.held_out]
-        return select.trivial(self.model, self.data.unlabelled, labelled, self.run.study.seeds[0], self.data.scene)
+        return select.estimate_baselines(
+            self.model, self.data.unlabelled, labelled, self.run.study.seeds[0], self.data.scene
+        )
 
 
-def _learned_blind(run: Run, arm: str, seed: int) -> bool:
-    """Whether this arm was trained, and without a single target label."""
+def _used_no_target_labels(run: Run, arm: str, seed: int) -> bool:
+    """Return whether an arm was trained, and without target labels."""
     if not (run.arm(arm, seed) / "train.json").is_file():
         return False
     with documents.guarded(f"train.json of {arm}, seed {seed},", "DOCUMENT_INVALID", "what a training wrote"):
         return not run.trained(arm, seed)["target_labels_used"]
 
 
-def _keep(folder: Path, bench: _Bench) -> Findings:
-    """What is found of an arm; kept beside its model, the document last."""
+def _measure_and_store(folder: Path, bench: _PromotionInputs) -> Findings:
+    """Measure an arm, and store the result beside its model, the document last."""
     found = bench.bench.findings(Model.load(folder / "model"))
     np.savez_compressed(folder / LABELS, *found.labels)
     document = {"model_sha256": folder_digest(folder / "model"), **found.record()}
@@ -186,8 +209,8 @@ def _keep(folder: Path, bench: _Bench) -> Findings:
     return found
 
 
-def _known(folder: Path) -> Findings | None:
-    """What was found of an arm before, if it is whole, of this model and by all of today's validators."""
+def _stored_findings(folder: Path) -> Findings | None:
+    """Return the stored measures of an arm, if they are complete, of this model and of all current validators."""
     if not (folder / FINDINGS).is_file():
         return None
     try:

@@ -15,9 +15,9 @@ from xmed.prepare import Sample
 from xmed.prepare.domain import samples
 from xmed.rendering import scenes
 from xmed.rendering.scenes import heads
-from xmed.rendering.scenes.section import section
+from xmed.rendering.scenes.section import random_section
 from xmed.rendering.scenes.sector import Sector
-from xmed.rendering.synthesise import imitate, imitations, likenesses
+from xmed.rendering.synthesise import pictures_as_source, render_as_target, renderings_as_target
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
 from xmed.volume import Grid, Volume
@@ -62,7 +62,7 @@ def test_a_head_is_drawn_in_the_targets_shape_inside_its_field_of_view_and_by_it
 def test_heads_are_one_piece_ellipses_of_the_sizes_that_the_recipe_draws():
     shares, fits = [], []
     for seed in range(25):
-        mask = section(brain(), np.ones((128, 88), bool), np.random.default_rng(seed)).mask
+        mask = random_section(brain(), np.ones((128, 88), bool), np.random.default_rng(seed)).mask
         points = np.argwhere(mask)
         axes = 2 * np.sqrt(np.linalg.eigvalsh(np.cov(points.T)))
         fits.append(len(points) / (np.pi * axes.prod()))  # 1 for a whole ellipse
@@ -76,7 +76,7 @@ def test_most_of_a_head_lies_in_the_field_of_view():
     fov = fan()[:, :, 0]
     inside = [
         (head.mask & fov).sum() / head.mask.sum()
-        for head in (section(brain(), fov, np.random.default_rng(seed)) for seed in range(20))
+        for head in (random_section(brain(), fov, np.random.default_rng(seed)) for seed in range(20))
     ]
     assert np.median(inside) > 0.9
 
@@ -85,7 +85,9 @@ def test_the_skull_echoes_above_what_lies_within():
     ratios = []
     for seed in range(20):
         image, label = heads.draw(brain(), picture(), np.random.default_rng(seed))
-        head = section(brain(), np.ones((64, 48), bool), np.random.default_rng(seed))  # the same draws come first
+        head = random_section(
+            brain(), np.ones((64, 48), bool), np.random.default_rng(seed)
+        )  # the same draws come first
         assert np.array_equal(head.mask, label[:, :, 0] > 0)
         rim, deep = head.mask & (head.depth < 2), head.mask & (head.depth > 5)
         ratios.append(image[:, :, 0][rim].mean() / max(image[:, :, 0][deep].mean(), 1e-3))
@@ -104,30 +106,37 @@ def test_an_attenuating_block_casts_its_shadow_along_the_beam_and_nowhere_else()
 
 def test_a_drawn_case_lies_on_the_targets_grid_and_a_tomographic_one_on_its_own():
     target, source = picture(fan()), brain()
-    seen = imitate(source, target, "US", None, np.random.default_rng(0), "heads")
+    seen = render_as_target(source, target, "US", None, np.random.default_rng(0), "heads")
     assert seen.grid is target.grid
     assert seen.image[seen.fov].std() == pytest.approx(1, abs=1e-3)
-    posed = imitate(source, target, "US", None, np.random.default_rng(0))
+    posed = render_as_target(source, target, "US", None, np.random.default_rng(0))
     assert posed.grid is target.grid
     assert posed.image.shape == posed.grid.shape == posed.truth.shape
     volume = replace(source, label=None)
-    assert imitate(source, volume, "PT", None, np.random.default_rng(0)).grid is source.grid
+    assert render_as_target(source, volume, "PT", None, np.random.default_rng(0)).grid is source.grid
 
 
 def test_label_maps_are_drawn_in_turn_and_a_scene_without_plain_pictures_paints_its_structures(monkeypatch):
     targets, random = [picture(), picture(fan())], np.random.default_rng(0)
     sources = [replace(brain(), case=name) for name in "ab"]
-    assert [s.case for s in imitations(3, sources, targets, "US", None, random, "heads")] == ["a", "b", "a"]
+    assert [s.case for s in renderings_as_target(3, sources, targets, "US", None, random, "heads")] == ["a", "b", "a"]
     monkeypatch.delattr(heads, "plain")
-    (painted,) = likenesses(1, sources, targets[:1], "heads", random)
+    (painted,) = pictures_as_source(1, sources, targets[:1], "heads", random)
     assert painted.image[painted.truth == 1].mean() > painted.image[painted.truth == 0].mean() + 1
 
 
 def test_the_folder_lists_what_draws_and_an_unknown_scene_is_answered_with_it():
-    assert "heads" in scenes.scenes()
-    assert not {"section", "sector", "womb"} & set(scenes.scenes())
+    assert "heads" in scenes.scene_names()
+    assert not {"section", "sector", "womb"} & set(scenes.scene_names())
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: no scene 'feet' · one of .*heads"):
-        scenes.scene("feet")
+        scenes.find_scene("feet")
+
+
+def test_a_scene_is_added_by_its_file_alone(tmp_path, monkeypatch):
+    (tmp_path / "stripes.py").write_text("def draw(source, target, random):\n    return target.image, target.fov * 1\n")
+    monkeypatch.setattr(scenes, "__path__", [*scenes.__path__, str(tmp_path)])
+    assert "stripes" in scenes.scene_names()
+    assert scenes.find_scene("stripes").__module__ == "xmed.rendering.scenes.stripes"
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from xmed.io import read_nifti
 from xmed.prepare import Sample
 from xmed.rendering import scenes
 from xmed.rendering.scenes import limb, vessels, write_label_maps
-from xmed.rendering.scenes.components import Pieces
+from xmed.rendering.scenes.components import Components
 from xmed.rendering.scenes.linear import Beam
-from xmed.rendering.scenes.soft_tissue import tissue
-from xmed.rendering.scenes.vessels import bent
+from xmed.rendering.scenes.soft_tissue import draw_soft_tissue
+from xmed.rendering.scenes.vessels import bend_label_map
 from xmed.spec import MapsSpec
 from xmed.volume import Grid
 
@@ -58,7 +58,7 @@ def test_an_invented_limb_holds_as_many_vessels_as_the_recipe_draws_apart_from_e
         ids = limb.anatomy(np.random.default_rng(seed))
         assert (ids.dtype, ids.shape) == (np.uint8, (limb.EDGE, limb.EDGE, 1))
         assert set(np.unique(ids)) <= {0, limb.VESSEL, limb.NERVE, limb.MUSCLE, limb.BONE}
-        pieces = Pieces.of(ids[:, :, 0] == limb.VESSEL)
+        pieces = Components.of(ids[:, :, 0] == limb.VESSEL)
         counts.append(0 if pieces is None else len(pieces.half))
         shares.append((ids == limb.VESSEL).mean())
         bones += limb.BONE in ids
@@ -106,7 +106,7 @@ def test_blood_takes_less_from_the_sound_than_tissue_does():
 def test_layers_lie_across_the_picture():
     along, across = [], []
     for seed in range(12):
-        echo = np.log(tissue((128, 128), 1.0, np.random.default_rng(seed)).echo)
+        echo = np.log(draw_soft_tissue((128, 128), 1.0, np.random.default_rng(seed)).echo)
         along.append(np.abs(np.diff(echo, axis=0)).mean())
         across.append(np.abs(np.diff(echo, axis=1)).mean())
     assert np.mean(along) < 0.7 * np.mean(across)
@@ -114,7 +114,7 @@ def test_layers_lie_across_the_picture():
 
 def test_a_bent_map_keeps_its_ids_and_nearly_its_shares():
     ids = limb.anatomy(np.random.default_rng(3))[:, :, 0]
-    moved = [bent(ids, (128, 128), np.random.default_rng(seed)) for seed in range(20)]
+    moved = [bend_label_map(ids, (128, 128), np.random.default_rng(seed)) for seed in range(20)]
     assert all(set(np.unique(one)) <= set(np.unique(ids)) for one in moved)
     share = np.mean([(one == limb.VESSEL).mean() for one in moved])
     assert share == pytest.approx((ids == limb.VESSEL).mean(), rel=0.4)
@@ -123,28 +123,28 @@ def test_a_bent_map_keeps_its_ids_and_nearly_its_shares():
 def test_each_piece_has_its_own_extent_and_every_pixel_belongs_to_the_nearest():
     mask = np.zeros((40, 60), bool)
     mask[5:9, 10:20], mask[25:35, 40:44] = True, True
-    pieces = Pieces.of(mask)
+    pieces = Components.of(mask)
     assert pieces is not None
     assert pieces.half.tolist() == [5, 2]
     assert pieces.middle.tolist() == [15, 42]
     assert (pieces.owner[0, 0], pieces.owner[39, 59]) == (0, 1)
     assert pieces.depth[mask].min() > pieces.depth[~mask].max() - 1
-    assert Pieces.of(~np.ones((4, 4), bool)) is None
+    assert Components.of(~np.ones((4, 4), bool)) is None
 
 
 def test_invented_maps_are_written_once_and_are_the_same_again(tmp_path):
     spec = MapsSpec(scene="vessels", patients=3, seed=5)
     calls = []
-    write_label_maps.write(spec, tmp_path / "a", lambda *note: calls.append(note))
-    write_label_maps.write(spec, tmp_path / "b")
+    write_label_maps.write_label_maps(spec, tmp_path / "a", lambda *note: calls.append(note))
+    write_label_maps.write_label_maps(spec, tmp_path / "b")
     assert [path.name for path in sorted((tmp_path / "a").iterdir())] == [
-        f"{n}.nii.gz" for n in write_label_maps.names(spec)
+        f"{n}.nii.gz" for n in write_label_maps.label_map_names(spec)
     ]
     assert calls[-1] == ("draw vessels", 3, 3, "")
     one, same = (read_nifti(tmp_path / folder / "vessels5-002.nii.gz") for folder in "ab")
     assert np.array_equal(one.array, same.array)
     first = tmp_path / "a" / "vessels5-001.nii.gz"
-    untouched, _ = first.write_bytes(b"mine"), write_label_maps.write(spec, tmp_path / "a")
+    untouched, _ = first.write_bytes(b"mine"), write_label_maps.write_label_maps(spec, tmp_path / "a")
     assert first.read_bytes() == b"mine"
     assert untouched == 4
 
@@ -152,7 +152,7 @@ def test_invented_maps_are_written_once_and_are_the_same_again(tmp_path):
 def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
     spec = plan_dataset("vessel-scenes", tmp_path / "maps")  # not there yet, and no reason to refuse
     spec = spec.model_copy(update={"maps": spec.maps.model_copy(update={"patients": 6})})
-    made = cohort.ingest(spec, tmp_path, data_root=tmp_path / "maps", generate=write_label_maps.write)
+    made = cohort.ingest(spec, tmp_path, data_root=tmp_path / "maps", generate=write_label_maps.write_label_maps)
     assert len(made.cases) == 6
     assert made.spec.label_table.names == ["vessel", "nerve", "muscle", "bone"]
     assert {case.split for case in made.cases} <= {"train", "select"}
@@ -162,6 +162,6 @@ def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
 
 def test_a_scene_that_draws_from_given_maps_invents_none():
     with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: scene 'heads' invents no label maps"):
-        scenes.anatomy("heads")
-    assert {"heads", "vessels"} <= set(scenes.scenes())
-    assert not {"limb", "linear", "pieces", "tissue", "write"} & set(scenes.scenes())
+        scenes.label_map_generator("heads")
+    assert {"heads", "vessels"} <= set(scenes.scene_names())
+    assert not {"limb", "linear", "pieces", "tissue", "write"} & set(scenes.scene_names())

@@ -13,7 +13,7 @@ from xmed.methods import Domains
 from xmed.methods.cut import Cut
 from xmed.networks.generator import Generator, patch_nce
 from xmed.prepare import Sample, normalise
-from xmed.rendering.translation import Recipe, Translator, edges, translate
+from xmed.rendering.translation import TranslationSettings, Translator, edge_strength, translate
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Grid
@@ -36,7 +36,9 @@ SOURCE, TARGET = [ball(n, True) for n in range(3)], [ball(10 + n, False) for n i
 
 
 def translated(folder=None, seed: int = 0, dims: int = 2, **recipe) -> list[Sample]:
-    return translate(SOURCE, TARGET, dims, TASK.classes, TASK.loss, Recipe(**{"steps": 4, **recipe}), seed, folder)
+    return translate(
+        SOURCE, TARGET, dims, TASK.classes, TASK.loss, TranslationSettings(**{"steps": 4, **recipe}), seed, folder
+    )
 
 
 def test_patch_contrast_asks_which_place_of_the_same_image_it_is():
@@ -64,7 +66,7 @@ def test_edges_are_scipys_sobel_magnitude(dims):
     image = np.random.default_rng(0).normal(size=[9] * dims)
     scale = 2 * 4 ** (dims - 1)  # the weights of a Sobel filter's one half, so that a slope of 1 gives 1
     wanted = np.sqrt(sum((ndimage.sobel(image, n, mode="nearest") / scale) ** 2 for n in range(dims)))
-    got = edges(torch.from_numpy(image).float()[None, None])[0, 0].numpy()
+    got = edge_strength(torch.from_numpy(image).float()[None, None])[0, 0].numpy()
     np.testing.assert_allclose(got, wanted, atol=2e-3)
 
 
@@ -73,20 +75,20 @@ def test_a_generator_begins_as_the_identity_and_keeps_the_shape(dims):
     image = torch.randn(2, 1, *[16] * dims)
     generator = Generator(dims)
     assert torch.equal(generator(image), image)
-    assert [f.shape[1] for f in generator.features(image)] == generator.widths
+    assert [f.shape[1] for f in generator.encoder_features(image)] == generator.widths
 
 
 def test_the_critic_learns_from_its_own_loss_and_the_painters_from_theirs():
     torch.manual_seed(0)
-    translator = Translator(2, TASK.classes, TASK.loss, Recipe())
+    translator = Translator(2, TASK.classes, TASK.loss, TranslationSettings())
     torch.nn.init.normal_(translator.generator.last.weight, 0, 0.1)
     x, y = _batch(True), _batch(False)
-    (fake, seen), view = translator.generator.paint(x.image), torch.ones(2, 1, 32, 32)
-    sum(translator.criticise(y, fake, view).values()).backward()
-    assert all(p.grad is None for p in translator.ours())
+    (fake, seen), view = translator.generator.translate(x.image), torch.ones(2, 1, 32, 32)
+    sum(translator.critic_losses(y, fake, view).values()).backward()
+    assert all(p.grad is None for p in translator.generator_parameters())
     assert all(p.grad is not None for p in translator.critic.parameters())
-    sum(translator.paint(x, y, fake, seen, view).values()).backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in translator.ours())
+    sum(translator.generator_losses(x, y, fake, seen, view).values()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in translator.generator_parameters())
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -124,8 +126,8 @@ def test_the_same_seed_translates_alike_and_leaves_the_global_random_numbers_alo
 
 @pytest.mark.parametrize("modality", ["CT", "US"])
 def test_cut_learns_from_pictures_in_the_field_of_view_that_its_target_has(modality, tmp_path):
-    method = Cut(networks.build(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), TASK, pool=5, steps=3, batch=2)
-    made = method.survey(Domains(SOURCE, TARGET, "MR", modality, None, seed=0, folder=tmp_path))
+    method = Cut(networks.build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2), TASK, pool=5, steps=3, batch=2)
+    made = method.prepare_source(Domains(SOURCE, TARGET, "MR", modality, None, seed=0, folder=tmp_path))
     assert (tmp_path / "translated" / "translated.json").is_file()
     assert len(made) == (5 if modality == "US" else 3)
     assert all(sample.truth.any() for sample in made)

@@ -1,4 +1,4 @@
-"""Bundle: a model as a MONAI bundle, which MONAI's own commands verify and run without xmed."""
+"""Export a model as a MONAI bundle, which MONAI's own commands verify and run without xmed."""
 
 from xmed.model.export.write_bundle import write_bundle
 

@@ -1,4 +1,4 @@
-"""metadata.json and inference.json of a MONAI bundle (specification: docs.monai.io, mb_specification)."""
+"""Write metadata.json and inference.json of a MONAI bundle (specification: docs.monai.io, mb_specification)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import torch
 
 from xmed.model.deployed import WINDOWS_AT_ONCE, Model
-from xmed.networks import definition
+from xmed.networks import network_definition
 from xmed.prepare import augmentation_for
 from xmed.prepare.geometry import PROBE_MODALITIES
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 RAS = [["L", "R"], ["P", "A"], ["I", "S"]]
-"""The ends of MONAI's axes, said explicitly: their default is about to change."""
+"""The ends of MONAI's axes, given explicitly because their default is about to change."""
 Part = dict[str, Any]
 
 
 def metadata(model: Model) -> Part:
-    """What the schema of 2024-07-25 asks for; the network's input is one patch, already normalised."""
+    """Return what the schema of 2024-07-25 requires. The network's input is one patch, already normalised."""
     dims, card = model.grid.spatial_dims, model.card
     patch = list(model.grid.patch[:dims])
     classes = {"0": "background", **{str(one.value): one.name for one in model.structures}}
@@ -53,8 +53,10 @@ def metadata(model: Model) -> Part:
 
 
 def inference(model: Model) -> Part:
-    """From the NIfTIs of a folder to label maps on their own grids."""
-    kind, arguments = definition(model.network, model.grid.spatial_dims, model.grid.channels, 1 + len(model.structures))
+    """Return the configuration that segments the NIfTI files of a folder on their own grids."""
+    kind, arguments = network_definition(
+        model.network, model.grid.spatial_dims, model.grid.channels, 1 + len(model.structures)
+    )
     return {
         "imports": ["$import glob", "$from safetensors.torch import load_file"],
         "bundle_root": ".",
@@ -90,7 +92,7 @@ def inference(model: Model) -> Part:
 
 
 def _before(model: Model) -> list[Part]:
-    """As `xmed.prepare.sample`: upright axes (a probe keeps its own), the net's spacing, one rule of intensity."""
+    """Return the preprocessing, as `xmed.prepare.sample` does it: axes, spacing, intensities."""
     probe = model.modality in PROBE_MODALITIES
     spacing, window = list(model.grid.spacing_mm or ()), None if model.window is None else list(model.window)
     patch = list(model.grid.patch)
@@ -156,6 +158,6 @@ def _after(model: Model) -> list[Part]:
 
 
 def _call(key: str, function: str, **arguments: Any) -> Part:
-    """A function of the bundle's scripts/prepare.py; named, not imported: MONAI knows the folder only when it runs."""
+    """Return a call of a function of scripts/prepare.py by name: MONAI knows the bundle's folder only when it runs."""
     partial = {"_target_": f"scripts.prepare.{function}", "_mode_": "callable", **arguments}
     return {"_target_": "Lambdad", "keys": key, "func": partial, "track_meta": True}

@@ -1,4 +1,4 @@
-"""Mirrored: an inferer that averages probabilities over mirrored copies of an image; a bundle carries this file."""
+"""An inferer that averages probabilities over mirrored copies of an image. A bundle contains a copy of this file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from monai.inferers import Inferer
 
 
 class Mirrored(Inferer):
-    """Another inferer's probabilities, averaged over all mirrorings that training used.
+    """Averages another inferer's probabilities over all mirrorings that training used.
 
-    inferer: what cuts an image into patches and puts them together. flips: along which spatial axes.
+    Args:
+        inferer: Cuts an image into patches and puts the results together.
+        flips: Which spatial axes are mirrored.
     """
 
     def __init__(self, inferer: Inferer, flips: Sequence[bool]) -> None:
@@ -24,7 +26,7 @@ class Mirrored(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """(b, c, i, j, k) → probabilities (b, classes, i, j, k), by a network that answers with logits."""
+        """Return probabilities (b, classes, i, j, k) of an image (b, c, i, j, k); the network returns logits."""
         copies = [list(compress(self.axes, chosen)) for chosen in product((False, True), repeat=len(self.axes))]
         found = [
             self.inferer(inputs.flip(axes), lambda patch: network(patch).softmax(1), *args, **kwargs).flip(axes)

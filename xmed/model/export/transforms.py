@@ -1,4 +1,4 @@
-"""The preprocessing of a model as MONAI transforms; a bundle carries a copy of this file."""
+"""The preprocessing of a model as MONAI transforms. A bundle contains a copy of this file."""
 
 from __future__ import annotations
 
@@ -12,31 +12,42 @@ from xmed.prepare.intensity import normalise
 
 
 def sector(image: MetaTensor) -> MetaTensor:
-    """(1, i, j, k) → the same shape, 1 where an ultrasound scanner saw anything and 0 elsewhere."""
+    """Return 1 where an ultrasound scanner saw something, else 0; (1, i, j, k)."""
     return _like(image, field_of_view(image[0].numpy())[np.newaxis])
 
 
 def everywhere(image: MetaTensor) -> MetaTensor:
-    """(1, i, j, k) → ones: other scanners see all of their picture."""
+    """Return ones, (1, i, j, k): other scanners see all of their picture."""
     return torch.ones_like(image)  # type: ignore[return-value]
 
 
 def smoothed(image: MetaTensor, spacing_mm: list[float]) -> MetaTensor:
-    """Against aliasing on a coarser grid: a Gaussian of 0.42·√(f² − 1) voxels along i, j, k, f old voxels per new."""
+    """Filter against aliasing on a coarser grid, (1, i, j, k).
+
+    The Gaussian has 0.42·√(f² − 1) voxels along i, j, k, where f is the number of old voxels per new one.
+    """
     factor = np.asarray(spacing_mm) / image.pixdim.numpy()
     sigma = 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
     return _like(image, ndimage.gaussian_filter(image[0].numpy(), sigma, mode="nearest", truncate=3)[np.newaxis])
 
 
 def normalised(both: MetaTensor, window: list[float] | None) -> MetaTensor:
-    """(2, i, j, k), image and field of view → (1, i, j, k): zero mean, unit variance inside the field of view."""
+    """Normalise to zero mean and unit variance inside the field of view.
+
+    Args:
+        both: Image and field of view, (2, i, j, k).
+        window: Intensities are clipped to it first, if it is given.
+
+    Returns:
+        (1, i, j, k).
+    """
     image, fov = both.numpy()
     found = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
     return _like(both.narrow(0, 0, 1), found[np.newaxis])
 
 
 def _like(image: torch.Tensor, array: np.ndarray) -> MetaTensor:
-    """`array` in the place of `image`, with what MONAI knows of where it lies and how it came there."""
+    """Return `array` with the position and history that MONAI knows of `image`."""
     out = image.clone()
     out.copy_(torch.as_tensor(array, dtype=image.dtype))
     return out  # type: ignore[return-value]  # operations on a MetaTensor give one

@@ -1,4 +1,4 @@
-"""Write bundle: the folder of a MONAI bundle, from a model folder: MONAI's own network, safetensors, no pickle."""
+"""Write the folder of a MONAI bundle from a model folder: MONAI's own network, safetensors, no pickle."""
 
 from __future__ import annotations
 
@@ -14,27 +14,36 @@ from xmed.io import field_of_view
 from xmed.model.deployed import CARD, Model
 from xmed.model.export import mirrored, transforms
 from xmed.model.export.bundle_config import inference, metadata
-from xmed.model.prediction import made_by
+from xmed.model.prediction import method_of_model
 from xmed.prepare import intensity
 
 SCRIPTS = {"prepare": transforms, "mirrored": mirrored, "fov": field_of_view, "intensity": intensity}
-"""Modules that a bundle carries, by the names that they have there."""
+"""Modules that a bundle contains, by their names there."""
 NAMES_THERE = {"xmed.io.field_of_view": "scripts.fov", "xmed.prepare.intensity": "scripts.intensity"}
 DIFFERS = (
     "it lays its grid on an edge of the image, xmed on the image's middle",
     "it computes in 32-bit floats, xmed in bfloat16 where that is faster",
     "of a structure in one piece it keeps the largest, xmed the one where the model usually finds it",
 )
-"""Why a bundle's label map is not to the voxel that of `xmed predict`."""
+"""Why a bundle's label map is not in every voxel that of `xmed predict`."""
 
 
 def write_bundle(folder: Path, out: Path) -> dict[str, Any]:
-    """The model folder `folder` as a MONAI bundle in the new folder `out`; says what differs and how to check it.
+    """Export a model folder as a MONAI bundle.
 
-    Weights stay safetensors: MONAI reads them by an expression of the configuration, so nothing is unpickled. What the
-    bundle does to an image before the net sees it is xmed's own code, copied into `scripts/`.
+    Weights stay safetensors: MONAI reads them by an expression of the configuration, so nothing is unpickled. The
+    preprocessing is xmed's own code, copied to `scripts/`.
 
-    Raises XmedError EXPORT_UNSUPPORTED for what MONAI has no words for, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID.
+    Args:
+        folder: Model folder.
+        out: New folder of the bundle.
+
+    Returns:
+        The folder, in what its predictions differ, and MONAI's commands that check it.
+
+    Raises:
+        XmedError: EXPORT_UNSUPPORTED for a model that MONAI cannot express, OUTPUT_EXISTS, MODEL_NOT_FOUND,
+            MODEL_INVALID.
     """
     if out.exists():
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new folder")
@@ -58,7 +67,7 @@ def write_bundle(folder: Path, out: Path) -> dict[str, Any]:
 
 
 def checks(out: str) -> list[str]:
-    """MONAI's own commands on a bundle; they need its extras fire and pytorch-ignite."""
+    """Return MONAI's own commands that check a bundle. They need its extras fire and pytorch-ignite."""
     files = f"--meta_file {out}/configs/metadata.json"
     config = f"--config_file {out}/configs/inference.json"
     return [
@@ -69,7 +78,7 @@ def checks(out: str) -> list[str]:
 
 
 def _check(model: Model) -> None:
-    name = made_by(model)
+    name = method_of_model(model)
     lacks = {
         "a grid fitted to each picture": model.grid.fit is not None,
         "neighbouring slices as channels": model.grid.context > 0,

@@ -1,4 +1,4 @@
-"""Components: the connected parts of one structure in a picture, each of which echoes in its own way."""
+"""Connected components of one structure in a picture. Each echoes in its own way."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from xmed.rendering.labelled_anatomy import log_uniform
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
-    """The connected pieces of one structure, (i, j). depth: voxels inside its edge, negative outside. owner: which
-    piece, from 0, a pixel is in or nearest to. half, middle: of each piece's extent along the beam, (pieces,).
+class Components:
+    """The connected components of one structure in a picture.
+
+    Attributes:
+        depth: Voxels inside the structure's edge, negative outside, (i, j).
+        owner: Number, from 0, of the component that a pixel is in or nearest to, (i, j).
+        half: Half of each component's extent along the beam, (components,).
+        middle: Middle of each component's extent along the beam, (components,).
     """
 
     depth: np.ndarray
@@ -22,8 +27,8 @@ class Pieces:
     middle: np.ndarray
 
     @classmethod
-    def of(cls, mask: np.ndarray) -> Pieces | None:
-        """The pieces of `mask`, bool (i, j), or None where it is empty."""
+    def of(cls, mask: np.ndarray) -> Components | None:
+        """Return the components of `mask`, bool (i, j), or None where it is empty."""
         parts, count = ndimage.label(mask)
         if count == 0:
             return None
@@ -34,18 +39,18 @@ class Pieces:
         return cls(depth, parts[tuple(spots)] - 1, half, middle)
 
     def each(self, values: list[float] | np.ndarray) -> np.ndarray:
-        """One value per piece → one per pixel."""
+        """Spread one value per component to one per pixel."""
         return np.asarray(values, dtype=np.float32)[self.owner]
 
     def log_uniform(self, random: np.random.Generator, low: float, high: float) -> np.ndarray:
-        """A draw per piece, its logarithm uniform, laid on its pixels."""
+        """Draw one value per component, its logarithm uniform, and spread it to the pixels."""
         return self.each([log_uniform(random, low, high) for _ in self.half])
 
     def uniform(self, random: np.random.Generator, low: float, high: float) -> np.ndarray:
-        """A uniform draw per piece, laid on its pixels."""
+        """Draw one uniform value per component and spread it to the pixels."""
         return self.each(random.uniform(low, high, len(self.half)))
 
     def square(self) -> np.ndarray:
-        """How squarely the sound meets the edge: the normal's part along the beam, in [0, 1]."""
+        """Return how squarely the sound meets the edge: the normal's part along the beam, in [0, 1]."""
         i, j = np.gradient(self.depth)
         return np.abs(j) / np.maximum(np.hypot(i, j), 1e-6)

@@ -1,10 +1,10 @@
-"""Heads: fetal-head ultrasound, drawn from a label map of a brain: skull line, brain, womb, one sector scan.
+"""Fetal-head ultrasound drawn from a label map of a brain: skull line, brain, womb, one sector scan.
 
-Every range is that of the measured recipe (mean Dice 0.93 on real pictures, 100 cases, two seeds): wide on purpose, the
-training set is to contain the target's scanner and not to be it. The skull line and what lies outside it do most of the
-work there; plain ellipses instead of the anatomy scored the same, so this says little of structures inside the head.
-The mask is everything inside the skull's outer edge, as head circumference is measured (HC18, van den Heuvel et al.,
-PLOS ONE 2018). Lengths are in pixels of a picture 128 columns wide, amplitudes relative.
+All ranges are those of a recipe that was measured (mean Dice 0.93 on real pictures, 100 cases, two seeds). They are
+wide on purpose: the training set shall contain the target's scanner, not imitate it. The skull line and what lies
+outside it matter most; plain ellipses instead of the anatomy scored the same, so this tells little about structures
+inside the head. The mask is everything inside the skull's outer edge, as head circumference is measured (HC18, van den
+Heuvel et al., PLOS ONE 2018). Lengths are in pixels of a picture 128 columns wide, amplitudes are relative.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section, section
+from xmed.rendering.scenes.section import Section, random_section
 from xmed.rendering.scenes.sector import Sector
-from xmed.rendering.scenes.womb import outside
+from xmed.rendering.scenes.womb import draw_womb
 
 # FreeSurfer's ids (FreeSurferColorLUT.txt), grouped by how they echo.
 TISSUE: dict[str, tuple[int, ...]] = {
@@ -32,26 +32,26 @@ T1 = {
     "white matter": 0.9, "cortex": 0.6, "ventricle": 0.15, "fluid": 0.2, "choroid or vessel": 0.5,
     "cerebellum and brainstem": 0.7, "deep grey": 0.75,
 }  # fmt: skip
-"""T1-weighted class means, as order and rough distance: white matter > deep grey > cortex > fluid."""
+"""T1-weighted class means in order and rough distance: white matter > deep grey > cortex > fluid."""
 NAMES = list(TISSUE)
 CLASS = np.zeros(1024, dtype=np.uint8)
-"""Index into NAMES by id; an id that no group lists counts as white matter, background as fluid."""
+"""Index into `NAMES` by id. An id that no group lists counts as white matter, background as fluid."""
 for _n, _ids in enumerate(TISSUE.values()):
     CLASS[list(_ids)] = _n
 
 
 def draw(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A head as a transabdominal probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
+    """Draw a head as a transabdominal probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
     drawn = [_slice(source, target.fov[:, :, k], random) for k in range(target.fov.shape[2])]
     image, label = (np.stack(part, axis=2) for part in zip(*drawn))
     return image, label
 
 
 def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same heads as T1-weighted MR would show them, nothing of sound in them: what the source alone teaches."""
+    """Draw the same heads as T1-weighted MR would show them, without any ultrasound physics."""
     images, labels = [], []
     for k in range(target.fov.shape[2]):
-        head = section(source, target.fov[:, :, k], random)
+        head = random_section(source, target.fov[:, :, k], random)
         px = head.mask.shape[0] / 128
         image = np.array([T1[name] for name in NAMES])[CLASS[head.ids.astype(int)]] * head.mask
         image[head.mask & (head.depth < 2.5 * px)] = 0.1  # bone
@@ -63,11 +63,12 @@ def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    head, sector = section(source, fov, random), Sector.over(fov, random)
+    """Draw one picture and its label."""
+    head, sector = random_section(source, fov, random), Sector.over(fov, random)
     base = log_uniform(random, 0.02, 0.25)
     skull, thickness = _skull(head, sector, random)
     echo = np.where(head.mask, _brain(head, base, sector.px, random), 0)
-    womb, bright = outside(head, base, sector.px, random)
+    womb, bright = draw_womb(head, base, sector.px, random)
     echo = np.where(head.mask, echo, womb)
     if random.random() < 0.5:
         echo = echo + _reverberation(head, sector, skull, random)
@@ -80,12 +81,14 @@ def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tupl
 
 
 def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Amplitude of the skull's one or two lines, brightest where sound meets it squarely; its thickness in voxels."""
+    """Return the amplitude of the skull's lines, brightest where sound meets it squarely, and its thickness."""
     thick = log_uniform(random, 1.2, 4.5) * float(np.clip(head.half / sector.px / 45, 0.6, 1.1)) * sector.px
     if random.random() < 0.6:
         lines = np.exp(-0.5 * ((head.depth - thick / 2) / (0.4 * thick)) ** 2)
     else:
-        outer, inner = (np.exp(-0.5 * ((head.depth - at * thick) / (0.2 * thick)) ** 2) for at in (0.25, 1.0))
+        outer, inner = (
+            np.exp(-0.5 * ((head.depth - position * thick) / (0.2 * thick)) ** 2) for position in (0.25, 1.0)
+        )
         lines = outer + random.uniform(0.4, 1) * inner
     square = np.abs((head.normal() * sector.beam()).sum(0)) ** random.uniform(0.8, 5)
     least = random.uniform(0, 0.25)
@@ -95,7 +98,7 @@ def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[
 
 
 def _brain(head: Section, base: float, px: float, random: np.random.Generator) -> np.ndarray:
-    """Echo amplitude of what lies inside the skull."""
+    """Return the echo amplitude of what lies inside the skull."""
     level = base * np.exp(random.normal(0, 0.5, len(NAMES)))
     white, cortex, ventricle, fluid, choroid = (NAMES.index(n) for n in list(TISSUE)[:5])
     level[ventricle] = base * log_uniform(random, 0.05, 0.7)
@@ -120,7 +123,7 @@ def _brain(head: Section, base: float, px: float, random: np.random.Generator) -
 def _choroid_lobes(
     head: Section, echo: np.ndarray, base: float, fluid: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Two large bright lobes beside the midline, each in a rim of fluid: the head before mid-gestation."""
+    """Draw two large bright lobes beside the midline, each in a rim of fluid: the head before mid-gestation."""
     x0, y0 = random.uniform(-0.3, 0.3), random.uniform(0.3, 0.5)
     a, b = random.uniform(0.25, 0.5), random.uniform(0.12, 0.25)
     bright = base * log_uniform(random, 2, 10)
@@ -132,7 +135,7 @@ def _choroid_lobes(
 
 
 def _midline(head: Section, px: float, random: np.random.Generator) -> np.ndarray:
-    """The falx: a thin line from front to back, with a gap where the midline cavities are."""
+    """Draw the falx: a thin line from front to back, with a gap where the midline cavities are."""
     width = random.uniform(0.4, 1.2) * px / (head.half * 0.8)
     bow = random.normal(0, 0.03) * (1 - head.x**2)
     line = np.exp(-0.5 * ((head.y - bow) / width) ** 2) * (np.abs(head.x) < random.uniform(0.8, 0.98))
@@ -143,7 +146,7 @@ def _midline(head: Section, px: float, random: np.random.Generator) -> np.ndarra
 
 
 def _reverberation(head: Section, sector: Sector, skull: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Fog under the near skull, where sound runs to and fro between bone and probe."""
+    """Draw haze under the near skull, where sound is reflected repeatedly between bone and probe."""
     facing = np.clip(-(head.normal() * sector.beam()).sum(0), 0, 1)
     fog = np.exp(-np.maximum(head.depth, 0) / (random.uniform(4, 15) * sector.px)) * facing * head.mask
     texture = np.exp(0.5 * smooth_noise(random, fog.shape, (4 * sector.px, 1 * sector.px)))

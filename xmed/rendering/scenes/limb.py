@@ -1,7 +1,7 @@
-"""Limb: label maps of vessels among nerves, muscle and bone, drawn by a random generator; no person is behind them.
+"""Generate label maps of vessels among nerves, muscle and bone. They come from a random generator, not from a person.
 
-Lengths are in pixels of a map 128 wide and deep, (i lateral, j depth). Numbers and sizes of vessels are those of
-the recipe that vessels names; muscle and bone are drawn larger and more varied, by eye.
+Lengths are in pixels of a map 128 wide and deep, (i lateral, j depth). Numbers and sizes of vessels are those of the
+recipe that `vessels` names. Muscle and bone are drawn larger and more varied, by eye.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ VESSEL, NERVE, MUSCLE, BONE = 1, 2, 3, 4
 VESSELS = (0.14, 0.34, 0.27, 0.15, 0.10)
 """Probability of 0, 1, ... vessels in a picture."""
 GAP = 2
-"""Pixels of tissue between two vessels: a label map cannot tell touching ones apart."""
+"""Pixels of tissue between two vessels: in a label map touching vessels cannot be told apart."""
 TRIES = 20
 
 
 def anatomy(random: np.random.Generator) -> np.ndarray:
-    """Label map uint8 (EDGE, EDGE, 1): 0 other tissue, 1 vessel, 2 nerve, 3 muscle, 4 bone and what lies below it."""
+    """Generate a label map uint8 (EDGE, EDGE, 1): 0 other tissue, 1 vessel, 2 nerve, 3 muscle, 4 bone and below it."""
     ids = np.zeros((EDGE, EDGE), dtype=np.uint8)
     for _ in range(int(random.integers(0, 4))):
         ids[_blob(random, log_uniform(random, 8, 45), random.uniform(0.25, 0.8), 0.3)] = MUSCLE
@@ -38,7 +38,7 @@ def anatomy(random: np.random.Generator) -> np.ndarray:
 
 
 def _vessel(taken: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A lumen that keeps off the others; after TRIES, what the others leave of it."""
+    """Draw a lumen that does not touch the others; after TRIES attempts, the part of it that is free."""
     size = log_uniform(random, 5, 20)
     for _ in range(TRIES):
         wide = float(np.clip(size * log_uniform(random, 0.6, 1.5), 3.5, 25))
@@ -49,7 +49,7 @@ def _vessel(taken: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _blob(random: np.random.Generator, wide: float, flat: float, irregular: float) -> np.ndarray:
-    """A tilted ellipse of half-width `wide` and half-height `wide · flat` with an uneven edge, bool (EDGE, EDGE)."""
+    """Draw a tilted ellipse of half-width `wide`, half-height `wide · flat` and uneven edge, bool (EDGE, EDGE)."""
     i, j = np.indices((EDGE, EDGE), dtype=np.float32)
     i, j = i - random.uniform(0.05, 0.95) * EDGE, j - random.uniform(0.08, 0.9) * EDGE
     tilt = random.uniform(-0.5, 0.5)
@@ -59,7 +59,7 @@ def _blob(random: np.random.Generator, wide: float, flat: float, irregular: floa
 
 
 def _bone(random: np.random.Generator) -> np.ndarray:
-    """Everything below a surface that is convex towards the probe, over a part of the width; bool (EDGE, EDGE)."""
+    """Draw all below a surface that is convex towards the probe, over a part of the width; bool (EDGE, EDGE)."""
     i, j = np.indices((EDGE, EDGE), dtype=np.float32)
     middle, half, top = random.uniform(0, 1) * EDGE, random.uniform(12, 60), random.uniform(0.3, 0.95) * EDGE
     x = (i - middle) / half

@@ -1,6 +1,6 @@
-"""Linear: sound straight down through drawn tissue and back: attenuation, speckle, artefacts, log compression.
+"""Ultrasound of a linear probe: straight down through drawn tissue and back, with speckle, artefacts, log compression.
 
-Lengths are in pixels of a picture 128 columns wide (`px` voxels each); arrays are (i lateral, j depth, the probe at 0).
+Lengths are in pixels of a picture 128 columns wide (`px` voxels each); arrays are (i lateral, j depth, probe at 0).
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import numpy as np
 from scipy import ndimage
 
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.soft_tissue import Tissue
+from xmed.rendering.scenes.soft_tissue import SoftTissue
 
 
 @dataclass(eq=False)
 class Beam:
-    """loss: amplitude attenuation per voxel of depth, against what the scanner's time-gain compensation expects; less
-    than nothing in blood. left: share of the intensity that bone, shadows and lost contact leave. Both (i, j).
+    """Attenuation of sound in one picture.
+
+    Attributes:
+        loss: Amplitude attenuation per voxel of depth beyond what the scanner's time-gain compensation expects;
+            negative in blood, (i, j).
+        left: Share of the intensity that bone, shadows and lost contact leave, (i, j).
+        px: Voxels per pixel of a picture 128 columns wide.
     """
 
     loss: np.ndarray
@@ -26,7 +31,7 @@ class Beam:
 
     @classmethod
     def into(cls, shape: tuple[int, int], px: float, random: np.random.Generator) -> Beam:
-        """Sound into soft tissue, its columns shaded by what lies above the picture."""
+        """Start with soft tissue whose columns are shaded by what lies above the picture."""
         loss = np.full(shape, random.uniform(0.001, 0.008) / px, dtype=np.float32)
         left = np.exp(random.uniform(-3.2, 0.6) * np.linspace(0, 1, shape[1], dtype=np.float32))  # residual gain
         left = np.tile(left, (shape[0], 1))
@@ -37,7 +42,7 @@ class Beam:
         return cls(loss, left, px)
 
     def lose_contact(self, random: np.random.Generator) -> np.ndarray:
-        """A quarter of the time the probe's one side is off the skin. Returns where, bool (i, j)."""
+        """Lift one side of the probe off the skin in a quarter of the calls. Return where, bool (i, j)."""
         shape = self.left.shape
         if random.random() > 0.25:
             return np.zeros(shape, dtype=bool)
@@ -47,12 +52,12 @@ class Beam:
         return np.broadcast_to(side > 0, shape)
 
     def returned(self) -> np.ndarray:
-        """Share of the echo's intensity that comes back from every pixel: amplitude, there and back."""
+        """Return the share of the echo's intensity that comes back from every pixel, there and back."""
         return np.exp(-4 * ndimage.gaussian_filter1d(np.cumsum(self.loss, axis=1), self.px, axis=0)) * self.left
 
 
-def display(scene: Tissue, beam: Beam, random: np.random.Generator) -> np.ndarray:
-    """Tissue → grey values in [0, 1] as a scanner shows them, float32 (i, j)."""
+def display_linear(scene: SoftTissue, beam: Beam, random: np.random.Generator) -> np.ndarray:
+    """Convert tissue to grey values in [0, 1] as a scanner shows them, float32 (i, j)."""
     px, shape = beam.px, scene.echo.shape
     mirror = ndimage.gaussian_filter(scene.shine, (random.uniform(0.6, 1.5) * px, random.uniform(0.2, 0.5) * px)) ** 2
     intensity = (_speckle(scene.echo, px, random) + log_uniform(random, 1, 10) * mirror) * beam.returned()
@@ -63,9 +68,9 @@ def display(scene: Tissue, beam: Beam, random: np.random.Generator) -> np.ndarra
 
 
 def _speckle(echo: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
-    """Intensity of fully developed speckle, 3 to 13 looks averaged, sharpest at the focus.
+    """Return the intensity of fully developed speckle, 3 to 13 looks averaged, sharpest at the focus.
 
-    A look is a complex Gaussian field under the point spread (Wagner et al., IEEE Trans. Sonics Ultrason. 1983).
+    A look is a complex Gaussian field filtered by the point spread (Wagner et al., IEEE Trans. Sonics Ultrason. 1983).
     """
     looks = int(random.integers(3, 14))
     scatter = random.standard_normal((2 * looks, *echo.shape), dtype=np.float32) * np.sqrt(np.maximum(echo, 0))
@@ -80,7 +85,7 @@ def _speckle(echo: np.ndarray, px: float, random: np.random.Generator) -> np.nda
 
 
 def _near(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:
-    """Intensity that no tissue gives: the bright rows under the probe, and its echoes to and fro in the skin."""
+    """Return intensity that no tissue gives: bright rows under the probe, and repeated echoes within the skin."""
     depth = np.arange(shape[1], dtype=np.float32) / px
     rows = log_uniform(random, 0.1, 5) * np.exp(-((depth / random.uniform(0.8, 4)) ** 2))
     if random.random() < 0.4:
@@ -94,11 +99,11 @@ def _near(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.
 
 
 def _compressed(intensity: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
-    """Log compression into a random dynamic range, the display curve, and the scanner's smoothing or sharpening."""
+    """Apply log compression with a random dynamic range, the display curve, and smoothing or sharpening."""
     top = np.percentile(intensity, random.uniform(97.5, 99.8))
     decibel = 10 * np.log10(np.maximum(intensity, 1e-12) / max(float(top), 1e-12))
-    shown = np.clip(1 + decibel / random.uniform(36, 66), 0, 1) ** random.uniform(1.6, 4)
+    display = np.clip(1 + decibel / random.uniform(36, 66), 0, 1) ** random.uniform(1.6, 4)
     if random.random() < 0.6:
-        smooth = ndimage.gaussian_filter(shown, random.uniform(0.4, 1.0) * px)
-        shown = smooth if random.random() < 0.5 else shown + random.uniform(0.2, 1) * (shown - smooth)
-    return np.clip(shown, 0, 1).astype(np.float32)
+        smooth = ndimage.gaussian_filter(display, random.uniform(0.4, 1.0) * px)
+        display = smooth if random.random() < 0.5 else display + random.uniform(0.2, 1) * (display - smooth)
+    return np.clip(display, 0, 1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Section: an oblique slice through a labelled head, bent onto an ellipse that lies somewhere in a picture.
+"""An oblique slice through a labelled head, bent onto an ellipse that lies somewhere in a picture.
 
-px are pixels of a picture 128 columns wide; other widths scale with it.
+`px` are pixels of a picture 128 columns wide; other widths scale with it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from xmed.rendering.labelled_anatomy import smooth_noise
 
 ANGLES = 90
 REDRAWN = 20
-"""How often a head that leaves the field of view is drawn anew before it is taken as it is."""
+"""How often a head that leaves the field of view is drawn anew before it is used as it is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Where a head lies in a picture (i, j). rho: 0 at its middle, 1 on the outer edge of the skull. x, y: unit-circle
-    coordinates, x from back to front or reversed, y across. depth: px inside that edge, negative outside. ids: of the
-    label map, 0 outside. half: long half-axis, px.
+    """Where a head lies in a picture (i, j).
+
+    Attributes:
+        rho: 0 at the head's middle, 1 on the outer edge of the skull.
+        x: Unit-circle coordinate from back to front, or reversed.
+        y: Unit-circle coordinate across.
+        depth: Pixels inside the outer edge of the skull, negative outside.
+        ids: Ids of the label map, 0 outside.
+        half: Long half-axis in pixels.
     """
 
     rho: np.ndarray
@@ -35,17 +41,17 @@ class Section:
 
     @property
     def mask(self) -> np.ndarray:
-        """Everything inside the outer edge of the skull, bool (i, j)."""
+        """Return everything inside the outer edge of the skull, bool (i, j)."""
         return self.rho < 1
 
     def normal(self) -> np.ndarray:
-        """Unit vectors out of the head, (2, i, j)."""
+        """Return unit vectors that point out of the head, (2, i, j)."""
         slope = np.stack(np.gradient(self.rho))
         return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
 
 
-def section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
-    """A random plane of `source`'s structures, laid at random into the field of view (i, j) of a picture."""
+def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
+    """Lay a random plane of the source's structures at random into the field of view (i, j) of a picture."""
     plane, middle, axes, radius = _outline(*_plane(source, random))
     px = fov.shape[0] / 128
     blend = random.uniform(0, 0.7)  # of the real outline with the ellipse
@@ -59,14 +65,14 @@ def section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Sec
         if not left or (inside & fov).sum() >= 0.9 * np.pi * half * short or random.random() > 0.99:
             break
     along = rho * real * np.stack([np.cos(angle), np.sin(angle)])
-    where = np.tensordot(axes, along, axes=1) + middle[:, None, None]
-    ids = ndimage.map_coordinates(plane, where, order=0, mode="constant", cval=0) * inside
+    coordinates = np.tensordot(axes, along, axes=1) + middle[:, None, None]
+    ids = ndimage.map_coordinates(plane, coordinates, order=0, mode="constant", cval=0) * inside
     depth = (1 - rho) / np.maximum(np.linalg.norm(np.stack(np.gradient(rho)), axis=0), 1e-4)
     return Section(rho, x * mirror[0], y * mirror[1], depth, ids, half)
 
 
 def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask of an oblique transaxial plane, (across, from front to back), of the map's own in-plane voxels."""
+    """Return ids and mask of an oblique transaxial plane (across, front to back), in the map's own in-plane voxels."""
     within = np.argwhere(source.truth > 0)
     spacing = np.array(source.spacing)
     middle = within.mean(0) + np.array([0, 0, random.uniform(-8, 34) / spacing[2]])
@@ -76,13 +82,18 @@ def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.
     step = turn[:, :2] * spacing[0] / spacing[:, None]
     n = max(source.image.shape[:2])
     ij = np.stack(np.meshgrid(np.arange(n) - n / 2, np.arange(n) - n / 2, indexing="ij"))
-    where = np.tensordot(step, ij, axes=1) + middle[:, None, None]
-    return tuple(ndimage.map_coordinates(a, where, order=0, mode="constant") for a in (source.image, source.truth))
+    coordinates = np.tensordot(step, ij, axes=1) + middle[:, None, None]
+    return tuple(
+        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.truth)
+    )
 
 
 def _outline(ids: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The plane, and its head's moment ellipse: middle (2,), half-axes as columns, long one first (2, 2), and the
-    outline's radius relative to it at ANGLES + 1 angles from -π to π.
+    """Return the plane, and the moment ellipse and outline of the head in it.
+
+    Returns:
+        The ids; the middle (2,); the half-axes as columns, long one first (2, 2); the outline's radius relative to the
+        ellipse at ANGLES + 1 angles from −π to π.
     """
     mask = ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(truth > 0, 4), iterations=3))[4:-4, 4:-4]
     mask = ndimage.binary_opening(mask, iterations=2)
@@ -103,7 +114,7 @@ def _outline(ids: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _ellipse(fov: np.ndarray, px: float, random: np.random.Generator) -> tuple[float, float, np.ndarray, np.ndarray]:
-    """Half-axes in voxels, and the picture's coordinates on an ellipse's unit circle, slightly bent."""
+    """Return half-axes in voxels, and the picture's coordinates on an ellipse's unit circle, slightly bent."""
     long = random.uniform(0.28, 0.85) if random.random() < 0.75 else random.uniform(0.5, 0.8)
     half = long * fov.shape[0] / 2
     short = half * random.uniform(0.66, 0.95)

@@ -1,12 +1,12 @@
-"""Vessels: what a linear probe shows of a limb, drawn from a label map of vessels, nerves, muscle and bone.
+"""Limb ultrasound of a linear probe, drawn from a label map of vessels, nerves, muscle and bone.
 
-The map gives the structures; each drawing bends it anew, puts layers, fasciae and other tissue around them, and scans
-the result. Ranges began as a measured recipe's (mean Dice 0.61, one seed) and were moved until image statistics of the
-drawings resembled those of unlabelled pictures; with these ranges no training has reached that figure yet. A vessel is
-told by its dark, nearly echo-free lumen, its wall where the sound meets it squarely, and by the tissue behind it, which
-is brighter than its surroundings since blood attenuates little (Szabo, Diagnostic Ultrasound Imaging, 2nd ed. 2014).
-Nerves, muscle and dark roots are drawn because they look like vessels and are none.
-Lengths are in pixels of a picture 128 columns wide, echoes are powers.
+The map gives the structures. Each drawing bends it anew, draws layers, fasciae and other tissue around them, and scans
+the result. The ranges began as those of a recipe that was measured (mean Dice 0.61, one seed), and were moved until
+image statistics of the drawings resembled those of unlabelled pictures; no training with these ranges has reached that
+figure yet. A vessel is recognised by its dark, nearly echo-free lumen, by its wall where the sound meets it squarely,
+and by the tissue behind it, which is brighter than its surroundings because blood attenuates little (Szabo, Diagnostic
+Ultrasound Imaging, 2nd ed. 2014). Nerves, muscle and dark nerve roots are drawn because they look like vessels and are
+none. Lengths are in pixels of a picture 128 columns wide, echoes are powers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.components import Pieces
+from xmed.rendering.scenes.components import Components
 from xmed.rendering.scenes.limb import BONE, MUSCLE, NERVE, VESSEL, anatomy
-from xmed.rendering.scenes.linear import Beam, display
-from xmed.rendering.scenes.soft_tissue import Tissue, tissue
+from xmed.rendering.scenes.linear import Beam, display_linear
+from xmed.rendering.scenes.soft_tissue import SoftTissue, draw_soft_tissue
 
 __all__ = ["anatomy", "draw", "plain"]
 
@@ -28,50 +28,52 @@ GREY = {0: 0.8, VESSEL: 0.1, NERVE: 0.6, MUSCLE: 0.5, BONE: 0.05}
 
 
 def draw(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A limb as a linear probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
+    """Draw a limb as a linear probe shows it: image float32 in [0, 1], label uint8, both (i, j, k)."""
     drawn = [_slice(source, target.fov[:, :, k], random) for k in range(target.fov.shape[2])]
     image, label = (np.stack(part, axis=2) for part in zip(*drawn))
     return image, label
 
 
 def plain(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same limbs as dark-blood MR would show them, nothing of sound in them: what the source alone teaches."""
+    """Draw the same limbs as dark-blood MR would show them, without any ultrasound physics."""
     images, labels = [], []
     for k in range(target.fov.shape[2]):
-        ids = bent(source.image[:, :, 0], target.fov.shape[:2], random)
+        ids = bend_label_map(source.image[:, :, 0], target.fov.shape[:2], random)
         image = ndimage.gaussian_filter(np.vectorize(GREY.get, otypes=[np.float32])(ids), 0.5 * len(ids) / 128)
         images.append(image + 0.05 * random.standard_normal(ids.shape, dtype=np.float32))
         labels.append(((ids == VESSEL) & target.fov[:, :, k]).astype(np.uint8))
     return np.stack(images, axis=2), np.stack(labels, axis=2)
 
 
-def bent(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """A label map (i, j) laid on `shape` pixels, smoothly bent, scaled and half the time mirrored; uint8."""
+def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Lay a label map (i, j) on `shape` pixels, smoothly bent, scaled and half of the time mirrored; uint8."""
     scale = np.exp(random.uniform(-0.15, 0.15, 2)) * (random.choice([-1, 1]), 1)
-    where = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
+    place = (np.indices(shape) / np.reshape(shape, (2, 1, 1)) - 0.5) * scale[:, None, None]
     px = shape[0] / 128
     moves = random.uniform(0, 0.04) * np.stack([smooth_noise(random, shape, 12 * px) for _ in range(2)])
-    where += 0.5 + moves + random.uniform(-0.06, 0.06, (2, 1, 1))
-    at = where * np.reshape(ids.shape, (2, 1, 1))
-    return ndimage.map_coordinates(ids, at, order=0, mode="nearest").astype(np.uint8)
+    place += 0.5 + moves + random.uniform(-0.06, 0.06, (2, 1, 1))
+    coordinates = place * np.reshape(ids.shape, (2, 1, 1))
+    return ndimage.map_coordinates(ids, coordinates, order=0, mode="nearest").astype(np.uint8)
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one picture and its label."""
     shape, px = (fov.shape[0], fov.shape[1]), fov.shape[0] / 128
-    ids = bent(source.image[:, :, 0], shape, random)
-    scene, beam = tissue(shape, px, random), Beam.into(shape, px, random)
+    ids = bend_label_map(source.image[:, :, 0], shape, random)
+    scene, beam = draw_soft_tissue(shape, px, random), Beam.into(shape, px, random)
     for value, add in ((MUSCLE, _muscle), (NERVE, _nerves), (VESSEL, _vessels)):
-        pieces = Pieces.of(ids == value)
+        pieces = Components.of(ids == value)
         if pieces is not None:
             add(scene, beam, pieces, px, random)
     hidden = _bone(scene, beam, ids == BONE, px, random) | beam.lose_contact(random)
     if random.random() < 0.6:  # what sheets and streaks send back is missing behind them: dark places, and no vessels
         beam.left *= np.exp(-log_uniform(random, 0.003, 0.06) / px * np.cumsum(scene.shine, axis=1))
-    image = display(scene, beam, random)
+    image = display_linear(scene, beam, random)
     return image * fov, ((ids == VESSEL) & ~hidden & fov).astype(np.uint8)
 
 
-def _vessels(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
+def _vessels(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
+    """Draw vessels: dark blood, a bright wall, brighter tissue behind, sometimes thin shadows from the sides."""
     inside = sigmoid(pieces.depth / (random.uniform(0.4, 0.9) * px))
     blood = log_uniform(random, 0.004, 0.08) * pieces.log_uniform(random, 0.4, 2.5)
     if random.random() < 0.5:  # haze from what lies above, in the near half
@@ -80,8 +82,8 @@ def _vessels(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ra
         blood = blood + near * pieces.log_uniform(random, 0.01, 0.12)
     scene.replace(inside, blood)
     square, sigma = pieces.square(), pieces.uniform(random, 0.6, 1.5) * px
-    out = (pieces.uniform(random, 1, 1.1) - 1) * pieces.each(pieces.half)  # where the wall runs, beyond the edge
-    wall = np.exp(-0.5 * ((pieces.depth + out) / sigma) ** 2) * pieces.log_uniform(random, 0.15, 2)
+    outwards = (pieces.uniform(random, 1, 1.1) - 1) * pieces.each(pieces.half)  # where the wall runs, beyond the edge
+    wall = np.exp(-0.5 * ((pieces.depth + outwards) / sigma) ** 2) * pieces.log_uniform(random, 0.15, 2)
     scene.shine += wall * (0.15 + 0.85 * square ** random.uniform(1, 4))
     passed = random.uniform(0, 0.0175) * np.minimum(1, 10 * px / np.maximum(pieces.each(pieces.half), 1)) / px
     beam.loss -= passed * (pieces.depth > 0)
@@ -89,8 +91,8 @@ def _vessels(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ra
         beam.loss += random.uniform(0, 0.03) / px * (np.abs(pieces.depth) < 1.5 * px) * (1 - square)
 
 
-def _nerves(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
-    """Bundles of dark fascicles in a bright mesh; about a third are plain grey-dark roots instead."""
+def _nerves(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
+    """Draw bundles of dark fascicles in a bright mesh; about a third are plain dark-grey nerve roots instead."""
     del beam
     shape = pieces.depth.shape
     inside = sigmoid(pieces.depth / (0.7 * px))
@@ -102,8 +104,8 @@ def _nerves(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ran
     scene.shine += rim * pieces.log_uniform(random, 0.1, 1.5) * (0.3 + 0.7 * pieces.square())
 
 
-def _muscle(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.random.Generator) -> None:
-    """Grey-dark bundles with streaks in them, half the time in a bright sheath."""
+def _muscle(scene: SoftTissue, beam: Beam, pieces: Components, px: float, random: np.random.Generator) -> None:
+    """Draw dark-grey bundles with streaks, half of the time in a bright sheath."""
     del beam
     inside = sigmoid(pieces.depth / (random.uniform(1, 5) * px))
     scene.replace(inside, pieces.log_uniform(random, 0.04, 0.7))
@@ -113,10 +115,10 @@ def _muscle(scene: Tissue, beam: Beam, pieces: Pieces, px: float, random: np.ran
         scene.shine += pieces.log_uniform(random, 0.2, 2) * sheath * pieces.square()
 
 
-def _bone(scene: Tissue, beam: Beam, bone: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
-    """A bright line, and next to nothing below it. Returns what it hides, bool (i, j)."""
+def _bone(scene: SoftTissue, beam: Beam, bone: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
+    """Draw a bright line with almost nothing below it. Return what it hides, bool (i, j)."""
     under = np.cumsum(bone, axis=1) > 0
-    pieces = Pieces.of(under)
+    pieces = Components.of(under)
     if pieces is None or not (~under).any():
         return under
     line = np.exp(-0.5 * ((pieces.depth - px) / (random.uniform(0.6, 1.5) * px)) ** 2)

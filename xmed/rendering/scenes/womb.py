@@ -1,4 +1,4 @@
-"""Womb: what lies around a fetal head in a picture: fluid, walls, limbs and placenta. Ranges: see heads."""
+"""What lies around a fetal head in a picture: fluid, walls, limbs and placenta. For the ranges see `heads`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
 from xmed.rendering.scenes.section import Section
 
 
-def outside(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
+def draw_womb(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
 
-    base: of the brain's echo; px: voxels per pixel of a picture 128 columns wide.
+    Args:
+        head: Where the head lies.
+        base: Level of the brain's echo.
+        px: Voxels per pixel of a picture 128 columns wide.
+        random: Random generator.
     """
     shape = (head.rho.shape[0], head.rho.shape[1])
     fluid, tissue = log_uniform(random, 0.001, 0.05), base * log_uniform(random, 0.5, 8)
@@ -32,7 +36,7 @@ def outside(head: Section, base: float, px: float, random: np.random.Generator) 
 
 
 def _tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:
-    """Tissue in [0, 1]: everywhere, or as bands at the near and far wall with wavy edges, and blobs between them."""
+    """Draw tissue in [0, 1]: everywhere, or as wavy bands at the near and far wall with blobs between them."""
     if random.random() < 0.25:
         return np.ones(shape, dtype=np.float32)
     depth = np.arange(shape[1], dtype=np.float32)[None, :]
@@ -47,21 +51,21 @@ def _tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> n
 
 
 def _walls(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:
-    """One to four bright lines across the picture, as the layers of a belly and a womb lie."""
+    """Draw one to four bright lines across the picture, as the layers of a belly and a womb lie."""
     depth, lines = np.arange(shape[1], dtype=np.float32)[None, :], np.zeros(shape, dtype=np.float32)
     for _ in range(int(random.integers(1, 5))):
         wave = smooth_noise(random, (shape[0], 1), (random.uniform(12, 40) * px, 0)) * random.uniform(1, 8) * px
         tilt = (np.arange(shape[0])[:, None] - shape[0] / 2) * random.normal(0, 0.15)
-        at = random.uniform(0, 1) * shape[1] + wave + tilt
-        there = sigmoid(3 * (smooth_noise(random, shape, 10 * px) + random.uniform(0, 1.5)))
-        lines += np.exp(-0.5 * ((depth - at) / (random.uniform(0.5, 1.6) * px)) ** 2) * there
+        position = random.uniform(0, 1) * shape[1] + wave + tilt
+        visible = sigmoid(3 * (smooth_noise(random, shape, 10 * px) + random.uniform(0, 1.5)))
+        lines += np.exp(-0.5 * ((depth - position) / (random.uniform(0.5, 1.6) * px)) ** 2) * visible
     return lines
 
 
 def _distractor(
     echo: np.ndarray, solid: np.ndarray, fluid: float, tissue: float, px: float, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A limb, a trunk or a fold: an ellipse, dark or bright inside, with or without a rim."""
+    """Draw a limb, a trunk or a fold: an ellipse, dark or bright inside, with or without a rim."""
     i, j = np.indices(echo.shape, dtype=np.float32)
     i, j = i - random.uniform(0, echo.shape[0]), j - random.uniform(0, echo.shape[1])
     angle, radius = random.uniform(0, np.pi), random.uniform(3, 22) * px

@@ -1,4 +1,4 @@
-"""Write label maps that a scene has generated, as NIfTI files."""
+"""Write label maps that a scene has generated as NIfTI files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from xmed.spec import MapsSpec
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
+"""(what, done, total, id)."""
 
 
-def names(spec: MapsSpec) -> list[str]:
-    """Patient ids, which are also case ids and file names: of the scene, the seed and the number."""
+def label_map_names(spec: MapsSpec) -> list[str]:
+    """Return patient ids, which are also case ids and file names, made of the scene, the seed and the number."""
     return [f"{spec.scene}{spec.seed}-{number:03}" for number in range(1, spec.patients + 1)]
 
 
-def write(spec: MapsSpec, folder: Path, progress: Progress | None = None) -> None:
-    """Write every label map that is not there yet: `folder`/<id>.nii.gz, voxels of 1 mm that mean pixels.
+def write_label_maps(spec: MapsSpec, folder: Path, progress: Progress | None = None) -> None:
+    """Write every label map that is not there yet as `folder`/<id>.nii.gz, with voxels of 1 mm that stand for pixels.
 
-    Each is wholly determined by scene, seed and number, and appears whole or not at all. progress: (what, done, total,
-    id). Raises XmedError SPEC_INVALID for a scene that invents nothing.
+    Each is wholly determined by scene, seed and number, and appears whole or not at all.
+
+    Args:
+        spec: Scene, number of patients and seed.
+        folder: Made where it does not exist.
+        progress: Called with (what, done, total, id).
+
+    Raises:
+        XmedError: SPEC_INVALID for a scene that generates no label maps.
     """
-    anatomy = scenes.anatomy(spec.scene)
+    anatomy = scenes.label_map_generator(spec.scene)
     folder.mkdir(parents=True, exist_ok=True)
     word = zlib.crc32(spec.scene.encode())
-    for number, name in enumerate(names(spec), start=1):
+    for number, name in enumerate(label_map_names(spec), start=1):
         if progress:
             progress(f"draw {spec.scene}", number - 1, spec.patients, name)
         path, part = folder / f"{name}.nii.gz", folder / f".{name}.nii.gz"

@@ -1,4 +1,4 @@
-"""Adversarial pair: a generator that paints, a critic, a net that segments what is painted, and what each minimises."""
+"""The networks of a translation (generator, critic, segmenter) and the losses that each minimises."""
 
 from __future__ import annotations
 
@@ -14,22 +14,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
-from xmed.networks import build, device
-from xmed.networks.generator import Generator, patch_nce, projections
+from xmed.networks import build_network, default_device
+from xmed.networks.generator import Generator, patch_nce, projection_heads
 from xmed.prepare import Sample, normalise
 from xmed.spec import NetworkSpec
 
 Supervised = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(logits, label, field of view) → scalar."""
+"""(logits, label, field of view) → scalar loss."""
 
-EDGES = {2: 64, 3: 32}  # voxels of a patch
+PATCH_EDGES = {2: 64, 3: 32}  # voxels of a patch
+"""Spatial dimensions → edge of a patch in voxels."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """steps, batch, rate: of Adam with momentum 0.5; the rate falls linearly over the second half. nce, segment, edge:
-    weights. places: of an image that are told apart, at a temperature. The rate of 2e-4, the weight 1 of nce (paper)
-    and of edge (winners) are for 400 epochs: in a few hundred steps everything would stay as it is.
+class TranslationSettings:
+    """Settings of a translation's training.
+
+    The paper's learning rate of 2e-4 and its weight 1 of `nce`, and the winners' weight 1 of `edge`, are for 400
+    epochs. With a few hundred steps these values would leave the images unchanged.
+
+    Attributes:
+        steps: Steps of Adam with momentum 0.5. The learning rate falls linearly over the second half.
+        batch: Patches per step.
+        rate: Learning rate.
+        nce: Weight of the patch contrast.
+        segment: Weight of the segmentation loss.
+        edge: Weight of the edge loss.
+        places: Number of places of an image that are told apart.
+        temperature: Of the softmax over these places.
     """
 
     steps: int = 300
@@ -43,55 +55,77 @@ class Recipe:
 
 
 class Translator(nn.Module):
-    """The players: a generator with its projections, a critic of patches, and a net that segments what is painted."""
+    """A generator with its projection heads, a critic of patches, and a network that segments what is generated."""
 
-    def __init__(self, dims: Literal[2, 3], classes: int, supervised: Supervised, recipe: Recipe) -> None:
+    def __init__(
+        self, dims: Literal[2, 3], classes: int, supervised: Supervised, settings: TranslationSettings
+    ) -> None:
         super().__init__()
-        self.dims, self.edge, self.recipe, self.supervised = dims, EDGES[dims], recipe, supervised
+        self.dims, self.edge, self.settings, self.supervised = dims, PATCH_EDGES[dims], settings, supervised
         self.generator = Generator(dims)
-        self.projections = projections(self.generator)
+        self.projections = projection_heads(self.generator)
         self.critic = PatchDiscriminator(dims, 16, 1, num_layers_d=2, norm="INSTANCE")
-        self.segmenter = build(
+        self.segmenter = build_network(
             NetworkSpec(channels=[8, 16, 32]), dims, 1, classes, seed=int(torch.initial_seed() % 2**31)
         )
 
-    def ours(self) -> list[nn.Parameter]:
+    def generator_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that the generator's losses train: generator, projection heads and segmenter."""
         return [p for m in (self.generator, self.projections, self.segmenter) for p in m.parameters()]
 
-    def paint(self, x: Batch, y: Batch, fake: Tensor, seen: list[Tensor], view: Tensor) -> dict[str, Tensor]:
-        """What generator, projections and segmenter minimise; `seen`: the encoder's features of the source."""
-        (again, of_target), r = self.generator.paint(y.image), self.recipe
-        content = self._same_places(seen, fake, x.fov) + self._same_places(of_target, again, y.fov)
+    def generator_losses(
+        self, source: Batch, target: Batch, fake: Tensor, source_features: list[Tensor], view: Tensor
+    ) -> dict[str, Tensor]:
+        """Return what generator, projection heads and segmenter minimise.
+
+        Args:
+            source: Labelled source patches.
+            target: Target patches.
+            fake: Translated source patches (b, 1, i, j[, k]).
+            source_features: The encoder's features of the source patches.
+            view: 1 where both patches of a pair are in view, (b, 1, i, j[, k]).
+        """
+        settings, (identity, target_features) = self.settings, self.generator.translate(target.image)
+        content = self._patch_contrast(source_features, fake, source.fov)
+        content = content + self._patch_contrast(target_features, identity, target.fov)
+        edge_change = (edge_strength(fake) - edge_strength(source.image)).abs() * view
         return {
             "critic": ((self.critic(fake * view)[-1] - 1) ** 2).mean(),
-            "content": r.nce * content / 2,
-            "segment": r.segment * self.supervised(self.segmenter(fake), x.truth, x.fov),
-            "edge": r.edge * ((edges(fake) - edges(x.image)).abs() * view).sum() / view.sum().clamp_min(1),
+            "content": settings.nce * content / 2,
+            "segment": settings.segment * self.supervised(self.segmenter(fake), source.truth, source.fov),
+            "edge": settings.edge * edge_change.sum() / view.sum().clamp_min(1),
         }
 
-    def criticise(self, y: Batch, fake: Tensor, view: Tensor) -> dict[str, Tensor]:
-        """What the critic minimises: least squares (Mao et al., LSGAN, ICCV 2017)."""
-        real, painted = self.critic(y.image * view)[-1], self.critic(fake.detach() * view)[-1]
-        return {"told": (((real - 1) ** 2).mean() + (painted**2).mean()) / 2}
+    def critic_losses(self, target: Batch, fake: Tensor, view: Tensor) -> dict[str, Tensor]:
+        """Return what the critic minimises: least squares (Mao et al., LSGAN, ICCV 2017)."""
+        real_verdict, fake_verdict = self.critic(target.image * view)[-1], self.critic(fake.detach() * view)[-1]
+        return {"told": (((real_verdict - 1) ** 2).mean() + (fake_verdict**2).mean()) / 2}
 
-    def _same_places(self, features: list[Tensor], painted: Tensor, fov: Tensor | None) -> Tensor:
-        """PatchNCE between an image's `features` and those of its painting at the same places, all layers alike."""
-        view = torch.ones_like(painted) if fov is None else fov[:, None].to(painted.dtype)
+    def _patch_contrast(self, features: list[Tensor], translated: Tensor, fov: Tensor | None) -> Tensor:
+        """Return PatchNCE between an image's features and those of its translation at the same places.
+
+        Mean over the encoder's layers.
+        """
+        view = torch.ones_like(translated) if fov is None else fov[:, None].to(translated.dtype)
         losses = []
-        for was, now, project in zip(features, self.generator.features(painted), self.projections):
-            inside = functional.interpolate(view, size=now.shape[2:]).flatten(1) + 1e-4  # elsewhere only when it must
-            spots = torch.multinomial(inside, min(self.recipe.places, inside.shape[1]))[:, None]
-            chosen = [f.flatten(2).gather(2, spots.expand(-1, f.shape[1], -1)).transpose(1, 2) for f in (now, was)]
-            losses.append(patch_nce(project(chosen[0]), project(chosen[1]), self.recipe.temperature))
+        for before, after, project in zip(features, self.generator.encoder_features(translated), self.projections):
+            inside = (
+                functional.interpolate(view, size=after.shape[2:]).flatten(1) + 1e-4
+            )  # outside the view only if it must
+            places = torch.multinomial(inside, min(self.settings.places, inside.shape[1]))[:, None]
+            vectors = [
+                f.flatten(2).gather(2, places.expand(-1, f.shape[1], -1)).transpose(1, 2) for f in (after, before)
+            ]
+            losses.append(patch_nce(project(vectors[0]), project(vectors[1]), self.settings.temperature))
         return torch.stack(losses).mean()
 
     @torch.no_grad()
-    def apply_to(self, sample: Sample) -> np.ndarray:
-        """The picture (i, j, k) of a whole volume, normalised as every image is."""
+    def translate_volume(self, sample: Sample) -> np.ndarray:
+        """Return the translation (i, j, k) of a whole volume, normalised as every image is."""
         image = torch.from_numpy(sample.image)
         stack = image.permute(2, 0, 1)[:, None] if self.dims == 2 else image[None, None]
         window: Any = sliding_window_inference(
-            stack.to(device()),
+            stack.to(default_device()),
             [self.edge] * self.dims,
             16,
             self.generator.eval(),
@@ -99,12 +133,12 @@ class Translator(nn.Module):
             "gaussian",
             cval=float(image.min()),
         )
-        out = window.cpu()[:, 0].permute(1, 2, 0) if self.dims == 2 else window.cpu()[0, 0]
-        return normalise(out.numpy(), sample.fov)
+        translated = window.cpu()[:, 0].permute(1, 2, 0) if self.dims == 2 else window.cpu()[0, 0]
+        return normalise(translated.numpy(), sample.fov)
 
 
-def edges(image: Tensor) -> Tensor:
-    """Gradient magnitude (b, 1, i, j[, k]) by Sobel filters, per voxel; borders replicated."""
+def edge_strength(image: Tensor) -> Tensor:
+    """Return the gradient magnitude (b, 1, i, j[, k]) by Sobel filters, per voxel; borders are replicated."""
     dims = image.ndim - 2
     convolve = functional.conv2d if dims == 2 else functional.conv3d
     padded = functional.pad(image, [1] * (2 * dims), mode="replicate")

@@ -1,4 +1,4 @@
-"""Write: the phantom's patients as files, the way a scanner and an annotator would leave them."""
+"""Write the phantom's patients as files, as a scanner and an annotator would leave them."""
 
 from __future__ import annotations
 
@@ -13,34 +13,40 @@ import numpy as np
 from xmed.io import write_nifti
 from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
 from xmed.phantom import b_mode, mr
-from xmed.phantom.pelvis import Anatomy
+from xmed.phantom.pelvis import Pelvis
 from xmed.spec import PhantomSpec
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
+"""(what, done, total, patient id)."""
 
 HEADERS = {"MR": ("xmed phantom MR", "T2 TSE TRA OBL"), "US": ("xmed phantom US", "3D SUPRAPUBIC")}
 """By modality: model name, series description."""
 
 
-def names(spec: PhantomSpec) -> list[str]:
-    """Patient ids, which are also case ids and folder names: of the modality, the seed and the number."""
+def patient_ids(spec: PhantomSpec) -> list[str]:
+    """Return patient ids, which are also case ids and folder names, made of modality, seed and number."""
     return [f"PHANTOM-{spec.modality}{spec.seed}-{number:02}" for number in range(1, spec.patients + 1)]
 
 
-def patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
-    """Image and label map of patient `number`, from 1. Wholly determined by modality, seed and number."""
+def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
+    """Return image and label map of patient `number`, counted from 1; modality, seed and number determine them."""
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
-    anatomy = Anatomy.draw(random)
+    anatomy = Pelvis.draw(random)
     return (mr if spec.modality == "MR" else b_mode).scan(anatomy, random)
 
 
-def write(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
-    """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Those already there are left alone.
+def write_patients(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
+    """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Existing ones are left alone.
 
-    MR: a single-frame series, in half of the patients numbered from head to feet. Ultrasound: an Enhanced US Volume.
-    A patient's folder appears whole or not at all. progress: (what, done, total, patient id).
+    MR is written as a single-frame series, in half of the patients numbered from head to feet; ultrasound as an
+    Enhanced US Volume. A patient's folder appears whole or not at all.
+
+    Args:
+        spec: Modality, number of patients and seed.
+        folder: Made where it does not exist.
+        progress: Called with (what, done, total, patient id).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +63,13 @@ def write(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> 
 
 
 def _missing(spec: PhantomSpec, folder: Path) -> Iterator[tuple[int, str]]:
-    for number, name in enumerate(names(spec), start=1):
+    for number, name in enumerate(patient_ids(spec), start=1):
         if not (folder / name).is_dir():
             yield number, name
 
 
 def _write_patient(spec: PhantomSpec, number: int, name: str, folder: Path) -> None:
-    image, label = patient(spec, number)
+    image, label = draw_patient(spec, number)
     model, description = HEADERS[spec.modality]
     header = Header(name, "xmed", model, description)
     image = replace(image, frame=str(header.uid("frame")))

@@ -1,0 +1,100 @@
+"""Find a method by name. One method is one file with one class; the folder is the registry."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+import xmed.methods
+from xmed.errors import XmedError
+from xmed.methods.facts import FIXED_ARGUMENTS, facts
+from xmed.methods.without_training import COMPOSITIONS
+from xmed.spec import MethodSpec
+from xmed.spec.said import meant
+
+if TYPE_CHECKING:
+    from xmed.methods.method import Method
+
+_NO_METHODS = frozenset({"method", "catalogue", "facts", "without_training"})
+
+
+def names() -> list[str]:
+    """Return the name of every method, which is the name of its file, in alphabetical order."""
+    return sorted(m.name for m in pkgutil.iter_modules(xmed.methods.__path__) if m.name not in _NO_METHODS)
+
+
+def require_known(name: str) -> None:
+    """Refuse a name that is no method's.
+
+    Raises:
+        XmedError: METHOD_UNKNOWN, with the most similar name where there is one.
+    """
+    if name not in names():
+        every_name = sorted([*names(), *COMPOSITIONS])
+        what = f"no method '{name}'{meant(name, every_name)}"
+        raise XmedError("METHOD_UNKNOWN", what, f"one of {', '.join(every_name)}", "see `xmed methods`")
+
+
+def find(name: str) -> type[Method]:
+    """Return the one `Method` class that `xmed/methods/<name>.py` defines. This loads torch.
+
+    Raises:
+        XmedError: METHOD_UNKNOWN.
+    """
+    require_known(name)
+    from xmed.methods.method import Method
+
+    module = importlib.import_module(f"xmed.methods.{name}")
+    (method_class,) = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    return method_class
+
+
+def hyperparameters(name: str) -> dict[str, object]:
+    """Return the hyper-parameters of a method or composition with their defaults, in the constructor's order."""
+    if name in COMPOSITIONS:
+        return {"of": list(COMPOSITIONS[name].of)}
+    parameters = list(inspect.signature(find(name).__init__).parameters.values())[FIXED_ARGUMENTS:]
+    return {p.name: p.default for p in parameters}
+
+
+def needs(spec: MethodSpec) -> list[str]:
+    """Return the methods that must be trained first, with the same seed.
+
+    These are the method whose weights this one starts from, or the methods that a composition is made of.
+    """
+    if spec.name in COMPOSITIONS:
+        composition = COMPOSITIONS[spec.name]
+        return list(dict.fromkeys([*composition.first, *spec.hyperparameters.get("of", composition.of)]))
+    require_known(spec.name)
+    start = facts(spec.name).start
+    return [start] if start else []
+
+
+def check_hyperparameters(name: str, given: dict[str, Any]) -> None:
+    """Refuse an unknown method and hyper-parameters that it does not have.
+
+    Args:
+        name: Name of a method or composition.
+        given: Hyper-parameters that a study sets.
+
+    Raises:
+        XmedError: METHOD_UNKNOWN; SPEC_INVALID for a hyper-parameter that the method does not have, or for a
+            composition of a method that uses all target labels.
+    """
+    if name not in COMPOSITIONS:
+        require_known(name)
+    allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        listed = ", ".join(parameter + meant(parameter, allowed) for parameter in unknown)
+        raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")
+    for member in given.get("of", []) if name in COMPOSITIONS else []:
+        require_known(member)
+        if facts(member).target_labels == "all":
+            raise XmedError("SPEC_INVALID", f"method {name} of {member}", "methods that can be deployed")
