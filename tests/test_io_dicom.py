@@ -11,7 +11,7 @@ from scanned import DATA, FRAME, enhanced, film, image, oblique, refusal, save, 
 
 from xmed.errors import XmedError
 from xmed.io import read_nifti, read_series
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
 
@@ -114,7 +114,7 @@ def test_a_link_out_of_the_folder_or_a_pipe_refuses_it(series, tmp_path):
 
 def test_a_tilted_gantry_keeps_its_shear_to_the_last_millimetre(series, tmp_path):
     _everywhere(_tilted)(series)
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_series(save(series, tmp_path))
     sheared = AFFINE.copy()
     sheared[:3, 2] += 0.4 * AFFINE[:3, 1] / 1.3
@@ -129,7 +129,7 @@ def test_of_two_series_the_one_of_the_asked_modality_is_taken_and_the_other_on_r
     for ds in other:
         ds.SeriesInstanceUID = generate_uid(entropy_srcs=["other"])
     folder = save([*series, *other], tmp_path)
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(folder, modality="CT").array, ARRAY[:, ::-1])
     assert [note.code for note in notes] == ["OTHER_SERIES"]
     with refusal("MIXED_SERIES", "MR of 7, CT of 7"):

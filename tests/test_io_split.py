@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 from scanned import enhanced, oblique, refusal, save, slices, texture
 
 from xmed.io import read_series, read_volumes
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAYS, AFFINE = [texture((12, 9, 5), seed) for seed in range(3)], oblique()
 
@@ -56,7 +56,7 @@ def test_volumes_come_apart_by_each_attribute_and_in_its_order(tmp_path, values,
 
 def test_a_volume_is_taken_by_its_number_and_that_is_on_record(tmp_path):
     folder = save(series(*ARRAYS, DiffusionBValue=[0.0, 50.0, 800.0]), tmp_path)
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(folder, 2).array, ARRAYS[2])
     assert [note.code for note in notes] == ["SEVERAL_VOLUMES"]
     with refusal("MULTI_VOLUME", "volume 3 was asked", "2: DiffusionBValue 800", "image_channel"):
@@ -126,6 +126,6 @@ def test_a_localizer_among_slices_is_left_out_on_record(tmp_path):
     found = series(ARRAYS[0])
     scout = slices(ARRAYS[1], AFFINE)[0]
     scout.ImageOrientationPatient, scout.ImageType = [1, 0, 0, 0, 0, -1], ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(save([scout, *found], tmp_path)).array, ARRAYS[0])
     assert [str(note) for note in notes] == ["note[LOCALIZER]: 1 localizer images in the series are left out"]

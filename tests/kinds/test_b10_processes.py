@@ -17,8 +17,8 @@ import tiny_study
 
 from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
-from xmed.io.sandbox.limits import Budget
-from xmed.io.sandbox.worker import guarded, within
+from xmed.io.sandbox.limits import ReaderBudget
+from xmed.io.sandbox.worker import run_in_sandbox, run_in_sandbox_within
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READERS = """
@@ -171,18 +171,20 @@ def in_time(function, seconds=45):
 
 @pytest.mark.parametrize("fault", [halted.stop_itself, halted.stop_with_a_long_answer])
 def test_a_reader_that_does_not_come_back_is_given_up_in_time(fault):
-    budget = Budget(waiting=1)
-    problem = in_time(lambda: within(budget, fault))
+    budget = ReaderBudget(waiting=1)
+    problem = in_time(lambda: run_in_sandbox_within(budget, fault))
     assert isinstance(problem, XmedError)
     assert problem.code == "READER_TIMEOUT"
-    assert isinstance(guarded(halted.number), int)  # and the next case is read
+    assert isinstance(run_in_sandbox(halted.number), int)  # and the next case is read
 
 
 def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
-    pid = guarded(halted.number)
+    pid = run_in_sandbox(halted.number)
     os.kill(pid, signal.SIGSTOP)
     try:
-        problem = in_time(lambda: within(Budget(waiting=1), halted.take, b"x" * (8 << 20)))  # more than a socket holds
+        problem = in_time(
+            lambda: run_in_sandbox_within(ReaderBudget(waiting=1), halted.take, b"x" * (8 << 20))
+        )  # more than a socket holds
         assert isinstance(problem, XmedError)
         assert problem.code == "READER_TIMEOUT"
     finally:
@@ -191,17 +193,17 @@ def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
 
 
 def test_a_reader_that_somebody_killed_while_it_rested_costs_no_case():
-    os.kill(guarded(halted.number), signal.SIGKILL)
+    os.kill(run_in_sandbox(halted.number), signal.SIGKILL)
     time.sleep(0.3)
-    assert isinstance(guarded(halted.number), int)
+    assert isinstance(run_in_sandbox(halted.number), int)
 
 
 def test_a_reader_that_waits_a_little_is_waited_for():
-    assert within(Budget(waiting=30), halted.take, b"x" * 100) == 100
-    pid = guarded(halted.number)
+    assert run_in_sandbox_within(ReaderBudget(waiting=30), halted.take, b"x" * 100) == 100
+    pid = run_in_sandbox(halted.number)
     threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
     os.kill(pid, signal.SIGSTOP)  # a batch system that moved it for two seconds
-    assert guarded(halted.number) == pid
+    assert run_in_sandbox(halted.number) == pid
 
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from xmed.io.dicom.clock import Clock, offset_of
+from xmed.io.dicom.clock import Clock, parse_utc_offset
 
 _TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?")
 _STAMP = re.compile(r"(\d{8})(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([+-]\d{4})?")
@@ -32,7 +32,7 @@ def moved(data: Dataset, keywords: Iterable[str], seconds: int, clock: Clock) ->
             match = _STAMP.fullmatch(text)
             day, time, own = match.groups() if match else ("", "", "")
             then = _moment(day, time or "120000", -timedelta(seconds=seconds) - clock.behind(own or ""))
-            kept = "+0000" if clock.zone is None and offset_of(own or "") == timedelta(0) else ""
+            kept = "+0000" if clock.zone is None and parse_utc_offset(own or "") == timedelta(0) else ""
             out[key] = f"{then:%Y%m%d}" + (_clock(then, time) + kept if time else "") if then else None
         elif vr == "DA":
             then = _moment(text, said.get(f"{key[:-4]}Time") or "120000", -by) or _moment(text, "120000", -by)

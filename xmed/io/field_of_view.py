@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-SPECK = 0.05
+MIN_PART_SHARE = 0.05
 """Parts smaller than this share of the largest one are writing or noise, not picture."""
 
 
@@ -31,7 +31,7 @@ def _sector(drawn: np.ndarray) -> np.ndarray:
     if count == 0:
         return drawn
     sizes = np.bincount(parts.ravel())[1:]
-    kept = np.isin(parts, 1 + np.flatnonzero(sizes >= SPECK * sizes.max())) & drawn
+    kept = np.isin(parts, 1 + np.flatnonzero(sizes >= MIN_PART_SHARE * sizes.max())) & drawn
     points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and is far smaller
     try:
         hull = ConvexHull(points)

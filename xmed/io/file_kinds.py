@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from xmed.errors import XmedError
-from xmed.io.links import PERMIT, Reach
+from xmed.io.links import PERMIT_LINKS, LinkPolicy
 
 Kind = Literal["dicom", "nifti", "picture", "other"]
 Source = str | Path | Sequence[str | Path]
@@ -24,12 +24,12 @@ MAX_INFLATED = 512 << 20
 MAX_RATIO = 200
 """A stream that swells beyond both is a bomb: an empty label map packs a thousand to one, but is not that large."""
 MAX_FILES, MAX_FOLDERS = 500_000, 64
-SNIFFED = 352
+SIGNATURE_BYTES = 352
 """Bytes at its beginning that tell what a file holds."""
 _NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
 
 
-def regular(path: Path) -> Path:
+def require_file(path: Path) -> Path:
     """`path`, when it is an ordinary file with bytes. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE."""
     try:
         found = path.stat()
@@ -45,13 +45,13 @@ def regular(path: Path) -> Path:
     return path
 
 
-def kind_of(path: Path) -> Kind:
+def file_kind(path: Path) -> Kind:
     """What a file holds. A gzip stream is taken for NIfTI: nothing else that xmed reads is gzipped."""
-    with reading(path.name), regular(path).open("rb") as file:
-        return kind_in(file.read(SNIFFED))
+    with reader_errors(path.name), require_file(path).open("rb") as file:
+        return kind_from_bytes(file.read(SIGNATURE_BYTES))
 
 
-def kind_in(head: bytes) -> Kind:
+def kind_from_bytes(head: bytes) -> Kind:
     """What a file holds that begins with these SNIFFED bytes."""
     if head[128:132] == b"DICM":
         return "dicom"
@@ -63,12 +63,12 @@ def kind_in(head: bytes) -> Kind:
     return "dicom" if head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" else "other"
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Every ordinary file below `folder`, sorted, less hidden ones; what is unsafe is passed over, see `entries`."""
-    return (path for path, problem in entries(folder) if problem is None)
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every ordinary file below `folder`, sorted, less hidden ones; what is unsafe is passed over, see `walk_with_problems`."""
+    return (path for path, problem in walk_with_problems(folder) if problem is None)
 
 
-def entries(folder: Path, reach: Reach | None = None) -> Iterator[tuple[Path, XmedError | None]]:
+def walk_with_problems(folder: Path, reach: LinkPolicy | None = None) -> Iterator[tuple[Path, XmedError | None]]:
     """Every file below `folder`, sorted, less hidden ones, and why it may not be opened.
 
     A linked file may lie in the folder itself or where `reach` permits links to lead. A folder that nobody may look
@@ -77,13 +77,13 @@ def entries(folder: Path, reach: Reach | None = None) -> Iterator[tuple[Path, Xm
 
     Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
     """
-    for entry, problem in scanned(os.path.realpath(folder), reach):
+    for entry, problem in scan_entries(os.path.realpath(folder), reach):
         yield Path(_shown(entry.path)), problem
 
 
-def scanned(root: str, reach: Reach | None = None) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
-    """As `entries`, below a folder whose path is resolved, with what the system said of each file in passing."""
-    own = Reach(Path(root), reach.links if reach else ())
+def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
+    """As `walk_with_problems`, below a folder whose path is resolved, with what the system said of each file in passing."""
+    own = LinkPolicy(Path(root), reach.links if reach else ())
     met, reach = 0, reach or own
     waiting: list[tuple[os.DirEntry[str] | None, int]] = [(None, 0)]
     while waiting:
@@ -136,7 +136,7 @@ def _shown(path: str) -> str:
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _unsafe(entry: os.DirEntry[str], reach: Reach) -> XmedError | None:
+def _unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | None:
     if _shown(entry.path) != entry.path:
         name = Path(_shown(entry.path)).name
         return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
@@ -148,25 +148,27 @@ def _unsafe(entry: os.DirEntry[str], reach: Reach) -> XmedError | None:
 
 
 def _leads_out(entry: os.DirEntry[str]) -> XmedError:
-    return XmedError("PATH_UNSAFE", f"{_shown(entry.name)} is a link out of its folder", "files of its own", PERMIT)
+    return XmedError(
+        "PATH_UNSAFE", f"{_shown(entry.name)} is a link out of its folder", "files of its own", PERMIT_LINKS
+    )
 
 
-def listed(source: Source) -> list[Path]:
+def list_files(source: Source) -> list[Path]:
     """The files that a folder, a file or a list of files names. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE."""
     if not isinstance(source, str | Path):
-        return [regular(Path(path)) for path in source]
+        return [require_file(Path(path)) for path in source]
     path = Path(source)
     if not path.is_dir():
-        return [regular(path)]
+        return [require_file(path)]
     found = []
-    for inner, problem in entries(path):
+    for inner, problem in walk_with_problems(path):
         if problem:
             raise problem
         found.append(inner)
     return found
 
 
-def refuse_bomb(inflated: int, packed: int, name: str) -> None:
+def check_compression_ratio(inflated: int, packed: int, name: str) -> None:
     """Raises XmedError INFLATE_LIMIT when this many bytes out of that many are too much of both."""
     if inflated > MAX_INFLATED and inflated > MAX_RATIO * packed:
         raise XmedError(
@@ -177,7 +179,7 @@ def refuse_bomb(inflated: int, packed: int, name: str) -> None:
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
+def reader_errors(name: str) -> Iterator[None]:
     """Whatever a parser throws at a bad file leaves as an XmedError. Its message may name people: it is not quoted."""
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from xmed.errors import XmedError
 from xmed.io.dicom.series import read_series
 from xmed.io.field_of_view import field_of_view
-from xmed.io.file_kinds import Source, kind_of
+from xmed.io.file_kinds import Source, file_kind
 from xmed.io.nifti.file import read_nifti
 from xmed.io.pictures.picture import read_picture
 from xmed.volume import Volume
@@ -26,7 +26,7 @@ def read_image(path: Source, modality: str, channel: int | None = None) -> Volum
     if single is None or single.is_dir():
         volume = read_series(path, channel, modality)
     else:
-        kind = kind_of(single)
+        kind = file_kind(single)
         if kind == "nifti":
             volume = _with_sector(read_nifti(single, modality, channel))
         elif kind == "picture":

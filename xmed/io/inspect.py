@@ -12,12 +12,12 @@ from typing import Literal
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance, read_instances
-from xmed.io.dicom.series import by_series, volumes_of
-from xmed.io.file_kinds import entries, kind_of, reading
+from xmed.io.dicom.series import group_by_series, volume_readers
+from xmed.io.file_kinds import file_kind, reader_errors, walk_with_problems
 from xmed.io.nifti.file import read_nifti
-from xmed.io.notes import Note, collected, note
+from xmed.io.notes import Note, add_note, collect_notes
 from xmed.io.pictures.picture import read_picture
-from xmed.io.sandbox.worker import guarded
+from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.volume import Volume
 
 _DEADLY = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
@@ -60,7 +60,9 @@ def inspect(path: str | Path) -> list[Finding]:
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
     findings: list[Finding] = []
-    for _, group in groupby(entries(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent):
+    for _, group in groupby(
+        walk_with_problems(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent
+    ):
         found = list(group)
         unsafe = [_refused(Finding(file, "other", "refused"), problem) for file, problem in found if problem]
         findings += unsafe + _survived([file for file, problem in found if problem is None], unsafe)
@@ -70,7 +72,7 @@ def inspect(path: str | Path) -> list[Finding]:
 def _survived(files: list[Path], broken: list[Finding]) -> list[Finding]:
     """`_folder` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
     try:
-        return guarded(_folder, files, broken)
+        return run_in_sandbox(_folder, files, broken)
     except XmedError as problem:
         if len(files) == 1:
             return [_refused(Finding(files[0], "other", "refused"), problem)]
@@ -88,7 +90,7 @@ def _folder(files: list[Path], broken: list[Finding]) -> list[Finding]:
     instances: list[Instance] = []
     repairs: dict[str, list[Note]] = {}
     for file in files:
-        with collected() as notes:
+        with collect_notes() as notes:
             found = _file(file)
         if isinstance(found, Instance):
             instances.append(found)
@@ -96,7 +98,7 @@ def _folder(files: list[Path], broken: list[Finding]) -> list[Finding]:
         else:
             findings.append(found)
     broken = broken + [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
-    for uid, group in by_series(instances).items():
+    for uid, group in group_by_series(instances).items():
         place = group[0].path if len(group) == 1 else group[0].path.parent
         series = hashlib.sha256(uid.encode()).hexdigest()[:8]
         noted = tuple(dict.fromkeys(repairs[uid]))
@@ -110,9 +112,9 @@ def _series(found: Finding, instances: list[Instance], broken: list[Finding]) ->
     if broken:
         what = f"{broken[0].path.name} in the same folder is unreadable"
         return [_refused(found, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))]
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
-            volumes = volumes_of(instances)
+            volumes = volume_readers(instances)
         except XmedError as problem:
             return [_refused(found, problem)]
     found = replace(found, notes=(*found.notes, *notes))
@@ -122,8 +124,8 @@ def _series(found: Finding, instances: list[Instance], broken: list[Finding]) ->
 def _file(path: Path) -> Finding | Instance:
     """The Finding of one file, or the DICOM image that is a part of one."""
     try:
-        with reading(path.name):
-            kind = kind_of(path)
+        with reader_errors(path.name):
+            kind = file_kind(path)
             if kind == "nifti":
                 return _judged(Finding(path, "nifti", "ok"), partial(_nifti, path))
             if kind == "picture":
@@ -143,14 +145,14 @@ def _nifti(path: Path) -> Volume:
     """An image or a label map: which of them, nobody says here. Nothing but zeros may be an empty label map."""
     volume = read_nifti(path)
     if (value := volume.array.flat[0]) == 0 and not volume.array.any():
-        note("EMPTY", "every voxel is 0: a label map without structures, or no image")
+        add_note("EMPTY", "every voxel is 0: a label map without structures, or no image")
     elif (volume.array == value).all():
         raise XmedError("CONSTANT", f"every voxel is {value}", "an image with content, or a label map")
     return volume
 
 
 def _judged(found: Finding, read: Callable[[], Volume]) -> Finding:
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
             volume = read()
         except XmedError as problem:

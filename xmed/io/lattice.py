@@ -9,11 +9,11 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from xmed.errors import XmedError
 from xmed.io.nifti.orientation import degrees_between
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Grid, Volume
 
 
-def laid_on(label: Volume, grid: Grid, name: str) -> np.ndarray:
+def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
     """The values of `label` (i, j, k) in the order of `grid`, whose voxels it must have, in whatever order it has them.
 
     Converters write the axes of one image in different orders and directions (dcm2niix turns j, dicom2nifti i and j);
@@ -34,7 +34,7 @@ def laid_on(label: Volume, grid: Grid, name: str) -> np.ndarray:
             "export it again on the image's grid, or resample it there",
         )
     if not label.grid.same(grid):
-        note("LABEL_REORDERED", "the label's axes ran in another order or direction: reordered, no voxel moved")
+        add_note("LABEL_REORDERED", "the label's axes ran in another order or direction: reordered, no voxel moved")
     return matched.array
 
 

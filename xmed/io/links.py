@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-PERMIT = "copy it in, or permit the folder that it leads into with `links:` in the dataset spec"
+PERMIT_LINKS = "copy it in, or permit the folder that it leads into with `links:` in the dataset spec"
 
 
 @dataclass(frozen=True)
-class Reach:
+class LinkPolicy:
     """Where what is met below a folder may lie. root: the folder; links: where links may lead besides. All resolved.
 
     A linked file is opened where it lies in any of them, a linked folder looked into where it lies in one of `links`;

@@ -23,28 +23,28 @@ class Note:
         return f"note[{self.code}]: {self.text}"
 
 
-class Repaired(UserWarning):
+class RepairWarning(UserWarning):
     """A note that nobody collects, for whoever calls a reader directly."""
 
 
 _open: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
 
 
-def note(code: str, text: str) -> None:
-    """Record a repair, once; outside of `collected` it becomes a Python warning.
+def add_note(code: str, text: str) -> None:
+    """Record a repair, once; outside of `collect_notes` it becomes a Python warning.
 
     Raises KeyError for a code that `xmed.errors.NOTES` does not list.
     """
     NOTES[code]
     made, notes = Note(code, text), _open.get()
     if notes is None:
-        warnings.warn(str(made), Repaired, stacklevel=2)
+        warnings.warn(str(made), RepairWarning, stacklevel=2)
     elif made not in notes:
         notes.append(made)
 
 
 @contextmanager
-def collected() -> Iterator[list[Note]]:
+def collect_notes() -> Iterator[list[Note]]:
     """The notes that readers make while the block runs, also when it ends in an error."""
     notes: list[Note] = []
     token = _open.set(notes)
@@ -55,14 +55,14 @@ def collected() -> Iterator[list[Note]]:
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
+def merge_similar_notes() -> Iterator[None]:
     """What readers note while the block runs is said at its end, and what differs in numbers alone is said once.
 
     Warnings of the libraries beneath are left out: what matters of them is a note.
     """
     notes: list[Note] = []
     try:
-        with warnings.catch_warnings(), collected() as notes:
+        with warnings.catch_warnings(), collect_notes() as notes:
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -70,4 +70,4 @@ def said_once() -> Iterator[None]:
         for made in notes:
             alike.setdefault((made.code, re.sub(r"[-+]?\d[\d.]*", "#", made.text)), []).append(made)
         for first, *others in alike.values():
-            note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))
+            add_note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
-from xmed.io.dicom.clock import offset_of
+from xmed.io.dicom.clock import parse_utc_offset
 from xmed.io.dicom.planes import Plane
 
-DATE_OF = {
+DATE_ATTRIBUTE = {
     "FrameAcquisitionDateTime": None,
     "FrameReferenceDateTime": None,
     "AcquisitionDateTime": None,
@@ -19,19 +19,19 @@ DATE_OF = {
     "ContentTime": "ContentDate",
 }
 """What states a moment; and where it is a time of day, what states its day."""
-LONGEST = timedelta(hours=12)
+MAX_SCAN_DURATION = timedelta(hours=12)
 """No series is scanned for longer. Times of one day that lie farther apart are of two, and nothing says which."""
 _NO_DAY = "20000101"
 _DT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d+))?([+-]\d{4})?")
 
 
-def moments(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
+def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
     """The moment of each image; None where one lacks it, or where they do not lie on one axis.
 
     They do not where only some of them state a day or a zone (PS3.5 6.2; Timezone Offset From UTC, PS3.3 C.12.1.1.8),
     or where all are of one day, or of none, and farther apart than LONGEST: that is what a midnight looks like.
     """
-    day = DATE_OF[keyword]
+    day = DATE_ATTRIBUTE[keyword]
     found: list[datetime] = []
     for plane in planes:
         moment = _moment(plane.told, keyword, day)
@@ -42,7 +42,7 @@ def moments(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
     if len(dated) > 1 or len({moment.tzinfo is None for moment in found}) > 1:
         return None
     one_day = len({moment.date() for moment in found}) == 1
-    return None if one_day and max(found) - min(found) > LONGEST else found
+    return None if one_day and max(found) - min(found) > MAX_SCAN_DURATION else found
 
 
 def _moment(told: Mapping[str, Any], keyword: str, day: str | None) -> datetime | None:
@@ -62,7 +62,7 @@ def _parsed(text: str, zone: str) -> datetime | None:
         return None
     *numbers, fraction, own = match.groups()
     year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
-    offset = offset_of(own or zone)
+    offset = parse_utc_offset(own or zone)
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59))  # 60: a leap second
     except ValueError:

@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from xmed.io.dicom.acquisition_times import moments
+from xmed.io.dicom.acquisition_times import image_times
 from xmed.io.dicom.planes import Plane
-from xmed.io.dicom.regular_grid import regular
-from xmed.io.dicom.sop_classes import modality_of
-from xmed.io.dicom.temporal_order import name_of, unique, worded
-from xmed.io.notes import note
+from xmed.io.dicom.regular_grid import is_regular
+from xmed.io.dicom.sop_classes import object_modality
+from xmed.io.dicom.temporal_order import unique_names, value_text, volume_name
+from xmed.io.notes import add_note
 
-FEWEST = 3
+MIN_SLICES = 3
 """Slices of an acquisition: two are always regular."""
-OVERLAP = 1.5
+THICK_SLICE_RATIO = 1.5
 """Thickness over slice distance from which on MR slices are not those of packages, which lie beside each other."""
 _MOST = 12
 """Parts looked for, so that a series whose every slice has a time of its own costs no more than another."""
-WORDS = ("StackID", "FrameType", "ImageType", "ConvolutionKernel", "KVP", "ContrastBolusAgent")
+CONTENT_KEYWORDS = ("StackID", "FrameType", "ImageType", "ConvolutionKernel", "KVP", "ContrastBolusAgent")
 """What is another image where it is another word, whenever it was taken."""
 _FREE = ("ContrastBolusAgent",)
 """Free text: whether there is any is asked, not what it says."""
@@ -35,16 +35,16 @@ _TIMES = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
 Part = list[Plane]
 
 
-def acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
+def split_acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
     """The parts by name, where it is certain that these are not one volume; None for one, with a note where in doubt.
 
     Certain: each part is regular by itself, their ranges overlap, and a word, or the number and the time of their
     acquisitions, tell them apart. A number without a time that differs is taken at its word, with a note. MR that is
     regular as a whole stays whole where only numbers and times differ.
     """
-    whole = regular(planes)
-    packages = whole and modality_of(planes[0].told) == "MR"
-    for keyword in WORDS:
+    whole = is_regular(planes)
+    packages = whole and object_modality(planes[0].told) == "MR"
+    for keyword in CONTENT_KEYWORDS:
         parts = _by_value(planes, keyword)
         if _alternate(parts) and _each_regular(parts):
             return _named(parts, keyword)
@@ -56,7 +56,9 @@ def acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
             _doubt(planes, parts, whole and (not packages or _thick(planes)))
             return None
         if not _at_other_times(parts):
-            note("INTERLEAVED", f"slices of {len(parts)} acquisitions alternate: split by {keyword} alone, not by time")
+            add_note(
+                "INTERLEAVED", f"slices of {len(parts)} acquisitions alternate: split by {keyword} alone, not by time"
+            )
         return _named(parts, keyword)
     for keyword in (*_TIMES, "ContentTime"):
         for parts in _by_time(planes, keyword):
@@ -73,7 +75,7 @@ def acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
 
 def _doubt(planes: Sequence[Plane], parts: Sequence[Part], said: bool) -> None:
     if said:
-        note(
+        add_note(
             "INTERLEAVED",
             f"{len(planes)} slices alternate between {len(parts)} passes, and nothing says for certain whether they are"
             " one volume: kept as one",
@@ -81,8 +83,8 @@ def _doubt(planes: Sequence[Plane], parts: Sequence[Part], said: bool) -> None:
 
 
 def _named(parts: Sequence[Part], keyword: str) -> dict[str, Part]:
-    names = [f"{keyword} given" if _free(part, keyword) else name_of(part, keyword) for part in parts]
-    return dict(zip(unique(names), parts))
+    names = [f"{keyword} given" if _free(part, keyword) else volume_name(part, keyword) for part in parts]
+    return dict(zip(unique_names(names), parts))
 
 
 def _free(part: Part, keyword: str) -> bool:
@@ -101,14 +103,14 @@ def _sortable(value: Any) -> tuple[float, str]:
     if value is None:
         return -np.inf, ""
     try:
-        return float(value), worded(value)
+        return float(value), value_text(value)
     except (TypeError, ValueError):
-        return np.inf, worded(value)
+        return np.inf, value_text(value)
 
 
 def _by_time(planes: Sequence[Plane], keyword: str) -> Iterator[list[Part]]:
     """What follows each other in time: apart by the longest pauses; or each going through the positions once."""
-    at = moments(planes, keyword)
+    at = image_times(planes, keyword)
     if at is None or len(set(at)) < 2:
         return
     start = min(at)
@@ -154,13 +156,13 @@ def _alternate(parts: Sequence[Part]) -> bool:
 
 
 def _each_regular(parts: Sequence[Part]) -> bool:
-    return all(len(part) >= FEWEST and regular(part) for part in parts)
+    return all(len(part) >= MIN_SLICES and is_regular(part) for part in parts)
 
 
 def _at_other_times(parts: Sequence[Part]) -> bool:
     """Whether the acquisitions follow each other in time, by any of the attributes that say when they were."""
     for keyword in (*_TIMES, "ContentTime"):
-        at = moments([plane for part in parts for plane in part], keyword)
+        at = image_times([plane for part in parts for plane in part], keyword)
         if at is None:
             continue
         ends = np.cumsum([len(part) for part in parts])
@@ -172,11 +174,11 @@ def _at_other_times(parts: Sequence[Part]) -> bool:
 
 def _acquired(planes: Sequence[Plane]) -> bool:
     """Whether the images say when they were acquired; Content Time may then be that of a reconstruction."""
-    return any(moments(planes, keyword) is not None for keyword in _TIMES)
+    return any(image_times(planes, keyword) is not None for keyword in _TIMES)
 
 
 def _thick(planes: Sequence[Plane]) -> bool:
     """Whether slices reach far into their neighbours."""
     places = sorted(float(plane.position @ planes[0].normal) for plane in planes)
     step = min((b - a for a, b in pairwise(places)), default=0.0)
-    return planes[0].depth is not None and step > 0 and planes[0].depth > OVERLAP * step
+    return planes[0].depth is not None and step > 0 and planes[0].depth > THICK_SLICE_RATIO * step

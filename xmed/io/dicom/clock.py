@@ -30,7 +30,7 @@ class Clock:
     @classmethod
     def of(cls, header: Attributes) -> Clock:
         """By Timezone Offset From UTC (PS3.3 C.12.1.1.8); else by a moment that is told twice, once with its zone."""
-        stated = offset_of(str(header.get("TimezoneOffsetFromUTC") or "").strip())
+        stated = parse_utc_offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
         if stated is not None:
             return cls(stated)
         found = set(_told_twice(header))
@@ -44,7 +44,9 @@ class Clock:
         compared with.
         """
         match = _MOMENT.fullmatch(text.strip())
-        if match is None or (self.zone is None and (offset := offset_of(match[6] or "")) is not None and not offset):
+        if match is None or (
+            self.zone is None and (offset := parse_utc_offset(match[6] or "")) is not None and not offset
+        ):
             return None
         local = _datetime(match)
         return None if local is None else local - self.behind(match[6] or "")
@@ -53,11 +55,11 @@ class Clock:
         """What takes a moment to the axis when it is subtracted. own: the offset that the moment itself names."""
         if self.zone is None:
             return timedelta(0)
-        offset = offset_of(own)
+        offset = parse_utc_offset(own)
         return self.zone if offset is None else offset
 
 
-def offset_of(text: str) -> timedelta | None:
+def parse_utc_offset(text: str) -> timedelta | None:
     """&ZZXX as an offset from UTC between -1200 and +1400 (PS3.5 6.2); None for anything else."""
     if not _OFFSET.fullmatch(text) or int(text[3:]) > 59:
         return None
@@ -75,7 +77,7 @@ def _told_twice(header: Attributes) -> Iterator[timedelta]:
     ]
     for where, whole, day, time in pairs:
         match = _MOMENT.fullmatch(str(where.get(whole) or "").strip())
-        own = offset_of(match[6] or "") if match else None
+        own = parse_utc_offset(match[6] or "") if match else None
         if match is None or own is None or (there := _datetime(match)) is None:
             continue
         local = Clock(None).instant(f"{(where.get(day) if day else None) or match[1]}{where.get(time) or ''}")

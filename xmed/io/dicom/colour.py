@@ -16,11 +16,17 @@ from pydicom.pixels import convert_color_space, pixel_array
 from pydicom.uid import JPEGTransferSyntaxes
 
 from xmed.errors import XmedError
-from xmed.io.dicom.compressed_stream import Model, Stream, stream_of
+from xmed.io.dicom.compressed_stream import ColourModel, StreamHeader, parse_stream_header
 from xmed.io.dicom.header import Header
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
-_NAMED: dict[str, Model] = {"RGB": "RGB", "YBR_ICT": "RGB", "YBR_RCT": "RGB", "YBR_FULL": "YBR", "YBR_FULL_422": "YBR"}
+_NAMED: dict[str, ColourModel] = {
+    "RGB": "RGB",
+    "YBR_ICT": "RGB",
+    "YBR_RCT": "RGB",
+    "YBR_FULL": "YBR",
+    "YBR_FULL_422": "YBR",
+}
 """What pixels are after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _ALIKE, _NEUTRAL = 4, 6
@@ -29,7 +35,7 @@ _SHOWN = 0.5
 """Share of grey pixels from which planes tell their model: most of every ultrasound screen is grey or black."""
 
 
-def refuse_model(header: Header, name: str) -> None:
+def check_photometric(header: Header, name: str) -> None:
     """Raises XmedError PIXEL_MODULE for a Photometric Interpretation that contradicts the number of samples."""
     samples, model = int(header["SamplesPerPixel"]), str(header["PhotometricInterpretation"])
     wrong = model in _GREY if samples == 3 else model in _NAMED
@@ -41,7 +47,7 @@ def refuse_model(header: Header, name: str) -> None:
         )
 
 
-def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
+def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
     """What each frame of encapsulated pixels says of itself; none for native ones.
 
     Raises XmedError PIXEL_MODULE where that is another size, or another number of frames, than the header says.
@@ -54,7 +60,7 @@ def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
     count = int(dataset.get("NumberOfFrames") or 1)
     try:
         frames = generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended)
-        streams = [stream_of(frame) for frame in frames]
+        streams = [parse_stream_header(frame) for frame in frames]
     except (ValueError, IndexError) as problem:
         raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has others", "as many") from problem
     if len(streams) != count or (count == 1 and _several(dataset.PixelData)):
@@ -74,13 +80,13 @@ def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
 
 def _several(pixels: bytes) -> bool:
     """Whether what should be one frame is fragments that each begin a stream of their own."""
-    return sum(stream_of(fragment) is not None for fragment in generate_fragments(pixels)) > 1
+    return sum(parse_stream_header(fragment) is not None for fragment in generate_fragments(pixels)) > 1
 
 
-def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
+def decode_rgb(dataset: Dataset, streams: Sequence[StreamHeader | None]) -> np.ndarray:
     """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted.
 
-    streams: what `streams_of` found.
+    streams: what `frame_streams` found.
     """
     said = _NAMED[str(dataset.PhotometricInterpretation)]
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -94,7 +100,7 @@ def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
     if (found != said).any():
         names = {"RGB": "red, green and blue", "YBR": "luminance and chrominance"}
         other = next(name for model, name in names.items() if model != said)
-        note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {other}: read as they are")
+        add_note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {other}: read as they are")
     if (found == "YBR").all():
         return convert_color_space(pixels, "YBR_FULL", "RGB")
     if (found == "YBR").any():
@@ -103,7 +109,7 @@ def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
     return pixels
 
 
-def _told(planes: np.ndarray) -> Model | None:
+def _told(planes: np.ndarray) -> ColourModel | None:
     """What planes (…, 3) of 8 bits show by their grey pixels; None where that is not certain."""
     if planes.itemsize != 1:
         return None
@@ -112,6 +118,9 @@ def _told(planes: np.ndarray) -> Model | None:
     )
     alike = (np.abs(first - second) <= _ALIKE) & (np.abs(first - third) <= _ALIKE)
     neutral = (np.abs(second - 128) <= _NEUTRAL) & (np.abs(third - 128) <= _NEUTRAL)
-    shares: dict[Model, float] = {"RGB": float((alike & ~neutral).mean()), "YBR": float((neutral & ~alike).mean())}
+    shares: dict[ColourModel, float] = {
+        "RGB": float((alike & ~neutral).mean()),
+        "YBR": float((neutral & ~alike).mean()),
+    }
     likelier = max(shares, key=lambda model: shares[model])
     return likelier if shares[likelier] > _SHOWN else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Model = Literal["RGB", "YBR"]
+ColourModel = Literal["RGB", "YBR"]
 _JPEG, _J2K, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers, JPEG-LS's among them; no tables
 _DCT = {0xC0, 0xC1, 0xC2}
@@ -14,7 +14,7 @@ _ADOBE = {0: "RGB", 1: "YBR"}  # the transform of APP14 (Adobe Technical Note 51
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamHeader:
     """kind: marker of the JPEG frame, or None for JPEG 2000. rows, columns, components, bits: as the codec gives them.
 
     model: the colour model of three components as they leave the codec, None where no mark tells it.
@@ -25,10 +25,10 @@ class Stream:
     columns: int
     components: int
     bits: int
-    model: Model | None
+    model: ColourModel | None
 
 
-def stream_of(frame: bytes) -> Stream | None:
+def parse_stream_header(frame: bytes) -> StreamHeader | None:
     """What the head of a frame says; None for what is neither JPEG, JPEG-LS nor JPEG 2000, or is damaged."""
     try:
         if frame[:2] == _JPEG:
@@ -53,7 +53,7 @@ def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
-def _jpeg(frame: bytes) -> Stream | None:
+def _jpeg(frame: bytes) -> StreamHeader | None:
     jfif, adobe = False, None
     for marker, held in _segments(frame, 2):
         if marker == 0xE0 and held[:5] == b"JFIF\0":
@@ -63,11 +63,13 @@ def _jpeg(frame: bytes) -> Stream | None:
         elif marker in _FRAMES:
             rows, columns = int.from_bytes(held[1:3], "big"), int.from_bytes(held[3:5], "big")
             components = [held[6 + 3 * n : 9 + 3 * n] for n in range(held[5])]
-            return Stream(marker, rows, columns, len(components), held[0], _model(marker, jfif, adobe, components))
+            return StreamHeader(
+                marker, rows, columns, len(components), held[0], _model(marker, jfif, adobe, components)
+            )
     return None
 
 
-def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> Model | None:
+def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> ColourModel | None:
     """JFIF has only YCbCr (T.871). Without a mark, decoders guess by component numbers, which encoders give at will."""
     if len(components) != 3:
         return None
@@ -81,7 +83,7 @@ def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) 
     return "YBR" if marker in _DCT and len(sampled) > 1 else None
 
 
-def _jpeg_2000(frame: bytes) -> Stream | None:
+def _jpeg_2000(frame: bytes) -> StreamHeader | None:
     """Of a stream with its own transform of colours the codec gives red, green and blue (T.800 annex G)."""
     found = dict(_segments(frame, 2))
     size, style = found.get(0x51), found.get(0x52)
@@ -89,4 +91,6 @@ def _jpeg_2000(frame: bytes) -> Stream | None:
         return None
     columns, rows, left, top = (int.from_bytes(size[at : at + 4], "big") for at in (2, 6, 10, 14))
     components = int.from_bytes(size[34:36], "big")
-    return Stream(None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None)
+    return StreamHeader(
+        None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None
+    )

@@ -8,6 +8,6 @@ from typing import Any
 from pydicom.valuerep import DS
 
 
-def decimals(values: Iterable[float]) -> list[Any]:
+def decimal_strings(values: Iterable[float]) -> list[Any]:
     """Numbers in at most 16 characters (PS3.5 6.2), which those that scanners write often exceed."""
     return [DS(float(value), auto_format=True) for value in values]

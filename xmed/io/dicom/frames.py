@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xmed.errors import XmedError
-from xmed.io.dicom.functional_groups import flat
+from xmed.io.dicom.functional_groups import flatten_groups
 from xmed.io.dicom.header import Header
 
 VOLUME_KEYWORDS = (
@@ -43,8 +43,8 @@ def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
     count = int(header.get("NumberOfFrames") or 1)
     if not (header.get("SharedFunctionalGroupsSequence") or header.get("PerFrameFunctionalGroupsSequence")):
         return [header] * count
-    shared = flat((header.get("SharedFunctionalGroupsSequence") or [None])[0])
-    own = [flat(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
+    shared = flatten_groups((header.get("SharedFunctionalGroupsSequence") or [None])[0])
+    own = [flatten_groups(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
     if own and len(own) != count:
         raise XmedError("PIXEL_MODULE", f"{count} frames with {len(own)} functional groups", "one group for each frame")
     return [ChainMap(mine, shared, header) for mine in own or [{} for _ in range(count)]]  # type: ignore[arg-type]

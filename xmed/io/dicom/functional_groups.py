@@ -89,7 +89,7 @@ MACROS = (
 _PLACES = [(macro, [Tag(word) for word in macro.path], [(k, Tag(k)) for k in macro.keywords]) for macro in MACROS]
 
 
-def flat(groups: Dataset | None) -> dict[str, Any]:
+def flatten_groups(groups: Dataset | None) -> dict[str, Any]:
     """The attributes by keyword that the functional groups of one frame, or the shared ones, state where they belong.
 
     Raises XmedError PIXEL_MODULE for a macro of several items that contradict each other, where the standard allows

@@ -20,7 +20,7 @@ _HALF_LIVES = {
 """By the names of PS3.16 CID 4020, in seconds after ENSDF (nndc.bnl.gov/nudat3)."""
 
 
-def half_life_of(injection: Dataset) -> float | None:
+def nuclide_half_life(injection: Dataset) -> float | None:
     """Seconds, by the Radionuclide Code of an injection; None for a nuclide that is not listed here."""
     for item in injection.get("RadionuclideCodeSequence") or ():
         asked = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")

@@ -22,8 +22,8 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 from pydicom.valuerep import TEXT_VR_DELIMS, DSfloat
 
-from xmed.io.dicom.prescan import Layout
-from xmed.io.file_kinds import reading
+from xmed.io.dicom.prescan import ElementLayout
+from xmed.io.file_kinds import reader_errors
 
 _ALONE = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
 """Kinds of values that mean the same whatever stands beside them: no character set, no sign, no items to be parsed."""
@@ -36,7 +36,7 @@ class Header(Mapping[str, Any]):
     Attributes without a value count as absent for `get`, present for `in`.
     """
 
-    def __init__(self, dataset: Dataset | None = None, data: bytes = b"", layout: Layout | None = None) -> None:
+    def __init__(self, dataset: Dataset | None = None, data: bytes = b"", layout: ElementLayout | None = None) -> None:
         """dataset: already parsed; or data, a file of which the pre-scan gave the layout."""
         self._data, self._layout = data, layout
         self._places = layout.places if layout else None
@@ -46,7 +46,7 @@ class Header(Mapping[str, Any]):
     @cached_property
     def dataset(self) -> Dataset:
         """All of it, parsed. From memory: whatever length a parser believes in, it gets the bytes there are."""
-        with reading("a data set"):
+        with reader_errors("a data set"):
             return pydicom.dcmread(BytesIO(self._data))
 
     @property

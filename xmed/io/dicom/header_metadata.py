@@ -10,23 +10,23 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import read_instance
-from xmed.io.file_kinds import Source, kind_of, listed
+from xmed.io.file_kinds import Source, file_kind, list_files
 
-OLDEST = 90
+OLDEST_AGE_BAND = 90
 """Ages from here on are one band: HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C))."""
-LONGEST = 64
+MAX_TEXT_LENGTH = 64
 """Characters of a text that are kept: LO of PS3.5."""
 
 
-def facts_of(path: Source) -> dict[str, str]:
+def read_header_metadata(path: Source) -> dict[str, str]:
     """sex, age_band, vendor, field_t, study and series of the first image at `path`; only what is there.
 
     Ages become bands of ten years. vendor is free text, study and series are the UIDs themselves: whoever keeps them
     must first make of them what names nobody (see cohort.unnamed.keyed). Empty for what is no DICOM.
     """
-    for file in listed(path):
+    for file in list_files(path):
         with suppress(XmedError):
-            if kind_of(file) == "dicom":
+            if file_kind(file) == "dicom":
                 found = read_instance(file)
                 if found.is_image:
                     return _facts(found.dataset)
@@ -54,12 +54,12 @@ def _band(age: str) -> str | None:
     if match is None:
         return None
     years = int(match[1]) if match[2] == "Y" else 0
-    low = min(years // 10 * 10, OLDEST)
-    return f"{low} and over" if low == OLDEST else f"{low}-{low + 9}"
+    low = min(years // 10 * 10, OLDEST_AGE_BAND)
+    return f"{low} and over" if low == OLDEST_AGE_BAND else f"{low}-{low + 9}"
 
 
 def _text(value: Any) -> str:
-    return " ".join(str(value).split())[:LONGEST] if value is not None else ""
+    return " ".join(str(value).split())[:MAX_TEXT_LENGTH] if value is not None else ""
 
 
 def _number(value: Any) -> float | None:

@@ -20,11 +20,11 @@ from pydicom.valuerep import TEXT_VR_DELIMS
 from xmed.errors import XmedError
 from xmed.io.dicom.frames import frame_attributes
 from xmed.io.dicom.header import Header
-from xmed.io.dicom.prescan import prescan, refuse_uids
-from xmed.io.dicom.sop_classes import is_picture, kind_name, modality_of
-from xmed.io.file_kinds import SNIFFED, kind_in, kind_of, reading, regular
-from xmed.io.notes import note
-from xmed.io.sandbox.limits import afford
+from xmed.io.dicom.prescan import check_uids, prescan
+from xmed.io.dicom.sop_classes import object_modality, sop_class_name, stores_images
+from xmed.io.file_kinds import SIGNATURE_BYTES, file_kind, kind_from_bytes, reader_errors, require_file
+from xmed.io.notes import add_note
+from xmed.io.sandbox.limits import grow_limits
 
 # Scanners write values longer than their VR allows. What xmed uses it checks itself, the rest it never quotes.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -71,7 +71,7 @@ class Instance:
     @cached_property
     def is_image(self) -> bool:
         """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
-        known = is_picture(self.sop_class)
+        known = stores_images(self.sop_class)
         if known is None:  # private, missing, or newer than the table: judged by what it holds
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
         return known
@@ -79,7 +79,7 @@ class Instance:
     @property
     def kind(self) -> str:
         """What the object is (PS3.4 B.5): CT Image Storage, Label Map Segmentation Storage ..."""
-        return kind_name(self.sop_class)
+        return sop_class_name(self.sop_class)
 
 
 def read_instance(path: str | Path) -> Instance:
@@ -88,13 +88,13 @@ def read_instance(path: str | Path) -> Instance:
     Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (an image without its pixels),
     UID_INVALID, READER_FAILED, and what `prescan` refuses.
     """
-    path = regular(Path(path))
-    with reading(path.name):
+    path = require_file(Path(path))
+    with reader_errors(path.name):
         data = _bytes_of(path)
         layout = prescan(data, path.name)
         header = Header(data=data, layout=layout) if layout else Header(_parsed(data, path.name))
         instance = _identified(path, header)
-    refuse_uids((instance.uid, instance.series, instance.sop_class), path.name)
+    check_uids((instance.uid, instance.series, instance.sop_class), path.name)
     if not instance.sop_class and "Rows" not in header:
         if data[128:132] == b"DICM":
             raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
@@ -107,9 +107,11 @@ def read_instance(path: str | Path) -> Instance:
 def _bytes_of(path: Path) -> bytes:
     """What a file holds, in memory: a parser that believes a length of 2 GiB gets the bytes there are, and no more."""
     with path.open("rb", buffering=0) as file:
-        if kind_in(file.read(SNIFFED)) != "dicom":
+        if kind_from_bytes(file.read(SIGNATURE_BYTES)) != "dicom":
             raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
-        afford(4 * os.fstat(file.fileno()).st_size)  # the bytes, the parser's copy of them, and what it makes of them
+        grow_limits(
+            4 * os.fstat(file.fileno()).st_size
+        )  # the bytes, the parser's copy of them, and what it makes of them
         file.seek(0)
         return file.read()
 
@@ -117,14 +119,14 @@ def _bytes_of(path: Path) -> bytes:
 def _parsed(data: bytes, name: str) -> Dataset:
     preamble = data[128:132] == b"DICM"
     if not preamble:
-        note("NO_PREAMBLE", "files without preamble were read from their first element")
+        add_note("NO_PREAMBLE", "files without preamble were read from their first element")
     try:
         dataset = pydicom.dcmread(BytesIO(data), force=not preamble)
     except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
         raise XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again") from problem
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
-        note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
+        add_note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
     return dataset
 
 
@@ -136,14 +138,14 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
     """
     found = []
     for path in paths:
-        if path.suffix.lower() in (".dcm", ".dicom", ".ima") or kind_of(path) == "dicom":
+        if path.suffix.lower() in (".dcm", ".dicom", ".ima") or file_kind(path) == "dicom":
             instance = read_instance(path)
             if instance.sop_class.name != "Media Storage Directory Storage":
                 found.append(instance)
     return found
 
 
-def unreadable_text(header: Header) -> bool:
+def has_undecodable_text(header: Header) -> bool:
     """Whether text in a header is in bytes that its Specific Character Set (PS3.3 C.12.1.1.2) does not have."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -165,7 +167,7 @@ def _identified(path: Path, header: Header) -> Instance:
         sop_class=sop_class,
         uid=str(header.get("SOPInstanceUID", "")),
         series=str(header.get("SeriesInstanceUID", "")),
-        modality=modality_of(header),
+        modality=object_modality(header),
         pixel_length=header.pixel_length,
     )
 

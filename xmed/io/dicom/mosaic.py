@@ -22,10 +22,10 @@ with warnings.catch_warnings():  # nibabel calls its DICOM readers experimental;
 
 from xmed.errors import XmedError
 from xmed.io.dicom.header import Header
-from xmed.io.dicom.sop_classes import modality_of
-from xmed.io.notes import note
+from xmed.io.dicom.sop_classes import object_modality
+from xmed.io.notes import add_note
 
-WIDEST_MM = 600.0
+MAX_FIELD_OF_VIEW_MM = 600.0
 """Fields of view end with the bore: 600 to 700 mm, and 500 mm of it are usable."""
 
 
@@ -48,7 +48,7 @@ class Mosaic:
         return tiles.reshape(-1, rows, columns)[: self.count]
 
 
-def mosaic_of(header: Header, name: str) -> Mosaic | None:
+def detect_mosaic(header: Header, name: str) -> Mosaic | None:
     """How to take an image apart; None for any image that is no mosaic.
 
     Structure decides: the CSA header's count of tiles, or where that header is gone, the count that is told beside it,
@@ -67,7 +67,7 @@ def mosaic_of(header: Header, name: str) -> Mosaic | None:
         raise _unknown(name, "its private header is gone")
     if csa is None or (csareader.get_scalar(csa, "NumberOfImagesInMosaic") or 0) <= 1:
         if word:
-            note("MOSAIC", "nothing but a word in Image Type says that the picture is a mosaic: read as one slice")
+            add_note("MOSAIC", "nothing but a word in Image Type says that the picture is a mosaic: read as one slice")
         return None
     return _described(csa, header, name)
 
@@ -75,7 +75,7 @@ def mosaic_of(header: Header, name: str) -> Mosaic | None:
 def is_mosaic(header: Header) -> bool:
     """Whether an image is a mosaic, one that can be taken apart or not."""
     try:
-        return mosaic_of(header, "") is not None
+        return detect_mosaic(header, "") is not None
     except XmedError:
         return True
 
@@ -129,10 +129,10 @@ def _fits(header: Header) -> bool:
 def _too_large(header: Header) -> bool:
     """Whether a picture of tiles is wider and higher than any scanner: each pixel is as large as those of a tile."""
     spacing = header.get("PixelSpacing")
-    if modality_of(header) != "MR" or not isinstance(spacing, Sequence) or len(spacing) != 2:
+    if object_modality(header) != "MR" or not isinstance(spacing, Sequence) or len(spacing) != 2:
         return False
     sides = zip((header["Rows"], header["Columns"]), spacing)
-    return _tile(header) is not None and _fits(header) and all(n * float(mm) > WIDEST_MM for n, mm in sides)
+    return _tile(header) is not None and _fits(header) and all(n * float(mm) > MAX_FIELD_OF_VIEW_MM for n, mm in sides)
 
 
 def _unknown(name: str, why: str) -> XmedError:

@@ -7,7 +7,7 @@ from weakref import WeakSet
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.prescan import UNDEFINED_LENGTH
-from xmed.io.file_kinds import MAX_BYTES, refuse_bomb
+from xmed.io.file_kinds import MAX_BYTES, check_compression_ratio
 
 _REQUIRED = [
     "Rows",
@@ -25,7 +25,7 @@ _checked: WeakSet[Instance] = WeakSet()
 """Instances whose claims were found true: each is asked about before the first allocation, and again at its own."""
 
 
-def check_claim(instance: Instance) -> None:
+def check_pixel_size(instance: Instance) -> None:
     """Whether the header agrees with the bytes there are, before anything is allocated.
 
     Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
@@ -63,7 +63,7 @@ def check_claim(instance: Instance) -> None:
         stored = "encapsulated" if undefined else "native"
         raise XmedError("TSUID_MISMATCH", f"{name} names {syntax.name}, its pixels are {stored}", "the syntax it names")
     if undefined:
-        refuse_bomb(expected, len(header.pixels), name)
+        check_compression_ratio(expected, len(header.pixels), name)
     else:
         _check_native(instance, expected, columns * max(bits // 8, 1))
     _checked.add(instance)

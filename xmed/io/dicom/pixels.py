@@ -10,15 +10,15 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from xmed.errors import XmedError
-from xmed.io.dicom.colour import refuse_model, rgb_of, streams_of
+from xmed.io.dicom.colour import check_photometric, decode_rgb, frame_streams
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.mosaic import mosaic_of
-from xmed.io.dicom.pixel_size_check import check_claim
+from xmed.io.dicom.mosaic import detect_mosaic
+from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.prescan import UNDEFINED_LENGTH
-from xmed.io.dicom.scaling import mapped_values, scaling_of
-from xmed.io.notes import note
-from xmed.io.sandbox.limits import afford
+from xmed.io.dicom.scaling import apply_real_world_maps, read_scaling
+from xmed.io.notes import add_note
+from xmed.io.sandbox.limits import grow_limits
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey from red, green and blue: ITU-R BT.601, the weights of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
@@ -37,38 +37,44 @@ def modality_values(instance: Instance) -> np.ndarray:
 
     Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH, RESCALE_INVALID, DTYPE.
     """
-    check_claim(instance)
+    check_pixel_size(instance)
     header = instance.header
-    afford(_BYTES_PER_PIXEL * int(header.get("NumberOfFrames") or 1) * int(header["Rows"]) * int(header["Columns"]))
+    grow_limits(
+        _BYTES_PER_PIXEL * int(header.get("NumberOfFrames") or 1) * int(header["Rows"]) * int(header["Columns"])
+    )
     stored = _native(header)
     if stored is None:
         stored = _stored(instance)
-    padding, scaling = _padding(header, stored), scaling_of(instance)
+    padding, scaling = _padding(header, stored), read_scaling(instance)
     given = stored
     if header["PhotometricInterpretation"] == "MONOCHROME1":
-        note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
+        add_note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
         span = (1 << int(header["BitsStored"])) - 1
         stored = span - stored if not header["PixelRepresentation"] else -1 - stored  # lowest + highest - stored
     if scaling.table:
         values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
     elif scaling.mapped:
-        values = mapped_values(given, scaling, padding, instance.name)  # of stored values, whatever their display
+        values = apply_real_world_maps(
+            given, scaling, padding, instance.name
+        )  # of stored values, whatever their display
     else:
         values = _rescaled(stored, scaling.lines, padding)
     if padding is not None:
         values[padding] = np.nan
-    mosaic = mosaic_of(header, instance.name)
+    mosaic = detect_mosaic(header, instance.name)
     return values if mosaic is None else mosaic.unpacked(values)
 
 
-def filled(values: np.ndarray) -> np.ndarray:
+def fill_padding(values: np.ndarray) -> np.ndarray:
     """`values` with the lowest real one in place of padding. Raises XmedError CONSTANT where all of it is padding."""
     if values.dtype.kind != "f" or not (padding := np.isnan(values)).any():
         return values
     if padding.all():
         raise XmedError("CONSTANT", "every pixel is padding", "an image with content")
     lowest = values[~padding].min()
-    note("PADDING", f"{padding.mean():.1%} of the pixels are padding: they became {lowest:g}, the lowest real value")
+    add_note(
+        "PADDING", f"{padding.mean():.1%} of the pixels are padding: they became {lowest:g}, the lowest real value"
+    )
     return np.where(padding, lowest, values)
 
 
@@ -93,13 +99,13 @@ def _native(header: Header) -> np.ndarray | None:
 def _stored(instance: Instance) -> np.ndarray:
     """Stored values (frames, rows, columns); colour as luminance, for ultrasound alone."""
     dataset = instance.dataset
-    refuse_model(instance.header, instance.name)
+    check_photometric(instance.header, instance.name)
     colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
     if colour and instance.modality != "US":
         raise XmedError("DTYPE", f"{instance.name} is a colour picture", "grey values", "export the original series")
-    streams = streams_of(dataset, instance.name)
+    streams = frame_streams(dataset, instance.name)
     try:
-        pixels = rgb_of(dataset, streams) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
+        pixels = decode_rgb(dataset, streams) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, _palette(dataset))
     except (MemoryError, KeyboardInterrupt, SystemExit):
@@ -110,10 +116,10 @@ def _stored(instance: Instance) -> np.ndarray:
             "TSUID_MISMATCH", f"{instance.name} does not decode as {syntax}", "pixels in the syntax it names"
         ) from problem
     if _has_high_bits(instance):
-        note("HIGH_BITS", f"bits above the {dataset.BitsStored} stored ones (an overlay, or garbage) were left out")
+        add_note("HIGH_BITS", f"bits above the {dataset.BitsStored} stored ones (an overlay, or garbage) were left out")
     shape = (int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns))
     if colour:
-        note("LUMINANCE", "colour became grey: luminance after ITU-R BT.601")
+        add_note("LUMINANCE", "colour became grey: luminance after ITU-R BT.601")
         pixels = pixels.reshape(*shape, -1)[..., :3] @ np.array(LUMA)
     if pixels.size != np.prod(shape):
         raise XmedError("PIXEL_MODULE", f"{instance.name} decodes to {pixels.shape}", f"frames, rows, columns {shape}")

@@ -13,7 +13,7 @@ import numpy as np
 from xmed.errors import XmedError
 from xmed.io.dicom.frames import VOLUME_KEYWORDS
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.mosaic import Mosaic, mosaic_of
+from xmed.io.dicom.mosaic import Mosaic, detect_mosaic
 
 PLAUSIBLE_SPACING_MM = (0.01, 20.0)
 UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions; dicom-numpy takes the same
@@ -47,7 +47,7 @@ class Plane:
         return np.cross(self.row, self.column)
 
 
-def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
+def read_planes(instance: Instance, owner: int = 0) -> list[Plane]:
     """Where each frame of an image lies.
 
     Patient coordinates, or those of the volume for an Enhanced US Volume (PS3.3 C.8.24.3), whose frame of reference is
@@ -57,7 +57,7 @@ def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
     """
     attributes = instance.frames
     planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
-    mosaic = mosaic_of(instance.header, instance.name)
+    mosaic = detect_mosaic(instance.header, instance.name)
     return planes if mosaic is None else _tiles(planes[0], mosaic)
 
 

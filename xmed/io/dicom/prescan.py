@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import MAX_BYTES, refuse_bomb
+from xmed.io.file_kinds import MAX_BYTES, check_compression_ratio
 
 MAX_DEPTH = 64
 """Sequences in sequences. Structured reports of real life reach 20; a parser that recurses ends near 1,000."""
@@ -48,18 +48,18 @@ _ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0
 _PLAIN: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
 
 
-Places = dict[int, tuple[str | None, int, int]]
+ElementPlaces = dict[int, tuple[str | None, int, int]]
 """Kind of value (None where the transfer syntax does not say), offset and length of each element, by its tag."""
 
 
-class Layout(NamedTuple):
+class ElementLayout(NamedTuple):
     """Where each element of a data set lies in its file, up to native pixels that end with it; by its syntax."""
 
-    places: Places
+    places: ElementPlaces
     syntax: UID
 
 
-def prescan(data: bytes, name: str) -> Layout | None:
+def prescan(data: bytes, name: str) -> ElementLayout | None:
     """Refuse a DICOM file whose structure lies; tell where what lies in one that is plainly made.
 
     Returns None for whatever leaves a parser something to decide: no preamble, no or another transfer syntax than the
@@ -85,11 +85,11 @@ def prescan(data: bytes, name: str) -> Layout | None:
         implicit, order = _encoding(data, start, syntax, name)
         places = _walk(data, start, implicit, order, name)
         if places and preamble and syntax in _PLAIN:
-            return Layout(places, _PLAIN[syntax])
+            return ElementLayout(places, _PLAIN[syntax])
     return None
 
 
-def refuse_uids(uids: Iterable[str], name: str) -> None:
+def check_uids(uids: Iterable[str], name: str) -> None:
     """Raises XmedError UID_INVALID for what PS3.5 section 9.1 does not allow: other signs, or more than 64 of them."""
     for uid in uids:
         if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
@@ -133,12 +133,12 @@ def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
     return not explicit, ">" if big else "<"
 
 
-def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Places | None:
+def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> ElementPlaces | None:
     """From element to element until the pixels, into every sequence, with a list in place of recursion.
 
     Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
     """
-    size, places, kinds = len(data), Places(), _KINDS[order]
+    size, places, kinds = len(data), ElementPlaces(), _KINDS[order]
     short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
     met, ends = 0, list[int]()  # where each open sequence or item ends; the end of the file where only a delimiter says
     while at + 8 <= size:
@@ -188,7 +188,7 @@ def _inflated(stream: memoryview, name: str) -> bytes:
             while waiting and not inflater.eof:
                 out += inflater.decompress(waiting, 1 << 20)
                 waiting = inflater.unconsumed_tail
-                refuse_bomb(len(out), len(stream), name)
+                check_compression_ratio(len(out), len(stream), name)
                 if len(out) > MAX_BYTES:
                     raise XmedError("SIZE_CLAIM", f"{name} inflates to over {MAX_BYTES} bytes", f"at most {MAX_BYTES}")
     except zlib.error as problem:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydicom import Dataset
 
 
-class Element(NamedTuple):
+class PrivateElement(NamedTuple):
     """One private element, wherever its block begins. kind: its VR."""
 
     group: int
@@ -18,27 +18,27 @@ class Element(NamedTuple):
     kind: str
 
 
-PHILIPS_SUV = Element(0x7053, "Philips PET Private Group", 0x00, "DS")
+PHILIPS_SUV = PrivateElement(0x7053, "Philips PET Private Group", 0x00, "DS")
 """What makes SUV by body weight, g/ml, of counts."""
-PHILIPS_ACTIVITY = Element(0x7053, "Philips PET Private Group", 0x09, "DS")
+PHILIPS_ACTIVITY = PrivateElement(0x7053, "Philips PET Private Group", 0x09, "DS")
 """What makes Bq/ml of counts."""
-GE_SCAN = Element(0x0009, "GEMS_PETD_01", 0x0D, "DT")
+GE_SCAN = PrivateElement(0x0009, "GEMS_PETD_01", 0x0D, "DT")
 """When a scan began, whenever its series was made."""
-PHILIPS_MR_SLOPE = Element(0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
+PHILIPS_MR_SLOPE = PrivateElement(0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
 """SS of FP = (PV · RS + RI) / (RS · SS): values of one scan that compare (Chenevert et al. 2014)."""
 SCALING = (PHILIPS_SUV, PHILIPS_ACTIVITY, GE_SCAN, PHILIPS_MR_SLOPE)
 
 
-def value_of(dataset: Dataset, asked: Element) -> Any:
+def private_value(dataset: Dataset, asked: PrivateElement) -> Any:
     """The value of a private element, None where there is none."""
     with suppress(KeyError, ValueError):
         return dataset.private_block(asked.group, asked.creator)[asked.element].value
     return None
 
 
-def number_of(dataset: Dataset, asked: Element) -> float:
+def private_number(dataset: Dataset, asked: PrivateElement) -> float:
     """The number in a private element; 0 where there is none, or something else."""
-    value = value_of(dataset, asked)
+    value = private_value(dataset, asked)
     with suppress(TypeError, ValueError, struct.error):
         if asked.kind == "FL" and isinstance(value, bytes):  # copied through a system that did not know its kind: UN
             return float(struct.unpack("<f", value)[0])

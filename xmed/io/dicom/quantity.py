@@ -9,22 +9,22 @@ import numpy as np
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.planes import Plane
-from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, number_of
-from xmed.io.dicom.scaling import Scaling, scaling_of
+from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, private_number
+from xmed.io.dicom.scaling import Scaling, read_scaling
 from xmed.io.dicom.suv import suv_scale
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 _HOUNSFIELD = {"", "HU", "US"}
 """Rescale Types of CT (PS3.3 C.11.1.1.2) that are, or for want of a better word may be, Hounsfield units."""
 
 
-def factors(instances: Sequence[Instance], planes: Sequence[Plane]) -> np.ndarray | None:
+def slice_factors(instances: Sequence[Instance], planes: Sequence[Plane]) -> np.ndarray | None:
     """What the modality values of each plane are multiplied with: float32, or None where they stay as they are.
 
     instances: of the whole series. Raises XmedError SUV_INVALID; RESCALE_INVALID for slices of different quantities.
     """
     used = {plane.owner for plane in planes}
-    scalings = {owner: scaling_of(instances[owner]) for owner in used}
+    scalings = {owner: read_scaling(instances[owner]) for owner in used}
     relations = {scalings[plane.owner].relation(_frame(plane, scalings)) for plane in planes}
     if len(relations) > 1:
         raise XmedError("RESCALE_INVALID", "slices with different real-world maps beside their rescale",
@@ -49,7 +49,7 @@ def _one_ct_unit(planes: Sequence[Plane]) -> None:
         found = ", ".join(sorted(unit or "Hounsfield units" for unit in units))
         raise XmedError("RESCALE_INVALID", f"CT slices in {found}", "one unit in all slices", "export one quantity")
     if unit := units.pop():
-        note("CT_UNITS", f"CT values in {unit}, not in Hounsfield units, are kept as they are")
+        add_note("CT_UNITS", f"CT values in {unit}, not in Hounsfield units, are kept as they are")
 
 
 def _philips(instances: Sequence[Instance], planes: Sequence[Plane], slopes: dict[int, float]) -> np.ndarray | None:
@@ -59,11 +59,11 @@ def _philips(instances: Sequence[Instance], planes: Sequence[Plane], slopes: dic
     """
     if "PHILIPS" not in instances[0].header.text("Manufacturer").upper():
         return None
-    scales = {owner: number_of(instances[owner].dataset, PHILIPS_MR_SLOPE) for owner in slopes}
+    scales = {owner: private_number(instances[owner].dataset, PHILIPS_MR_SLOPE) for owner in slopes}
     if 0.0 in scales.values():  # enhanced, or exported by another system
         return None
     found = np.array([1 / (slopes[plane.owner] * scales[plane.owner]) for plane in planes], dtype=np.float32)
     if np.allclose(found, found[0], rtol=1e-5):
         return None
-    note("PRIVATE_SCALE", "Philips display values became floating point values: slices were scaled each for itself")
+    add_note("PRIVATE_SCALE", "Philips display values became floating point values: slices were scaled each for itself")
     return found

@@ -19,14 +19,14 @@ from xmed.errors import XmedError
 from xmed.io.dicom.header import Header
 
 _MACRO = "RealWorldValueMappingSequence"
-Line = tuple[float, float]
+LinearScale = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Map:
+class RealWorldMap:
     """One map of a frame. line: slope and intercept, or None for a table, which begins at first."""
 
-    line: Line | None
+    line: LinearScale | None
     table: tuple[float, ...]
     first: float
     last: float
@@ -43,7 +43,7 @@ class Map:
         return np.array(self.table)[stored.astype(np.int64) - int(self.first)].astype(np.float32)
 
 
-def maps_of(header: Header, count: int) -> list[list[Map]]:
+def real_world_maps(header: Header, count: int) -> list[list[RealWorldMap]]:
     """The different maps of every frame, of its own functional group, else the shared one, else the data set.
 
     Raises XmedError RESCALE_INVALID for one that is no map.
@@ -56,16 +56,16 @@ def maps_of(header: Header, count: int) -> list[list[Map]]:
     return [mine or common for mine in own] if len(own) == count else [common] * count
 
 
-def says_same(maps: Sequence[Map], line: Line) -> bool:
+def repeats_rescale(maps: Sequence[RealWorldMap], line: LinearScale) -> bool:
     """Whether one of the maps says what the rescale does."""
     return any(one.line is not None and np.allclose(one.line, line, rtol=1e-6, atol=1e-9) for one in maps)
 
 
-def _different(items: Sequence[Dataset]) -> list[Map]:
+def _different(items: Sequence[Dataset]) -> list[RealWorldMap]:
     return list(dict.fromkeys(map(_map, items)))
 
 
-def _map(item: Dataset) -> Map:
+def _map(item: Dataset) -> RealWorldMap:
     code = next(iter(item.get("MeasurementUnitsCodeSequence") or ()), Dataset())
     table = item.get("RealWorldValueLUTData")
     several = isinstance(table, Sequence) and not isinstance(table, bytes)
@@ -77,7 +77,7 @@ def _map(item: Dataset) -> Map:
         _number(item.get(f"RealWorldValue{end}ValueMapped", item.get(f"DoubleFloatRealWorldValue{end}ValueMapped")))
         for end in ("First", "Last")
     ]
-    return Map(line, numbers, ends[0], ends[1], str(code.get("CodeValue") or ""))
+    return RealWorldMap(line, numbers, ends[0], ends[1], str(code.get("CodeValue") or ""))
 
 
 def _number(value: Any) -> float:

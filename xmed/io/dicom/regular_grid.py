@@ -12,7 +12,7 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.dicom.planes import Plane
-from xmed.io.notes import collected, note
+from xmed.io.notes import add_note, collect_notes
 
 SAME_POSITION_MM = 0.01
 SPACING_TOLERANCE = 0.1  # of the slice distance; dicom-numpy's tolerance
@@ -20,7 +20,7 @@ DIRECTION_TOLERANCE = 1e-3  # on each cosine: 0.06 degrees
 SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that were rounded when they were written
 
 
-def consistent(planes: Sequence[Plane]) -> None:
+def check_one_grid(planes: Sequence[Plane]) -> None:
     """Refuse planes that cannot lie on one grid.
 
     Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
@@ -29,7 +29,7 @@ def consistent(planes: Sequence[Plane]) -> None:
     for plane in planes:
         if plane.size != first.size:
             raise XmedError("MIXED_MATRIX", f"slices of {first.size} and {plane.size} pixels", "one matrix size")
-        if not parallel(plane, first):
+        if not same_directions(plane, first):
             raise XmedError(
                 "MIXED_ORIENTATION",
                 f"slices along {_vector(first.normal)} and along {_vector(plane.normal)}",
@@ -42,19 +42,19 @@ def consistent(planes: Sequence[Plane]) -> None:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
 
 
-def alike(one: Plane, other: Plane) -> bool:
+def same_plane_geometry(one: Plane, other: Plane) -> bool:
     """Whether both planes have one matrix, one direction and one pixel spacing."""
-    return one.size == other.size and parallel(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
+    return one.size == other.size and same_directions(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
 
 
-def parallel(one: Plane, other: Plane) -> bool:
+def same_directions(one: Plane, other: Plane) -> bool:
     """Whether both planes have the same directions of rows and columns."""
     if one.row is other.row and one.column is other.column:
         return True
     return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 
-def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
+def group_by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Planes in ascending order along their normal; those at one position stand together."""
     normal = planes[0].normal
     groups: list[list[Plane]] = []
@@ -66,7 +66,7 @@ def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
     return groups
 
 
-def affine_of(planes: Sequence[Plane]) -> np.ndarray:
+def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
     """The (4, 4) matrix from voxel index (i, j, k) to LPS millimetres, for planes in order, one at each position.
 
     i is the column index and runs along the row direction, j is the row index and runs along the column direction, k
@@ -89,11 +89,11 @@ def affine_of(planes: Sequence[Plane]) -> np.ndarray:
     return affine
 
 
-def regular(planes: Sequence[Plane]) -> bool:
+def is_regular(planes: Sequence[Plane]) -> bool:
     """Whether planes, one of each position, make a grid."""
     try:
-        with collected():  # what is only tried is not put on record
-            affine_of([group[0] for group in by_position(planes)])
+        with collect_notes():  # what is only tried is not put on record
+            affine_from_planes([group[0] for group in group_by_position(planes)])
     except XmedError:
         return False
     return True
@@ -116,7 +116,7 @@ def _regular(planes: Sequence[Plane]) -> None:
         )
     if np.linalg.norm(across[-1]) > tolerance:
         angle = np.degrees(np.arctan2(np.linalg.norm(across[-1]), along[-1]))
-        note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
+        add_note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
     positions = along + planes[0].position @ normal
     steps = np.diff(along)
     step = steps.min()

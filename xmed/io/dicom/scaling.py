@@ -11,8 +11,8 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.real_world_values import Line, Map, maps_of, says_same
-from xmed.io.notes import note
+from xmed.io.dicom.real_world_values import LinearScale, RealWorldMap, real_world_maps, repeats_rescale
+from xmed.io.notes import add_note
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Scaling:
     table: whether a Modality LUT stands in place of the lines.
     """
 
-    lines: Sequence[Line]
-    maps: Sequence[Sequence[Map]]
+    lines: Sequence[LinearScale]
+    maps: Sequence[Sequence[RealWorldMap]]
     table: bool
 
     @property
-    def extra(self) -> list[Map]:
+    def extra(self) -> list[RealWorldMap]:
         """The maps that say something else than the rescale."""
         found = zip(self.maps, self.lines)
-        return [one for maps, line in found for one in maps if self.table or not says_same(maps, line)]
+        return [one for maps, line in found for one in maps if self.table or not repeats_rescale(maps, line)]
 
     @property
     def mapped(self) -> bool:
@@ -48,7 +48,7 @@ class Scaling:
         )
 
 
-def scaling_of(instance: Instance) -> Scaling:
+def read_scaling(instance: Instance) -> Scaling:
     """What scales the frames of an image.
 
     Raises XmedError RESCALE_INVALID for a line or a map that is none, and for maps of which none can be chosen.
@@ -56,12 +56,12 @@ def scaling_of(instance: Instance) -> Scaling:
     header, name = instance.header, instance.name
     lines = [_line(attributes, name) for attributes in instance.frames]
     table = "ModalityLUTSequence" in header and bool(header.get("ModalityLUTSequence"))
-    found = Scaling(lines, maps_of(header, len(lines)), table)
+    found = Scaling(lines, real_world_maps(header, len(lines)), table)
     if not found.extra:
         return found
     units = ", ".join(sorted({one.unit or "no unit" for one in found.extra}))
     if not found.mapped:
-        note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
+        add_note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
         return found
     if any(len(some) != 1 for some in found.maps):
         raise XmedError("RESCALE_INVALID", f"{name} has several real-world maps ({units}), or some frames have none",
@@ -69,18 +69,18 @@ def scaling_of(instance: Instance) -> Scaling:
     if instance.modality == "PT":
         raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map say different things",
                         "one and the same in PET")  # fmt: skip
-    note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
+    add_note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
     return found
 
 
-def mapped_values(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
+def apply_real_world_maps(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
     """Real-world values of every frame, float32; what is padding is whatever comes of a value beside it."""
     if padding is not None and not padding.all():
         stored = np.where(padding, stored[~padding].flat[0], stored)
     return np.stack([some[0].applied(frame, name) for some, frame in zip(scaling.maps, stored)])
 
 
-def _line(attributes: Mapping[str, Any], name: str) -> Line:
+def _line(attributes: Mapping[str, Any], name: str) -> LinearScale:
     """Rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))

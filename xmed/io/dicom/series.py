@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.dicom.instance import Instance, read_instances, unreadable_text
-from xmed.io.dicom.pixel_size_check import check_claim
-from xmed.io.dicom.pixels import filled, modality_values
-from xmed.io.dicom.planes import Plane, has_planes, planes_of
-from xmed.io.dicom.quantity import factors
-from xmed.io.dicom.regular_grid import affine_of
-from xmed.io.dicom.split_volumes import Values, Volumes, volumes
+from xmed.io.dicom.instance import Instance, has_undecodable_text, read_instances
+from xmed.io.dicom.pixel_size_check import check_pixel_size
+from xmed.io.dicom.pixels import fill_padding, modality_values
+from xmed.io.dicom.planes import Plane, has_planes, read_planes
+from xmed.io.dicom.quantity import slice_factors
+from xmed.io.dicom.regular_grid import affine_from_planes
+from xmed.io.dicom.split_volumes import FrameValues, PlanesByVolume, split_volumes
 from xmed.io.dicom.stated_sizes import compare_stack
-from xmed.io.dicom.subject import one_identity, subject_of
+from xmed.io.dicom.subject import check_series_identity, subject_digests
 from xmed.io.dicom.ultrasound import read_ultrasound
 from xmed.io.field_of_view import field_of_view
-from xmed.io.file_kinds import Source, listed, reading
-from xmed.io.notes import note, said_once
+from xmed.io.file_kinds import Source, list_files, reader_errors
+from xmed.io.notes import add_note, merge_similar_notes
 from xmed.volume import Volume
 
 
@@ -42,12 +42,12 @@ def read_series(path: Source, volume: int | None = None, modality: str | None = 
     GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID, SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH,
     US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
     """
-    with said_once():
-        found = volumes_of(one_series(path, modality))
+    with merge_similar_notes():
+        found = volume_readers(select_series(path, modality))
         name = _chosen(found, volume)
         if len(found) > 1:
             taken = f"volume {list(found).index(name)} of {len(found)} in the series was taken: {name}"
-            note("SEVERAL_VOLUMES", taken)
+            add_note("SEVERAL_VOLUMES", taken)
         return found[name]()
 
 
@@ -56,28 +56,28 @@ def read_volumes(path: Source) -> dict[str, Volume]:
 
     Raises XmedError as `read_series` does, MULTI_VOLUME only where nothing in the header tells the volumes apart.
     """
-    with said_once():
-        return {name: read() for name, read in volumes_of(one_series(path)).items()}
+    with merge_similar_notes():
+        return {name: read() for name, read in volume_readers(select_series(path)).items()}
 
 
-def one_series(path: Source, modality: str | None = None) -> list[Instance]:
+def select_series(path: Source, modality: str | None = None) -> list[Instance]:
     """The instances of the one image series at `path`, or of the only one of that modality.
 
     Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES.
     """
     where = Path(path).name if isinstance(path, str | Path) else "the list"
-    found = read_instances(listed(path))
+    found = read_instances(list_files(path))
     if not found:
         raise XmedError("NOT_DICOM", f"no DICOM object in {where}", "a DICOM series")
     others = sorted({instance.kind for instance in found if not instance.is_image})
-    series = by_series(instance for instance in found if instance.is_image)
+    series = group_by_series(instance for instance in found if instance.is_image)
     if not series:
         raise XmedError("NON_IMAGE", f"{where} holds only {', '.join(others)}", "an image series")
     if others:
-        note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
+        add_note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
     asked = [group for group in series.values() if group[0].modality == modality]
     if len(series) > 1 and len(asked) == 1:
-        note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
+        add_note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
         return asked[0]
     if len(series) > 1:
         sizes = ", ".join(f"{group[0].modality} of {len(group)}" for group in series.values())
@@ -85,7 +85,7 @@ def one_series(path: Source, modality: str | None = None) -> list[Instance]:
     return next(iter(series.values()))
 
 
-def by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
+def group_by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
     """Instances by Series Instance UID, in the order met."""
     series: dict[str, list[Instance]] = {}
     for instance in instances:
@@ -93,17 +93,17 @@ def by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
     return series
 
 
-def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
+def volume_readers(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
     """What reads each volume of a series, by what tells it apart; "" for the only one.
 
     Raises XmedError as `read_series` does, here for the series as a whole, in reading for a single volume.
     """
-    with reading(f"a series of {len(instances)} files"):
+    with reader_errors(f"a series of {len(instances)} files"):
         for instance in instances:
-            check_claim(instance)
-        one_identity(instances)
-        if unreadable_text(instances[0].header):
-            note("CHARSET", "the header's text does not follow its character set; none of it is kept")
+            check_pixel_size(instance)
+        check_series_identity(instances)
+        if has_undecodable_text(instances[0].header):
+            add_note("CHARSET", "the header's text does not follow its character set; none of it is kept")
         if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
             return {"": partial(_read, instances, partial(_unplaced, instances))}
         values = _decoded(instances)
@@ -119,7 +119,7 @@ def volumes_of(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]
 
 
 def _read(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
-    with reading(f"a series of {len(instances)} files"):
+    with reader_errors(f"a series of {len(instances)} files"):
         volume = read()
     if volume.array.min() == volume.array.max():
         raise XmedError("CONSTANT", f"every voxel is {volume.array.flat[0]}", "an image with content")
@@ -129,20 +129,20 @@ def _read(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
 def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> list[Plane]:
     """One plane for each position, ascending along the normal; true duplicates are dropped.
 
-    volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `volumes` does.
+    volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `split_volumes` does.
     """
-    one_identity(instances)
+    check_series_identity(instances)
     found = _volumes(instances, _decoded(instances))
     return found[_chosen(found, volume)]
 
 
-def _decoded(instances: Sequence[Instance]) -> Values:
+def _decoded(instances: Sequence[Instance]) -> FrameValues:
     """The frames of the instance at an index; the last few are kept, since frames of several files may alternate."""
     return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
 
 
-def _volumes(instances: Sequence[Instance], values: Values) -> Volumes:
-    return volumes([plane for n, instance in enumerate(instances) for plane in planes_of(instance, n)], values)
+def _volumes(instances: Sequence[Instance], values: FrameValues) -> PlanesByVolume:
+    return split_volumes([plane for n, instance in enumerate(instances) for plane in read_planes(instance, n)], values)
 
 
 def _chosen(found: Mapping[str, object], volume: int | None) -> str:
@@ -157,17 +157,17 @@ def _chosen(found: Mapping[str, object], volume: int | None) -> str:
     )
 
 
-def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Values) -> Volume:
-    affine, block = affine_of(planes), _stacked(planes, values)
+def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: FrameValues) -> Volume:
+    affine, block = affine_from_planes(planes), _stacked(planes, values)
     compare_stack(planes, float(abs(planes[0].normal @ affine[:3, 2])))
-    scales = factors(instances, planes)
-    array = filled(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
+    scales = slice_factors(instances, planes)
+    array = fill_padding(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
     modality = instances[0].modality
     fov = field_of_view(array) if modality == "US" else None
-    return Volume(array, affine, planes[0].frame, modality, fov, subject_of(instances[0].header))
+    return Volume(array, affine, planes[0].frame, modality, fov, subject_digests(instances[0].header))
 
 
-def _stacked(planes: Sequence[Plane], values: Values) -> np.ndarray:
+def _stacked(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
     """The pictures (slices, rows, columns), in a type that holds them all."""
     first = values(planes[0].owner)[planes[0].number]
     block = np.empty((len(planes), *planes[0].size), dtype=first.dtype)

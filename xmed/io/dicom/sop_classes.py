@@ -9,7 +9,7 @@ from pydicom import uid
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 _MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
@@ -50,12 +50,12 @@ _ULTRASOUND = (uid.UltrasoundImageStorage, uid.UltrasoundMultiFrameImageStorage)
 """Ultrasound of the heart's vessels (IVUS) is of these kinds, too: they say nothing where the header does."""
 
 
-def kind_name(sop_class: UID) -> str:
+def sop_class_name(sop_class: UID) -> str:
     """What the standard calls the kind; the UID itself where nobody knows it."""
     return _NEWER.get(sop_class, sop_class.name) or "an object without SOP class"
 
 
-def is_picture(sop_class: UID) -> bool | None:
+def stores_images(sop_class: UID) -> bool | None:
     """Whether objects of this kind are pictures of a patient; None for a kind that nobody knows."""
     if sop_class in _NEWER:
         return False
@@ -66,7 +66,7 @@ def is_picture(sop_class: UID) -> bool | None:
     return name.endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
 
 
-def modality_of(header: Mapping[str, Any]) -> str | None:
+def object_modality(header: Mapping[str, Any]) -> str | None:
     """The modality of an object: that of its kind, where that has one, else as stated; OT for what is no term.
 
     PT stays: in a picture that was converted into another kind, no other word says that its values are activity.
@@ -76,7 +76,8 @@ def modality_of(header: Mapping[str, Any]) -> str | None:
     if own is None or stated in (own, "PT"):
         return (stated if stated in _MODALITIES else "OT") if stated else None  # PS3.16 CID 29 and 33
     if stated:
-        note(
-            "MODALITY", f"objects of {kind_name(sop_class)} call themselves {stated if stated in _MODALITIES else 'OT'}"
+        add_note(
+            "MODALITY",
+            f"objects of {sop_class_name(sop_class)} call themselves {stated if stated in _MODALITIES else 'OT'}",
         )
     return own

@@ -12,29 +12,35 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.dicom.acquisitions import acquisitions
+from xmed.io.dicom.acquisitions import split_acquisitions
 from xmed.io.dicom.frames import VARIANT_KEYWORDS
 from xmed.io.dicom.planes import Plane
-from xmed.io.dicom.regular_grid import alike, by_position, consistent, parallel, regular
-from xmed.io.dicom.temporal_order import in_order, worded
-from xmed.io.notes import note
+from xmed.io.dicom.regular_grid import (
+    check_one_grid,
+    group_by_position,
+    is_regular,
+    same_directions,
+    same_plane_geometry,
+)
+from xmed.io.dicom.temporal_order import order_by_time, value_text
+from xmed.io.notes import add_note
 
-Values = Callable[[int], np.ndarray]
-Volumes = dict[str, list[Plane]]
+FrameValues = Callable[[int], np.ndarray]
+PlanesByVolume = dict[str, list[Plane]]
 
 
-def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
+def split_volumes(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolume:
     """The planes of every volume by what tells it apart ("" for the only one), ascending along the normal.
 
     values: the frames (frames, rows, columns) of the instance at an index.
 
     Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position that nothing tells apart, and
-    as `consistent` does.
+    as `check_one_grid` does.
     """
-    found: Volumes = {}
+    found: PlanesByVolume = {}
     for scout, members in _without_scouts(planes).items():
         for stack, slices in _stacks(members).items():
-            consistent(slices)
+            check_one_grid(slices)
             for told, group in _by_keys(slices).items():
                 _one_word(group)
                 for variant, volume in _one_image_each(group, values).items():
@@ -42,13 +48,13 @@ def volumes(planes: Sequence[Plane], values: Values) -> Volumes:
     return found
 
 
-def _stacks(planes: Sequence[Plane]) -> Volumes:
+def _stacks(planes: Sequence[Plane]) -> PlanesByVolume:
     """The stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2), where they lie in different ways."""
-    if all(plane.size == planes[0].size and parallel(plane, planes[0]) for plane in planes):
+    if all(plane.size == planes[0].size and same_directions(plane, planes[0]) for plane in planes):
         return {"": list(planes)}
-    found: Volumes = {}
+    found: PlanesByVolume = {}
     for plane in planes:
-        found.setdefault(f"StackID {worded(plane.told.get('StackID', 'none'))}", []).append(plane)
+        found.setdefault(f"StackID {value_text(plane.told.get('StackID', 'none'))}", []).append(plane)
     return dict(sorted(found.items())) if len(found) > 1 else {"": list(planes)}
 
 
@@ -64,18 +70,18 @@ def _one_word(planes: Sequence[Plane]) -> None:
         )
 
 
-def _without_scouts(planes: Sequence[Plane]) -> Volumes:
+def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
     """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
     slices = [plane for plane in planes if not _is_scout(plane)]
     if slices and len(slices) < len(planes) and _one_stack(planes, slices):
         return {"": list(planes)}
     if slices:
         if len(slices) < len(planes):
-            note("LOCALIZER", f"{len(planes) - len(slices)} localizer images in the series are left out")
+            add_note("LOCALIZER", f"{len(planes) - len(slices)} localizer images in the series are left out")
         return {"": slices}
     groups: list[list[Plane]] = []
     for plane in planes:
-        home = next((group for group in groups if parallel(plane, group[0])), None)
+        home = next((group for group in groups if same_directions(plane, group[0])), None)
         if home is None:
             groups.append([plane])
         else:
@@ -85,17 +91,17 @@ def _without_scouts(planes: Sequence[Plane]) -> Volumes:
 
 def _one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
     """Whether all planes make one stack, in which those beside `slices` have positions of their own."""
-    if not all(alike(plane, slices[0]) for plane in planes):
+    if not all(same_plane_geometry(plane, slices[0]) for plane in planes):
         return False
-    own, joined = by_position(slices), by_position(planes)
-    return len(joined) - len(own) == len(planes) - len(slices) and regular(planes)
+    own, joined = group_by_position(slices), group_by_position(planes)
+    return len(joined) - len(own) == len(planes) - len(slices) and is_regular(planes)
 
 
 def _is_scout(plane: Plane) -> bool:
     return any("LOCALIZER" in (plane.told.get(keyword) or ()) for keyword in ("ImageType", "FrameType"))
 
 
-def _by_keys(planes: Sequence[Plane]) -> Volumes:
+def _by_keys(planes: Sequence[Plane]) -> PlanesByVolume:
     """By the attributes that are constant throughout a volume, in ascending order of their values."""
     keys = [dict(plane.volume) for plane in planes]
     varying = [
@@ -112,21 +118,23 @@ def _numerically(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
     return [[(word == "none", 0.0 if word == "none" else float(word)) for word in value.split()] for value in key]
 
 
-def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
-    groups = by_position(planes)
+def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolume:
+    groups = group_by_position(planes)
     if not any(_differ(group, values) for group in groups):
         twins = len(planes) - len(groups)
         if twins:
-            note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
+            add_note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
         return _untangled("", [group[0] for group in groups], values)
     groups = [_once(group, values) for group in groups]
     if len({len(group) for group in groups}) > 1:
-        parts = acquisitions([plane for group in groups for plane in group])
+        parts = split_acquisitions([plane for group in groups for plane in group])
         apart = None if parts is None else _each(parts, values)
     else:
-        found = _by_variant(groups) or in_order(groups)
-        if not found or any(acquisitions(volume) for volume in found.values()):  # as many at each, not the same ones
-            found = acquisitions(planes) or found
+        found = _by_variant(groups) or order_by_time(groups)
+        if not found or any(
+            split_acquisitions(volume) for volume in found.values()
+        ):  # as many at each, not the same ones
+            found = split_acquisitions(planes) or found
         apart = None if found is None else _each(found, values)
     if apart is not None:
         return apart
@@ -142,22 +150,22 @@ def _one_image_each(planes: Sequence[Plane], values: Values) -> Volumes:
     raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
 
 
-def _each(parts: Volumes, values: Values) -> Volumes:
+def _each(parts: PlanesByVolume, values: FrameValues) -> PlanesByVolume:
     """The volumes of every part, under both names."""
-    found: Volumes = {}
+    found: PlanesByVolume = {}
     for name, part in parts.items():
         for variant, volume in _one_image_each(part, values).items():
             found[", ".join(word for word in (name, variant) if word)] = volume
     return found
 
 
-def _untangled(name: str, volume: list[Plane], values: Values) -> Volumes:
+def _untangled(name: str, volume: list[Plane], values: FrameValues) -> PlanesByVolume:
     """A volume of one image at each position; or those that alternate in it."""
-    parts = acquisitions(volume)
+    parts = split_acquisitions(volume)
     return {name: volume} if parts is None else _each(parts, values)
 
 
-def _by_variant(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
+def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
     """Volumes by the first attribute of which every position has the same values, each once."""
     for keyword in VARIANT_KEYWORDS:
         told = [{_variant(plane.told.get(keyword)): plane for plane in group} for group in groups]
@@ -166,7 +174,7 @@ def _by_variant(groups: Sequence[Sequence[Plane]]) -> Volumes | None:
     return None
 
 
-def _once(group: Sequence[Plane], values: Values) -> list[Plane]:
+def _once(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
     """Without the copies of one file: same instance, same frame, same picture."""
     kept: list[Plane] = []
     for plane in group:
@@ -180,7 +188,7 @@ def _name(plane: Plane) -> tuple[str, int]:
     return str(plane.told.get("SOPInstanceUID")), plane.number
 
 
-def _differ(group: Sequence[Plane], values: Values) -> bool:
+def _differ(group: Sequence[Plane], values: FrameValues) -> bool:
     """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
     pictures = (values(plane.owner)[plane.number] for plane in group) if len(group) > 1 else iter(())
     first = next(pictures, None)
@@ -190,6 +198,6 @@ def _differ(group: Sequence[Plane], values: Values) -> bool:
 def _variant(value: object) -> tuple[float, str]:
     """An attribute in the order of its numbers, or else of its words."""
     try:
-        return float(value), worded(value)  # type: ignore[arg-type]
+        return float(value), value_text(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return 0.0, worded(value)
+        return 0.0, value_text(value)

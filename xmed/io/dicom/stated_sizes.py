@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmed.io.dicom.planes import Plane
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 SPACING_APART, DIAMETER_APART, STEP_APART = 0.01, 0.02, 0.05
 """Shares from which two statements differ. Diameters are given in whole millimetres, slice distances with rounding."""
@@ -28,10 +28,10 @@ def compare_spacing(told: Mapping[str, Any], rows_mm: float, columns_mm: float, 
     for keyword in second:
         other = _numbers(told.get(keyword), 2)
         if other and not all(math.isclose(a, b, rel_tol=SPACING_APART) for a, b in zip(other, (rows_mm, columns_mm))):
-            note("CALIBRATION", f"{keyword} is another than {rows_mm:.4g} × {columns_mm:.4g} mm, which was taken")
+            add_note("CALIBRATION", f"{keyword} is another than {rows_mm:.4g} × {columns_mm:.4g} mm, which was taken")
     ratio = _numbers(told.get("PixelAspectRatio"), 2)
     if ratio and not math.isclose(ratio[0] / ratio[1], rows_mm / columns_mm, rel_tol=SPACING_APART):
-        note("CALIBRATION", f"PixelAspectRatio is another than that of {rows_mm:.4g} × {columns_mm:.4g} mm")
+        add_note("CALIBRATION", f"PixelAspectRatio is another than that of {rows_mm:.4g} × {columns_mm:.4g} mm")
 
 
 def compare_stack(planes: Sequence[Plane], step: float) -> None:
@@ -47,7 +47,7 @@ def compare_stack(planes: Sequence[Plane], step: float) -> None:
     edges = [n * mm for n, mm in zip(first.size, first.spacing)]
     diameter = _numbers(told.get("ReconstructionDiameter"), 1)
     if diameter and not any(math.isclose(diameter[0], edge, rel_tol=DIAMETER_APART) for edge in edges):
-        note(
+        add_note(
             "CALIBRATION",
             f"Reconstruction Diameter is {diameter[0]:.4g} mm, the picture {edges[0]:.4g} × {edges[1]:.4g} mm: "
             "cropped, or resized under its old Pixel Spacing",
@@ -57,7 +57,7 @@ def compare_stack(planes: Sequence[Plane], step: float) -> None:
         thickness = _numbers(told.get("SliceThickness"), 1) or (0.0,)
         gap = between[0] if between[0] < (1 - STEP_APART) * thickness[0] else math.nan  # touching slices have none
         if not any(math.isclose(mm, step, rel_tol=STEP_APART) for mm in (between[0], gap + thickness[0])):
-            note("SLICE_STEP", f"slices are {step:.4g} mm apart, SpacingBetweenSlices says {between[0]:.4g} mm")
+            add_note("SLICE_STEP", f"slices are {step:.4g} mm apart, SpacingBetweenSlices says {between[0]:.4g} mm")
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:

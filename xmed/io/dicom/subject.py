@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from xmed.errors import XmedError
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.instance import Instance
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 Subject = tuple[tuple[str, str], ...]
 
@@ -23,11 +23,11 @@ CONSTANT = (
     "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber",  # C.7.5.1
 )  # fmt: skip
 """What is one and the same in a series, beside its modality; the frame of reference (C.7.4.1) is compared in space."""
-DESCRIBED = ("BodyPartExamined", "ProtocolName", "SeriesDescription")
+DESCRIPTIONS = ("BodyPartExamined", "ProtocolName", "SeriesDescription")
 """Constant by the standard (C.7.3.1), and written for people."""
 
 
-def one_identity(series: Sequence[Instance]) -> None:
+def check_series_identity(series: Sequence[Instance]) -> None:
     """Refuse a series whose images name different patients, studies, series or scanners.
 
     One and the same written in two ways is no difference, nor is a value that some images lack.
@@ -45,11 +45,11 @@ def one_identity(series: Sequence[Instance]) -> None:
             "one patient, study, series and scanner",
             "fetch the series from where it was made; a de-identification may have given two series one identifier",
         )
-    if described := [keyword for keyword in DESCRIBED if _differ(headers, keyword)]:
-        note("SERIES_WORDS", f"images of one series differ in {', '.join(described)}")
+    if described := [keyword for keyword in DESCRIPTIONS if _differ(headers, keyword)]:
+        add_note("SERIES_WORDS", f"images of one series differ in {', '.join(described)}")
 
 
-def subject_of(header: Header) -> Subject:
+def subject_digests(header: Header) -> Subject:
     """Whom an object shows, as digests by attribute: enough to compare, nothing to read."""
     return tuple(
         (keyword, hashlib.sha256(text.encode()).hexdigest())
@@ -58,9 +58,9 @@ def subject_of(header: Header) -> Subject:
     )
 
 
-def same_subject(name: str, header: Header, image: Subject) -> None:
+def check_same_subject(name: str, header: Header, image: Subject) -> None:
     """Raises XmedError MIXED_IDENTITY for a label of another patient than its image."""
-    own, other = dict(subject_of(header)), dict(image)
+    own, other = dict(subject_digests(header)), dict(image)
     mixed = sorted({key.partition(" ")[0] for key in own.keys() & other.keys() if own[key] != other[key]})
     if mixed:
         raise XmedError(

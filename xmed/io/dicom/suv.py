@@ -14,22 +14,22 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.io.dicom.clock import Clock
-from xmed.io.dicom.half_lives import half_life_of
+from xmed.io.dicom.half_lives import nuclide_half_life
 from xmed.io.dicom.header import Header
-from xmed.io.dicom.private_elements import GE_SCAN, PHILIPS_ACTIVITY, PHILIPS_SUV, number_of, value_of
-from xmed.io.dicom.sop_classes import modality_of
-from xmed.io.notes import note
+from xmed.io.dicom.private_elements import GE_SCAN, PHILIPS_ACTIVITY, PHILIPS_SUV, private_number, private_value
+from xmed.io.dicom.sop_classes import object_modality
+from xmed.io.notes import add_note
 
 PLAUSIBLE_KG = (0.5, 400.0)
 PLAUSIBLE_BQ = (1e6, 1e11)
 """An injected activity outside of 1 MBq to 100 GBq is one that was written in another unit."""
-MOST_HALF_LIVES = 10.0
-MOST_WITHOUT_DATE = 6.0
+MAX_HALF_LIVES = 10.0
+MAX_HALF_LIVES_WITHOUT_DATE = 6.0
 """Half-lives, told by a clock without a date. Beyond (11 h of fluorine-18) rather the clock is wrong."""
 _LOST_ZONE = timedelta(minutes=45)
 """Two times of one injection this far apart are told in two zones, and one of the zones was lost."""
 _DAY = timedelta(days=1)
-_ALIKE = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
+_CONSTANT = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
 _DRUG = "RadiopharmaceuticalInformationSequence"
 
 
@@ -44,26 +44,26 @@ def suv_scale(series: Sequence[Header]) -> float | None:
     """
     first = series[0]
     units = str(first.get("Units") or "").strip()
-    if modality_of(first) != "PT":
+    if object_modality(first) != "PT":
         return None
     _same(series, ("Units", "SUVType"))
     if units == "GML" and first.get("SUVType", "BW") == "BW":
         return None
     if units == "BQML":
         scale = _by_weight(series)
-        note("SUV", "Bq/ml became SUV by body weight, g/ml")
+        add_note("SUV", "Bq/ml became SUV by body weight, g/ml")
         return scale
     if units == "CNTS" and (factor := _philips(series)):
-        note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
+        add_note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
         return factor
     kind = f" ({first.get('SUVType')})" if "SUVType" in first else ""
-    note("PET_UNITS", f"PET values in {units or 'a unit that the header does not name'}{kind} are kept as they are")
+    add_note("PET_UNITS", f"PET values in {units or 'a unit that the header does not name'}{kind} are kept as they are")
     return None
 
 
 def _philips(series: Sequence[Header]) -> float | None:
     """(7053,xx00) makes SUV of counts; where there is none, (7053,xx09) makes Bq/ml of them."""
-    told = {tuple(number_of(h.dataset, asked) for asked in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
+    told = {tuple(private_number(h.dataset, asked) for asked in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
     if told == {(0.0, 0.0)}:
         return None
     uptake, activity = told.pop()
@@ -92,7 +92,7 @@ def _by_weight(series: Sequence[Header]) -> float:
 
 
 def _corrected(series: Sequence[Header]) -> None:
-    _same(series, _ALIKE)
+    _same(series, _CONSTANT)
     stated = series[0].get("CorrectedImage") or []
     corrected = {stated} if isinstance(stated, str) else set(stated)
     if not {"ATTN", "DECY"} <= corrected:
@@ -115,7 +115,7 @@ def _injection(series: Sequence[Header]) -> Dataset:
 
 def _half_life(injection: Dataset) -> float:
     half_life = _number(injection, "RadionuclideHalfLife", 1.0, 1e9)
-    known = half_life_of(injection)
+    known = nuclide_half_life(injection)
     if known is not None and not known / 1.05 < half_life < known * 1.05:
         raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{known:g} s, that of its Radionuclide Code")
     return half_life
@@ -136,22 +136,22 @@ def _waited(series: Sequence[Header], injection: Dataset, half_life: float) -> t
         injected = clocks[0].instant(whole)
         if injected is None:
             raise _invalid("a date and time of injection without minutes, or in UTC", "the time zone of the series")
-        waited = _credible(scan - injected, half_life, MOST_HALF_LIVES)
+        waited = _credible(scan - injected, half_life, MAX_HALF_LIVES)
         if by_clock is not None and _LOST_ZONE <= (by_clock - injected) % _DAY <= _DAY - _LOST_ZONE:
             raise _invalid("two times of injection", "one time, or the time zones of both")
         return waited
     if by_clock is None:
         raise _invalid("no time of injection", "Radiopharmaceutical Start Time, to the minute")
     waited = (scan - by_clock) % _DAY  # injected before midnight, perhaps
-    if (waited + _DAY).total_seconds() <= MOST_HALF_LIVES * half_life:
+    if (waited + _DAY).total_seconds() <= MAX_HALF_LIVES * half_life:
         raise _invalid("no date of injection, which may be days ago", "Radiopharmaceutical Start DateTime")
-    return _credible(waited, half_life, MOST_WITHOUT_DATE)
+    return _credible(waited, half_life, MAX_HALF_LIVES_WITHOUT_DATE)
 
 
 def _credible(waited: timedelta, half_life: float, most: float) -> timedelta:
     seconds = waited.total_seconds()
     if not 0 <= seconds <= most * half_life:
-        limit = "ten" if most == MOST_HALF_LIVES else "six"
+        limit = "ten" if most == MAX_HALF_LIVES else "six"
         raise _invalid(f"a scan {seconds:.0f} s after the injection", f"0 s to {limit} half-lives")
     return waited
 
@@ -167,7 +167,7 @@ def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: fl
     first, acquired, made = series[n], moments[n], _moment(series[n], clocks[n], "Series")
     if made <= acquired:
         return made
-    told = clocks[n].instant(str(value_of(first.dataset, GE_SCAN) or ""))
+    told = clocks[n].instant(str(private_value(first.dataset, GE_SCAN) or ""))
     if told is not None:
         return told
     offset = _number(first, "FrameReferenceTime", 0.0, 1e9) / 1000

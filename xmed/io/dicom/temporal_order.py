@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.io.dicom.acquisition_times import DATE_OF, moments
+from xmed.io.dicom.acquisition_times import DATE_ATTRIBUTE, image_times
 from xmed.io.dicom.planes import Plane
 
 RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
@@ -20,20 +20,20 @@ KEYWORDS = (
     "FrameReferenceTime",
     "FrameAcquisitionNumber",
     "AcquisitionNumber",
-    *DATE_OF,
+    *DATE_ATTRIBUTE,
     "InstanceNumber",
 )
 """Attributes that grow from one image of a position to the next, and may differ from slice to slice as well."""
 WRITTEN = ("ContentTime",)
 """When images were made, which is not when they were acquired."""
-UNIFORM = 2.0
+MAX_PHASE_RATIO = 2.0
 """The phases of a heart beat are equally long; where one gap is more than this times another, beats are mixed."""
 
-Ranked = list[list[Plane]]
+OrderedImages = list[list[Plane]]
 """For each position its images, in order."""
 
 
-def in_order(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
+def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
     """The volumes, by name, of equally many images at each position; None where nothing tells them apart.
 
     A key tells them apart only where it does so at every position in one way. The surest has the same values at all of
@@ -51,7 +51,7 @@ def in_order(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None
     return None
 
 
-def _agreed(found: dict[str, Ranked], keywords: Sequence[str]) -> str | None:
+def _agreed(found: dict[str, OrderedImages], keywords: Sequence[str]) -> str | None:
     """The first of the keywords, where all of them put the same images together."""
     ways = {keyword: _belonging(found[keyword]) for keyword in keywords}
     if len(set(ways.values())) > 1:
@@ -59,28 +59,32 @@ def _agreed(found: dict[str, Ranked], keywords: Sequence[str]) -> str | None:
     return next(iter(ways)) if len(set(ways.values())) == 1 else None
 
 
-def _named(ranked: Ranked, keyword: str) -> dict[str, list[Plane]]:
+def _named(ranked: OrderedImages, keyword: str) -> dict[str, list[Plane]]:
     volumes = [list(volume) for volume in zip(*ranked)]
-    names = [name_of(volume, keyword) for volume in volumes]
-    if len(set(names)) < len(names) and (day := DATE_OF.get(keyword)):
-        names = [f"{name_of(volume, day)}, {name}" for volume, name in zip(volumes, names)]
-    return dict(zip(unique(names), volumes))
+    names = [volume_name(volume, keyword) for volume in volumes]
+    if len(set(names)) < len(names) and (day := DATE_ATTRIBUTE.get(keyword)):
+        names = [f"{volume_name(volume, day)}, {name}" for volume, name in zip(volumes, names)]
+    return dict(zip(unique_names(names), volumes))
 
 
-def _same_values(ranked: Ranked, keyword: str) -> bool:
+def _same_values(ranked: OrderedImages, keyword: str) -> bool:
     """Whether each volume has one value of its own."""
     return all(len({str(plane.told.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
 
 
-def name_of(volume: Sequence[Plane], keyword: str) -> str:
+def volume_name(volume: Sequence[Plane], keyword: str) -> str:
     """The keyword and its value; the lowest one, where it differs from slice to slice."""
-    keys = moments(volume, keyword) if keyword in DATE_OF else [_number(plane.told, keyword) for plane in volume]
+    keys = (
+        image_times(volume, keyword)
+        if keyword in DATE_ATTRIBUTE
+        else [_number(plane.told, keyword) for plane in volume]
+    )
     first = volume[min(range(len(volume)), key=keys.__getitem__)] if keys else volume[0]
     value = first.told.get(keyword)
-    return f"{keyword} {'none' if value is None else worded(value)}"
+    return f"{keyword} {'none' if value is None else value_text(value)}"
 
 
-def unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """The names, a number behind those that came before: at the end of summer time an hour comes twice."""
     seen = Counter[str]()
     found = []
@@ -90,19 +94,19 @@ def unique(names: Sequence[str]) -> list[str]:
     return found
 
 
-def worded(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as it stands in its tag; several of them with a stroke between."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "/".join(map(str, value))
     return f"{value:.12g}" if isinstance(value, float) else str(value).strip()
 
 
-def _belonging(ranked: Ranked) -> frozenset[frozenset[tuple[int, int]]]:
+def _belonging(ranked: OrderedImages) -> frozenset[frozenset[tuple[int, int]]]:
     """Which images stand together, by owner and frame."""
     return frozenset(frozenset((plane.owner, plane.number) for plane in volume) for volume in zip(*ranked))
 
 
-def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> Ranked | None:
+def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | None:
     """The images of each position in the order of an attribute; None where it does not order them in one way."""
     keys = _keys([plane for group in groups for plane in group], keyword)
     if keys is None:
@@ -118,13 +122,13 @@ def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> Ranked | None:
     else:
         fits = bool((ordered == ordered[0]).all()) or _volume_by_volume(ordered) or _position_by_position(ordered)
         if keyword in RELATIVE:
-            fits = fits or bool((gaps.max(axis=1) <= UNIFORM * gaps.min(axis=1)).all())
+            fits = fits or bool((gaps.max(axis=1) <= MAX_PHASE_RATIO * gaps.min(axis=1)).all())
     return [[group[n] for n in row] for group, row in zip(groups, order)] if fits else None
 
 
 def _keys(planes: Sequence[Plane], keyword: str) -> list[float] | None:
-    if keyword in DATE_OF:
-        if (at := moments(planes, keyword)) is None:
+    if keyword in DATE_ATTRIBUTE:
+        if (at := image_times(planes, keyword)) is None:
             return None
         start = min(at)
         return [(moment - start).total_seconds() for moment in at]

@@ -10,16 +10,16 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.pixels import filled, modality_values
+from xmed.io.dicom.pixels import fill_padding, modality_values
 from xmed.io.dicom.stated_sizes import compare_spacing
-from xmed.io.dicom.subject import subject_of
+from xmed.io.dicom.subject import subject_digests
 from xmed.io.field_of_view import field_of_view
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.volume import Volume
 
 TISSUE, COLOUR_FLOW = 1, 2  # Region Data Type (C.8.5.5.1.2)
 TWO_DIMENSIONAL, CENTIMETRES = 1, 3  # Region Spatial Format, Physical Units (C.8.5.5.1.1, C.8.5.5.1.15)
-OUTSIDE = 0.5
+MAX_SHARE_OUTSIDE = 0.5
 """Share of the sector beyond all regions from which they may belong to a smaller size of the picture: an enlargement by
 1.5 leaves 56 % outside, writing around a sector at most a third."""
 FRAME_STEP_MM = 1.0
@@ -27,7 +27,7 @@ FRAME_STEP_MM = 1.0
 
 
 @dataclass(frozen=True)
-class Region:
+class UltrasoundRegion:
     """A calibrated part of the picture: columns and rows it covers (last ones included), mm per pixel along both."""
 
     columns: slice
@@ -35,7 +35,7 @@ class Region:
     spacing: tuple[float, float]
 
 
-def regions_of(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[Region]:
+def calibrated_regions(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[UltrasoundRegion]:
     """The regions of these kinds (Region Data Type) that are calibrated in centimetres (PS3.3 C.8.5.5).
 
     Raises XmedError US_NO_REGION for a region that reaches out of the picture, or lacks its place or scale.
@@ -49,7 +49,7 @@ def regions_of(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[Reg
     return found
 
 
-def _region(item: Dataset, rows: int, columns: int) -> Region:
+def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
     """One region, within a picture of that many rows and columns. Its ends are pixels (PS3.3 C.8.5.5.1.3)."""
     try:
         x0, y0, x1, y1 = (int(item[f"RegionLocation{end}"].value) for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
@@ -64,8 +64,10 @@ def _region(item: Dataset, rows: int, columns: int) -> Region:
             "its regions, and so its scale, belong to another size of it: export it with its own",
         )
     if x1 == columns or y1 == rows:
-        note("REGION_EDGE", "a region ends one pixel behind the picture's last: the count was taken for the last pixel")
-    return Region(slice(x0, min(x1 + 1, columns)), slice(y0, min(y1 + 1, rows)), (across, down))
+        add_note(
+            "REGION_EDGE", "a region ends one pixel behind the picture's last: the count was taken for the last pixel"
+        )
+    return UltrasoundRegion(slice(x0, min(x1 + 1, columns)), slice(y0, min(y1 + 1, rows)), (across, down))
 
 
 def is_film(volume: Volume) -> bool:
@@ -83,7 +85,7 @@ def read_ultrasound(instance: Instance) -> Volume:
 
     Raises XmedError US_NO_REGION, MIXED_SPACING, SPACING_INVALID and those of `modality_values`.
     """
-    regions = regions_of(instance.dataset)
+    regions = calibrated_regions(instance.dataset)
     if not regions:
         raise XmedError(
             "US_NO_REGION",
@@ -96,14 +98,14 @@ def read_ultrasound(instance: Instance) -> Volume:
     x, y = regions[0].spacing
     if not 0.001 <= min(x, y) <= max(x, y) <= 20:
         raise XmedError("SPACING_INVALID", f"{instance.name} has pixels of {x:.4g} × {y:.4g} mm", "0.001 to 20 mm")
-    array = filled(modality_values(instance)).transpose(2, 1, 0)
+    array = fill_padding(modality_values(instance)).transpose(2, 1, 0)
     covered = np.zeros(array.shape, dtype=bool)
     for region in regions:
         covered[region.columns, region.rows] = True
     compare_spacing(instance.header, y, x, calibrated=True)
     _compare_drawn(array, covered, instance.name)
     sector = field_of_view(np.where(covered, array, array.min()), moving=True)
-    affine, subject = np.diag([x, y, FRAME_STEP_MM, 1.0]), subject_of(instance.header)
+    affine, subject = np.diag([x, y, FRAME_STEP_MM, 1.0]), subject_digests(instance.header)
     return Volume(array, affine, modality=instance.modality, fov=covered & sector, subject=subject)
 
 
@@ -117,5 +119,5 @@ def _compare_drawn(array: np.ndarray, covered: np.ndarray, name: str) -> None:
         )  # fmt: skip
     sector = field_of_view(array, moving=True)
     outside = (sector & ~covered).sum() / max(sector.sum(), 1)
-    if outside > OUTSIDE:
-        note("REGION_SMALL", f"{outside:.0%} of what is drawn lies outside of the regions that give the scale")
+    if outside > MAX_SHARE_OUTSIDE:
+        add_note("REGION_SMALL", f"{outside:.0%} of what is drawn lies outside of the regions that give the scale")

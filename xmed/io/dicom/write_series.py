@@ -14,17 +14,17 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.dicom.decimal_string import decimals
+from xmed.io.dicom.decimal_string import decimal_strings
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
 
-MADE_ON = "20240101"
-MADE_AT = f"{MADE_ON}120000"
+FIXED_DATE = "20240101"
+FIXED_DATETIME = f"{FIXED_DATE}120000"
 """Date and time of everything: bytes must not depend on the day they are written."""
 DURATION_MS = 1000.0
 
 
 @dataclass(frozen=True)
-class Header:
+class SeriesIdentity:
     """Who was scanned, on what. patient: both id and family name; every UID is derived from it and `description`."""
 
     patient: str
@@ -37,7 +37,9 @@ class Header:
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
 
 
-def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequence[int] | None = None) -> list[Path]:
+def write_series(
+    volume: Volume, folder: str | Path, header: SeriesIdentity, order: Sequence[int] | None = None
+) -> list[Path]:
     """Write an MR volume (uint16, i columns, j rows, k slices) as a single-frame series, one file for each slice.
 
     order: Instance Number - 1 of each slice; files are named by it. Default: as the slices lie.
@@ -56,16 +58,16 @@ def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequ
         ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
         ds.FrameOfReferenceUID = volume.frame or header.uid("frame")
         ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
-        ds.ImagePositionPatient = decimals(volume.affine[:3, 3] + k * volume.affine[:3, 2])
-        ds.ImageOrientationPatient = decimals(directions[:, :2].T.ravel())
+        ds.ImagePositionPatient = decimal_strings(volume.affine[:3, 3] + k * volume.affine[:3, 2])
+        ds.ImageOrientationPatient = decimal_strings(directions[:, :2].T.ravel())
         columns_apart, rows_apart, slices_apart = volume.spacing
-        ds.PixelSpacing = decimals([rows_apart, columns_apart])
-        ds.SliceThickness, ds.SpacingBetweenSlices = decimals([slices_apart, slices_apart])
+        ds.PixelSpacing = decimal_strings([rows_apart, columns_apart])
+        ds.SliceThickness, ds.SpacingBetweenSlices = decimal_strings([slices_apart, slices_apart])
         _save(ds, folder / _name(number))
     return [folder / _name(number) for number in sorted(order)]
 
 
-def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) -> None:
+def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIdentity) -> None:
     """Write a volume (uint8, i columns, j rows, k frames) as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
 
     The affine is that of the Volume Frame of Reference (C.8.24.2), the transducer's own: nothing tracked it.
@@ -78,7 +80,7 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) ->
     directions, spacing = _directions(volume), volume.spacing
     ds = _image(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
     ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "US", 1
-    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = MADE_AT, DURATION_MS, "RESEARCH"
+    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = FIXED_DATETIME, DURATION_MS, "RESEARCH"
     ds.BurnedInAnnotation, ds.LossyImageCompression, ds.PresentationLUTShape = "NO", "00", "IDENTITY"
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator, ds.PatientOrientation = header.uid("frame"), "", ""
     ds.VolumeFrameOfReferenceUID = volume.frame or header.uid("volume frame")
@@ -107,7 +109,7 @@ def _transducer(ds: Dataset, depth: float) -> None:
     ds.ViewCodeSequence = [_coded(codes.SCT.ObliqueAxial)]
 
 
-def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header) -> None:
+def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesIdentity) -> None:
     """Multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
     columns_apart, rows_apart, frames_apart = volume.spacing
     dimension = _item(DimensionOrganizationUID=header.uid("dimension"))
@@ -116,7 +118,9 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header)
     pointer = _item(DimensionIndexPointer=0x00209301, FunctionalGroupPointer=0x0020930E)  # Image Position (Volume)
     pointer.DimensionOrganizationUID = dimension.DimensionOrganizationUID
     ds.DimensionIndexSequence = [pointer]
-    measures = _item(PixelSpacing=decimals([rows_apart, columns_apart]), SliceThickness=decimals([frames_apart])[0])
+    measures = _item(
+        PixelSpacing=decimal_strings([rows_apart, columns_apart]), SliceThickness=decimal_strings([frames_apart])[0]
+    )
     measures.SpacingBetweenSlices = measures.SliceThickness
     kind = _item(FrameType=ds.ImageType, VolumetricProperties="VOLUME", VolumeBasedCalculationTechnique="NONE")
     shared = _item(
@@ -130,14 +134,16 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header)
     frames = []
     for k in range(volume.array.shape[2]):
         position = (volume.affine[:3, 3] + k * volume.affine[:3, 2]).tolist()
-        content = _item(DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=MADE_AT, FrameReferenceDateTime=MADE_AT)
+        content = _item(
+            DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=FIXED_DATETIME, FrameReferenceDateTime=FIXED_DATETIME
+        )
         content.FrameAcquisitionDuration = DURATION_MS
         place = _item(ImagePositionVolume=position)
         frames.append(_item(FrameContentSequence=[content], PlanePositionVolumeSequence=[place]))
     ds.PerFrameFunctionalGroupsSequence = frames
 
 
-def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
+def _image(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
     """Patient, study, series, equipment and pixels (i, j[, k])."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -147,8 +153,8 @@ def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[objec
     ds.PatientName, ds.PatientID = f"{header.patient}^Phantom", header.patient
     ds.PatientBirthDate, ds.PatientSex, ds.PatientComments = "", "O", "Synthetic: no person was scanned"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = header.uid("study"), header.uid("series")
-    ds.StudyDate = ds.SeriesDate = ds.ContentDate = MADE_ON
-    ds.StudyTime = ds.SeriesTime = ds.ContentTime = MADE_AT[8:]
+    ds.StudyDate = ds.SeriesDate = ds.ContentDate = FIXED_DATE
+    ds.StudyTime = ds.SeriesTime = ds.ContentTime = FIXED_DATETIME[8:]
     ds.StudyID, ds.SeriesNumber, ds.AccessionNumber, ds.ReferringPhysicianName = "1", 1, "", ""
     ds.StudyDescription, ds.SeriesDescription, ds.BodyPartExamined = "PHANTOM", header.description, "PELVIS"
     ds.Manufacturer, ds.ManufacturerModelName = header.manufacturer, header.model

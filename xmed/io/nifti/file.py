@@ -15,10 +15,17 @@ import nibabel as nib
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, refuse_bomb, regular
-from xmed.io.nifti.orientation import RAS_TO_LPS, place
-from xmed.io.notes import note
-from xmed.io.sandbox.limits import afford
+from xmed.io.file_kinds import (
+    GZIP_MAGIC,
+    GZIP_MAX_RATIO,
+    MAX_BYTES,
+    check_compression_ratio,
+    reader_errors,
+    require_file,
+)
+from xmed.io.nifti.orientation import RAS_TO_LPS, affine_from_header
+from xmed.io.notes import add_note
+from xmed.io.sandbox.limits import grow_limits
 from xmed.volume import Grid, Volume
 
 # What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
@@ -38,19 +45,19 @@ def read_nifti(
 
     modality: DICOM modality. Naming one says that this is an image, so that a constant array is refused; without one
     the file may be a label map, which may be empty. channel: which one of a 4-D file; an axis of one is dropped.
-    on: the grid of a label map's image, see `place`, which says where the voxels lie. Slope and intercept are applied.
+    on: the grid of a label map's image, see `affine_from_header`, which says where the voxels lie. Slope and intercept are applied.
     Up to 0.1 % NaN or infinite voxels become the finite minimum, and lie outside the field of view of an image.
 
     Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
     AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
     """
-    path = regular(Path(path))
-    with reading(path.name):
-        image = parsed(path)
+    path = require_file(Path(path))
+    with reader_errors(path.name):
+        image = parse_nifti(path)
         array = _channel(np.asanyarray(image.dataobj), channel, path.name)
         array, whole = _finite(array, path.name)
         fov = None if whole is None or modality is None else whole
-        affine = place(image.header, path.name, on)
+        affine = affine_from_header(image.header, path.name, on)
         volume = Volume(array.astype(_plain(array.dtype), copy=False), affine, modality=modality, fov=fov)
     if modality is not None and array.size and array.min() == array.max():
         raise XmedError("CONSTANT", f"every voxel of {path.name} is {array.flat[0]}", "an image with content")
@@ -80,14 +87,14 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def parsed(path: Path) -> nib.Nifti1Image:
+def parse_nifti(path: Path) -> nib.Nifti1Image:
     """The file's header and voxels, read no further than the file can be honest about."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
         file.seek(0)
         size = path.stat().st_size
         if packed != path.name.endswith(".gz"):
-            note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
+            add_note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
         if not packed:
             return _read(file, path.name, size, size)
         try:
@@ -106,8 +113,8 @@ def _read(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
     claim = _claimed_bytes(header, name)
     if claim > min(MAX_BYTES, most):
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes", f"what its file can hold, {MAX_BYTES} at most")
-    refuse_bomb(claim, size, name)
-    afford(_SHARE * claim)
+    check_compression_ratio(claim, size, name)
+    grow_limits(_SHARE * claim)
     data = head + file.read(max(claim - len(head), 0))
     trailing = len(file.read(_SLACK + 1))  # a gzip stream proves its checksum only when it is read to its end
     if len(data) < claim:
@@ -161,16 +168,16 @@ def _check_repaired(header: nib.Nifti1Header, name: str) -> None:
     if not (spacing > 0).all():
         if header["sform_code"] <= 0 and header["qform_code"] > 0:
             raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
-        note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
+        add_note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
     slope = float(header["scl_slope"])
     if slope == 0 or math.isnan(slope):
-        note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
+        add_note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
 
 
 def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
         array = array[..., 0]
-        note("SQUEEZED", "a fourth axis of one was dropped")
+        add_note("SQUEEZED", "a fourth axis of one was dropped")
     if array.ndim == 5 and array.shape[3] == 1:  # NIfTI keeps axis 4 for time, vectors go to axis 5
         array = array[:, :, :, 0]
     if array.ndim == 4 and channel is not None and channel < array.shape[3]:
@@ -190,7 +197,7 @@ def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None
     share = 1.0 - finite.mean()
     if share > MAX_NON_FINITE:
         raise XmedError("NON_FINITE", f"{share:.1%} of {name} is NaN or infinite", f"at most {MAX_NON_FINITE:.1%}")
-    note(
+    add_note(
         "HOLES",
         f"{array.size - np.count_nonzero(finite)} NaN or infinite voxels became the lowest value and are masked",
     )

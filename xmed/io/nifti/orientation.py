@@ -6,19 +6,19 @@ import nibabel as nib
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.volume import Grid
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FORMS_APART_MM, FORMS_APART_DEGREES = 0.1, 1.0
 SPACING_APART = 0.01  # share from which pixdim and sform differ
-FLAT = 1e-9  # mm³ of a voxel: no volume
-SHEAR = 1e-3
+MIN_VOXEL_MM3 = 1e-9  # mm³ of a voxel: no volume
+MAX_AXIS_COSINE = 1e-3
 """Cosine between two axes beyond which they are no longer taken for right-angled: 0.06 degrees."""
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) is millimetres by custom
 
 
-def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.ndarray:
+def affine_from_header(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.ndarray:
     """The affine (4, 4) of a NIfTI, index → LPS+ mm: its sform where that has a code, else its qform.
 
     (nifti1.h, methods 3 and 2. Images and labels are read by the same rule, so a file whose two forms differ stays with
@@ -32,7 +32,7 @@ def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.nda
     if sform is None and qform is None:
         return _lent(header, name, on)
     affine = to_lps_mm @ (qform if sform is None else sform)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < FLAT:
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < MIN_VOXEL_MM3:
         raise XmedError("AFFINE_INVALID", f"{name} has the affine {affine.tolist()}", "a finite one with an inverse")
     if sform is not None and qform is not None:
         _compare(Grid(_shape(header), affine), to_lps_mm @ qform)
@@ -40,8 +40,8 @@ def place(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.nda
         _compare_spacing(header, sform)
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     skew = float(np.abs(np.triu(axes.T @ axes, 1)).max())
-    if skew > SHEAR:
-        note(
+    if skew > MAX_AXIS_COSINE:
+        add_note(
             "SHEAR",
             f"axes {np.degrees(np.arcsin(min(skew, 1.0))):.2f}° off the right angle: kept here, resampled for a net",
         )
@@ -52,7 +52,7 @@ def _unit(header: nib.Nifti1Header) -> float:
     code = int(header["xyzt_units"]) & 7
     millimetres = _MM_PER_UNIT.get(code, 1.0)
     if code not in (0, 2):
-        note("UNITS", f"lengths in unit {code} of NIfTI became millimetres, times {millimetres:g}")
+        add_note("UNITS", f"lengths in unit {code} of NIfTI became millimetres, times {millimetres:g}")
     return millimetres
 
 
@@ -67,19 +67,19 @@ def _qform(header: nib.Nifti1Header, name: str) -> np.ndarray | None:
     except (ValueError, nib.spatialimages.HeaderDataError) as problem:
         if not placed:
             raise XmedError("AFFINE_INVALID", f"{name} has no unit quaternion", "a valid qform") from problem
-        note("FORMS", "a qform that is no rotation was passed over for the sform")
+        add_note("FORMS", "a qform that is no rotation was passed over for the sform")
         return None
 
 
 def _compare(taken: Grid, qform: np.ndarray) -> None:
     """Say so where the qform puts a corner elsewhere, or turns an axis, beyond tolerance. The sform stands."""
-    if abs(np.linalg.det(qform[:3, :3])) < FLAT:
-        note("FORMS", "a qform without extent was passed over for the sform")
+    if abs(np.linalg.det(qform[:3, :3])) < MIN_VOXEL_MM3:
+        add_note("FORMS", "a qform without extent was passed over for the sform")
         return
     other = Grid(taken.shape, qform)
     apart, turned = taken.distance(other), degrees_between(taken, other)
     if apart > FORMS_APART_MM or turned > FORMS_APART_DEGREES:
-        note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart; the sform was taken")
+        add_note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart; the sform was taken")
 
 
 def _compare_spacing(header: nib.Nifti1Header, sform: np.ndarray) -> None:
@@ -87,7 +87,7 @@ def _compare_spacing(header: nib.Nifti1Header, sform: np.ndarray) -> None:
     stated, own = np.abs(header["pixdim"][1:4].astype(float)), np.linalg.norm(sform[:3, :3], axis=0)
     judged = [axis for axis, count in enumerate(_shape(header)) if count > 1 and stated[axis] > 0]
     if not np.allclose(stated[judged], own[judged], rtol=SPACING_APART):
-        note("PIXDIM", f"pixdim {stated.round(4).tolist()} was passed over for the spacing of the sform")
+        add_note("PIXDIM", f"pixdim {stated.round(4).tolist()} was passed over for the spacing of the sform")
 
 
 def _shape(header: nib.Nifti1Header) -> tuple[int, int, int]:
@@ -111,7 +111,7 @@ def _lent(header: nib.Nifti1Header, name: str, on: Grid | None) -> np.ndarray:
     if on is not None:
         spacing = np.abs(header["pixdim"][1:4].astype(float)) * _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
         if _shape(header) == on.shape and np.allclose(spacing, on.spacing, rtol=1e-3):
-            note(
+            add_note(
                 "LABEL_UNPLACED",
                 "a label map without orientation was laid on its image, whose shape and spacing it has",
             )

@@ -15,7 +15,7 @@ import numpy as np
 from pydicom import Dataset
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.volume import Grid
 
 SAMPLES = 8
@@ -28,7 +28,7 @@ _OTHERS = {"POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"}
 
 
 @dataclass(frozen=True, eq=False)
-class Area:
+class ContourArea:
     """A closed contour: (n, 2) pixel coordinates (i, j) on slice k, combined by exclusive or or not."""
 
     polygon: np.ndarray
@@ -36,7 +36,7 @@ class Area:
     xor: bool
 
 
-def drawn(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
+def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
     """Mask (i, j, k) of a structure's contours; what is left out, cut or in doubt becomes a note.
 
     Raises XmedError GRID_MISMATCH for contours between the slices, across them, or all outside; LABEL_MISSING where
@@ -63,9 +63,9 @@ def drawn(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
     return mask
 
 
-def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Area]:
-    """What can be drawn of the contours. Raises XmedError as `drawn` does."""
-    areas: list[Area] = []
+def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[ContourArea]:
+    """What can be drawn of the contours. Raises XmedError as `draw_contours` does."""
+    areas: list[ContourArea] = []
     left, outside, cut, miscounted, kinds = Counter[str](), 0, 0, 0, Counter[str]()
     for item in items:
         kind = str(item.get("ContourGeometricType") or "CLOSED_PLANAR").strip().upper()
@@ -105,7 +105,7 @@ def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Area]:
 
 def _note_count(code: str, count: int, text: str) -> None:
     if count:
-        note(code, f"{count} {text}")
+        add_note(code, f"{count} {text}")
 
 
 def _points(item: Dataset) -> np.ndarray | None:
@@ -117,7 +117,7 @@ def _points(item: Dataset) -> np.ndarray | None:
     return values.reshape(-1, 3) if values.size % 3 == 0 and np.isfinite(values).all() else None
 
 
-def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> Area | None:
+def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> ContourArea | None:
     """A contour on its slice; None for one outside of the image."""
     to_index = np.linalg.inv(grid.affine)
     ijk = points @ to_index[:3, :3].T + to_index[:3, 3]
@@ -137,7 +137,7 @@ def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> Area | None
             "contours drawn on the image's own slices",
             "take the series that the RTSTRUCT refers to",
         )
-    return Area(_once(ijk[:, :2]), k, kind == "CLOSEDPLANAR_XOR")
+    return ContourArea(_once(ijk[:, :2]), k, kind == "CLOSEDPLANAR_XOR")
 
 
 def _once(polygon: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ def _beyond(polygon: np.ndarray, size: Sequence[int]) -> bool:
     return bool((polygon < low).any() or (polygon > high).any())
 
 
-def _combined(areas: Sequence[Area], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
+def _combined(areas: Sequence[ContourArea], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
     """Mask (i, j) of the areas of one slice, and the largest share of a pixel that each of them covers."""
     mask = np.zeros(tuple(size), dtype=bool)
     low, high = _box(np.concatenate([area.polygon for area in areas]), size)
@@ -169,7 +169,7 @@ def _combined(areas: Sequence[Area], size: Sequence[int]) -> tuple[np.ndarray, l
     return mask, shares
 
 
-def _nested(areas: Sequence[Area], size: Sequence[int]) -> int:
+def _nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
     """How many areas of one slice lie wholly within another of them."""
     count = 0
     for n, inner in enumerate(areas):

@@ -11,8 +11,8 @@ from pydicom.pixels import pixel_array
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.pixel_size_check import check_claim
-from xmed.io.dicom.planes import Plane, has_planes, planes_of
+from xmed.io.dicom.pixel_size_check import check_pixel_size
+from xmed.io.dicom.planes import Plane, has_planes, read_planes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -27,9 +27,9 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     without a place in space go onto the frames of an ultrasound film that they name by number.
 
     Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
-    without a place, for an image that has one), and for pixels as `check_claim` does.
+    without a place, for an image that has one), and for pixels as `check_pixel_size` does.
     """
-    check_claim(instance)
+    check_pixel_size(instance)
     dataset = instance.dataset
     frame = str(dataset.get("FrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
@@ -40,7 +40,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
         pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
     array = np.zeros(image.array.shape, dtype=np.int32)
     to_index = np.linalg.inv(image.affine)
-    planes = planes_of(instance) if has_planes(instance) else None
+    planes = read_planes(instance) if has_planes(instance) else None
     for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
         if dataset.SegmentationType == "LABELMAP":
             painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}

@@ -7,13 +7,13 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.notes import note
-from xmed.io.objects.contours import drawn
+from xmed.io.notes import add_note
+from xmed.io.objects.contours import draw_contours
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
 
-def rasterise(instance: Instance, image: Volume, table: LabelTable, roi: str | None = None) -> np.ndarray:
+def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, roi: str | None = None) -> np.ndarray:
     """Label values (i, j, k) from an RT Structure Set; where structures overlap, the later in `table` stands, noted.
 
     A structure is the ROI of its own name, whatever the case; a table of one structure takes `roi` instead, and without
@@ -31,10 +31,12 @@ def rasterise(instance: Instance, image: Volume, table: LabelTable, roi: str | N
             continue
         _same_frame(rois[number], image, instance.name)
         if not contours.get(number):
-            note("ROI_EMPTY", f"{structure.name} is listed and has no contour: it stays empty")
-        mask = drawn(contours.get(number, []), image.grid, structure.name)
+            add_note("ROI_EMPTY", f"{structure.name} is listed and has no contour: it stays empty")
+        mask = draw_contours(contours.get(number, []), image.grid, structure.name)
         if taken := int(np.count_nonzero(array[mask])):
-            note("OVERLAP", f"{taken} voxels of {structure.name} overlap another structure: {structure.name} stands")
+            add_note(
+                "OVERLAP", f"{taken} voxels of {structure.name} overlap another structure: {structure.name} stands"
+            )
         array[mask] = structure.value
         found = True
     if not found:
@@ -67,7 +69,7 @@ def _contours(instance: Instance, rois: dict[int, Dataset]) -> dict[int, list[Da
         else:
             contours.setdefault(number, []).extend(drawn_here)
     if stray:
-        note("CONTOURS_STRAY", f"{stray} contours belong to no ROI that is listed, and were left out")
+        add_note("CONTOURS_STRAY", f"{stray} contours belong to no ROI that is listed, and were left out")
     return contours
 
 

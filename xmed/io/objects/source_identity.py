@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 PATIENT_AND_STUDY = [
     "PatientID",
@@ -36,7 +36,7 @@ _DATE, _TIME = (
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 
 
-def described(dataset: Dataset) -> Dataset:
+def conforming_header(dataset: Dataset) -> Dataset:
     """A copy without pixels, whose patient and study attributes conform: what may be empty is filled, and noted.
 
     Dates and times in the format of ACR-NEMA (PS3.5 6.2) and sexes in words are put as the standard writes them; what
@@ -59,20 +59,22 @@ def described(dataset: Dataset) -> Dataset:
         elif keyword == "PatientID":
             raise XmedError("NOT_REFERABLE", "PatientID is no value of its kind", "at most 64 characters")
         elif keyword in PATIENT_AND_STUDY:
-            note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
+            add_note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
         elif tag.group in _PATIENT_GROUPS:
-            note("OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written")
+            add_note(
+                "OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written"
+            )
     if "SpecificCharacterSet" in copy:
         copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded by now, and highdicom takes no set with extensions
     for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             if keyword not in dataset:
-                note("OBJECT_FILLED", f"{keyword} is missing: left empty in what is written")
+                add_note("OBJECT_FILLED", f"{keyword} is missing: left empty in what is written")
             setattr(copy, keyword, "")
     return copy
 
 
-def check_identity(images: Sequence[Dataset], *, placed: bool) -> None:
+def check_referable(images: Sequence[Dataset], *, placed: bool) -> None:
     """Whether an object can refer to these images at all.
 
     placed: whether they lie somewhere in space, and must say in which frame of reference.
@@ -110,7 +112,7 @@ def _conforming(element: DataElement) -> DataElement | None:
         return None
     if found == values:
         return element
-    note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
+    add_note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
     return DataElement(element.tag, element.VR, found if len(found) > 1 else found[0])
 
 

@@ -9,19 +9,19 @@ import numpy as np
 from pydicom import Dataset
 
 from xmed.errors import XmedError
-from xmed.io.dicom.decimal_string import decimals
+from xmed.io.dicom.decimal_string import decimal_strings
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.planes import Plane, has_planes
-from xmed.io.dicom.regular_grid import affine_of
-from xmed.io.dicom.series import one_series, sorted_planes
+from xmed.io.dicom.regular_grid import affine_from_planes
+from xmed.io.dicom.series import select_series, sorted_planes
 from xmed.io.dicom.ultrasound import read_ultrasound
 from xmed.io.file_kinds import Source
-from xmed.io.objects.source_identity import check_identity, described
+from xmed.io.objects.source_identity import check_referable, conforming_header
 from xmed.volume import Grid, Volume
 
 
 @dataclass(frozen=True, eq=False)
-class Referenced:
+class SourceImages:
     """The images of one series, without their pixels.
 
     images: single frames, or one multi-frame image. order: for each of their frames the slice k of `grid` that lies
@@ -34,10 +34,10 @@ class Referenced:
     grid: Grid
     placed: bool
 
-    def rewritten(self, header: Callable[[Dataset], Dataset]) -> Referenced:
+    def rewritten(self, header: Callable[[Dataset], Dataset]) -> SourceImages:
         """The same images with other headers, and in the frame of reference that those name."""
-        images = [described(header(image)) for image in self.images]
-        check_identity(images, placed=self.placed)
+        images = [conforming_header(header(image)) for image in self.images]
+        check_referable(images, placed=self.placed)
         frame = images[0].FrameOfReferenceUID if self.grid.frame else None
         return replace(self, images=images, grid=replace(self.grid, frame=frame))
 
@@ -57,26 +57,28 @@ class Referenced:
             )
 
 
-def referenced(source: Source) -> Referenced:
+def read_source_images(source: Source) -> SourceImages:
     """The one image series in `source`, with the patient's and study's attributes as an object may carry them.
 
     Raises XmedError as `read_series` does, MULTI_VOLUME for several multi-frames, NOT_REFERABLE for images that lack or
     repeat what would be referred to.
     """
-    instances = one_series(source)
+    instances = select_series(source)
     first = instances[0]
     if first.modality == "US" and not any(has_planes(instance) for instance in instances):
         grid = read_ultrasound(first).grid
-        return _checked(Referenced([described(first.dataset)], list(range(grid.shape[2])), grid, placed=False))
+        return _checked(
+            SourceImages([conforming_header(first.dataset)], list(range(grid.shape[2])), grid, placed=False)
+        )
     planes = sorted_planes(instances)
     rows, columns = planes[0].size
     images, order = _placed(instances, planes)
-    grid = Grid((columns, rows, len(planes)), affine_of(planes), planes[0].frame)
-    return _checked(Referenced(images, order, grid, placed=True))
+    grid = Grid((columns, rows, len(planes)), affine_from_planes(planes), planes[0].frame)
+    return _checked(SourceImages(images, order, grid, placed=True))
 
 
-def _checked(found: Referenced) -> Referenced:
-    check_identity(found.images, placed=found.placed)
+def _checked(found: SourceImages) -> SourceImages:
+    check_referable(found.images, placed=found.placed)
     return found
 
 
@@ -98,11 +100,11 @@ def _placed(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[lis
 
 def _slice(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
     """A single frame where the readers found it. highdicom wants directions that agree in their last digit."""
-    dataset = described(instance.dataset)
+    dataset = conforming_header(instance.dataset)
     dataset.update(measures)
     dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from the positions
-    dataset.ImageOrientationPatient = decimals([*first.row, *first.column])
-    dataset.ImagePositionPatient = decimals(plane.position)
+    dataset.ImageOrientationPatient = decimal_strings([*first.row, *first.column])
+    dataset.ImagePositionPatient = decimal_strings(plane.position)
     return dataset
 
 
@@ -111,23 +113,23 @@ def _frames(instance: Instance, planes: Sequence[Plane]) -> Dataset:
 
     A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
     """
-    dataset, first = described(instance.dataset), planes[0]
+    dataset, first = conforming_header(instance.dataset), planes[0]
     orientation, shared = Dataset(), Dataset()
-    orientation.ImageOrientationPatient = decimals([*first.row, *first.column])
+    orientation.ImageOrientationPatient = decimal_strings([*first.row, *first.column])
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [_measures(planes)], [orientation]
     dataset.FrameOfReferenceUID = first.frame
     dataset.SharedFunctionalGroupsSequence = [shared]
     dataset.PerFrameFunctionalGroupsSequence = [Dataset() for _ in planes]
     for plane in planes:
         position = Dataset()
-        position.ImagePositionPatient = decimals(plane.position)
+        position.ImagePositionPatient = decimal_strings(plane.position)
         dataset.PerFrameFunctionalGroupsSequence[plane.number].PlanePositionSequence = [position]
     return dataset
 
 
 def _measures(planes: Sequence[Plane]) -> Dataset:
     """Pixel spacing and slice thickness, which is required: where no header states it, the slices touch."""
-    depth = planes[0].depth or float(np.linalg.norm(affine_of(planes)[:3, 2]))
+    depth = planes[0].depth or float(np.linalg.norm(affine_from_planes(planes)[:3, 2]))
     measures = Dataset()
-    measures.PixelSpacing, measures.SliceThickness = decimals(planes[0].spacing), decimals([depth])[0]
+    measures.PixelSpacing, measures.SliceThickness = decimal_strings(planes[0].spacing), decimal_strings([depth])[0]
     return measures

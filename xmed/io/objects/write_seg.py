@@ -19,10 +19,10 @@ from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
 from xmed.io.file_kinds import Source
-from xmed.io.notes import collected, note
+from xmed.io.notes import add_note, collect_notes
 from xmed.io.objects.seg_film import film_segmentation
-from xmed.io.objects.source_images import Referenced, referenced
-from xmed.io.sandbox.limits import afford
+from xmed.io.objects.source_images import SourceImages, read_source_images
+from xmed.io.sandbox.limits import grow_limits
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 
@@ -56,9 +56,9 @@ def write_seg(
     Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
     NOT_REFERABLE, and those of `read_series` for the source's geometry.
     """
-    afford(_BYTES_PER_VOXEL * labels.array.size)
-    with collected():  # whoever read the image for the labels has heard it all
-        images = referenced(source) if header is None else referenced(source).rewritten(header)
+    grow_limits(_BYTES_PER_VOXEL * labels.array.size)
+    with collect_notes():  # whoever read the image for the labels has heard it all
+        images = read_source_images(source) if header is None else read_source_images(source).rewritten(header)
     images.same_place(labels)
     save_whole(_segmentation(images, labels, table, by), Path(path))
 
@@ -70,17 +70,17 @@ def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
 
     Raises XmedError as `write_seg` does.
     """
-    with collected() as heard:
-        images = referenced(source)
+    with collect_notes() as heard:
+        images = read_source_images(source)
     for made in heard:
         if made.code == "OBJECT_FILLED":  # the others were heard when the image was read
-            note(made.code, made.text)
-    afford(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
+            add_note(made.code, made.text)
+    grow_limits(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
     nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
     _segmentation(images, nothing, table, by)
 
 
-def _segmentation(images: Referenced, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
+def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
     values = table.check(labels.array)
     segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
@@ -133,7 +133,7 @@ def save_whole(dataset: Dataset, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def coded(value: str, otherwise: str) -> Code:
+def snomed_code(value: str, otherwise: str) -> Code:
     """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
     known = (code for code in codes.SCT.concepts.values() if code.value == value)
     return next(known, Code(value, "SCT", otherwise))
@@ -159,8 +159,8 @@ def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescripti
             SegmentDescription(
                 segment_number=number,
                 segment_label=structure.name,
-                segmented_property_category=coded(structure.category, structure.name),
-                segmented_property_type=coded(structure.type, structure.name),
+                segmented_property_category=snomed_code(structure.category, structure.name),
+                segmented_property_type=snomed_code(structure.type, structure.name),
                 algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
                 algorithm_identification=algorithm,
             )

@@ -30,13 +30,13 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import reading
-from xmed.io.objects.write_seg import Algorithm, coded, save_whole
+from xmed.io.file_kinds import reader_errors
+from xmed.io.objects.write_seg import Algorithm, save_whole, snomed_code
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
 MILLILITRE = Code("mL", "UCUM", "milliliter")  # missing in pydicom 3.0's table of UCUM
-Group = (
+MeasurementGroup = (
     VolumetricROIMeasurementsAndQualitativeEvaluations
     | PlanarROIMeasurementsAndQualitativeEvaluations
     | MeasurementsAndQualitativeEvaluations
@@ -55,7 +55,7 @@ def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by:
     segmentation = pydicom.dcmread(seg, stop_before_pixels=True)
     _same_place(labels, segmentation, seg.name)
     measured = _volume if "FrameOfReferenceUID" in segmentation else _area
-    with reading(f"the measurements of {seg.name}"):
+    with reader_errors(f"the measurements of {seg.name}"):
         groups = [measured(labels, s, n, segmentation, by) for n, s in enumerate(table, start=1)]
         report = Comprehensive3DSR(
             evidence=[segmentation, *_sources(segmentation)],
@@ -80,7 +80,7 @@ def _same_place(labels: Volume, segmentation: Dataset, name: str) -> None:
         raise XmedError("GRID_MISMATCH", f"labels of {labels.array.shape} for {name}", "what it was made from")
 
 
-def _report(groups: list[Group], by: Algorithm) -> MeasurementReport:
+def _report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
     device = DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # the observer is the model: same weights, same observer
         name=by.name,
@@ -98,7 +98,9 @@ def _report(groups: list[Group], by: Algorithm) -> MeasurementReport:
     )
 
 
-def _volume(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> Group:
+def _volume(
+    labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm
+) -> MeasurementGroup:
     voxels = int(np.count_nonzero(labels.array == structure.value))
     millilitres = voxels * labels.grid.voxel_ml
     segment = ReferencedSegment(
@@ -114,7 +116,7 @@ def _volume(labels: Volume, structure: Structure, number: int, segmentation: Dat
     )
 
 
-def _area(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> Group:
+def _area(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> MeasurementGroup:
     pixels = np.count_nonzero(labels.array == structure.value, axis=(0, 1))
     largest = int(np.argmax(pixels))
     x, y, _ = labels.spacing
@@ -147,8 +149,8 @@ def _frame(segmentation: Dataset, segment: int, number: int) -> int:
 def _named(structure: Structure, by: Algorithm) -> dict[str, Any]:
     return {
         "tracking_identifier": TrackingIdentifier(uid=generate_uid(), identifier=structure.name),
-        "finding_category": coded(str(structure.category), structure.name),
-        "finding_type": coded(str(structure.type), structure.name),
+        "finding_category": snomed_code(str(structure.category), structure.name),
+        "finding_type": snomed_code(str(structure.type), structure.name),
         "algorithm_id": AlgorithmIdentification(
             by.name, by.version, parameters=[f"weights_sha256 {by.weights_sha256}"], manufacturer="xmed"
         ),

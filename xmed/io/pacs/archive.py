@@ -12,10 +12,10 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 
-Level = Literal["STUDY", "SERIES", "IMAGE"]
-Record = dict[str, str]
-Keep = Callable[[str, bytes], None]
-Value = TypeVar("Value")
+QueryLevel = Literal["STUDY", "SERIES", "IMAGE"]
+MatchAttributes = dict[str, str]
+SaveObject = Callable[[str, bytes], None]
+Result = TypeVar("Result")
 
 ATTEMPTS = 4
 WAIT_SECONDS = 0.5
@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Series:
+class ArchiveSeries:
     """One series as an archive names it. objects: SOP Instance UID → SOP Class UID, empty where it does not say."""
 
     patient: str
@@ -37,17 +37,17 @@ class Series:
 class Archive(Protocol):
     """A picture archive. Every method raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER."""
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
         """What matches `keys` at a level of the Study Root model: for each match the `wanted` attributes as text."""
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         """Call `keep` with UID and bytes (PS3.10 file) of every object that the archive hands over."""
 
     def store(self, path: Path) -> str:
         """Give the archive an object; returns its status in words. Raises PACS_REFUSED when it was not taken."""
 
 
-def patiently(ask: Callable[[], Value]) -> Value:
+def with_retries(ask: Callable[[], Result]) -> Result:
     """Ask again where waiting may help: an archive that is restarting, busy or slow; a refusal is final."""
     for attempt in range(1, ATTEMPTS):
         try:
@@ -59,7 +59,7 @@ def patiently(ask: Callable[[], Value]) -> Value:
     return ask()
 
 
-def record(dataset: Dataset, wanted: Sequence[str]) -> Record:
+def match_attributes(dataset: Dataset, wanted: Sequence[str]) -> MatchAttributes:
     """The wanted attributes of one match as text; empty where the archive leaves one out."""
     found = {}
     for keyword in wanted:

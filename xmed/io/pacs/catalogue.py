@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 
 from xmed.errors import XmedError
-from xmed.io.pacs.archive import Archive, Level, Record, Series, patiently
+from xmed.io.pacs.archive import Archive, ArchiveSeries, MatchAttributes, QueryLevel, with_retries
 from xmed.spec.archive_query import Wanted
 
 Query = dict[str, str | list[str]]
@@ -21,27 +21,27 @@ UID = re.compile(r"[0-9.]{1,64}")
 """PS3.5 9.1. Anything else in the place of a UID would be asked for, or become part of an address, as it stands."""
 
 
-def catalogue(archive: Archive, query: Wanted, studies: Sequence[Series] = ()) -> list[Series]:
+def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries] = ()) -> list[ArchiveSeries]:
     """Every series that `query` names, each with its objects, ordered by UID.
 
     studies: look only in the studies of these series. Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
     """
-    found: dict[str, Series] = {}
+    found: dict[str, ArchiveSeries] = {}
     of_study: Query = {key: value for key, value in query.items() if key in STUDY}
     of_series: Query = {key: value for key, value in query.items() if key in SERIES}
     for study in _studies(archive, of_study, studies):
         uid = _uid(study, "StudyInstanceUID")
         for series in _matches(archive, "SERIES", {**of_series, "StudyInstanceUID": uid}, SERIES):
             place = {"StudyInstanceUID": uid, "SeriesInstanceUID": _uid(series, "SeriesInstanceUID")}
-            objects = patiently(partial(archive.find, "IMAGE", place, OBJECT))
+            objects = with_retries(partial(archive.find, "IMAGE", place, OBJECT))
             names = {_uid(one, "SOPInstanceUID"): one["SOPClassUID"] for one in objects}
             if names:
                 patient = study["PatientID"] or uid
-                found[place["SeriesInstanceUID"]] = Series(patient, uid, place["SeriesInstanceUID"], names)
+                found[place["SeriesInstanceUID"]] = ArchiveSeries(patient, uid, place["SeriesInstanceUID"], names)
     return [found[uid] for uid in sorted(found)]
 
 
-def _studies(archive: Archive, query: Query, studies: Sequence[Series]) -> Iterator[Record]:
+def _studies(archive: Archive, query: Query, studies: Sequence[ArchiveSeries]) -> Iterator[MatchAttributes]:
     if studies:
         known = {series.study: series.patient for series in studies}
         yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(known.items()))
@@ -49,7 +49,7 @@ def _studies(archive: Archive, query: Query, studies: Sequence[Series]) -> Itera
         yield from _matches(archive, "STUDY", query, STUDY)
 
 
-def _matches(archive: Archive, level: Level, query: Query, wanted: Sequence[str]) -> list[Record]:
+def _matches(archive: Archive, level: QueryLevel, query: Query, wanted: Sequence[str]) -> list[MatchAttributes]:
     """What the archive names, asked once for each combination of listed values, less what it should not have named.
 
     An archive passes over keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and answers with more.
@@ -58,7 +58,7 @@ def _matches(archive: Archive, level: Level, query: Query, wanted: Sequence[str]
     lists = [value if isinstance(value, list) else [value] for value in query.values()]
     for values in product(*lists):
         keys = dict(zip(query, values))
-        answers = patiently(partial(archive.find, level, keys, wanted))
+        answers = with_retries(partial(archive.find, level, keys, wanted))
         found += [one for one in answers if all(_fits(one.get(key, ""), keys[key]) for key in keys)]
     return found
 
@@ -77,7 +77,7 @@ def _fits(value: str, asked: str) -> bool:
     return any(pattern.match(one.strip()) for one in value.split("\\"))
 
 
-def _uid(match: Record, keyword: str) -> str:
+def _uid(match: MatchAttributes, keyword: str) -> str:
     if not UID.fullmatch(match[keyword]):
         raise XmedError("PACS_ANSWER", f"the archive names something without a {keyword}", "a UID (PS3.5 9.1)")
     return match[keyword]

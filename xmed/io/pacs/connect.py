@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xmed.errors import XmedError
-from xmed.io.pacs.archive import Archive, patiently
+from xmed.io.pacs.archive import Archive, with_retries
 from xmed.spec.archive_query import address_problem
 
 
@@ -20,12 +20,12 @@ def connect(server: str, listen: int | None = None) -> Archive:
         raise XmedError("SPEC_INVALID", problem, "the address of an archive")
     # Imported here: each brings a network library, which nobody pays for who has files.
     if urlsplit(server).scheme in ("dimse", "dimses"):
-        from xmed.io.pacs.dimse import Dimse
+        from xmed.io.pacs.dimse import DimseArchive
 
-        return Dimse(server, listen)
-    from xmed.io.pacs.web import Web
+        return DimseArchive(server, listen)
+    from xmed.io.pacs.web import DicomWebArchive
 
-    return Web(server)
+    return DicomWebArchive(server)
 
 
 def send(path: Path, server: str) -> str:
@@ -35,4 +35,4 @@ def send(path: Path, server: str) -> str:
     Raises XmedError SPEC_INVALID, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
     """
     archive = connect(server)
-    return patiently(lambda: archive.store(path))
+    return with_retries(lambda: archive.store(path))

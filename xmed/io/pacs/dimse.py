@@ -18,9 +18,16 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 from pynetdicom.transport import ThreadedAssociationServer
 
 from xmed.errors import XmedError
-from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
-from xmed.io.pacs.receiving import MAX_PDU, bound, receive
-from xmed.io.pacs.secured import from_archive, to_archive
+from xmed.io.pacs.archive import (
+    TIMEOUT_SECONDS,
+    ArchiveSeries,
+    MatchAttributes,
+    QueryLevel,
+    SaveObject,
+    match_attributes,
+)
+from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
+from xmed.io.pacs.secured import client_tls_context, server_tls_context
 
 # pynetdicom logs whom it was asked about, and every fault besides raising it.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -51,7 +58,7 @@ MAX_RECORDS = 500_000
 SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
-class Dimse:
+class DimseArchive:
     """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET.
 
     With dimses:// all of it goes over TLS, see xmed.io.pacs.secured.
@@ -66,7 +73,7 @@ class Dimse:
         self.ae.connection_timeout = self.ae.acse_timeout = self.ae.dimse_timeout = TIMEOUT_SECONDS
         self.ae.network_timeout = TIMEOUT_SECONDS
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = level
@@ -77,7 +84,7 @@ class Dimse:
             for status, match in association.send_c_find(identifier, FIND):
                 code = self._code(status, "C-FIND")
                 if code in PENDING and match is not None:
-                    found.append(record(match, wanted))
+                    found.append(match_attributes(match, wanted))
                     if len(found) > MAX_RECORDS:
                         what = f"{self.peer} names over {MAX_RECORDS}"
                         raise XmedError("PACS_ANSWER", what, "fewer", "narrow the query")
@@ -85,12 +92,12 @@ class Dimse:
                     raise self._refused("C-FIND", status)
         return found
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "IMAGE"
         identifier.StudyInstanceUID, identifier.SeriesInstanceUID = series.study, series.uid
         identifier.SOPInstanceUID = list(objects)
-        receiving = [(evt.EVT_C_STORE, receive, [keep, frozenset(objects)])]
+        receiving = [(evt.EVT_C_STORE, receive_object, [keep, frozenset(objects)])]
         classes = {series.objects[uid] for uid in objects}
         wanted: list[str] = sorted(classes) if all(classes) else list(IMAGES)
         if self.listen is None:
@@ -115,9 +122,9 @@ class Dimse:
 
     def _move(self, identifier: Dataset, classes: list[str], receiving: list[Any], port: int) -> None:
         storage = [build_context(uid, SYNTAXES) for uid in classes]
-        receiving = [*receiving, (evt.EVT_CONN_OPEN, bound)]
+        receiving = [*receiving, (evt.EVT_CONN_OPEN, limit_connection)]
         self.ae.require_called_aet = True
-        tls = from_archive() if self.tls else None
+        tls = server_tls_context() if self.tls else None
         server = cast(
             ThreadedAssociationServer,
             self.ae.start_server(("", port), block=False, contexts=storage, evt_handlers=receiving, ssl_context=tls),
@@ -146,8 +153,8 @@ class Dimse:
             contexts=contexts,
             ae_title=self.peer,
             ext_neg=list(roles),
-            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, bound)],
-            tls_args=(to_archive(), self.host) if self.tls else None,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, limit_connection)],
+            tls_args=(client_tls_context(), self.host) if self.tls else None,
         )
         if association.is_rejected:
             do = f"let the archive know {self.ae.ae_title}, its address and port"

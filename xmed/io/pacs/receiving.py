@@ -9,12 +9,12 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
 from xmed.io.file_kinds import MAX_BYTES
-from xmed.io.pacs.archive import Keep
+from xmed.io.pacs.archive import SaveObject
 
 MAX_PDU = 1 << 17
 
 
-def receive(event: evt.Event, keep: Keep, expected: frozenset[str]) -> int:
+def receive_object(event: evt.Event, keep: SaveObject, expected: frozenset[str]) -> int:
     """Keep an object that was asked for, as the bytes that came: nothing is parsed before the guarded reader does."""
     uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
     cast(_Bounded, event.assoc.dul.socket).received = 0
@@ -27,7 +27,7 @@ def receive(event: evt.Event, keep: Keep, expected: frozenset[str]) -> int:
     return 0x0000
 
 
-def bound(event: evt.Event) -> None:
+def limit_connection(event: evt.Event) -> None:
     """pynetdicom believes what a PDU says of its length, and collects them without end (its issue 1086)."""
     socket = cast(_Bounded, event.assoc.dul.socket)
     socket.__class__ = _Bounded  # pynetdicom offers no way to hand it one

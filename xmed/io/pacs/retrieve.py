@@ -19,19 +19,19 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
-from xmed.io.file_kinds import reading
-from xmed.io.pacs.archive import Archive, Series, patiently
-from xmed.io.pacs.catalogue import catalogue
+from xmed.io.file_kinds import reader_errors
+from xmed.io.pacs.archive import Archive, ArchiveSeries, with_retries
+from xmed.io.pacs.catalogue import find_series
 from xmed.io.pacs.connect import connect
 from xmed.spec.archive_query import PacsSpec
 
-Name = Callable[[str, str], str]
+MakeName = Callable[[str, str], str]
 """(kind, identifier) → a name for a file; the same for the same, and nobody can turn it back."""
 STALE_SECONDS = 3600.0
 Progress = Callable[[str, int, int, str], None]
 
 
-def retrieve(spec: PacsSpec, root: Path, name: Name, progress: Progress | None = None) -> None:
+def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | None = None) -> None:
     """Fetch what the query names and `root` does not hold, and remove what the archive no longer names.
 
     name: makes the names. progress: (what, done, total, note), for each series.
@@ -40,10 +40,10 @@ def retrieve(spec: PacsSpec, root: Path, name: Name, progress: Progress | None =
     nothing is removed. What came before stays, and the next call goes on from there.
     """
     archive = connect(spec.server, spec.listen)
-    images = catalogue(archive, spec.query)
+    images = find_series(archive, spec.query)
     if not images:
         raise XmedError("NO_CASES", "the archive names no series for this query", "at least one", "widen `pacs.query`")
-    labels = catalogue(archive, spec.labels, images) if spec.labels else []
+    labels = find_series(archive, spec.labels, images) if spec.labels else []
     kept: set[Path] = set()
     for done, series in enumerate(images):
         folder = root / "image" / name("patient", series.patient) / name("series", series.uid)
@@ -61,7 +61,7 @@ def retrieve(spec: PacsSpec, root: Path, name: Name, progress: Progress | None =
             path.unlink(missing_ok=True)
 
 
-def _fill(archive: Archive, series: Series, places: dict[str, Path]) -> set[Path]:
+def _fill(archive: Archive, series: ArchiveSeries, places: dict[str, Path]) -> set[Path]:
     """Every object of a series at its place, as far as the archive hands it over."""
     for place in places.values():
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,11 +76,11 @@ def _fill(archive: Archive, series: Series, places: dict[str, Path]) -> set[Path
         if left:
             archive.fetch(series, left, lambda uid, data: write_atomically(places[uid], data, private=True))
 
-    patiently(ask)
+    with_retries(ask)
     return set(places.values())
 
 
-def _labels(archive: Archive, series: Series, folder: Path, name: Name, images: set[str]) -> set[Path]:
+def _labels(archive: Archive, series: ArchiveSeries, folder: Path, name: MakeName, images: set[str]) -> set[Path]:
     """The objects of a label series, each beside the image series that it refers to; others are left out."""
     kept: set[Path] = set()
     new = []
@@ -90,7 +90,7 @@ def _labels(archive: Archive, series: Series, folder: Path, name: Name, images: 
         new += [] if there else [uid]
 
     def keep(uid: str, data: bytes) -> None:
-        with reading("a label object"):
+        with reader_errors("a label object"):
             about = _refers_to(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
         if about in images:
             place = folder / name("series", about) / f"{name('object', uid)}.dcm"
@@ -99,7 +99,7 @@ def _labels(archive: Archive, series: Series, folder: Path, name: Name, images: 
             kept.add(place)
 
     if new:
-        patiently(lambda: archive.fetch(series, new, keep))
+        with_retries(lambda: archive.fetch(series, new, keep))
     return kept
 
 

@@ -11,33 +11,35 @@ import ssl
 
 from xmed.errors import XmedError
 
-TRUSTED, SHOWN = "XMED_PACS_CA", "XMED_PACS_CERT"
+CA_VARIABLE, CERTIFICATE_VARIABLE = "XMED_PACS_CA", "XMED_PACS_CERT"
 
 
-def to_archive() -> ssl.SSLContext:
+def client_tls_context() -> ssl.SSLContext:
     """For calling: the archive's certificate must be for its host's name. Raises XmedError PACS_REFUSED."""
     return _context(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def from_archive() -> ssl.SSLContext:
+def server_tls_context() -> ssl.SSLContext:
     """For being called: whoever delivers must show a trusted certificate. Raises XmedError PACS_REFUSED."""
-    if not os.environ.get(SHOWN):
-        raise XmedError("PACS_REFUSED", f"{SHOWN} is not set", "a certificate to show to who delivers by C-MOVE")
+    if not os.environ.get(CERTIFICATE_VARIABLE):
+        raise XmedError(
+            "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate to show to who delivers by C-MOVE"
+        )
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def _context(side: ssl._SSLMethod) -> ssl.SSLContext:
-    context, named = ssl.SSLContext(side), TRUSTED
+    context, named = ssl.SSLContext(side), CA_VARIABLE
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 (BCP 195), which PS3.15 follows
     try:
-        if trusted := os.environ.get(TRUSTED):
+        if trusted := os.environ.get(CA_VARIABLE):
             context.load_verify_locations(trusted)
         else:
             context.load_default_certs()
-        named = SHOWN
-        if shown := os.environ.get(SHOWN):
+        named = CERTIFICATE_VARIABLE
+        if shown := os.environ.get(CERTIFICATE_VARIABLE):
             context.load_cert_chain(shown)
     except (OSError, ssl.SSLError) as problem:
         raise XmedError("PACS_REFUSED", f"{named} names no certificate that opens", "a file in PEM") from problem

@@ -22,7 +22,14 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from xmed.errors import XmedError
 from xmed.io.file_kinds import MAX_BYTES
-from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
+from xmed.io.pacs.archive import (
+    TIMEOUT_SECONDS,
+    ArchiveSeries,
+    MatchAttributes,
+    QueryLevel,
+    SaveObject,
+    match_attributes,
+)
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 """What a server answers when the same request may succeed later (RFC 9110; 429: RFC 6585)."""
@@ -36,7 +43,7 @@ SLOWEST = 1024
 UNSAFE = re.compile(r"[^A-Za-z0-9._*?-]")
 
 
-class Web:
+class DicomWebArchive:
     """One DICOMweb service. Credentials: XMED_PACS_TOKEN, or XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc."""
 
     def __init__(self, url: str) -> None:
@@ -49,13 +56,13 @@ class Web:
         self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
         self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
         above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
         place = [keys[key] for key in above]
         # What an address would have to escape is asked for by a wildcard, and compared by the catalogue: Debian 12's
         # Orthanc does not turn %20 and %5E back.
         rest = {key: UNSAFE.sub("?", value) for key, value in keys.items() if key not in above}
-        searches: dict[Level, Callable[..., Any]] = {
+        searches: dict[QueryLevel, Callable[..., Any]] = {
             "STUDY": self.client.search_for_studies,
             "SERIES": self.client.search_for_series,
             "IMAGE": self.client.search_for_instances,
@@ -70,9 +77,9 @@ class Web:
                 found |= fresh
                 if len(found) > MAX_RECORDS:
                     raise XmedError("PACS_ANSWER", f"{self.host} names over {MAX_RECORDS}", "fewer", "narrow the query")
-            return [record(Dataset.from_json(one), wanted) for one in found.values()]
+            return [match_attributes(Dataset.from_json(one), wanted) for one in found.values()]
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
         media = (("application/dicom", "*"),)
         for uid in objects:

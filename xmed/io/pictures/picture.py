@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 
 from xmed.errors import XmedError
 from xmed.io.dicom.pixels import LUMA
-from xmed.io.file_kinds import reading, regular
-from xmed.io.notes import note
-from xmed.io.sandbox.limits import afford
+from xmed.io.file_kinds import reader_errors, require_file
+from xmed.io.notes import add_note
+from xmed.io.sandbox.limits import grow_limits
 from xmed.volume import Volume
 
 MAX_PIXELS = 1 << 28
@@ -29,10 +29,10 @@ def read_picture(path: str | Path, modality: str | None = None) -> Volume:
 
     Raises XmedError PICTURE_INVALID, SIZE_CLAIM, NDIM, DTYPE, CONSTANT and those of a missing or empty file.
     """
-    path = regular(Path(path))
+    path = require_file(Path(path))
     picture = _open(path)
     if _transparent(picture):
-        note("TRANSPARENT", "a picture has transparent parts: read as its colours are stored")
+        add_note("TRANSPARENT", "a picture has transparent parts: read as its colours are stored")
     if picture.mode == "LA":
         picture = picture.getchannel(0)
     if picture.mode in _GREY:
@@ -54,7 +54,7 @@ def read_label_picture(path: str | Path) -> Volume:
     Raises XmedError DTYPE for colours, which name nothing, for JPEG, which changes values, and for structures that are
     drawn in transparency; and as `read_picture` does.
     """
-    path = regular(Path(path))
+    path = require_file(Path(path))
     picture = _open(path)
     if picture.format != "PNG":
         raise XmedError("DTYPE", f"{path.name} is a JPEG, which changes values at every edge", "a PNG", "draw it anew")
@@ -71,18 +71,18 @@ def read_label_picture(path: str | Path) -> Volume:
 
 def _open(path: Path) -> Image.Image:
     """The picture in memory, upright."""
-    with reading(path.name):
+    with reader_errors(path.name):
         try:
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise XmedError("SIZE_CLAIM", f"{path.name} claims {picture.size} pixels", f"at most {MAX_PIXELS}")
-                afford(32 * picture.width * picture.height)
+                grow_limits(32 * picture.width * picture.height)
                 _one(picture, path)
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
                 upright.format = "PNG" if picture.format == "PNG" else "JPEG"
                 if picture.getexif().get(0x0112, 1) in range(2, 9):
-                    note("ORIENTATION", "a picture was turned upright, as its EXIF orientation says")
+                    add_note("ORIENTATION", "a picture was turned upright, as its EXIF orientation says")
                 return upright
         except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as problem:
             raise XmedError("PICTURE_INVALID", f"{path.name} does not decode", "a whole PNG or JPEG") from problem
@@ -97,7 +97,7 @@ def _one(picture: Image.Image, path: Path) -> None:
     if frames > 1 and picture.format == "PNG":
         raise XmedError("NDIM", f"{path.name} holds {frames} pictures", "one", "save the one that is meant")
     if frames > 1:
-        note("SEVERAL_PICTURES", f"the first of {frames} pictures in a JPEG was taken, the others are previews")
+        add_note("SEVERAL_PICTURES", f"the first of {frames} pictures in a JPEG was taken, the others are previews")
     with path.open("rb") as file:
         head = file.read(26)  # signature, length and name of IHDR, width, height, bit depth, colour type
     if picture.format == "PNG" and head[24] == 16 and head[25] in (2, 4, 6):

@@ -14,7 +14,7 @@ _KEPT = 16 << 20
 """Bytes of the file that stay: memory given back for each message would have to be got again for the next one."""
 
 
-class Line:
+class Channel:
     """One end of a line between two processes that take turns in talking.
 
     words: a connected socket. memory: a descriptor that both share. Arrays leave the pickle as they lie in memory

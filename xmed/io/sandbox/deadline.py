@@ -42,7 +42,7 @@ class Deadline:
         return float(struct.unpack("d", self._shared[:8])[0])
 
 
-class Timekeeper:
+class DeadlineWatcher:
     """Looks after all waits of a process, in one thread that is there while somebody waits."""
 
     def __init__(self) -> None:
@@ -78,7 +78,9 @@ class Timekeeper:
                     self._thread = None
                     return
             idle_since = now if waits else idle_since
-            stopped = {wait: stopped.get(wait, now) for wait, (pid, _, _) in waits.items() if state(pid) in ("T", "t")}
+            stopped = {
+                wait: stopped.get(wait, now) for wait, (pid, _, _) in waits.items() if process_state(pid) in ("T", "t")
+            }
             for wait, (_, deadline, give_up) in waits.items():
                 if now > deadline() + GRACE_SECONDS or now - stopped.get(wait, now) > STOPPED_SECONDS:
                     with self._alone:
@@ -87,7 +89,7 @@ class Timekeeper:
                         give_up()
 
 
-def state(pid: int) -> str:
+def process_state(pid: int) -> str:
     """The state of a process as /proc/PID/stat names it: T is stopped, D waits in the kernel; empty: it ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

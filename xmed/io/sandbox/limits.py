@@ -19,8 +19,8 @@ _PATIENCE = 10  # seconds of waiting for one of computing, on a machine that doe
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What one case may use beside what `afford` adds: bytes of memory, seconds of computing, and of waiting."""
+class ReaderBudget:
+    """What one case may use beside what `grow_limits` adds: bytes of memory, seconds of computing, and of waiting."""
 
     memory: int = 1 << 30
     computing: float = 60.0
@@ -28,7 +28,7 @@ class Budget:
 
 
 class _Limits:
-    def __init__(self, budget: Budget, tell: Callable[[float], None]) -> None:
+    def __init__(self, budget: ReaderBudget, tell: Callable[[float], None]) -> None:
         self._tell = tell
         self._own = budget.memory
         self.memory = _mapped() + budget.memory
@@ -56,7 +56,7 @@ _limits: _Limits | None = None
 
 
 @contextmanager
-def limited(budget: Budget, tell: Callable[[float], None] = lambda deadline: None) -> Iterator[None]:
+def resource_limits(budget: ReaderBudget, tell: Callable[[float], None] = lambda deadline: None) -> Iterator[None]:
     """Keep this process within a budget: MemoryError beyond its memory, death by SIGXCPU or SIGALRM beyond its time.
 
     tell: told of each new deadline (time.monotonic) for whoever waits: the kernel's timers stand still with a process
@@ -73,7 +73,7 @@ def limited(budget: Budget, tell: Callable[[float], None] = lambda deadline: Non
         _soft(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
 
 
-def afford(size: int) -> None:
+def grow_limits(size: int) -> None:
     """Let the reader at work use `size` more bytes, and the time to fill them; nothing happens in any other process.
 
     For readers to call once the claim of a header has been checked against the bytes there are.

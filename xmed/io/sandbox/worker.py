@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import reading
-from xmed.io.notes import Note, collected, note
-from xmed.io.sandbox.channel import Line
-from xmed.io.sandbox.deadline import Deadline, Timekeeper
-from xmed.io.sandbox.limits import Budget, limited
+from xmed.io.file_kinds import reader_errors
+from xmed.io.notes import Note, add_note, collect_notes
+from xmed.io.sandbox.channel import Channel
+from xmed.io.sandbox.deadline import Deadline, DeadlineWatcher
+from xmed.io.sandbox.limits import ReaderBudget, resource_limits
 from xmed.processes.child import tie
 
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ END_SECONDS = 5.0
 """How long one that was killed is waited for: a process that hangs in the kernel dies when the kernel lets it go."""
 
 
-def guarded(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+def run_in_sandbox(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """`function(*arguments, **named)`, computed in a guarded process. Its notes are made here as if it had run here.
 
     function: of a module, by name; it, its arguments and its result must pickle. Threads may ask at once.
@@ -47,11 +47,11 @@ def guarded(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> 
     Raises XmedError as the function does; OOM, READER_TIMEOUT or READER_CRASHED where it died; READER_FAILED for any
     other exception, whose message may name people and stays where it was.
     """
-    return within(Budget(), function, *arguments, **named)
+    return run_in_sandbox_within(ReaderBudget(), function, *arguments, **named)
 
 
-def within(budget: Budget, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """As `guarded`, with another budget."""
+def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """As `run_in_sandbox`, with another budget."""
     worker = _at_rest() or _Worker()
     try:
         problem, result, notes = worker.ask((Path.cwd(), budget, function, arguments, named), budget.waiting)
@@ -60,7 +60,7 @@ def within(budget: Budget, function: Callable[P, T], *arguments: P.args, **named
         raise
     _idle.append(worker)
     for made in notes:
-        note(made.code, made.text)
+        add_note(made.code, made.text)
     if problem is not None:
         raise problem
     return result
@@ -89,7 +89,7 @@ class _Worker:
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # what is imported here, is found there
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve; serve{shared}"],
+            [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve_tasks; serve_tasks{shared}"],
             env={**kept, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=shared,
             stdin=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ class _Worker:
         )
         theirs.close()
         os.close(limit)
-        self._line, self._given_up = Line(ours, memory), False
+        self._line, self._given_up = Channel(ours, memory), False
         try:
             with self._kept_to(START_SECONDS):
                 self._line.receive()
@@ -110,7 +110,7 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(self, task: Any, seconds: float) -> Any:
-        """The answer to a task, which may put off its deadline as it goes on (`xmed.io.sandbox.limits.afford`).
+        """The answer to a task, which may put off its deadline as it goes on (`xmed.io.sandbox.limits.grow_limits`).
 
         Raises XmedError OOM, READER_TIMEOUT, READER_CRASHED for a process that died of it, or did not come back.
         """
@@ -154,13 +154,13 @@ def _died(number: int) -> XmedError:
 
 
 _idle: list[_Worker] = []
-_timekeeper = Timekeeper()
+_timekeeper = DeadlineWatcher()
 
 
 def _after_fork() -> None:
     global _timekeeper
     _idle.clear()  # two must not talk on one line
-    _timekeeper = Timekeeper()  # threads stay with the parent
+    _timekeeper = DeadlineWatcher()  # threads stay with the parent
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -172,9 +172,9 @@ def _end_all() -> None:
         _idle.pop().end()
 
 
-def serve(words: int, memory: int, limit: int) -> None:
+def serve_tasks(words: int, memory: int, limit: int) -> None:
     """Answer tasks until nobody asks any more: what a guarded process does all its life."""
-    line, deadline = Line(socket.socket(fileno=words), memory), Deadline(limit)
+    line, deadline = Channel(socket.socket(fileno=words), memory), Deadline(limit)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open(os.devnull, "wb") as nowhere:  # codecs print what they stumble over
         for output in (1, 2):
@@ -186,15 +186,15 @@ def serve(words: int, memory: int, limit: int) -> None:
         except (EOFError, OSError):
             return
         os.chdir(folder)
-        with limited(budget, deadline.tell):
+        with resource_limits(budget, deadline.tell):
             answer = _answer(function, arguments, named)
         line.send(answer)
 
 
 def _answer(function: Callable[..., Any], arguments: Any, named: Any) -> tuple[XmedError | None, Any, list[Note]]:
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
-            with reading("the case"):
+            with reader_errors("the case"):
                 return None, function(*arguments, **named), notes
         except XmedError as problem:
             return problem, None, notes
