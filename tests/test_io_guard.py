@@ -102,7 +102,7 @@ def test_a_file_that_kills_its_reader_is_one_finding_and_its_neighbours_are_judg
     array, affine = texture((12, 9, 7)), oblique()
     save(slices(array, affine), tmp_path / "good")
     save(slices(array, affine), tmp_path / "bad")
-    monkeypatch.setattr(import_module("xmed.io.inspect"), "guarded", deadly)  # xmed.io.inspect is the function
+    monkeypatch.setattr(import_module("xmed.io.inspect"), "run_in_sandbox", deadly)  # xmed.io.inspect is the function
     found = {(finding.path.name, finding.verdict, finding.code) for finding in inspect(tmp_path)}
     assert found == {
         ("good", "ok", None),

@@ -184,7 +184,7 @@ def work_once(tool: str, root: Path, work: Path, limit: int) -> None:
     if tool in STORED:
         from xmed.io.sandbox import worker
 
-        worker._end_all()  # what it used counts once it has ended
+        worker._end_idle_workers()  # what it used counts once it has ended
     try:
         used = version(packages.get(tool, tool))
     except PackageNotFoundError:

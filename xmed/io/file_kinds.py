@@ -32,15 +32,15 @@ _NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order 
 def require_file(path: Path) -> Path:
     """`path`, when it is an ordinary file with bytes. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as problem:
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder") from problem
     except (OSError, ValueError) as problem:  # closed to this user, a link in circles, a name that no disk has
         why = getattr(problem, "strerror", None) or "no name of a file"
-        raise XmedError("READER_FAILED", f"{_shown(str(path))}: {why}", "a file that can be opened") from problem
-    if not stat.S_ISREG(found.st_mode):
+        raise XmedError("READER_FAILED", f"{_printable(str(path))}: {why}", "a file that can be opened") from problem
+    if not stat.S_ISREG(status.st_mode):
         raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "a file of bytes, no pipe, device or folder")
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{path.name} has no bytes", "a complete file", "copy it again from its source")
     return path
 
@@ -78,28 +78,30 @@ def walk_with_problems(folder: Path, reach: LinkPolicy | None = None) -> Iterato
     Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
     """
     for entry, problem in scan_entries(os.path.realpath(folder), reach):
-        yield Path(_shown(entry.path)), problem
+        yield Path(_printable(entry.path)), problem
 
 
 def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
     """As `walk_with_problems`, below a folder whose path is resolved, with what the system said of each file in passing."""
-    own = LinkPolicy(Path(root), reach.links if reach else ())
-    met, reach = 0, reach or own
+    own_policy = LinkPolicy(Path(root), reach.links if reach else ())
+    count, reach = 0, reach or own_policy
     waiting: list[tuple[os.DirEntry[str] | None, int]] = [(None, 0)]
     while waiting:
         folder, depth = waiting.pop()
-        found = _listing(root if folder is None else folder.path)
-        if found is None:
+        entries = _list_folder(root if folder is None else folder.path)
+        if entries is None:
             if folder is not None:
-                shut = XmedError("READER_FAILED", f"folder {_shown(folder.name)} cannot be looked into", "one that can")
+                shut = XmedError(
+                    "READER_FAILED", f"folder {_printable(folder.name)} cannot be looked into", "one that can"
+                )
                 yield folder, shut
             continue
-        folders = [entry for entry in found if _is(entry.is_dir)]
-        files = [entry for entry in found if not _is(entry.is_dir)]
+        folders = [entry for entry in entries if _without_os_error(entry.is_dir)]
+        files = [entry for entry in entries if not _without_os_error(entry.is_dir)]
         linked = [entry for entry in folders if entry.is_symlink() and not entry.name.startswith(".")]
         followed = {entry.name for entry in linked if reach.enters(entry.path, root)}
-        met += len(files) + len(followed)  # links could lead through a few folders in endless many ways
-        if met > MAX_FILES or depth > MAX_FOLDERS:
+        count += len(files) + len(followed)  # links could lead through a few folders in endless many ways
+        if count > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
                 f"more than {MAX_FILES} files, or {MAX_FOLDERS} folders in one another",
@@ -108,48 +110,48 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
             )
         for entry in files:
             if not entry.name.startswith("."):
-                yield entry, _unsafe(entry, own)
-        yield from ((entry, _leads_out(entry)) for entry in linked if not reach.holds(entry.path))
+                yield entry, _reason_unsafe(entry, own_policy)
+        yield from ((entry, _leads_outside(entry)) for entry in linked if not reach.holds(entry.path))
         entered = [entry for entry in folders if entry.name in followed or not entry.is_symlink()]
         waiting += [(entry, depth + 1) for entry in reversed(entered)]
 
 
-def _listing(where: str) -> list[os.DirEntry[str]] | None:
+def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
     """What lies in a folder, sorted; None where nobody may look into it."""
     try:
-        with os.scandir(where) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as scan:
+            return sorted(scan, key=lambda entry: entry.name)
     except FileNotFoundError:  # gone
         return []
     except OSError:
         return None
 
 
-def _is(what: Callable[[], bool]) -> bool:
+def _without_os_error(question: Callable[[], bool]) -> bool:
     try:
-        return what()
+        return question()
     except OSError:  # a link in circles, or into what nobody may look at
         return False
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | None:
-    if _shown(entry.path) != entry.path:
-        name = Path(_shown(entry.path)).name
+def _reason_unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | None:
+    if _printable(entry.path) != entry.path:
+        name = Path(_printable(entry.path)).name
         return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
     if entry.is_symlink() and not reach.holds(entry.path):
-        return _leads_out(entry)
-    if not _is(entry.is_file):
+        return _leads_outside(entry)
+    if not _without_os_error(entry.is_file):
         return XmedError("PATH_UNSAFE", f"{entry.name} is a pipe, a device or a dead link", "a file of bytes")
     return None
 
 
-def _leads_out(entry: os.DirEntry[str]) -> XmedError:
+def _leads_outside(entry: os.DirEntry[str]) -> XmedError:
     return XmedError(
-        "PATH_UNSAFE", f"{_shown(entry.name)} is a link out of its folder", "files of its own", PERMIT_LINKS
+        "PATH_UNSAFE", f"{_printable(entry.name)} is a link out of its folder", "files of its own", PERMIT_LINKS
     )
 
 
@@ -160,12 +162,12 @@ def list_files(source: Source) -> list[Path]:
     path = Path(source)
     if not path.is_dir():
         return [require_file(path)]
-    found = []
+    files = []
     for inner, problem in walk_with_problems(path):
         if problem:
             raise problem
-        found.append(inner)
-    return found
+        files.append(inner)
+    return files
 
 
 def check_compression_ratio(inflated: int, packed: int, name: str) -> None:

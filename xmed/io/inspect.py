@@ -20,7 +20,7 @@ from xmed.io.pictures.picture import read_picture
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.volume import Volume
 
-_DEADLY = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
+_READER_DIED = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
 
 
 @dataclass(frozen=True)
@@ -63,76 +63,78 @@ def inspect(path: str | Path) -> list[Finding]:
     for _, group in groupby(
         walk_with_problems(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent
     ):
-        found = list(group)
-        unsafe = [_refused(Finding(file, "other", "refused"), problem) for file, problem in found if problem]
-        findings += unsafe + _survived([file for file, problem in found if problem is None], unsafe)
+        checked_files = list(group)
+        unsafe = [_as_refused(Finding(file, "other", "refused"), problem) for file, problem in checked_files if problem]
+        findings += unsafe + _inspect_in_sandbox([file for file, problem in checked_files if problem is None], unsafe)
     return sorted(findings, key=lambda finding: (str(finding.path), finding.series or ""))
 
 
-def _survived(files: list[Path], broken: list[Finding]) -> list[Finding]:
-    """`_folder` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
+def _inspect_in_sandbox(files: list[Path], broken: list[Finding]) -> list[Finding]:
+    """`_inspect_files` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
     try:
-        return run_in_sandbox(_folder, files, broken)
+        return run_in_sandbox(_inspect_files, files, broken)
     except XmedError as problem:
         if len(files) == 1:
-            return [_refused(Finding(files[0], "other", "refused"), problem)]
-        alone = [(file, _survived([file], [])) for file in files]
-        deadly = [found[0] for _, found in alone if found and found[0].code in _DEADLY]
+            return [_as_refused(Finding(files[0], "other", "refused"), problem)]
+        alone = [(file, _inspect_in_sandbox([file], [])) for file in files]
+        deadly = [findings[0] for _, findings in alone if findings and findings[0].code in _READER_DIED]
         if not deadly:
-            return [_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
-        killers = {found.path for found in deadly}
-        return deadly + _survived([file for file in files if file not in killers], broken + deadly)
+            return [_as_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
+        killers = {findings.path for findings in deadly}
+        return deadly + _inspect_in_sandbox([file for file in files if file not in killers], broken + deadly)
 
 
-def _folder(files: list[Path], broken: list[Finding]) -> list[Finding]:
+def _inspect_files(files: list[Path], broken: list[Finding]) -> list[Finding]:
     """The findings of one folder. broken: those of files in it that cannot even be opened."""
     findings: list[Finding] = []
     instances: list[Instance] = []
     repairs: dict[str, list[Note]] = {}
     for file in files:
         with collect_notes() as notes:
-            found = _file(file)
-        if isinstance(found, Instance):
-            instances.append(found)
-            repairs.setdefault(found.series, []).extend(notes)
+            result = _inspect_file(file)
+        if isinstance(result, Instance):
+            instances.append(result)
+            repairs.setdefault(result.series, []).extend(notes)
         else:
-            findings.append(found)
+            findings.append(result)
     broken = broken + [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
     for uid, group in group_by_series(instances).items():
         place = group[0].path if len(group) == 1 else group[0].path.parent
         series = hashlib.sha256(uid.encode()).hexdigest()[:8]
         noted = tuple(dict.fromkeys(repairs[uid]))
-        found = Finding(place, "series", "ok", len(group), group[0].modality, series, notes=noted)
-        findings += _series(found, group, broken)
+        finding = Finding(place, "series", "ok", len(group), group[0].modality, series, notes=noted)
+        findings += _inspect_series(finding, group, broken)
     return findings
 
 
-def _series(found: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
+def _inspect_series(finding: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
     """A Finding for each volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
     if broken:
         what = f"{broken[0].path.name} in the same folder is unreadable"
-        return [_refused(found, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))]
+        return [
+            _as_refused(finding, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))
+        ]
     with collect_notes() as notes:
         try:
             volumes = volume_readers(instances)
         except XmedError as problem:
-            return [_refused(found, problem)]
-    found = replace(found, notes=(*found.notes, *notes))
-    return [_judged(replace(found, volume=name or None), read) for name, read in volumes.items()]
+            return [_as_refused(finding, problem)]
+    finding = replace(finding, notes=(*finding.notes, *notes))
+    return [_finding_from_reader(replace(finding, volume=name or None), read) for name, read in volumes.items()]
 
 
-def _file(path: Path) -> Finding | Instance:
+def _inspect_file(path: Path) -> Finding | Instance:
     """The Finding of one file, or the DICOM image that is a part of one."""
     try:
         with reader_errors(path.name):
             kind = file_kind(path)
             if kind == "nifti":
-                return _judged(Finding(path, "nifti", "ok"), partial(_nifti, path))
+                return _finding_from_reader(Finding(path, "nifti", "ok"), partial(_read_unlabelled_nifti, path))
             if kind == "picture":
-                return _judged(Finding(path, "picture", "ok"), partial(read_picture, path))
+                return _finding_from_reader(Finding(path, "picture", "ok"), partial(read_picture, path))
             instances = read_instances([path])
     except XmedError as problem:
-        return _refused(Finding(path, "other", "refused"), problem)
+        return _as_refused(Finding(path, "other", "refused"), problem)
     if not instances:
         return Finding(path, "other", "skipped", code="NOT_DICOM", message="no file of a kind that xmed reads")
     if not instances[0].is_image:
@@ -141,7 +143,7 @@ def _file(path: Path) -> Finding | Instance:
     return instances[0]
 
 
-def _nifti(path: Path) -> Volume:
+def _read_unlabelled_nifti(path: Path) -> Volume:
     """An image or a label map: which of them, nobody says here. Nothing but zeros may be an empty label map."""
     volume = read_nifti(path)
     if (value := volume.array.flat[0]) == 0 and not volume.array.any():
@@ -151,16 +153,16 @@ def _nifti(path: Path) -> Volume:
     return volume
 
 
-def _judged(found: Finding, read: Callable[[], Volume]) -> Finding:
+def _finding_from_reader(finding: Finding, read: Callable[[], Volume]) -> Finding:
     with collect_notes() as notes:
         try:
             volume = read()
         except XmedError as problem:
-            return _refused(found, problem)
-    noted = tuple(dict.fromkeys((*found.notes, *notes)))
-    return replace(found, shape=volume.grid.shape, spacing_mm=volume.spacing, notes=noted)
+            return _as_refused(finding, problem)
+    all_notes = tuple(dict.fromkeys((*finding.notes, *notes)))
+    return replace(finding, shape=volume.grid.shape, spacing_mm=volume.spacing, notes=all_notes)
 
 
-def _refused(found: Finding, problem: XmedError) -> Finding:
+def _as_refused(finding: Finding, problem: XmedError) -> Finding:
     message = " · ".join(" ".join(part.split()) for part in (problem.what, problem.expected) if part)
-    return replace(found, verdict="refused", code=problem.code, message=message, do=problem.do or None)
+    return replace(finding, verdict="refused", code=problem.code, message=message, do=problem.do or None)

@@ -48,8 +48,10 @@ def read_label(
     path = Path(path)
     kind = file_kind(path) if not path.is_dir() else "dicom"
     if kind in ("nifti", "picture"):
-        label = read_nifti(path, channel=channel, on=image.grid) if kind == "nifti" else read_label_picture(path)
-        array = _checked(label, image, table, path.name)
+        label = (
+            read_nifti(path, channel=channel, image_grid=image.grid) if kind == "nifti" else read_label_picture(path)
+        )
+        array = _checked_values(label, image, table, path.name)
         return image.with_array(fill_outlines(array) if outline else array)
     instances = read_instances(list_files(path))
     if len(instances) != 1:
@@ -83,7 +85,7 @@ def fill_outlines(array: np.ndarray) -> np.ndarray:
     return out
 
 
-def _checked(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:
+def _checked_values(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:
     array = match_to_grid(label, image.grid, name)
     values = table.check(array)
     if array.dtype.kind == "f" and (values != array).any():

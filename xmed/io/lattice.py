@@ -22,9 +22,9 @@ def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
 
     Raises XmedError GRID_MISMATCH, with the distance of the farthest voxel from where it should be.
     """
-    matched = _matched(label, grid)
+    matched = _with_matched_axes(label, grid)
     if matched.array.shape != grid.shape:
-        raise _other_shape(label, matched, grid, name)
+        raise _shape_error(label, matched, grid, name)
     if not matched.grid.same(grid):
         away, turned = matched.grid.distance(grid), degrees_between(matched.grid, grid)
         raise XmedError(
@@ -38,7 +38,7 @@ def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
     return matched.array
 
 
-def _matched(label: Volume, grid: Grid) -> Volume:
+def _with_matched_axes(label: Volume, grid: Grid) -> Volume:
     """The same voxels, axes permuted and flipped so that each runs most nearly along the grid's own."""
     along = np.eye(4)
     along[:3, :3] = np.linalg.inv(_directions(grid)) @ _directions(label.grid)
@@ -51,7 +51,7 @@ def _directions(grid: Grid) -> np.ndarray:
     return grid.affine[:3, :3] / np.array(grid.spacing)
 
 
-def _other_shape(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:
+def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:
     """Says of a label of another shape whether it is a part of its image's voxels."""
     ends = np.linalg.inv(grid.affine) @ np.column_stack([matched.grid.corners(), np.ones(8)]).T
     away = float(np.abs(ends[:3] - np.rint(ends[:3])).max())

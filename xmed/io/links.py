@@ -22,23 +22,23 @@ class LinkPolicy:
 
     def holds(self, path: str | Path) -> bool:
         """Whether a path leads to something below the root or a permitted folder; /a2 is not below /a."""
-        return _below(path, (self.root, *self.links))
+        return _is_below(path, (self.root, *self.links))
 
     def enters(self, link: str | Path, top: str | Path) -> bool:
         """Whether a linked folder, met below `top`, is looked into: one in a permitted folder that is no way back.
 
         A link in circles leads to a folder on the way to it; following none of these, every walk ends.
         """
-        if not _below(link, self.links):
+        if not _is_below(link, self.links):
             return False
         target, here, top = os.path.realpath(link), Path(link).parent, Path(top)
-        while not _below(here, (Path(target),)):
+        while not _is_below(here, (Path(target),)):
             if here in (top, here.parent):
                 return True
             here = here.parent
         return False
 
 
-def _below(path: str | Path, folders: tuple[Path, ...]) -> bool:
+def _is_below(path: str | Path, folders: tuple[Path, ...]) -> bool:
     real = Path(os.path.realpath(path))
     return any(real.is_relative_to(folder) for folder in folders)

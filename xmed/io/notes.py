@@ -27,7 +27,7 @@ class RepairWarning(UserWarning):
     """A note that nobody collects, for whoever calls a reader directly."""
 
 
-_open: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
+_collector: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
 
 
 def add_note(code: str, text: str) -> None:
@@ -36,22 +36,22 @@ def add_note(code: str, text: str) -> None:
     Raises KeyError for a code that `xmed.errors.NOTES` does not list.
     """
     NOTES[code]
-    made, notes = Note(code, text), _open.get()
+    new_note, notes = Note(code, text), _collector.get()
     if notes is None:
-        warnings.warn(str(made), RepairWarning, stacklevel=2)
-    elif made not in notes:
-        notes.append(made)
+        warnings.warn(str(new_note), RepairWarning, stacklevel=2)
+    elif new_note not in notes:
+        notes.append(new_note)
 
 
 @contextmanager
 def collect_notes() -> Iterator[list[Note]]:
     """The notes that readers make while the block runs, also when it ends in an error."""
     notes: list[Note] = []
-    token = _open.set(notes)
+    token = _collector.set(notes)
     try:
         yield notes
     finally:
-        _open.reset(token)
+        _collector.reset(token)
 
 
 @contextmanager
@@ -66,8 +66,8 @@ def merge_similar_notes() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        alike: dict[tuple[str, str], list[Note]] = {}
-        for made in notes:
-            alike.setdefault((made.code, re.sub(r"[-+]?\d[\d.]*", "#", made.text)), []).append(made)
-        for first, *others in alike.values():
+        similar: dict[tuple[str, str], list[Note]] = {}
+        for recorded in notes:
+            similar.setdefault((recorded.code, re.sub(r"[-+]?\d[\d.]*", "#", recorded.text)), []).append(recorded)
+        for first, *others in similar.values():
             add_note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))

@@ -31,31 +31,31 @@ def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
     They do not where only some of them state a day or a zone (PS3.5 6.2; Timezone Offset From UTC, PS3.3 C.12.1.1.8),
     or where all are of one day, or of none, and farther apart than LONGEST: that is what a midnight looks like.
     """
-    day = DATE_ATTRIBUTE[keyword]
-    found: list[datetime] = []
+    day_keyword = DATE_ATTRIBUTE[keyword]
+    times: list[datetime] = []
     for plane in planes:
-        moment = _moment(plane.told, keyword, day)
+        moment = _image_time(plane.attributes, keyword, day_keyword)
         if moment is None:
             return None
-        found.append(moment)
-    dated = {bool(day is None or plane.told.get(day)) for plane in planes}
-    if len(dated) > 1 or len({moment.tzinfo is None for moment in found}) > 1:
+        times.append(moment)
+    dated = {bool(day_keyword is None or plane.attributes.get(day_keyword)) for plane in planes}
+    if len(dated) > 1 or len({moment.tzinfo is None for moment in times}) > 1:
         return None
-    one_day = len({moment.date() for moment in found}) == 1
-    return None if one_day and max(found) - min(found) > MAX_SCAN_DURATION else found
+    one_day = len({moment.date() for moment in times}) == 1
+    return None if one_day and max(times) - min(times) > MAX_SCAN_DURATION else times
 
 
-def _moment(told: Mapping[str, Any], keyword: str, day: str | None) -> datetime | None:
-    text = str(told.get(keyword) or "").strip()
+def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | None) -> datetime | None:
+    text = str(attributes.get(keyword) or "").strip()
     if not text:
         return None
-    if day is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, and PS3.5 6.2 lets a reader take both
-        text = str(told.get(day) or _NO_DAY).strip().replace(".", "") + text.replace(":", "")
-    return _parsed(text, str(told.get("TimezoneOffsetFromUTC") or "").strip())
+    if day_keyword is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, and PS3.5 6.2 lets a reader take both
+        text = str(attributes.get(day_keyword) or _NO_DAY).strip().replace(".", "") + text.replace(":", "")
+    return _parse_datetime(text, str(attributes.get("TimezoneOffsetFromUTC") or "").strip())
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str, zone: str) -> datetime | None:
+def _parse_datetime(text: str, zone: str) -> datetime | None:
     """A DT (PS3.5 6.2), in `zone` where it names none; None for what is none, or tells no hour."""
     match = _DT.fullmatch(text)
     if match is None:

@@ -24,11 +24,11 @@ MIN_SLICES = 3
 """Slices of an acquisition: two are always regular."""
 THICK_SLICE_RATIO = 1.5
 """Thickness over slice distance from which on MR slices are not those of packages, which lie beside each other."""
-_MOST = 12
+_MAX_PARTS = 12
 """Parts looked for, so that a series whose every slice has a time of its own costs no more than another."""
 CONTENT_KEYWORDS = ("StackID", "FrameType", "ImageType", "ConvolutionKernel", "KVP", "ContrastBolusAgent")
 """What is another image where it is another word, whenever it was taken."""
-_FREE = ("ContrastBolusAgent",)
+_FREE_TEXT = ("ContrastBolusAgent",)
 """Free text: whether there is any is asked, not what it says."""
 _NUMBERS = ("FrameAcquisitionNumber", "AcquisitionNumber")
 _TIMES = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
@@ -43,17 +43,17 @@ def split_acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
     regular as a whole stays whole where only numbers and times differ.
     """
     whole = is_regular(planes)
-    packages = whole and object_modality(planes[0].told) == "MR"
+    packages = whole and object_modality(planes[0].attributes) == "MR"
     for keyword in CONTENT_KEYWORDS:
         parts = _by_value(planes, keyword)
-        if _alternate(parts) and _each_regular(parts):
+        if _ranges_overlap(parts) and _each_regular(parts):
             return _named(parts, keyword)
     for keyword in _NUMBERS:
         parts = _by_value(planes, keyword)
-        if not _alternate(parts):
+        if not _ranges_overlap(parts):
             continue
         if packages or not _each_regular(parts):
-            _doubt(planes, parts, whole and (not packages or _thick(planes)))
+            _note_doubt(planes, parts, whole and (not packages or _slices_are_thick(planes)))
             return None
         if not _at_other_times(parts):
             add_note(
@@ -62,19 +62,19 @@ def split_acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
         return _named(parts, keyword)
     for keyword in (*_TIMES, "ContentTime"):
         for parts in _by_time(planes, keyword):
-            if not (_alternate(parts) and _each_regular(parts)):
+            if not (_ranges_overlap(parts) and _each_regular(parts)):
                 continue
-            if packages or (keyword == "ContentTime" and _acquired(planes)):
-                _doubt(planes, parts, not packages or _thick(planes))
+            if packages or (keyword == "ContentTime" and _have_acquisition_times(planes)):
+                _note_doubt(planes, parts, not packages or _slices_are_thick(planes))
                 return None
             return _named(parts, keyword)
     if whole and not packages and (numbered := _by_number(planes)):
-        _doubt(planes, numbered, True)
+        _note_doubt(planes, numbered, True)
     return None
 
 
-def _doubt(planes: Sequence[Plane], parts: Sequence[Part], said: bool) -> None:
-    if said:
+def _note_doubt(planes: Sequence[Plane], parts: Sequence[Part], needs_note: bool) -> None:
+    if needs_note:
         add_note(
             "INTERLEAVED",
             f"{len(planes)} slices alternate between {len(parts)} passes, and nothing says for certain whether they are"
@@ -83,20 +83,20 @@ def _doubt(planes: Sequence[Plane], parts: Sequence[Part], said: bool) -> None:
 
 
 def _named(parts: Sequence[Part], keyword: str) -> dict[str, Part]:
-    names = [f"{keyword} given" if _free(part, keyword) else volume_name(part, keyword) for part in parts]
+    names = [f"{keyword} given" if _is_free_text(part, keyword) else volume_name(part, keyword) for part in parts]
     return dict(zip(unique_names(names), parts))
 
 
-def _free(part: Part, keyword: str) -> bool:
-    return keyword in _FREE and bool(part[0].told.get(keyword))
+def _is_free_text(part: Part, keyword: str) -> bool:
+    return keyword in _FREE_TEXT and bool(part[0].attributes.get(keyword))
 
 
 def _by_value(planes: Sequence[Plane], keyword: str) -> list[Part]:
-    found: dict[tuple[float, str], Part] = {}
+    parts: dict[tuple[float, str], Part] = {}
     for plane in planes:
-        value = plane.told.get(keyword)
-        found.setdefault(_sortable("given" if value and keyword in _FREE else value), []).append(plane)
-    return [found[key] for key in sorted(found)]
+        value = plane.attributes.get(keyword)
+        parts.setdefault(_sortable("given" if value and keyword in _FREE_TEXT else value), []).append(plane)
+    return [parts[key] for key in sorted(parts)]
 
 
 def _sortable(value: Any) -> tuple[float, str]:
@@ -117,35 +117,37 @@ def _by_time(planes: Sequence[Plane], keyword: str) -> Iterator[list[Part]]:
     seconds = np.array([(moment - start).total_seconds() for moment in at])
     order = np.argsort(seconds, kind="stable")
     pauses = np.diff(seconds[order])
-    for pause in sorted(set(pauses[pauses > 0]), reverse=True)[:_MOST]:
-        yield _cut(planes, order, np.flatnonzero(pauses >= pause) + 1)
-    yield from _passes(planes, seconds)
+    for pause in sorted(set(pauses[pauses > 0]), reverse=True)[:_MAX_PARTS]:
+        yield _cut_at(planes, order, np.flatnonzero(pauses >= pause) + 1)
+    yield from _passes_along_normal(planes, seconds)
 
 
 def _by_number(planes: Sequence[Plane]) -> list[Part] | None:
     """What Instance Number goes through one after the other, each regular."""
     try:
-        numbers = np.array([float(plane.told["InstanceNumber"]) for plane in planes])
+        numbers = np.array([float(plane.attributes["InstanceNumber"]) for plane in planes])
     except (KeyError, TypeError, ValueError):
         return None
-    found = (parts for parts in _passes(planes, numbers) if _alternate(parts) and _each_regular(parts))
-    return next(found, None)
+    candidates = (
+        parts for parts in _passes_along_normal(planes, numbers) if _ranges_overlap(parts) and _each_regular(parts)
+    )
+    return next(candidates, None)
 
 
-def _passes(planes: Sequence[Plane], keys: np.ndarray) -> Iterator[list[Part]]:
+def _passes_along_normal(planes: Sequence[Plane], keys: np.ndarray) -> Iterator[list[Part]]:
     """In the order of their keys, each part as long as it goes on in one direction: up, then down."""
     places = np.array([plane.position for plane in planes]) @ planes[0].normal
     for way in (1, -1):
         order = np.lexsort((way * places, keys))
-        yield _cut(planes, order, np.flatnonzero(way * np.diff(places[order]) < 0) + 1)
+        yield _cut_at(planes, order, np.flatnonzero(way * np.diff(places[order]) < 0) + 1)
 
 
-def _cut(planes: Sequence[Plane], order: np.ndarray, at: np.ndarray) -> list[Part]:
+def _cut_at(planes: Sequence[Plane], order: np.ndarray, at: np.ndarray) -> list[Part]:
     """The planes in order, cut at these numbers; none where that makes too many parts."""
-    return [[planes[n] for n in part] for part in np.split(order, at)] if len(at) < _MOST else []
+    return [[planes[n] for n in part] for part in np.split(order, at)] if len(at) < _MAX_PARTS else []
 
 
-def _alternate(parts: Sequence[Part]) -> bool:
+def _ranges_overlap(parts: Sequence[Part]) -> bool:
     """Whether the ranges of two parts overlap along the normal."""
     if len(parts) < 2:
         return False
@@ -172,13 +174,13 @@ def _at_other_times(parts: Sequence[Part]) -> bool:
     return False
 
 
-def _acquired(planes: Sequence[Plane]) -> bool:
+def _have_acquisition_times(planes: Sequence[Plane]) -> bool:
     """Whether the images say when they were acquired; Content Time may then be that of a reconstruction."""
     return any(image_times(planes, keyword) is not None for keyword in _TIMES)
 
 
-def _thick(planes: Sequence[Plane]) -> bool:
+def _slices_are_thick(planes: Sequence[Plane]) -> bool:
     """Whether slices reach far into their neighbours."""
     places = sorted(float(plane.position @ planes[0].normal) for plane in planes)
     step = min((b - a for a, b in pairwise(places)), default=0.0)
-    return planes[0].depth is not None and step > 0 and planes[0].depth > THICK_SLICE_RATIO * step
+    return planes[0].thickness is not None and step > 0 and planes[0].thickness > THICK_SLICE_RATIO * step

@@ -33,8 +33,8 @@ class Clock:
         stated = parse_utc_offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
         if stated is not None:
             return cls(stated)
-        found = set(_told_twice(header))
-        return cls(found.pop() if len(found) == 1 else None)
+        zones = set(_zones_from_repeated_times(header))
+        return cls(zones.pop() if len(zones) == 1 else None)
 
     def instant(self, text: str) -> datetime | None:
         """A date and time on this clock's axis: UTC where the zone is known, the local clock where it is not.
@@ -48,10 +48,10 @@ class Clock:
             self.zone is None and (offset := parse_utc_offset(match[6] or "")) is not None and not offset
         ):
             return None
-        local = _datetime(match)
-        return None if local is None else local - self.behind(match[6] or "")
+        local = _datetime_from_match(match)
+        return None if local is None else local - self.utc_shift(match[6] or "")
 
-    def behind(self, own: str = "") -> timedelta:
+    def utc_shift(self, own: str = "") -> timedelta:
         """What takes a moment to the axis when it is subtracted. own: the offset that the moment itself names."""
         if self.zone is None:
             return timedelta(0)
@@ -68,7 +68,7 @@ def parse_utc_offset(text: str) -> timedelta | None:
     return offset if timedelta(hours=-12) <= offset <= timedelta(hours=14) else None
 
 
-def _told_twice(header: Attributes) -> Iterator[timedelta]:
+def _zones_from_repeated_times(header: Attributes) -> Iterator[timedelta]:
     """The zones that follow where one moment is told with its offset and, beside that, by the local clock."""
     drugs = header.get("RadiopharmaceuticalInformationSequence") or ()
     pairs: list[tuple[Attributes | Mapping[str, Any], str, str, str]] = [
@@ -78,12 +78,12 @@ def _told_twice(header: Attributes) -> Iterator[timedelta]:
     for where, whole, day, time in pairs:
         match = _MOMENT.fullmatch(str(where.get(whole) or "").strip())
         own = parse_utc_offset(match[6] or "") if match else None
-        if match is None or own is None or (there := _datetime(match)) is None:
+        if match is None or own is None or (stated_time := _datetime_from_match(match)) is None:
             continue
         local = Clock(None).instant(f"{(where.get(day) if day else None) or match[1]}{where.get(time) or ''}")
         if local is None:
             continue
-        zone = local - (there - own)
+        zone = local - (stated_time - own)
         if not day:  # a time of no date: within half a day
             zone = (zone + timedelta(hours=12)) % timedelta(hours=24) - timedelta(hours=12)
         near = round(zone / _STEP) * _STEP
@@ -91,7 +91,7 @@ def _told_twice(header: Attributes) -> Iterator[timedelta]:
             yield near
 
 
-def _datetime(match: re.Match[str]) -> datetime | None:
+def _datetime_from_match(match: re.Match[str]) -> datetime | None:
     day, hour, minute, second, fraction = match.groups()[:5]
     try:
         at = datetime(int(day[:4]), int(day[4:6]), int(day[6:]), int(hour), int(minute), min(int(second or 0), 59))

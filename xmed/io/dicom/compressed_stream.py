@@ -55,16 +55,16 @@ def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 def _jpeg(frame: bytes) -> StreamHeader | None:
     jfif, adobe = False, None
-    for marker, held in _segments(frame, 2):
-        if marker == 0xE0 and held[:5] == b"JFIF\0":
+    for marker, content in _segments(frame, 2):
+        if marker == 0xE0 and content[:5] == b"JFIF\0":
             jfif = True
-        elif marker == 0xEE and held[:5] == b"Adobe" and len(held) >= 12:
-            adobe = _ADOBE.get(held[11])
+        elif marker == 0xEE and content[:5] == b"Adobe" and len(content) >= 12:
+            adobe = _ADOBE.get(content[11])
         elif marker in _FRAMES:
-            rows, columns = int.from_bytes(held[1:3], "big"), int.from_bytes(held[3:5], "big")
-            components = [held[6 + 3 * n : 9 + 3 * n] for n in range(held[5])]
+            rows, columns = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            components = [content[6 + 3 * n : 9 + 3 * n] for n in range(content[5])]
             return StreamHeader(
-                marker, rows, columns, len(components), held[0], _model(marker, jfif, adobe, components)
+                marker, rows, columns, len(components), content[0], _model(marker, jfif, adobe, components)
             )
     return None
 
@@ -77,16 +77,16 @@ def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) 
         return "YBR"
     if adobe is not None and not jfif:
         return "RGB" if adobe == "RGB" else "YBR"
-    if bytes(one[0] for one in components) == b"RGB":
+    if bytes(component[0] for component in components) == b"RGB":
         return "RGB"
-    sampled = {one[1] for one in components}
+    sampled = {component[1] for component in components}
     return "YBR" if marker in _DCT and len(sampled) > 1 else None
 
 
 def _jpeg_2000(frame: bytes) -> StreamHeader | None:
     """Of a stream with its own transform of colours the codec gives red, green and blue (T.800 annex G)."""
-    found = dict(_segments(frame, 2))
-    size, style = found.get(0x51), found.get(0x52)
+    segments = dict(_segments(frame, 2))
+    size, style = segments.get(0x51), segments.get(0x52)
     if size is None or style is None:
         return None
     columns, rows, left, top = (int.from_bytes(size[at : at + 4], "big") for at in (2, 6, 10, 14))

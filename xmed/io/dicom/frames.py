@@ -44,7 +44,9 @@ def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
     if not (header.get("SharedFunctionalGroupsSequence") or header.get("PerFrameFunctionalGroupsSequence")):
         return [header] * count
     shared = flatten_groups((header.get("SharedFunctionalGroupsSequence") or [None])[0])
-    own = [flatten_groups(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
-    if own and len(own) != count:
-        raise XmedError("PIXEL_MODULE", f"{count} frames with {len(own)} functional groups", "one group for each frame")
-    return [ChainMap(mine, shared, header) for mine in own or [{} for _ in range(count)]]  # type: ignore[arg-type]
+    per_frame = [flatten_groups(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
+    if per_frame and len(per_frame) != count:
+        raise XmedError(
+            "PIXEL_MODULE", f"{count} frames with {len(per_frame)} functional groups", "one group for each frame"
+        )
+    return [ChainMap(own_attributes, shared, header) for own_attributes in per_frame or [{} for _ in range(count)]]  # type: ignore[arg-type]

@@ -95,9 +95,9 @@ def flatten_groups(groups: Dataset | None) -> dict[str, Any]:
     Raises XmedError PIXEL_MODULE for a macro of several items that contradict each other, where the standard allows
     one.
     """
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if groups is None:
-        return found
+        return attributes
     for macro, path, keywords in _PLACES:
         items = list(_items(groups, path))
         for keyword, tag in keywords if items else ():
@@ -105,7 +105,7 @@ def flatten_groups(groups: Dataset | None) -> dict[str, Any]:
             if not stated:
                 continue
             if macro.several:
-                found[keyword] = [one for value in stated for one in value or ()]
+                attributes[keyword] = [value_item for value in stated for value_item in value or ()]
             elif any(other != stated[0] for other in stated[1:]):
                 raise XmedError(
                     "PIXEL_MODULE",
@@ -114,8 +114,8 @@ def flatten_groups(groups: Dataset | None) -> dict[str, Any]:
                     "export it again",
                 )
             else:
-                found[keyword] = stated[0]
-    return found
+                attributes[keyword] = stated[0]
+    return attributes
 
 
 def _items(groups: Dataset, path: Sequence[BaseTag]) -> Iterator[Dataset]:

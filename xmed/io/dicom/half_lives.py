@@ -23,8 +23,8 @@ _HALF_LIVES = {
 def nuclide_half_life(injection: Dataset) -> float | None:
     """Seconds, by the Radionuclide Code of an injection; None for a nuclide that is not listed here."""
     for item in injection.get("RadionuclideCodeSequence") or ():
-        asked = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")
+        nuclide_code = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")
         for name, seconds in _HALF_LIVES.items():
-            if getattr(codes.cid4020, name) == asked:  # SNOMED RT's codes are equal to SNOMED CT's
+            if getattr(codes.cid4020, name) == nuclide_code:  # SNOMED RT's codes are equal to SNOMED CT's
                 return seconds
     return None

@@ -25,9 +25,9 @@ from pydicom.valuerep import TEXT_VR_DELIMS, DSfloat
 from xmed.io.dicom.prescan import ElementLayout
 from xmed.io.file_kinds import reader_errors
 
-_ALONE = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
+_SELF_CONTAINED_VRS = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
 """Kinds of values that mean the same whatever stands beside them: no character set, no sign, no items to be parsed."""
-_SHARED = 256  # bytes: longer values are hardly ever the same in two slices, or numbers
+_MAX_SHARED_BYTES = 256  # bytes: longer values are hardly ever the same in two slices, or numbers
 
 
 class Header(Mapping[str, Any]):
@@ -50,7 +50,7 @@ class Header(Mapping[str, Any]):
             return pydicom.dcmread(BytesIO(self._data))
 
     @property
-    def laid_out(self) -> bool:
+    def is_indexed(self) -> bool:
         """Whether the pre-scan has told where everything lies, native little endian pixels last."""
         return self._layout is not None
 
@@ -90,9 +90,9 @@ class Header(Mapping[str, Any]):
 
         Bytes that its character set does not have become U+FFFD.
         """
-        raw = self.raw(keyword) if self.laid_out else None
+        raw = self.raw(keyword) if self.is_indexed else None
         if raw is None:
-            return "" if self.laid_out else str(self.get(keyword) or "")
+            return "" if self.is_indexed else str(self.get(keyword) or "")
         named = self.get("SpecificCharacterSet") or ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,10 +128,10 @@ class Header(Mapping[str, Any]):
         if place is None:
             return None
         vr, at, length = place
-        if (vr or _vr(tag)) not in _ALONE:
+        if (vr or _vr(tag)) not in _SELF_CONTAINED_VRS:
             return self.dataset[BaseTag(tag)].value
         raw = self._data[at : at + length]
-        return _converted(tag, vr, raw) if length <= _SHARED else _converted.__wrapped__(tag, vr, raw)
+        return _converted(tag, vr, raw) if length <= _MAX_SHARED_BYTES else _converted.__wrapped__(tag, vr, raw)
 
 
 @cache
@@ -153,11 +153,11 @@ def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
         except ValueError:
             pass  # an empty one among them, or none at all: pydicom has rules for that
     # pydicom writes the kind that it looked up itself, where none was given, with the value
-    given = raw or empty_value_for_VR(vr, raw=True)
-    element = RawDataElement(BaseTag(tag), vr, len(raw), given, 0, vr is None, True)  # type: ignore[arg-type]
+    value_bytes = raw or empty_value_for_VR(vr, raw=True)
+    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]
     value = convert_raw_data_element(element).value
-    return tuple(map(_plain, value)) if isinstance(value, MultiValue) else _plain(value)
+    return tuple(map(_plain_number, value)) if isinstance(value, MultiValue) else _plain_number(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain_number(value: Any) -> Any:
     return float(value) if isinstance(value, DSfloat) else value

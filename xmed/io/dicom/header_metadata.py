@@ -27,15 +27,15 @@ def read_header_metadata(path: Source) -> dict[str, str]:
     for file in list_files(path):
         with suppress(XmedError):
             if file_kind(file) == "dicom":
-                found = read_instance(file)
-                if found.is_image:
-                    return _facts(found.dataset)
+                instance = read_instance(file)
+                if instance.is_image:
+                    return _metadata(instance.dataset)
     return {}
 
 
-def _facts(dataset: Dataset) -> dict[str, str]:
+def _metadata(dataset: Dataset) -> dict[str, str]:
     field = _number(dataset.get("MagneticFieldStrength"))
-    found = {
+    metadata = {
         "sex": _text(dataset.get("PatientSex")).upper(),
         "age_band": _band(_text(dataset.get("PatientAge"))),
         "vendor": _text(dataset.get("Manufacturer")),
@@ -43,9 +43,9 @@ def _facts(dataset: Dataset) -> dict[str, str]:
         "study": _text(dataset.get("StudyInstanceUID")),
         "series": _text(dataset.get("SeriesInstanceUID")),
     }
-    if found["sex"] not in ("F", "M", "O"):  # PS3.3 C.7.1.1; whatever else stands there is not shown
-        found["sex"] = None
-    return {name: text for name, text in found.items() if text}
+    if metadata["sex"] not in ("F", "M", "O"):  # PS3.3 C.7.1.1; whatever else stands there is not shown
+        metadata["sex"] = None
+    return {name: text for name, text in metadata.items() if text}
 
 
 def _band(age: str) -> str | None:

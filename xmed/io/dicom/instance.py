@@ -29,7 +29,7 @@ from xmed.io.sandbox.limits import grow_limits
 # Scanners write values longer than their VR allows. What xmed uses it checks itself, the rest it never quotes.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-_TEXT = (
+_TEXT_KEYWORDS = (
     "PatientName",
     "PatientID",
     "InstitutionName",
@@ -93,7 +93,7 @@ def read_instance(path: str | Path) -> Instance:
         data = _bytes_of(path)
         layout = prescan(data, path.name)
         header = Header(data=data, layout=layout) if layout else Header(_parsed(data, path.name))
-        instance = _identified(path, header)
+        instance = _make_instance(path, header)
     check_uids((instance.uid, instance.series, instance.sop_class), path.name)
     if not instance.sop_class and "Rows" not in header:
         if data[128:132] == b"DICM":
@@ -125,7 +125,7 @@ def _parsed(data: bytes, name: str) -> Dataset:
     except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
         raise XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again") from problem
     if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = _sniffed_syntax(dataset)
+        dataset.file_meta.TransferSyntaxUID = _detected_syntax(dataset)
         add_note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
     return dataset
 
@@ -136,13 +136,13 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
     A slice that was overwritten with something else leaves a gap, but at the end of a stack nobody would miss it:
     hence a file that only calls itself .dcm raises XmedError NOT_DICOM, and an empty one EMPTY_FILE.
     """
-    found = []
+    instances = []
     for path in paths:
         if path.suffix.lower() in (".dcm", ".dicom", ".ima") or file_kind(path) == "dicom":
             instance = read_instance(path)
             if instance.sop_class.name != "Media Storage Directory Storage":
-                found.append(instance)
-    return found
+                instances.append(instance)
+    return instances
 
 
 def has_undecodable_text(header: Header) -> bool:
@@ -151,13 +151,13 @@ def has_undecodable_text(header: Header) -> bool:
         warnings.simplefilter("always")
         named = header.get("SpecificCharacterSet") or ""
         encodings = convert_encodings(list(named) if isinstance(named, tuple) else named)
-        for keyword in _TEXT:
+        for keyword in _TEXT_KEYWORDS:
             if (raw := header.raw(keyword)) is not None:
                 decode_bytes(raw, encodings, TEXT_VR_DELIMS)
     return bool(caught)
 
 
-def _identified(path: Path, header: Header) -> Instance:
+def _make_instance(path: Path, header: Header) -> Instance:
     # Where a data set was cut off before its SOP class, the meta information still names it.
     named = header.get("SOPClassUID") or header.dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = UID(str(named or ""))
@@ -172,7 +172,7 @@ def _identified(path: Path, header: Header) -> Instance:
     )
 
 
-def _sniffed_syntax(dataset: Dataset) -> UID:
+def _detected_syntax(dataset: Dataset) -> UID:
     """How a file that does not say so was encoded, as the parser found out from its bytes (PS3.5 section 10)."""
     implicit, little = dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian

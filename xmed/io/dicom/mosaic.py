@@ -37,14 +37,14 @@ class Mosaic:
     """
 
     count: int
-    across: int
+    tiles_per_row: int
     normal: np.ndarray
-    weighting: float | None
+    b_value: float | None
 
-    def unpacked(self, square: np.ndarray) -> np.ndarray:
+    def unpack(self, square: np.ndarray) -> np.ndarray:
         """The tiles (slices, rows, columns) of a square (1, rows, columns)."""
-        rows, columns = (n // self.across for n in square.shape[1:])
-        tiles = square[0].reshape(self.across, rows, self.across, columns).swapaxes(1, 2)
+        rows, columns = (n // self.tiles_per_row for n in square.shape[1:])
+        tiles = square[0].reshape(self.tiles_per_row, rows, self.tiles_per_row, columns).swapaxes(1, 2)
         return tiles.reshape(-1, rows, columns)[: self.count]
 
 
@@ -60,16 +60,18 @@ def detect_mosaic(header: Header, name: str) -> Mosaic | None:
     if int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
         return None
     word = "MOSAIC" in (header.get("ImageType") or ())
-    if not (word or _counted(header) > 1 or _too_large(header)):
+    if not (word or _tile_count(header) > 1 or _exceeds_scanner_bore(header)):
         return None
     csa = _csa_header(header)
-    if csa is None and (_counted(header) > 1 or _too_large(header) or (word and _fits(header))):
-        raise _unknown(name, "its private header is gone")
+    if csa is None and (
+        _tile_count(header) > 1 or _exceeds_scanner_bore(header) or (word and _is_square_of_tiles(header))
+    ):
+        raise _unreadable_mosaic(name, "its private header is gone")
     if csa is None or (csareader.get_scalar(csa, "NumberOfImagesInMosaic") or 0) <= 1:
         if word:
             add_note("MOSAIC", "nothing but a word in Image Type says that the picture is a mosaic: read as one slice")
         return None
-    return _described(csa, header, name)
+    return _mosaic_from_csa(csa, header, name)
 
 
 def is_mosaic(header: Header) -> bool:
@@ -80,18 +82,18 @@ def is_mosaic(header: Header) -> bool:
         return True
 
 
-def _described(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
+def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
     rows, columns = int(header["Rows"]), int(header["Columns"])
     try:
         count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
         weighting, number = csareader.get_b_value(csa), csareader.get_scalar(csa, "ProtocolSliceNumber")
     except Exception as problem:  # the parser of a private binary format: whatever it throws means the same
-        raise _unknown(name, "its private header is gone") from problem
+        raise _unreadable_mosaic(name, "its private header is gone") from problem
     across = math.isqrt(max(count - 1, 0)) + 1
     if count < 1 or rows % across or columns % across or abs(np.linalg.norm(normal) - 1) > 1e-3:
-        raise _unknown(name, f"{count} slices do not fit {rows} × {columns} pixels")
+        raise _unreadable_mosaic(name, f"{count} slices do not fit {rows} × {columns} pixels")
     if (number or 0) > 1:  # dcm2niix turns such a stack round, SPM does not, and neither calls it tested
-        raise _unknown(name, "its slices are numbered in reverse, which converters read in different ways")
+        raise _unreadable_mosaic(name, "its slices are numbered in reverse, which converters read in different ways")
     return Mosaic(count, across, normal, None if weighting is None else float(weighting))
 
 
@@ -103,39 +105,43 @@ def _csa_header(header: Header) -> dict[str, Any] | None:
     return csa or None
 
 
-def _counted(header: Header) -> int:
+def _tile_count(header: Header) -> int:
     """The number of tiles that Siemens tells outside of the CSA header, in (0019,xx0A); 0 where it does not."""
     if not (header.raw("00190010") or b"").startswith(b"SIEMENS MR HEADER"):
         return 0
     return int.from_bytes(header.raw("0019100A") or b"", "little")
 
 
-def _tile(header: Header) -> int | None:
+def _tile_side(header: Header) -> int | None:
     """The longer side of the Acquisition Matrix (0018,1310), in pixels."""
     matrix = header.get("AcquisitionMatrix") or ()
     sides = [int(n) for n in matrix if n] if isinstance(matrix, Sequence) else []
     return max(sides, default=None)
 
 
-def _fits(header: Header) -> bool:
+def _is_square_of_tiles(header: Header) -> bool:
     """Whether the picture may be a square of tiles: of Acquisition Matrices; where that is unknown, by the maker."""
-    tile = _tile(header)
+    tile = _tile_side(header)
     if tile is None:
         return "SIEMENS" in header.text("Manufacturer").upper()
     across = int(header["Rows"]) // tile
     return across > 1 and int(header["Rows"]) == int(header["Columns"]) == across * tile
 
 
-def _too_large(header: Header) -> bool:
+def _exceeds_scanner_bore(header: Header) -> bool:
     """Whether a picture of tiles is wider and higher than any scanner: each pixel is as large as those of a tile."""
     spacing = header.get("PixelSpacing")
     if object_modality(header) != "MR" or not isinstance(spacing, Sequence) or len(spacing) != 2:
         return False
     sides = zip((header["Rows"], header["Columns"]), spacing)
-    return _tile(header) is not None and _fits(header) and all(n * float(mm) > MAX_FIELD_OF_VIEW_MM for n, mm in sides)
+    return (
+        _tile_side(header) is not None
+        and _is_square_of_tiles(header)
+        and all(n * float(mm) > MAX_FIELD_OF_VIEW_MM for n, mm in sides)
+    )
 
 
-def _unknown(name: str, why: str) -> XmedError:
+def _unreadable_mosaic(name: str, why: str) -> XmedError:
     return XmedError(
         "MULTI_VOLUME",
         f"{name} is a Siemens mosaic, all slices in one picture, and {why}",

@@ -21,7 +21,7 @@ _REQUIRED = [
 ]
 
 
-_checked: WeakSet[Instance] = WeakSet()
+_passed_instances: WeakSet[Instance] = WeakSet()
 """Instances whose claims were found true: each is asked about before the first allocation, and again at its own."""
 
 
@@ -30,29 +30,29 @@ def check_pixel_size(instance: Instance) -> None:
 
     Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
     """
-    if instance in _checked:
+    if instance in _passed_instances:
         return
     header, name = instance.header, instance.name
-    said = {keyword: header.get(keyword) for keyword in _REQUIRED}
-    missing = [keyword for keyword, value in said.items() if value in (None, "")]
+    stated = {keyword: header.get(keyword) for keyword in _REQUIRED}
+    missing = [keyword for keyword, value in stated.items() if value in (None, "")]
     if missing:
         raise XmedError("PIXEL_MODULE", f"{name} lacks {', '.join(missing)}", "a complete Image Pixel module")
     try:
         rows, columns, samples, bits = (
-            int(said[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+            int(stated[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
         )
         frames = int(header.get("NumberOfFrames") or 1)
     except (TypeError, ValueError) as problem:
         raise XmedError("PIXEL_MODULE", f"{name} counts its pixels in no number", "integers") from problem
-    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= said["BitsStored"] <= bits:
+    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= stated["BitsStored"] <= bits:
         raise XmedError(
             "PIXEL_MODULE",
-            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {said['BitsStored']} of {bits} bits",
+            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {stated['BitsStored']} of {bits} bits",
             "at least one pixel, of 1, 8, 16 or 32 bits",
         )
-    if said["HighBit"] != said["BitsStored"] - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
-        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {said['HighBit']}", f"{said['BitsStored'] - 1}")
-    if said["PhotometricInterpretation"] == "YBR_FULL_422":
+    if stated["HighBit"] != stated["BitsStored"] - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
+        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {stated['HighBit']}", f"{stated['BitsStored'] - 1}")
+    if stated["PhotometricInterpretation"] == "YBR_FULL_422":
         samples = 2  # two pixels share their chrominance
     expected = (frames * rows * columns * samples * bits + 7) // 8
     if expected > MAX_BYTES:
@@ -66,7 +66,7 @@ def check_pixel_size(instance: Instance) -> None:
         check_compression_ratio(expected, len(header.pixels), name)
     else:
         _check_native(instance, expected, columns * max(bits // 8, 1))
-    _checked.add(instance)
+    _passed_instances.add(instance)
 
 
 def _check_native(instance: Instance, expected: int, one_row: int) -> None:

@@ -42,27 +42,27 @@ def modality_values(instance: Instance) -> np.ndarray:
     grow_limits(
         _BYTES_PER_PIXEL * int(header.get("NumberOfFrames") or 1) * int(header["Rows"]) * int(header["Columns"])
     )
-    stored = _native(header)
+    stored = _native_values(header)
     if stored is None:
-        stored = _stored(instance)
-    padding, scaling = _padding(header, stored), read_scaling(instance)
-    given = stored
+        stored = _decoded_values(instance)
+    padding, scaling = _padding_mask(header, stored), read_scaling(instance)
+    stored_as_read = stored
     if header["PhotometricInterpretation"] == "MONOCHROME1":
         add_note("MONOCHROME1", "black and white were exchanged: inverted once, within the stored range")
         span = (1 << int(header["BitsStored"])) - 1
         stored = span - stored if not header["PixelRepresentation"] else -1 - stored  # lowest + highest - stored
     if scaling.table:
         values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
-    elif scaling.mapped:
+    elif scaling.uses_map:
         values = apply_real_world_maps(
-            given, scaling, padding, instance.name
+            stored_as_read, scaling, padding, instance.name
         )  # of stored values, whatever their display
     else:
-        values = _rescaled(stored, scaling.lines, padding)
+        values = _apply_rescale(stored, scaling.lines, padding)
     if padding is not None:
         values[padding] = np.nan
     mosaic = detect_mosaic(header, instance.name)
-    return values if mosaic is None else mosaic.unpacked(values)
+    return values if mosaic is None else mosaic.unpack(values)
 
 
 def fill_padding(values: np.ndarray) -> np.ndarray:
@@ -78,14 +78,14 @@ def fill_padding(values: np.ndarray) -> np.ndarray:
     return np.where(padding, lowest, values)
 
 
-def _native(header: Header) -> np.ndarray | None:
+def _native_values(header: Header) -> np.ndarray | None:
     """Stored values as they lie in the file (frames, rows, columns), read-only; None where it takes more to get them.
 
     Grey, of 8 or 16 bits, little endian, and nothing above the bits that are stored.
     """
     bits, shape = header["BitsAllocated"], (-1, header["Rows"], header["Columns"])
     plain = header["PhotometricInterpretation"] in ("MONOCHROME1", "MONOCHROME2") and header["SamplesPerPixel"] == 1
-    if not (plain and bits in (8, 16) and header.laid_out):
+    if not (plain and bits in (8, 16) and header.is_indexed):
         return None
     count = int(header.get("NumberOfFrames") or 1) * header["Rows"] * header["Columns"]
     signed = bool(header["PixelRepresentation"])
@@ -96,7 +96,7 @@ def _native(header: Header) -> np.ndarray | None:
     return stored.reshape(shape)
 
 
-def _stored(instance: Instance) -> np.ndarray:
+def _decoded_values(instance: Instance) -> np.ndarray:
     """Stored values (frames, rows, columns); colour as luminance, for ultrasound alone."""
     dataset = instance.dataset
     check_photometric(instance.header, instance.name)
@@ -107,7 +107,7 @@ def _stored(instance: Instance) -> np.ndarray:
     try:
         pixels = decode_rgb(dataset, streams) if int(dataset.SamplesPerPixel) > 1 else pixel_array(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
-            pixels = apply_color_lut(pixels, _palette(dataset))
+            pixels = apply_color_lut(pixels, _with_little_endian_palette(dataset))
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
@@ -126,7 +126,7 @@ def _stored(instance: Instance) -> np.ndarray:
     return pixels.reshape(shape)
 
 
-def _palette(dataset: Dataset) -> Dataset:
+def _with_little_endian_palette(dataset: Dataset) -> Dataset:
     """The data set with 16-bit palettes in little endian, which pydicom 3.0.2 takes every palette for."""
     big = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
     if not big or "RedPaletteColorLookupTableData" not in dataset:
@@ -155,26 +155,26 @@ def _has_high_bits(instance: Instance) -> bool:
     return not bool(((above == 0) | extended).all())
 
 
-def _padding(header: Header, stored: np.ndarray) -> np.ndarray | None:
+def _padding_mask(header: Header, stored: np.ndarray) -> np.ndarray | None:
     """Where pixels are padding (PS3.3 C.7.5.1.1.2): a value, or all between it and the range limit. None: nowhere."""
     value = header.get("PixelPaddingValue")
     if not isinstance(value, int):
         return None
     limit = header.get("PixelPaddingRangeLimit")
-    ends = sorted(_signed(end, header) for end in (value, limit if isinstance(limit, int) else value))
+    ends = sorted(_as_pixel_sign(end, header) for end in (value, limit if isinstance(limit, int) else value))
     if ends[1] < stored.min() or ends[0] > stored.max():
         return None
     padding = (stored >= ends[0]) & (stored <= ends[1])
     return padding if padding.any() else None
 
 
-def _signed(value: int, header: Header) -> int:
+def _as_pixel_sign(value: int, header: Header) -> int:
     """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
     bits = int(header["BitsAllocated"])
     return value - (1 << bits) if header["PixelRepresentation"] and value >= 1 << (bits - 1) else value
 
 
-def _rescaled(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
+def _apply_rescale(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
     """Stored values (frames, rows, columns) along the line (slope, intercept) of each frame."""
     whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and padding is None
     if whole and all(slope == 1 and intercept.is_integer() for slope, intercept in lines):

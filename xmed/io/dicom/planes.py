@@ -35,12 +35,12 @@ class Plane:
     column: np.ndarray
     spacing: tuple[float, float]
     size: tuple[int, int]
-    depth: float | None
+    thickness: float | None
     frame: str | None
-    volume: tuple[tuple[str, str], ...]
-    told: Mapping[str, Any]
-    owner: int
-    number: int
+    volume_key: tuple[tuple[str, str], ...]
+    attributes: Mapping[str, Any]
+    instance_index: int
+    frame_index: int
 
     @property
     def normal(self) -> np.ndarray:
@@ -58,7 +58,7 @@ def read_planes(instance: Instance, owner: int = 0) -> list[Plane]:
     attributes = instance.frames
     planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
     mosaic = detect_mosaic(instance.header, instance.name)
-    return planes if mosaic is None else _tiles(planes[0], mosaic)
+    return planes if mosaic is None else _mosaic_planes(planes[0], mosaic)
 
 
 def has_planes(instance: Instance) -> bool:
@@ -88,40 +88,40 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         position=np.array(position),
         row=directions[0],
         column=directions[1],
-        spacing=_spacing(frame, instance.name),
+        spacing=_pixel_spacing(frame, instance.name),
         size=(int(header["Rows"]), int(header["Columns"])),
-        depth=_depth(frame),
+        thickness=_slice_thickness(frame),
         frame=str(uid or header.get("FrameOfReferenceUID") or "") or None,
-        volume=_volume(frame),
-        told=frame,
-        owner=owner,
-        number=number,
+        volume_key=_volume_key(frame),
+        attributes=frame,
+        instance_index=owner,
+        frame_index=number,
     )
 
 
-def _tiles(square: Plane, mosaic: Mosaic) -> list[Plane]:
+def _mosaic_planes(square: Plane, mosaic: Mosaic) -> list[Plane]:
     """The slices of a mosaic. Its Image Position belongs to a square around the first slice's centre."""
-    rows, columns = (n // mosaic.across for n in square.size)
+    rows, columns = (n // mosaic.tiles_per_row for n in square.size)
     down, along = ((whole - own) / 2 * mm for whole, own, mm in zip(square.size, (rows, columns), square.spacing))
     corner = square.position + down * square.column + along * square.row
-    step = _depth(square.told, ("SpacingBetweenSlices", "SliceThickness"))
+    step = _slice_thickness(square.attributes, ("SpacingBetweenSlices", "SliceThickness"))
     if step is None:
         raise XmedError("SPACING_INVALID", "a mosaic of no slice distance", "Spacing Between Slices of 0.01 to 20 mm")
-    weighting = () if mosaic.weighting is None else (("DiffusionBValue", f"{mosaic.weighting:.6g}"),)
+    weighting = () if mosaic.b_value is None else (("DiffusionBValue", f"{mosaic.b_value:.6g}"),)
     return [
         replace(
             square,
             position=corner + k * step * mosaic.normal,
             size=(rows, columns),
-            depth=step,
-            volume=tuple({**dict(weighting), **dict(square.volume)}.items()),
-            number=k,
+            thickness=step,
+            volume_key=tuple({**dict(weighting), **dict(square.volume_key)}.items()),
+            frame_index=k,
         )
         for k in range(mosaic.count)
     ]
 
 
-def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
+def _pixel_spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     spacing = _numbers(frame.get("PixelSpacing"), 2)
     low, high = PLAUSIBLE_SPACING_MM
     if spacing is None or not all(low <= mm <= high for mm in spacing):
@@ -130,7 +130,7 @@ def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     return spacing[0], spacing[1]
 
 
-def _depth(
+def _slice_thickness(
     frame: Mapping[str, Any], keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
 ) -> float | None:
     low, high = PLAUSIBLE_SPACING_MM
@@ -141,14 +141,14 @@ def _depth(
     return None
 
 
-def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    found = []
+def _volume_key(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    key = []
     for keyword in VOLUME_KEYWORDS:
         count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)
         numbers = _numbers(frame.get(keyword), count)
         if numbers is not None:
-            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
-    return tuple(found)
+            key.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
+    return tuple(key)
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:

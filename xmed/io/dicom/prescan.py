@@ -33,19 +33,19 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
                 b"\xca\xfe\xba\xbe")  # fmt: skip
-_PIECE = 1 << 16
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_KNOWN = _LONG | _SHORT
+_CHUNK = 1 << 16
+_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
+_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_KNOWN_VRS = _LONG_VRS | _SHORT_VRS
 # By the number that the two letters are, read in either byte order: which kind, and how long its header is
 _KINDS = {
-    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG else 8) for vr in _KNOWN}
+    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG_VRS else 8) for vr in _KNOWN_VRS}
     for order in "<>"
 }
-_NONE: tuple[str | None, int] = None, 8
+_UNKNOWN_KIND: tuple[str | None, int] = None, 8
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0x7FE00010
-_PLAIN: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
+_INDEXED_SYNTAXES: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
 
 
 ElementPlaces = dict[int, tuple[str | None, int, int]]
@@ -76,16 +76,16 @@ def prescan(data: bytes, name: str) -> ElementLayout | None:
             "PREAMBLE_EXECUTABLE", f"{name} opens as a program or an archive", "128 bytes of zeros, or of TIFF",
             "do not run it; ask where it comes from",
         )  # fmt: skip
-    start, syntax = _meta(data, 132 if preamble else 0, name)
+    start, syntax = _read_meta(data, 132 if preamble else 0, name)
     if syntax == DeflatedExplicitVRLittleEndian:
         whole = _inflated(memoryview(data)[start:], name)
         if len(whole) >= 8:
-            _walk(whole, 0, False, "<", name)
+            _walk_elements(whole, 0, False, "<", name)
     elif len(data) >= start + 8:
         implicit, order = _encoding(data, start, syntax, name)
-        places = _walk(data, start, implicit, order, name)
-        if places and preamble and syntax in _PLAIN:
-            return ElementLayout(places, _PLAIN[syntax])
+        places = _walk_elements(data, start, implicit, order, name)
+        if places and preamble and syntax in _INDEXED_SYNTAXES:
+            return ElementLayout(places, _INDEXED_SYNTAXES[syntax])
     return None
 
 
@@ -99,20 +99,20 @@ def check_uids(uids: Iterable[str], name: str) -> None:
             )  # fmt: skip
 
 
-def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
+def _read_meta(data: bytes, at: int, name: str) -> tuple[int, str]:
     """Where the data set begins, and the transfer syntax that the meta information (PS3.10 7.1) names."""
     syntax = ""
     while data[at : at + 2] == b"\x02\x00":
-        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG
+        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG_VRS
         header = 12 if long else 8
         if len(data) < at + header:
-            raise _cut(name)
-        if not long and vr not in _SHORT:
+            raise _truncated(name)
+        if not long and vr not in _SHORT_VRS:
             raise XmedError("META_LENGTH", f"{name} has a value of no known kind in its meta information", "PS3.10 7.1")
         length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
         if length > len(data) - at - header:
             if length <= 0xFFFF:
-                raise _cut(name)
+                raise _truncated(name)
             raise XmedError("META_LENGTH", f"{name} claims {length} bytes of meta information", "what it holds")
         if data[at + 2 : at + 4] == b"\x10\x00":
             syntax = data[at + header : at + header + length].decode("ascii", "replace").strip("\0 ")
@@ -123,7 +123,7 @@ def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
 def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
     """Whether values are typed implicitly, and their byte order, from the first element and from what is claimed."""
     big = data[at] == 0 and data[at + 1] != 0  # groups begin at 0008
-    explicit = data[at + 4 : at + 6] in _KNOWN
+    explicit = data[at + 4 : at + 6] in _KNOWN_VRS
     implicit_claim, big_claim = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
     if syntax and (explicit == implicit_claim or big != big_claim):
         raise XmedError(
@@ -133,7 +133,7 @@ def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
     return not explicit, ">" if big else "<"
 
 
-def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> ElementPlaces | None:
+def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) -> ElementPlaces | None:
     """From element to element until the pixels, into every sequence, with a list in place of recursion.
 
     Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
@@ -150,12 +150,12 @@ def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Elemen
         if met > MAX_ELEMENTS:
             raise XmedError("SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "a data set of real life")
         tag = group << 16 | number
-        vr, header = _NONE if implicit or group == 0xFFFE else kinds.get(kind, _NONE)
+        vr, header = _UNKNOWN_KIND if implicit or group == 0xFFFE else kinds.get(kind, _UNKNOWN_KIND)
         if vr is None and (implicit or group == 0xFFFE):
             length = long(data, at + 4)[0]
         elif header == 12:
             if at + 12 > size:
-                raise _cut(name)
+                raise _truncated(name)
             length = long(data, at + 8)[0]
         at += header
         if tag == _PIXELS and not ends:
@@ -183,8 +183,8 @@ def _inflated(stream: memoryview, name: str) -> bytes:
     """What a deflated data set inflates to: read in pieces, so that no piece is copied twice, and counted meanwhile."""
     inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     try:
-        for at in range(0, len(stream), _PIECE):
-            waiting: bytes | memoryview = stream[at : at + _PIECE]
+        for at in range(0, len(stream), _CHUNK):
+            waiting: bytes | memoryview = stream[at : at + _CHUNK]
             while waiting and not inflater.eof:
                 out += inflater.decompress(waiting, 1 << 20)
                 waiting = inflater.unconsumed_tail
@@ -194,15 +194,15 @@ def _inflated(stream: memoryview, name: str) -> bytes:
     except zlib.error as problem:
         raise XmedError("TSUID_MISMATCH", f"{name} does not inflate", "a deflated data set") from problem
     if not inflater.eof:
-        raise _cut(name)
+        raise _truncated(name)
     return bytes(out)
 
 
 def _too_long(length: int, name: str) -> XmedError:
     if length > MAX_VALUE:
         return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "what the file holds")
-    return _cut(name)
+    return _truncated(name)
 
 
-def _cut(name: str) -> XmedError:
+def _truncated(name: str) -> XmedError:
     return XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again")

@@ -29,18 +29,18 @@ PHILIPS_MR_SLOPE = PrivateElement(0x2005, "Philips MR Imaging DD 001", 0x0E, "FL
 SCALING = (PHILIPS_SUV, PHILIPS_ACTIVITY, GE_SCAN, PHILIPS_MR_SLOPE)
 
 
-def private_value(dataset: Dataset, asked: PrivateElement) -> Any:
+def private_value(dataset: Dataset, element: PrivateElement) -> Any:
     """The value of a private element, None where there is none."""
     with suppress(KeyError, ValueError):
-        return dataset.private_block(asked.group, asked.creator)[asked.element].value
+        return dataset.private_block(element.group, element.creator)[element.element].value
     return None
 
 
-def private_number(dataset: Dataset, asked: PrivateElement) -> float:
+def private_number(dataset: Dataset, element: PrivateElement) -> float:
     """The number in a private element; 0 where there is none, or something else."""
-    value = private_value(dataset, asked)
+    value = private_value(dataset, element)
     with suppress(TypeError, ValueError, struct.error):
-        if asked.kind == "FL" and isinstance(value, bytes):  # copied through a system that did not know its kind: UN
+        if element.kind == "FL" and isinstance(value, bytes):  # copied through a system that did not know its kind: UN
             return float(struct.unpack("<f", value)[0])
         return float(value.decode("ascii") if isinstance(value, bytes) else value)
     return 0.0

@@ -51,21 +51,26 @@ def real_world_maps(header: Header, count: int) -> list[list[RealWorldMap]]:
     if _MACRO not in header and "SharedFunctionalGroupsSequence" not in header:
         return [[]] * count
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), Dataset())
-    common = _different(shared.get(_MACRO) or header.get(_MACRO) or ())
-    own = [_different(groups.get(_MACRO) or ()) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
-    return [mine or common for mine in own] if len(own) == count else [common] * count
+    common = _distinct_maps(shared.get(_MACRO) or header.get(_MACRO) or ())
+    per_frame = [
+        _distinct_maps(groups.get(_MACRO) or ()) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()
+    ]
+    return [frame_maps or common for frame_maps in per_frame] if len(per_frame) == count else [common] * count
 
 
 def repeats_rescale(maps: Sequence[RealWorldMap], line: LinearScale) -> bool:
     """Whether one of the maps says what the rescale does."""
-    return any(one.line is not None and np.allclose(one.line, line, rtol=1e-6, atol=1e-9) for one in maps)
+    return any(
+        real_world_map.line is not None and np.allclose(real_world_map.line, line, rtol=1e-6, atol=1e-9)
+        for real_world_map in maps
+    )
 
 
-def _different(items: Sequence[Dataset]) -> list[RealWorldMap]:
-    return list(dict.fromkeys(map(_map, items)))
+def _distinct_maps(items: Sequence[Dataset]) -> list[RealWorldMap]:
+    return list(dict.fromkeys(map(_parse_map, items)))
 
 
-def _map(item: Dataset) -> RealWorldMap:
+def _parse_map(item: Dataset) -> RealWorldMap:
     code = next(iter(item.get("MeasurementUnitsCodeSequence") or ()), Dataset())
     table = item.get("RealWorldValueLUTData")
     several = isinstance(table, Sequence) and not isinstance(table, bytes)

@@ -32,7 +32,7 @@ def check_one_grid(planes: Sequence[Plane]) -> None:
         if not same_directions(plane, first):
             raise XmedError(
                 "MIXED_ORIENTATION",
-                f"slices along {_vector(first.normal)} and along {_vector(plane.normal)}",
+                f"slices along {_vector_text(first.normal)} and along {_vector_text(plane.normal)}",
                 "parallel slices",
                 "take the localizer out of the series",
             )
@@ -42,16 +42,20 @@ def check_one_grid(planes: Sequence[Plane]) -> None:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
 
 
-def same_plane_geometry(one: Plane, other: Plane) -> bool:
+def same_plane_geometry(plane: Plane, other: Plane) -> bool:
     """Whether both planes have one matrix, one direction and one pixel spacing."""
-    return one.size == other.size and same_directions(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
+    return (
+        plane.size == other.size
+        and same_directions(plane, other)
+        and np.allclose(plane.spacing, other.spacing, rtol=1e-3)
+    )
 
 
-def same_directions(one: Plane, other: Plane) -> bool:
+def same_directions(plane: Plane, other: Plane) -> bool:
     """Whether both planes have the same directions of rows and columns."""
-    if one.row is other.row and one.column is other.column:
+    if plane.row is other.row and plane.column is other.column:
         return True
-    return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
+    return bool(np.abs([plane.row - other.row, plane.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 
 def group_by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
@@ -77,11 +81,11 @@ def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
     """
     first, last = planes[0], planes[-1]
     if len(planes) == 1:
-        if first.depth is None:
+        if first.thickness is None:
             raise XmedError("SPACING_INVALID", "a single slice of no thickness", "Slice Thickness of 0.01 to 20 mm")
-        slices = first.normal * first.depth
+        slices = first.normal * first.thickness
     else:
-        _regular(planes)
+        _check_regular(planes)
         slices = (last.position - first.position) / (len(planes) - 1)
     between_rows, between_columns = first.spacing
     affine = np.eye(4)
@@ -99,7 +103,7 @@ def is_regular(planes: Sequence[Plane]) -> bool:
     return True
 
 
-def _regular(planes: Sequence[Plane]) -> None:
+def _check_regular(planes: Sequence[Plane]) -> None:
     normal = planes[0].normal
     offsets = np.array([plane.position - planes[0].position for plane in planes])
     along = offsets @ normal
@@ -140,5 +144,5 @@ def _regular(planes: Sequence[Plane]) -> None:
         )
 
 
-def _vector(vector: np.ndarray) -> str:
+def _vector_text(vector: np.ndarray) -> str:
     return "(" + ", ".join(f"{x:.2f}" for x in vector) + ")"

@@ -27,24 +27,30 @@ class Scaling:
     table: bool
 
     @property
-    def extra(self) -> list[RealWorldMap]:
+    def additional_maps(self) -> list[RealWorldMap]:
         """The maps that say something else than the rescale."""
-        found = zip(self.maps, self.lines)
-        return [one for maps, line in found for one in maps if self.table or not repeats_rescale(maps, line)]
+        frames = zip(self.maps, self.lines)
+        return [
+            real_world_map
+            for maps, line in frames
+            for real_world_map in maps
+            if self.table or not repeats_rescale(maps, line)
+        ]
 
     @property
-    def mapped(self) -> bool:
+    def uses_map(self) -> bool:
         """Whether the real-world maps are what scales: they say something, and the lines change nothing."""
-        return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.extra)
+        return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.additional_maps)
 
-    def relation(self, number: int) -> tuple[Any, ...]:
+    def map_relation(self, number: int) -> tuple[Any, ...]:
         """How the maps of a frame lie to the values that are read of it: the same in every slice of one quantity."""
         maps, (slope, intercept) = self.maps[number], self.lines[number]
-        if self.mapped:
-            return tuple((one.unit, "1", "0") for one in maps)
-        lines = [(one, one.line or (0.0, 0.0)) for one in maps]
+        if self.uses_map:
+            return tuple((real_world_map.unit, "1", "0") for real_world_map in maps)
+        lines = [(real_world_map, real_world_map.line or (0.0, 0.0)) for real_world_map in maps]
         return tuple(
-            (one.unit, f"{s / slope:.5g}", f"{i - intercept * s / slope:.5g}", *one.table) for one, (s, i) in lines
+            (real_world_map.unit, f"{s / slope:.5g}", f"{i - intercept * s / slope:.5g}", *real_world_map.table)
+            for real_world_map, (s, i) in lines
         )
 
 
@@ -54,33 +60,33 @@ def read_scaling(instance: Instance) -> Scaling:
     Raises XmedError RESCALE_INVALID for a line or a map that is none, and for maps of which none can be chosen.
     """
     header, name = instance.header, instance.name
-    lines = [_line(attributes, name) for attributes in instance.frames]
+    lines = [_rescale_of(attributes, name) for attributes in instance.frames]
     table = "ModalityLUTSequence" in header and bool(header.get("ModalityLUTSequence"))
-    found = Scaling(lines, real_world_maps(header, len(lines)), table)
-    if not found.extra:
-        return found
-    units = ", ".join(sorted({one.unit or "no unit" for one in found.extra}))
-    if not found.mapped:
+    scaling = Scaling(lines, real_world_maps(header, len(lines)), table)
+    if not scaling.additional_maps:
+        return scaling
+    units = ", ".join(sorted({real_world_map.unit or "no unit" for real_world_map in scaling.additional_maps}))
+    if not scaling.uses_map:
         add_note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
-        return found
-    if any(len(some) != 1 for some in found.maps):
+        return scaling
+    if any(len(frame_maps) != 1 for frame_maps in scaling.maps):
         raise XmedError("RESCALE_INVALID", f"{name} has several real-world maps ({units}), or some frames have none",
                         "one map, or a rescale that one of them repeats", "export one quantity")  # fmt: skip
     if instance.modality == "PT":
         raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map say different things",
                         "one and the same in PET")  # fmt: skip
     add_note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
-    return found
+    return scaling
 
 
 def apply_real_world_maps(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
     """Real-world values of every frame, float32; what is padding is whatever comes of a value beside it."""
     if padding is not None and not padding.all():
         stored = np.where(padding, stored[~padding].flat[0], stored)
-    return np.stack([some[0].applied(frame, name) for some, frame in zip(scaling.maps, stored)])
+    return np.stack([frame_maps[0].applied(frame, name) for frame_maps, frame in zip(scaling.maps, stored)])
 
 
-def _line(attributes: Mapping[str, Any], name: str) -> LinearScale:
+def _rescale_of(attributes: Mapping[str, Any], name: str) -> LinearScale:
     """Rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))

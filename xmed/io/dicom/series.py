@@ -43,12 +43,12 @@ def read_series(path: Source, volume: int | None = None, modality: str | None = 
     US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
     """
     with merge_similar_notes():
-        found = volume_readers(select_series(path, modality))
-        name = _chosen(found, volume)
-        if len(found) > 1:
-            taken = f"volume {list(found).index(name)} of {len(found)} in the series was taken: {name}"
+        readers = volume_readers(select_series(path, modality))
+        name = _choose_volume(readers, volume)
+        if len(readers) > 1:
+            taken = f"volume {list(readers).index(name)} of {len(readers)} in the series was taken: {name}"
             add_note("SEVERAL_VOLUMES", taken)
-        return found[name]()
+        return readers[name]()
 
 
 def read_volumes(path: Source) -> dict[str, Volume]:
@@ -65,23 +65,25 @@ def select_series(path: Source, modality: str | None = None) -> list[Instance]:
 
     Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES.
     """
-    where = Path(path).name if isinstance(path, str | Path) else "the list"
-    found = read_instances(list_files(path))
-    if not found:
-        raise XmedError("NOT_DICOM", f"no DICOM object in {where}", "a DICOM series")
-    others = sorted({instance.kind for instance in found if not instance.is_image})
-    series = group_by_series(instance for instance in found if instance.is_image)
+    location = Path(path).name if isinstance(path, str | Path) else "the list"
+    instances = read_instances(list_files(path))
+    if not instances:
+        raise XmedError("NOT_DICOM", f"no DICOM object in {location}", "a DICOM series")
+    others = sorted({instance.kind for instance in instances if not instance.is_image})
+    series = group_by_series(instance for instance in instances if instance.is_image)
     if not series:
-        raise XmedError("NON_IMAGE", f"{where} holds only {', '.join(others)}", "an image series")
+        raise XmedError("NON_IMAGE", f"{location} holds only {', '.join(others)}", "an image series")
     if others:
         add_note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
-    asked = [group for group in series.values() if group[0].modality == modality]
-    if len(series) > 1 and len(asked) == 1:
+    of_modality = [group for group in series.values() if group[0].modality == modality]
+    if len(series) > 1 and len(of_modality) == 1:
         add_note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
-        return asked[0]
+        return of_modality[0]
     if len(series) > 1:
         sizes = ", ".join(f"{group[0].modality} of {len(group)}" for group in series.values())
-        raise XmedError("MIXED_SERIES", f"{len(series)} series in {where} ({sizes})", "one series", "name its folder")
+        raise XmedError(
+            "MIXED_SERIES", f"{len(series)} series in {location} ({sizes})", "one series", "name its folder"
+        )
     return next(iter(series.values()))
 
 
@@ -105,20 +107,20 @@ def volume_readers(instances: Sequence[Instance]) -> dict[str, Callable[[], Volu
         if has_undecodable_text(instances[0].header):
             add_note("CHARSET", "the header's text does not follow its character set; none of it is kept")
         if instances[0].modality == "US" and not any(has_planes(instance) for instance in instances):
-            return {"": partial(_read, instances, partial(_unplaced, instances))}
-        values = _decoded(instances)
-        found = _volumes(instances, values)
+            return {"": partial(_read_volume, instances, partial(_volume_without_position, instances))}
+        values = _frame_values(instances)
+        planes_by_volume = _volumes(instances, values)
     return {
         name: partial(
-            _read,
+            _read_volume,
             instances,
-            partial(_placed, instances, planes, values),
+            partial(_volume_in_space, instances, planes, values),
         )
-        for name, planes in found.items()
+        for name, planes in planes_by_volume.items()
     }
 
 
-def _read(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
+def _read_volume(instances: Sequence[Instance], read: Callable[[], Volume]) -> Volume:
     with reader_errors(f"a series of {len(instances)} files"):
         volume = read()
     if volume.array.min() == volume.array.max():
@@ -132,11 +134,11 @@ def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> l
     volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `split_volumes` does.
     """
     check_series_identity(instances)
-    found = _volumes(instances, _decoded(instances))
-    return found[_chosen(found, volume)]
+    planes_by_volume = _volumes(instances, _frame_values(instances))
+    return planes_by_volume[_choose_volume(planes_by_volume, volume)]
 
 
-def _decoded(instances: Sequence[Instance]) -> FrameValues:
+def _frame_values(instances: Sequence[Instance]) -> FrameValues:
     """The frames of the instance at an index; the last few are kept, since frames of several files may alternate."""
     return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
 
@@ -145,20 +147,25 @@ def _volumes(instances: Sequence[Instance], values: FrameValues) -> PlanesByVolu
     return split_volumes([plane for n, instance in enumerate(instances) for plane in read_planes(instance, n)], values)
 
 
-def _chosen(found: Mapping[str, object], volume: int | None) -> str:
-    if volume is None and len(found) == 1:
+def _choose_volume(volumes: Mapping[str, object], volume: int | None) -> str:
+    if volume is None and len(volumes) == 1:
         volume = 0
-    if volume is not None and volume < len(found):
-        return list(found)[volume]
-    listed = " · ".join(f"{n}: {name}" for n, name in enumerate(list(found)[:12])) + (" …" if len(found) > 12 else "")
-    asked = "" if volume is None else f", volume {volume} was asked"
+    if volume is not None and volume < len(volumes):
+        return list(volumes)[volume]
+    listing = " · ".join(f"{n}: {name}" for n, name in enumerate(list(volumes)[:12])) + (
+        " …" if len(volumes) > 12 else ""
+    )
+    request = "" if volume is None else f", volume {volume} was asked"
     raise XmedError(
-        "MULTI_VOLUME", f"{len(found)} volumes in one series ({listed}){asked}", "one", "name it: layout.image_channel"
+        "MULTI_VOLUME",
+        f"{len(volumes)} volumes in one series ({listing}){request}",
+        "one",
+        "name it: layout.image_channel",
     )
 
 
-def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: FrameValues) -> Volume:
-    affine, block = affine_from_planes(planes), _stacked(planes, values)
+def _volume_in_space(instances: Sequence[Instance], planes: Sequence[Plane], values: FrameValues) -> Volume:
+    affine, block = affine_from_planes(planes), _stack_frames(planes, values)
     compare_stack(planes, float(abs(planes[0].normal @ affine[:3, 2])))
     scales = slice_factors(instances, planes)
     array = fill_padding(block if scales is None else block * scales[:, None, None]).transpose(2, 1, 0)
@@ -167,12 +174,12 @@ def _placed(instances: Sequence[Instance], planes: Sequence[Plane], values: Fram
     return Volume(array, affine, planes[0].frame, modality, fov, subject_digests(instances[0].header))
 
 
-def _stacked(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
+def _stack_frames(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
     """The pictures (slices, rows, columns), in a type that holds them all."""
-    first = values(planes[0].owner)[planes[0].number]
+    first = values(planes[0].instance_index)[planes[0].frame_index]
     block = np.empty((len(planes), *planes[0].size), dtype=first.dtype)
     for k, plane in enumerate(planes):
-        picture = values(plane.owner)[plane.number]
+        picture = values(plane.instance_index)[plane.frame_index]
         if picture.dtype != block.dtype:
             whole = picture.dtype.kind != "f" and block.dtype.kind != "f"
             block = block.astype(np.result_type(picture, block) if whole else np.float32, copy=False)
@@ -180,7 +187,7 @@ def _stacked(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
     return block
 
 
-def _unplaced(instances: Sequence[Instance]) -> Volume:
+def _volume_without_position(instances: Sequence[Instance]) -> Volume:
     if len({instance.uid for instance in instances}) > 1:
         raise XmedError(
             "NO_GEOMETRY", f"{len(instances)} ultrasound pictures without a place in space", "one", "name a single file"

@@ -37,30 +37,30 @@ def split_volumes(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolum
     Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position that nothing tells apart, and
     as `check_one_grid` does.
     """
-    found: PlanesByVolume = {}
+    planes_by_volume: PlanesByVolume = {}
     for scout, members in _without_scouts(planes).items():
         for stack, slices in _stacks(members).items():
             check_one_grid(slices)
-            for told, group in _by_keys(slices).items():
-                _one_word(group)
+            for key, group in _by_keys(slices).items():
+                _check_mosaic_flags(group)
                 for variant, volume in _one_image_each(group, values).items():
-                    found[", ".join(word for word in (scout, stack, told, variant) if word)] = volume
-    return found
+                    planes_by_volume[", ".join(word for word in (scout, stack, key, variant) if word)] = volume
+    return planes_by_volume
 
 
 def _stacks(planes: Sequence[Plane]) -> PlanesByVolume:
     """The stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2), where they lie in different ways."""
     if all(plane.size == planes[0].size and same_directions(plane, planes[0]) for plane in planes):
         return {"": list(planes)}
-    found: PlanesByVolume = {}
+    stacks: PlanesByVolume = {}
     for plane in planes:
-        found.setdefault(f"StackID {value_text(plane.told.get('StackID', 'none'))}", []).append(plane)
-    return dict(sorted(found.items())) if len(found) > 1 else {"": list(planes)}
+        stacks.setdefault(f"StackID {value_text(plane.attributes.get('StackID', 'none'))}", []).append(plane)
+    return dict(sorted(stacks.items())) if len(stacks) > 1 else {"": list(planes)}
 
 
-def _one_word(planes: Sequence[Plane]) -> None:
+def _check_mosaic_flags(planes: Sequence[Plane]) -> None:
     """Raises XmedError MULTI_VOLUME where some pictures call themselves mosaics and others beside them do not."""
-    called = sum("MOSAIC" in (plane.told.get("ImageType") or ()) for plane in planes)
+    called = sum("MOSAIC" in (plane.attributes.get("ImageType") or ()) for plane in planes)
     if 0 < called < len(planes):
         raise XmedError(
             "MULTI_VOLUME",
@@ -73,7 +73,7 @@ def _one_word(planes: Sequence[Plane]) -> None:
 def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
     """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
     slices = [plane for plane in planes if not _is_scout(plane)]
-    if slices and len(slices) < len(planes) and _one_stack(planes, slices):
+    if slices and len(slices) < len(planes) and _make_one_stack(planes, slices):
         return {"": list(planes)}
     if slices:
         if len(slices) < len(planes):
@@ -89,7 +89,7 @@ def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
     return {f"orientation {n}" if len(groups) > 1 else "": group for n, group in enumerate(groups)}
 
 
-def _one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
+def _make_one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
     """Whether all planes make one stack, in which those beside `slices` have positions of their own."""
     if not all(same_plane_geometry(plane, slices[0]) for plane in planes):
         return False
@@ -98,12 +98,12 @@ def _one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
 
 
 def _is_scout(plane: Plane) -> bool:
-    return any("LOCALIZER" in (plane.told.get(keyword) or ()) for keyword in ("ImageType", "FrameType"))
+    return any("LOCALIZER" in (plane.attributes.get(keyword) or ()) for keyword in ("ImageType", "FrameType"))
 
 
 def _by_keys(planes: Sequence[Plane]) -> PlanesByVolume:
     """By the attributes that are constant throughout a volume, in ascending order of their values."""
-    keys = [dict(plane.volume) for plane in planes]
+    keys = [dict(plane.volume_key) for plane in planes]
     varying = [
         keyword for keyword in {k: None for key in keys for k in key} if len({key.get(keyword) for key in keys}) > 1
     ]
@@ -111,34 +111,34 @@ def _by_keys(planes: Sequence[Plane]) -> PlanesByVolume:
     for plane, key in zip(planes, keys):
         groups.setdefault(tuple(key.get(keyword, "none") for keyword in varying), []).append(plane)
     named = {key: ", ".join(f"{k} {v}" for k, v in zip(varying, key)) for key in groups}
-    return {named[key]: groups[key] for key in sorted(groups, key=_numerically)}
+    return {named[key]: groups[key] for key in sorted(groups, key=_numeric_key)}
 
 
-def _numerically(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
+def _numeric_key(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
     return [[(word == "none", 0.0 if word == "none" else float(word)) for word in value.split()] for value in key]
 
 
 def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolume:
     groups = group_by_position(planes)
-    if not any(_differ(group, values) for group in groups):
-        twins = len(planes) - len(groups)
-        if twins:
-            add_note("DUPLICATE", f"{twins} images came twice, pixel by pixel: one of each is kept")
-        return _untangled("", [group[0] for group in groups], values)
-    groups = [_once(group, values) for group in groups]
+    if not any(_pictures_differ(group, values) for group in groups):
+        copies = len(planes) - len(groups)
+        if copies:
+            add_note("DUPLICATE", f"{copies} images came twice, pixel by pixel: one of each is kept")
+        return _split_interleaved("", [group[0] for group in groups], values)
+    groups = [_without_copies(group, values) for group in groups]
     if len({len(group) for group in groups}) > 1:
         parts = split_acquisitions([plane for group in groups for plane in group])
-        apart = None if parts is None else _each(parts, values)
+        separated = None if parts is None else _split_each(parts, values)
     else:
-        found = _by_variant(groups) or order_by_time(groups)
-        if not found or any(
-            split_acquisitions(volume) for volume in found.values()
+        planes_by_volume = _by_variant(groups) or order_by_time(groups)
+        if not planes_by_volume or any(
+            split_acquisitions(volume) for volume in planes_by_volume.values()
         ):  # as many at each, not the same ones
-            found = split_acquisitions(planes) or found
-        apart = None if found is None else _each(found, values)
-    if apart is not None:
-        return apart
-    crowded = [group for group in groups if _differ(group, values)]
+            planes_by_volume = split_acquisitions(planes) or planes_by_volume
+        separated = None if planes_by_volume is None else _split_each(planes_by_volume, values)
+    if separated is not None:
+        return separated
+    crowded = [group for group in groups if _pictures_differ(group, values)]
     if len(crowded) * 2 > len(groups):
         raise XmedError(
             "MULTI_VOLUME",
@@ -150,52 +150,57 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
     raise XmedError("DUP_POSITION", f"different images at {where} mm along the normal", "one image per position")
 
 
-def _each(parts: PlanesByVolume, values: FrameValues) -> PlanesByVolume:
+def _split_each(parts: PlanesByVolume, values: FrameValues) -> PlanesByVolume:
     """The volumes of every part, under both names."""
-    found: PlanesByVolume = {}
+    planes_by_volume: PlanesByVolume = {}
     for name, part in parts.items():
         for variant, volume in _one_image_each(part, values).items():
-            found[", ".join(word for word in (name, variant) if word)] = volume
-    return found
+            planes_by_volume[", ".join(word for word in (name, variant) if word)] = volume
+    return planes_by_volume
 
 
-def _untangled(name: str, volume: list[Plane], values: FrameValues) -> PlanesByVolume:
+def _split_interleaved(name: str, volume: list[Plane], values: FrameValues) -> PlanesByVolume:
     """A volume of one image at each position; or those that alternate in it."""
     parts = split_acquisitions(volume)
-    return {name: volume} if parts is None else _each(parts, values)
+    return {name: volume} if parts is None else _split_each(parts, values)
 
 
 def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
     """Volumes by the first attribute of which every position has the same values, each once."""
     for keyword in VARIANT_KEYWORDS:
-        told = [{_variant(plane.told.get(keyword)): plane for plane in group} for group in groups]
-        if len(told[0]) == len(groups[0]) and all(one.keys() == told[0].keys() for one in told):
-            return {f"{keyword} {value}": [one[number, value] for one in told] for number, value in sorted(told[0])}
+        planes_by_value = [{_variant_key(plane.attributes.get(keyword)): plane for plane in group} for group in groups]
+        if len(planes_by_value[0]) == len(groups[0]) and all(
+            by_value.keys() == planes_by_value[0].keys() for by_value in planes_by_value
+        ):
+            return {
+                f"{keyword} {value}": [by_value[number, value] for by_value in planes_by_value]
+                for number, value in sorted(planes_by_value[0])
+            }
     return None
 
 
-def _once(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
+def _without_copies(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
     """Without the copies of one file: same instance, same frame, same picture."""
     kept: list[Plane] = []
     for plane in group:
-        same = [other for other in kept if _name(other) == _name(plane)]
-        if not any(not _differ([other, plane], values) for other in same):
+        same = [other for other in kept if _instance_frame(other) == _instance_frame(plane)]
+        if not any(not _pictures_differ([other, plane], values) for other in same):
             kept.append(plane)
     return kept
 
 
-def _name(plane: Plane) -> tuple[str, int]:
-    return str(plane.told.get("SOPInstanceUID")), plane.number
+def _instance_frame(plane: Plane) -> tuple[str, int]:
+    return str(plane.attributes.get("SOPInstanceUID")), plane.frame_index
 
 
-def _differ(group: Sequence[Plane], values: FrameValues) -> bool:
+def _pictures_differ(group: Sequence[Plane], values: FrameValues) -> bool:
     """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
-    pictures = (values(plane.owner)[plane.number] for plane in group) if len(group) > 1 else iter(())
+    pictures = (values(plane.instance_index)[plane.frame_index] for plane in group) if len(group) > 1 else iter(())
     first = next(pictures, None)
     return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
 
 
-def _variant(value: object) -> tuple[float, str]:
+def _variant_key(value: object) -> tuple[float, str]:
     """An attribute in the order of its numbers, or else of its words."""
     try:
         return float(value), value_text(value)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def check_series_identity(series: Sequence[Instance]) -> None:
     Raises XmedError MIXED_IDENTITY; it names attributes, never their values.
     """
     headers = [instance.header for instance in series]
-    mixed = [keyword for keyword in CONSTANT if _differ(headers, keyword)]
+    mixed = [keyword for keyword in CONSTANT if _values_differ(headers, keyword)]
     if len({instance.modality for instance in series if instance.modality}) > 1:
         mixed.append("Modality")
     if mixed:
@@ -45,7 +45,7 @@ def check_series_identity(series: Sequence[Instance]) -> None:
             "one patient, study, series and scanner",
             "fetch the series from where it was made; a de-identification may have given two series one identifier",
         )
-    if described := [keyword for keyword in DESCRIPTIONS if _differ(headers, keyword)]:
+    if described := [keyword for keyword in DESCRIPTIONS if _values_differ(headers, keyword)]:
         add_note("SERIES_WORDS", f"images of one series differ in {', '.join(described)}")
 
 
@@ -54,7 +54,7 @@ def subject_digests(header: Header) -> Subject:
     return tuple(
         (keyword, hashlib.sha256(text.encode()).hexdigest())
         for keyword in PATIENT
-        for keyword, text in _told(header, keyword).items()
+        for keyword, text in _normalised_texts(header, keyword).items()
     )
 
 
@@ -71,25 +71,25 @@ def check_same_subject(name: str, header: Header, image: Subject) -> None:
         )
 
 
-def _differ(headers: Sequence[Header], keyword: str) -> bool:
+def _values_differ(headers: Sequence[Header], keyword: str) -> bool:
     """Whether two headers state different values. Bytes that are alike are not parsed."""
-    if all(header.laid_out for header in headers):
+    if all(header.is_indexed for header in headers):
         raw = {(header.raw(keyword) or b"").strip(b" \0") for header in headers} - {b""}
         if len(raw) < 2:
             return False
-    found: dict[str, set[str]] = {}
+    texts_by_part: dict[str, set[str]] = {}
     for header in headers:
-        for part, text in _told(header, keyword).items():
-            found.setdefault(part, set()).add(text)
-    return any(len(texts) > 1 for texts in found.values())
+        for part, text in _normalised_texts(header, keyword).items():
+            texts_by_part.setdefault(part, set()).add(text)
+    return any(len(texts) > 1 for texts in texts_by_part.values())
 
 
-def _told(header: Header, keyword: str) -> Mapping[str, str]:
+def _normalised_texts(header: Header, keyword: str) -> Mapping[str, str]:
     """What an attribute states, each of its writings by name, in one spelling; nothing where it says nothing."""
     text = unicodedata.normalize("NFKC", header.text(keyword).replace("\0", " ")).casefold()
     if "\ufffd" in text:  # bytes that its character set does not have: nobody knows what it says
         return {}
-    spelt = _SPELT.get(keyword, _words)
+    spelt = _NORMALISERS.get(keyword, _words)
     parts = text.split("=") if keyword == "PatientName" else [text]  # alphabetic, ideographic, phonetic (PS3.5 6.2)
     named = ((keyword if n == 0 else f"{keyword} {n}", spelt(part)) for n, part in enumerate(parts))
     return {name: part for name, part in named if part}
@@ -104,7 +104,7 @@ def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
 
 
-_SPELT: dict[str, Callable[[str], str]] = {
+_NORMALISERS: dict[str, Callable[[str], str]] = {
     "PatientBirthDate": _digits,
     "StudyDate": _digits,
     "PatientSex": lambda text: _words(text)[:1],

@@ -30,7 +30,7 @@ _LOST_ZONE = timedelta(minutes=45)
 """Two times of one injection this far apart are told in two zones, and one of the zones was lost."""
 _DAY = timedelta(days=1)
 _CONSTANT = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
-_DRUG = "RadiopharmaceuticalInformationSequence"
+_DRUG_SEQUENCE = "RadiopharmaceuticalInformationSequence"
 
 
 def suv_scale(series: Sequence[Header]) -> float | None:
@@ -46,14 +46,14 @@ def suv_scale(series: Sequence[Header]) -> float | None:
     units = str(first.get("Units") or "").strip()
     if object_modality(first) != "PT":
         return None
-    _same(series, ("Units", "SUVType"))
+    _check_same(series, ("Units", "SUVType"))
     if units == "GML" and first.get("SUVType", "BW") == "BW":
         return None
     if units == "BQML":
         scale = _by_weight(series)
         add_note("SUV", "Bq/ml became SUV by body weight, g/ml")
         return scale
-    if units == "CNTS" and (factor := _philips(series)):
+    if units == "CNTS" and (factor := _philips_scale(series)):
         add_note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
         return factor
     kind = f" ({first.get('SUVType')})" if "SUVType" in first else ""
@@ -61,23 +61,23 @@ def suv_scale(series: Sequence[Header]) -> float | None:
     return None
 
 
-def _philips(series: Sequence[Header]) -> float | None:
+def _philips_scale(series: Sequence[Header]) -> float | None:
     """(7053,xx00) makes SUV of counts; where there is none, (7053,xx09) makes Bq/ml of them."""
-    told = {tuple(private_number(h.dataset, asked) for asked in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
-    if told == {(0.0, 0.0)}:
+    factors = {tuple(private_number(h.dataset, element) for element in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
+    if factors == {(0.0, 0.0)}:
         return None
-    uptake, activity = told.pop()
-    if told or not 0 < (uptake or activity) < math.inf:
+    uptake, activity = factors.pop()
+    if factors or not 0 < (uptake or activity) < math.inf:
         raise _invalid("private factors that are no positive number, or not the same in every slice", "one factor")
     if not uptake:
         return activity * _by_weight(series)
-    _corrected(series)
+    _check_corrections(series)
     return uptake
 
 
 def _by_weight(series: Sequence[Header]) -> float:
     first = series[0]
-    _corrected(series)
+    _check_corrections(series)
     injection = _injection(series)
     weight = _number(first, "PatientWeight", *PLAUSIBLE_KG)
     dose = _number(injection, "RadionuclideTotalDose", *PLAUSIBLE_BQ)
@@ -87,28 +87,28 @@ def _by_weight(series: Sequence[Header]) -> float:
     if start != "START":
         raise _invalid(f"Decay Correction {start}", "START or ADMIN")
     half_life = _half_life(injection)
-    waited = _waited(series, injection, half_life).total_seconds()
+    waited = _decay_interval(series, injection, half_life).total_seconds()
     return weight * 1000 / (dose * 2.0 ** (-waited / half_life))
 
 
-def _corrected(series: Sequence[Header]) -> None:
-    _same(series, _CONSTANT)
+def _check_corrections(series: Sequence[Header]) -> None:
+    _check_same(series, _CONSTANT)
     stated = series[0].get("CorrectedImage") or []
     corrected = {stated} if isinstance(stated, str) else set(stated)
     if not {"ATTN", "DECY"} <= corrected:
-        found = ", ".join(sorted(corrected)) or "nothing"
-        raise _invalid(f"corrected for {found}", "attenuation and decay (ATTN, DECY)")
+        corrections = ", ".join(sorted(corrected)) or "nothing"
+        raise _invalid(f"corrected for {corrections}", "attenuation and decay (ATTN, DECY)")
 
 
 def _injection(series: Sequence[Header]) -> Dataset:
     """The one drug of a series. Slices that say it in the same bytes are not compared any further."""
     first = series[0]
-    drugs = list(first.get(_DRUG) or [Dataset()])
-    raw = first.raw(_DRUG)
+    drugs = list(first.get(_DRUG_SEQUENCE) or [Dataset()])
+    raw = first.raw(_DRUG_SEQUENCE)
     if any(drug != drugs[0] for drug in drugs):
         raise _invalid(f"{len(drugs)} drugs", "one drug")
-    others = (header for header in series if raw is None or header.raw(_DRUG) != raw)
-    if any(list(header.get(_DRUG) or [Dataset()]) != drugs for header in others):
+    others = (header for header in series if raw is None or header.raw(_DRUG_SEQUENCE) != raw)
+    if any(list(header.get(_DRUG_SEQUENCE) or [Dataset()]) != drugs for header in others):
         raise _invalid("slices of different injections", "one injection")
     return drugs[0]
 
@@ -121,22 +121,22 @@ def _half_life(injection: Dataset) -> float:
     return half_life
 
 
-def _waited(series: Sequence[Header], injection: Dataset, half_life: float) -> timedelta:
+def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: float) -> timedelta:
     """From the injection to what the values were decay-corrected to."""
     clocks = [Clock.of(header) for header in series]
     if len({clock.zone is None for clock in clocks}) > 1:
         raise _invalid("a time zone in some slices alone", "one in all of them, or in none")
     scan = _scan_start(series, clocks, half_life)
-    whole = str(injection.get("RadiopharmaceuticalStartDateTime") or "").strip()
-    time = str(injection.get("RadiopharmaceuticalStartTime") or "").strip()
-    if len(whole) == 8 and time:  # a date alone
-        whole = f"{whole}{time}"
-    by_clock = clocks[0].instant(f"{series[0].get('SeriesDate') or ''}{time}") if time else None
-    if whole:
-        injected = clocks[0].instant(whole)
+    injection_text = str(injection.get("RadiopharmaceuticalStartDateTime") or "").strip()
+    time_of_day = str(injection.get("RadiopharmaceuticalStartTime") or "").strip()
+    if len(injection_text) == 8 and time_of_day:  # a date alone
+        injection_text = f"{injection_text}{time_of_day}"
+    by_clock = clocks[0].instant(f"{series[0].get('SeriesDate') or ''}{time_of_day}") if time_of_day else None
+    if injection_text:
+        injected = clocks[0].instant(injection_text)
         if injected is None:
             raise _invalid("a date and time of injection without minutes, or in UTC", "the time zone of the series")
-        waited = _credible(scan - injected, half_life, MAX_HALF_LIVES)
+        waited = _check_interval(scan - injected, half_life, MAX_HALF_LIVES)
         if by_clock is not None and _LOST_ZONE <= (by_clock - injected) % _DAY <= _DAY - _LOST_ZONE:
             raise _invalid("two times of injection", "one time, or the time zones of both")
         return waited
@@ -145,10 +145,10 @@ def _waited(series: Sequence[Header], injection: Dataset, half_life: float) -> t
     waited = (scan - by_clock) % _DAY  # injected before midnight, perhaps
     if (waited + _DAY).total_seconds() <= MAX_HALF_LIVES * half_life:
         raise _invalid("no date of injection, which may be days ago", "Radiopharmaceutical Start DateTime")
-    return _credible(waited, half_life, MAX_HALF_LIVES_WITHOUT_DATE)
+    return _check_interval(waited, half_life, MAX_HALF_LIVES_WITHOUT_DATE)
 
 
-def _credible(waited: timedelta, half_life: float, most: float) -> timedelta:
+def _check_interval(waited: timedelta, half_life: float, most: float) -> timedelta:
     seconds = waited.total_seconds()
     if not 0 <= seconds <= most * half_life:
         limit = "ten" if most == MAX_HALF_LIVES else "six"
@@ -162,14 +162,14 @@ def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: fl
     Then (post-processing) GE says it in private; of others it follows from a frame: its average count rate falls Frame
     Reference Time after the start.
     """
-    moments = [_moment(header, clock, "Acquisition") for header, clock in zip(series, clocks)]
+    moments = [_stated_time(header, clock, "Acquisition") for header, clock in zip(series, clocks)]
     n = min(range(len(series)), key=moments.__getitem__)
-    first, acquired, made = series[n], moments[n], _moment(series[n], clocks[n], "Series")
-    if made <= acquired:
-        return made
-    told = clocks[n].instant(str(private_value(first.dataset, GE_SCAN) or ""))
-    if told is not None:
-        return told
+    first, acquired, series_start = series[n], moments[n], _stated_time(series[n], clocks[n], "Series")
+    if series_start <= acquired:
+        return series_start
+    ge_scan_start = clocks[n].instant(str(private_value(first.dataset, GE_SCAN) or ""))
+    if ge_scan_start is not None:
+        return ge_scan_start
     offset = _number(first, "FrameReferenceTime", 0.0, 1e9) / 1000
     duration = _number(first, "ActualFrameDuration", 1.0, 1e9) / 1000
     decay = math.log(2) / half_life
@@ -177,25 +177,25 @@ def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: fl
     return acquired - timedelta(seconds=offset - average)
 
 
-def _moment(header: Header, clock: Clock, which: str) -> datetime:
-    told = f"{header.get(f'{which}Date') or ''}{header.get(f'{which}Time') or ''}"
-    at = clock.instant(told)
-    if at is None and which == "Acquisition":
-        at = clock.instant(str(header.get("AcquisitionDateTime") or ""))
-    if at is None:
+def _stated_time(header: Header, clock: Clock, which: str) -> datetime:
+    text = f"{header.get(f'{which}Date') or ''}{header.get(f'{which}Time') or ''}"
+    stated = clock.instant(text)
+    if stated is None and which == "Acquisition":
+        stated = clock.instant(str(header.get("AcquisitionDateTime") or ""))
+    if stated is None:
         raise _invalid(f"no {which} Date and Time", "the time of every image, to the minute")
-    return at
+    return stated
 
 
-def _same(series: Sequence[Header], keywords: Sequence[str]) -> None:
+def _check_same(series: Sequence[Header], keywords: Sequence[str]) -> None:
     """Raises XmedError SUV_INVALID where slices of one series disagree."""
     for keyword in keywords:
-        if len({_told(header.get(keyword)) for header in series}) > 1:
+        if len({_as_texts(header.get(keyword)) for header in series}) > 1:
             what = "units" if keyword in ("Units", "SUVType") else keyword
             raise _invalid(f"slices in different {what}", f"one {keyword} in all slices")
 
 
-def _told(value: object) -> tuple[str, ...]:
+def _as_texts(value: object) -> tuple[str, ...]:
     several = isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(map(str, value)) if several else (str(value if value is not None else "").strip(),)  # type: ignore[call-overload]
 

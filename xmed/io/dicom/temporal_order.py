@@ -41,22 +41,22 @@ def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] |
     about which images belong together, neither is believed, except that time since a heart beat gives way to every
     other; what says when images were written, not when they were acquired, is asked last.
     """
-    found = {keyword: ranked for keyword in KEYWORDS if (ranked := _ranked(groups, keyword)) is not None}
-    same = [keyword for keyword, ranked in found.items() if _same_values(ranked, keyword)]
-    acquired = [keyword for keyword in found if keyword not in WRITTEN]
-    for keywords in (same, acquired, list(found)):
+    orders = {keyword: ranked for keyword in KEYWORDS if (ranked := _order_images(groups, keyword)) is not None}
+    same = [keyword for keyword, ranked in orders.items() if _same_values(ranked, keyword)]
+    acquired = [keyword for keyword in orders if keyword not in WRITTEN]
+    for keywords in (same, acquired, list(orders)):
         if keywords:
-            keyword = _agreed(found, keywords)
-            return None if keyword is None else _named(found[keyword], keyword)
+            keyword = _agreed_keyword(orders, keywords)
+            return None if keyword is None else _named(orders[keyword], keyword)
     return None
 
 
-def _agreed(found: dict[str, OrderedImages], keywords: Sequence[str]) -> str | None:
+def _agreed_keyword(orders: dict[str, OrderedImages], keywords: Sequence[str]) -> str | None:
     """The first of the keywords, where all of them put the same images together."""
-    ways = {keyword: _belonging(found[keyword]) for keyword in keywords}
-    if len(set(ways.values())) > 1:
-        ways = {keyword: way for keyword, way in ways.items() if keyword not in RELATIVE}
-    return next(iter(ways)) if len(set(ways.values())) == 1 else None
+    groupings = {keyword: _grouping(orders[keyword]) for keyword in keywords}
+    if len(set(groupings.values())) > 1:
+        groupings = {keyword: grouping for keyword, grouping in groupings.items() if keyword not in RELATIVE}
+    return next(iter(groupings)) if len(set(groupings.values())) == 1 else None
 
 
 def _named(ranked: OrderedImages, keyword: str) -> dict[str, list[Plane]]:
@@ -69,7 +69,7 @@ def _named(ranked: OrderedImages, keyword: str) -> dict[str, list[Plane]]:
 
 def _same_values(ranked: OrderedImages, keyword: str) -> bool:
     """Whether each volume has one value of its own."""
-    return all(len({str(plane.told.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
+    return all(len({str(plane.attributes.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
 
 
 def volume_name(volume: Sequence[Plane], keyword: str) -> str:
@@ -77,21 +77,21 @@ def volume_name(volume: Sequence[Plane], keyword: str) -> str:
     keys = (
         image_times(volume, keyword)
         if keyword in DATE_ATTRIBUTE
-        else [_number(plane.told, keyword) for plane in volume]
+        else [_number(plane.attributes, keyword) for plane in volume]
     )
     first = volume[min(range(len(volume)), key=keys.__getitem__)] if keys else volume[0]
-    value = first.told.get(keyword)
+    value = first.attributes.get(keyword)
     return f"{keyword} {'none' if value is None else value_text(value)}"
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """The names, a number behind those that came before: at the end of summer time an hour comes twice."""
     seen = Counter[str]()
-    found = []
+    numbered = []
     for name in names:
         seen[name] += 1
-        found.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
-    return found
+        numbered.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return numbered
 
 
 def value_text(value: Any) -> str:
@@ -101,12 +101,14 @@ def value_text(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value).strip()
 
 
-def _belonging(ranked: OrderedImages) -> frozenset[frozenset[tuple[int, int]]]:
+def _grouping(ranked: OrderedImages) -> frozenset[frozenset[tuple[int, int]]]:
     """Which images stand together, by owner and frame."""
-    return frozenset(frozenset((plane.owner, plane.number) for plane in volume) for volume in zip(*ranked))
+    return frozenset(
+        frozenset((plane.instance_index, plane.frame_index) for plane in volume) for volume in zip(*ranked)
+    )
 
 
-def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | None:
+def _order_images(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | None:
     """The images of each position in the order of an attribute; None where it does not order them in one way."""
     keys = _keys([plane for group in groups for plane in group], keyword)
     if keys is None:
@@ -118,7 +120,7 @@ def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | 
     if not (gaps > 0).all():
         return None
     if keyword == "InstanceNumber":
-        fits = _counts_through(ordered)
+        fits = _numbered_in_one_order(ordered)
     else:
         fits = bool((ordered == ordered[0]).all()) or _volume_by_volume(ordered) or _position_by_position(ordered)
         if keyword in RELATIVE:
@@ -132,13 +134,13 @@ def _keys(planes: Sequence[Plane], keyword: str) -> list[float] | None:
             return None
         start = min(at)
         return [(moment - start).total_seconds() for moment in at]
-    numbers = [_number(plane.told, keyword) for plane in planes]
+    numbers = [_number(plane.attributes, keyword) for plane in planes]
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _number(told: Mapping[str, Any], keyword: str) -> float:
+def _number(attributes: Mapping[str, Any], keyword: str) -> float:
     try:
-        return float(told.get(keyword))  # type: ignore[arg-type]
+        return float(attributes.get(keyword))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return np.inf
 
@@ -152,7 +154,7 @@ def _position_by_position(ordered: np.ndarray) -> bool:
     return all(a[-1] < b[0] for a, b in pairwise(rows))
 
 
-def _counts_through(ordered: np.ndarray) -> bool:
+def _numbered_in_one_order(ordered: np.ndarray) -> bool:
     """Whether images are numbered volume by volume, or position by position, each time in the same order.
 
     Exports renumber images as they please: less than this is no evidence.

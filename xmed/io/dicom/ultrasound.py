@@ -40,13 +40,13 @@ def calibrated_regions(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> 
 
     Raises XmedError US_NO_REGION for a region that reaches out of the picture, or lacks its place or scale.
     """
-    found = []
+    regions = []
     for item in dataset.get("SequenceOfUltrasoundRegions") or ():
         flat = item.get("RegionSpatialFormat") == TWO_DIMENSIONAL
         units = {item.get("PhysicalUnitsXDirection"), item.get("PhysicalUnitsYDirection")}
         if flat and item.get("RegionDataType") in kinds and units == {CENTIMETRES}:
-            found.append(_region(item, int(dataset.Rows), int(dataset.Columns)))
-    return found
+            regions.append(_region(item, int(dataset.Rows), int(dataset.Columns)))
+    return regions
 
 
 def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
@@ -103,13 +103,13 @@ def read_ultrasound(instance: Instance) -> Volume:
     for region in regions:
         covered[region.columns, region.rows] = True
     compare_spacing(instance.header, y, x, calibrated=True)
-    _compare_drawn(array, covered, instance.name)
+    _check_regions_cover_picture(array, covered, instance.name)
     sector = field_of_view(np.where(covered, array, array.min()), moving=True)
     affine, subject = np.diag([x, y, FRAME_STEP_MM, 1.0]), subject_digests(instance.header)
     return Volume(array, affine, modality=instance.modality, fov=covered & sector, subject=subject)
 
 
-def _compare_drawn(array: np.ndarray, covered: np.ndarray, name: str) -> None:
+def _check_regions_cover_picture(array: np.ndarray, covered: np.ndarray, name: str) -> None:
     """Whether the regions lie where something is drawn. Raises XmedError US_NO_REGION where there is nothing at all."""
     drawn = array > array.min()
     if drawn.any() and not drawn[covered].any():

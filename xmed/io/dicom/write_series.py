@@ -52,7 +52,7 @@ def write_series(
     directions = _directions(volume)
     folder.mkdir(parents=True, exist_ok=True)
     for k, number in enumerate(order):
-        ds = _image(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
+        ds = _new_object(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
         ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "M", "SE"], "MR", number + 1
         ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "SK", "", "2D"
         ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
@@ -78,7 +78,7 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIden
     if volume.array.dtype != np.uint8:
         raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint8 for an ultrasound volume")
     directions, spacing = _directions(volume), volume.spacing
-    ds = _image(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
+    ds = _new_object(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
     ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "US", 1
     ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = FIXED_DATETIME, DURATION_MS, "RESEARCH"
     ds.BurnedInAnnotation, ds.LossyImageCompression, ds.PresentationLUTShape = "NO", "00", "IDENTITY"
@@ -90,26 +90,26 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIden
     ds.SynchronizationFrameOfReferenceUID = header.uid("clock")
     ds.SynchronizationTrigger, ds.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
     ds.AcquisitionContextSequence = []
-    _transducer(ds, spacing[1] * volume.array.shape[1])
-    _frames(ds, volume, directions, header)
+    _add_transducer(ds, spacing[1] * volume.array.shape[1])
+    _add_frames(ds, volume, directions, header)
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(ds, path)
 
 
-def _transducer(ds: Dataset, depth: float) -> None:
+def _add_transducer(ds: Dataset, depth: float) -> None:
     """The Enhanced US Image module (PS3.3 C.8.24.3) of a curved array on the skin that a motor tilts, `depth` in mm."""
     ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus, ds.DepthOfScanField = "RIGID", depth / 2, round(depth)
     ds.MechanicalIndex, ds.BoneThermalIndex, ds.CranialThermalIndex, ds.SoftTissueThermalIndex = 1.0, 0.5, 0.5, 0.5
     ds.RescaleSlope, ds.RescaleIntercept = 1, 0
-    ds.TransducerScanPatternCodeSequence = [_coded(codes.cid12032.VolumeScanPattern)]
-    ds.TransducerGeometryCodeSequence = [_coded(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
-    ds.TransducerBeamSteeringCodeSequence = [_coded(codes.cid12034.MechanicalBeamSteering)]
-    ds.TransducerApplicationCodeSequence = [_coded(codes.cid12035.ExternalTransducer)]
-    ds.AnatomicRegionSequence = [_coded(Code("12921003", "SCT", "Pelvis"))]
-    ds.ViewCodeSequence = [_coded(codes.SCT.ObliqueAxial)]
+    ds.TransducerScanPatternCodeSequence = [_code_item(codes.cid12032.VolumeScanPattern)]
+    ds.TransducerGeometryCodeSequence = [_code_item(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
+    ds.TransducerBeamSteeringCodeSequence = [_code_item(codes.cid12034.MechanicalBeamSteering)]
+    ds.TransducerApplicationCodeSequence = [_code_item(codes.cid12035.ExternalTransducer)]
+    ds.AnatomicRegionSequence = [_code_item(Code("12921003", "SCT", "Pelvis"))]
+    ds.ViewCodeSequence = [_code_item(codes.SCT.ObliqueAxial)]
 
 
-def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesIdentity) -> None:
+def _add_frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesIdentity) -> None:
     """Multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
     columns_apart, rows_apart, frames_apart = volume.spacing
     dimension = _item(DimensionOrganizationUID=header.uid("dimension"))
@@ -143,7 +143,7 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesI
     ds.PerFrameFunctionalGroupsSequence = frames
 
 
-def _image(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
+def _new_object(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
     """Patient, study, series, equipment and pixels (i, j[, k])."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -193,7 +193,7 @@ def _item(**attributes: object) -> Dataset:
     return item
 
 
-def _coded(code: Code) -> Dataset:
+def _code_item(code: Code) -> Dataset:
     return _item(CodeValue=code.value, CodingSchemeDesignator=code.scheme_designator, CodeMeaning=code.meaning)
 
 

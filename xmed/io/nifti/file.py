@@ -34,12 +34,14 @@ nib.imageglobals.logger.setLevel(logging.CRITICAL)
 MAX_NON_FINITE = 1e-3
 """Share of NaN or infinite voxels up to which they are taken for holes and filled, not for damage."""
 _RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
-_SHARE = 16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
-_SLACK = 1 << 20  # bytes that writers leave behind the voxels
+_MEMORY_PER_VOXEL_BYTE = (
+    16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
+)
+_MAX_TRAILING_BYTES = 1 << 20  # bytes that writers leave behind the voxels
 
 
 def read_nifti(
-    path: str | Path, modality: str | None = None, channel: int | None = None, on: Grid | None = None
+    path: str | Path, modality: str | None = None, channel: int | None = None, image_grid: Grid | None = None
 ) -> Volume:
     """A single-file NIfTI-1 or -2, plain or gzipped, as a Volume in LPS+ millimetres.
 
@@ -55,10 +57,10 @@ def read_nifti(
     with reader_errors(path.name):
         image = parse_nifti(path)
         array = _channel(np.asanyarray(image.dataobj), channel, path.name)
-        array, whole = _finite(array, path.name)
+        array, whole = _fill_non_finite(array, path.name)
         fov = None if whole is None or modality is None else whole
-        affine = affine_from_header(image.header, path.name, on)
-        volume = Volume(array.astype(_plain(array.dtype), copy=False), affine, modality=modality, fov=fov)
+        affine = affine_from_header(image.header, path.name, image_grid)
+        volume = Volume(array.astype(_storable_dtype(array.dtype), copy=False), affine, modality=modality, fov=fov)
     if modality is not None and array.size and array.min() == array.max():
         raise XmedError("CONSTANT", f"every voxel of {path.name} is {array.flat[0]}", "an image with content")
     return volume
@@ -70,7 +72,7 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
     Equal volumes give equal bytes (no time stamp), and the file appears whole or not at all.
     """
     path = Path(path)
-    array = volume.array.astype(_plain(volume.array.dtype), copy=False)
+    array = volume.array.astype(_storable_dtype(volume.array.dtype), copy=False)
     affine = RAS_TO_LPS @ volume.affine
     image = nib.Nifti1Image(array, affine, dtype=array.dtype)
     image.header.set_xyzt_units("mm")
@@ -96,39 +98,41 @@ def parse_nifti(path: Path) -> nib.Nifti1Image:
         if packed != path.name.endswith(".gz"):
             add_note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
         if not packed:
-            return _read(file, path.name, size, size)
+            return _read_image_bytes(file, path.name, size, size)
         try:
             with gzip.GzipFile(fileobj=file) as stream:
-                return _read(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
+                return _read_image_bytes(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
         except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
             raise XmedError(
                 "GZIP_TRUNCATED", f"{path.name}: {problem}", "a whole gzip stream", "copy it again"
             ) from problem
 
 
-def _read(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
+def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
     """The image in an open file of `size` bytes that cannot hold more than `most`."""
     head = file.read(540)
-    header = _header(head, name)
+    header = _parse_header(head, name)
     claim = _claimed_bytes(header, name)
     if claim > min(MAX_BYTES, most):
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes", f"what its file can hold, {MAX_BYTES} at most")
     check_compression_ratio(claim, size, name)
-    grow_limits(_SHARE * claim)
+    grow_limits(_MEMORY_PER_VOXEL_BYTE * claim)
     data = head + file.read(max(claim - len(head), 0))
-    trailing = len(file.read(_SLACK + 1))  # a gzip stream proves its checksum only when it is read to its end
+    trailing = len(
+        file.read(_MAX_TRAILING_BYTES + 1)
+    )  # a gzip stream proves its checksum only when it is read to its end
     if len(data) < claim:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
-    if trailing > _SLACK:
+    if trailing > _MAX_TRAILING_BYTES:
         raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
-    _check_repaired(header, name)
+    _note_header_repairs(header, name)
     try:
         return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
     except nib.spatialimages.HeaderDataError as problem:
         raise XmedError("NIFTI_INVALID", f"{name}: {problem}", "a header that nibabel accepts") from problem
 
 
-def _header(head: bytes, name: str) -> nib.Nifti1Header:
+def _parse_header(head: bytes, name: str) -> nib.Nifti1Header:
     second = 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
     try:
         kind, size = (nib.Nifti2Header, 540) if second else (nib.Nifti1Header, 348)
@@ -162,7 +166,7 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
     return int(offset) + math.prod(shape) * bits
 
 
-def _check_repaired(header: nib.Nifti1Header, name: str) -> None:
+def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:
     """What nibabel repairs without a word when it reads a header: spacings of zero or less, and no slope."""
     spacing = header["pixdim"][1 : 1 + min(int(header["dim"][0]), 3)]
     if not (spacing > 0).all():
@@ -185,12 +189,12 @@ def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3:
-        asked = "" if channel is None else f", channel {channel} was asked"
-        raise XmedError("NDIM", f"{name} has shape {array.shape}{asked}", "three dimensions", "name a channel it has")
+        request = "" if channel is None else f", channel {channel} was asked"
+        raise XmedError("NDIM", f"{name} has shape {array.shape}{request}", "three dimensions", "name a channel it has")
     return array
 
 
-def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _fill_non_finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The array with its holes filled, and where it has none (bool), or None when it is whole."""
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
         return array, None
@@ -204,6 +208,6 @@ def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None
     return np.where(finite, array, array[finite].min()), finite
 
 
-def _plain(dtype: np.dtype) -> np.dtype:
+def _storable_dtype(dtype: np.dtype) -> np.dtype:
     """The type kept in memory and on disk: native byte order, and one that NIfTI has."""
     return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))

@@ -18,7 +18,7 @@ MAX_AXIS_COSINE = 1e-3
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) is millimetres by custom
 
 
-def affine_from_header(header: nib.Nifti1Header, name: str, on: Grid | None = None) -> np.ndarray:
+def affine_from_header(header: nib.Nifti1Header, name: str, image_grid: Grid | None = None) -> np.ndarray:
     """The affine (4, 4) of a NIfTI, index → LPS+ mm: its sform where that has a code, else its qform.
 
     (nifti1.h, methods 3 and 2. Images and labels are read by the same rule, so a file whose two forms differ stays with
@@ -27,15 +27,15 @@ def affine_from_header(header: nib.Nifti1Header, name: str, on: Grid | None = No
 
     Raises XmedError NO_ORIENTATION, AFFINE_INVALID.
     """
-    to_lps_mm = RAS_TO_LPS @ np.diag([_unit(header)] * 3 + [1.0])
+    to_lps_mm = RAS_TO_LPS @ np.diag([_millimetres_per_unit(header)] * 3 + [1.0])
     sform, qform = header.get_sform(coded=True)[0], _qform(header, name)
     if sform is None and qform is None:
-        return _lent(header, name, on)
+        return _affine_of_image(header, name, image_grid)
     affine = to_lps_mm @ (qform if sform is None else sform)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < MIN_VOXEL_MM3:
         raise XmedError("AFFINE_INVALID", f"{name} has the affine {affine.tolist()}", "a finite one with an inverse")
     if sform is not None and qform is not None:
-        _compare(Grid(_shape(header), affine), to_lps_mm @ qform)
+        _compare_forms(Grid(_shape(header), affine), to_lps_mm @ qform)
     if sform is not None and qform is None:
         _compare_spacing(header, sform)
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
@@ -48,7 +48,7 @@ def affine_from_header(header: nib.Nifti1Header, name: str, on: Grid | None = No
     return affine
 
 
-def _unit(header: nib.Nifti1Header) -> float:
+def _millimetres_per_unit(header: nib.Nifti1Header) -> float:
     code = int(header["xyzt_units"]) & 7
     millimetres = _MM_PER_UNIT.get(code, 1.0)
     if code not in (0, 2):
@@ -71,7 +71,7 @@ def _qform(header: nib.Nifti1Header, name: str) -> np.ndarray | None:
         return None
 
 
-def _compare(taken: Grid, qform: np.ndarray) -> None:
+def _compare_forms(taken: Grid, qform: np.ndarray) -> None:
     """Say so where the qform puts a corner elsewhere, or turns an axis, beyond tolerance. The sform stands."""
     if abs(np.linalg.det(qform[:3, :3])) < MIN_VOXEL_MM3:
         add_note("FORMS", "a qform without extent was passed over for the sform")
@@ -97,25 +97,25 @@ def _shape(header: nib.Nifti1Header) -> tuple[int, int, int]:
     return i, j, k
 
 
-def degrees_between(one: Grid, other: Grid) -> float:
+def degrees_between(grid: Grid, other: Grid) -> float:
     """The largest angle between like axes of two grids; 180 for an axis that runs the other way."""
     cosines = [
         float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-        for a, b in zip(one.affine[:3, :3].T, other.affine[:3, :3].T)
+        for a, b in zip(grid.affine[:3, :3].T, other.affine[:3, :3].T)
     ]
     return float(np.degrees(np.arccos(np.clip(min(cosines), -1.0, 1.0))))
 
 
-def _lent(header: nib.Nifti1Header, name: str, on: Grid | None) -> np.ndarray:
+def _affine_of_image(header: nib.Nifti1Header, name: str, image_grid: Grid | None) -> np.ndarray:
     """The image's own affine for a label map without one, when it has the image's shape and spacing."""
-    if on is not None:
+    if image_grid is not None:
         spacing = np.abs(header["pixdim"][1:4].astype(float)) * _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
-        if _shape(header) == on.shape and np.allclose(spacing, on.spacing, rtol=1e-3):
+        if _shape(header) == image_grid.shape and np.allclose(spacing, image_grid.spacing, rtol=1e-3):
             add_note(
                 "LABEL_UNPLACED",
                 "a label map without orientation was laid on its image, whose shape and spacing it has",
             )
-            return on.affine
+            return image_grid.affine
     raise XmedError(
         "NO_ORIENTATION",
         f"{name} has sform and qform code 0",

@@ -42,14 +42,14 @@ def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray
     Raises XmedError GRID_MISMATCH for contours between the slices, across them, or all outside; LABEL_MISSING where
     there are contours and none encloses an area.
     """
-    areas = _areas(items, grid, name)
+    areas = _drawable_areas(items, grid, name)
     mask = np.zeros(grid.shape, dtype=bool)
     small = nested = 0
     for k in sorted({area.k for area in areas}):
         here = [area for area in areas if area.k == k]
-        mask[:, :, k], shares = _combined(here, grid.shape[:2])
+        mask[:, :, k], shares = _combine_areas(here, grid.shape[:2])
         small += sum(share < 0.5 for share in shares)
-        nested += _nested([area for area in here if not area.xor], grid.shape[:2])
+        nested += _count_nested([area for area in here if not area.xor], grid.shape[:2])
     _note_count("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by half")
     _note_count(
         "CONTOURS_NESTED", nested, f"contours of {name} lie within another of their slice and cut no hole: not XOR"
@@ -63,31 +63,33 @@ def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray
     return mask
 
 
-def _areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[ContourArea]:
+def _drawable_areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[ContourArea]:
     """What can be drawn of the contours. Raises XmedError as `draw_contours` does."""
     areas: list[ContourArea] = []
-    left, outside, cut, miscounted, kinds = Counter[str](), 0, 0, 0, Counter[str]()
+    left_out, outside, cut, miscounted, kinds = Counter[str](), 0, 0, 0, Counter[str]()
     for item in items:
         kind = str(item.get("ContourGeometricType") or "CLOSED_PLANAR").strip().upper()
-        points = _points(item)
+        points = _contour_points(item)
         if kind not in AREAS or points is None or len(points) < 3:
             reason = "damaged" if points is None else "of fewer than three points"
-            left[reason if kind in AREAS else kind if kind in _OTHERS else "of another type"] += 1
+            left_out[reason if kind in AREAS else kind if kind in _OTHERS else "of another type"] += 1
             continue
         miscounted += item.get("NumberOfContourPoints") not in (None, len(points))
-        area = _placed(points, kind, grid, name)
+        area = _place_contour(points, kind, grid, name)
         if area is None:
             outside += 1
             continue
-        cut += _beyond(area.polygon, grid.shape[:2])
+        cut += _exceeds_picture(area.polygon, grid.shape[:2])
         kinds[kind] += 1
         areas.append(area)
     if outside and not areas:
         raise XmedError("GRID_MISMATCH", f"all {outside} contours of {name} lie outside the image", "contours inside")
-    told = ", ".join(f"{count} {reason}" for reason, count in sorted(left.items()))
-    if left and not areas:
-        raise XmedError("LABEL_MISSING", f"no contour of {name} encloses an area ({told})", "closed contours")
-    _note_count("CONTOURS_LEFT_OUT", left.total(), f"contours of {name} enclose no area and were left out ({told})")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+    if left_out and not areas:
+        raise XmedError("LABEL_MISSING", f"no contour of {name} encloses an area ({reasons})", "closed contours")
+    _note_count(
+        "CONTOURS_LEFT_OUT", left_out.total(), f"contours of {name} enclose no area and were left out ({reasons})"
+    )
     _note_count("CONTOURS_OUTSIDE", outside, f"contours of {name} lie outside the image and were left out")
     _note_count("CONTOURS_CUT", cut, f"contours of {name} reach beyond the picture's edge and were cut there")
     _note_count(
@@ -108,7 +110,7 @@ def _note_count(code: str, count: int, text: str) -> None:
         add_note(code, f"{count} {text}")
 
 
-def _points(item: Dataset) -> np.ndarray | None:
+def _contour_points(item: Dataset) -> np.ndarray | None:
     """Points (n, 3) in mm, none of them where there is no Contour Data; None for what are no points."""
     try:
         values = np.atleast_1d(np.array(item.get("ContourData") or [], dtype=np.float64))
@@ -117,7 +119,7 @@ def _points(item: Dataset) -> np.ndarray | None:
     return values.reshape(-1, 3) if values.size % 3 == 0 and np.isfinite(values).all() else None
 
 
-def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> ContourArea | None:
+def _place_contour(points: np.ndarray, kind: str, grid: Grid, name: str) -> ContourArea | None:
     """A contour on its slice; None for one outside of the image."""
     to_index = np.linalg.inv(grid.affine)
     ijk = points @ to_index[:3, :3].T + to_index[:3, 3]
@@ -137,10 +139,10 @@ def _placed(points: np.ndarray, kind: str, grid: Grid, name: str) -> ContourArea
             "contours drawn on the image's own slices",
             "take the series that the RTSTRUCT refers to",
         )
-    return ContourArea(_once(ijk[:, :2]), k, kind == "CLOSEDPLANAR_XOR")
+    return ContourArea(_without_repeats(ijk[:, :2]), k, kind == "CLOSEDPLANAR_XOR")
 
 
-def _once(polygon: np.ndarray) -> np.ndarray:
+def _without_repeats(polygon: np.ndarray) -> np.ndarray:
     """The outline without points that repeat the one before, and once where it is gone round several times."""
     polygon = polygon[(polygon != np.roll(polygon, 1, axis=0)).any(axis=1)]
     while len(polygon) >= 6 and len(polygon) % 2 == 0:
@@ -151,25 +153,25 @@ def _once(polygon: np.ndarray) -> np.ndarray:
     return polygon
 
 
-def _beyond(polygon: np.ndarray, size: Sequence[int]) -> bool:
+def _exceeds_picture(polygon: np.ndarray, size: Sequence[int]) -> bool:
     low, high = -0.5 - EDGE_TOLERANCE, np.array(size) - 0.5 + EDGE_TOLERANCE
     return bool((polygon < low).any() or (polygon > high).any())
 
 
-def _combined(areas: Sequence[ContourArea], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
+def _combine_areas(areas: Sequence[ContourArea], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
     """Mask (i, j) of the areas of one slice, and the largest share of a pixel that each of them covers."""
     mask = np.zeros(tuple(size), dtype=bool)
-    low, high = _box(np.concatenate([area.polygon for area in areas]), size)
+    low, high = _pixel_box(np.concatenate([area.polygon for area in areas]), size)
     covered, shares = np.zeros((high - low) * SAMPLES, dtype=bool), []
     for area in sorted(areas, key=lambda area: area.xor):
-        inside = _inside(area.polygon - low, high - low)
-        shares.append(float(_share(inside).max(initial=0)))
+        inside = _samples_inside(area.polygon - low, high - low)
+        shares.append(float(_covered_share(inside).max(initial=0)))
         covered = covered ^ inside if area.xor else covered | inside
-    mask[low[0] : high[0], low[1] : high[1]] = _share(covered) >= 0.5
+    mask[low[0] : high[0], low[1] : high[1]] = _covered_share(covered) >= 0.5
     return mask, shares
 
 
-def _nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
+def _count_nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
     """How many areas of one slice lie wholly within another of them."""
     count = 0
     for n, inner in enumerate(areas):
@@ -177,27 +179,27 @@ def _nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
             ends = inner.polygon.min(0), inner.polygon.max(0)
             if (ends[0] < outer.polygon.min(0)).any() or (ends[1] > outer.polygon.max(0)).any():
                 continue
-            low, high = _box(outer.polygon, size)
-            one, other = (_inside(area.polygon - low, high - low) for area in (inner, outer))
-            if (other & ~one).any() and not (one & ~other).any():
+            low, high = _pixel_box(outer.polygon, size)
+            inner_samples, outer_samples = (_samples_inside(area.polygon - low, high - low) for area in (inner, outer))
+            if (outer_samples & ~inner_samples).any() and not (inner_samples & ~outer_samples).any():
                 count += 1
                 break
     return count
 
 
-def _box(points: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _pixel_box(points: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """First pixel and the one behind the last that points (n, 2) span, within the picture."""
     low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) + 0.5)
     return np.clip(low, 0, size).astype(int), np.clip(high, 0, size).astype(int)
 
 
-def _share(inside: np.ndarray) -> np.ndarray:
+def _covered_share(inside: np.ndarray) -> np.ndarray:
     """Share of each pixel (i, j) that samples cover."""
     width, height = (n // SAMPLES for n in inside.shape)
     return inside.reshape(width, SAMPLES, height, SAMPLES).mean(axis=(1, 3))
 
 
-def _inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _samples_inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Which of SAMPLES² samples per pixel lie inside a polygon of (n, 2) pixel coordinates, even-odd.
 
     Each edge switches inside and outside for all samples right of it in the sample rows that it crosses.

@@ -34,7 +34,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     frame = str(dataset.get("FrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
         raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "its image's")
-    values = _values(dataset, table, instance.name)
+    values = _values_by_segment(dataset, table, instance.name)
     pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
     if dataset.SegmentationType == "FRACTIONAL":
         pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
@@ -52,15 +52,15 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
                     voxels = _film_voxels(own, mask, image, instance.name)
                 else:
                     voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
-                _paint(array, voxels, values[number])
+                _set_voxels(array, voxels, values[number])
     return table.check(array)
 
 
-def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
+def _values_by_segment(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
     """Voxel value in `table` by segment number."""
     values: dict[int, int] = {}
     for segment in dataset.SegmentSequence:
-        structure = _structure(segment, table)
+        structure = _matching_structure(segment, table)
         if structure is not None:
             values[int(segment.SegmentNumber)] = structure.value
     if not values:
@@ -71,7 +71,7 @@ def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
     return values
 
 
-def _structure(segment: Dataset, table: LabelTable) -> Structure | None:
+def _matching_structure(segment: Dataset, table: LabelTable) -> Structure | None:
     label = str(segment.get("SegmentLabel", "")).strip().casefold()
     for structure in table:
         if structure.name.casefold() == label:
@@ -115,7 +115,7 @@ def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: 
     return i, j, np.full(len(i), number - 1)
 
 
-def _paint(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
+def _set_voxels(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
     if (~np.isin(array[voxels], (0, value))).any():
         raise XmedError("LABEL_VALUES", "segments that overlap", "at most one structure in each voxel")
     array[voxels] = value

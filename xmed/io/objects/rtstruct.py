@@ -21,15 +21,15 @@ def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, r
 
     Raises XmedError LABEL_MISSING, LABEL_VALUES, FRAME_MISMATCH, GRID_MISMATCH.
     """
-    rois = _rois(instance)
-    contours = _contours(instance, rois)
+    rois = _rois_by_number(instance)
+    contours = _contours_by_roi(instance, rois)
     array = np.zeros(image.array.shape, dtype=np.int32)
-    found = False
+    any_drawn = False
     for structure in table:
-        number = _number(rois, structure, roi if len(table) == 1 else None, alone=len(table) == 1)
+        number = _roi_number(rois, structure, roi if len(table) == 1 else None, alone=len(table) == 1)
         if number is None:
             continue
-        _same_frame(rois[number], image, instance.name)
+        _check_frame(rois[number], image, instance.name)
         if not contours.get(number):
             add_note("ROI_EMPTY", f"{structure.name} is listed and has no contour: it stays empty")
         mask = draw_contours(contours.get(number, []), image.grid, structure.name)
@@ -38,19 +38,19 @@ def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, r
                 "OVERLAP", f"{taken} voxels of {structure.name} overlap another structure: {structure.name} stands"
             )
         array[mask] = structure.value
-        found = True
-    if not found:
+        any_drawn = True
+    if not any_drawn:
         names = ", ".join(sorted(str(item.get("ROIName", "")) for item in rois.values())) or "none"
         wanted = roi or ", ".join(table.names)
         raise XmedError("LABEL_MISSING", f"{instance.name} has the ROIs {names}", wanted, "set `roi` in the spec")
     return table.check(array)
 
 
-def _rois(instance: Instance) -> dict[int, Dataset]:
+def _rois_by_number(instance: Instance) -> dict[int, Dataset]:
     """ROIs by their number. Raises XmedError LABEL_VALUES for two of one number."""
     rois: dict[int, Dataset] = {}
     for item in instance.dataset.get("StructureSetROISequence") or ():
-        number = _whole(item.get("ROINumber"))
+        number = _integer_or_none(item.get("ROINumber"))
         if number in rois:
             raise XmedError("LABEL_VALUES", f"{instance.name} has two ROIs of number {number}", "a number for each")
         if number is not None:
@@ -58,12 +58,12 @@ def _rois(instance: Instance) -> dict[int, Dataset]:
     return rois
 
 
-def _contours(instance: Instance, rois: dict[int, Dataset]) -> dict[int, list[Dataset]]:
+def _contours_by_roi(instance: Instance, rois: dict[int, Dataset]) -> dict[int, list[Dataset]]:
     """Contours by the number of their ROI; an ROI may have several items. Those of none are noted."""
     contours: dict[int, list[Dataset]] = {}
     stray = 0
     for item in instance.dataset.get("ROIContourSequence") or ():
-        number, drawn_here = _whole(item.get("ReferencedROINumber")), list(item.get("ContourSequence") or ())
+        number, drawn_here = _integer_or_none(item.get("ReferencedROINumber")), list(item.get("ContourSequence") or ())
         if number is None or number not in rois:
             stray += len(drawn_here)
         else:
@@ -73,14 +73,14 @@ def _contours(instance: Instance, rois: dict[int, Dataset]) -> dict[int, list[Da
     return contours
 
 
-def _whole(value: object) -> int | None:
+def _integer_or_none(value: object) -> int | None:
     try:
         return int(str(value))
     except ValueError:
         return None
 
 
-def _number(rois: dict[int, Dataset], structure: Structure, roi: str | None, *, alone: bool) -> int | None:
+def _roi_number(rois: dict[int, Dataset], structure: Structure, roi: str | None, *, alone: bool) -> int | None:
     wanted = (roi or structure.name).casefold()
     same = [number for number, item in rois.items() if str(item.get("ROIName", "")).strip().casefold() == wanted]
     if len(same) > 1:
@@ -90,7 +90,7 @@ def _number(rois: dict[int, Dataset], structure: Structure, roi: str | None, *, 
     return same[0] if same else None
 
 
-def _same_frame(item: Dataset, image: Volume, name: str) -> None:
+def _check_frame(item: Dataset, image: Volume, name: str) -> None:
     frame = str(item.get("ReferencedFrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
         raise XmedError(

@@ -33,22 +33,22 @@ def film_segmentation(film: Dataset, masks: np.ndarray, named: Mapping[str, Any]
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator", "PixelSpacing"):  # no position, no frame
         single.pop(keyword, None)
     segments = named["segment_descriptions"]
-    one = {**named, "segment_descriptions": segments[:1]}
-    segmentation = Segmentation([single], np.ones_like(masks[:1, ..., :1]), **one)
+    one_segment = {**named, "segment_descriptions": segments[:1]}
+    segmentation = Segmentation([single], np.ones_like(masks[:1, ..., :1]), **one_segment)
     segmentation.SegmentSequence = list(segments)
     template = segmentation.PerFrameFunctionalGroupsSequence[0]
     for keyword in ("PixelMeasuresSequence", "SegmentIdentificationSequence"):  # there are none; each frame has its own
         segmentation.SharedFunctionalGroupsSequence[0].pop(keyword, None)
     drawn = [(s, k) for s in range(masks.shape[3]) for k in range(len(masks)) if masks[k, ..., s].any()] or [(0, 0)]
-    segmentation.PerFrameFunctionalGroupsSequence = [_frame(template, s + 1, k + 1, numbered) for s, k in drawn]
+    segmentation.PerFrameFunctionalGroupsSequence = [_frame_groups(template, s + 1, k + 1, numbered) for s, k in drawn]
     segmentation.NumberOfFrames = len(drawn)
     segmentation.PixelData = pack_bits(np.stack([masks[k, ..., s] for s, k in drawn]), pad=True)
-    segmentation.DimensionIndexSequence.append(_by_time(segmentation.DimensionIndexSequence[0]))
+    segmentation.DimensionIndexSequence.append(_time_dimension(segmentation.DimensionIndexSequence[0]))
     segmentation.PatientOrientation = ""  # type 2C of General Image: required, and unknown, where there is no position
     return segmentation
 
 
-def _frame(template: Dataset, segment: int, number: int, numbered: bool) -> Dataset:
+def _frame_groups(template: Dataset, segment: int, number: int, numbered: bool) -> Dataset:
     """Functional groups of one frame: which segment, in which frame of the film, both from 1."""
     frame = deepcopy(template)
     content = frame.FrameContentSequence[0]
@@ -60,7 +60,7 @@ def _frame(template: Dataset, segment: int, number: int, numbered: bool) -> Data
     return frame
 
 
-def _by_time(dimension: Dataset) -> Dataset:
+def _time_dimension(dimension: Dataset) -> Dataset:
     """The second dimension, after the segments: the film's frames in their order."""
     second = Dataset()
     second.DimensionOrganizationUID = dimension.DimensionOrganizationUID

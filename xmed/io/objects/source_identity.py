@@ -51,7 +51,7 @@ def conforming_header(dataset: Dataset) -> Dataset:
         if keyword == "PixelData":
             continue
         try:
-            element: DataElement | None = _conforming(dataset[tag])
+            element: DataElement | None = _conforming_element(dataset[tag])
         except (ValueError, TypeError, OverflowError, NotImplementedError, KeyError):
             element = None  # pydicom makes nothing of it
         if element is not None:
@@ -85,38 +85,38 @@ def check_referable(images: Sequence[Dataset], *, placed: bool) -> None:
     needed += ["FrameOfReferenceUID"] if placed else []
     missing = [keyword for keyword in needed if not all(image.get(keyword) for image in images)]
     if missing:
-        raise _refused(f"images without {', '.join(missing)}", "images that have it")
+        raise _not_referable(f"images without {', '.join(missing)}", "images that have it")
     wrong = [keyword for keyword in needed if not all(UID(str(image.get(keyword))).is_valid for image in images)]
     if wrong:
-        raise _refused(f"images whose {', '.join(wrong)} is no UID", "a UID as PS3.5 9.1 writes it")
+        raise _not_referable(f"images whose {', '.join(wrong)} is no UID", "a UID as PS3.5 9.1 writes it")
     uids = {str(image.SOPInstanceUID) for image in images}
     if len(uids) < len(images):
-        raise _refused(f"{len(images)} images that share {len(uids)} SOPInstanceUID", "a SOPInstanceUID for each")
+        raise _not_referable(f"{len(images)} images that share {len(uids)} SOPInstanceUID", "a SOPInstanceUID for each")
     several = [k for k in ("StudyInstanceUID", "PatientID") if len({str(image.get(k, "")) for image in images}) > 1]
     if several:
-        raise _refused(f"images of several {', '.join(several)}", "one patient and one study")
+        raise _not_referable(f"images of several {', '.join(several)}", "one patient and one study")
 
 
-def _refused(what: str, expected: str) -> XmedError:
+def _not_referable(what: str, expected: str) -> XmedError:
     return XmedError("NOT_REFERABLE", what, f"{expected}, to refer to", "fetch the original series, or write NIfTI")
 
 
-def _conforming(element: DataElement) -> DataElement | None:
+def _conforming_element(element: DataElement) -> DataElement | None:
     """The element as it is, or put as the standard writes it; None for no value of its kind."""
     judged = element.keyword in _STUDY or element.tag.group in _PATIENT_GROUPS
     if not judged or element.VR == "SQ" or element.is_empty:
         return element
     values = list(element.value) if element.VM > 1 else [element.value]
-    found = [_value(element.keyword, element.VR, value) for value in values]
-    if None in found:
+    conforming = [_conforming_value(element.keyword, element.VR, value) for value in values]
+    if None in conforming:
         return None
-    if found == values:
+    if conforming == values:
         return element
     add_note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
-    return DataElement(element.tag, element.VR, found if len(found) > 1 else found[0])
+    return DataElement(element.tag, element.VR, conforming if len(conforming) > 1 else conforming[0])
 
 
-def _value(keyword: str, vr: str, value: Any) -> Any:
+def _conforming_value(keyword: str, vr: str, value: Any) -> Any:
     text = str(value).strip()
     if "\ufffd" in text:  # bytes that the character set does not have
         return None
@@ -124,7 +124,7 @@ def _value(keyword: str, vr: str, value: Any) -> Any:
         return _SEX.get(text.casefold())
     if vr == "DA":
         parts = _DATE.fullmatch(re.sub(r"[.\-/]", "", text))
-        return "".join(parts.groups()) if parts and _is_day(*map(int, parts.groups())) else None
+        return "".join(parts.groups()) if parts and _is_date(*map(int, parts.groups())) else None
     if vr == "TM":
         plain = text.replace(":", "")
         return plain if _TIME.fullmatch(plain) else None
@@ -135,7 +135,7 @@ def _value(keyword: str, vr: str, value: Any) -> Any:
     return value
 
 
-def _is_day(year: int, month: int, day: int) -> bool:
+def _is_date(year: int, month: int, day: int) -> bool:
     try:
         return bool(date(year, month, day))
     except ValueError:

@@ -34,14 +34,14 @@ class SourceImages:
     grid: Grid
     placed: bool
 
-    def rewritten(self, header: Callable[[Dataset], Dataset]) -> SourceImages:
+    def with_headers(self, header: Callable[[Dataset], Dataset]) -> SourceImages:
         """The same images with other headers, and in the frame of reference that those name."""
         images = [conforming_header(header(image)) for image in self.images]
         check_referable(images, placed=self.placed)
         frame = images[0].FrameOfReferenceUID if self.grid.frame else None
         return replace(self, images=images, grid=replace(self.grid, frame=frame))
 
-    def same_place(self, labels: Volume) -> None:
+    def check_same_grid(self, labels: Volume) -> None:
         """Raises XmedError FRAME_MISMATCH or GRID_MISMATCH for labels that are not on these very images.
 
         highdicom 0.28 does not see it: where it compares frames of reference, it compares one with itself.
@@ -67,38 +67,38 @@ def read_source_images(source: Source) -> SourceImages:
     first = instances[0]
     if first.modality == "US" and not any(has_planes(instance) for instance in instances):
         grid = read_ultrasound(first).grid
-        return _checked(
-            SourceImages([conforming_header(first.dataset)], list(range(grid.shape[2])), grid, placed=False)
-        )
+        return _check(SourceImages([conforming_header(first.dataset)], list(range(grid.shape[2])), grid, placed=False))
     planes = sorted_planes(instances)
     rows, columns = planes[0].size
-    images, order = _placed(instances, planes)
+    images, order = _referable_images(instances, planes)
     grid = Grid((columns, rows, len(planes)), affine_from_planes(planes), planes[0].frame)
-    return _checked(SourceImages(images, order, grid, placed=True))
+    return _check(SourceImages(images, order, grid, placed=True))
 
 
-def _checked(found: SourceImages) -> SourceImages:
-    check_referable(found.images, placed=found.placed)
-    return found
+def _check(images: SourceImages) -> SourceImages:
+    check_referable(images.images, placed=images.placed)
+    return images
 
 
-def _placed(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
+def _referable_images(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
     first = instances[0].dataset
     if planes[0].size != (first.Rows, first.Columns):
         raise XmedError("MULTI_VOLUME", "slices that are parts of one picture", "one frame for each", "write NIfTI")
     multiframe = [instance for instance in instances if int(instance.dataset.get("NumberOfFrames") or 1) > 1]
     if not multiframe:
-        measures = _measures(planes)
-        return [_slice(instances[plane.owner], plane, planes[0], measures) for plane in planes], [*range(len(planes))]
-    slice_of = {plane.number: k for k, plane in enumerate(planes)}
+        measures = _pixel_measures(planes)
+        return [
+            _single_frame_header(instances[plane.instance_index], plane, planes[0], measures) for plane in planes
+        ], [*range(len(planes))]
+    slice_of = {plane.frame_index: k for k, plane in enumerate(planes)}
     if len(instances) > 1 or len(slice_of) != int(multiframe[0].dataset.NumberOfFrames):
         raise XmedError(
             "MULTI_VOLUME", f"{len(instances)} objects, {len(planes)} different slices", "one frame for each slice"
         )
-    return [_frames(multiframe[0], planes)], [slice_of[number] for number in range(len(planes))]
+    return [_multiframe_header(multiframe[0], planes)], [slice_of[number] for number in range(len(planes))]
 
 
-def _slice(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
+def _single_frame_header(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
     """A single frame where the readers found it. highdicom wants directions that agree in their last digit."""
     dataset = conforming_header(instance.dataset)
     dataset.update(measures)
@@ -108,7 +108,7 @@ def _slice(instance: Instance, plane: Plane, first: Plane, measures: Dataset) ->
     return dataset
 
 
-def _frames(instance: Instance, planes: Sequence[Plane]) -> Dataset:
+def _multiframe_header(instance: Instance, planes: Sequence[Plane]) -> Dataset:
     """A multi-frame image with its planes where highdicom looks for them, also those of an Enhanced US Volume.
 
     A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
@@ -116,20 +116,20 @@ def _frames(instance: Instance, planes: Sequence[Plane]) -> Dataset:
     dataset, first = conforming_header(instance.dataset), planes[0]
     orientation, shared = Dataset(), Dataset()
     orientation.ImageOrientationPatient = decimal_strings([*first.row, *first.column])
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [_measures(planes)], [orientation]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [_pixel_measures(planes)], [orientation]
     dataset.FrameOfReferenceUID = first.frame
     dataset.SharedFunctionalGroupsSequence = [shared]
     dataset.PerFrameFunctionalGroupsSequence = [Dataset() for _ in planes]
     for plane in planes:
         position = Dataset()
         position.ImagePositionPatient = decimal_strings(plane.position)
-        dataset.PerFrameFunctionalGroupsSequence[plane.number].PlanePositionSequence = [position]
+        dataset.PerFrameFunctionalGroupsSequence[plane.frame_index].PlanePositionSequence = [position]
     return dataset
 
 
-def _measures(planes: Sequence[Plane]) -> Dataset:
+def _pixel_measures(planes: Sequence[Plane]) -> Dataset:
     """Pixel spacing and slice thickness, which is required: where no header states it, the slices touch."""
-    depth = planes[0].depth or float(np.linalg.norm(affine_from_planes(planes)[:3, 2]))
+    depth = planes[0].thickness or float(np.linalg.norm(affine_from_planes(planes)[:3, 2]))
     measures = Dataset()
     measures.PixelSpacing, measures.SliceThickness = decimal_strings(planes[0].spacing), decimal_strings([depth])[0]
     return measures

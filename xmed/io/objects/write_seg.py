@@ -58,8 +58,8 @@ def write_seg(
     """
     grow_limits(_BYTES_PER_VOXEL * labels.array.size)
     with collect_notes():  # whoever read the image for the labels has heard it all
-        images = read_source_images(source) if header is None else read_source_images(source).rewritten(header)
-    images.same_place(labels)
+        images = read_source_images(source) if header is None else read_source_images(source).with_headers(header)
+    images.check_same_grid(labels)
     save_whole(_segmentation(images, labels, table, by), Path(path))
 
 
@@ -70,11 +70,11 @@ def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
 
     Raises XmedError as `write_seg` does.
     """
-    with collect_notes() as heard:
+    with collect_notes() as notes:
         images = read_source_images(source)
-    for made in heard:
-        if made.code == "OBJECT_FILLED":  # the others were heard when the image was read
-            add_note(made.code, made.text)
+    for recorded in notes:
+        if recorded.code == "OBJECT_FILLED":  # the others were heard when the image was read
+            add_note(recorded.code, recorded.text)
     grow_limits(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
     nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
     _segmentation(images, nothing, table, by)
@@ -85,7 +85,7 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
     segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
     frames = masks.transpose(2, 1, 0, 3)[images.order]  # frames, rows, columns, segments
-    named: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "segmentation_type": SegmentationTypeValues.BINARY,
         "segment_descriptions": segments,
         "series_instance_uid": generate_uid(),
@@ -100,9 +100,9 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
     }
     try:
         if images.placed:
-            made = Segmentation(images.images, frames, **named)
+            segmentation = Segmentation(images.images, frames, **arguments)
         else:
-            made = film_segmentation(images.images[0], frames, named)
+            segmentation = film_segmentation(images.images[0], frames, arguments)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:
         raise XmedError(
             "NOT_REFERABLE",
@@ -110,8 +110,8 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
             "images of the standard's own kinds, with whole headers",
             "write NIfTI",
         ) from problem
-    made.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
-    return made
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
+    return segmentation
 
 
 def _series_number(image: Dataset) -> int:
@@ -146,7 +146,7 @@ def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescripti
         version=by.version,
         parameters={"weights_sha256": by.weights_sha256},
     )
-    found = []
+    descriptions = []
     for number, structure in enumerate(table, start=1):
         if not structure.category or not structure.type:
             raise XmedError(
@@ -155,7 +155,7 @@ def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescripti
                 "category and type codes, which DICOM SEG requires",
                 "name them in the dataset spec's labels",
             )
-        found.append(
+        descriptions.append(
             SegmentDescription(
                 segment_number=number,
                 segment_label=structure.name,
@@ -165,4 +165,4 @@ def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescripti
                 algorithm_identification=algorithm,
             )
         )
-    return found
+    return descriptions

@@ -53,13 +53,13 @@ def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by:
     Raises XmedError FRAME_MISMATCH, GRID_MISMATCH for labels of another segmentation.
     """
     segmentation = pydicom.dcmread(seg, stop_before_pixels=True)
-    _same_place(labels, segmentation, seg.name)
-    measured = _volume if "FrameOfReferenceUID" in segmentation else _area
+    _check_same_grid(labels, segmentation, seg.name)
+    measured = _volume_group if "FrameOfReferenceUID" in segmentation else _area_group
     with reader_errors(f"the measurements of {seg.name}"):
         groups = [measured(labels, s, n, segmentation, by) for n, s in enumerate(table, start=1)]
         report = Comprehensive3DSR(
-            evidence=[segmentation, *_sources(segmentation)],
-            content=_report(groups, by)[0],
+            evidence=[segmentation, *_source_images(segmentation)],
+            content=_measurement_report(groups, by)[0],
             series_instance_uid=generate_uid(),
             series_number=int(segmentation.SeriesNumber) + 1,
             sop_instance_uid=generate_uid(),
@@ -73,14 +73,14 @@ def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by:
     save_whole(report, Path(path))
 
 
-def _same_place(labels: Volume, segmentation: Dataset, name: str) -> None:
+def _check_same_grid(labels: Volume, segmentation: Dataset, name: str) -> None:
     if (labels.frame or "") != segmentation.get("FrameOfReferenceUID", ""):
         raise XmedError("FRAME_MISMATCH", f"labels of another frame of reference than {name}", "what it was made from")
     if labels.array.shape[:2] != (segmentation.Columns, segmentation.Rows):
         raise XmedError("GRID_MISMATCH", f"labels of {labels.array.shape} for {name}", "what it was made from")
 
 
-def _report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
+def _measurement_report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
     device = DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # the observer is the model: same weights, same observer
         name=by.name,
@@ -98,7 +98,7 @@ def _report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
     )
 
 
-def _volume(
+def _volume_group(
     labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm
 ) -> MeasurementGroup:
     voxels = int(np.count_nonzero(labels.array == structure.value))
@@ -112,11 +112,13 @@ def _volume(
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         referenced_segment=segment,
         measurements=[Measurement(codes.SCT.Volume, millilitres, MILLILITRE)],
-        **_named(structure, by),
+        **_shared_arguments(structure, by),
     )
 
 
-def _area(labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm) -> MeasurementGroup:
+def _area_group(
+    labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm
+) -> MeasurementGroup:
     pixels = np.count_nonzero(labels.array == structure.value, axis=(0, 1))
     largest = int(np.argmax(pixels))
     x, y, _ = labels.spacing
@@ -124,29 +126,29 @@ def _area(labels: Volume, structure: Structure, number: int, segmentation: Datas
         codes.SCT.Area, pixels[largest] * x * y / 100, codes.UCUM.SquareCentimeter, derivation=codes.SCT.Maximum
     )
     if not pixels[largest]:  # a region would have to name its frame, and there is none
-        return MeasurementsAndQualitativeEvaluations(measurements=[area], **_named(structure, by))
+        return MeasurementsAndQualitativeEvaluations(measurements=[area], **_shared_arguments(structure, by))
     film = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
     segment = ReferencedSegmentationFrame(
         segmentation.SOPClassUID,
         segmentation.SOPInstanceUID,
-        frame_number=_frame(segmentation, number, largest + 1),
+        frame_number=_segmentation_frame(segmentation, number, largest + 1),
         segment_number=number,
         source_image=SourceImageForSegmentation(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
     )
     del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # not beside a frame number (PS3.3 table C.18.4-1)
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        referenced_segment=segment, measurements=[area], **_named(structure, by)
+        referenced_segment=segment, measurements=[area], **_shared_arguments(structure, by)
     )
 
 
-def _frame(segmentation: Dataset, segment: int, number: int) -> int:
+def _segmentation_frame(segmentation: Dataset, segment: int, number: int) -> int:
     """Which frame of the segmentation, from 1, shows `segment` on frame `number` of the film."""
     wanted = [segment, number]
     frames = segmentation.PerFrameFunctionalGroupsSequence
     return 1 + [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames].index(wanted)
 
 
-def _named(structure: Structure, by: Algorithm) -> dict[str, Any]:
+def _shared_arguments(structure: Structure, by: Algorithm) -> dict[str, Any]:
     return {
         "tracking_identifier": TrackingIdentifier(uid=generate_uid(), identifier=structure.name),
         "finding_category": snomed_code(str(structure.category), structure.name),
@@ -157,13 +159,13 @@ def _named(structure: Structure, by: Algorithm) -> dict[str, Any]:
     }
 
 
-def _sources(segmentation: Dataset) -> list[Dataset]:
+def _source_images(segmentation: Dataset) -> list[Dataset]:
     """The images that a segmentation names, with what a report lists of its evidence."""
-    found = []
+    images = []
     for series in segmentation.ReferencedSeriesSequence:
         for item in series.ReferencedInstanceSequence:
             image = Dataset()
             image.StudyInstanceUID, image.SeriesInstanceUID = segmentation.StudyInstanceUID, series.SeriesInstanceUID
             image.SOPClassUID, image.SOPInstanceUID = item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID
-            found.append(image)
-    return found
+            images.append(image)
+    return images

@@ -61,9 +61,9 @@ def with_retries(ask: Callable[[], Result]) -> Result:
 
 def match_attributes(dataset: Dataset, wanted: Sequence[str]) -> MatchAttributes:
     """The wanted attributes of one match as text; empty where the archive leaves one out."""
-    found = {}
+    texts = {}
     for keyword in wanted:
         value = dataset.get(keyword)
-        several = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-        found[keyword] = "\\".join(str(one) for one in several if one is not None).strip()
-    return found
+        values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
+        texts[keyword] = "\\".join(str(item) for item in values if item is not None).strip()
+    return texts

@@ -26,58 +26,60 @@ def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries
 
     studies: look only in the studies of these series. Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
     """
-    found: dict[str, ArchiveSeries] = {}
+    series_by_uid: dict[str, ArchiveSeries] = {}
     of_study: Query = {key: value for key, value in query.items() if key in STUDY}
     of_series: Query = {key: value for key, value in query.items() if key in SERIES}
-    for study in _studies(archive, of_study, studies):
-        uid = _uid(study, "StudyInstanceUID")
-        for series in _matches(archive, "SERIES", {**of_series, "StudyInstanceUID": uid}, SERIES):
-            place = {"StudyInstanceUID": uid, "SeriesInstanceUID": _uid(series, "SeriesInstanceUID")}
+    for study in _find_studies(archive, of_study, studies):
+        uid = _checked_uid(study, "StudyInstanceUID")
+        for series in _find_matches(archive, "SERIES", {**of_series, "StudyInstanceUID": uid}, SERIES):
+            place = {"StudyInstanceUID": uid, "SeriesInstanceUID": _checked_uid(series, "SeriesInstanceUID")}
             objects = with_retries(partial(archive.find, "IMAGE", place, OBJECT))
-            names = {_uid(one, "SOPInstanceUID"): one["SOPClassUID"] for one in objects}
+            names = {_checked_uid(match, "SOPInstanceUID"): match["SOPClassUID"] for match in objects}
             if names:
                 patient = study["PatientID"] or uid
-                found[place["SeriesInstanceUID"]] = ArchiveSeries(patient, uid, place["SeriesInstanceUID"], names)
-    return [found[uid] for uid in sorted(found)]
+                series_by_uid[place["SeriesInstanceUID"]] = ArchiveSeries(
+                    patient, uid, place["SeriesInstanceUID"], names
+                )
+    return [series_by_uid[uid] for uid in sorted(series_by_uid)]
 
 
-def _studies(archive: Archive, query: Query, studies: Sequence[ArchiveSeries]) -> Iterator[MatchAttributes]:
+def _find_studies(archive: Archive, query: Query, studies: Sequence[ArchiveSeries]) -> Iterator[MatchAttributes]:
     if studies:
         known = {series.study: series.patient for series in studies}
         yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(known.items()))
     else:
-        yield from _matches(archive, "STUDY", query, STUDY)
+        yield from _find_matches(archive, "STUDY", query, STUDY)
 
 
-def _matches(archive: Archive, level: QueryLevel, query: Query, wanted: Sequence[str]) -> list[MatchAttributes]:
+def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Sequence[str]) -> list[MatchAttributes]:
     """What the archive names, asked once for each combination of listed values, less what it should not have named.
 
     An archive passes over keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and answers with more.
     """
-    found = []
+    matches = []
     lists = [value if isinstance(value, list) else [value] for value in query.values()]
     for values in product(*lists):
         keys = dict(zip(query, values))
         answers = with_retries(partial(archive.find, level, keys, wanted))
-        found += [one for one in answers if all(_fits(one.get(key, ""), keys[key]) for key in keys)]
-    return found
+        matches += [match for match in answers if all(_value_matches(match.get(key, ""), keys[key]) for key in keys)]
+    return matches
 
 
-def _fits(value: str, asked: str) -> bool:
+def _value_matches(value: str, key: str) -> bool:
     """Matching of PS3.4 C.2.2.2: wildcards without regard to case, ranges of dates, one of several values.
 
     Where the archive does not show the value nothing can be compared, and it is believed.
     """
-    if not value or not asked:
+    if not value or not key:
         return True
-    dates = re.fullmatch(r"(\d{8})?-(\d{8})?", asked)
+    dates = re.fullmatch(r"(\d{8})?-(\d{8})?", key)
     if dates and value.isdecimal():
         return (dates[1] or "0") <= value <= (dates[2] or "9")
-    pattern = re.compile(translate(asked.replace("[", "[[]")), re.IGNORECASE)
-    return any(pattern.match(one.strip()) for one in value.split("\\"))
+    pattern = re.compile(translate(key.replace("[", "[[]")), re.IGNORECASE)
+    return any(pattern.match(part.strip()) for part in value.split("\\"))
 
 
-def _uid(match: MatchAttributes, keyword: str) -> str:
+def _checked_uid(match: MatchAttributes, keyword: str) -> str:
     if not UID.fullmatch(match[keyword]):
         raise XmedError("PACS_ANSWER", f"the archive names something without a {keyword}", "a UID (PS3.5 9.1)")
     return match[keyword]

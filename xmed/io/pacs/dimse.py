@@ -79,18 +79,18 @@ class DimseArchive:
         identifier.QueryRetrieveLevel = level
         for keyword in (*wanted, *keys):
             setattr(identifier, keyword, keys.get(keyword, ""))
-        found = []
+        matches = []
         with self._associated([build_context(FIND)]) as association:
             for status, match in association.send_c_find(identifier, FIND):
                 code = self._code(status, "C-FIND")
                 if code in PENDING and match is not None:
-                    found.append(match_attributes(match, wanted))
-                    if len(found) > MAX_RECORDS:
+                    matches.append(match_attributes(match, wanted))
+                    if len(matches) > MAX_RECORDS:
                         what = f"{self.peer} names over {MAX_RECORDS}"
                         raise XmedError("PACS_ANSWER", what, "fewer", "narrow the query")
                 elif code != SUCCESS:
                     raise self._refused("C-FIND", status)
-        return found
+        return matches
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         identifier = Dataset()

@@ -17,7 +17,7 @@ MAX_PDU = 1 << 17
 def receive_object(event: evt.Event, keep: SaveObject, expected: frozenset[str]) -> int:
     """Keep an object that was asked for, as the bytes that came: nothing is parsed before the guarded reader does."""
     uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
-    cast(_Bounded, event.assoc.dul.socket).received = 0
+    cast(_LimitedSocket, event.assoc.dul.socket).received = 0
     if uid not in expected:
         return 0x0117  # invalid object instance, PS3.7 C.5.11
     try:
@@ -29,12 +29,12 @@ def receive_object(event: evt.Event, keep: SaveObject, expected: frozenset[str])
 
 def limit_connection(event: evt.Event) -> None:
     """pynetdicom believes what a PDU says of its length, and collects them without end (its issue 1086)."""
-    socket = cast(_Bounded, event.assoc.dul.socket)
-    socket.__class__ = _Bounded  # pynetdicom offers no way to hand it one
+    socket = cast(_LimitedSocket, event.assoc.dul.socket)
+    socket.__class__ = _LimitedSocket  # pynetdicom offers no way to hand it one
     socket.received = 0
 
 
-class _Bounded(AssociationSocket):
+class _LimitedSocket(AssociationSocket):
     """A connection that ends where a PDU is longer than was agreed, or an object larger than any xmed reads."""
 
     received: int

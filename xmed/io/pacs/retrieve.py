@@ -47,21 +47,25 @@ def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | No
     kept: set[Path] = set()
     for done, series in enumerate(images):
         folder = root / "image" / name("patient", series.patient) / name("series", series.uid)
-        kept |= _fill(archive, series, {uid: folder / f"{name('object', uid)}.dcm" for uid in series.objects})
+        kept |= _fetch_series(archive, series, {uid: folder / f"{name('object', uid)}.dcm" for uid in series.objects})
         if progress:
             progress("retrieve", done + 1, len(images) + len(labels), f"{len(series.objects)} objects")
     for done, series in enumerate(labels, len(images)):
-        kept |= _labels(
-            archive, series, root / "label" / name("patient", series.patient), name, {one.uid for one in images}
+        kept |= _fetch_labels(
+            archive,
+            series,
+            root / "label" / name("patient", series.patient),
+            name,
+            {image_series.uid for image_series in images},
         )
         if progress:
             progress("retrieve", done + 1, len(images) + len(labels), f"{len(series.objects)} label objects")
     for path in [*root.glob("image/*/*/*"), *root.glob("label/*/*/*")]:
-        if path not in kept and not _being_written(path):
+        if path not in kept and not _is_being_written(path):
             path.unlink(missing_ok=True)
 
 
-def _fill(archive: Archive, series: ArchiveSeries, places: dict[str, Path]) -> set[Path]:
+def _fetch_series(archive: Archive, series: ArchiveSeries, places: dict[str, Path]) -> set[Path]:
     """Every object of a series at its place, as far as the archive hands it over."""
     for place in places.values():
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,44 +84,44 @@ def _fill(archive: Archive, series: ArchiveSeries, places: dict[str, Path]) -> s
     return set(places.values())
 
 
-def _labels(archive: Archive, series: ArchiveSeries, folder: Path, name: MakeName, images: set[str]) -> set[Path]:
+def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: MakeName, images: set[str]) -> set[Path]:
     """The objects of a label series, each beside the image series that it refers to; others are left out."""
     kept: set[Path] = set()
-    new = []
+    missing = []
     for uid in series.objects:
-        there = list(folder.glob(f"*/{name('object', uid)}.dcm"))
-        kept.update(there)
-        new += [] if there else [uid]
+        existing = list(folder.glob(f"*/{name('object', uid)}.dcm"))
+        kept.update(existing)
+        missing += [] if existing else [uid]
 
     def keep(uid: str, data: bytes) -> None:
         with reader_errors("a label object"):
-            about = _refers_to(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
-        if about in images:
-            place = folder / name("series", about) / f"{name('object', uid)}.dcm"
+            referenced = _referenced_series(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
+        if referenced in images:
+            place = folder / name("series", referenced) / f"{name('object', uid)}.dcm"
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(place, data, private=True)
             kept.add(place)
 
-    if new:
-        with_retries(lambda: archive.fetch(series, new, keep))
+    if missing:
+        with_retries(lambda: archive.fetch(series, missing, keep))
     return kept
 
 
-def _refers_to(dataset: Dataset) -> str:
+def _referenced_series(dataset: Dataset) -> str:
     """The Series Instance UID of the images that a segmentation or a structure set was drawn on; empty for none."""
     for path in (
         ["ReferencedSeriesSequence"],
         ["ReferencedFrameOfReferenceSequence", "RTReferencedStudySequence", "RTReferencedSeriesSequence"],
     ):
-        found: Sequence[Dataset] = [dataset]
+        items: Sequence[Dataset] = [dataset]
         for sequence in path:
-            found = [item for outer in found for item in outer.get(sequence) or ()]
-        if found:
-            return str(found[0].get("SeriesInstanceUID") or "")
+            items = [item for outer in items for item in outer.get(sequence) or ()]
+        if items:
+            return str(items[0].get("SeriesInstanceUID") or "")
     return ""
 
 
-def _being_written(path: Path) -> bool:
+def _is_being_written(path: Path) -> bool:
     """Whether this is another process's part of a file; one that was killed leaves parts that grow old."""
     try:
         return path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < STALE_SECONDS

@@ -16,7 +16,7 @@ CA_VARIABLE, CERTIFICATE_VARIABLE = "XMED_PACS_CA", "XMED_PACS_CERT"
 
 def client_tls_context() -> ssl.SSLContext:
     """For calling: the archive's certificate must be for its host's name. Raises XmedError PACS_REFUSED."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT)
+    return _tls_context(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def server_tls_context() -> ssl.SSLContext:
@@ -25,12 +25,12 @@ def server_tls_context() -> ssl.SSLContext:
         raise XmedError(
             "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate to show to who delivers by C-MOVE"
         )
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context = _tls_context(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def _context(side: ssl._SSLMethod) -> ssl.SSLContext:
+def _tls_context(side: ssl._SSLMethod) -> ssl.SSLContext:
     context, named = ssl.SSLContext(side), CA_VARIABLE
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 (BCP 195), which PS3.15 follows
     try:

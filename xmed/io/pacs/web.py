@@ -51,7 +51,7 @@ class DicomWebArchive:
         session.auth = _credentials()
         if session.auth and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in LOOPBACK:
             raise XmedError("PACS_REFUSED", "a password over http:// to another machine", "https://", "ask for TLS")
-        session.hooks["response"].append(_bounded)
+        session.hooks["response"].append(_read_limited)
         self.host = urlsplit(url).hostname
         self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
         self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
@@ -67,17 +67,17 @@ class DicomWebArchive:
             "SERIES": self.client.search_for_series,
             "IMAGE": self.client.search_for_instances,
         }
-        found: dict[str, Any] = {}
+        matches: dict[str, Any] = {}
         with self._asking("search"):
             # Page by page, until nothing new comes: there are servers that pass over `offset`.
-            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(found)):
-                fresh = {json.dumps(one, sort_keys=True): one for one in page}
-                if fresh.keys() <= found.keys():
+            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(matches)):
+                fresh = {json.dumps(match, sort_keys=True): match for match in page}
+                if fresh.keys() <= matches.keys():
                     break
-                found |= fresh
-                if len(found) > MAX_RECORDS:
+                matches |= fresh
+                if len(matches) > MAX_RECORDS:
                     raise XmedError("PACS_ANSWER", f"{self.host} names over {MAX_RECORDS}", "fewer", "narrow the query")
-            return [match_attributes(Dataset.from_json(one), wanted) for one in found.values()]
+            return [match_attributes(Dataset.from_json(match), wanted) for match in matches.values()]
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
@@ -99,12 +99,12 @@ class DicomWebArchive:
         with self._asking("store"):
             answer = self.client.store_instances([dataset])
             failed = answer.get("FailedSOPSequence")
-            reason = _hex(failed[0].get("FailureReason")) if failed else ""
+            reason = _hex_status(failed[0].get("FailureReason")) if failed else ""
             warned = (answer.get("ReferencedSOPSequence") or [Dataset()])[0].get("WarningReason")
-            said = f"stored with warning {_hex(warned)}" if warned else "stored"
+            outcome = f"stored with warning {_hex_status(warned)}" if warned else "stored"
         if reason:
             raise XmedError("PACS_REFUSED", f"{self.host} did not store {path.name}: reason {reason}", "PS3.18 I.2")
-        return said
+        return outcome
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
@@ -150,7 +150,7 @@ def _credentials() -> AuthBase | None:
     return HTTPBasicAuth(user, os.environ.get("XMED_PACS_PASSWORD", "")) if user else None
 
 
-def _bounded(response: requests.Response, **_: object) -> None:
+def _read_limited(response: requests.Response, **_: object) -> None:
     """Read the answer, inflated as it comes, and stop where no object can be that large, or nobody would wait."""
     kind = response.headers.get("Content-Type", "").lower()
     most = MAX_BYTES if kind.startswith(("multipart/", "application/dicom")) and "json" not in kind else MAX_ANSWER
@@ -167,5 +167,5 @@ def _bounded(response: requests.Response, **_: object) -> None:
     response._content = bytes(body)  # where requests itself puts it
 
 
-def _hex(status: int | None) -> str:
+def _hex_status(status: int | None) -> str:
     return "unknown" if status is None else f"0x{status:04X}"

@@ -30,8 +30,8 @@ def read_picture(path: str | Path, modality: str | None = None) -> Volume:
     Raises XmedError PICTURE_INVALID, SIZE_CLAIM, NDIM, DTYPE, CONSTANT and those of a missing or empty file.
     """
     path = require_file(Path(path))
-    picture = _open(path)
-    if _transparent(picture):
+    picture = _open_upright(path)
+    if _has_transparency(picture):
         add_note("TRANSPARENT", "a picture has transparent parts: read as its colours are stored")
     if picture.mode == "LA":
         picture = picture.getchannel(0)
@@ -45,7 +45,7 @@ def read_picture(path: str | Path, modality: str | None = None) -> Volume:
         raise XmedError("DTYPE", f"{path.name} holds pixels of mode {picture.mode}", "grey, RGB, CMYK or a palette")
     if pixels.min() == pixels.max():
         raise XmedError("CONSTANT", f"every pixel of {path.name} is {pixels.flat[0]}", "a picture with content")
-    return _volume(pixels, modality)
+    return _as_volume(pixels, modality)
 
 
 def read_label_picture(path: str | Path) -> Volume:
@@ -55,7 +55,7 @@ def read_label_picture(path: str | Path) -> Volume:
     drawn in transparency; and as `read_picture` does.
     """
     path = require_file(Path(path))
-    picture = _open(path)
+    picture = _open_upright(path)
     if picture.format != "PNG":
         raise XmedError("DTYPE", f"{path.name} is a JPEG, which changes values at every edge", "a PNG", "draw it anew")
     pixels = np.asarray(picture)
@@ -66,10 +66,10 @@ def read_label_picture(path: str | Path) -> Volume:
         if picture.mode in _ALPHA and (planes[..., 0][pixels[..., -1] < 255] != 0).any():
             raise XmedError("DTYPE", f"{path.name} has labels in transparent parts", "labels in grey values alone")
         pixels = planes[..., 0]
-    return _volume(pixels, None)
+    return _as_volume(pixels, None)
 
 
-def _open(path: Path) -> Image.Image:
+def _open_upright(path: Path) -> Image.Image:
     """The picture in memory, upright."""
     with reader_errors(path.name):
         try:
@@ -77,7 +77,7 @@ def _open(path: Path) -> Image.Image:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise XmedError("SIZE_CLAIM", f"{path.name} claims {picture.size} pixels", f"at most {MAX_PIXELS}")
                 grow_limits(32 * picture.width * picture.height)
-                _one(picture, path)
+                _check_single_picture(picture, path)
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
                 upright.format = "PNG" if picture.format == "PNG" else "JPEG"
@@ -88,7 +88,7 @@ def _open(path: Path) -> Image.Image:
             raise XmedError("PICTURE_INVALID", f"{path.name} does not decode", "a whole PNG or JPEG") from problem
 
 
-def _one(picture: Image.Image, path: Path) -> None:
+def _check_single_picture(picture: Image.Image, path: Path) -> None:
     """Refuse films and samples that PIL would cut to 8 bits without a word.
 
     In a Multi-Picture JPEG the first is the photograph, the others are derived from it (CIPA DC-007).
@@ -106,10 +106,10 @@ def _one(picture: Image.Image, path: Path) -> None:
         )
 
 
-def _transparent(picture: Image.Image) -> bool:
+def _has_transparency(picture: Image.Image) -> bool:
     return picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] != 255
 
 
-def _volume(pixels: np.ndarray, modality: str | None) -> Volume:
+def _as_volume(pixels: np.ndarray, modality: str | None) -> Volume:
     array = pixels.T[..., np.newaxis]
     return Volume(array.astype(np.uint8) if array.dtype == bool else array, np.eye(4), modality=modality)

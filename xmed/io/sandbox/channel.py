@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_KEPT = 16 << 20
+_MAX_KEPT_BYTES = 16 << 20
 """Bytes of the file that stay: memory given back for each message would have to be got again for the next one."""
 
 
@@ -50,7 +50,7 @@ class Channel:
                 if not read:
                     raise EOFError
                 at, rest = at + read, rest[read:]
-        if at > _KEPT:
+        if at > _MAX_KEPT_BYTES:
             os.ftruncate(self._memory, 0)
         return pickle.loads(head, buffers=buffers)
 

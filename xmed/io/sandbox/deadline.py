@@ -29,13 +29,13 @@ class Deadline:
         self._shared = mmap.mmap(memory, mmap.PAGESIZE)
 
     @classmethod
-    def made(cls) -> tuple[Deadline, int]:
+    def create(cls) -> tuple[Deadline, int]:
         """A new one, and the descriptor by which another process opens it."""
         memory = os.memfd_create("xmed-deadline")
         os.ftruncate(memory, mmap.PAGESIZE)
         return cls(memory), memory
 
-    def tell(self, moment: float) -> None:
+    def set(self, moment: float) -> None:
         self._shared[:8] = struct.pack("d", moment)
 
     def __call__(self) -> float:
@@ -51,7 +51,7 @@ class DeadlineWatcher:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def keeping(self, pid: int, deadline: Deadline, give_up: Callable[[], None]) -> Iterator[None]:
+    def watching(self, pid: int, deadline: Deadline, give_up: Callable[[], None]) -> Iterator[None]:
         """Within the block `give_up` is called, in another thread, once process `pid` is overdue or stays stopped."""
         with self._alone:
             self._next += 1

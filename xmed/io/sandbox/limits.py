@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS_PER_BYTE = 5e-7  # of memory: eight times what JPEG 2000, the slowest codec, takes to fill one on one core
-_CREDIT = 1 / 16  # of a case's own budget: so much more is not worth telling the kernel, file by file
-_PATIENCE = 10  # seconds of waiting for one of computing, on a machine that does nine other things
+_UPDATE_SHARE = 1 / 16  # of a case's own budget: so much more is not worth telling the kernel, file by file
+_WAITING_PER_SECOND = 10  # seconds of waiting for one of computing, on a machine that does nine other things
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Limits:
     def __init__(self, budget: ReaderBudget, tell: Callable[[float], None]) -> None:
         self._tell = tell
         self._own = budget.memory
-        self.memory = _mapped() + budget.memory
+        self.memory = _mapped_bytes() + budget.memory
         self.computing = time.process_time() + budget.computing
         self.waiting = time.monotonic() + budget.waiting
         self._keep()
@@ -39,16 +39,16 @@ class _Limits:
     def grow(self, size: int) -> None:
         seconds = size * _SECONDS_PER_BYTE
         self.memory, self.computing = self.memory + size, self.computing + seconds
-        self.waiting += _PATIENCE * seconds
+        self.waiting += _WAITING_PER_SECOND * seconds
         self._tell(self.waiting)
         self._owed += size
-        if self._owed > _CREDIT * self._own:
+        if self._owed > _UPDATE_SHARE * self._own:
             self._keep()
 
     def _keep(self) -> None:
         self._owed = 0
-        _soft(resource.RLIMIT_AS, self.memory)
-        _soft(resource.RLIMIT_CPU, int(self.computing) + 1)
+        _set_soft_limit(resource.RLIMIT_AS, self.memory)
+        _set_soft_limit(resource.RLIMIT_CPU, int(self.computing) + 1)
         signal.setitimer(signal.ITIMER_REAL, max(self.waiting - time.monotonic(), 1e-3))
 
 
@@ -69,8 +69,8 @@ def resource_limits(budget: ReaderBudget, tell: Callable[[float], None] = lambda
     finally:
         _limits = None
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _soft(resource.RLIMIT_AS, resource.RLIM_INFINITY)
-        _soft(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
+        _set_soft_limit(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+        _set_soft_limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
 
 
 def grow_limits(size: int) -> None:
@@ -82,13 +82,13 @@ def grow_limits(size: int) -> None:
         _limits.grow(size)
 
 
-def _soft(kind: int, limit: int) -> None:
+def _set_soft_limit(kind: int, limit: int) -> None:
     hard = resource.getrlimit(kind)[1]
     known = [bound for bound in (limit, hard) if bound != resource.RLIM_INFINITY]
     resource.setrlimit(kind, (min(known, default=resource.RLIM_INFINITY), hard))
 
 
-def _mapped() -> int:
+def _mapped_bytes() -> int:
     """Bytes of memory that this process has mapped; 0 where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()

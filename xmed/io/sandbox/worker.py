@@ -32,7 +32,7 @@ from xmed.processes.child import tie
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 START_SECONDS = 180.0
 """How long a new process may take to its first word: on a busy machine the imports have taken twenty."""
 END_SECONDS = 5.0
@@ -52,21 +52,21 @@ def run_in_sandbox(function: Callable[P, T], *arguments: P.args, **named: P.kwar
 
 def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """As `run_in_sandbox`, with another budget."""
-    worker = _at_rest() or _Worker()
+    worker = _idle_worker() or _Worker()
     try:
         problem, result, notes = worker.ask((Path.cwd(), budget, function, arguments, named), budget.waiting)
     except BaseException:
         worker.end()  # whatever it was doing, nobody waits for it any more
         raise
     _idle.append(worker)
-    for made in notes:
-        add_note(made.code, made.text)
+    for recorded in notes:
+        add_note(recorded.code, recorded.text)
     if problem is not None:
         raise problem
     return result
 
 
-def _at_rest() -> _Worker | None:
+def _idle_worker() -> _Worker | None:
     """A process that waits for work; one that ended meanwhile is no file's fault."""
     while True:
         try:
@@ -82,22 +82,22 @@ class _Worker:
     """One process, the line to it, and the time by which it must have answered."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+        own_socket, worker_socket = socket.socketpair()
         memory = os.memfd_create("xmed")
-        self._deadline, limit = Deadline.made()
-        shared = (theirs.fileno(), memory, limit)
+        self._deadline, limit = Deadline.create()
+        shared = (worker_socket.fileno(), memory, limit)
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # what is imported here, is found there
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve_tasks; serve_tasks{shared}"],
-            env={**kept, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={**environment, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=shared,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for whoever asked, who then ends this
         )
-        theirs.close()
+        worker_socket.close()
         os.close(limit)
-        self._line, self._given_up = Channel(ours, memory), False
+        self._line, self._given_up = Channel(own_socket, memory), False
         try:
             with self._kept_to(START_SECONDS):
                 self._line.receive()
@@ -120,7 +120,7 @@ class _Worker:
                 return self._line.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as problem:
             ended = self._ended()
-            raise _died(signal.SIGALRM if self._given_up or ended is None else -ended) from problem
+            raise _death_error(signal.SIGALRM if self._given_up or ended is None else -ended) from problem
 
     def end(self) -> None:
         self._process.kill()
@@ -128,8 +128,8 @@ class _Worker:
         self._line.close()
 
     def _kept_to(self, seconds: float) -> contextlib.AbstractContextManager[None]:
-        self._deadline.tell(time.monotonic() + seconds)
-        return _timekeeper.keeping(self._process.pid, self._deadline, self._give_up)
+        self._deadline.set(time.monotonic() + seconds)
+        return _timekeeper.watching(self._process.pid, self._deadline, self._give_up)
 
     def _give_up(self) -> None:
         """It is overdue: nobody waits for it any more, not even for its death."""
@@ -144,7 +144,7 @@ class _Worker:
         return None
 
 
-def _died(number: int) -> XmedError:
+def _death_error(number: int) -> XmedError:
     if number in (signal.SIGXCPU, signal.SIGALRM):
         return XmedError("READER_TIMEOUT", "the reader was stopped: it took too long", "a file that reads in a minute")
     if number == signal.SIGKILL:
@@ -167,7 +167,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 @atexit.register
-def _end_all() -> None:
+def _end_idle_workers() -> None:
     while _idle:
         _idle.pop().end()
 
@@ -186,12 +186,12 @@ def serve_tasks(words: int, memory: int, limit: int) -> None:
         except (EOFError, OSError):
             return
         os.chdir(folder)
-        with resource_limits(budget, deadline.tell):
-            answer = _answer(function, arguments, named)
+        with resource_limits(budget, deadline.set):
+            answer = _run_task(function, arguments, named)
         line.send(answer)
 
 
-def _answer(function: Callable[..., Any], arguments: Any, named: Any) -> tuple[XmedError | None, Any, list[Note]]:
+def _run_task(function: Callable[..., Any], arguments: Any, named: Any) -> tuple[XmedError | None, Any, list[Note]]:
     with collect_notes() as notes:
         try:
             with reader_errors("the case"):
