@@ -1,4 +1,8 @@
-"""Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI, DICOM SEG and SR go out."""
+"""Read and write medical images.
+
+DICOM, NIfTI and picture files become a `Volume`. Volumes are written as NIfTI, DICOM Segmentation (SEG) and DICOM
+Structured Report (SR).
+"""
 
 from xmed.io.dicom.header_metadata import read_header_metadata
 from xmed.io.dicom.series import read_series, read_volumes

@@ -1,4 +1,4 @@
-"""File kinds: what lies at a path and of which kind, judged by its first bytes, never by its name."""
+"""Find files, and tell their format from their first bytes instead of their name."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ Kind = Literal["dicom", "nifti", "picture", "other"]
 Source = str | Path | Sequence[str | Path]
 
 MAX_BYTES = 4 << 30
-"""No header makes xmed allocate more than this; 4 GiB hold a 512 × 512 CT of two metres in half-millimetre slices."""
+"""Largest allocation that a header may cause: 4 GiB hold a 512 × 512 CT of two metres in half-millimetre slices."""
 GZIP_MAGIC, PNG_MAGIC, JPEG_MAGIC = b"\x1f\x8b", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 GZIP_MAX_RATIO = 1032
-"""Deflate cannot expand a byte into more (zlib's technical notes: the limit of the format)."""
+"""Largest expansion that Deflate can reach, a limit of the format (zlib technical notes)."""
 MAX_INFLATED = 512 << 20
 MAX_RATIO = 200
-"""A stream that swells beyond both is a bomb: an empty label map packs a thousand to one, but is not that large."""
+"""A stream that exceeds both MAX_INFLATED and this ratio is refused. An empty label map compresses 1000 to 1, but its
+inflated size is smaller.
+"""
 MAX_FILES, MAX_FOLDERS = 500_000, 64
 SIGNATURE_BYTES = 352
-"""Bytes at its beginning that tell what a file holds."""
+"""How many bytes from the start of a file are enough to tell its format."""
 _NIFTI_HEADER_SIZES = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
 
 
 def require_file(path: Path) -> Path:
-    """`path`, when it is an ordinary file with bytes. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE."""
+    """Return `path` if it is an ordinary file that is not empty.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PATH_UNSAFE (a pipe, device or folder), EMPTY_FILE, or READER_FAILED for a file that
+            the system does not open.
+    """
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as problem:
@@ -46,13 +53,16 @@ def require_file(path: Path) -> Path:
 
 
 def file_kind(path: Path) -> Kind:
-    """What a file holds. A gzip stream is taken for NIfTI: nothing else that xmed reads is gzipped."""
+    """Tell the format of a file from its first bytes.
+
+    A gzip stream counts as NIfTI, because xmed reads no other gzipped format.
+    """
     with reader_errors(path.name), require_file(path).open("rb") as file:
         return kind_from_bytes(file.read(SIGNATURE_BYTES))
 
 
 def kind_from_bytes(head: bytes) -> Kind:
-    """What a file holds that begins with these SNIFFED bytes."""
+    """Tell the format of a file from its first SIGNATURE_BYTES bytes."""
     if head[128:132] == b"DICM":
         return "dicom"
     if head.startswith(GZIP_MAGIC) or head[:4] in _NIFTI_HEADER_SIZES:
@@ -64,25 +74,39 @@ def kind_from_bytes(head: bytes) -> Kind:
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Every ordinary file below `folder`, sorted, less hidden ones; what is unsafe is passed over, see `walk_with_problems`."""
+    """Yield every ordinary, not hidden file below `folder` in sorted order; unsafe ones are left out.
+
+    See `walk_with_problems` for the files that are left out and the reasons.
+    """
     return (path for path, problem in walk_with_problems(folder) if problem is None)
 
 
 def walk_with_problems(folder: Path, reach: LinkPolicy | None = None) -> Iterator[tuple[Path, XmedError | None]]:
-    """Every file below `folder`, sorted, less hidden ones, and why it may not be opened.
+    """Yield every file below `folder` that is not hidden, with the reason if it must not be opened.
 
-    A linked file may lie in the folder itself or where `reach` permits links to lead. A folder that nobody may look
-    into is one of them, with its reason; so is a link to a folder that leads out of `reach`, by default the folder
-    itself. Linked folders stay shut but where `reach` permits to enter them.
+    A symbolic link to a file is accepted if it leads into the folder itself or into a folder that `reach` permits.
+    Folders that cannot be listed, and linked folders outside `reach`, are also yielded with their reason. Linked
+    folders are entered only where `reach` allows it.
 
-    Raises XmedError PATH_UNSAFE for a tree of more than MAX_FILES files or MAX_FOLDERS folders in one another.
+    Args:
+        folder: Where to start.
+        reach: Where links may lead; by default only into `folder`.
+
+    Yields:
+        Path and problem, sorted by path; the problem is None for a file that can be opened.
+
+    Raises:
+        XmedError: PATH_UNSAFE for more than MAX_FILES files or more than MAX_FOLDERS nested folders.
     """
     for entry, problem in scan_entries(os.path.realpath(folder), reach):
         yield Path(_printable(entry.path)), problem
 
 
 def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[os.DirEntry[str], XmedError | None]]:
-    """As `walk_with_problems`, below a folder whose path is resolved, with what the system said of each file in passing."""
+    """Do the same as `walk_with_problems` for a resolved path, and yield directory entries.
+
+    A directory entry keeps the file type that the system reported, so that no further system call is needed.
+    """
     own_policy = LinkPolicy(Path(root), reach.links if reach else ())
     count, reach = 0, reach or own_policy
     waiting: list[tuple[os.DirEntry[str] | None, int]] = [(None, 0)]
@@ -117,7 +141,7 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
 
 
 def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
-    """What lies in a folder, sorted; None where nobody may look into it."""
+    """Return the sorted entries of a folder, or None if it cannot be listed."""
     try:
         with os.scandir(folder) as scan:
             return sorted(scan, key=lambda entry: entry.name)
@@ -128,6 +152,7 @@ def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
 
 
 def _without_os_error(question: Callable[[], bool]) -> bool:
+    """Answer a question about a directory entry; an error of the system (circular link, no permission) means no."""
     try:
         return question()
     except OSError:  # a link in circles, or into what nobody may look at
@@ -135,10 +160,12 @@ def _without_os_error(question: Callable[[], bool]) -> bool:
 
 
 def _printable(path: str) -> str:
+    """Return a path as text; bytes that are not UTF-8 are written as escapes."""
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _reason_unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | None:
+    """Return why a directory entry must not be opened as a file, or None."""
     if _printable(entry.path) != entry.path:
         name = Path(_printable(entry.path)).name
         return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
@@ -156,7 +183,11 @@ def _leads_outside(entry: os.DirEntry[str]) -> XmedError:
 
 
 def list_files(source: Source) -> list[Path]:
-    """The files that a folder, a file or a list of files names. Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE."""
+    """Return the files of a folder (searched recursively), a single file, or a list of files.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE.
+    """
     if not isinstance(source, str | Path):
         return [require_file(Path(path)) for path in source]
     path = Path(source)
@@ -171,7 +202,16 @@ def list_files(source: Source) -> list[Path]:
 
 
 def check_compression_ratio(inflated: int, packed: int, name: str) -> None:
-    """Raises XmedError INFLATE_LIMIT when this many bytes out of that many are too much of both."""
+    """Refuse a compressed stream whose expansion is implausible.
+
+    Args:
+        inflated: Bytes after decompression.
+        packed: Bytes before decompression.
+        name: File name for the message.
+
+    Raises:
+        XmedError: INFLATE_LIMIT if both MAX_INFLATED and MAX_RATIO are exceeded.
+    """
     if inflated > MAX_INFLATED and inflated > MAX_RATIO * packed:
         raise XmedError(
             "INFLATE_LIMIT",
@@ -182,7 +222,16 @@ def check_compression_ratio(inflated: int, packed: int, name: str) -> None:
 
 @contextmanager
 def reader_errors(name: str) -> Iterator[None]:
-    """Whatever a parser throws at a bad file leaves as an XmedError. Its message may name people: it is not quoted."""
+    """Turn any exception of a parser into an XmedError.
+
+    The original message is not repeated, because it may contain names of persons.
+
+    Args:
+        name: File name for the message.
+
+    Raises:
+        XmedError: OOM, NESTING (recursion limit), or READER_FAILED for any other exception.
+    """
     try:
         yield
     except (XmedError, KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -1,4 +1,4 @@
-"""Inspection: what lies in a folder or file and whether xmed would take it, found out without writing anything."""
+"""Inspect a folder or file: which images it holds and whether xmed can read them. Nothing is written."""
 
 from __future__ import annotations
 
@@ -25,12 +25,23 @@ _READER_DIED = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
 
 @dataclass(frozen=True)
 class Finding:
-    """One series, file or object: what it is, and what ingest would say to it. Names no person.
+    """The result of inspecting one series, file or object. It contains no names of persons.
 
-    path: the folder of a series, else the file. series: short hash of the Series Instance UID.
-    volume: what tells it apart from the other volumes of its series, in the order that layout.image_channel counts.
-    shape: (i, j, k). spacing_mm: along i, j, k. code, message: why it is refused, from the table of `xmed.errors`;
-    do: what to do about it. notes: what its reader put right.
+    Attributes:
+        path: The folder of a series, otherwise the file.
+        kind: Format of the file.
+        verdict: "ok" (ingest will read it), "refused" (an error) or "skipped" (not an image).
+        files: Number of files.
+        modality: DICOM modality, or None.
+        series: Short hash of the Series Instance UID.
+        volume: What distinguishes this volume from the others of its series. The order is that of `image_channel` in a
+            dataset spec.
+        shape: Number of voxels (i, j, k).
+        spacing_mm: Spacing along i, j, k in mm.
+        code: Reason of a refusal, one of `xmed.errors.CODES`.
+        message: What was found and what was expected.
+        do: How to fix it.
+        notes: Repairs that the reader made.
     """
 
     path: Path
@@ -49,12 +60,20 @@ class Finding:
 
 
 def inspect(path: str | Path) -> list[Finding]:
-    """One Finding for each image series, NIfTI, picture and other object at `path`, folders searched to the bottom.
+    """Inspect every image series, NIfTI file, picture and other object at `path`, folders recursively.
 
-    A series is looked for within one folder. Every pixel is read, so that "ok" means that ingest will read it, too;
-    in a guarded process, so that a file that kills its reader is one finding, and the next one follows.
+    A series is searched within one folder. All pixels are read, so that "ok" means that ingest can read them as well.
+    The readers run in a sandboxed process: a file that crashes its reader gives one finding and does not stop the
+    others.
 
-    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE (a tree without end).
+    Args:
+        path: A folder or a file.
+
+    Returns:
+        The findings, sorted by path and series.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, or PATH_UNSAFE for a folder with too many files.
     """
     path = Path(path)
     if not path.exists():
@@ -70,7 +89,10 @@ def inspect(path: str | Path) -> list[Finding]:
 
 
 def _inspect_in_sandbox(files: list[Path], broken: list[Finding]) -> list[Finding]:
-    """`_inspect_files` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
+    """Run `_inspect_files` in a sandboxed process.
+
+    If that process dies, each file is inspected alone to find the cause, and then the remaining files together.
+    """
     try:
         return run_in_sandbox(_inspect_files, files, broken)
     except XmedError as problem:
@@ -80,12 +102,15 @@ def _inspect_in_sandbox(files: list[Path], broken: list[Finding]) -> list[Findin
         deadly = [findings[0] for _, findings in alone if findings and findings[0].code in _READER_DIED]
         if not deadly:
             return [_as_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
-        killers = {findings.path for findings in deadly}
+        killers = {finding.path for finding in deadly}
         return deadly + _inspect_in_sandbox([file for file in files if file not in killers], broken + deadly)
 
 
 def _inspect_files(files: list[Path], broken: list[Finding]) -> list[Finding]:
-    """The findings of one folder. broken: those of files in it that cannot even be opened."""
+    """Return the findings of the files of one folder.
+
+    broken: findings of files in the same folder that cannot be opened.
+    """
     findings: list[Finding] = []
     instances: list[Instance] = []
     repairs: dict[str, list[Note]] = {}
@@ -108,7 +133,10 @@ def _inspect_files(files: list[Path], broken: list[Finding]) -> list[Finding]:
 
 
 def _inspect_series(finding: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
-    """A Finding for each volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
+    """Return one finding for each volume of a series.
+
+    The series is refused if an unreadable file in its folder could be one of its slices.
+    """
     if broken:
         what = f"{broken[0].path.name} in the same folder is unreadable"
         return [
@@ -124,7 +152,7 @@ def _inspect_series(finding: Finding, instances: list[Instance], broken: list[Fi
 
 
 def _inspect_file(path: Path) -> Finding | Instance:
-    """The Finding of one file, or the DICOM image that is a part of one."""
+    """Return the finding of a file, or the DICOM image in it, which is a part of a series."""
     try:
         with reader_errors(path.name):
             kind = file_kind(path)
@@ -144,7 +172,7 @@ def _inspect_file(path: Path) -> Finding | Instance:
 
 
 def _read_unlabelled_nifti(path: Path) -> Volume:
-    """An image or a label map: which of them, nobody says here. Nothing but zeros may be an empty label map."""
+    """Read a NIfTI file that may be an image or a label map; zeros alone may be an empty label map."""
     volume = read_nifti(path)
     if (value := volume.array.flat[0]) == 0 and not volume.array.any():
         add_note("EMPTY", "every voxel is 0: a label map without structures, or no image")
@@ -154,6 +182,7 @@ def _read_unlabelled_nifti(path: Path) -> Volume:
 
 
 def _finding_from_reader(finding: Finding, read: Callable[[], Volume]) -> Finding:
+    """Complete a finding with the result of reading the volume."""
     with collect_notes() as notes:
         try:
             volume = read()
@@ -164,5 +193,6 @@ def _finding_from_reader(finding: Finding, read: Callable[[], Volume]) -> Findin
 
 
 def _as_refused(finding: Finding, problem: XmedError) -> Finding:
+    """Return the finding with the verdict "refused" and the reason."""
     message = " · ".join(" ".join(part.split()) for part in (problem.what, problem.expected) if part)
     return replace(finding, verdict="refused", code=problem.code, message=message, do=problem.do or None)

@@ -1,4 +1,4 @@
-"""Label: the structures that an expert drew, on the grid of the image they were drawn on."""
+"""Read the reference segmentation of an image, on the grid of that image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xmed.labels import LabelTable
 from xmed.volume import Volume
 
 MIN_FILLED_SHARE = 0.5
-"""A filled outline that takes less than this share of its convex hull was not closed."""
+"""An outline whose filled area is less than this share of its convex hull is not closed."""
 
 
 def read_label(
@@ -34,16 +34,26 @@ def read_label(
     roi: str | None = None,
     outline: bool = False,
 ) -> Volume:
-    """Label values of `table` (i, j, k), uint8 where they fit, on exactly the grid of `image`.
+    """Read a label map onto exactly the grid of its image.
 
-    A NIfTI or a picture must lie on that grid already, its axes in whatever order and direction (see `match_to_grid`); a
-    NIfTI without orientation only needs its shape and spacing. A DICOM SEG is placed on it, frame by frame; the
-    contours of an RTSTRUCT are drawn on it. channel: which one of a 4-D NIfTI. roi: the RTSTRUCT's name for the one
-    structure.
-    outline: a NIfTI or picture shows outlines, and what each encloses is filled.
+    NIfTI files and pictures must already lie on that grid; their axes may have any order and direction (see
+    `match_to_grid`). A NIfTI file without orientation needs only the same shape and spacing. The frames of a DICOM SEG
+    are placed on the grid, and the contours of an RTSTRUCT are drawn on it.
 
-    Raises XmedError GRID_MISMATCH, FRAME_MISMATCH, MIXED_IDENTITY (a label of another patient), LABEL_VALUES,
-    LABEL_MISSING, and those of the format's reader.
+    Args:
+        path: NIfTI, picture, DICOM SEG or RTSTRUCT, or a folder with one DICOM object.
+        image: The image that was segmented.
+        table: Label values and the names and codes of the structures.
+        channel: Which volume of a 4-D NIfTI file, from 0.
+        roi: Name of the ROI in an RTSTRUCT, if `table` has a single structure.
+        outline: Whether a NIfTI file or picture holds outlines that must be filled.
+
+    Returns:
+        Label values of `table` of shape (i, j, k), uint8 where they fit.
+
+    Raises:
+        XmedError: GRID_MISMATCH, FRAME_MISMATCH, MIXED_IDENTITY (another patient than the image), LABEL_VALUES,
+            LABEL_MISSING, and the codes of the reader of each format.
     """
     path = Path(path)
     kind = file_kind(path) if not path.is_dir() else "dicom"
@@ -68,9 +78,15 @@ def read_label(
 
 
 def fill_outlines(array: np.ndarray) -> np.ndarray:
-    """Drawn outlines → what they enclose, slice by slice; a structure that is filled already stays as it is.
+    """Fill drawn outlines slice by slice; structures that are already filled do not change.
 
-    An outline that runs out of the picture encloses nothing: it is closed by its convex hull.
+    An outline that leaves the image is not closed. It is replaced by its convex hull.
+
+    Args:
+        array: Label values of shape (i, j, k).
+
+    Returns:
+        Label values of shape (i, j, k).
     """
     out = array.copy()
     for k in range(array.shape[2]):
@@ -86,6 +102,7 @@ def fill_outlines(array: np.ndarray) -> np.ndarray:
 
 
 def _checked_values(label: Volume, image: Volume, table: LabelTable, name: str) -> np.ndarray:
+    """Return the values of a label map in the order of its image, checked against the table."""
     array = match_to_grid(label, image.grid, name)
     values = table.check(array)
     if array.dtype.kind == "f" and (values != array).any():

@@ -1,4 +1,4 @@
-"""Lattice: a label map brought into the order of its image's voxels, where it lies on the very same ones."""
+"""Bring a label map into the voxel order of its image, if both have the same voxels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from xmed.volume import GEOMETRY_TOLERANCE_MM, Grid, Volume
 
 
 def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
-    """The values of `label` (i, j, k) in the order of `grid`, whose voxels it must have, in whatever order it has them.
+    """Return the values of a label map in the voxel order of an image grid.
 
-    Converters write the axes of one image in different orders and directions (dcm2niix turns j, dicom2nifti i and j);
-    the affine says where each voxel lies. Axes are matched by direction; no voxel may then lie farther than
-    GEOMETRY_TOLERANCE_MM from its own: over 27 series, dcm2niix stays within 0.0021 mm.
+    Converters write the axes of an image in different orders and directions (dcm2niix flips j, dicom2nifti flips i and
+    j). The affine says where each voxel lies. Axes are matched by direction. Afterwards no voxel may lie farther than
+    GEOMETRY_TOLERANCE_MM from its counterpart; over 27 series, dcm2niix stayed within 0.0021 mm.
 
-    Raises XmedError GRID_MISMATCH, with the distance of the farthest voxel from where it should be.
+    Args:
+        label: The label map.
+        grid: The grid of the image.
+        name: File name for messages.
+
+    Returns:
+        Label values of shape `grid.shape`.
+
+    Raises:
+        XmedError: GRID_MISMATCH, with the distance of the farthest voxel.
     """
     matched = _with_matched_axes(label, grid)
     if matched.array.shape != grid.shape:
@@ -39,7 +48,7 @@ def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
 
 
 def _with_matched_axes(label: Volume, grid: Grid) -> Volume:
-    """The same voxels, axes permuted and flipped so that each runs most nearly along the grid's own."""
+    """Permute and flip the axes so that each runs as nearly as possible along the same axis of the grid."""
     along = np.eye(4)
     along[:3, :3] = np.linalg.inv(_directions(grid)) @ _directions(label.grid)
     order = io_orientation(along)
@@ -48,11 +57,12 @@ def _with_matched_axes(label: Volume, grid: Grid) -> Volume:
 
 
 def _directions(grid: Grid) -> np.ndarray:
+    """Return the unit vectors (3, 3) of the axes, one in each column."""
     return grid.affine[:3, :3] / np.array(grid.spacing)
 
 
 def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:
-    """Says of a label of another shape whether it is a part of its image's voxels."""
+    """Return the error for a label of another shape; it says whether the label is a part of the image's voxels."""
     ends = np.linalg.inv(grid.affine) @ np.column_stack([matched.grid.corners(), np.ones(8)]).T
     away = float(np.abs(ends[:3] - np.rint(ends[:3])).max())
     within = (ends[:3] > -0.5).all() and (np.array(grid.shape) - 0.5 > ends[:3].T).all()

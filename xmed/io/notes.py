@@ -1,4 +1,4 @@
-"""Notes: what a reader put right by itself, on record, so that nothing is repaired in silence."""
+"""Keep a record of what a reader repaired, so that no repair is silent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from xmed.errors import NOTES
 
 @dataclass(frozen=True, order=True)
 class Note:
-    """One repair. code: from `xmed.errors.NOTES`. text: what was found and done, in numbers, naming no person."""
+    """One repair.
+
+    Attributes:
+        code: One of `xmed.errors.NOTES`.
+        text: What was found and what was done, with numbers and without names of persons.
+    """
 
     code: str
     text: str
@@ -24,16 +29,21 @@ class Note:
 
 
 class RepairWarning(UserWarning):
-    """A note that nobody collects, for whoever calls a reader directly."""
+    """Warning for a repair that is made outside of `collect_notes`."""
 
 
 _collector: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
 
 
 def add_note(code: str, text: str) -> None:
-    """Record a repair, once; outside of `collect_notes` it becomes a Python warning.
+    """Record a repair once; outside of `collect_notes` it becomes a Python warning.
 
-    Raises KeyError for a code that `xmed.errors.NOTES` does not list.
+    Args:
+        code: One of `xmed.errors.NOTES`.
+        text: What was found and what was done.
+
+    Raises:
+        KeyError: For a code that `xmed.errors.NOTES` does not list.
     """
     NOTES[code]
     new_note, notes = Note(code, text), _collector.get()
@@ -45,7 +55,7 @@ def add_note(code: str, text: str) -> None:
 
 @contextmanager
 def collect_notes() -> Iterator[list[Note]]:
-    """The notes that readers make while the block runs, also when it ends in an error."""
+    """Collect the notes that readers make in the block, also if it ends with an error."""
     notes: list[Note] = []
     token = _collector.set(notes)
     try:
@@ -56,9 +66,9 @@ def collect_notes() -> Iterator[list[Note]]:
 
 @contextmanager
 def merge_similar_notes() -> Iterator[None]:
-    """What readers note while the block runs is said at its end, and what differs in numbers alone is said once.
+    """Pass on the notes of the block at its end; notes that differ only in numbers become one.
 
-    Warnings of the libraries beneath are left out: what matters of them is a note.
+    Warnings of other libraries are suppressed, because what matters of them is recorded as a note.
     """
     notes: list[Note] = []
     try:

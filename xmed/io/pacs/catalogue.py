@@ -32,7 +32,8 @@ def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries
     for study in _find_studies(archive, of_study, studies):
         uid = _checked_uid(study, "StudyInstanceUID")
         for series in _find_matches(archive, "SERIES", {**of_series, "StudyInstanceUID": uid}, SERIES):
-            place = {"StudyInstanceUID": uid, "SeriesInstanceUID": _checked_uid(series, "SeriesInstanceUID")}
+            series_uid = _checked_uid(series, "SeriesInstanceUID")
+            place = {"StudyInstanceUID": uid, "SeriesInstanceUID": series_uid}
             objects = with_retries(partial(archive.find, "IMAGE", place, OBJECT))
             names = {_checked_uid(match, "SOPInstanceUID"): match["SOPClassUID"] for match in objects}
             if names:

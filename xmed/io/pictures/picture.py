@@ -1,4 +1,4 @@
-"""Picture: a PNG or JPEG as a Volume of one slice, without a scale or a place of its own."""
+"""Read a PNG or JPEG file as a Volume of one slice, without spacing or position."""
 
 from __future__ import annotations
 
@@ -22,12 +22,20 @@ _ALPHA = {"LA", "PA", "RGBA", "La", "RGBa"}
 
 
 def read_picture(path: str | Path, modality: str | None = None) -> Volume:
-    """A picture in grey (colours as BT.601 luminance): i columns, j rows, one slice; voxels of 1 mm, having no scale.
+    """Read a picture in grey values.
 
-    Upright as its EXIF orientation says; CMYK and every other colour model become RGB first, as PIL converts them.
-    Colour profiles and gamma are not applied: values are as they are stored.
+    Colours become ITU-R BT.601 luminance; CMYK and other colour models are first converted to RGB by PIL. The EXIF
+    orientation is applied. Colour profiles and gamma are not applied.
 
-    Raises XmedError PICTURE_INVALID, SIZE_CLAIM, NDIM, DTYPE, CONSTANT and those of a missing or empty file.
+    Args:
+        path: PNG or JPEG file.
+        modality: DICOM modality of the result.
+
+    Returns:
+        Array of shape (columns, rows, 1). The spacing is 1 mm because a picture states none.
+
+    Raises:
+        XmedError: PICTURE_INVALID, SIZE_CLAIM, NDIM, DTYPE, CONSTANT, PATH_NOT_FOUND, EMPTY_FILE.
     """
     path = require_file(Path(path))
     picture = _open_upright(path)
@@ -49,10 +57,14 @@ def read_picture(path: str | Path, modality: str | None = None) -> Volume:
 
 
 def read_label_picture(path: str | Path) -> Volume:
-    """A picture whose values name structures: grey values or palette indices, kept as they are, upright.
+    """Read a picture whose grey values or palette indices are label values.
 
-    Raises XmedError DTYPE for colours, which name nothing, for JPEG, which changes values, and for structures that are
-    drawn in transparency; and as `read_picture` does.
+    Returns:
+        Values as stored, shape (columns, rows, 1), upright.
+
+    Raises:
+        XmedError: DTYPE for colours, for JPEG (which changes values) and for labels in transparent pixels; otherwise as
+            `read_picture`.
     """
     path = require_file(Path(path))
     picture = _open_upright(path)
@@ -70,7 +82,7 @@ def read_label_picture(path: str | Path) -> Volume:
 
 
 def _open_upright(path: Path) -> Image.Image:
-    """The picture in memory, upright."""
+    """Load the picture and apply its EXIF orientation."""
     with reader_errors(path.name):
         try:
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
@@ -89,9 +101,9 @@ def _open_upright(path: Path) -> Image.Image:
 
 
 def _check_single_picture(picture: Image.Image, path: Path) -> None:
-    """Refuse films and samples that PIL would cut to 8 bits without a word.
+    """Refuse films, and samples that PIL would silently cut to 8 bits.
 
-    In a Multi-Picture JPEG the first is the photograph, the others are derived from it (CIPA DC-007).
+    In a Multi-Picture JPEG the first picture is the photograph and the others are derived from it (CIPA DC-007).
     """
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format == "PNG":

@@ -1,6 +1,6 @@
-"""Limits: the memory and time of the reader at work in a guarded process, kept by the kernel.
+"""Limit the memory and time of a reader in a sandboxed process. The kernel enforces the limits.
 
-The kernel stops also what never looks up. Memory follows what was checked: a small file never gets much.
+The limits grow with the size of data whose header was checked, so that a small file never gets much.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ _WAITING_PER_SECOND = 10  # seconds of waiting for one of computing, on a machin
 
 @dataclass(frozen=True)
 class ReaderBudget:
-    """What one case may use beside what `grow_limits` adds: bytes of memory, seconds of computing, and of waiting."""
+    """Resources of one case, in addition to what `grow_limits` adds.
+
+    Attributes:
+        memory: Bytes.
+        computing: Processor seconds.
+        waiting: Seconds of wall time.
+    """
 
     memory: int = 1 << 30
     computing: float = 60.0
@@ -57,10 +63,14 @@ _limits: _Limits | None = None
 
 @contextmanager
 def resource_limits(budget: ReaderBudget, tell: Callable[[float], None] = lambda deadline: None) -> Iterator[None]:
-    """Keep this process within a budget: MemoryError beyond its memory, death by SIGXCPU or SIGALRM beyond its time.
+    """Keep this process within a budget.
 
-    tell: told of each new deadline (time.monotonic) for whoever waits: the kernel's timers stand still with a process
-    that is stopped, or that waits for a disk which does not answer.
+    More memory than allowed raises MemoryError; more time ends the process by SIGXCPU or SIGALRM.
+
+    Args:
+        budget: The limits.
+        tell: Called with each new deadline (`time.monotonic`), for the process that waits: kernel timers do not run
+            while this process is stopped or waits for a disk.
     """
     global _limits
     _limits = _Limits(budget, tell)
@@ -74,9 +84,9 @@ def resource_limits(budget: ReaderBudget, tell: Callable[[float], None] = lambda
 
 
 def grow_limits(size: int) -> None:
-    """Let the reader at work use `size` more bytes, and the time to fill them; nothing happens in any other process.
+    """Allow the running reader `size` more bytes, and the time to fill them; in other processes nothing happens.
 
-    For readers to call once the claim of a header has been checked against the bytes there are.
+    Readers call it after they have checked the size that a header states against the size of the file.
     """
     if _limits is not None:
         _limits.grow(size)
@@ -89,7 +99,7 @@ def _set_soft_limit(kind: int, limit: int) -> None:
 
 
 def _mapped_bytes() -> int:
-    """Bytes of memory that this process has mapped; 0 where the system does not tell."""
+    """Return the bytes of memory that this process has mapped, 0 if the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     except OSError:

@@ -1,9 +1,9 @@
-"""Worker: a reader at work in a process of its own, within limits of memory and time, so that it may die alone.
+"""Run a reader in a separate process with limits, so that a crash does not end the caller.
 
-Parsers and codecs fail in ways that no `except` sees: they abort, hang, and take all the memory there is. The process
-stays warm from case to case, so that its imports are paid for once; after a fault there is a new one. It leaves no core
-dump (they hold names), knows no environment (it holds secrets) and prints nothing. It guards against faults: whoever
-already runs code of his own in there has the rights of its user.
+Parsers and codecs can abort, hang or take all memory, and no `except` catches that. A process is reused for further
+cases, so that its imports are paid for once; after a fault a new one starts. It writes no core dump (which would
+contain names), gets no environment variables that may hold secrets, and prints nothing. It protects against faults, not
+against an attacker who already runs code in it: such code has the rights of its user.
 """
 
 from __future__ import annotations
@@ -34,24 +34,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 START_SECONDS = 180.0
-"""How long a new process may take to its first word: on a busy machine the imports have taken twenty."""
+"""How long a new process may take to start; imports have taken twenty seconds on a busy machine."""
 END_SECONDS = 5.0
-"""How long one that was killed is waited for: a process that hangs in the kernel dies when the kernel lets it go."""
+"""How long to wait for the end of a killed process; one that hangs in the kernel ends later."""
 
 
 def run_in_sandbox(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """`function(*arguments, **named)`, computed in a guarded process. Its notes are made here as if it had run here.
+    """Return `function(*arguments, **named)`, computed in a sandboxed process. Several threads may call it at once.
 
-    function: of a module, by name; it, its arguments and its result must pickle. Threads may ask at once.
+    Notes that the function makes are recorded in this process.
 
-    Raises XmedError as the function does; OOM, READER_TIMEOUT or READER_CRASHED where it died; READER_FAILED for any
-    other exception, whose message may name people and stays where it was.
+    Args:
+        function: A function of a module. The function, its arguments and its result must be picklable.
+
+    Raises:
+        XmedError: The error of the function; OOM, READER_TIMEOUT or READER_CRASHED if the process died; READER_FAILED
+            for any other exception, whose message is not repeated because it may contain names.
     """
     return run_in_sandbox_within(ReaderBudget(), function, *arguments, **named)
 
 
 def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """As `run_in_sandbox`, with another budget."""
+    """Do the same as `run_in_sandbox` with another budget."""
     worker = _idle_worker() or _Worker()
     try:
         problem, result, notes = worker.ask((Path.cwd(), budget, function, arguments, named), budget.waiting)
@@ -67,7 +71,7 @@ def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *argum
 
 
 def _idle_worker() -> _Worker | None:
-    """A process that waits for work; one that ended meanwhile is no file's fault."""
+    """Return a process that waits for work, or None. One that ended meanwhile is removed."""
     while True:
         try:
             worker = _idle.pop()
@@ -79,7 +83,7 @@ def _idle_worker() -> _Worker | None:
 
 
 class _Worker:
-    """One process, the line to it, and the time by which it must have answered."""
+    """One sandboxed process, the channel to it, and its deadline."""
 
     def __init__(self) -> None:
         own_socket, worker_socket = socket.socketpair()
@@ -110,9 +114,10 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(self, task: Any, seconds: float) -> Any:
-        """The answer to a task, which may put off its deadline as it goes on (`xmed.io.sandbox.limits.grow_limits`).
+        """Return the answer to a task. The process may extend its deadline (`xmed.io.sandbox.limits.grow_limits`).
 
-        Raises XmedError OOM, READER_TIMEOUT, READER_CRASHED for a process that died of it, or did not come back.
+        Raises:
+            XmedError: OOM, READER_TIMEOUT or READER_CRASHED if the process died or did not answer.
         """
         try:
             with self._kept_to(seconds):
@@ -132,19 +137,20 @@ class _Worker:
         return _timekeeper.watching(self._process.pid, self._deadline, self._give_up)
 
     def _give_up(self) -> None:
-        """It is overdue: nobody waits for it any more, not even for its death."""
+        """Kill the process and release the thread that waits for its answer."""
         self._given_up = True
         self._process.kill()
         self._line.hang_up()
 
     def _ended(self) -> int | None:
-        """Its exit code; None for one that was killed, and hangs in the kernel."""
+        """Return the exit code, or None for a killed process that hangs in the kernel."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(END_SECONDS)
         return None
 
 
 def _death_error(number: int) -> XmedError:
+    """Return the error for a process that ended by a signal, or with an exit code (negative `number`)."""
     if number in (signal.SIGXCPU, signal.SIGALRM):
         return XmedError("READER_TIMEOUT", "the reader was stopped: it took too long", "a file that reads in a minute")
     if number == signal.SIGKILL:
@@ -173,7 +179,13 @@ def _end_idle_workers() -> None:
 
 
 def serve_tasks(words: int, memory: int, limit: int) -> None:
-    """Answer tasks until nobody asks any more: what a guarded process does all its life."""
+    """Answer tasks until the other end of the channel is closed. This is the main loop of a sandboxed process.
+
+    Args:
+        words: Descriptor of the socket.
+        memory: Descriptor of the shared memory.
+        limit: Descriptor of the deadline.
+    """
     line, deadline = Channel(socket.socket(fileno=words), memory), Deadline(limit)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open(os.devnull, "wb") as nowhere:  # codecs print what they stumble over
@@ -192,6 +204,7 @@ def serve_tasks(words: int, memory: int, limit: int) -> None:
 
 
 def _run_task(function: Callable[..., Any], arguments: Any, named: Any) -> tuple[XmedError | None, Any, list[Note]]:
+    """Run a task and return its error, its result and its notes."""
     with collect_notes() as notes:
         try:
             with reader_errors("the case"):
