@@ -1,4 +1,4 @@
-"""File: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
+"""Read and write NIfTI-1 and NIfTI-2 files. Their RAS+ coordinates become the LPS+ coordinates of a Volume."""
 
 from __future__ import annotations
 
@@ -32,26 +32,36 @@ from xmed.volume import Grid, Volume
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
 MAX_NON_FINITE = 1e-3
-"""Share of NaN or infinite voxels up to which they are taken for holes and filled, not for damage."""
+"""Largest share of NaN or infinite voxels that is filled; more of them count as damage."""
 _RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
 _MEMORY_PER_VOXEL_BYTE = (
     16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
 )
 _MAX_TRAILING_BYTES = 1 << 20  # bytes that writers leave behind the voxels
+"""Bytes that a writer may leave after the voxels."""
 
 
 def read_nifti(
     path: str | Path, modality: str | None = None, channel: int | None = None, image_grid: Grid | None = None
 ) -> Volume:
-    """A single-file NIfTI-1 or -2, plain or gzipped, as a Volume in LPS+ millimetres.
+    """Read a NIfTI-1 or NIfTI-2 file (one file, plain or gzipped) as a Volume.
 
-    modality: DICOM modality. Naming one says that this is an image, so that a constant array is refused; without one
-    the file may be a label map, which may be empty. channel: which one of a 4-D file; an axis of one is dropped.
-    on: the grid of a label map's image, see `affine_from_header`, which says where the voxels lie. Slope and intercept are applied.
-    Up to 0.1 % NaN or infinite voxels become the finite minimum, and lie outside the field of view of an image.
+    Slope and intercept are applied. Up to 0.1 % NaN or infinite voxels get the lowest finite value and lie outside the
+    field of view of an image.
 
-    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
-    AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
+    Args:
+        path: The file.
+        modality: DICOM modality. If it is given, the file is an image, and a constant array is refused. Otherwise the
+            file may be a label map, which may be empty.
+        channel: Which volume of a 4-D file, from 0. A fourth axis of length 1 is dropped.
+        image_grid: For a label map, the grid of its image; used if the label map has no orientation.
+
+    Returns:
+        Array of shape (i, j, k), affine in LPS+ millimetres (see `affine_from_header`).
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
+            AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
     """
     path = require_file(Path(path))
     with reader_errors(path.name):
@@ -67,9 +77,14 @@ def read_nifti(
 
 
 def write_nifti(volume: Volume, path: str | Path) -> None:
-    """Write a Volume as NIfTI-1 in RAS+ millimetres, sform and qform code 1, no description; gzipped for names in .gz.
+    """Write a Volume as NIfTI-1 in RAS+ millimetres, with sform and qform code 1 and no description.
 
-    Equal volumes give equal bytes (no time stamp), and the file appears whole or not at all.
+    Equal volumes give equal bytes, because no time stamp is written. An existing file is replaced only when the new one
+    is complete.
+
+    Args:
+        volume: The volume.
+        path: The file; names that end in .gz are gzipped.
     """
     path = Path(path)
     array = volume.array.astype(_storable_dtype(volume.array.dtype), copy=False)
@@ -90,7 +105,7 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
 
 
 def parse_nifti(path: Path) -> nib.Nifti1Image:
-    """The file's header and voxels, read no further than the file can be honest about."""
+    """Return the header and voxels of a file, read only as far as its size allows."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
         file.seek(0)
@@ -109,7 +124,10 @@ def parse_nifti(path: Path) -> nib.Nifti1Image:
 
 
 def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
-    """The image in an open file of `size` bytes that cannot hold more than `most`."""
+    """Return the image in an open file.
+
+    size: bytes on disk. most: the largest number of bytes that they can expand to.
+    """
     head = file.read(540)
     header = _parse_header(head, name)
     claim = _claimed_bytes(header, name)
@@ -146,7 +164,7 @@ def _parse_header(head: bytes, name: str) -> nib.Nifti1Header:
 
 
 def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
-    """Bytes that the header says the file has; its shape and type are judged on the way."""
+    """Return how many bytes the header says the file has; also check its shape and data type."""
     dim, code = [int(n) for n in header["dim"]], int(header["datatype"])
     shape = dim[1 : dim[0] + 1]
     if not 2 <= dim[0] <= 7 or min(shape, default=0) < 1:
@@ -167,7 +185,7 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
 
 
 def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:
-    """What nibabel repairs without a word when it reads a header: spacings of zero or less, and no slope."""
+    """Check what nibabel repairs silently when it reads a header: spacings of zero or less, and a missing slope."""
     spacing = header["pixdim"][1 : 1 + min(int(header["dim"][0]), 3)]
     if not (spacing > 0).all():
         if header["sform_code"] <= 0 and header["qform_code"] > 0:
@@ -179,6 +197,7 @@ def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:
 
 
 def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """Return the three-dimensional volume that was chosen."""
     while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
         array = array[..., 0]
         add_note("SQUEEZED", "a fourth axis of one was dropped")
@@ -195,7 +214,11 @@ def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
 
 
 def _fill_non_finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array with its holes filled, and where it has none (bool), or None when it is whole."""
+    """Replace NaN and infinite voxels by the lowest finite value.
+
+    Returns:
+        The array, and a mask (bool) of its finite voxels, or None if all are finite.
+    """
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
         return array, None
     share = 1.0 - finite.mean()
@@ -209,5 +232,5 @@ def _fill_non_finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _storable_dtype(dtype: np.dtype) -> np.dtype:
-    """The type kept in memory and on disk: native byte order, and one that NIfTI has."""
+    """Return the data type to keep: native byte order, and one that NIfTI has."""
     return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))

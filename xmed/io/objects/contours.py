@@ -1,8 +1,8 @@
-"""Contours: the items of an RTSTRUCT's Contour Sequence (PS3.3 C.8.8.6) drawn onto the slices of a grid.
+"""Draw the contours of an RTSTRUCT (Contour Sequence, PS3.3 C.8.8.6) onto the slices of a grid.
 
-A closed contour is an area, of whatever origin (CLOSED_PLANAR, INTERPOLATED_PLANAR); areas of one slice add up. Those
-of CLOSEDPLANAR_XOR are combined by exclusive or, which cuts holes. A contour that runs into its own inside and back, a
-keyhole, cuts a hole by itself. Whatever is not drawn is noted with its number.
+A closed contour encloses an area (CLOSED_PLANAR, INTERPOLATED_PLANAR); the areas of one slice are united. Areas of
+CLOSEDPLANAR_XOR are combined by exclusive or, which cuts holes. A single contour that runs inwards and back (a keyhole)
+cuts a hole as well. Contours that are not drawn are noted with their number.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ from xmed.io.notes import add_note
 from xmed.volume import Grid
 
 SAMPLES = 8
-"""Samples per pixel edge; a pixel belongs to a structure when at least half of its samples lie inside."""
+"""Samples along each edge of a pixel. A pixel belongs to a structure if at least half of its samples lie inside."""
 PLANE_TOLERANCE = 0.25  # of the slice distance, between a contour and the slice it is drawn on
 EDGE_TOLERANCE = 0.05
-"""Of a pixel: contours along the picture's edge are written with few decimals, and reach no farther than that."""
+"""In pixels. Contours along the edge of an image are written with few decimals, and exceed it by less than this."""
 AREAS = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR"}
 _OTHERS = {"POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"}
 
 
 @dataclass(frozen=True, eq=False)
 class ContourArea:
-    """A closed contour: (n, 2) pixel coordinates (i, j) on slice k, combined by exclusive or or not."""
+    """A closed contour on one slice.
+
+    Attributes:
+        polygon: Pixel coordinates (i, j), shape (n, 2).
+        k: Index of the slice.
+        xor: Whether the area is combined by exclusive or.
+    """
 
     polygon: np.ndarray
     k: int
@@ -37,10 +43,19 @@ class ContourArea:
 
 
 def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray:
-    """Mask (i, j, k) of a structure's contours; what is left out, cut or in doubt becomes a note.
+    """Draw the contours of one structure. Contours that are left out, cut or doubtful are noted.
 
-    Raises XmedError GRID_MISMATCH for contours between the slices, across them, or all outside; LABEL_MISSING where
-    there are contours and none encloses an area.
+    Args:
+        items: Items of the Contour Sequence.
+        grid: Grid of the image.
+        name: Name of the structure, for messages.
+
+    Returns:
+        Boolean mask of shape (i, j, k).
+
+    Raises:
+        XmedError: GRID_MISMATCH for contours between slices, across slices, or all outside the image; LABEL_MISSING if
+            none of the contours encloses an area.
     """
     areas = _drawable_areas(items, grid, name)
     mask = np.zeros(grid.shape, dtype=bool)
@@ -64,7 +79,7 @@ def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray
 
 
 def _drawable_areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[ContourArea]:
-    """What can be drawn of the contours. Raises XmedError as `draw_contours` does."""
+    """Return the contours that can be drawn, and note the others."""
     areas: list[ContourArea] = []
     left_out, outside, cut, miscounted, kinds = Counter[str](), 0, 0, 0, Counter[str]()
     for item in items:
@@ -106,12 +121,13 @@ def _drawable_areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Con
 
 
 def _note_count(code: str, count: int, text: str) -> None:
+    """Note how many contours something applies to, if any."""
     if count:
         add_note(code, f"{count} {text}")
 
 
 def _contour_points(item: Dataset) -> np.ndarray | None:
-    """Points (n, 3) in mm, none of them where there is no Contour Data; None for what are no points."""
+    """Return the points (n, 3) in mm, n = 0 without Contour Data, or None if the data are damaged."""
     try:
         values = np.atleast_1d(np.array(item.get("ContourData") or [], dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
@@ -120,7 +136,7 @@ def _contour_points(item: Dataset) -> np.ndarray | None:
 
 
 def _place_contour(points: np.ndarray, kind: str, grid: Grid, name: str) -> ContourArea | None:
-    """A contour on its slice; None for one outside of the image."""
+    """Return a contour as an area on its slice, or None if it lies outside the image."""
     to_index = np.linalg.inv(grid.affine)
     ijk = points @ to_index[:3, :3].T + to_index[:3, 3]
     middle = float(ijk[:, 2].mean())
@@ -143,7 +159,7 @@ def _place_contour(points: np.ndarray, kind: str, grid: Grid, name: str) -> Cont
 
 
 def _without_repeats(polygon: np.ndarray) -> np.ndarray:
-    """The outline without points that repeat the one before, and once where it is gone round several times."""
+    """Remove repeated points, and keep a single turn of a contour that is drawn several times over."""
     polygon = polygon[(polygon != np.roll(polygon, 1, axis=0)).any(axis=1)]
     while len(polygon) >= 6 and len(polygon) % 2 == 0:
         half = len(polygon) // 2
@@ -154,12 +170,13 @@ def _without_repeats(polygon: np.ndarray) -> np.ndarray:
 
 
 def _exceeds_picture(polygon: np.ndarray, size: Sequence[int]) -> bool:
+    """Return whether a contour reaches beyond the edge of the image."""
     low, high = -0.5 - EDGE_TOLERANCE, np.array(size) - 0.5 + EDGE_TOLERANCE
     return bool((polygon < low).any() or (polygon > high).any())
 
 
 def _combine_areas(areas: Sequence[ContourArea], size: Sequence[int]) -> tuple[np.ndarray, list[float]]:
-    """Mask (i, j) of the areas of one slice, and the largest share of a pixel that each of them covers."""
+    """Return the mask (i, j) of the areas of one slice, and the largest share of a pixel that each of them covers."""
     mask = np.zeros(tuple(size), dtype=bool)
     low, high = _pixel_box(np.concatenate([area.polygon for area in areas]), size)
     covered, shares = np.zeros((high - low) * SAMPLES, dtype=bool), []
@@ -172,7 +189,7 @@ def _combine_areas(areas: Sequence[ContourArea], size: Sequence[int]) -> tuple[n
 
 
 def _count_nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
-    """How many areas of one slice lie wholly within another of them."""
+    """Count the areas of one slice that lie completely within another one."""
     count = 0
     for n, inner in enumerate(areas):
         for outer in areas[:n] + areas[n + 1 :]:  # type: ignore[operator]
@@ -188,21 +205,23 @@ def _count_nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
 
 
 def _pixel_box(points: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel and the one behind the last that points (n, 2) span, within the picture."""
+    """Return the first pixel of the bounding box of points (n, 2), and the one after its last, within the image."""
     low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) + 0.5)
     return np.clip(low, 0, size).astype(int), np.clip(high, 0, size).astype(int)
 
 
 def _covered_share(inside: np.ndarray) -> np.ndarray:
-    """Share of each pixel (i, j) that samples cover."""
+    """Return the share of each pixel (i, j) that is covered by samples."""
     width, height = (n // SAMPLES for n in inside.shape)
     return inside.reshape(width, SAMPLES, height, SAMPLES).mean(axis=(1, 3))
 
 
 def _samples_inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Which of SAMPLES² samples per pixel lie inside a polygon of (n, 2) pixel coordinates, even-odd.
+    """Return which samples (SAMPLES² per pixel) lie inside a polygon, by the even-odd rule.
 
-    Each edge switches inside and outside for all samples right of it in the sample rows that it crosses.
+    Each edge toggles inside and outside for all samples to its right, in the sample rows that it crosses.
+
+    polygon: pixel coordinates (n, 2). size: width and height in pixels.
     """
     width, height = (int(n) for n in size)
     switches = np.zeros((width * SAMPLES + 1, height * SAMPLES), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Read seg: the segments of a DICOM Segmentation (PS3.3 C.8.20) placed onto an image's grid."""
+"""Read a DICOM Segmentation (SEG, PS3.3 C.8.20) onto the grid of an image."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ PLACE_TOLERANCE = 0.05  # of a voxel
 
 
 def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.ndarray:
-    """Label values (i, j, k) on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
+    """Return the label values of a BINARY, FRACTIONAL or LABELMAP segmentation on the grid of an image.
 
-    A segment is the structure of its label, or else of its property type code; others are passed over. Frames may be
-    cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels. Frames
-    without a place in space go onto the frames of an ultrasound film that they name by number.
+    A segment is matched to a structure by its label, otherwise by its property type code; other segments are left out.
+    FRACTIONAL segments are taken from 50 %. Frames may be cropped, or turned and mirrored by right angles, if their
+    pixels coincide with voxels. Frames without a position go to the frames of an ultrasound film that they refer to by
+    number.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
-    without a place, for an image that has one), and for pixels as `check_pixel_size` does.
+    Args:
+        instance: The segmentation.
+        image: The image that was segmented.
+        table: The structures to read.
+
+    Returns:
+        Label values of shape (i, j, k).
+
+    Raises:
+        XmedError: FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
+            without position for an image that has one), and the codes of `check_pixel_size`.
     """
     check_pixel_size(instance)
     dataset = instance.dataset
@@ -57,7 +67,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
 
 
 def _values_by_segment(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
-    """Voxel value in `table` by segment number."""
+    """Return the label value of each segment number that belongs to a structure of the table."""
     values: dict[int, int] = {}
     for segment in dataset.SegmentSequence:
         structure = _matching_structure(segment, table)
@@ -72,6 +82,7 @@ def _values_by_segment(dataset: Dataset, table: LabelTable, name: str) -> dict[i
 
 
 def _matching_structure(segment: Dataset, table: LabelTable) -> Structure | None:
+    """Return the structure of a segment, by label or by an unambiguous type code."""
     label = str(segment.get("SegmentLabel", "")).strip().casefold()
     for structure in table:
         if structure.name.casefold() == label:
@@ -84,7 +95,7 @@ def _matching_structure(segment: Dataset, table: LabelTable) -> Structure | None
 def _voxels(
     plane: Plane, mask: np.ndarray, to_index: np.ndarray, shape: tuple[int, ...], name: str
 ) -> tuple[np.ndarray, ...]:
-    """Voxel indices (three arrays) of the pixels that `mask` (rows, columns) marks."""
+    """Return the voxel indices (three arrays) of the pixels marked in `mask` (rows, columns)."""
     rows, columns = np.nonzero(mask)
     between_rows, between_columns = plane.spacing
     across = np.outer(columns * between_columns, plane.row) + np.outer(rows * between_rows, plane.column)
@@ -99,7 +110,7 @@ def _voxels(
 
 
 def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
-    """Voxel indices of the pixels that `mask` (rows, columns) marks in the frame of a film that `own` refers to."""
+    """Return the voxel indices (three arrays) of marked pixels, in the film frame that `own` refers to."""
     if image.frame or image.modality != "US":
         raise XmedError("NO_GEOMETRY", f"{name} says not where its frames lie", "a place for every frame in space")
     sources = own.get("SourceImageSequence") or []
@@ -116,6 +127,7 @@ def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: 
 
 
 def _set_voxels(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
+    """Write a label value into voxels, which must not belong to another structure."""
     if (~np.isin(array[voxels], (0, value))).any():
         raise XmedError("LABEL_VALUES", "segments that overlap", "at most one structure in each voxel")
     array[voxels] = value

@@ -1,4 +1,4 @@
-"""RTSTRUCT: the ROIs of a structure set (PS3.3 C.8.8.5), each found by its name, as label values on an image's grid."""
+"""Read the regions of interest (ROIs) of an RTSTRUCT (PS3.3 C.8.8.5) as label values on the grid of an image."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ from xmed.volume import Volume
 
 
 def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, roi: str | None = None) -> np.ndarray:
-    """Label values (i, j, k) from an RT Structure Set; where structures overlap, the later in `table` stands, noted.
+    """Return the label values of an RT Structure Set on the grid of an image.
 
-    A structure is the ROI of its own name, whatever the case; a table of one structure takes `roi` instead, and without
-    it also an ROI that is alone. Structures that were not drawn stay empty, but one at least must be there.
+    A structure is matched to the ROI of the same name, case-insensitively. A table with a single structure uses `roi`
+    instead, or without `roi` the only ROI that there is. Structures that were not drawn stay empty. Where structures
+    overlap, the later one in `table` is kept, and a note says so.
 
-    Raises XmedError LABEL_MISSING, LABEL_VALUES, FRAME_MISMATCH, GRID_MISMATCH.
+    Args:
+        instance: The structure set.
+        image: The image that was contoured.
+        table: The structures to read.
+        roi: Name of the ROI for a table with a single structure.
+
+    Returns:
+        Label values of shape (i, j, k).
+
+    Raises:
+        XmedError: LABEL_MISSING if no structure is found, LABEL_VALUES, FRAME_MISMATCH, GRID_MISMATCH.
     """
     rois = _rois_by_number(instance)
     contours = _contours_by_roi(instance, rois)
@@ -47,7 +58,7 @@ def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, r
 
 
 def _rois_by_number(instance: Instance) -> dict[int, Dataset]:
-    """ROIs by their number. Raises XmedError LABEL_VALUES for two of one number."""
+    """Return the ROIs by number; a number that occurs twice is an error."""
     rois: dict[int, Dataset] = {}
     for item in instance.dataset.get("StructureSetROISequence") or ():
         number = _integer_or_none(item.get("ROINumber"))
@@ -59,7 +70,7 @@ def _rois_by_number(instance: Instance) -> dict[int, Dataset]:
 
 
 def _contours_by_roi(instance: Instance, rois: dict[int, Dataset]) -> dict[int, list[Dataset]]:
-    """Contours by the number of their ROI; an ROI may have several items. Those of none are noted."""
+    """Return the contours of each ROI number; contours of an unknown ROI are noted."""
     contours: dict[int, list[Dataset]] = {}
     stray = 0
     for item in instance.dataset.get("ROIContourSequence") or ():
@@ -74,6 +85,7 @@ def _contours_by_roi(instance: Instance, rois: dict[int, Dataset]) -> dict[int, 
 
 
 def _integer_or_none(value: object) -> int | None:
+    """Return a value as an integer, or None."""
     try:
         return int(str(value))
     except ValueError:
@@ -81,6 +93,7 @@ def _integer_or_none(value: object) -> int | None:
 
 
 def _roi_number(rois: dict[int, Dataset], structure: Structure, roi: str | None, *, alone: bool) -> int | None:
+    """Return the number of the ROI of a structure, or None."""
     wanted = (roi or structure.name).casefold()
     same = [number for number, item in rois.items() if str(item.get("ROIName", "")).strip().casefold() == wanted]
     if len(same) > 1:
@@ -91,6 +104,7 @@ def _roi_number(rois: dict[int, Dataset], structure: Structure, roi: str | None,
 
 
 def _check_frame(item: Dataset, image: Volume, name: str) -> None:
+    """Refuse an ROI in another frame of reference than its image."""
     frame = str(item.get("ReferencedFrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
         raise XmedError(

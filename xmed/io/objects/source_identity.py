@@ -1,4 +1,4 @@
-"""Source identity: what an object that refers to images must say of their patient, their study and themselves."""
+"""Check and complete the patient and study attributes of images that a DICOM object refers to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENT_AND_STUDY = [
     "AccessionNumber",
     "ReferringPhysicianName",
 ]
-"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
+"""Type 2 attributes of the Patient and General Study modules: required, but may be empty (PS3.5 7.4.3)."""
 _STUDY = {*PATIENT_AND_STUDY, "StudyDescription", "PhysiciansOfRecord", "ConsultingPhysicianName"}
 _PATIENT_GROUPS = (0x0010, 0x0012)
 _DATE, _TIME = (
@@ -37,12 +37,14 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 
 
 def conforming_header(dataset: Dataset) -> Dataset:
-    """A copy without pixels, whose patient and study attributes conform: what may be empty is filled, and noted.
+    """Return a copy without pixels in which the patient and study attributes conform to the standard.
 
-    Dates and times in the format of ACR-NEMA (PS3.5 6.2) and sexes in words are put as the standard writes them; what
-    is too long or no value of its kind is left empty where the standard allows that (type 2), and left out elsewhere.
+    Dates and times in ACR-NEMA format (PS3.5 6.2) and spelled-out sexes are rewritten. Invalid values become empty
+    where the standard allows it (type 2), and are left out elsewhere. Missing type 2 attributes are added empty. Each
+    change is noted.
 
-    Raises XmedError NOT_REFERABLE for a Patient ID that no object may carry: without it, it would belong to nobody.
+    Raises:
+        XmedError: NOT_REFERABLE for an invalid Patient ID, because an object without it would belong to no patient.
     """
     copy = Dataset()
     copy.file_meta = dataset.file_meta
@@ -75,11 +77,15 @@ def conforming_header(dataset: Dataset) -> Dataset:
 
 
 def check_referable(images: Sequence[Dataset], *, placed: bool) -> None:
-    """Whether an object can refer to these images at all.
+    """Check that a DICOM object can refer to these images.
 
-    placed: whether they lie somewhere in space, and must say in which frame of reference.
+    Args:
+        images: Headers of the images.
+        placed: Whether the images have a position in space, so that a frame of reference is required.
 
-    Raises XmedError NOT_REFERABLE, with each attribute that is missing, no UID, or shared by what it should tell apart.
+    Raises:
+        XmedError: NOT_REFERABLE with the attributes that are missing, are not UIDs, or are equal where they must
+            differ.
     """
     needed = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
     needed += ["FrameOfReferenceUID"] if placed else []
@@ -102,7 +108,7 @@ def _not_referable(what: str, expected: str) -> XmedError:
 
 
 def _conforming_element(element: DataElement) -> DataElement | None:
-    """The element as it is, or put as the standard writes it; None for no value of its kind."""
+    """Return the element, rewritten if necessary, or None if its value is invalid."""
     judged = element.keyword in _STUDY or element.tag.group in _PATIENT_GROUPS
     if not judged or element.VR == "SQ" or element.is_empty:
         return element
@@ -117,6 +123,7 @@ def _conforming_element(element: DataElement) -> DataElement | None:
 
 
 def _conforming_value(keyword: str, vr: str, value: Any) -> Any:
+    """Return a value as the standard writes it, or None if it is invalid."""
     text = str(value).strip()
     if "\ufffd" in text:  # bytes that the character set does not have
         return None

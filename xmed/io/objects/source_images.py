@@ -1,4 +1,4 @@
-"""Source images: the images that a segmentation was drawn on, in the words that highdicom takes."""
+"""Prepare the images that a segmentation refers to, in the form that highdicom expects."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from xmed.volume import Grid, Volume
 
 @dataclass(frozen=True, eq=False)
 class SourceImages:
-    """The images of one series, without their pixels.
+    """The images of one series, without pixels.
 
-    images: single frames, or one multi-frame image. order: for each of their frames the slice k of `grid` that lies
-    there. grid: as the readers find it. placed: whether the frames say where in space they lie; those of an ultrasound
-    film do not, and its grid is then only the picture's own.
+    Attributes:
+        images: Single-frame headers, or one multi-frame header.
+        order: For each frame, the index k of its slice in `grid`.
+        grid: The grid of the series as `read_series` finds it.
+        placed: Whether the frames have a position in space. Those of an ultrasound film have none; its grid then
+            describes only the image itself.
     """
 
     images: list[Dataset]
@@ -35,16 +38,19 @@ class SourceImages:
     placed: bool
 
     def with_headers(self, header: Callable[[Dataset], Dataset]) -> SourceImages:
-        """The same images with other headers, and in the frame of reference that those name."""
+        """Return the same images with other headers, and in the frame of reference that these name."""
         images = [conforming_header(header(image)) for image in self.images]
         check_referable(images, placed=self.placed)
         frame = images[0].FrameOfReferenceUID if self.grid.frame else None
         return replace(self, images=images, grid=replace(self.grid, frame=frame))
 
     def check_same_grid(self, labels: Volume) -> None:
-        """Raises XmedError FRAME_MISMATCH or GRID_MISMATCH for labels that are not on these very images.
+        """Check that labels lie on the grid of these images.
 
-        highdicom 0.28 does not see it: where it compares frames of reference, it compares one with itself.
+        highdicom 0.28 does not detect it: its check compares a frame of reference with itself.
+
+        Raises:
+            XmedError: FRAME_MISMATCH, GRID_MISMATCH.
         """
         if labels.frame != self.grid.frame:
             raise XmedError("FRAME_MISMATCH", "labels of another frame of reference", "that of the source images")
@@ -58,10 +64,11 @@ class SourceImages:
 
 
 def read_source_images(source: Source) -> SourceImages:
-    """The one image series in `source`, with the patient's and study's attributes as an object may carry them.
+    """Read the one image series in `source`, with patient and study attributes that conform to the standard.
 
-    Raises XmedError as `read_series` does, MULTI_VOLUME for several multi-frames, NOT_REFERABLE for images that lack or
-    repeat what would be referred to.
+    Raises:
+        XmedError: The codes of `read_series`; MULTI_VOLUME for several multi-frame images; NOT_REFERABLE for images
+            with missing or repeated identifiers.
     """
     instances = select_series(source)
     first = instances[0]
@@ -76,11 +83,13 @@ def read_source_images(source: Source) -> SourceImages:
 
 
 def _check(images: SourceImages) -> SourceImages:
+    """Check the images and return them."""
     check_referable(images.images, placed=images.placed)
     return images
 
 
 def _referable_images(instances: Sequence[Instance], planes: Sequence[Plane]) -> tuple[list[Dataset], list[int]]:
+    """Return the headers that a segmentation refers to, and the slice index of each frame."""
     first = instances[0].dataset
     if planes[0].size != (first.Rows, first.Columns):
         raise XmedError("MULTI_VOLUME", "slices that are parts of one picture", "one frame for each", "write NIfTI")
@@ -99,7 +108,7 @@ def _referable_images(instances: Sequence[Instance], planes: Sequence[Plane]) ->
 
 
 def _single_frame_header(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:
-    """A single frame where the readers found it. highdicom wants directions that agree in their last digit."""
+    """Return the header of one slice. highdicom requires orientations that agree in their last digit."""
     dataset = conforming_header(instance.dataset)
     dataset.update(measures)
     dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from the positions
@@ -109,9 +118,9 @@ def _single_frame_header(instance: Instance, plane: Plane, first: Plane, measure
 
 
 def _multiframe_header(instance: Instance, planes: Sequence[Plane]) -> Dataset:
-    """A multi-frame image with its planes where highdicom looks for them, also those of an Enhanced US Volume.
+    """Return a multi-frame header with the planes where highdicom expects them, also for an Enhanced US Volume.
 
-    A Segmentation has no functional group for volume coordinates; the frame of reference says whose they are.
+    A Segmentation has no functional group for volume coordinates; its frame of reference identifies them.
     """
     dataset, first = conforming_header(instance.dataset), planes[0]
     orientation, shared = Dataset(), Dataset()
@@ -128,7 +137,7 @@ def _multiframe_header(instance: Instance, planes: Sequence[Plane]) -> Dataset:
 
 
 def _pixel_measures(planes: Sequence[Plane]) -> Dataset:
-    """Pixel spacing and slice thickness, which is required: where no header states it, the slices touch."""
+    """Return pixel spacing and the required slice thickness; if no header states it, slices touch each other."""
     depth = planes[0].thickness or float(np.linalg.norm(affine_from_planes(planes)[:3, 2]))
     measures = Dataset()
     measures.PixelSpacing, measures.SliceThickness = decimal_strings(planes[0].spacing), decimal_strings([depth])[0]

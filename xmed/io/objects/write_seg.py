@@ -1,4 +1,4 @@
-"""Write seg: a label map as a DICOM Segmentation that any viewer can lay over its source images."""
+"""Write a label map as a DICOM Segmentation that viewers can show on top of its source images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ _BYTES_PER_VOXEL = 64  # highdicom keeps the labels several times over while it 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """Who drew: a model's name and version, each of at most 64 characters, and the sha256 (hex) of its weights."""
+    """The model that made a segmentation.
+
+    Attributes:
+        name: At most 64 characters.
+        version: At most 64 characters.
+        weights_sha256: SHA-256 of the weights, hexadecimal.
+    """
 
     name: str
     version: str
@@ -46,15 +52,23 @@ def write_seg(
     by: Algorithm,
     header: Callable[[Dataset], Dataset] | None = None,
 ) -> None:
-    """Write `labels` as a binary DICOM SEG (PS3.3 A.51) that refers to the images in `source`, frame by frame.
+    """Write labels as a binary DICOM Segmentation (PS3.3 A.51) that refers to the frames of its source images.
 
-    labels: values of `table`, on the grid of the series. Patient and study are those of the source, or those that
-    `header` makes of each image's: then the labels lie in the frame of reference that it names. The frames of an
-    ultrasound film, which has no place in space, are referred to by their numbers alone. The file appears whole or not
-    at all.
+    The frames of an ultrasound film have no position in space and are referred to by number. An existing file is
+    replaced only when the new one is complete.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
-    NOT_REFERABLE, and those of `read_series` for the source's geometry.
+    Args:
+        labels: Values of `table`, on the grid of the series.
+        source: The DICOM series that was segmented.
+        table: The structures, with SNOMED-CT codes.
+        path: The file to write.
+        by: The model that made the labels.
+        header: Changes the header of each source image. Patient, study and frame of reference are then taken from the
+            result instead of the source.
+
+    Raises:
+        XmedError: FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without codes), NOT_REFERABLE,
+            and the codes of `read_series`.
     """
     grow_limits(_BYTES_PER_VOXEL * labels.array.size)
     with collect_notes():  # whoever read the image for the labels has heard it all
@@ -64,11 +78,17 @@ def write_seg(
 
 
 def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
-    """Whether `write_seg` will be able to write labels of `source`: one without any structure is made, and not kept.
+    """Check that `write_seg` will be able to write labels for `source`, by making an empty segmentation.
 
-    What will be filled in or left empty of the patient and the study is noted.
+    Patient and study attributes that will be filled in or left empty are noted.
 
-    Raises XmedError as `write_seg` does.
+    Args:
+        source: The DICOM series.
+        table: The structures, with SNOMED-CT codes.
+        by: The model.
+
+    Raises:
+        XmedError: The codes of `write_seg`.
     """
     with collect_notes() as notes:
         images = read_source_images(source)
@@ -81,6 +101,7 @@ def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
 
 
 def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
+    """Make the DICOM object."""
     values = table.check(labels.array)
     segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
@@ -115,7 +136,7 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
 
 
 def _series_number(image: Dataset) -> int:
-    """A number behind those that scanners give; 1000 where the image's own is no number."""
+    """Return a series number above those that scanners use; 1000 if that of the image is not a number."""
     try:
         number = int(str(image.get("SeriesNumber") or 0)) + 1000
     except ValueError:
@@ -124,7 +145,7 @@ def _series_number(image: Dataset) -> int:
 
 
 def save_whole(dataset: Dataset, path: Path) -> None:
-    """Write a data set so that it appears whole or not at all."""
+    """Write a DICOM file so that an existing one is replaced only when the new one is complete."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         dataset.save_as(part, enforce_file_format=True)
@@ -134,12 +155,13 @@ def save_whole(dataset: Dataset, path: Path) -> None:
 
 
 def snomed_code(value: str, otherwise: str) -> Code:
-    """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
+    """Return a SNOMED-CT code with the meaning from the tables of DICOM, or with the given meaning."""
     known = (code for code in codes.SCT.concepts.values() if code.value == value)
     return next(known, Code(value, "SCT", otherwise))
 
 
 def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescription]:
+    """Return the segment descriptions, numbered from 1 in the order of the table."""
     algorithm = AlgorithmIdentificationSequence(
         name=by.name,
         family=codes.cid7162.ArtificialIntelligence,

@@ -1,4 +1,4 @@
-"""Write sr: what was measured on a segmentation, as a DICOM Measurement Report (PS3.16 TID 1500)."""
+"""Write measurements of a segmentation as a DICOM Structured Report (Measurement Report, PS3.16 TID 1500)."""
 
 from __future__ import annotations
 
@@ -44,13 +44,21 @@ MeasurementGroup = (
 
 
 def write_sr(labels: Volume, seg: Path, table: LabelTable, path: str | Path, by: Algorithm) -> None:
-    """Write the volume of each structure in mL (UCUM) as a Comprehensive 3D SR that refers to the segments of `seg`.
+    """Write the volume of each structure as a Comprehensive 3D SR that refers to the segments of a segmentation.
 
-    labels: what `write_seg` wrote into `seg`, by the same `table` and algorithm. A structure that was not found has
-    0 mL. In an ultrasound film nothing has a volume: its structures get the area in cm² in the frame where it is
-    largest. Patient and study are those of `seg`. Nobody has verified the report, and it says so.
+    Volumes are in mL (UCUM); a structure without voxels has 0 mL. The frames of an ultrasound film have no volume; for
+    each structure the largest area over all frames is written instead, in cm². Patient and study are those of the
+    segmentation. The report is marked as unverified.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH for labels of another segmentation.
+    Args:
+        labels: The labels that `write_seg` wrote into `seg`.
+        seg: The DICOM Segmentation.
+        table: The structures that `seg` was written with.
+        path: The file to write.
+        by: The model that made the labels.
+
+    Raises:
+        XmedError: FRAME_MISMATCH, GRID_MISMATCH for labels of another segmentation.
     """
     segmentation = pydicom.dcmread(seg, stop_before_pixels=True)
     _check_same_grid(labels, segmentation, seg.name)
@@ -81,6 +89,7 @@ def _check_same_grid(labels: Volume, segmentation: Dataset, name: str) -> None:
 
 
 def _measurement_report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
+    """Return the content of the report. The observer is the model: the same weights give the same observer UID."""
     device = DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # the observer is the model: same weights, same observer
         name=by.name,
@@ -101,6 +110,7 @@ def _measurement_report(groups: list[MeasurementGroup], by: Algorithm) -> Measur
 def _volume_group(
     labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm
 ) -> MeasurementGroup:
+    """Return the volume of a structure."""
     voxels = int(np.count_nonzero(labels.array == structure.value))
     millilitres = voxels * labels.grid.voxel_ml
     segment = ReferencedSegment(
@@ -119,6 +129,7 @@ def _volume_group(
 def _area_group(
     labels: Volume, structure: Structure, number: int, segmentation: Dataset, by: Algorithm
 ) -> MeasurementGroup:
+    """Return the largest area of a structure over the frames of a film."""
     pixels = np.count_nonzero(labels.array == structure.value, axis=(0, 1))
     largest = int(np.argmax(pixels))
     x, y, _ = labels.spacing
@@ -142,13 +153,14 @@ def _area_group(
 
 
 def _segmentation_frame(segmentation: Dataset, segment: int, number: int) -> int:
-    """Which frame of the segmentation, from 1, shows `segment` on frame `number` of the film."""
+    """Return the frame of the segmentation, from 1, that shows `segment` on frame `number` of the film."""
     wanted = [segment, number]
     frames = segmentation.PerFrameFunctionalGroupsSequence
     return 1 + [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames].index(wanted)
 
 
 def _shared_arguments(structure: Structure, by: Algorithm) -> dict[str, Any]:
+    """Return the arguments that all measurement groups share."""
     return {
         "tracking_identifier": TrackingIdentifier(uid=generate_uid(), identifier=structure.name),
         "finding_category": snomed_code(str(structure.category), structure.name),
@@ -160,7 +172,7 @@ def _shared_arguments(structure: Structure, by: Algorithm) -> dict[str, Any]:
 
 
 def _source_images(segmentation: Dataset) -> list[Dataset]:
-    """The images that a segmentation names, with what a report lists of its evidence."""
+    """Return the images that a segmentation refers to, as the evidence of a report."""
     images = []
     for series in segmentation.ReferencedSeriesSequence:
         for item in series.ReferencedInstanceSequence:

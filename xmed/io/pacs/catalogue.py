@@ -1,4 +1,4 @@
-"""Catalogue: the series that a query names, level by level, and only those that really match it."""
+"""Find the series that a query selects, from study level down to single objects."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ STUDY = ("PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyDescr
 SERIES = ("Modality", "SeriesDescription", "SeriesInstanceUID", "BodyPartExamined", "ProtocolName")
 OBJECT = ("SOPInstanceUID", "SOPClassUID")
 UID = re.compile(r"[0-9.]{1,64}")
-"""PS3.5 9.1. Anything else in the place of a UID would be asked for, or become part of an address, as it stands."""
+"""Form of a UID (PS3.5 9.1). Other text could change a query or the address of a request."""
 
 
 def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries] = ()) -> list[ArchiveSeries]:
-    """Every series that `query` names, each with its objects, ordered by UID.
+    """Return every series that a query selects, with its objects, sorted by UID.
 
-    studies: look only in the studies of these series. Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
+    Args:
+        archive: The archive.
+        query: Values by DICOM keyword.
+        studies: If given, search only in the studies of these series.
+
+    Raises:
+        XmedError: PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
     """
     series_by_uid: dict[str, ArchiveSeries] = {}
     of_study: Query = {key: value for key, value in query.items() if key in STUDY}
@@ -45,6 +51,7 @@ def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries
 
 
 def _find_studies(archive: Archive, query: Query, studies: Sequence[ArchiveSeries]) -> Iterator[MatchAttributes]:
+    """Yield the studies of the query, or the studies that are already known."""
     if studies:
         known = {series.study: series.patient for series in studies}
         yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(known.items()))
@@ -53,9 +60,10 @@ def _find_studies(archive: Archive, query: Query, studies: Sequence[ArchiveSerie
 
 
 def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Sequence[str]) -> list[MatchAttributes]:
-    """What the archive names, asked once for each combination of listed values, less what it should not have named.
+    """Return the matches, with one query for each combination of listed values.
 
-    An archive passes over keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and answers with more.
+    An archive ignores keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and then returns too many matches,
+    so they are filtered again.
     """
     matches = []
     lists = [value if isinstance(value, list) else [value] for value in query.values()]
@@ -67,9 +75,10 @@ def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Seq
 
 
 def _value_matches(value: str, key: str) -> bool:
-    """Matching of PS3.4 C.2.2.2: wildcards without regard to case, ranges of dates, one of several values.
+    """Return whether a value matches a key by PS3.4 C.2.2.2: wildcards ignoring case, date ranges, one of several
+    values.
 
-    Where the archive does not show the value nothing can be compared, and it is believed.
+    If the archive does not return the value, it cannot be compared, and the match is accepted.
     """
     if not value or not key:
         return True
@@ -81,6 +90,7 @@ def _value_matches(value: str, key: str) -> bool:
 
 
 def _checked_uid(match: MatchAttributes, keyword: str) -> str:
+    """Return the UID of a match, or refuse the answer."""
     if not UID.fullmatch(match[keyword]):
         raise XmedError("PACS_ANSWER", f"the archive names something without a {keyword}", "a UID (PS3.5 9.1)")
     return match[keyword]

@@ -1,4 +1,4 @@
-"""Connect: an archive's address, and which protocol it asks for."""
+"""Choose the protocol of an archive from its address."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from xmed.spec.archive_query import address_problem
 
 
 def connect(server: str, listen: int | None = None) -> Archive:
-    """The archive at `https://host/path` or `dimse://OUR_AE@host:port/THEIR_AE` (dimses: TLS); nothing is sent yet.
+    """Return the archive at an address. No data are sent yet.
 
-    Raises XmedError SPEC_INVALID.
+    Args:
+        server: `https://host/path` for DICOMweb, or `dimse://OUR_AE@host:port/THEIR_AE` (dimses: over TLS).
+        listen: For DIMSE, the port on which objects arrive by C-MOVE; without it C-GET is used.
+
+    Raises:
+        XmedError: SPEC_INVALID for another address.
     """
     problem = address_problem(server)
     if problem:
@@ -29,10 +34,16 @@ def connect(server: str, listen: int | None = None) -> Archive:
 
 
 def send(path: Path, server: str) -> str:
-    """Store one DICOM object in an archive (STOW-RS or C-STORE); returns its status in words.
+    """Store one DICOM object in an archive (STOW-RS or C-STORE) and return its status as text.
 
-    Sending the same object twice leaves one: archives tell objects apart by their UID.
-    Raises XmedError SPEC_INVALID, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
+    Sending an object twice stores it once, because archives identify objects by their UID.
+
+    Args:
+        path: The DICOM file.
+        server: Address as in `connect`.
+
+    Raises:
+        XmedError: SPEC_INVALID, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
     """
     archive = connect(server)
     return with_retries(lambda: archive.store(path))

@@ -1,4 +1,4 @@
-"""Dimse: an archive that speaks DIMSE (PS3.7): C-FIND finds, C-GET or C-MOVE fetches, C-STORE stores."""
+"""Use an archive over DIMSE (PS3.7): C-FIND, C-GET or C-MOVE, and C-STORE."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
-"""The Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
+"""UIDs of the Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
 IMAGES: tuple[str, ...] = (
     uid.CTImageStorage,
     uid.EnhancedCTImageStorage,
@@ -49,19 +49,21 @@ IMAGES: tuple[str, ...] = (
     uid.UltrasoundImageStorage,
     uid.UltrasoundMultiFrameImageStorage,
 )
-"""Asked for where an archive does not say of which class its objects are."""
+"""SOP classes to request if an archive does not state those of its objects."""
 SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
 MAX_CONTEXTS = 127
-"""PS3.8 7.1.1.13 numbers them with odd bytes: 128, of which one is the query's own."""
+"""Presentation contexts have odd numbers of one byte (PS3.8 7.1.1.13): 128, one of them for the query itself."""
 MAX_RECORDS = 500_000
-"""Matches of one query: so many files are the most that a dataset may have."""
+"""Largest number of matches of a query, the same as the largest number of files of a dataset."""
 SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 class DimseArchive:
-    """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET.
+    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.secured`).
 
-    With dimses:// all of it goes over TLS, see xmed.io.pacs.secured.
+    Args:
+        url: The address.
+        listen: Port on which objects arrive by C-MOVE; without it C-GET is used.
     """
 
     def __init__(self, url: str, listen: int | None = None) -> None:
@@ -74,6 +76,7 @@ class DimseArchive:
         self.ae.network_timeout = TIMEOUT_SECONDS
 
     def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+        """Search by C-FIND; see `Archive.find`."""
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = level
@@ -93,6 +96,7 @@ class DimseArchive:
         return matches
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
+        """Fetch by C-GET or C-MOVE; see `Archive.fetch`."""
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "IMAGE"
         identifier.StudyInstanceUID, identifier.SeriesInstanceUID = series.study, series.uid
@@ -106,6 +110,7 @@ class DimseArchive:
             self._move(identifier, wanted, receiving, self.listen)
 
     def store(self, path: Path) -> str:
+        """Store by C-STORE; see `Archive.store`."""
         dataset = pydicom.dcmread(path)
         context = build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
         with self._associated([context]) as association:
@@ -136,7 +141,7 @@ class DimseArchive:
             server.shutdown()
 
     def _finish(self, answers: Iterator[tuple[Dataset, Dataset | None]], what: str) -> None:
-        """Wait for the last answer. A warning means that some objects did not come: the caller sees which."""
+        """Wait for the last response. A warning means that objects are missing; the caller sees which."""
         for status, _ in answers:
             code = self._code(status, what)
             if code not in (*PENDING, SUCCESS) and code not in WARNINGS:
@@ -189,7 +194,10 @@ class DimseArchive:
 
 
 def _storage(classes: list[str]) -> list[PresentationContext]:
-    """What objects may come as: where there is room a context for each syntax, so that nothing need be recoded."""
+    """Return the presentation contexts for storage.
+
+    If possible, each transfer syntax gets its own context, so that the archive need not recompress.
+    """
     if len(classes) * len(SYNTAXES) > MAX_CONTEXTS:
         return [build_context(uid, SYNTAXES) for uid in classes[:MAX_CONTEXTS]]
     return [build_context(uid, syntax) for uid in classes for syntax in SYNTAXES]

@@ -1,10 +1,10 @@
-"""Retrieve: what a query names comes to lie below a folder, under names that nobody can be found by.
+"""Fetch the objects of a query into a folder, under pseudonymous file names.
 
 image/<patient>/<series>/<object>.dcm     label/<patient>/<series it refers to>/<object>.dcm
 
-Every name is a pseudonym of a UID or a Patient ID; nothing that an archive says becomes part of a path. A file that is
-there with bytes is whole and is not fetched again. An object that is named and not there yet has an empty file in its
-place, so that no reader can take an unfinished series for a shorter one.
+Each name is a pseudonym of a UID or Patient ID; no text from the archive becomes part of a path. A file that is not
+empty is complete and is not fetched again. An object that is still missing is represented by an empty file, so that a
+reader cannot mistake an incomplete series for a shorter one.
 """
 
 from __future__ import annotations
@@ -26,18 +26,23 @@ from xmed.io.pacs.connect import connect
 from xmed.spec.archive_query import PacsSpec
 
 MakeName = Callable[[str, str], str]
-"""(kind, identifier) → a name for a file; the same for the same, and nobody can turn it back."""
+"""Function (kind, identifier) → file name. Equal identifiers give equal names, which cannot be reversed."""
 STALE_SECONDS = 3600.0
 Progress = Callable[[str, int, int, str], None]
 
 
 def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | None = None) -> None:
-    """Fetch what the query names and `root` does not hold, and remove what the archive no longer names.
+    """Fetch the objects of a query that `root` does not hold, and remove those that the query no longer returns.
 
-    name: makes the names. progress: (what, done, total, note), for each series.
+    Args:
+        spec: Address and query.
+        root: The folder.
+        name: Makes the pseudonyms.
+        progress: Called with (what, done, total, note) after each series.
 
-    Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER, and NO_CASES for a query that names nothing; then
-    nothing is removed. What came before stays, and the next call goes on from there.
+    Raises:
+        XmedError: PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER, or NO_CASES if the query returns nothing; nothing is
+            removed then. Objects that arrived are kept, and the next call continues from there.
     """
     archive = connect(spec.server, spec.listen)
     images = find_series(archive, spec.query)
@@ -66,7 +71,7 @@ def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | No
 
 
 def _fetch_series(archive: Archive, series: ArchiveSeries, places: dict[str, Path]) -> set[Path]:
-    """Every object of a series at its place, as far as the archive hands it over."""
+    """Fetch the missing objects of a series."""
     for place in places.values():
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not place.exists():
@@ -85,7 +90,9 @@ def _fetch_series(archive: Archive, series: ArchiveSeries, places: dict[str, Pat
 
 
 def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: MakeName, images: set[str]) -> set[Path]:
-    """The objects of a label series, each beside the image series that it refers to; others are left out."""
+    """Fetch the objects of a label series into the folder of the image series that each refers to; others are left
+    out.
+    """
     kept: set[Path] = set()
     missing = []
     for uid in series.objects:
@@ -108,7 +115,7 @@ def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: M
 
 
 def _referenced_series(dataset: Dataset) -> str:
-    """The Series Instance UID of the images that a segmentation or a structure set was drawn on; empty for none."""
+    """Return the Series Instance UID of the images that a segmentation or structure set refers to, "" for none."""
     for path in (
         ["ReferencedSeriesSequence"],
         ["ReferencedFrameOfReferenceSequence", "RTReferencedStudySequence", "RTReferencedSeriesSequence"],
@@ -122,7 +129,7 @@ def _referenced_series(dataset: Dataset) -> str:
 
 
 def _is_being_written(path: Path) -> bool:
-    """Whether this is another process's part of a file; one that was killed leaves parts that grow old."""
+    """Return whether another process is writing this file; parts that a killed process left are older."""
     try:
         return path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < STALE_SECONDS
     except FileNotFoundError:

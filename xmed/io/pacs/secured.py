@@ -1,7 +1,7 @@
-"""Secured: TLS between this machine and an archive that speaks DIMSE (PS3.15 B.12), each side showing a certificate.
+"""Set up TLS for DIMSE (PS3.15 B.12). Both sides show a certificate.
 
-XMED_PACS_CA names a file of certificates (PEM) to trust, in place of the system's; XMED_PACS_CERT one with the
-certificate and the key that are shown to the archive, and to whoever delivers by C-MOVE.
+The environment variable XMED_PACS_CA names a PEM file of certificates to trust instead of those of the system.
+XMED_PACS_CERT names a PEM file with our own certificate and key, for connections to the archive and from it (C-MOVE).
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ CA_VARIABLE, CERTIFICATE_VARIABLE = "XMED_PACS_CA", "XMED_PACS_CERT"
 
 
 def client_tls_context() -> ssl.SSLContext:
-    """For calling: the archive's certificate must be for its host's name. Raises XmedError PACS_REFUSED."""
+    """Return the TLS context for connections to the archive, whose certificate must match its host name.
+
+    Raises:
+        XmedError: PACS_REFUSED if a certificate cannot be read.
+    """
     return _tls_context(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def server_tls_context() -> ssl.SSLContext:
-    """For being called: whoever delivers must show a trusted certificate. Raises XmedError PACS_REFUSED."""
+    """Return the TLS context for incoming connections, which must show a trusted certificate.
+
+    Raises:
+        XmedError: PACS_REFUSED if XMED_PACS_CERT is not set, or a certificate cannot be read.
+    """
     if not os.environ.get(CERTIFICATE_VARIABLE):
         raise XmedError(
             "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate to show to who delivers by C-MOVE"

@@ -1,4 +1,4 @@
-"""Web: an archive that speaks DICOMweb (PS3.18): QIDO-RS finds, WADO-RS fetches, STOW-RS stores."""
+"""Use an archive over DICOMweb (PS3.18): QIDO-RS to search, WADO-RS to fetch, STOW-RS to store."""
 
 from __future__ import annotations
 
@@ -32,19 +32,28 @@ from xmed.io.pacs.archive import (
 )
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
-"""What a server answers when the same request may succeed later (RFC 9110; 429: RFC 6585)."""
+"""HTTP status codes after which the same request may succeed later (RFC 9110; 429: RFC 6585)."""
 logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs what servers warn of
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CHUNK = 1 << 16
 MAX_ANSWER, MAX_RECORDS = 64 << 20, 500_000
-"""Bytes of an answer that is no object, and matches of one query: no dataset may have more than 500,000 files."""
+"""Largest response in bytes that is not an object, and largest number of matches (that of files of a dataset)."""
 SLOWEST = 1024
-"""Bytes a second that an answer brings once TIMEOUT_SECONDS are over; one that drips is not waited for without end."""
+"""Bytes per second that a response must reach after TIMEOUT_SECONDS; a slower one is given up."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._*?-]")
 
 
 class DicomWebArchive:
-    """One DICOMweb service. Credentials: XMED_PACS_TOKEN, or XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc."""
+    """A DICOMweb service.
+
+    Credentials come from XMED_PACS_TOKEN, from XMED_PACS_USER and XMED_PACS_PASSWORD, or from ~/.netrc.
+
+    Args:
+        url: Address of the service.
+
+    Raises:
+        XmedError: PACS_REFUSED for a password over http:// to another machine.
+    """
 
     def __init__(self, url: str) -> None:
         session = _Session()
@@ -57,6 +66,7 @@ class DicomWebArchive:
         self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
 
     def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+        """Search by QIDO-RS; see `Archive.find`."""
         above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
         place = [keys[key] for key in above]
         # What an address would have to escape is asked for by a wildcard, and compared by the catalogue: Debian 12's
@@ -81,6 +91,7 @@ class DicomWebArchive:
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
+        """Fetch by WADO-RS; see `Archive.fetch`."""
         media = (("application/dicom", "*"),)
         for uid in objects:
             try:
@@ -95,6 +106,7 @@ class DicomWebArchive:
             keep(uid, file.getvalue())
 
     def store(self, path: Path) -> str:
+        """Store by STOW-RS; see `Archive.store`."""
         dataset = pydicom.dcmread(path)
         with self._asking("store"):
             answer = self.client.store_instances([dataset])
@@ -108,7 +120,9 @@ class DicomWebArchive:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Name what went wrong. The cause is left behind: its text holds the address, which may hold a name."""
+        """Turn errors of a request into XmedError, without their cause, whose text holds the address and perhaps a
+        name.
+        """
         where = f"{self.host}: {what}"
         try:
             yield
@@ -128,6 +142,8 @@ class DicomWebArchive:
 
 
 class _Session(requests.Session):
+    """A session that leaves wildcards unescaped, which is the same address by RFC 3986."""
+
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
         request.url = (request.url or "").replace("%2A", "*").replace("%3F", "?")  # the same address by RFC 3986
         return super().send(request, **settings)
@@ -143,7 +159,7 @@ class _Bearer(AuthBase):
 
 
 def _credentials() -> AuthBase | None:
-    """None leaves it to requests, which reads ~/.netrc or the file that NETRC names."""
+    """Return the credentials; None leaves it to requests, which reads ~/.netrc or the file that NETRC names."""
     token, user = os.environ.get("XMED_PACS_TOKEN"), os.environ.get("XMED_PACS_USER")
     if token:
         return _Bearer(token)
@@ -151,7 +167,7 @@ def _credentials() -> AuthBase | None:
 
 
 def _read_limited(response: requests.Response, **_: object) -> None:
-    """Read the answer, inflated as it comes, and stop where no object can be that large, or nobody would wait."""
+    """Read a response in chunks, and stop if it is too large or too slow."""
     kind = response.headers.get("Content-Type", "").lower()
     most = MAX_BYTES if kind.startswith(("multipart/", "application/dicom")) and "json" not in kind else MAX_ANSWER
     body, began = bytearray(), time.monotonic()
