@@ -1,4 +1,4 @@
-"""Acquisition times: when the images of a series were taken, date and time together, on one axis or not at all."""
+"""Determine when the images of a series were taken, on one common time axis or not at all."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ DATE_ATTRIBUTE = {
     "AcquisitionTime": "AcquisitionDate",
     "ContentTime": "ContentDate",
 }
-"""What states a moment; and where it is a time of day, what states its day."""
+"""Attributes that state a time. For a time of day, the attribute with its date."""
 MAX_SCAN_DURATION = timedelta(hours=12)
-"""No series is scanned for longer. Times of one day that lie farther apart are of two, and nothing says which."""
+"""No series takes longer. Times of one day that differ by more lie on two days, and the header does not say which."""
 _NO_DAY = "20000101"
 _DT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d+))?([+-]\d{4})?")
 
 
 def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
-    """The moment of each image; None where one lacks it, or where they do not lie on one axis.
+    """Return the time of each image by an attribute.
 
-    They do not where only some of them state a day or a zone (PS3.5 6.2; Timezone Offset From UTC, PS3.3 C.12.1.1.8),
-    or where all are of one day, or of none, and farther apart than LONGEST: that is what a midnight looks like.
+    Times are not comparable if only some of them state a date or a time zone (PS3.5 6.2; Timezone Offset From UTC,
+    PS3.3 C.12.1.1.8), or if all have the same date or none and differ by more than MAX_SCAN_DURATION, which means that
+    the scan passed midnight.
+
+    Args:
+        planes: The images.
+        keyword: A key of DATE_ATTRIBUTE.
+
+    Returns:
+        The times, or None if one is missing or they are not comparable.
     """
     day_keyword = DATE_ATTRIBUTE[keyword]
     times: list[datetime] = []
@@ -56,7 +64,7 @@ def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | 
 
 @lru_cache(maxsize=4096)
 def _parse_datetime(text: str, zone: str) -> datetime | None:
-    """A DT (PS3.5 6.2), in `zone` where it names none; None for what is none, or tells no hour."""
+    """Parse a DT value (PS3.5 6.2), in `zone` if it states none; None if it is invalid or has no hour."""
     match = _DT.fullmatch(text)
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""Acquisitions: several gatherings of data in one series whose slices alternate along the normal come apart.
+"""Separate several acquisitions that were stored in one series and whose slices alternate along the normal.
 
-Contrast phases, kernels or voltages of CT and gates or beds of PET are put into one series with positions half a step
-apart, and would make one regular stack that shows two things in turn. MR scans odd and even slices one after the other
-on purpose: these belong together, in whatever acquisitions and at whatever times.
+Contrast phases, kernels or tube voltages of CT, and gates or bed positions of PET, may share a series with positions
+half a step apart. Together they would look like one regular stack that shows two things in turn. MR acquires odd and
+even slices one after the other on purpose: these belong together, whatever their acquisition numbers and times.
 """
 
 from __future__ import annotations
@@ -21,26 +21,32 @@ from xmed.io.dicom.temporal_order import unique_names, value_text, volume_name
 from xmed.io.notes import add_note
 
 MIN_SLICES = 3
-"""Slices of an acquisition: two are always regular."""
+"""Fewest slices of an acquisition, because two slices are always regularly spaced."""
 THICK_SLICE_RATIO = 1.5
-"""Thickness over slice distance from which on MR slices are not those of packages, which lie beside each other."""
+"""Slice thickness divided by slice distance above which MR slices overlap, and are not interleaved packages."""
 _MAX_PARTS = 12
-"""Parts looked for, so that a series whose every slice has a time of its own costs no more than another."""
+"""Largest number of parts to try, so that a series with a different time in every slice does not take long."""
 CONTENT_KEYWORDS = ("StackID", "FrameType", "ImageType", "ConvolutionKernel", "KVP", "ContrastBolusAgent")
-"""What is another image where it is another word, whenever it was taken."""
+"""Attributes of which different values mean different images, whenever they were taken."""
 _FREE_TEXT = ("ContrastBolusAgent",)
-"""Free text: whether there is any is asked, not what it says."""
+"""Free text: only its presence is compared, not its content."""
 _NUMBERS = ("FrameAcquisitionNumber", "AcquisitionNumber")
 _TIMES = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
 Part = list[Plane]
 
 
 def split_acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
-    """The parts by name, where it is certain that these are not one volume; None for one, with a note where in doubt.
+    """Split a series into its acquisitions if it is certain that they are not one volume.
 
-    Certain: each part is regular by itself, their ranges overlap, and a word, or the number and the time of their
-    acquisitions, tell them apart. A number without a time that differs is taken at its word, with a note. MR that is
-    regular as a whole stays whole where only numbers and times differ.
+    It is certain if each part is regularly spaced by itself, the ranges of the parts overlap, and the parts differ in
+    an attribute of CONTENT_KEYWORDS or in both number and time of acquisition. A different number alone is accepted
+    with a note. MR that is regular as a whole is not split by numbers and times.
+
+    Args:
+        planes: The images of a series.
+
+    Returns:
+        The parts by name; None for a single volume. A doubtful case stays one volume, with a note.
     """
     whole = is_regular(planes)
     packages = whole and object_modality(planes[0].attributes) == "MR"
@@ -74,6 +80,7 @@ def split_acquisitions(planes: Sequence[Plane]) -> dict[str, Part] | None:
 
 
 def _note_doubt(planes: Sequence[Plane], parts: Sequence[Part], needs_note: bool) -> None:
+    """Note a doubtful case."""
     if needs_note:
         add_note(
             "INTERLEAVED",
@@ -92,6 +99,7 @@ def _is_free_text(part: Part, keyword: str) -> bool:
 
 
 def _by_value(planes: Sequence[Plane], keyword: str) -> list[Part]:
+    """Group planes by the value of an attribute, in ascending order."""
     parts: dict[tuple[float, str], Part] = {}
     for plane in planes:
         value = plane.attributes.get(keyword)
@@ -109,7 +117,7 @@ def _sortable(value: Any) -> tuple[float, str]:
 
 
 def _by_time(planes: Sequence[Plane], keyword: str) -> Iterator[list[Part]]:
-    """What follows each other in time: apart by the longest pauses; or each going through the positions once."""
+    """Yield groupings in time: separated by the longest pauses; or each passing through the positions once."""
     at = image_times(planes, keyword)
     if at is None or len(set(at)) < 2:
         return
@@ -123,7 +131,7 @@ def _by_time(planes: Sequence[Plane], keyword: str) -> Iterator[list[Part]]:
 
 
 def _by_number(planes: Sequence[Plane]) -> list[Part] | None:
-    """What Instance Number goes through one after the other, each regular."""
+    """Return the parts through which Instance Number passes one after the other, if each is regular."""
     try:
         numbers = np.array([float(plane.attributes["InstanceNumber"]) for plane in planes])
     except (KeyError, TypeError, ValueError):
@@ -135,7 +143,7 @@ def _by_number(planes: Sequence[Plane]) -> list[Part] | None:
 
 
 def _passes_along_normal(planes: Sequence[Plane], keys: np.ndarray) -> Iterator[list[Part]]:
-    """In the order of their keys, each part as long as it goes on in one direction: up, then down."""
+    """Yield groupings in the order of the keys; each part runs in one direction along the normal, up or down."""
     places = np.array([plane.position for plane in planes]) @ planes[0].normal
     for way in (1, -1):
         order = np.lexsort((way * places, keys))
@@ -143,12 +151,12 @@ def _passes_along_normal(planes: Sequence[Plane], keys: np.ndarray) -> Iterator[
 
 
 def _cut_at(planes: Sequence[Plane], order: np.ndarray, at: np.ndarray) -> list[Part]:
-    """The planes in order, cut at these numbers; none where that makes too many parts."""
+    """Cut the ordered planes at these indices; return no parts if there are too many."""
     return [[planes[n] for n in part] for part in np.split(order, at)] if len(at) < _MAX_PARTS else []
 
 
 def _ranges_overlap(parts: Sequence[Part]) -> bool:
-    """Whether the ranges of two parts overlap along the normal."""
+    """Return whether the ranges of two parts overlap along the normal."""
     if len(parts) < 2:
         return False
     normal = parts[0][0].normal
@@ -162,7 +170,7 @@ def _each_regular(parts: Sequence[Part]) -> bool:
 
 
 def _at_other_times(parts: Sequence[Part]) -> bool:
-    """Whether the acquisitions follow each other in time, by any of the attributes that say when they were."""
+    """Return whether the acquisitions follow each other in time, by any attribute that states times."""
     for keyword in (*_TIMES, "ContentTime"):
         at = image_times([plane for part in parts for plane in part], keyword)
         if at is None:
@@ -175,12 +183,12 @@ def _at_other_times(parts: Sequence[Part]) -> bool:
 
 
 def _have_acquisition_times(planes: Sequence[Plane]) -> bool:
-    """Whether the images say when they were acquired; Content Time may then be that of a reconstruction."""
+    """Return whether the images state when they were acquired; Content Time may be that of a reconstruction."""
     return any(image_times(planes, keyword) is not None for keyword in _TIMES)
 
 
 def _slices_are_thick(planes: Sequence[Plane]) -> bool:
-    """Whether slices reach far into their neighbours."""
+    """Return whether slices overlap their neighbours considerably."""
     places = sorted(float(plane.position @ planes[0].normal) for plane in planes)
     step = min((b - a for a, b in pairwise(places)), default=0.0)
     return planes[0].thickness is not None and step > 0 and planes[0].thickness > THICK_SLICE_RATIO * step

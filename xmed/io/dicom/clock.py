@@ -1,4 +1,4 @@
-"""Clock: the moments that a header states, on one axis, whatever zones they are told in (PS3.5 6.2)."""
+"""Put the dates and times of a header on one time axis, whatever time zones they are stated in (PS3.5 6.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 _MOMENT = re.compile(r"(\d{8})(\d{2})(\d{2})(\d{2})?(?:\.(\d{1,6})\d*)?([+-]\d{4})?")
 _OFFSET = re.compile(r"[+-]\d{4}")
 _STEP = timedelta(minutes=15)
-"""Offsets from UTC are whole quarters of an hour (IANA time zone database, since 1972)."""
+"""UTC offsets are whole quarters of an hour (IANA time zone database, since 1972)."""
 _SLACK = timedelta(minutes=1)
 
 
@@ -23,13 +23,21 @@ class Attributes(Protocol):
 
 @dataclass(frozen=True)
 class Clock:
-    """What the dates and times of one data set are told by. zone: their offset from UTC; None where nothing says it."""
+    """The time zone of the dates and times of one data set.
+
+    Attributes:
+        zone: Offset from UTC, or None if the data set does not state it.
+    """
 
     zone: timedelta | None
 
     @classmethod
     def of(cls, header: Attributes) -> Clock:
-        """By Timezone Offset From UTC (PS3.3 C.12.1.1.8); else by a moment that is told twice, once with its zone."""
+        """Determine the time zone of a header.
+
+        It is Timezone Offset From UTC (PS3.3 C.12.1.1.8), or follows from a time that is stated twice, once with its
+        offset.
+        """
         stated = parse_utc_offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
         if stated is not None:
             return cls(stated)
@@ -37,11 +45,14 @@ class Clock:
         return cls(zones.pop() if len(zones) == 1 else None)
 
     def instant(self, text: str) -> datetime | None:
-        """A date and time on this clock's axis: UTC where the zone is known, the local clock where it is not.
+        """Convert a date and time to the axis of this clock: UTC if the zone is known, otherwise local time.
 
-        Where no zone is known, a moment with an offset of its own is taken for local: whoever writes the zone of the
-        place writes the local time. None for what is no moment to the minute, and for one in UTC that nothing can be
-        compared with.
+        If no zone is known, a time with its own offset counts as local, because a device that writes an offset writes
+        the local time.
+
+        Returns:
+            The time; None if the text is not precise to the minute, or is in UTC and cannot be compared with local
+            times.
         """
         match = _MOMENT.fullmatch(text.strip())
         if match is None or (
@@ -52,7 +63,10 @@ class Clock:
         return None if local is None else local - self.utc_shift(match[6] or "")
 
     def utc_shift(self, own: str = "") -> timedelta:
-        """What takes a moment to the axis when it is subtracted. own: the offset that the moment itself names."""
+        """Return what must be subtracted from a time to bring it to the axis.
+
+        own: the offset that the time itself states.
+        """
         if self.zone is None:
             return timedelta(0)
         offset = parse_utc_offset(own)
@@ -60,7 +74,7 @@ class Clock:
 
 
 def parse_utc_offset(text: str) -> timedelta | None:
-    """&ZZXX as an offset from UTC between -1200 and +1400 (PS3.5 6.2); None for anything else."""
+    """Parse an offset &ZZXX between -1200 and +1400 (PS3.5 6.2); None for anything else."""
     if not _OFFSET.fullmatch(text) or int(text[3:]) > 59:
         return None
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
@@ -69,7 +83,7 @@ def parse_utc_offset(text: str) -> timedelta | None:
 
 
 def _zones_from_repeated_times(header: Attributes) -> Iterator[timedelta]:
-    """The zones that follow where one moment is told with its offset and, beside that, by the local clock."""
+    """Yield the zones that follow from times that are stated with an offset and again as local time."""
     drugs = header.get("RadiopharmaceuticalInformationSequence") or ()
     pairs: list[tuple[Attributes | Mapping[str, Any], str, str, str]] = [
         (header, "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
@@ -92,6 +106,7 @@ def _zones_from_repeated_times(header: Attributes) -> Iterator[timedelta]:
 
 
 def _datetime_from_match(match: re.Match[str]) -> datetime | None:
+    """Return the date and time of a match, or None for an impossible one."""
     day, hour, minute, second, fraction = match.groups()[:5]
     try:
         at = datetime(int(day[:4]), int(day[4:6]), int(day[6:]), int(hour), int(minute), min(int(second or 0), 59))

@@ -1,7 +1,7 @@
-"""Colour: stored pixels of three samples as red, green and blue, by what the stream is and not what a header calls it.
+"""Decode pixels of three samples as red, green and blue.
 
-Files keep the Photometric Interpretation of a stream that they no longer have, and encoders write one that theirs is
-not. What the stream says of itself stands first, then what its planes show, then the header.
+Headers often keep a Photometric Interpretation that does not fit the stream any more. What the compressed stream states
+has priority, then what the pixel values show, then the header.
 """
 
 from __future__ import annotations
@@ -27,16 +27,20 @@ _DECODED_MODEL: dict[str, ColourModel] = {
     "YBR_FULL": "YBR",
     "YBR_FULL_422": "YBR",
 }
-"""What pixels are after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
+"""Colour model after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _GREY_TOLERANCE_RGB, _GREY_TOLERANCE_YBR = 4, 6
-"""Grey in RGB has three like planes; grey in YBR has two of 128. What lossy coding adds stays within these values."""
+"""Grey in RGB has three equal samples, grey in YBR has two of 128. Lossy compression changes them by less than this."""
 _MIN_GREY_SHARE = 0.5
-"""Share of grey pixels from which planes tell their model: most of every ultrasound screen is grey or black."""
+"""Share of grey pixels above which pixel values show their colour model: most of an ultrasound image is grey."""
 
 
 def check_photometric(header: Header, name: str) -> None:
-    """Raises XmedError PIXEL_MODULE for a Photometric Interpretation that contradicts the number of samples."""
+    """Check that Photometric Interpretation fits the number of samples.
+
+    Raises:
+        XmedError: PIXEL_MODULE.
+    """
     samples, model = int(header["SamplesPerPixel"]), str(header["PhotometricInterpretation"])
     wrong = model in _GREY if samples == 3 else model in _DECODED_MODEL
     if samples not in (1, 3) or wrong or (samples == 3 and model not in _DECODED_MODEL):
@@ -48,9 +52,10 @@ def check_photometric(header: Header, name: str) -> None:
 
 
 def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
-    """What each frame of encapsulated pixels says of itself; none for native ones.
+    """Return what the compressed stream of each frame states; an empty list for uncompressed pixels.
 
-    Raises XmedError PIXEL_MODULE where that is another size, or another number of frames, than the header says.
+    Raises:
+        XmedError: PIXEL_MODULE if size or number of frames differ from the header.
     """
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return []
@@ -79,14 +84,19 @@ def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
 
 
 def _holds_several_streams(pixels: bytes) -> bool:
-    """Whether what should be one frame is fragments that each begin a stream of their own."""
+    """Return whether the fragments of a single frame each begin a stream of their own."""
     return sum(parse_stream_header(fragment) is not None for fragment in generate_fragments(pixels)) > 1
 
 
 def decode_rgb(dataset: Dataset, streams: Sequence[StreamHeader | None]) -> np.ndarray:
-    """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted.
+    """Decode the frames of a colour image.
 
-    streams: what `frame_streams` found.
+    Args:
+        dataset: The image.
+        streams: The result of `frame_streams`.
+
+    Returns:
+        Array of shape (frames, rows, columns, 3) in red, green and blue. A header that states another model is noted.
     """
     header_model = _DECODED_MODEL[str(dataset.PhotometricInterpretation)]
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -110,7 +120,7 @@ def decode_rgb(dataset: Dataset, streams: Sequence[StreamHeader | None]) -> np.n
 
 
 def _model_from_planes(planes: np.ndarray) -> ColourModel | None:
-    """What planes (…, 3) of 8 bits show by their grey pixels; None where that is not certain."""
+    """Return the colour model that grey pixels (…, 3) of 8 bits show, or None if it is not certain."""
     if planes.itemsize != 1:
         return None
     first, second, third = np.moveaxis(

@@ -1,4 +1,4 @@
-"""Compressed stream: what a compressed frame says of itself, in the markers at its head (ITU-T T.81, T.87, T.800)."""
+"""Read the markers at the start of a compressed frame (ITU-T T.81 JPEG, T.87 JPEG-LS, T.800 JPEG 2000)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ _ADOBE = {0: "RGB", 1: "YBR"}  # the transform of APP14 (Adobe Technical Note 51
 
 @dataclass(frozen=True)
 class StreamHeader:
-    """kind: marker of the JPEG frame, or None for JPEG 2000. rows, columns, components, bits: as the codec gives them.
+    """What the start of a compressed frame states.
 
-    model: the colour model of three components as they leave the codec, None where no mark tells it.
+    Attributes:
+        kind: Start-of-frame marker of JPEG, or None for JPEG 2000.
+        rows: Height in pixels.
+        columns: Width in pixels.
+        components: Samples per pixel.
+        bits: Bits per sample.
+        model: Colour model of three components after decoding, or None if no marker states it.
     """
 
     kind: int | None
@@ -29,7 +35,7 @@ class StreamHeader:
 
 
 def parse_stream_header(frame: bytes) -> StreamHeader | None:
-    """What the head of a frame says; None for what is neither JPEG, JPEG-LS nor JPEG 2000, or is damaged."""
+    """Parse the start of a frame; None if it is damaged or neither JPEG, JPEG-LS nor JPEG 2000."""
     try:
         if frame[:2] == _JPEG:
             return _jpeg(frame)
@@ -40,7 +46,7 @@ def parse_stream_header(frame: bytes) -> StreamHeader | None:
 
 
 def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """Markers and what stands in their segments, up to the first scan or tile."""
+    """Yield markers and the content of their segments, up to the first scan or tile."""
     while at + 4 <= len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
         if marker == 0xFF:  # fill bytes
@@ -70,7 +76,7 @@ def _jpeg(frame: bytes) -> StreamHeader | None:
 
 
 def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> ColourModel | None:
-    """JFIF has only YCbCr (T.871). Without a mark, decoders guess by component numbers, which encoders give at will."""
+    """Return the colour model. JFIF allows only YCbCr (T.871); component numbers alone are not reliable."""
     if len(components) != 3:
         return None
     if jfif and marker in _DCT and adobe != "RGB":
@@ -84,7 +90,7 @@ def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) 
 
 
 def _jpeg_2000(frame: bytes) -> StreamHeader | None:
-    """Of a stream with its own transform of colours the codec gives red, green and blue (T.800 annex G)."""
+    """Parse JPEG 2000; with its own colour transform (T.800 annex G) the codec returns red, green and blue."""
     segments = dict(_segments(frame, 2))
     size, style = segments.get(0x51), segments.get(0x52)
     if size is None or style is None:

@@ -1,4 +1,4 @@
-"""Decimal string: numbers as DICOM's Decimal String holds them."""
+"""Write numbers as DICOM Decimal Strings."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from pydicom.valuerep import DS
 
 
 def decimal_strings(values: Iterable[float]) -> list[Any]:
-    """Numbers in at most 16 characters (PS3.5 6.2), which those that scanners write often exceed."""
+    """Convert numbers to at most 16 characters (PS3.5 6.2), which the values of scanners often exceed."""
     return [DS(float(value), auto_format=True) for value in values]

@@ -1,4 +1,4 @@
-"""Frames: what the header says of each frame, in functional groups or in the data set itself."""
+"""Collect the attributes of each frame from functional groups or from the data set itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOLUME_KEYWORDS = (
     "EchoTime",
     "EffectiveEchoTime",
 )
-"""Attributes that are one and the same throughout a volume: where they differ there are several."""
+"""Attributes that are constant within a volume: different values mean several volumes."""
 VARIANT_KEYWORDS = (
     "FrameType",
     "ImageType",
@@ -32,13 +32,17 @@ VARIANT_KEYWORDS = (
     "ConvolutionKernel",
     "KVP",
 )
-"""Attributes that may differ within a volume, and tell volumes apart where images share their positions."""
+"""Attributes that may vary within a volume, but distinguish volumes whose images share their positions."""
 
 
 def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
-    """For every frame its attributes by keyword: its own functional groups, then the shared ones, then the data set.
+    """Return the attributes of every frame by keyword.
 
-    Of the functional groups (PS3.3 C.7.6.16) those of the standard are read, each attribute from its own: see `MACROS`.
+    The frame's own functional groups have priority, then the shared ones, then the data set (PS3.3 C.7.6.16). Each
+    attribute is read only from its own macro, see `MACROS`.
+
+    Raises:
+        XmedError: PIXEL_MODULE if the number of functional groups differs from the number of frames.
     """
     count = int(header.get("NumberOfFrames") or 1)
     if not (header.get("SharedFunctionalGroupsSequence") or header.get("PerFrameFunctionalGroupsSequence")):

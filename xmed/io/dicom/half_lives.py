@@ -1,4 +1,4 @@
-"""Half lives: half-lives of positron emitters, to see a half-life that was written in another unit than seconds."""
+"""Look up half-lives of positron emitters, to detect a half-life that was written in another unit than seconds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _HALF_LIVES = {
     "_89Zirconium": 282_276.0,
     "_124Iodine": 360_806.0,
 }
-"""By the names of PS3.16 CID 4020, in seconds after ENSDF (nndc.bnl.gov/nudat3)."""
+"""Seconds, from ENSDF (nndc.bnl.gov/nudat3), by the names of PS3.16 CID 4020."""
 
 
 def nuclide_half_life(injection: Dataset) -> float | None:
-    """Seconds, by the Radionuclide Code of an injection; None for a nuclide that is not listed here."""
+    """Return the half-life in seconds for the Radionuclide Code of an injection, None for an unlisted nuclide."""
     for item in injection.get("RadionuclideCodeSequence") or ():
         nuclide_code = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")
         for name, seconds in _HALF_LIVES.items():

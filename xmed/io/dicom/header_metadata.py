@@ -1,4 +1,4 @@
-"""The attributes of patient and scanner that a validation report may show in tables, and no others."""
+"""Read the attributes of patient and scanner that a validation report may show, and no others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from xmed.io.dicom.instance import read_instance
 from xmed.io.file_kinds import Source, file_kind, list_files
 
 OLDEST_AGE_BAND = 90
-"""Ages from here on are one band: HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C))."""
+"""Ages from here on form one band (HIPAA safe harbour, 45 CFR 164.514(b)(2)(i)(C))."""
 MAX_TEXT_LENGTH = 64
-"""Characters of a text that are kept: LO of PS3.5."""
+"""Longest text that is kept, that of VR LO (PS3.5 6.2)."""
 
 
 def read_header_metadata(path: Source) -> dict[str, str]:
-    """sex, age_band, vendor, field_t, study and series of the first image at `path`; only what is there.
+    """Return sex, age_band, vendor, field_t, study and series of the first image at `path`.
 
-    Ages become bands of ten years. vendor is free text, study and series are the UIDs themselves: whoever keeps them
-    must first make of them what names nobody (see cohort.unnamed.keyed). Empty for what is no DICOM.
+    Ages are reduced to bands of ten years. `vendor` is free text, `study` and `series` are UIDs: pseudonymise them
+    before they are stored (`xmed.cohort.pseudonymise`).
+
+    Args:
+        path: A file, a folder or a list of files.
+
+    Returns:
+        The attributes that are present; empty if there is no DICOM image.
     """
     for file in list_files(path):
         with suppress(XmedError):
@@ -49,7 +55,7 @@ def _metadata(dataset: Dataset) -> dict[str, str]:
 
 
 def _band(age: str) -> str | None:
-    """034Y, 006M, ... (PS3.5, AS) as a band of ten years."""
+    """Return the ten-year band of an Age String such as 034Y or 006M (PS3.5 6.2, AS)."""
     match = re.fullmatch(r"(\d{3})([DWMY])", age)
     if match is None:
         return None

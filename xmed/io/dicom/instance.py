@@ -1,4 +1,4 @@
-"""Instance: one DICOM file, parsed within the bytes it has and judged before a pixel is decoded."""
+"""Read one DICOM file and check it before pixels are decoded."""
 
 from __future__ import annotations
 
@@ -41,9 +41,16 @@ _TEXT_KEYWORDS = (
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One DICOM object and what identifies it.
+    """One DICOM object and its identification.
 
-    pixel_length: bytes that its pixel element says it has (PS3.5 7.1.1), None for an object without one.
+    Attributes:
+        path: The file.
+        header: Its attributes.
+        sop_class: SOP Class UID.
+        uid: SOP Instance UID.
+        series: Series Instance UID.
+        modality: DICOM modality, or None.
+        pixel_length: Length in bytes that Pixel Data states (PS3.5 7.1.1), None without pixels.
     """
 
     path: Path
@@ -56,21 +63,22 @@ class Instance:
 
     @cached_property
     def name(self) -> str:
+        """The file name."""
         return self.path.name
 
     @property
     def dataset(self) -> Dataset:
-        """The whole object, parsed when it is first asked for."""
+        """The whole object, parsed when it is first used."""
         return self.header.dataset
 
     @cached_property
     def frames(self) -> list[Mapping[str, Any]]:
-        """What the header says of each frame, see `frame_attributes`."""
+        """The attributes of each frame, see `frame_attributes`."""
         return frame_attributes(self.header)
 
     @cached_property
     def is_image(self) -> bool:
-        """Whether this is a picture of a patient, not a report, a segmentation, a dose or a plan (PS3.4 B.5)."""
+        """Whether the object is an image of a patient, and not a report, segmentation, dose or plan (PS3.4 B.5)."""
         known = stores_images(self.sop_class)
         if known is None:  # private, missing, or newer than the table: judged by what it holds
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
@@ -78,15 +86,19 @@ class Instance:
 
     @property
     def kind(self) -> str:
-        """What the object is (PS3.4 B.5): CT Image Storage, Label Map Segmentation Storage ..."""
+        """The name of the SOP class (PS3.4 B.5), such as CT Image Storage."""
         return sop_class_name(self.sop_class)
 
 
 def read_instance(path: str | Path) -> Instance:
-    """Parse one DICOM file, with or without preamble, whole or cut short; pixels stay as they are stored.
+    """Read one DICOM file, with or without preamble; pixels are not decoded.
 
-    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (an image without its pixels),
-    UID_INVALID, READER_FAILED, and what `prescan` refuses.
+    Args:
+        path: The file.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (the file ends early, or an image
+            has no pixels), UID_INVALID, READER_FAILED, and the codes of `prescan`.
     """
     path = require_file(Path(path))
     with reader_errors(path.name):
@@ -105,7 +117,10 @@ def read_instance(path: str | Path) -> Instance:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """What a file holds, in memory: a parser that believes a length of 2 GiB gets the bytes there are, and no more."""
+    """Return the content of a DICOM file.
+
+    A parser that believes a wrong length then cannot read beyond the file.
+    """
     with path.open("rb", buffering=0) as file:
         if kind_from_bytes(file.read(SIGNATURE_BYTES)) != "dicom":
             raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
@@ -131,10 +146,10 @@ def _parsed(data: bytes, name: str) -> Dataset:
 
 
 def read_instances(paths: Iterable[Path]) -> list[Instance]:
-    """Every DICOM object among `paths`, less DICOMDIR. Other files are passed over, unless their name claims DICOM.
+    """Read every DICOM object among `paths` except DICOMDIR; other files are skipped.
 
-    A slice that was overwritten with something else leaves a gap, but at the end of a stack nobody would miss it:
-    hence a file that only calls itself .dcm raises XmedError NOT_DICOM, and an empty one EMPTY_FILE.
+    A missing slice at the end of a stack leaves no gap. Therefore a file that is named .dcm but is not DICOM raises
+    XmedError NOT_DICOM instead of being skipped, and an empty one raises EMPTY_FILE.
     """
     instances = []
     for path in paths:
@@ -146,7 +161,7 @@ def read_instances(paths: Iterable[Path]) -> list[Instance]:
 
 
 def has_undecodable_text(header: Header) -> bool:
-    """Whether text in a header is in bytes that its Specific Character Set (PS3.3 C.12.1.1.2) does not have."""
+    """Return whether the header holds text that its Specific Character Set (PS3.3 C.12.1.1.2) cannot decode."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         named = header.get("SpecificCharacterSet") or ""
@@ -173,6 +188,6 @@ def _make_instance(path: Path, header: Header) -> Instance:
 
 
 def _detected_syntax(dataset: Dataset) -> UID:
-    """How a file that does not say so was encoded, as the parser found out from its bytes (PS3.5 section 10)."""
+    """Return the encoding that the parser detected in a file without transfer syntax (PS3.5 section 10)."""
     implicit, little = dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian

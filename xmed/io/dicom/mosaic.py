@@ -1,9 +1,8 @@
-"""Mosaic: the slices that a Siemens MR scanner packs into one picture, taken apart again.
+"""Unpack the slices that a Siemens MR scanner stores in one image (mosaic).
 
-The picture is a square of tiles, filled row by row, the rest of them black. Its Image Position is the corner of the
-whole square laid around the first slice's centre; how many slices there are, and which way they go, stands in private
-attributes alone (Brett et al., "Siemens mosaic format", nipy.org/nibabel/dicom/dicom_mosaic.html; dcm2niix does as told
-there).
+The image is a square of tiles, filled row by row; unused tiles are black. Image Position is the corner of the whole
+square, centred on the first slice. The number of slices and their direction are stated only in private attributes
+(Brett et al., "Siemens mosaic format", nipy.org/nibabel/dicom/dicom_mosaic.html; dcm2niix reads them the same way).
 """
 
 from __future__ import annotations
@@ -26,14 +25,18 @@ from xmed.io.dicom.sop_classes import object_modality
 from xmed.io.notes import add_note
 
 MAX_FIELD_OF_VIEW_MM = 600.0
-"""Fields of view end with the bore: 600 to 700 mm, and 500 mm of it are usable."""
+"""The bore limits the field of view: it is 600 to 700 mm wide, of which 500 mm are usable."""
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """count: slices. across: tiles in a row of the square. normal: (3,), from the first slice to the second.
+    """How to unpack a mosaic.
 
-    weighting: diffusion b-value in s/mm², or None where the header says none.
+    Attributes:
+        count: Number of slices.
+        tiles_per_row: Tiles in each row of the square.
+        normal: Unit vector (3,) from the first slice to the second.
+        b_value: Diffusion b-value in s/mm², or None.
     """
 
     count: int
@@ -42,20 +45,21 @@ class Mosaic:
     b_value: float | None
 
     def unpack(self, square: np.ndarray) -> np.ndarray:
-        """The tiles (slices, rows, columns) of a square (1, rows, columns)."""
+        """Return the tiles of shape (slices, rows, columns) from an image of shape (1, rows, columns)."""
         rows, columns = (n // self.tiles_per_row for n in square.shape[1:])
         tiles = square[0].reshape(self.tiles_per_row, rows, self.tiles_per_row, columns).swapaxes(1, 2)
         return tiles.reshape(-1, rows, columns)[: self.count]
 
 
 def detect_mosaic(header: Header, name: str) -> Mosaic | None:
-    """How to take an image apart; None for any image that is no mosaic.
+    """Return how to unpack an image, or None if it is not a mosaic.
 
-    Structure decides: the CSA header's count of tiles, or where that header is gone, the count that is told beside it,
-    the size of the picture in tiles of its Acquisition Matrix, and a width that no scanner has room for. The word
-    MOSAIC in Image Type is a hint to look: scanners leave it in pictures that they have taken apart themselves.
+    The structure decides: the number of tiles in the CSA header; if that header is missing, the number of tiles stated
+    elsewhere, the size of the image in units of Acquisition Matrix, or a width larger than any scanner. The value
+    MOSAIC in Image Type is only a hint, because scanners leave it in images that they have unpacked.
 
-    Raises XmedError MULTI_VOLUME for a mosaic whose private attributes are gone or do not fit its size.
+    Raises:
+        XmedError: MULTI_VOLUME for a mosaic whose private attributes are missing or do not fit its size.
     """
     if int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
         return None
@@ -75,7 +79,7 @@ def detect_mosaic(header: Header, name: str) -> Mosaic | None:
 
 
 def is_mosaic(header: Header) -> bool:
-    """Whether an image is a mosaic, one that can be taken apart or not."""
+    """Return whether an image is a mosaic, even one that cannot be unpacked."""
     try:
         return detect_mosaic(header, "") is not None
     except XmedError:
@@ -106,21 +110,23 @@ def _csa_header(header: Header) -> dict[str, Any] | None:
 
 
 def _tile_count(header: Header) -> int:
-    """The number of tiles that Siemens tells outside of the CSA header, in (0019,xx0A); 0 where it does not."""
+    """Return the number of tiles that Siemens states outside the CSA header, in (0019,xx0A); 0 if absent."""
     if not (header.raw("00190010") or b"").startswith(b"SIEMENS MR HEADER"):
         return 0
     return int.from_bytes(header.raw("0019100A") or b"", "little")
 
 
 def _tile_side(header: Header) -> int | None:
-    """The longer side of the Acquisition Matrix (0018,1310), in pixels."""
+    """Return the longer side of Acquisition Matrix (0018,1310) in pixels, or None."""
     matrix = header.get("AcquisitionMatrix") or ()
     sides = [int(n) for n in matrix if n] if isinstance(matrix, Sequence) else []
     return max(sides, default=None)
 
 
 def _is_square_of_tiles(header: Header) -> bool:
-    """Whether the picture may be a square of tiles: of Acquisition Matrices; where that is unknown, by the maker."""
+    """Return whether the image can be a square of tiles of the Acquisition Matrix; without one, whether Siemens made
+    it.
+    """
     tile = _tile_side(header)
     if tile is None:
         return "SIEMENS" in header.text("Manufacturer").upper()
@@ -129,7 +135,7 @@ def _is_square_of_tiles(header: Header) -> bool:
 
 
 def _exceeds_scanner_bore(header: Header) -> bool:
-    """Whether a picture of tiles is wider and higher than any scanner: each pixel is as large as those of a tile."""
+    """Return whether the image is larger than any scanner, because it consists of tiles."""
     spacing = header.get("PixelSpacing")
     if object_modality(header) != "MR" or not isinstance(spacing, Sequence) or len(spacing) != 2:
         return False

@@ -1,4 +1,4 @@
-"""Check that the size a header states agrees with the bytes of the file, before anything is allocated."""
+"""Check that the image size stated in a header agrees with the bytes of the file, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ _REQUIRED = [
 
 
 _passed_instances: WeakSet[Instance] = WeakSet()
-"""Instances whose claims were found true: each is asked about before the first allocation, and again at its own."""
+"""Instances that passed: each is checked before the first allocation of a series and again before its own."""
 
 
 def check_pixel_size(instance: Instance) -> None:
-    """Whether the header agrees with the bytes there are, before anything is allocated.
+    """Check that the header agrees with the stored pixels.
 
-    Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
+    Args:
+        instance: The image.
+
+    Raises:
+        XmedError: PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
     """
     if instance in _passed_instances:
         return

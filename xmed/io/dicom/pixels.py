@@ -1,4 +1,4 @@
-"""Pixels: stored values become modality values (PS3.3 C.7.6.3, C.11.1); no header is believed before it is checked."""
+"""Convert stored pixel values to modality values (PS3.3 C.7.6.3, C.11.1)."""
 
 from __future__ import annotations
 
@@ -21,21 +21,25 @@ from xmed.io.notes import add_note
 from xmed.io.sandbox.limits import grow_limits
 
 LUMA = (0.299, 0.587, 0.114)
-"""Grey from red, green and blue: ITU-R BT.601, the weights of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+"""Weights of red, green and blue in grey: ITU-R BT.601, those of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 _BYTES_PER_PIXEL = 48  # stored, in colour, as luminance (float64), as value (float32), stacked, and filled
 
 
 def modality_values(instance: Instance) -> np.ndarray:
-    """The frames of an image (frames, rows, columns): rescaled, upright in grey.
+    """Return the modality values of an image.
 
-    Rescale slope and intercept, the modality LUT or the real-world map are applied frame by frame. MONOCHROME1 is
-    inverted within its stored range, once, before that. Colour passes only in ultrasound, where scanners store grey as
-    colour.
+    Rescale slope and intercept, the Modality LUT or the real-world value map are applied to each frame. MONOCHROME1 is
+    first inverted within its stored range. Colour is accepted only for ultrasound, where scanners store grey as colour.
 
-    Returns float32, padding as NaN; integers, as narrow as they are stored or int16, where nothing is padding and all
-    that is done to stored values of 8 or 16 bits is to add a whole number.
+    Args:
+        instance: The image.
 
-    Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH, RESCALE_INVALID, DTYPE.
+    Returns:
+        Array of shape (frames, rows, columns). Usually float32, with padding as NaN. If there is no padding and an
+        integer shift is all that is applied to values of 8 or 16 bits, integers: of the stored type or int16.
+
+    Raises:
+        XmedError: PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH, RESCALE_INVALID, DTYPE.
     """
     check_pixel_size(instance)
     header = instance.header
@@ -66,7 +70,11 @@ def modality_values(instance: Instance) -> np.ndarray:
 
 
 def fill_padding(values: np.ndarray) -> np.ndarray:
-    """`values` with the lowest real one in place of padding. Raises XmedError CONSTANT where all of it is padding."""
+    """Replace padding (NaN) by the lowest other value.
+
+    Raises:
+        XmedError: CONSTANT if there is only padding.
+    """
     if values.dtype.kind != "f" or not (padding := np.isnan(values)).any():
         return values
     if padding.all():
@@ -79,9 +87,9 @@ def fill_padding(values: np.ndarray) -> np.ndarray:
 
 
 def _native_values(header: Header) -> np.ndarray | None:
-    """Stored values as they lie in the file (frames, rows, columns), read-only; None where it takes more to get them.
+    """Return stored values (frames, rows, columns) as a read-only view of the file, or None if they must be decoded.
 
-    Grey, of 8 or 16 bits, little endian, and nothing above the bits that are stored.
+    This works for little-endian grey of 8 or 16 bits without any bits above those that are stored.
     """
     bits, shape = header["BitsAllocated"], (-1, header["Rows"], header["Columns"])
     plain = header["PhotometricInterpretation"] in ("MONOCHROME1", "MONOCHROME2") and header["SamplesPerPixel"] == 1
@@ -97,7 +105,7 @@ def _native_values(header: Header) -> np.ndarray | None:
 
 
 def _decoded_values(instance: Instance) -> np.ndarray:
-    """Stored values (frames, rows, columns); colour as luminance, for ultrasound alone."""
+    """Return decoded stored values (frames, rows, columns); colour, for ultrasound only, becomes luminance."""
     dataset = instance.dataset
     check_photometric(instance.header, instance.name)
     colour = dataset.PhotometricInterpretation == "PALETTE COLOR" or int(dataset.SamplesPerPixel) > 1
@@ -127,7 +135,7 @@ def _decoded_values(instance: Instance) -> np.ndarray:
 
 
 def _with_little_endian_palette(dataset: Dataset) -> Dataset:
-    """The data set with 16-bit palettes in little endian, which pydicom 3.0.2 takes every palette for."""
+    """Return the data set with 16-bit palettes in little endian, because pydicom 3.0.2 reads every palette as such."""
     big = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
     if not big or "RedPaletteColorLookupTableData" not in dataset:
         return dataset
@@ -143,7 +151,7 @@ def _with_little_endian_palette(dataset: Dataset) -> Dataset:
 
 
 def _has_high_bits(instance: Instance) -> bool:
-    """Whether native 16-bit pixels hold more than their value and its sign; pydicom drops the rest without a word."""
+    """Return whether uncompressed 16-bit pixels have bits above the stored ones; pydicom drops these silently."""
     dataset = instance.dataset
     unused = 16 - int(dataset.BitsStored)
     if dataset.BitsAllocated != 16 or unused == 0 or instance.pixel_length == UNDEFINED_LENGTH:
@@ -156,7 +164,7 @@ def _has_high_bits(instance: Instance) -> bool:
 
 
 def _padding_mask(header: Header, stored: np.ndarray) -> np.ndarray | None:
-    """Where pixels are padding (PS3.3 C.7.5.1.1.2): a value, or all between it and the range limit. None: nowhere."""
+    """Return where pixels are padding (PS3.3 C.7.5.1.1.2): one value, or a range up to the limit. None if nowhere."""
     value = header.get("PixelPaddingValue")
     if not isinstance(value, int):
         return None
@@ -169,13 +177,13 @@ def _padding_mask(header: Header, stored: np.ndarray) -> np.ndarray | None:
 
 
 def _as_pixel_sign(value: int, header: Header) -> int:
-    """A padding value as the pixels mean it: scanners write it unsigned beside signed pixels."""
+    """Return a padding value with the sign of the pixels: scanners write it unsigned beside signed pixels."""
     bits = int(header["BitsAllocated"])
     return value - (1 << bits) if header["PixelRepresentation"] and value >= 1 << (bits - 1) else value
 
 
 def _apply_rescale(stored: np.ndarray, lines: Sequence[tuple[float, float]], padding: np.ndarray | None) -> np.ndarray:
-    """Stored values (frames, rows, columns) along the line (slope, intercept) of each frame."""
+    """Apply slope and intercept to each frame of stored values (frames, rows, columns)."""
     whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and padding is None
     if whole and all(slope == 1 and intercept.is_integer() for slope, intercept in lines):
         shifts = [int(intercept) for _, intercept in lines]

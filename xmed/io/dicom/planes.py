@@ -1,4 +1,4 @@
-"""Planes: where one frame lies, from a single-frame image or from the functional groups of a multi-frame one."""
+"""Determine where each frame lies in space."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """One frame in space (PS3.3 C.7.6.2.1.1), in mm.
+    """The position of one frame (PS3.3 C.7.6.2.1.1), in mm.
 
-    position: (3,) centre of the first pixel. row: (3,) unit vector along which the column index grows.
-    column: (3,) unit vector along which the row index grows. spacing: between rows, between columns (PS3.3 10.7.1.3).
-    size: rows, columns. depth: thickness of the slice as the header states it, or None. frame: frame of reference.
-    volume: what tells the volumes of a 4-D series apart. told: everything else that the header says of this frame.
-    owner, number: whose frame it is, and which, both from 0.
+    Attributes:
+        position: Centre of the first pixel, (3,).
+        row: Unit vector (3,) along which the column index grows.
+        column: Unit vector (3,) along which the row index grows.
+        spacing: Distance between rows, and between columns (PS3.3 10.7.1.3).
+        size: Number of rows and columns.
+        thickness: Slice thickness as the header states it, or None.
+        frame: Frame of Reference UID, or None.
+        volume_key: Attributes that distinguish the volumes of a 4-D series, with their values.
+        attributes: All attributes of the frame.
+        instance_index: Index of the file in its series.
+        frame_index: Index of the frame in its file.
     """
 
     position: np.ndarray
@@ -44,16 +51,22 @@ class Plane:
 
     @property
     def normal(self) -> np.ndarray:
+        """Unit vector (3,): row × column."""
         return np.cross(self.row, self.column)
 
 
 def read_planes(instance: Instance, owner: int = 0) -> list[Plane]:
-    """Where each frame of an image lies.
+    """Return where each frame of an image lies.
 
-    Patient coordinates, or those of the volume for an Enhanced US Volume (PS3.3 C.8.24.3), whose frame of reference is
-    then the Volume Frame of Reference.
+    Coordinates are those of the patient, or for an Enhanced US Volume those of the volume (PS3.3 C.8.24.3); the frame
+    of reference is then the Volume Frame of Reference.
 
-    Raises XmedError NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
+    Args:
+        instance: The image.
+        owner: Index of the file in its series.
+
+    Raises:
+        XmedError: NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
     """
     attributes = instance.frames
     planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
@@ -62,7 +75,7 @@ def read_planes(instance: Instance, owner: int = 0) -> list[Plane]:
 
 
 def has_planes(instance: Instance) -> bool:
-    """Whether the image says where its frames lie."""
+    """Return whether the image states where its frames lie."""
     first = instance.frames[0]
     return any(first.get(keyword) for keyword in ("ImagePositionPatient", "ImagePositionVolume"))
 
@@ -100,7 +113,7 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
 
 
 def _mosaic_planes(square: Plane, mosaic: Mosaic) -> list[Plane]:
-    """The slices of a mosaic. Its Image Position belongs to a square around the first slice's centre."""
+    """Return the planes of a mosaic's slices. Its Image Position is that of a square centred on the first slice."""
     rows, columns = (n // mosaic.tiles_per_row for n in square.size)
     down, along = ((whole - own) / 2 * mm for whole, own, mm in zip(square.size, (rows, columns), square.spacing))
     corner = square.position + down * square.column + along * square.row
@@ -152,7 +165,7 @@ def _volume_key(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """`value` as that many finite numbers, or None when it is anything else."""
+    """Return `value` as `count` finite numbers, or None if it is anything else."""
     several = isinstance(value, Sequence) and not isinstance(value, str)
     if value is None or (len(value) if several else 1) != count:
         return None
@@ -165,7 +178,7 @@ def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
 
 @lru_cache(maxsize=256)
 def _directions(orientation: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Row and column, the same two arrays for all slices that agree; None for what are no directions."""
+    """Return the row and column vectors, or None if they are invalid. Slices with equal values share the arrays."""
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     row.flags.writeable = column.flags.writeable = False
     worst = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))

@@ -1,6 +1,6 @@
-"""Prescan: what a DICOM file claims, held against the bytes it has, before a parser believes any of it.
+"""Check the structure of a DICOM file against its size before a parser reads it.
 
-One pass over the element headers (PS3.5 section 7.1) that allocates nothing, recurses nowhere and looks into no value.
+A single pass over the element headers (PS3.5 section 7.1). It allocates nothing, does not recurse and reads no values.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from xmed.errors import XmedError
 from xmed.io.file_kinds import MAX_BYTES, check_compression_ratio
 
 MAX_DEPTH = 64
-"""Sequences in sequences. Structured reports of real life reach 20; a parser that recurses ends near 1,000."""
+"""Largest nesting of sequences. Real structured reports reach 20; recursive parsers fail near 1000."""
 MAX_VALUE = 64 << 20
-"""Bytes of one value that are no pixels. A claim above this that the file does not hold is a claim, not a cut."""
+"""Largest plausible value in bytes, apart from pixels. A longer one that exceeds the file is a false size, not a cut
+file.
+"""
 MAX_ELEMENTS = 2_000_000
-"""Elements and items of a data set: an enhanced object of 20,000 frames has 60 of them for each. Parsers take ten
-microseconds or more for each, and a deflated megabyte can hold a hundred million."""
+"""Largest number of elements and items. An enhanced object of 20,000 frames has 60 per frame. Parsers take ten
+microseconds or more for each, and a deflated megabyte can hold a hundred million.
+"""
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
@@ -49,24 +52,30 @@ _INDEXED_SYNTAXES: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian
 
 
 ElementPlaces = dict[int, tuple[str | None, int, int]]
-"""Kind of value (None where the transfer syntax does not say), offset and length of each element, by its tag."""
+"""By tag: VR (None if the transfer syntax does not state it), offset and length of each element."""
 
 
 class ElementLayout(NamedTuple):
-    """Where each element of a data set lies in its file, up to native pixels that end with it; by its syntax."""
+    """Where each element of a data set lies in its file, and the transfer syntax."""
 
     places: ElementPlaces
     syntax: UID
 
 
 def prescan(data: bytes, name: str) -> ElementLayout | None:
-    """Refuse a DICOM file whose structure lies; tell where what lies in one that is plainly made.
+    """Refuse a DICOM file with a false structure, and return the layout of a simple one.
 
-    Returns None for whatever leaves a parser something to decide: no preamble, no or another transfer syntax than the
-    little endian ones, kinds of values that are not known, compressed pixels or none, anything behind them.
+    Args:
+        data: The content of the file.
+        name: File name for messages.
 
-    Raises XmedError PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
-    no file of this size holds) and DICOM_TRUNCATED (the file ends inside a value that is no pixels, or a header).
+    Returns:
+        The layout; None if a parser must decide: no preamble, another transfer syntax than the two little-endian ones,
+        unknown VRs, compressed or no pixels, or elements after the pixels.
+
+    Raises:
+        XmedError: PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
+            cannot fit into the file), DICOM_TRUNCATED (the file ends in a header, or in a value other than pixels).
     """
     if len(data) > MAX_BYTES:
         raise XmedError("SIZE_CLAIM", f"{name} has {len(data)} bytes", f"at most {MAX_BYTES}")
@@ -90,7 +99,11 @@ def prescan(data: bytes, name: str) -> ElementLayout | None:
 
 
 def check_uids(uids: Iterable[str], name: str) -> None:
-    """Raises XmedError UID_INVALID for what PS3.5 section 9.1 does not allow: other signs, or more than 64 of them."""
+    """Refuse UIDs with other characters than digits and dots, or with more than 64 of them (PS3.5 section 9.1).
+
+    Raises:
+        XmedError: UID_INVALID.
+    """
     for uid in uids:
         if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
             raise XmedError(
@@ -100,7 +113,7 @@ def check_uids(uids: Iterable[str], name: str) -> None:
 
 
 def _read_meta(data: bytes, at: int, name: str) -> tuple[int, str]:
-    """Where the data set begins, and the transfer syntax that the meta information (PS3.10 7.1) names."""
+    """Return where the data set begins, and the transfer syntax of the file meta information (PS3.10 7.1)."""
     syntax = ""
     while data[at : at + 2] == b"\x02\x00":
         vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG_VRS
@@ -121,7 +134,7 @@ def _read_meta(data: bytes, at: int, name: str) -> tuple[int, str]:
 
 
 def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
-    """Whether values are typed implicitly, and their byte order, from the first element and from what is claimed."""
+    """Return whether VRs are implicit, and the byte order, from the first element; it must agree with the syntax."""
     big = data[at] == 0 and data[at + 1] != 0  # groups begin at 0008
     explicit = data[at + 4 : at + 6] in _KNOWN_VRS
     implicit_claim, big_claim = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
@@ -134,9 +147,10 @@ def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
 
 
 def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) -> ElementPlaces | None:
-    """From element to element until the pixels, into every sequence, with a list in place of recursion.
+    """Visit all elements up to the pixels, and enter every sequence, with a list instead of recursion.
 
-    Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
+    Returns:
+        Where the elements outside sequences lie, or None if the layout is not a simple one.
     """
     size, places, kinds = len(data), ElementPlaces(), _KINDS[order]
     short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
@@ -180,7 +194,7 @@ def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) 
 
 
 def _inflated(stream: memoryview, name: str) -> bytes:
-    """What a deflated data set inflates to: read in pieces, so that no piece is copied twice, and counted meanwhile."""
+    """Inflate a data set in chunks, and check its size meanwhile."""
     inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     try:
         for at in range(0, len(stream), _CHUNK):

@@ -1,4 +1,4 @@
-"""Quantity: what the values of a series measure. One quantity and one unit in a volume, or none is read."""
+"""Ensure that the values of a volume are of one quantity in one unit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ from xmed.io.dicom.suv import suv_scale
 from xmed.io.notes import add_note
 
 _HOUNSFIELD = {"", "HU", "US"}
-"""Rescale Types of CT (PS3.3 C.11.1.1.2) that are, or for want of a better word may be, Hounsfield units."""
+"""Rescale Types of CT (PS3.3 C.11.1.1.2) that mean Hounsfield units, or are unspecified."""
 
 
 def slice_factors(instances: Sequence[Instance], planes: Sequence[Plane]) -> np.ndarray | None:
-    """What the modality values of each plane are multiplied with: float32, or None where they stay as they are.
+    """Return the factor by which the modality values of each plane must be multiplied.
 
-    instances: of the whole series. Raises XmedError SUV_INVALID; RESCALE_INVALID for slices of different quantities.
+    PET becomes SUV by body weight; Philips MR becomes comparable between slices.
+
+    Args:
+        instances: All images of the series.
+        planes: The planes of the volume.
+
+    Returns:
+        float32 of shape (planes,), or None if values stay as they are.
+
+    Raises:
+        XmedError: SUV_INVALID; RESCALE_INVALID for slices of different quantities.
     """
     used = {plane.instance_index for plane in planes}
     scalings = {owner: read_scaling(instances[owner]) for owner in used}
@@ -38,7 +48,7 @@ def slice_factors(instances: Sequence[Instance], planes: Sequence[Plane]) -> np.
 
 
 def _frame_of(plane: Plane, scalings: dict[int, Scaling]) -> int:
-    """The frame that a plane is of; all tiles of a mosaic are of the first."""
+    """Return the frame of a plane; the tiles of a mosaic all belong to the first frame."""
     return plane.frame_index if plane.frame_index < len(scalings[plane.instance_index].lines) else 0
 
 
@@ -57,9 +67,9 @@ def _check_ct_unit(planes: Sequence[Plane]) -> None:
 def _philips_factors(
     instances: Sequence[Instance], planes: Sequence[Plane], slopes: dict[int, float]
 ) -> np.ndarray | None:
-    """1 / (RS · SS) where it differs from slice to slice, so that display values would not compare.
+    """Return 1 / (RS · SS) if it differs between slices, so that their display values are not comparable.
 
-    Values of MR have no unit: where it is the same everywhere the display values stay.
+    MR values have no unit: if the factor is equal everywhere, display values are kept.
     """
     if "PHILIPS" not in instances[0].header.text("Manufacturer").upper():
         return None

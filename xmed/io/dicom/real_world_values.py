@@ -1,8 +1,8 @@
-"""Real world values: maps from stored to real-world values (PS3.3 C.7.6.16.2.11), beside what a rescale says.
+"""Read maps from stored to real-world values (PS3.3 C.7.6.16.2.11).
 
-The rescale (PS3.3 C.11.1) is what every reader applies. A map that says the same adds nothing. Where there is no
-rescale, or one that changes nothing, a single map is applied; beside a rescale that does something it is another
-quantity, which is not read, and a note says so.
+Every reader applies the rescale (PS3.3 C.11.1). A map that repeats it adds nothing. If there is no rescale, or an
+identity, a single map is applied. Beside any other rescale a map is of another quantity: it is not read, and a note
+says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ LinearScale = tuple[float, float]
 
 @dataclass(frozen=True)
 class RealWorldMap:
-    """One map of a frame. line: slope and intercept, or None for a table, which begins at first."""
+    """One map of a frame.
+
+    Attributes:
+        line: Slope and intercept, or None for a table.
+        table: Values of a table; its first entry belongs to `first`.
+        first: First stored value that is mapped.
+        last: Last stored value that is mapped.
+        unit: Code of the unit.
+    """
 
     line: LinearScale | None
     table: tuple[float, ...]
@@ -33,7 +41,11 @@ class RealWorldMap:
     unit: str
 
     def applied(self, stored: np.ndarray, name: str) -> np.ndarray:
-        """Real-world values, float32. Raises XmedError RESCALE_INVALID for a map that does not reach them all."""
+        """Return real-world values as float32.
+
+        Raises:
+            XmedError: RESCALE_INVALID if the map does not cover all stored values.
+        """
         low, high = float(stored.min()), float(stored.max())
         whole = self.last - self.first + 1
         if not (self.first <= low and high <= self.last) or (self.line is None and len(self.table) != whole):
@@ -44,9 +56,14 @@ class RealWorldMap:
 
 
 def real_world_maps(header: Header, count: int) -> list[list[RealWorldMap]]:
-    """The different maps of every frame, of its own functional group, else the shared one, else the data set.
+    """Return the distinct maps of every frame, from its own functional group, the shared one, or the data set.
 
-    Raises XmedError RESCALE_INVALID for one that is no map.
+    Args:
+        header: The header.
+        count: Number of frames.
+
+    Raises:
+        XmedError: RESCALE_INVALID for an invalid map.
     """
     if _MACRO not in header and "SharedFunctionalGroupsSequence" not in header:
         return [[]] * count
@@ -59,7 +76,7 @@ def real_world_maps(header: Header, count: int) -> list[list[RealWorldMap]]:
 
 
 def repeats_rescale(maps: Sequence[RealWorldMap], line: LinearScale) -> bool:
-    """Whether one of the maps says what the rescale does."""
+    """Return whether one of the maps has the slope and intercept of the rescale."""
     return any(
         real_world_map.line is not None and np.allclose(real_world_map.line, line, rtol=1e-6, atol=1e-9)
         for real_world_map in maps

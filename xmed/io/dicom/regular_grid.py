@@ -1,7 +1,7 @@
-"""Regular grid: planes become one regular grid, or are refused with the reason.
+"""Arrange planes on one regular grid, or refuse them with the reason.
 
-Sorted by position along their normal, never by Instance Number. A stack passes only what dicom-numpy, dicom2nifti and
-dcm2niix would each let pass: every one of them misses something that another one sees.
+Planes are sorted by position along their normal, never by Instance Number. A stack is accepted only if dicom-numpy,
+dicom2nifti and dcm2niix would all accept it, because each of them misses errors that another one finds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that wer
 def check_one_grid(planes: Sequence[Plane]) -> None:
     """Refuse planes that cannot lie on one grid.
 
-    Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
+    Raises:
+        XmedError: MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
     """
     first = planes[0]
     for plane in planes:
@@ -43,7 +44,7 @@ def check_one_grid(planes: Sequence[Plane]) -> None:
 
 
 def same_plane_geometry(plane: Plane, other: Plane) -> bool:
-    """Whether both planes have one matrix, one direction and one pixel spacing."""
+    """Return whether two planes have the same matrix size, directions and pixel spacing."""
     return (
         plane.size == other.size
         and same_directions(plane, other)
@@ -52,14 +53,14 @@ def same_plane_geometry(plane: Plane, other: Plane) -> bool:
 
 
 def same_directions(plane: Plane, other: Plane) -> bool:
-    """Whether both planes have the same directions of rows and columns."""
+    """Return whether two planes have the same directions of rows and columns."""
     if plane.row is other.row and plane.column is other.column:
         return True
     return bool(np.abs([plane.row - other.row, plane.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 
 def group_by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Planes in ascending order along their normal; those at one position stand together."""
+    """Return planes in ascending order along their normal; those at the same position form one group."""
     normal = planes[0].normal
     groups: list[list[Plane]] = []
     for plane in sorted(planes, key=lambda plane: float(plane.position @ normal)):
@@ -71,13 +72,17 @@ def group_by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
 
 
 def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
-    """The (4, 4) matrix from voxel index (i, j, k) to LPS millimetres, for planes in order, one at each position.
+    """Return the matrix (4, 4) from voxel index (i, j, k) to LPS+ millimetres.
 
     i is the column index and runs along the row direction, j is the row index and runs along the column direction, k
-    counts slices along row × column, so the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). Slices of
-    a tilted gantry are each shifted by the same step: k is then not at a right angle to i and j, and stays so.
+    counts slices along row × column; the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). With a tilted
+    gantry each slice is shifted by the same step, and k is not orthogonal to i and j.
 
-    Raises XmedError SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
+    Args:
+        planes: Planes in ascending order, one at each position.
+
+    Raises:
+        XmedError: SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
     """
     first, last = planes[0], planes[-1]
     if len(planes) == 1:
@@ -94,7 +99,7 @@ def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
 
 
 def is_regular(planes: Sequence[Plane]) -> bool:
-    """Whether planes, one of each position, make a grid."""
+    """Return whether planes form a regular grid; of several at one position only the first counts."""
     try:
         with collect_notes():  # what is only tried is not put on record
             affine_from_planes([group[0] for group in group_by_position(planes)])
@@ -104,6 +109,7 @@ def is_regular(planes: Sequence[Plane]) -> bool:
 
 
 def _check_regular(planes: Sequence[Plane]) -> None:
+    """Check that slices are equally spaced and shifted by equal steps; see `affine_from_planes` for the errors."""
     normal = planes[0].normal
     offsets = np.array([plane.position - planes[0].position for plane in planes])
     along = offsets @ normal

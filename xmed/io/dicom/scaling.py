@@ -1,4 +1,4 @@
-"""Scaling: what makes modality values of the stored values of each frame: a line, a table, or a real-world map."""
+"""Determine how the stored values of each frame become modality values: rescale, table or real-world value map."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from xmed.io.notes import add_note
 
 @dataclass(frozen=True)
 class Scaling:
-    """Of the frames of one file. lines: rescale slope and intercept. maps: its real-world maps, each once.
+    """The scaling of the frames of one file.
 
-    table: whether a Modality LUT stands in place of the lines.
+    Attributes:
+        lines: Rescale slope and intercept of each frame.
+        maps: Distinct real-world value maps of each frame.
+        table: Whether a Modality LUT replaces the rescale.
     """
 
     lines: Sequence[LinearScale]
@@ -28,7 +31,7 @@ class Scaling:
 
     @property
     def additional_maps(self) -> list[RealWorldMap]:
-        """The maps that say something else than the rescale."""
+        """The maps that differ from the rescale."""
         frames = zip(self.maps, self.lines)
         return [
             real_world_map
@@ -39,11 +42,11 @@ class Scaling:
 
     @property
     def uses_map(self) -> bool:
-        """Whether the real-world maps are what scales: they say something, and the lines change nothing."""
+        """Whether real-world value maps are applied: there are some, and the rescale is the identity."""
         return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.additional_maps)
 
     def map_relation(self, number: int) -> tuple[Any, ...]:
-        """How the maps of a frame lie to the values that are read of it: the same in every slice of one quantity."""
+        """Return how the maps of a frame relate to its values; equal in all slices of one quantity."""
         maps, (slope, intercept) = self.maps[number], self.lines[number]
         if self.uses_map:
             return tuple((real_world_map.unit, "1", "0") for real_world_map in maps)
@@ -55,9 +58,10 @@ class Scaling:
 
 
 def read_scaling(instance: Instance) -> Scaling:
-    """What scales the frames of an image.
+    """Return the scaling of an image.
 
-    Raises XmedError RESCALE_INVALID for a line or a map that is none, and for maps of which none can be chosen.
+    Raises:
+        XmedError: RESCALE_INVALID for an invalid rescale or map, or for several maps of which none can be chosen.
     """
     header, name = instance.header, instance.name
     lines = [_rescale_of(attributes, name) for attributes in instance.frames]
@@ -80,14 +84,14 @@ def read_scaling(instance: Instance) -> Scaling:
 
 
 def apply_real_world_maps(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
-    """Real-world values of every frame, float32; what is padding is whatever comes of a value beside it."""
+    """Return real-world values of every frame as float32; padding gets an arbitrary value."""
     if padding is not None and not padding.all():
         stored = np.where(padding, stored[~padding].flat[0], stored)
     return np.stack([frame_maps[0].applied(frame, name) for frame_maps, frame in zip(scaling.maps, stored)])
 
 
 def _rescale_of(attributes: Mapping[str, Any], name: str) -> LinearScale:
-    """Rescale slope and intercept of a frame."""
+    """Return rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))
     except (TypeError, ValueError):

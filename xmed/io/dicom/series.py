@@ -1,4 +1,4 @@
-"""Series: instances, grouped by series and sorted by position, become one Volume or a reason why not."""
+"""Read a DICOM series as one Volume, or several."""
 
 from __future__ import annotations
 
@@ -26,21 +26,27 @@ from xmed.volume import Volume
 
 
 def read_series(path: Source, volume: int | None = None, modality: str | None = None) -> Volume:
-    """The one image series in a folder (searched below, too), a file or a list of files.
+    """Read the one image series in a folder (recursively), a file or a list of files.
 
-    Single-frame and multi-frame images, classic and enhanced, Siemens mosaics. Axes (i, j, k) are (column, row, slice):
-    i runs along the row direction, j along the column direction, k from slice to slice on the side of their cross
-    product; Instance Number is not read. Values are modality values, PET as SUV by body weight, float32, or integers
-    where no rescaling makes them anything else; padding gets the lowest value. `frame` is the Frame of
-    Reference UID; `fov` is set for ultrasound.
+    Single-frame and multi-frame images, classic and enhanced objects, and Siemens mosaics are supported. Slices are
+    sorted by position; Instance Number is not used. PET becomes SUV by body weight. Padding gets the lowest value.
 
-    volume: which one of a series of several (time points, b-values, echoes), from 0, as `read_volumes` lists them.
-    modality: of the series to take where there are several; a single one is taken whatever its modality.
+    Args:
+        path: Folder, file or list of files.
+        volume: Which volume of a series with several (time points, b-values, echoes), from 0, in the order of
+            `read_volumes`.
+        modality: Which series to take if there are several. A single series is taken whatever its modality.
 
-    Raises XmedError PATH_NOT_FOUND, EMPTY_FILE, NOT_DICOM, NON_IMAGE, DICOM_TRUNCATED, NO_GEOMETRY, SLICE_GAP,
-    DUP_POSITION, IRREGULAR_SPACING, MIXED_* (MIXED_IDENTITY: images of several people or scanners), MULTI_VOLUME,
-    GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID, SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE, TSUID_MISMATCH,
-    US_NO_REGION, CONSTANT, DTYPE; READER_FAILED for what nobody foresaw.
+    Returns:
+        Modality values of shape (i, j, k): column, row, slice. i runs along the row direction, j along the column
+        direction, k along row × column. float32, or integers if no rescaling is needed. `frame` is the Frame of
+        Reference UID; `fov` is set for ultrasound.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, EMPTY_FILE, NOT_DICOM, NON_IMAGE, DICOM_TRUNCATED, NO_GEOMETRY, SLICE_GAP,
+            DUP_POSITION, IRREGULAR_SPACING, MIXED_* (MIXED_IDENTITY: several patients or scanners), MULTI_VOLUME,
+            GANTRY_TILT, IOP_INVALID, SPACING_INVALID, RESCALE_INVALID, SUV_INVALID, SIZE_CLAIM, PIXEL_MODULE,
+            TSUID_MISMATCH, US_NO_REGION, CONSTANT, DTYPE, READER_FAILED.
     """
     with merge_similar_notes():
         readers = volume_readers(select_series(path, modality))
@@ -52,18 +58,26 @@ def read_series(path: Source, volume: int | None = None, modality: str | None = 
 
 
 def read_volumes(path: Source) -> dict[str, Volume]:
-    """Every volume of the one series at `path`, by what tells it apart: "DiffusionBValue 800"; "" for the only one.
+    """Read every volume of the one series at `path`.
 
-    Raises XmedError as `read_series` does, MULTI_VOLUME only where nothing in the header tells the volumes apart.
+    Args:
+        path: Folder, file or list of files.
+
+    Returns:
+        Volumes by what distinguishes them, such as "DiffusionBValue 800"; the key is "" for a single one.
+
+    Raises:
+        XmedError: As `read_series`; MULTI_VOLUME only if no attribute distinguishes the volumes.
     """
     with merge_similar_notes():
         return {name: read() for name, read in volume_readers(select_series(path)).items()}
 
 
 def select_series(path: Source, modality: str | None = None) -> list[Instance]:
-    """The instances of the one image series at `path`, or of the only one of that modality.
+    """Return the images of the one series at `path`, or of the only one with the given modality.
 
-    Raises XmedError NOT_DICOM, NON_IMAGE, MIXED_SERIES.
+    Raises:
+        XmedError: NOT_DICOM, NON_IMAGE, MIXED_SERIES.
     """
     location = Path(path).name if isinstance(path, str | Path) else "the list"
     instances = read_instances(list_files(path))
@@ -88,7 +102,7 @@ def select_series(path: Source, modality: str | None = None) -> list[Instance]:
 
 
 def group_by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
-    """Instances by Series Instance UID, in the order met."""
+    """Group instances by Series Instance UID, in their order."""
     series: dict[str, list[Instance]] = {}
     for instance in instances:
         series.setdefault(instance.series, []).append(instance)
@@ -96,9 +110,11 @@ def group_by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
 
 
 def volume_readers(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
-    """What reads each volume of a series, by what tells it apart; "" for the only one.
+    """Return a function that reads each volume of a series, by what distinguishes it; the key is "" for a single
+    one.
 
-    Raises XmedError as `read_series` does, here for the series as a whole, in reading for a single volume.
+    Raises:
+        XmedError: As `read_series`. Errors of the whole series are raised here, those of a volume when it is read.
     """
     with reader_errors(f"a series of {len(instances)} files"):
         for instance in instances:
@@ -129,9 +145,14 @@ def _read_volume(instances: Sequence[Instance], read: Callable[[], Volume]) -> V
 
 
 def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> list[Plane]:
-    """One plane for each position, ascending along the normal; true duplicates are dropped.
+    """Return one plane for each position, ascending along the normal, without duplicates.
 
-    volume: which one of several. Raises XmedError MULTI_VOLUME where it is not named, and as `split_volumes` does.
+    Args:
+        instances: The images of a series.
+        volume: Which volume of several.
+
+    Raises:
+        XmedError: MULTI_VOLUME if several volumes exist and none is chosen, and the codes of `split_volumes`.
     """
     check_series_identity(instances)
     planes_by_volume = _volumes(instances, _frame_values(instances))
@@ -139,7 +160,9 @@ def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> l
 
 
 def _frame_values(instances: Sequence[Instance]) -> FrameValues:
-    """The frames of the instance at an index; the last few are kept, since frames of several files may alternate."""
+    """Return a function from file index to frames. A few files are cached, because the frames of files may
+    alternate.
+    """
     return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
 
 
@@ -148,6 +171,7 @@ def _volumes(instances: Sequence[Instance], values: FrameValues) -> PlanesByVolu
 
 
 def _choose_volume(volumes: Mapping[str, object], volume: int | None) -> str:
+    """Return the key of the chosen volume."""
     if volume is None and len(volumes) == 1:
         volume = 0
     if volume is not None and volume < len(volumes):
@@ -175,7 +199,7 @@ def _volume_in_space(instances: Sequence[Instance], planes: Sequence[Plane], val
 
 
 def _stack_frames(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
-    """The pictures (slices, rows, columns), in a type that holds them all."""
+    """Return the frames (slices, rows, columns) in a data type that holds all of them."""
     first = values(planes[0].instance_index)[planes[0].frame_index]
     block = np.empty((len(planes), *planes[0].size), dtype=first.dtype)
     for k, plane in enumerate(planes):

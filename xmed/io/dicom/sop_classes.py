@@ -1,4 +1,4 @@
-"""Sop classes: what a DICOM object is, by its SOP class (PS3.4 B.5), whatever words stand in its header."""
+"""Determine what a DICOM object is from its SOP class (PS3.4 B.5), even if its header says something else."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ _MODALITY = {
     uid.RTStructureSetStorage: "RTSTRUCT",
     **dict.fromkeys((uid.SegmentationStorage, uid.SurfaceSegmentationStorage, LABEL_MAP), "SEG"),
 }
-"""The one modality that PS3.3 allows objects of these kinds (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
+"""The only modality that PS3.3 allows for each class (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
 
 
 _ULTRASOUND = (uid.UltrasoundImageStorage, uid.UltrasoundMultiFrameImageStorage)
-"""Ultrasound of the heart's vessels (IVUS) is of these kinds, too: they say nothing where the header does."""
+"""Intravascular ultrasound (IVUS) has the same classes, so they decide only if the header states no modality."""
 
 
 def sop_class_name(sop_class: UID) -> str:
-    """What the standard calls the kind; the UID itself where nobody knows it."""
+    """Return the name of a SOP class, or its UID if it is unknown."""
     return _NEWER.get(sop_class, sop_class.name) or "an object without SOP class"
 
 
 def stores_images(sop_class: UID) -> bool | None:
-    """Whether objects of this kind are pictures of a patient; None for a kind that nobody knows."""
+    """Return whether objects of this class are images of a patient; None for an unknown class."""
     if sop_class in _NEWER:
         return False
     name = sop_class.name
@@ -67,9 +67,10 @@ def stores_images(sop_class: UID) -> bool | None:
 
 
 def object_modality(header: Mapping[str, Any]) -> str | None:
-    """The modality of an object: that of its kind, where that has one, else as stated; OT for what is no term.
+    """Return the modality of an object: that of its SOP class if it is unique, otherwise as stated; OT if it is no
+    defined term.
 
-    PT stays: in a picture that was converted into another kind, no other word says that its values are activity.
+    PT is kept: in an image that was converted to another class, only it says that values are activity.
     """
     sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
     own = _MODALITY.get(sop_class, "US" if sop_class in _ULTRASOUND and stated in ("", "OT") else None)

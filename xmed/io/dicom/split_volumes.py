@@ -1,8 +1,7 @@
 """Split the planes of one series into volumes: time points, b-values, echoes, cardiac phases, localisers.
 
-What tells volumes apart is looked for in the header, and believed only when every volume then has one image at each
-position. Instance Number is asked last, and only where it counts through the positions in one and the same order:
-exports renumber images as they please.
+Attributes that distinguish volumes are accepted only if each volume then has one image at each position. Instance
+Number is used last, and only if it counts through the positions in one constant order, because exports renumber images.
 """
 
 from __future__ import annotations
@@ -30,12 +29,18 @@ PlanesByVolume = dict[str, list[Plane]]
 
 
 def split_volumes(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolume:
-    """The planes of every volume by what tells it apart ("" for the only one), ascending along the normal.
+    """Return the planes of every volume, ascending along the normal.
 
-    values: the frames (frames, rows, columns) of the instance at an index.
+    Args:
+        planes: All planes of a series.
+        values: Function from file index to frames of shape (frames, rows, columns).
 
-    Raises XmedError DUP_POSITION or MULTI_VOLUME for different images at one position that nothing tells apart, and
-    as `check_one_grid` does.
+    Returns:
+        Planes by what distinguishes the volume; the key is "" for a single one.
+
+    Raises:
+        XmedError: DUP_POSITION or MULTI_VOLUME for different images at one position that cannot be assigned to volumes,
+            and the codes of `check_one_grid`.
     """
     planes_by_volume: PlanesByVolume = {}
     for scout, members in _without_scouts(planes).items():
@@ -49,7 +54,7 @@ def split_volumes(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolum
 
 
 def _stacks(planes: Sequence[Plane]) -> PlanesByVolume:
-    """The stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2), where they lie in different ways."""
+    """Separate the stacks of a multi-frame image (Stack ID, PS3.3 C.7.6.16.2.2) if their geometry differs."""
     if all(plane.size == planes[0].size and same_directions(plane, planes[0]) for plane in planes):
         return {"": list(planes)}
     stacks: PlanesByVolume = {}
@@ -59,7 +64,7 @@ def _stacks(planes: Sequence[Plane]) -> PlanesByVolume:
 
 
 def _check_mosaic_flags(planes: Sequence[Plane]) -> None:
-    """Raises XmedError MULTI_VOLUME where some pictures call themselves mosaics and others beside them do not."""
+    """Refuse a series in which only some images are marked as mosaics."""
     called = sum("MOSAIC" in (plane.attributes.get("ImageType") or ()) for plane in planes)
     if 0 < called < len(planes):
         raise XmedError(
@@ -71,7 +76,7 @@ def _check_mosaic_flags(planes: Sequence[Plane]) -> None:
 
 
 def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
-    """The slices without the localizers beside them; of localizers alone, one group for each orientation."""
+    """Leave out localisers beside other slices; of localisers alone, form one group for each orientation."""
     slices = [plane for plane in planes if not _is_scout(plane)]
     if slices and len(slices) < len(planes) and _make_one_stack(planes, slices):
         return {"": list(planes)}
@@ -90,7 +95,7 @@ def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
 
 
 def _make_one_stack(planes: Sequence[Plane], slices: Sequence[Plane]) -> bool:
-    """Whether all planes make one stack, in which those beside `slices` have positions of their own."""
+    """Return whether all planes form one stack, in which those beside `slices` have positions of their own."""
     if not all(same_plane_geometry(plane, slices[0]) for plane in planes):
         return False
     own, joined = group_by_position(slices), group_by_position(planes)
@@ -102,7 +107,7 @@ def _is_scout(plane: Plane) -> bool:
 
 
 def _by_keys(planes: Sequence[Plane]) -> PlanesByVolume:
-    """By the attributes that are constant throughout a volume, in ascending order of their values."""
+    """Group planes by the attributes that are constant within a volume, in ascending order of their values."""
     keys = [dict(plane.volume_key) for plane in planes]
     varying = [
         keyword for keyword in {k: None for key in keys for k in key} if len({key.get(keyword) for key in keys}) > 1
@@ -119,6 +124,7 @@ def _numeric_key(key: tuple[str, ...]) -> list[list[tuple[bool, float]]]:
 
 
 def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVolume:
+    """Return volumes with one image at each position."""
     groups = group_by_position(planes)
     if not any(_pictures_differ(group, values) for group in groups):
         copies = len(planes) - len(groups)
@@ -151,7 +157,7 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
 
 
 def _split_each(parts: PlanesByVolume, values: FrameValues) -> PlanesByVolume:
-    """The volumes of every part, under both names."""
+    """Split each part further, and join the names."""
     planes_by_volume: PlanesByVolume = {}
     for name, part in parts.items():
         for variant, volume in _one_image_each(part, values).items():
@@ -160,13 +166,13 @@ def _split_each(parts: PlanesByVolume, values: FrameValues) -> PlanesByVolume:
 
 
 def _split_interleaved(name: str, volume: list[Plane], values: FrameValues) -> PlanesByVolume:
-    """A volume of one image at each position; or those that alternate in it."""
+    """Return a volume with one image at each position, or the acquisitions that alternate in it."""
     parts = split_acquisitions(volume)
     return {name: volume} if parts is None else _split_each(parts, values)
 
 
 def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
-    """Volumes by the first attribute of which every position has the same values, each once."""
+    """Group by the first attribute that has the same values at every position, each once."""
     for keyword in VARIANT_KEYWORDS:
         planes_by_value = [{_variant_key(plane.attributes.get(keyword)): plane for plane in group} for group in groups]
         if len(planes_by_value[0]) == len(groups[0]) and all(
@@ -180,7 +186,7 @@ def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
 
 
 def _without_copies(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
-    """Without the copies of one file: same instance, same frame, same picture."""
+    """Remove repeated images: same instance, same frame, same pixels."""
     kept: list[Plane] = []
     for plane in group:
         same = [other for other in kept if _instance_frame(other) == _instance_frame(plane)]
@@ -194,14 +200,14 @@ def _instance_frame(plane: Plane) -> tuple[str, int]:
 
 
 def _pictures_differ(group: Sequence[Plane], values: FrameValues) -> bool:
-    """Whether planes at one position show different pictures; the same picture twice is a file that came twice."""
+    """Return whether planes at one position have different pixels; equal pixels are copies of a file."""
     pictures = (values(plane.instance_index)[plane.frame_index] for plane in group) if len(group) > 1 else iter(())
     first = next(pictures, None)
     return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
 
 
 def _variant_key(value: object) -> tuple[float, str]:
-    """An attribute in the order of its numbers, or else of its words."""
+    """Return a sort key: by number, otherwise by text."""
     try:
         return float(value), value_text(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""Stated sizes: sizes that a header states twice, held against each other; what disagrees goes on record.
+"""Compare sizes that a header states twice, and note contradictions.
 
-A picture that was resized or cropped often keeps what belonged to its former size. Which of two statements is left over
-cannot be told from the header: positions and Pixel Spacing are taken, as every viewer takes them, and it is noted.
+An image that was resized or cropped often keeps attributes of its former size. The header does not tell which of two
+statements is outdated. Positions and Pixel Spacing are used, as all viewers do, and the contradiction is noted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ from xmed.io.dicom.planes import Plane
 from xmed.io.notes import add_note
 
 SPACING_APART, DIAMETER_APART, STEP_APART = 0.01, 0.02, 0.05
-"""Shares from which two statements differ. Diameters are given in whole millimetres, slice distances with rounding."""
+"""Relative differences that count as contradictions. Diameters are given in whole millimetres, slice distances
+rounded.
+"""
 
 
 def compare_spacing(
     attributes: Mapping[str, Any], rows_mm: float, columns_mm: float, *, calibrated: bool = False
 ) -> None:
-    """Note what else a header says of the size of its pixels, where that is another than what was taken.
+    """Note other statements about the pixel size that contradict the one that is used.
 
-    calibrated: taken from ultrasound regions, so that Pixel Spacing is a second statement.
+    Args:
+        attributes: Attributes of the frame.
+        rows_mm: Distance between rows that is used.
+        columns_mm: Distance between columns that is used.
+        calibrated: Whether it comes from ultrasound regions; Pixel Spacing is then a second statement.
     """
     keywords = ["PixelSpacing", "NominalScannedPixelSpacing"] if calibrated else []
     if not attributes.get("PixelSpacingCalibrationType"):  # which says why the two differ (PS3.3 10.7.1.1)
@@ -37,11 +43,14 @@ def compare_spacing(
 
 
 def compare_stack(planes: Sequence[Plane], step: float) -> None:
-    """Note where the size of the picture, or the distance of its slices (step, in mm), is stated otherwise as well.
+    """Note other statements about the image size or slice distance that contradict the ones that are used.
 
-    Reconstruction Diameter is the edge of the reconstructed square (PS3.3 C.8.2.1); Spacing Between Slices is measured
-    from centre to centre (C.7.6.2.1.4), though some scanners write the gap,
-    which is less than a slice.
+    Reconstruction Diameter is the edge of the reconstructed square (PS3.3 C.8.2.1). Spacing Between Slices is measured
+    from centre to centre (C.7.6.2.1.4), but some scanners write the gap, which is less than the slice thickness.
+
+    Args:
+        planes: Planes of the volume.
+        step: Slice distance that is used, in mm.
     """
     first = planes[0]
     attributes = first.attributes
@@ -63,7 +72,7 @@ def compare_stack(planes: Sequence[Plane], step: float) -> None:
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """The sizes of that many numbers, None where they are no numbers or one is zero."""
+    """Return `count` positive numbers, without sign, or None if they are invalid."""
     several = isinstance(value, Sequence) and not isinstance(value, str)
     try:
         numbers = tuple(abs(float(number)) for number in (value if several else [value]))

@@ -1,4 +1,4 @@
-"""Subject: what the images of one series, or an image and its label, must have in common to be of one person."""
+"""Check that the images of a series, or an image and its label, belong to the same person."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from xmed.io.notes import add_note
 Subject = tuple[tuple[str, str], ...]
 
 PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
-"""Whom an object shows (PS3.3 C.7.1.1)."""
+"""Attributes that identify the patient (PS3.3 C.7.1.1)."""
 CONSTANT = (
     *PATIENT,
     "StudyInstanceUID", "StudyDate", "StudyID", "AccessionNumber",  # C.7.2.1
     "SeriesNumber", "Laterality", "PatientPosition",  # C.7.3.1
     "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber",  # C.7.5.1
 )  # fmt: skip
-"""What is one and the same in a series, beside its modality; the frame of reference (C.7.4.1) is compared in space."""
+"""Attributes that are constant within a series, besides the modality. The frame of reference (C.7.4.1) is compared with
+the positions.
+"""
 DESCRIPTIONS = ("BodyPartExamined", "ProtocolName", "SeriesDescription")
-"""Constant by the standard (C.7.3.1), and written for people."""
+"""Attributes that the standard keeps constant in a series (C.7.3.1), but that are free descriptions."""
 
 
 def check_series_identity(series: Sequence[Instance]) -> None:
-    """Refuse a series whose images name different patients, studies, series or scanners.
+    """Refuse a series whose images state different patients, studies, series or scanners.
 
-    One and the same written in two ways is no difference, nor is a value that some images lack.
+    Different spellings of the same value are no difference, and neither is a missing value.
 
-    Raises XmedError MIXED_IDENTITY; it names attributes, never their values.
+    Raises:
+        XmedError: MIXED_IDENTITY; it names the attributes, never their values.
     """
     headers = [instance.header for instance in series]
     mixed = [keyword for keyword in CONSTANT if _values_differ(headers, keyword)]
@@ -50,7 +53,7 @@ def check_series_identity(series: Sequence[Instance]) -> None:
 
 
 def subject_digests(header: Header) -> Subject:
-    """Whom an object shows, as digests by attribute: enough to compare, nothing to read."""
+    """Return SHA-256 digests of the attributes that identify the patient, which can be compared but not read."""
     return tuple(
         (keyword, hashlib.sha256(text.encode()).hexdigest())
         for keyword in PATIENT
@@ -59,7 +62,11 @@ def subject_digests(header: Header) -> Subject:
 
 
 def check_same_subject(name: str, header: Header, image: Subject) -> None:
-    """Raises XmedError MIXED_IDENTITY for a label of another patient than its image."""
+    """Refuse a label of another patient than its image.
+
+    Raises:
+        XmedError: MIXED_IDENTITY.
+    """
     own, other = dict(subject_digests(header)), dict(image)
     mixed = sorted({key.partition(" ")[0] for key in own.keys() & other.keys() if own[key] != other[key]})
     if mixed:
@@ -72,7 +79,7 @@ def check_same_subject(name: str, header: Header, image: Subject) -> None:
 
 
 def _values_differ(headers: Sequence[Header], keyword: str) -> bool:
-    """Whether two headers state different values. Bytes that are alike are not parsed."""
+    """Return whether two headers state different values. Equal bytes are not parsed."""
     if all(header.is_indexed for header in headers):
         raw = {(header.raw(keyword) or b"").strip(b" \0") for header in headers} - {b""}
         if len(raw) < 2:
@@ -85,7 +92,9 @@ def _values_differ(headers: Sequence[Header], keyword: str) -> bool:
 
 
 def _normalised_texts(header: Header, keyword: str) -> Mapping[str, str]:
-    """What an attribute states, each of its writings by name, in one spelling; nothing where it says nothing."""
+    """Return the text of an attribute in a normalised spelling, one entry for each representation; {} if it is
+    empty.
+    """
     text = unicodedata.normalize("NFKC", header.text(keyword).replace("\0", " ")).casefold()
     if "\ufffd" in text:  # bytes that its character set does not have: nobody knows what it says
         return {}
@@ -100,7 +109,7 @@ def _words(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    """A date, also as ACR-NEMA wrote it: 1950.01.02."""
+    """Return the digits of a date, which ACR-NEMA wrote as 1950.01.02."""
     return re.sub(r"\D", "", text)
 
 

@@ -1,7 +1,7 @@
-"""SUV: PET activity per injected activity and body weight, g/ml, which patients and scanners can be compared by.
+"""Compute SUV by body weight of PET: activity divided by injected activity per body weight, g/ml.
 
 After the vendor-neutral pseudo-code of QIBA (FDG-PET/CT profile, appendix G; qibawiki.rsna.org, Standardized Uptake
-Value): activity is related to the dose that was left when the values were decay-corrected to.
+Value): activity is related to the dose that remained at the time to which the values are decay-corrected.
 """
 
 from __future__ import annotations
@@ -22,25 +22,30 @@ from xmed.io.notes import add_note
 
 PLAUSIBLE_KG = (0.5, 400.0)
 PLAUSIBLE_BQ = (1e6, 1e11)
-"""An injected activity outside of 1 MBq to 100 GBq is one that was written in another unit."""
+"""An injected activity outside 1 MBq to 100 GBq was written in another unit."""
 MAX_HALF_LIVES = 10.0
 MAX_HALF_LIVES_WITHOUT_DATE = 6.0
-"""Half-lives, told by a clock without a date. Beyond (11 h of fluorine-18) rather the clock is wrong."""
+"""Longest interval in half-lives if times have no date. Beyond it (11 h for fluorine-18) a wrong clock is more
+likely.
+"""
 _LOST_ZONE = timedelta(minutes=45)
-"""Two times of one injection this far apart are told in two zones, and one of the zones was lost."""
+"""Two times of one injection that differ by at least this are in two time zones, one of which is missing."""
 _DAY = timedelta(days=1)
 _CONSTANT = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
 _DRUG_SEQUENCE = "RadiopharmaceuticalInformationSequence"
 
 
 def suv_scale(series: Sequence[Header]) -> float | None:
-    """What turns the modality values of a PET series into SUV by body weight; None for anything but PET.
+    """Return the factor from modality values of a PET series to SUV by body weight, or None if there is none.
 
-    Units (0054,1001) GML are SUV already; BQML are related to dose and weight; CNTS have Philips' own factors. Values
-    in any other unit, or none, are left as they are, and a note says so.
+    Units (0054,1001) GML are SUV already. BQML is divided by dose and weight. CNTS has private factors of Philips.
+    Values in other units stay as they are, and a note says so.
 
-    Raises XmedError SUV_INVALID where the header of values in Bq/ml lacks what it takes, or contradicts itself or that
-    of another slice.
+    Args:
+        series: The headers of all images.
+
+    Raises:
+        XmedError: SUV_INVALID if the header of values in Bq/ml is incomplete, or contradicts itself or other slices.
     """
     first = series[0]
     units = str(first.get("Units") or "").strip()
@@ -62,7 +67,7 @@ def suv_scale(series: Sequence[Header]) -> float | None:
 
 
 def _philips_scale(series: Sequence[Header]) -> float | None:
-    """(7053,xx00) makes SUV of counts; where there is none, (7053,xx09) makes Bq/ml of them."""
+    """Return the private factor: (7053,xx00) from counts to SUV, otherwise (7053,xx09) from counts to Bq/ml."""
     factors = {tuple(private_number(h.dataset, element) for element in (PHILIPS_SUV, PHILIPS_ACTIVITY)) for h in series}
     if factors == {(0.0, 0.0)}:
         return None
@@ -76,6 +81,7 @@ def _philips_scale(series: Sequence[Header]) -> float | None:
 
 
 def _by_weight(series: Sequence[Header]) -> float:
+    """Return the factor from Bq/ml to SUV."""
     first = series[0]
     _check_corrections(series)
     injection = _injection(series)
@@ -92,6 +98,7 @@ def _by_weight(series: Sequence[Header]) -> float:
 
 
 def _check_corrections(series: Sequence[Header]) -> None:
+    """Check that values are corrected for attenuation and decay."""
     _check_same(series, _CONSTANT)
     stated = series[0].get("CorrectedImage") or []
     corrected = {stated} if isinstance(stated, str) else set(stated)
@@ -101,7 +108,7 @@ def _check_corrections(series: Sequence[Header]) -> None:
 
 
 def _injection(series: Sequence[Header]) -> Dataset:
-    """The one drug of a series. Slices that say it in the same bytes are not compared any further."""
+    """Return the one radiopharmaceutical of the series. Slices with equal bytes are not compared further."""
     first = series[0]
     drugs = list(first.get(_DRUG_SEQUENCE) or [Dataset()])
     raw = first.raw(_DRUG_SEQUENCE)
@@ -122,7 +129,7 @@ def _half_life(injection: Dataset) -> float:
 
 
 def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: float) -> timedelta:
-    """From the injection to what the values were decay-corrected to."""
+    """Return the time from the injection to the moment to which the values are decay-corrected."""
     clocks = [Clock.of(header) for header in series]
     if len({clock.zone is None for clock in clocks}) > 1:
         raise _invalid("a time zone in some slices alone", "one in all of them, or in none")
@@ -149,6 +156,7 @@ def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: flo
 
 
 def _check_interval(waited: timedelta, half_life: float, most: float) -> timedelta:
+    """Return the interval if it is plausible, otherwise refuse it."""
     seconds = waited.total_seconds()
     if not 0 <= seconds <= most * half_life:
         limit = "ten" if most == MAX_HALF_LIVES else "six"
@@ -157,10 +165,11 @@ def _check_interval(waited: timedelta, half_life: float, most: float) -> timedel
 
 
 def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: float) -> datetime:
-    """When the values were decay-corrected to: series time, unless the series was made after its first image.
+    """Return the moment to which the values are decay-corrected.
 
-    Then (post-processing) GE says it in private; of others it follows from a frame: its average count rate falls Frame
-    Reference Time after the start.
+    It is the series time, unless the series was made after its first image (post-processing). GE then states the start
+    in a private element. Otherwise it follows from a frame, whose average count rate occurs Frame Reference Time after
+    the start.
     """
     moments = [_stated_time(header, clock, "Acquisition") for header, clock in zip(series, clocks)]
     n = min(range(len(series)), key=moments.__getitem__)
@@ -178,6 +187,7 @@ def _scan_start(series: Sequence[Header], clocks: Sequence[Clock], half_life: fl
 
 
 def _stated_time(header: Header, clock: Clock, which: str) -> datetime:
+    """Return the time that a header states for the acquisition or the series."""
     text = f"{header.get(f'{which}Date') or ''}{header.get(f'{which}Time') or ''}"
     stated = clock.instant(text)
     if stated is None and which == "Acquisition":
@@ -188,7 +198,7 @@ def _stated_time(header: Header, clock: Clock, which: str) -> datetime:
 
 
 def _check_same(series: Sequence[Header], keywords: Sequence[str]) -> None:
-    """Raises XmedError SUV_INVALID where slices of one series disagree."""
+    """Refuse slices of one series with different values."""
     for keyword in keywords:
         if len({_as_texts(header.get(keyword)) for header in series}) > 1:
             what = "units" if keyword in ("Units", "SUVType") else keyword

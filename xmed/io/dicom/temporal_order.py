@@ -1,4 +1,4 @@
-"""Temporal order: which images of one position belong to which volume, where they follow each other in time."""
+"""Assign the images of each position to volumes that follow each other in time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmed.io.dicom.acquisition_times import DATE_ATTRIBUTE, image_times
 from xmed.io.dicom.planes import Plane
 
 RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
-"""Time since a heart beat: slices of other beats have other times at the same phase."""
+"""Time since a heart beat: slices that were taken in other beats have other times at the same phase."""
 KEYWORDS = (
     *RELATIVE,
     "TemporalPositionTimeOffset",
@@ -23,23 +23,28 @@ KEYWORDS = (
     *DATE_ATTRIBUTE,
     "InstanceNumber",
 )
-"""Attributes that grow from one image of a position to the next, and may differ from slice to slice as well."""
+"""Attributes that grow from one image of a position to the next, and may also differ between slices."""
 WRITTEN = ("ContentTime",)
-"""When images were made, which is not when they were acquired."""
+"""When images were written, which is not when they were acquired."""
 MAX_PHASE_RATIO = 2.0
-"""The phases of a heart beat are equally long; where one gap is more than this times another, beats are mixed."""
+"""The phases of a heart beat are equally long. If one gap is longer than another by more than this factor, several
+beats are mixed.
+"""
 
 OrderedImages = list[list[Plane]]
 """For each position its images, in order."""
 
 
 def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
-    """The volumes, by name, of equally many images at each position; None where nothing tells them apart.
+    """Return the volumes by name, if every position has equally many images; None if no attribute orders them.
 
-    A key tells them apart only where it does so at every position in one way. The surest has the same values at all of
-    them; else values grow volume by volume, or position by position. Where two keys of one rank contradict each other
-    about which images belong together, neither is believed, except that time since a heart beat gives way to every
-    other; what says when images were written, not when they were acquired, is asked last.
+    An attribute is used only if it orders the images in the same way at every position. Attributes with the same values
+    at all positions have priority. Otherwise values must grow volume by volume, or position by position. If two
+    attributes of the same priority contradict each other, neither is used, except that time since a heart beat yields
+    to every other one. The time when images were written is used last.
+
+    Args:
+        groups: The images at each position.
     """
     orders = {keyword: ranked for keyword in KEYWORDS if (ranked := _order_images(groups, keyword)) is not None}
     same = [keyword for keyword, ranked in orders.items() if _same_values(ranked, keyword)]
@@ -52,7 +57,7 @@ def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] |
 
 
 def _agreed_keyword(orders: dict[str, OrderedImages], keywords: Sequence[str]) -> str | None:
-    """The first of the keywords, where all of them put the same images together."""
+    """Return the first keyword if all keywords group the images in the same way."""
     groupings = {keyword: _grouping(orders[keyword]) for keyword in keywords}
     if len(set(groupings.values())) > 1:
         groupings = {keyword: grouping for keyword, grouping in groupings.items() if keyword not in RELATIVE}
@@ -68,12 +73,12 @@ def _named(ranked: OrderedImages, keyword: str) -> dict[str, list[Plane]]:
 
 
 def _same_values(ranked: OrderedImages, keyword: str) -> bool:
-    """Whether each volume has one value of its own."""
+    """Return whether each volume has a single value."""
     return all(len({str(plane.attributes.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
 
 
 def volume_name(volume: Sequence[Plane], keyword: str) -> str:
-    """The keyword and its value; the lowest one, where it differs from slice to slice."""
+    """Return the keyword and its value; the lowest one if it differs between slices."""
     keys = (
         image_times(volume, keyword)
         if keyword in DATE_ATTRIBUTE
@@ -85,7 +90,7 @@ def volume_name(volume: Sequence[Plane], keyword: str) -> str:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names, a number behind those that came before: at the end of summer time an hour comes twice."""
+    """Return the names, with a number behind repeated ones: when summer time ends, an hour occurs twice."""
     seen = Counter[str]()
     numbered = []
     for name in names:
@@ -95,21 +100,21 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def value_text(value: Any) -> str:
-    """A value as it stands in its tag; several of them with a stroke between."""
+    """Return a value as text; several values are separated by slashes."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "/".join(map(str, value))
     return f"{value:.12g}" if isinstance(value, float) else str(value).strip()
 
 
 def _grouping(ranked: OrderedImages) -> frozenset[frozenset[tuple[int, int]]]:
-    """Which images stand together, by owner and frame."""
+    """Return which images belong together, as pairs of file and frame index."""
     return frozenset(
         frozenset((plane.instance_index, plane.frame_index) for plane in volume) for volume in zip(*ranked)
     )
 
 
 def _order_images(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | None:
-    """The images of each position in the order of an attribute; None where it does not order them in one way."""
+    """Return the images of each position in the order of an attribute, or None if the order is not consistent."""
     keys = _keys([plane for group in groups for plane in group], keyword)
     if keys is None:
         return None
@@ -155,9 +160,9 @@ def _position_by_position(ordered: np.ndarray) -> bool:
 
 
 def _numbered_in_one_order(ordered: np.ndarray) -> bool:
-    """Whether images are numbered volume by volume, or position by position, each time in the same order.
+    """Return whether images are numbered volume by volume, or position by position, each time in the same order.
 
-    Exports renumber images as they please: less than this is no evidence.
+    Exports renumber images, so that anything weaker proves nothing.
     """
     one_order = (np.argsort(ordered, axis=0) == np.argsort(ordered[:, :1], axis=0)).all()
     return bool(one_order) and (_volume_by_volume(ordered) or _position_by_position(ordered))

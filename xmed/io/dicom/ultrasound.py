@@ -1,4 +1,4 @@
-"""Ultrasound pictures and films without a place in the patient: scaled and cut by their calibrated regions."""
+"""Read ultrasound images and films that have no position in the patient, scaled by their calibrated regions."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ from xmed.volume import Volume
 TISSUE, COLOUR_FLOW = 1, 2  # Region Data Type (C.8.5.5.1.2)
 TWO_DIMENSIONAL, CENTIMETRES = 1, 3  # Region Spatial Format, Physical Units (C.8.5.5.1.1, C.8.5.5.1.15)
 MAX_SHARE_OUTSIDE = 0.5
-"""Share of the sector beyond all regions from which they may belong to a smaller size of the picture: an enlargement by
-1.5 leaves 56 % outside, writing around a sector at most a third."""
+"""Share of the sector outside all regions above which the regions may belong to a smaller version of the image: an
+enlargement by 1.5 leaves 56 % outside, text around a sector at most a third.
+"""
 FRAME_STEP_MM = 1.0
-"""Nominal: the frames of a film follow each other in time, not in space."""
+"""Nominal, because the frames of a film follow each other in time."""
 
 
 @dataclass(frozen=True)
 class UltrasoundRegion:
-    """A calibrated part of the picture: columns and rows it covers (last ones included), mm per pixel along both."""
+    """A calibrated region of the image.
+
+    Attributes:
+        columns: Columns that it covers.
+        rows: Rows that it covers.
+        spacing: mm per pixel along columns and rows.
+    """
 
     columns: slice
     rows: slice
@@ -36,9 +43,14 @@ class UltrasoundRegion:
 
 
 def calibrated_regions(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[UltrasoundRegion]:
-    """The regions of these kinds (Region Data Type) that are calibrated in centimetres (PS3.3 C.8.5.5).
+    """Return the regions of certain data types that are calibrated in centimetres (PS3.3 C.8.5.5).
 
-    Raises XmedError US_NO_REGION for a region that reaches out of the picture, or lacks its place or scale.
+    Args:
+        dataset: The image.
+        kinds: Values of Region Data Type.
+
+    Raises:
+        XmedError: US_NO_REGION for a region outside the image, or without position or scale.
     """
     regions = []
     for item in dataset.get("SequenceOfUltrasoundRegions") or ():
@@ -50,7 +62,7 @@ def calibrated_regions(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> 
 
 
 def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
-    """One region, within a picture of that many rows and columns. Its ends are pixels (PS3.3 C.8.5.5.1.3)."""
+    """Return one region of an image with that many rows and columns. Its limits are pixels (PS3.3 C.8.5.5.1.3)."""
     try:
         x0, y0, x1, y1 = (int(item[f"RegionLocation{end}"].value) for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
         across, down = (abs(float(item[f"PhysicalDelta{axis}"].value)) * 10 for axis in "XY")
@@ -71,19 +83,28 @@ def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
 
 
 def is_film(volume: Volume) -> bool:
-    """Whether an ultrasound volume is a picture or a film: its third axis is time, and nothing in it has a volume."""
+    """Return whether an ultrasound volume is an image or a film, whose third axis is time and which has no volume in
+    mL.
+    """
     x, y, _ = volume.spacing
     placed = volume.frame is not None or not np.allclose(volume.affine, np.diag([x, y, FRAME_STEP_MM, 1.0]))
     return volume.modality == "US" and not placed
 
 
 def read_ultrasound(instance: Instance) -> Volume:
-    """A picture or film as Volume: i columns, j rows, k frames; the first pixel is the origin, the axes are L, P, S.
+    """Read an image or a film as a Volume.
 
-    Spacing comes from the calibrated regions, the field of view is their union within the sector. A frame of reference
-    is not taken over: nothing has a position in it.
+    The spacing comes from the calibrated regions. The field of view is their union within the sector. The frame of
+    reference is not kept, because nothing has a position in it.
 
-    Raises XmedError US_NO_REGION, MIXED_SPACING, SPACING_INVALID and those of `modality_values`.
+    Args:
+        instance: The ultrasound object.
+
+    Returns:
+        Array of shape (columns, rows, frames); the origin is the first pixel, the axes are L, P and S.
+
+    Raises:
+        XmedError: US_NO_REGION, MIXED_SPACING, SPACING_INVALID, and the codes of `modality_values`.
     """
     regions = calibrated_regions(instance.dataset)
     if not regions:
@@ -110,7 +131,11 @@ def read_ultrasound(instance: Instance) -> Volume:
 
 
 def _check_regions_cover_picture(array: np.ndarray, covered: np.ndarray, name: str) -> None:
-    """Whether the regions lie where something is drawn. Raises XmedError US_NO_REGION where there is nothing at all."""
+    """Check that the regions contain the drawn part of the image.
+
+    Raises:
+        XmedError: US_NO_REGION if nothing is drawn in them.
+    """
     drawn = array > array.min()
     if drawn.any() and not drawn[covered].any():
         raise XmedError(

@@ -1,4 +1,4 @@
-"""Write series: DICOM objects as a scanner writes them, for data that xmed's own phantom makes."""
+"""Write the DICOM objects of xmed's phantom as a scanner would write them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
 
 FIXED_DATE = "20240101"
 FIXED_DATETIME = f"{FIXED_DATE}120000"
-"""Date and time of everything: bytes must not depend on the day they are written."""
+"""Date and time of all objects, so that the bytes do not depend on the day of writing."""
 DURATION_MS = 1000.0
 
 
 @dataclass(frozen=True)
 class SeriesIdentity:
-    """Who was scanned, on what. patient: both id and family name; every UID is derived from it and `description`."""
+    """Patient and scanner of a synthetic series. Every UID is derived from these values.
+
+    Attributes:
+        patient: Patient ID and family name.
+        manufacturer: Manufacturer.
+        model: Manufacturer's model name.
+        description: Series description.
+    """
 
     patient: str
     manufacturer: str
@@ -33,18 +40,26 @@ class SeriesIdentity:
     description: str
 
     def uid(self, *what: object) -> UID:
-        """The same UID for the same words, another for others (PS3.5 B.2)."""
+        """Return a UID that is the same for equal arguments, and different for others (PS3.5 B.2)."""
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
 
 
 def write_series(
     volume: Volume, folder: str | Path, header: SeriesIdentity, order: Sequence[int] | None = None
 ) -> list[Path]:
-    """Write an MR volume (uint16, i columns, j rows, k slices) as a single-frame series, one file for each slice.
+    """Write an MR volume as a series of single-frame images, one file for each slice.
 
-    order: Instance Number - 1 of each slice; files are named by it. Default: as the slices lie.
+    Args:
+        volume: uint16 of shape (columns, rows, slices).
+        folder: Where to write.
+        header: Patient and scanner.
+        order: Instance Number − 1 of each slice, from which files are named; by default the order of the slices.
 
-    Returns the files by Instance Number. Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+    Returns:
+        The files by Instance Number.
+
+    Raises:
+        XmedError: DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
     """
     folder, order = Path(folder), list(range(volume.array.shape[2]) if order is None else order)
     if volume.array.dtype != np.uint16:
@@ -68,11 +83,17 @@ def write_series(
 
 
 def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIdentity) -> None:
-    """Write a volume (uint8, i columns, j rows, k frames) as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
+    """Write a volume as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
 
-    The affine is that of the Volume Frame of Reference (C.8.24.2), the transducer's own: nothing tracked it.
+    The affine is that of the Volume Frame of Reference (C.8.24.2), which belongs to the transducer.
 
-    Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+    Args:
+        volume: uint8 of shape (columns, rows, frames).
+        path: The file.
+        header: Patient and scanner.
+
+    Raises:
+        XmedError: DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
     """
     path = Path(path)
     if volume.array.dtype != np.uint8:
@@ -97,7 +118,7 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIden
 
 
 def _add_transducer(ds: Dataset, depth: float) -> None:
-    """The Enhanced US Image module (PS3.3 C.8.24.3) of a curved array on the skin that a motor tilts, `depth` in mm."""
+    """Add the Enhanced US Image module (PS3.3 C.8.24.3) of a curved array that a motor tilts; `depth` in mm."""
     ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus, ds.DepthOfScanField = "RIGID", depth / 2, round(depth)
     ds.MechanicalIndex, ds.BoneThermalIndex, ds.CranialThermalIndex, ds.SoftTissueThermalIndex = 1.0, 0.5, 0.5, 0.5
     ds.RescaleSlope, ds.RescaleIntercept = 1, 0
@@ -110,7 +131,7 @@ def _add_transducer(ds: Dataset, depth: float) -> None:
 
 
 def _add_frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesIdentity) -> None:
-    """Multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
+    """Add the multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
     columns_apart, rows_apart, frames_apart = volume.spacing
     dimension = _item(DimensionOrganizationUID=header.uid("dimension"))
     ds.NumberOfFrames, ds.DimensionOrganizationType = volume.array.shape[2], "3D"
@@ -144,7 +165,7 @@ def _add_frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Ser
 
 
 def _new_object(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
-    """Patient, study, series, equipment and pixels (i, j[, k])."""
+    """Return an object with patient, study, series, equipment and pixels (i, j[, k])."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -169,7 +190,7 @@ def _new_object(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what
 
 
 def _directions(volume: Volume) -> np.ndarray:
-    """Unit vectors (3, 3) of the axes in columns; DICOM has no other than orthogonal, right-handed stacks."""
+    """Return the unit vectors (3, 3) of the axes in columns; DICOM allows only orthogonal, right-handed stacks."""
     directions = volume.affine[:3, :3] / np.array(volume.spacing)
     stacked = np.cross(directions[:, 0], directions[:, 1])
     reach = max(n * mm for n, mm in zip(volume.array.shape, volume.spacing))
