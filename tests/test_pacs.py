@@ -42,10 +42,10 @@ from xmed.io.pacs import archive, retrieve, send
 from xmed.io.pacs.archive import ArchiveSeries
 from xmed.io.pacs.catalogue import find_series
 from xmed.io.pacs.connect import connect
+from xmed.io.pacs.dicomweb import DicomWebArchive
 from xmed.io.pacs.dimse import DimseArchive
 from xmed.io.pacs.receiving import MAX_PDU, receive_object
-from xmed.io.pacs.secured import client_tls_context, server_tls_context
-from xmed.io.pacs.web import DicomWebArchive
+from xmed.io.pacs.tls import client_tls_context, server_tls_context
 from xmed.labels import LabelTable, Structure
 from xmed.spec import DatasetSpec, PacsSpec
 
@@ -475,7 +475,7 @@ def test_a_server_that_passes_over_offset_does_not_keep_us_for_ever():
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch):
-    monkeypatch.setattr("xmed.io.pacs.web.MAX_ANSWER", 1000)
+    monkeypatch.setattr("xmed.io.pacs.dicomweb.MAX_ANSWER", 1000)
     with Answering((200, JSON, b" " * 5000)) as server, refusal("SIZE_CLAIM"):
         connect(server.url).find("STUDY", {}, ["StudyInstanceUID"])
 

@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.io.dicom.instance import read_instances
 from xmed.io.dicom.subject import check_same_subject
 from xmed.io.file_kinds import file_kind, list_files, reader_errors
-from xmed.io.lattice import match_to_grid
+from xmed.io.label_alignment import match_to_grid
 from xmed.io.nifti.file import read_nifti
 from xmed.io.notes import add_note
 from xmed.io.objects.read_seg import place_segments

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from xmed.errors import XmedError
 from xmed.io.dicom.clock import Clock
-from xmed.io.dicom.half_lives import nuclide_half_life
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.private_elements import GE_SCAN, PHILIPS_ACTIVITY, PHILIPS_SUV, private_number, private_value
 from xmed.io.dicom.sop_classes import object_modality
@@ -33,6 +34,18 @@ _LOST_ZONE = timedelta(minutes=45)
 _DAY = timedelta(days=1)
 _CONSTANT = ("DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
 _DRUG_SEQUENCE = "RadiopharmaceuticalInformationSequence"
+_HALF_LIVES = {
+    "_11Carbon": 1221.8,
+    "_13Nitrogen": 597.9,
+    "_15Oxygen": 122.24,
+    "_18Fluorine": 6586.2,
+    "_64Copper": 45_721.0,
+    "_68Gallium": 4062.6,
+    "_82Rubidium": 76.4,
+    "_89Zirconium": 282_276.0,
+    "_124Iodine": 360_806.0,
+}
+"""Seconds, from ENSDF (nndc.bnl.gov/nudat3), by the names of PS3.16 CID 4020."""
 
 
 def suv_scale(series: Sequence[Header]) -> float | None:
@@ -126,6 +139,16 @@ def _half_life(injection: Dataset) -> float:
     if known is not None and not known / 1.05 < half_life < known * 1.05:
         raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{known:g} s, that of its Radionuclide Code")
     return half_life
+
+
+def nuclide_half_life(injection: Dataset) -> float | None:
+    """Return the half-life in seconds for the Radionuclide Code of an injection, None for an unlisted nuclide."""
+    for item in injection.get("RadionuclideCodeSequence") or ():
+        nuclide_code = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")
+        for name, seconds in _HALF_LIVES.items():
+            if getattr(codes.cid4020, name) == nuclide_code:  # SNOMED RT's codes are equal to SNOMED CT's
+                return seconds
+    return None
 
 
 def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: float) -> timedelta:

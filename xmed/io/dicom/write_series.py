@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmwrite
@@ -12,9 +13,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.valuerep import DS
 
 from xmed.errors import XmedError
-from xmed.io.dicom.decimal_string import decimal_strings
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
 
 FIXED_DATE = "20240101"
@@ -42,6 +43,11 @@ class SeriesIdentity:
     def uid(self, *what: object) -> UID:
         """Return a UID that is the same for equal arguments, and different for others (PS3.5 B.2)."""
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
+
+
+def decimal_strings(values: Iterable[float]) -> list[Any]:
+    """Convert numbers to Decimal Strings of at most 16 characters (PS3.5 6.2), which the values of scanners exceed."""
+    return [DS(float(value), auto_format=True) for value in values]
 
 
 def write_series(

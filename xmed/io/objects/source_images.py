@@ -9,12 +9,12 @@ import numpy as np
 from pydicom import Dataset
 
 from xmed.errors import XmedError
-from xmed.io.dicom.decimal_string import decimal_strings
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.planes import Plane, has_planes
 from xmed.io.dicom.regular_grid import affine_from_planes
 from xmed.io.dicom.series import select_series, sorted_planes
 from xmed.io.dicom.ultrasound import read_ultrasound
+from xmed.io.dicom.write_series import decimal_strings
 from xmed.io.file_kinds import Source
 from xmed.io.objects.source_identity import check_referable, conforming_header
 from xmed.volume import Grid, Volume

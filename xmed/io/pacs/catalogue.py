@@ -44,9 +44,7 @@ def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries
             names = {_checked_uid(match, "SOPInstanceUID"): match["SOPClassUID"] for match in objects}
             if names:
                 patient = study["PatientID"] or uid
-                series_by_uid[place["SeriesInstanceUID"]] = ArchiveSeries(
-                    patient, uid, place["SeriesInstanceUID"], names
-                )
+                series_by_uid[series_uid] = ArchiveSeries(patient, uid, series_uid, names)
     return [series_by_uid[uid] for uid in sorted(series_by_uid)]
 
 

@@ -28,7 +28,7 @@ def connect(server: str, listen: int | None = None) -> Archive:
         from xmed.io.pacs.dimse import DimseArchive
 
         return DimseArchive(server, listen)
-    from xmed.io.pacs.web import DicomWebArchive
+    from xmed.io.pacs.dicomweb import DicomWebArchive
 
     return DicomWebArchive(server)
 

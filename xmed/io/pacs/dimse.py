@@ -27,7 +27,7 @@ from xmed.io.pacs.archive import (
     match_attributes,
 )
 from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
-from xmed.io.pacs.secured import client_tls_context, server_tls_context
+from xmed.io.pacs.tls import client_tls_context, server_tls_context
 
 # pynetdicom logs whom it was asked about, and every fault besides raising it.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -59,7 +59,7 @@ SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 class DimseArchive:
-    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.secured`).
+    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.tls`).
 
     Args:
         url: The address.
