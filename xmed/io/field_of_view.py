@@ -38,7 +38,7 @@ def _sector(drawn: np.ndarray) -> np.ndarray:
         return drawn
     sizes = np.bincount(parts.ravel())[1:]
     kept = np.isin(parts, 1 + np.flatnonzero(sizes >= MIN_PART_SHARE * sizes.max())) & drawn
-    points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and is far smaller
+    points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and fewer points
     try:
         hull = ConvexHull(points)
     except (QhullError, ValueError):

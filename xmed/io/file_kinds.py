@@ -1,8 +1,9 @@
-"""Find files, and tell their format from their first bytes instead of their name."""
+"""Find files, tell their format from their first bytes instead of their name, and replace them whole."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def require_file(path: Path) -> Path:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as problem:
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder") from problem
-    except (OSError, ValueError) as problem:  # closed to this user, a link in circles, a name that no disk has
+    except (OSError, ValueError) as problem:  # no permission, circular link, or impossible name
         why = getattr(problem, "strerror", None) or "no name of a file"
         raise XmedError("READER_FAILED", f"{_printable(str(path))}: {why}", "a file that can be opened") from problem
     if not stat.S_ISREG(status.st_mode):
@@ -69,7 +70,7 @@ def kind_from_bytes(head: bytes) -> Kind:
         return "nifti"
     if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
         return "picture"
-    # A data set without preamble (PS3.10 forbids it, scanners wrote it) opens with group 0002 or 0008, little endian.
+    # Without preamble (forbidden by PS3.10, but written by scanners) a file starts with group 0002 or 0008, little endian.
     return "dicom" if head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" else "other"
 
 
@@ -124,7 +125,7 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
         files = [entry for entry in entries if not _without_os_error(entry.is_dir)]
         linked = [entry for entry in folders if entry.is_symlink() and not entry.name.startswith(".")]
         followed = {entry.name for entry in linked if reach.enters(entry.path, root)}
-        count += len(files) + len(followed)  # links could lead through a few folders in endless many ways
+        count += len(files) + len(followed)  # linked folders can form endless paths
         if count > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
@@ -145,7 +146,7 @@ def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
     try:
         with os.scandir(folder) as scan:
             return sorted(scan, key=lambda entry: entry.name)
-    except FileNotFoundError:  # gone
+    except FileNotFoundError:  # removed meanwhile
         return []
     except OSError:
         return None
@@ -155,7 +156,7 @@ def _without_os_error(question: Callable[[], bool]) -> bool:
     """Answer a question about a directory entry; an error of the system (circular link, no permission) means no."""
     try:
         return question()
-    except OSError:  # a link in circles, or into what nobody may look at
+    except OSError:  # circular link, or no permission
         return False
 
 
@@ -221,6 +222,20 @@ def check_compression_ratio(inflated: int, packed: int, name: str) -> None:
 
 
 @contextmanager
+def replace_when_complete(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which replaces it at the end of the block and is removed after an error.
+
+    Unlike `xmed.files.atomic`, the file is as open to others as the user's umask says: it is a result to pass on.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
 def reader_errors(name: str) -> Iterator[None]:
     """Turn any exception of a parser into an XmedError.
 
@@ -240,7 +255,7 @@ def reader_errors(name: str) -> Iterator[None]:
         raise XmedError("OOM", f"{name} needs more memory than it may have", "a file of credible size") from problem
     except RecursionError as problem:
         raise XmedError("NESTING", f"{name} nests its parts too deeply", "a data set of real life") from problem
-    except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
+    except BaseException as problem:  # a panic of a codec in Rust is not an Exception
         raise XmedError(
             "READER_FAILED", f"{name}: the reader stopped with {type(problem).__name__}", "a file xmed can read"
         ) from problem

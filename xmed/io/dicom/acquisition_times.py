@@ -57,7 +57,7 @@ def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | 
     text = str(attributes.get(keyword) or "").strip()
     if not text:
         return None
-    if day_keyword is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, and PS3.5 6.2 lets a reader take both
+    if day_keyword is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, which PS3.5 6.2 allows
         text = str(attributes.get(day_keyword) or _NO_DAY).strip().replace(".", "") + text.replace(":", "")
     return _parse_datetime(text, str(attributes.get("TimezoneOffsetFromUTC") or "").strip())
 

@@ -98,7 +98,7 @@ def _zones_from_repeated_times(header: Attributes) -> Iterator[timedelta]:
         if local is None:
             continue
         zone = local - (stated_time - own)
-        if not day:  # a time of no date: within half a day
+        if not day:  # without a date, the zone is within half a day
             zone = (zone + timedelta(hours=12)) % timedelta(hours=24) - timedelta(hours=12)
         near = round(zone / _STEP) * _STEP
         if abs(zone - near) <= _SLACK and timedelta(hours=-12) <= near <= timedelta(hours=14):

@@ -100,7 +100,7 @@ def decode_rgb(dataset: Dataset, streams: Sequence[StreamHeader | None]) -> np.n
     """
     header_model = _DECODED_MODEL[str(dataset.PhotometricInterpretation)]
     syntax = dataset.file_meta.TransferSyntaxUID
-    # Of the decoders, Pillow alone converts colours by itself where it finds a mark
+    # Pillow would convert colours by itself if it found a marker; the other decoders do not
     plugin = "pylibjpeg" if syntax in JPEGTransferSyntaxes else ""
     pixels = pixel_array(dataset, raw=True, decoding_plugin=plugin).reshape(-1, dataset.Rows, dataset.Columns, 3)
     models = [stream.model if stream else None for stream in streams] or [None] * len(pixels)

@@ -88,7 +88,7 @@ MACROS = (
     _macro("USImageDescriptionSequence", _FRAME_TYPE, "C.8.24.6.1"),
     _macro("XRay3DFrameTypeSequence", _FRAME_TYPE, "C.8.21.5.1"),
     _macro("ParametricMapFrameTypeSequence", _FRAME_TYPE, "C.8.32.3.1"),
-    # What a converter of single frames found no macro for: what is read of it, no macro above has
+    # For attributes without a macro in converted single frames; none of those read here is in a macro above
     _macro("UnassignedSharedConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.25"),
     _macro("UnassignedPerFrameConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.26"),
 )

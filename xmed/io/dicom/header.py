@@ -27,7 +27,7 @@ from xmed.io.file_kinds import reader_errors
 
 _SELF_CONTAINED_VRS = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
 """Value representations (VR) that do not depend on other elements, such as a character set or the pixel sign."""
-_MAX_SHARED_BYTES = 256  # bytes: longer values are hardly ever the same in two slices, or numbers
+_MAX_SHARED_BYTES = 256
 """Longer values differ from slice to slice, so caching them does not help."""
 
 
@@ -76,7 +76,9 @@ class Header(Mapping[str, Any]):
         """Length in bytes that Pixel Data states, None if there is none."""
         if self._places is not None:
             return self._places[_tag("PixelData")][2]
-        element = self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None  # undecoded: as declared
+        element = (
+            self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None
+        )  # before decoding: the stated length
         return None if element is None else getattr(element, "length", len(element.value or b""))
 
     def raw(self, keyword: str) -> bytes | None:
@@ -150,8 +152,8 @@ def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
             numbers = tuple(map(float, raw.decode("ascii").rstrip(" \0").split("\\")))
             return numbers if len(numbers) > 1 else numbers[0]
         except ValueError:
-            pass  # an empty one among them, or none at all: pydicom has rules for that
-    # pydicom writes the kind that it looked up itself, where none was given, with the value
+            pass  # empty values, which pydicom handles
+    # pydicom looks up the VR if none is given
     value_bytes = raw or empty_value_for_VR(vr, raw=True)
     element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]
     value = convert_raw_data_element(element).value

@@ -45,11 +45,13 @@ def _metadata(dataset: Dataset) -> dict[str, str]:
         "sex": _text(dataset.get("PatientSex")).upper(),
         "age_band": _band(_text(dataset.get("PatientAge"))),
         "vendor": _text(dataset.get("Manufacturer")),
-        "field_t": None if field is None else f"{field / 10000 if field > 100 else field:.2g}",  # some write gauss
+        "field_t": None
+        if field is None
+        else f"{field / 10000 if field > 100 else field:.2g}",  # some scanners write gauss
         "study": _text(dataset.get("StudyInstanceUID")),
         "series": _text(dataset.get("SeriesInstanceUID")),
     }
-    if metadata["sex"] not in ("F", "M", "O"):  # PS3.3 C.7.1.1; whatever else stands there is not shown
+    if metadata["sex"] not in ("F", "M", "O"):  # PS3.3 C.7.1.1
         metadata["sex"] = None
     return {name: text for name, text in metadata.items() if text}
 

@@ -26,7 +26,7 @@ from xmed.io.file_kinds import SIGNATURE_BYTES, file_kind, kind_from_bytes, read
 from xmed.io.notes import add_note
 from xmed.io.sandbox.limits import grow_limits
 
-# Scanners write values longer than their VR allows. What xmed uses it checks itself, the rest it never quotes.
+# Scanners write values that are longer than their VR allows. xmed checks those that it uses itself.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 _TEXT_KEYWORDS = (
@@ -80,7 +80,7 @@ class Instance:
     def is_image(self) -> bool:
         """Whether the object is an image of a patient, and not a report, segmentation, dose or plan (PS3.4 B.5)."""
         known = stores_images(self.sop_class)
-        if known is None:  # private, missing, or newer than the table: judged by what it holds
+        if known is None:  # private, missing or newer than the table
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
         return known
 
@@ -124,9 +124,7 @@ def _bytes_of(path: Path) -> bytes:
     with path.open("rb", buffering=0) as file:
         if kind_from_bytes(file.read(SIGNATURE_BYTES)) != "dicom":
             raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
-        grow_limits(
-            4 * os.fstat(file.fileno()).st_size
-        )  # the bytes, the parser's copy of them, and what it makes of them
+        grow_limits(4 * os.fstat(file.fileno()).st_size)  # the bytes, a copy, and the parsed values
         file.seek(0)
         return file.read()
 
@@ -137,7 +135,7 @@ def _parsed(data: bytes, name: str) -> Dataset:
         add_note("NO_PREAMBLE", "files without preamble were read from their first element")
     try:
         dataset = pydicom.dcmread(BytesIO(data), force=not preamble)
-    except (OSError, EOFError) as problem:  # not the disk: the bytes end inside an element
+    except (OSError, EOFError) as problem:  # the bytes end inside an element
         raise XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again") from problem
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _detected_syntax(dataset)
@@ -173,7 +171,7 @@ def has_undecodable_text(header: Header) -> bool:
 
 
 def _make_instance(path: Path, header: Header) -> Instance:
-    # Where a data set was cut off before its SOP class, the meta information still names it.
+    # A data set that ends before its SOP class still states it in the file meta information.
     named = header.get("SOPClassUID") or header.dataset.file_meta.get("MediaStorageSOPClassUID")
     sop_class = UID(str(named or ""))
     return Instance(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-with warnings.catch_warnings():  # nibabel calls its DICOM readers experimental; only its CSA header parser is used
+with warnings.catch_warnings():  # nibabel warns that its DICOM readers are experimental
     warnings.simplefilter("ignore", UserWarning)
     from nibabel.nicom import csareader
 
@@ -91,12 +91,12 @@ def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
     try:
         count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
         weighting, number = csareader.get_b_value(csa), csareader.get_scalar(csa, "ProtocolSliceNumber")
-    except Exception as problem:  # the parser of a private binary format: whatever it throws means the same
+    except Exception as problem:  # any error of the parser means an unreadable CSA header
         raise _unreadable_mosaic(name, "its private header is gone") from problem
     across = math.isqrt(max(count - 1, 0)) + 1
     if count < 1 or rows % across or columns % across or abs(np.linalg.norm(normal) - 1) > 1e-3:
         raise _unreadable_mosaic(name, f"{count} slices do not fit {rows} × {columns} pixels")
-    if (number or 0) > 1:  # dcm2niix turns such a stack round, SPM does not, and neither calls it tested
+    if (number or 0) > 1:  # dcm2niix reverses such a stack, SPM does not
         raise _unreadable_mosaic(name, "its slices are numbered in reverse, which converters read in different ways")
     return Mosaic(count, across, normal, None if weighting is None else float(weighting))
 
@@ -104,7 +104,7 @@ def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
 def _csa_header(header: Header) -> dict[str, Any] | None:
     try:
         csa = csareader.get_csa_header(header.dataset)
-    except Exception:  # as above
+    except Exception:  # any error means an unreadable CSA header
         return None
     return csa or None
 

@@ -54,10 +54,10 @@ def check_pixel_size(instance: Instance) -> None:
             f"{name}: {frames} frames of {rows} × {columns} × {samples}, {stated['BitsStored']} of {bits} bits",
             "at least one pixel, of 1, 8, 16 or 32 bits",
         )
-    if stated["HighBit"] != stated["BitsStored"] - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
+    if stated["HighBit"] != stated["BitsStored"] - 1:  # required by PS3.5 8.1.1 since 2014, and by pydicom
         raise XmedError("PIXEL_MODULE", f"{name} has High Bit {stated['HighBit']}", f"{stated['BitsStored'] - 1}")
     if stated["PhotometricInterpretation"] == "YBR_FULL_422":
-        samples = 2  # two pixels share their chrominance
+        samples = 2  # two pixels share their chrominance samples
     expected = (frames * rows * columns * samples * bits + 7) // 8
     if expected > MAX_BYTES:
         raise XmedError("SIZE_CLAIM", f"{name} claims {expected} bytes of pixels", f"at most {MAX_BYTES}")

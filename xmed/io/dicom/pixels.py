@@ -22,7 +22,7 @@ from xmed.io.sandbox.limits import grow_limits
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey: ITU-R BT.601, those of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
-_BYTES_PER_PIXEL = 48  # stored, in colour, as luminance (float64), as value (float32), stacked, and filled
+_BYTES_PER_PIXEL = 48  # stored, colour, luminance (float64), value (float32), stacked, filled
 
 
 def modality_values(instance: Instance) -> np.ndarray:
@@ -60,7 +60,7 @@ def modality_values(instance: Instance) -> np.ndarray:
     elif scaling.uses_map:
         values = apply_real_world_maps(
             stored_as_read, scaling, padding, instance.name
-        )  # of stored values, whatever their display
+        )  # maps apply to values that are not inverted
     else:
         values = _apply_rescale(stored, scaling.lines, padding)
     if padding is not None:
@@ -118,7 +118,7 @@ def _decoded_values(instance: Instance) -> np.ndarray:
             pixels = apply_color_lut(pixels, _with_little_endian_palette(dataset))
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as problem:  # a codec in Rust panics, and a panic is no Exception
+    except BaseException as problem:  # a panic of a codec in Rust is not an Exception
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", ""))).name or "none"
         raise XmedError(
             "TSUID_MISMATCH", f"{instance.name} does not decode as {syntax}", "pixels in the syntax it names"
@@ -190,7 +190,7 @@ def _apply_rescale(stored: np.ndarray, lines: Sequence[tuple[float, float]], pad
         if not any(shifts):
             return stored
         if int(stored.min()) + min(shifts) >= -(1 << 15) and int(stored.max()) + max(shifts) < 1 << 15:
-            # Two's complement wraps there and back: the sums are right, however large the terms
+            # Overflow of two's complement cancels out, so the sums are correct
             return stored.astype(np.int16) + np.array(shifts, dtype=np.int64).astype(np.int16)[:, None, None]
     values = np.empty(stored.shape, dtype=np.float32)
     for frame, value, (slope, intercept) in zip(stored, values, lines):

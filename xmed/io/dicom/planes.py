@@ -16,7 +16,7 @@ from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.mosaic import Mosaic, detect_mosaic
 
 PLAUSIBLE_SPACING_MM = (0.01, 20.0)
-UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions; dicom-numpy takes the same
+UNIT_TOLERANCE = 1e-4  # of lengths and of the dot product; the same as in dicom-numpy
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ _CHUNK = 1 << 16
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
 _SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _KNOWN_VRS = _LONG_VRS | _SHORT_VRS
-# By the number that the two letters are, read in either byte order: which kind, and how long its header is
+# By byte order, and by the two letters of a VR read as an integer: the VR and the length of its element header
 _KINDS = {
     order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG_VRS else 8) for vr in _KNOWN_VRS}
     for order in "<>"
@@ -154,11 +154,12 @@ def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) 
     """
     size, places, kinds = len(data), ElementPlaces(), _KINDS[order]
     short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
-    met, ends = 0, list[int]()  # where each open sequence or item ends; the end of the file where only a delimiter says
+    # ends: where each open sequence or item ends; the end of the file if only a delimiter ends it
+    met, ends = 0, list[int]()
     while at + 8 <= size:
         while ends and at >= ends[-1] and ends[-1] < size:
             ends.pop()
-        # Tag, kind of value and length (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here
+        # Tag, VR and length of this element (PS3.5 7.1.2, 7.1.3, 7.5)
         group, number, kind, length = short(data, at)
         met += 1
         if met > MAX_ELEMENTS:
@@ -173,11 +174,11 @@ def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) 
             length = long(data, at + 8)[0]
         at += header
         if tag == _PIXELS and not ends:
-            # whether their length is true, the pixel module says: see `check_claim`
+            # `check_pixel_size` compares this length with the image size
             places[tag] = vr, at, length
             return places if at + length == size else None
         if vr is None and not implicit and group != 0xFFFE:
-            return None  # a fault, or a kind that the standard got later: from here on the parser judges
+            return None  # a fault, or a VR of a later edition: the parser decides
         if length != UNDEFINED_LENGTH and length > size - at:
             raise _too_long(length, name)
         if not ends:

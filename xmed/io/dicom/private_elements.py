@@ -49,7 +49,7 @@ def private_number(dataset: Dataset, element: PrivateElement) -> float:
     """Return the number in a private element, 0 if it is absent or not a number."""
     value = private_value(dataset, element)
     with suppress(TypeError, ValueError, struct.error):
-        if element.kind == "FL" and isinstance(value, bytes):  # copied through a system that did not know its kind: UN
+        if element.kind == "FL" and isinstance(value, bytes):  # VR UN, written by a system that did not know it
             return float(struct.unpack("<f", value)[0])
         return float(value.decode("ascii") if isinstance(value, bytes) else value)
     return 0.0

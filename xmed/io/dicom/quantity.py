@@ -74,7 +74,7 @@ def _philips_factors(
     if "PHILIPS" not in instances[0].header.text("Manufacturer").upper():
         return None
     scales = {owner: private_number(instances[owner].dataset, PHILIPS_MR_SLOPE) for owner in slopes}
-    if 0.0 in scales.values():  # enhanced, or exported by another system
+    if 0.0 in scales.values():  # absent in enhanced objects, or removed by another system
         return None
     factors = np.array(
         [1 / (slopes[plane.instance_index] * scales[plane.instance_index]) for plane in planes], dtype=np.float32

@@ -17,7 +17,7 @@ from xmed.io.notes import add_note, collect_notes
 SAME_POSITION_MM = 0.01
 SPACING_TOLERANCE = 0.1  # of the slice distance; dicom-numpy's tolerance
 DIRECTION_TOLERANCE = 1e-3  # on each cosine: 0.06 degrees
-SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that were rounded when they were written
+SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for rounded positions
 
 
 def check_one_grid(planes: Sequence[Plane]) -> None:
@@ -101,7 +101,7 @@ def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
 def is_regular(planes: Sequence[Plane]) -> bool:
     """Return whether planes form a regular grid; of several at one position only the first counts."""
     try:
-        with collect_notes():  # what is only tried is not put on record
+        with collect_notes():  # a trial leaves no notes
             affine_from_planes([group[0] for group in group_by_position(planes)])
     except XmedError:
         return False
@@ -113,7 +113,7 @@ def _check_regular(planes: Sequence[Plane]) -> None:
     normal = planes[0].normal
     offsets = np.array([plane.position - planes[0].position for plane in planes])
     along = offsets @ normal
-    across = offsets - np.outer(along, normal)  # where the slice went in its own plane
+    across = offsets - np.outer(along, normal)  # shift within the plane
     even = np.outer(along / along[-1], across[-1])
     tolerance = max(SHIFT_TOLERANCE * min(planes[0].spacing), SAME_POSITION_MM)
     uneven = float(np.linalg.norm(across - even, axis=1).max())

@@ -75,7 +75,7 @@ def object_modality(header: Mapping[str, Any]) -> str | None:
     sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
     own = _MODALITY.get(sop_class, "US" if sop_class in _ULTRASOUND and stated in ("", "OT") else None)
     if own is None or stated in (own, "PT"):
-        return (stated if stated in _MODALITIES else "OT") if stated else None  # PS3.16 CID 29 and 33
+        return (stated if stated in _MODALITIES else "OT") if stated else None  # defined terms of PS3.16 CID 29 and 33
     if stated:
         add_note(
             "MODALITY",

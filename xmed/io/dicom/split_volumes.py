@@ -139,7 +139,7 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
         planes_by_volume = _by_variant(groups) or order_by_time(groups)
         if not planes_by_volume or any(
             split_acquisitions(volume) for volume in planes_by_volume.values()
-        ):  # as many at each, not the same ones
+        ):  # equal numbers, but different volumes
             planes_by_volume = split_acquisitions(planes) or planes_by_volume
         separated = None if planes_by_volume is None else _split_each(planes_by_volume, values)
     if separated is not None:

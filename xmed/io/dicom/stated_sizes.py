@@ -31,7 +31,7 @@ def compare_spacing(
         calibrated: Whether it comes from ultrasound regions; Pixel Spacing is then a second statement.
     """
     keywords = ["PixelSpacing", "NominalScannedPixelSpacing"] if calibrated else []
-    if not attributes.get("PixelSpacingCalibrationType"):  # which says why the two differ (PS3.3 10.7.1.1)
+    if not attributes.get("PixelSpacingCalibrationType"):  # it explains a difference (PS3.3 10.7.1.1)
         keywords.append("ImagerPixelSpacing")
     for keyword in keywords:
         stated = _numbers(attributes.get(keyword), 2)
@@ -66,7 +66,7 @@ def compare_stack(planes: Sequence[Plane], step: float) -> None:
     between = _numbers(attributes.get("SpacingBetweenSlices"), 1)
     if len(planes) > 1 and between:
         thickness = _numbers(attributes.get("SliceThickness"), 1) or (0.0,)
-        gap = between[0] if between[0] < (1 - STEP_APART) * thickness[0] else math.nan  # touching slices have none
+        gap = between[0] if between[0] < (1 - STEP_APART) * thickness[0] else math.nan  # touching slices have no gap
         if not any(math.isclose(mm, step, rel_tol=STEP_APART) for mm in (between[0], gap + thickness[0])):
             add_note("SLICE_STEP", f"slices are {step:.4g} mm apart, SpacingBetweenSlices says {between[0]:.4g} mm")
 

@@ -96,7 +96,7 @@ def _normalised_texts(header: Header, keyword: str) -> Mapping[str, str]:
     empty.
     """
     text = unicodedata.normalize("NFKC", header.text(keyword).replace("\0", " ")).casefold()
-    if "\ufffd" in text:  # bytes that its character set does not have: nobody knows what it says
+    if "\ufffd" in text:  # undecodable bytes: the value is unknown
         return {}
     spelt = _NORMALISERS.get(keyword, _words)
     parts = text.split("=") if keyword == "PatientName" else [text]  # alphabetic, ideographic, phonetic (PS3.5 6.2)

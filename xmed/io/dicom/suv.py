@@ -146,7 +146,7 @@ def nuclide_half_life(injection: Dataset) -> float | None:
     for item in injection.get("RadionuclideCodeSequence") or ():
         nuclide_code = Code(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")), "")
         for name, seconds in _HALF_LIVES.items():
-            if getattr(codes.cid4020, name) == nuclide_code:  # SNOMED RT's codes are equal to SNOMED CT's
+            if getattr(codes.cid4020, name) == nuclide_code:  # codes of SNOMED RT compare equal to SNOMED CT
                 return seconds
     return None
 
@@ -159,7 +159,7 @@ def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: flo
     scan = _scan_start(series, clocks, half_life)
     injection_text = str(injection.get("RadiopharmaceuticalStartDateTime") or "").strip()
     time_of_day = str(injection.get("RadiopharmaceuticalStartTime") or "").strip()
-    if len(injection_text) == 8 and time_of_day:  # a date alone
+    if len(injection_text) == 8 and time_of_day:  # only a date
         injection_text = f"{injection_text}{time_of_day}"
     by_clock = clocks[0].instant(f"{series[0].get('SeriesDate') or ''}{time_of_day}") if time_of_day else None
     if injection_text:
@@ -172,7 +172,7 @@ def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: flo
         return waited
     if by_clock is None:
         raise _invalid("no time of injection", "Radiopharmaceutical Start Time, to the minute")
-    waited = (scan - by_clock) % _DAY  # injected before midnight, perhaps
+    waited = (scan - by_clock) % _DAY  # the injection may have been before midnight
     if (waited + _DAY).total_seconds() <= MAX_HALF_LIVES * half_life:
         raise _invalid("no date of injection, which may be days ago", "Radiopharmaceutical Start DateTime")
     return _check_interval(waited, half_life, MAX_HALF_LIVES_WITHOUT_DATE)

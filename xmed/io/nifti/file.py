@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import os
-import secrets
 import zlib
 from pathlib import Path
 from typing import IO, cast
@@ -21,6 +19,7 @@ from xmed.io.file_kinds import (
     MAX_BYTES,
     check_compression_ratio,
     reader_errors,
+    replace_when_complete,
     require_file,
 )
 from xmed.io.nifti.orientation import RAS_TO_LPS, affine_from_header
@@ -28,16 +27,15 @@ from xmed.io.notes import add_note
 from xmed.io.sandbox.limits import grow_limits
 from xmed.volume import Grid, Volume
 
-# What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
+# nibabel logs its repairs for every file. Those that matter become notes here.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
 MAX_NON_FINITE = 1e-3
 """Largest share of NaN or infinite voxels that is filled; more of them count as damage."""
 _RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
-_MEMORY_PER_VOXEL_BYTE = (
-    16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
-)
-_MAX_TRAILING_BYTES = 1 << 20  # bytes that writers leave behind the voxels
+_MEMORY_PER_VOXEL_BYTE = 16
+"""Bytes of memory for each stored byte: a slope turns uint8 into float64, of which copies are made."""
+_MAX_TRAILING_BYTES = 1 << 20
 """Bytes that a writer may leave after the voxels."""
 
 
@@ -95,19 +93,15 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
     image.set_qform(affine, code=1)
     data = image.to_bytes()
     if path.name.endswith(".gz"):
-        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6: thrice the time for 1 % of the size
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6 takes three times as long for 1 % less
+    with replace_when_complete(path) as part:
         part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def parse_nifti(path: Path) -> nib.Nifti1Image:
     """Return the header and voxels of a file, read only as far as its size allows."""
     with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
+        packed = file.read(2) == GZIP_MAGIC  # by content, because names are often wrong
         file.seek(0)
         size = path.stat().st_size
         if packed != path.name.endswith(".gz"):
@@ -136,9 +130,8 @@ def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.N
     check_compression_ratio(claim, size, name)
     grow_limits(_MEMORY_PER_VOXEL_BYTE * claim)
     data = head + file.read(max(claim - len(head), 0))
-    trailing = len(
-        file.read(_MAX_TRAILING_BYTES + 1)
-    )  # a gzip stream proves its checksum only when it is read to its end
+    # Read to the end, because a gzip stream checks its checksum only there
+    trailing = len(file.read(_MAX_TRAILING_BYTES + 1))
     if len(data) < claim:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
     if trailing > _MAX_TRAILING_BYTES:
@@ -154,7 +147,7 @@ def _parse_header(head: bytes, name: str) -> nib.Nifti1Header:
     second = 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
     try:
         kind, size = (nib.Nifti2Header, 540) if second else (nib.Nifti1Header, 348)
-        header = kind(head[:size], check=False)  # without the extensions, which may be long
+        header = kind(head[:size], check=False)  # without extensions, which may be long
         magic = bytes(header["magic"])[:3]
     except Exception as problem:
         raise XmedError("NIFTI_INVALID", f"{name} has no NIfTI header", "a NIfTI-1 or NIfTI-2 file") from problem

@@ -11,11 +11,11 @@ from xmed.volume import Grid
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FORMS_APART_MM, FORMS_APART_DEGREES = 0.1, 1.0
-SPACING_APART = 0.01  # share from which pixdim and sform differ
-MIN_VOXEL_MM3 = 1e-9  # mm³ of a voxel: no volume
+SPACING_APART = 0.01  # relative difference of pixdim and sform that is noted
+MIN_VOXEL_MM3 = 1e-9  # smallest voxel; below it the affine is singular
 MAX_AXIS_COSINE = 1e-3
 """Cosine between two axes above which they are not orthogonal: 0.06 degrees."""
-_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) is millimetres by custom
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; 0 (unknown) counts as millimetres
 
 
 def affine_from_header(header: nib.Nifti1Header, name: str, image_grid: Grid | None = None) -> np.ndarray:

@@ -225,12 +225,14 @@ def _samples_inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
     """
     width, height = (int(n) for n in size)
     switches = np.zeros((width * SAMPLES + 1, height * SAMPLES), dtype=np.int32)
-    # Sample n has its centre at (n + ½) / SAMPLES − ½ pixels: in these units the centres are whole numbers.
+    # Sample n has its centre at (n + ½) / SAMPLES − ½ pixels; in units of samples, centres are integers.
     start = (polygon + 0.5) * SAMPLES - 0.5
     end = np.roll(start, -1, axis=0)
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
     first = np.clip(np.ceil(low), 0, height * SAMPLES).astype(int)
-    last = np.clip(np.ceil(high), 0, height * SAMPLES).astype(int)  # half open, so a shared corner counts once
+    last = np.clip(np.ceil(high), 0, height * SAMPLES).astype(
+        int
+    )  # half-open interval, so that a shared corner counts once
     edge = np.repeat(np.arange(len(start)), last - first)
     row = np.concatenate([np.arange(a, b) for a, b in zip(first, last)] or [np.zeros(0)]).astype(int)
     slope = (row - start[edge, 1]) / (end[edge, 1] - start[edge, 1])

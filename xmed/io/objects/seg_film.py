@@ -32,23 +32,23 @@ def film_segmentation(film: Dataset, masks: np.ndarray, named: Mapping[str, Any]
     """
     single, numbered = deepcopy(film), "NumberOfFrames" in film
     shared = Dataset()
-    shared.PixelMeasuresSequence = [Dataset()]  # highdicom asks every multi-frame image for them
+    shared.PixelMeasuresSequence = [Dataset()]  # highdicom requires them of every multi-frame image
     single.NumberOfFrames, single.SharedFunctionalGroupsSequence = 1, [shared]
-    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator", "PixelSpacing"):  # no position, no frame
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator", "PixelSpacing"):  # without position
         single.pop(keyword, None)
     segments = named["segment_descriptions"]
     one_segment = {**named, "segment_descriptions": segments[:1]}
     segmentation = Segmentation([single], np.ones_like(masks[:1, ..., :1]), **one_segment)
     segmentation.SegmentSequence = list(segments)
     template = segmentation.PerFrameFunctionalGroupsSequence[0]
-    for keyword in ("PixelMeasuresSequence", "SegmentIdentificationSequence"):  # there are none; each frame has its own
+    for keyword in ("PixelMeasuresSequence", "SegmentIdentificationSequence"):  # not shared: each frame differs
         segmentation.SharedFunctionalGroupsSequence[0].pop(keyword, None)
     drawn = [(s, k) for s in range(masks.shape[3]) for k in range(len(masks)) if masks[k, ..., s].any()] or [(0, 0)]
     segmentation.PerFrameFunctionalGroupsSequence = [_frame_groups(template, s + 1, k + 1, numbered) for s, k in drawn]
     segmentation.NumberOfFrames = len(drawn)
     segmentation.PixelData = pack_bits(np.stack([masks[k, ..., s] for s, k in drawn]), pad=True)
     segmentation.DimensionIndexSequence.append(_time_dimension(segmentation.DimensionIndexSequence[0]))
-    segmentation.PatientOrientation = ""  # type 2C of General Image: required, and unknown, where there is no position
+    segmentation.PatientOrientation = ""  # type 2C (General Image): required without position, and unknown
     return segmentation
 
 

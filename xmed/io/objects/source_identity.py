@@ -55,7 +55,7 @@ def conforming_header(dataset: Dataset) -> Dataset:
         try:
             element: DataElement | None = _conforming_element(dataset[tag])
         except (ValueError, TypeError, OverflowError, NotImplementedError, KeyError):
-            element = None  # pydicom makes nothing of it
+            element = None  # pydicom cannot convert it
         if element is not None:
             copy.add(element)
         elif keyword == "PatientID":
@@ -67,7 +67,7 @@ def conforming_header(dataset: Dataset) -> Dataset:
                 "OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written"
             )
     if "SpecificCharacterSet" in copy:
-        copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded by now, and highdicom takes no set with extensions
+        copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded; highdicom refuses code extensions
     for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             if keyword not in dataset:
@@ -125,7 +125,7 @@ def _conforming_element(element: DataElement) -> DataElement | None:
 def _conforming_value(keyword: str, vr: str, value: Any) -> Any:
     """Return a value as the standard writes it, or None if it is invalid."""
     text = str(value).strip()
-    if "\ufffd" in text:  # bytes that the character set does not have
+    if "\ufffd" in text:  # undecodable bytes
         return None
     if keyword == "PatientSex":
         return _SEX.get(text.casefold())

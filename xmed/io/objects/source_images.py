@@ -111,7 +111,7 @@ def _single_frame_header(instance: Instance, plane: Plane, first: Plane, measure
     """Return the header of one slice. highdicom requires orientations that agree in their last digit."""
     dataset = conforming_header(instance.dataset)
     dataset.update(measures)
-    dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from the positions
+    dataset.pop("SpacingBetweenSlices", None)  # often wrong; highdicom computes it from positions
     dataset.ImageOrientationPatient = decimal_strings([*first.row, *first.column])
     dataset.ImagePositionPatient = decimal_strings(plane.position)
     return dataset

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import Source
+from xmed.io.file_kinds import Source, replace_when_complete
 from xmed.io.notes import add_note, collect_notes
 from xmed.io.objects.seg_film import film_segmentation
 from xmed.io.objects.source_images import SourceImages, read_source_images
@@ -26,7 +24,7 @@ from xmed.io.sandbox.limits import grow_limits
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 
-_BYTES_PER_VOXEL = 64  # highdicom keeps the labels several times over while it packs them, once for each structure
+_BYTES_PER_VOXEL = 64  # highdicom makes several copies of the labels for each structure
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def write_seg(
             and the codes of `read_series`.
     """
     grow_limits(_BYTES_PER_VOXEL * labels.array.size)
-    with collect_notes():  # whoever read the image for the labels has heard it all
+    with collect_notes():  # already noted when the image was read
         images = read_source_images(source) if header is None else read_source_images(source).with_headers(header)
     images.check_same_grid(labels)
     save_whole(_segmentation(images, labels, table, by), Path(path))
@@ -93,7 +91,7 @@ def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
     with collect_notes() as notes:
         images = read_source_images(source)
     for recorded in notes:
-        if recorded.code == "OBJECT_FILLED":  # the others were heard when the image was read
+        if recorded.code == "OBJECT_FILLED":  # the others were noted when the image was read
             add_note(recorded.code, recorded.text)
     grow_limits(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
     nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
@@ -131,7 +129,7 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
             "images of the standard's own kinds, with whole headers",
             "write NIfTI",
         ) from problem
-    segmentation.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, so that it can hold the names of any source
     return segmentation
 
 
@@ -146,12 +144,8 @@ def _series_number(image: Dataset) -> int:
 
 def save_whole(dataset: Dataset, path: Path) -> None:
     """Write a DICOM file so that an existing one is replaced only when the new one is complete."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with replace_when_complete(path) as part:
         dataset.save_as(part, enforce_file_format=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def snomed_code(value: str, otherwise: str) -> Code:

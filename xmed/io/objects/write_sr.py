@@ -35,7 +35,7 @@ from xmed.io.objects.write_seg import Algorithm, save_whole, snomed_code
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
-MILLILITRE = Code("mL", "UCUM", "milliliter")  # missing in pydicom 3.0's table of UCUM
+MILLILITRE = Code("mL", "UCUM", "milliliter")  # missing in the UCUM table of pydicom 3.0
 MeasurementGroup = (
     VolumetricROIMeasurementsAndQualitativeEvaluations
     | PlanarROIMeasurementsAndQualitativeEvaluations
@@ -91,7 +91,7 @@ def _check_same_grid(labels: Volume, segmentation: Dataset, name: str) -> None:
 def _measurement_report(groups: list[MeasurementGroup], by: Algorithm) -> MeasurementReport:
     """Return the content of the report. The observer is the model: the same weights give the same observer UID."""
     device = DeviceObserverIdentifyingAttributes(
-        uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # the observer is the model: same weights, same observer
+        uid=generate_uid(entropy_srcs=[by.weights_sha256]),  # same weights, same observer
         name=by.name,
         manufacturer_name="xmed",
         model_name=by.name,
@@ -136,7 +136,7 @@ def _area_group(
     area = Measurement(
         codes.SCT.Area, pixels[largest] * x * y / 100, codes.UCUM.SquareCentimeter, derivation=codes.SCT.Maximum
     )
-    if not pixels[largest]:  # a region would have to name its frame, and there is none
+    if not pixels[largest]:  # without a marked frame, no region can be referenced
         return MeasurementsAndQualitativeEvaluations(measurements=[area], **_shared_arguments(structure, by))
     film = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
     segment = ReferencedSegmentationFrame(
@@ -146,7 +146,9 @@ def _area_group(
         segment_number=number,
         source_image=SourceImageForSegmentation(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
     )
-    del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # not beside a frame number (PS3.3 table C.18.4-1)
+    del (
+        segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    )  # not allowed with a frame number (PS3.3 table C.18.4-1)
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         referenced_segment=segment, measurements=[area], **_shared_arguments(structure, by)
     )

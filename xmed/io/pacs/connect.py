@@ -23,7 +23,7 @@ def connect(server: str, listen: int | None = None) -> Archive:
     problem = address_problem(server)
     if problem:
         raise XmedError("SPEC_INVALID", problem, "the address of an archive")
-    # Imported here: each brings a network library, which nobody pays for who has files.
+    # Imported here, because each loads a network library that is not needed for files.
     if urlsplit(server).scheme in ("dimse", "dimses"):
         from xmed.io.pacs.dimse import DimseArchive
 

@@ -33,7 +33,7 @@ from xmed.io.pacs.archive import (
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later (RFC 9110; 429: RFC 6585)."""
-logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs what servers warn of
+logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs warnings of servers
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CHUNK = 1 << 16
 MAX_ANSWER, MAX_RECORDS = 64 << 20, 500_000
@@ -63,14 +63,14 @@ class DicomWebArchive:
         session.hooks["response"].append(_read_limited)
         self.host = urlsplit(url).hostname
         self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
-        self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
+        self.client.set_http_retry_params(retry=False)  # only `with_retries` repeats requests
 
     def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
         """Search by QIDO-RS; see `Archive.find`."""
         above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
         place = [keys[key] for key in above]
-        # What an address would have to escape is asked for by a wildcard, and compared by the catalogue: Debian 12's
-        # Orthanc does not turn %20 and %5E back.
+        # Characters that an address would have to escape become wildcards, and matches are filtered later: the Orthanc
+        # of Debian 12 does not decode %20 and %5E.
         rest = {key: UNSAFE.sub("?", value) for key, value in keys.items() if key not in above}
         searches: dict[QueryLevel, Callable[..., Any]] = {
             "STUDY": self.client.search_for_studies,
@@ -79,7 +79,7 @@ class DicomWebArchive:
         }
         matches: dict[str, Any] = {}
         with self._asking("search"):
-            # Page by page, until nothing new comes: there are servers that pass over `offset`.
+            # Page by page, until no new match arrives, because some servers ignore `offset`.
             while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(matches)):
                 fresh = {json.dumps(match, sort_keys=True): match for match in page}
                 if fresh.keys() <= matches.keys():
@@ -90,7 +90,7 @@ class DicomWebArchive:
             return [match_attributes(Dataset.from_json(match), wanted) for match in matches.values()]
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
-        # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
+        # In the stored transfer syntax, so that the archive does not recompress.
         """Fetch by WADO-RS; see `Archive.fetch`."""
         media = (("application/dicom", "*"),)
         for uid in objects:
@@ -102,7 +102,7 @@ class DicomWebArchive:
             except XmedError as problem:
                 if problem.code == "PACS_UNREACHABLE" or "401" in problem.what:
                     raise
-                continue  # this object alone is refused or damaged: the others go on
+                continue  # this object is refused or damaged; continue with the others
             keep(uid, file.getvalue())
 
     def store(self, path: Path) -> str:
@@ -180,7 +180,7 @@ def _read_limited(response: requests.Response, **_: object) -> None:
         if seconds > TIMEOUT_SECONDS and len(body) < SLOWEST * seconds:
             response.close()
             raise requests.Timeout(f"{len(body)} bytes in {seconds:.0f} s")
-    response._content = bytes(body)  # where requests itself puts it
+    response._content = bytes(body)  # the attribute that requests itself uses
 
 
 def _hex_status(status: int | None) -> str:

@@ -29,7 +29,7 @@ from xmed.io.pacs.archive import (
 from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
 from xmed.io.pacs.tls import client_tls_context, server_tls_context
 
-# pynetdicom logs whom it was asked about, and every fault besides raising it.
+# pynetdicom logs patient identifiers, and each error in addition to raising it.
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
@@ -165,7 +165,7 @@ class DimseArchive:
             do = f"let the archive know {self.ae.ae_title}, its address and port"
             raise XmedError("PACS_REFUSED", f"{where} rejects {self.ae.ae_title}", "an association", do)
         if not association.is_established:
-            if association.acceptor.primitive is not None:  # it answered, and accepted no context
+            if association.acceptor.primitive is not None:  # it answered, but accepted no presentation context
                 raise XmedError("PACS_REFUSED", f"{where} accepts none of what is asked", "a service it offers")
             do = "is it running, and does each side trust the other's certificate?" if self.tls else "is it running?"
             raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", do)
@@ -174,22 +174,22 @@ class DimseArchive:
         except XmedError:
             raise
         except OSError as problem:
-            if problem.errno is not None:  # the disk's, where what came is kept
+            if problem.errno is not None:  # an error of the local disk
                 raise
             raise XmedError("PACS_UNREACHABLE", f"{where} broke off", "an answer", "try again later") from None
-        except Exception as problem:  # an answer that pydicom cannot take apart; its text may hold a name
+        except Exception as problem:  # undecodable answer; its text may contain a name
             raise XmedError("PACS_ANSWER", f"{where}: {type(problem).__name__} in the answer", "PS3.7") from None
         finally:
             if association.is_established:
                 association.release()
 
     def _code(self, status: Dataset, what: str) -> int:
-        if "Status" not in status:  # pynetdicom: the connection was lost, or nothing came in time
+        if "Status" not in status:  # pynetdicom: connection lost, or timeout
             raise XmedError("PACS_UNREACHABLE", f"{self.peer} broke off during {what}", "an answer", "try again later")
         return int(status.Status)
 
     def _refused(self, what: str, status: Dataset) -> XmedError:
-        # Not its Error Comment: archives quote there whom it was about.
+        # Error Comment is left out, because archives write patient names into it.
         return XmedError("PACS_REFUSED", f"{self.peer}: {what} ended with 0x{status.Status:04X}", "0x0000 (PS3.7 C)")
 
 

@@ -42,7 +42,7 @@ def receive_object(event: evt.Event, keep: SaveObject, expected: frozenset[str])
 def limit_connection(event: evt.Event) -> None:
     """Limit the sizes on a new connection; pynetdicom accepts any stated PDU length (its issue 1086)."""
     socket = cast(_LimitedSocket, event.assoc.dul.socket)
-    socket.__class__ = _LimitedSocket  # pynetdicom offers no way to hand it one
+    socket.__class__ = _LimitedSocket  # pynetdicom cannot be given another socket class
     socket.received = 0
 
 

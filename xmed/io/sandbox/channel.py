@@ -55,7 +55,7 @@ class Channel:
         head, sizes = pickle.load(self._words)
         buffers, at = [], 0
         for size in sizes:
-            rest = np.empty(size, dtype=np.uint8).data  # a bytearray would be filled with zeros first
+            rest = np.empty(size, dtype=np.uint8).data  # unlike a bytearray, not filled with zeros first
             buffers.append(rest)
             while rest:
                 read = os.preadv(self._memory, [rest], at)
@@ -68,12 +68,12 @@ class Channel:
 
     def hang_up(self) -> None:
         """Shut the socket down, so that a thread that waits in `receive` gets an error."""
-        with contextlib.suppress(OSError):  # it is
+        with contextlib.suppress(OSError):  # already closed
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Release the socket and the shared memory."""
-        with contextlib.suppress(OSError):  # words that were never sent, for nobody
+        with contextlib.suppress(OSError):  # buffered data that can no longer be sent
             self._words.close()
         self._socket.close()
         os.close(self._memory)

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_SECONDS_PER_BYTE = 5e-7  # of memory: eight times what JPEG 2000, the slowest codec, takes to fill one on one core
-_UPDATE_SHARE = 1 / 16  # of a case's own budget: so much more is not worth telling the kernel, file by file
-_WAITING_PER_SECOND = 10  # seconds of waiting for one of computing, on a machine that does nine other things
+_SECONDS_PER_BYTE = 5e-7  # eight times the time of JPEG 2000, the slowest codec, on one core
+_UPDATE_SHARE = 1 / 16  # of the budget: smaller changes are not passed to the kernel one by one
+_WAITING_PER_SECOND = 10  # seconds of wall time for one of computing, on a busy machine
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *argum
     try:
         problem, result, notes = worker.ask((Path.cwd(), budget, function, arguments, named), budget.waiting)
     except BaseException:
-        worker.end()  # whatever it was doing, nobody waits for it any more
+        worker.end()  # its answer would no longer be read
         raise
     _idle.append(worker)
     for recorded in notes:
@@ -90,14 +90,14 @@ class _Worker:
         memory = os.memfd_create("xmed")
         self._deadline, limit = Deadline.create()
         shared = (worker_socket.fileno(), memory, limit)
-        paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # what is imported here, is found there
+        paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # the worker finds the same modules
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve_tasks; serve_tasks{shared}"],
             env={**environment, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             pass_fds=shared,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for whoever asked, who then ends this
+            start_new_session=True,  # Ctrl-C ends the caller, which then ends this process
         )
         worker_socket.close()
         os.close(limit)
@@ -165,8 +165,8 @@ _timekeeper = DeadlineWatcher()
 
 def _after_fork() -> None:
     global _timekeeper
-    _idle.clear()  # two must not talk on one line
-    _timekeeper = DeadlineWatcher()  # threads stay with the parent
+    _idle.clear()  # two processes must not share a channel
+    _timekeeper = DeadlineWatcher()  # a forked process has no other threads
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -188,7 +188,7 @@ def serve_tasks(words: int, memory: int, limit: int) -> None:
     """
     line, deadline = Channel(socket.socket(fileno=words), memory), Deadline(limit)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with open(os.devnull, "wb") as nowhere:  # codecs print what they stumble over
+    with open(os.devnull, "wb") as nowhere:  # codecs print their warnings
         for output in (1, 2):
             os.dup2(nowhere.fileno(), output)
     line.send("ready")
