@@ -209,7 +209,7 @@ GAP = f"{AFFINE[:3, 3] @ NORMAL + 3 * 3.1:.2f} mm"
         ("MIXED_SPACING", "one pixel spacing", _set(PixelSpacing=[1.3, 0.8])),
         ("MIXED_FRAME", "frames of reference", _set(FrameOfReferenceUID=generate_uid())),
         ("MIXED_SERIES", "MR of 1, MR of 6", _set(0, SeriesInstanceUID=generate_uid())),
-        ("MULTI_VOLUME", "up to 2 images at each position, and nothing that tells their volumes apart", _second_volume),
+        ("MULTI_VOLUME", "up to 2 images at each position, and no attribute that distinguishes their volumes", _second_volume),
         ("MULTI_VOLUME", "2 volumes in one series (0: DiffusionBValue 0 · 1: DiffusionBValue 800)", _everywhere(lambda n, ds: setattr(ds, "DiffusionBValue", 800.0 * (n > 3)))),
         ("MULTI_VOLUME", "mosaic", _set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])),
         ("NO_GEOMETRY", "no Image Position", _without("ImagePositionPatient")),

@@ -133,7 +133,7 @@ def test_a_channel_is_chosen_and_an_axis_of_one_dropped(plain):
     assert read_nifti(plain(array=array[:, :, 0, 0])).array.shape == (6, 5, 1)
     with refusal("NDIM", "(6, 5, 4, 3)"):
         read_nifti(plain(array=array))
-    with refusal("NDIM", "channel 3 was asked"):
+    with refusal("NDIM", "channel 3 was requested"):
         read_nifti(plain(array=array), channel=3)
 
 

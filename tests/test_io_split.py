@@ -59,7 +59,7 @@ def test_a_volume_is_taken_by_its_number_and_that_is_on_record(tmp_path):
     with collect_notes() as notes:
         assert np.array_equal(read_series(folder, 2).array, ARRAYS[2])
     assert [note.code for note in notes] == ["SEVERAL_VOLUMES"]
-    with refusal("MULTI_VOLUME", "volume 3 was asked", "2: DiffusionBValue 800", "image_channel"):
+    with refusal("MULTI_VOLUME", "volume 3 was requested", "2: DiffusionBValue 800", "image_channel"):
         read_series(folder, 3)
     with refusal("MULTI_VOLUME", "3 volumes in one series"):
         read_series(folder)
@@ -77,7 +77,7 @@ def test_equal_corners_of_two_time_points_are_not_taken_for_a_file_that_came_twi
 def test_shuffled_instance_numbers_tell_no_volumes_apart(tmp_path):
     shuffled = np.random.default_rng(1).permutation(15)
     found = series(*ARRAYS, InstanceNumber=lambda v, k: int(shuffled[5 * v + k]))
-    with refusal("MULTI_VOLUME", "nothing that tells their volumes apart"):
+    with refusal("MULTI_VOLUME", "no attribute that distinguishes their volumes"):
         read_series(save(found, tmp_path))
 
 

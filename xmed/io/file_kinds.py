@@ -47,7 +47,9 @@ def require_file(path: Path) -> Path:
         why = getattr(problem, "strerror", None) or "no name of a file"
         raise XmedError("READER_FAILED", f"{_printable(str(path))}: {why}", "a file that can be opened") from problem
     if not stat.S_ISREG(status.st_mode):
-        raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "a file of bytes, no pipe, device or folder")
+        raise XmedError(
+            "PATH_UNSAFE", f"{path} is not an ordinary file", "an ordinary file, not a pipe, device or folder"
+        )
     if status.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{path.name} has no bytes", "a complete file", "copy it again from its source")
     return path
@@ -70,7 +72,7 @@ def kind_from_bytes(head: bytes) -> Kind:
         return "nifti"
     if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
         return "picture"
-    # Without preamble (forbidden by PS3.10, but written by scanners) a file starts with group 0002 or 0008, little endian.
+    # A file without preamble (forbidden by PS3.10, but scanners wrote it) starts with group 0002 or 0008.
     return "dicom" if head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" else "other"
 
 
@@ -117,7 +119,7 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
         if entries is None:
             if folder is not None:
                 shut = XmedError(
-                    "READER_FAILED", f"folder {_printable(folder.name)} cannot be looked into", "one that can"
+                    "READER_FAILED", f"folder {_printable(folder.name)} cannot be listed", "a folder that can be read"
                 )
                 yield folder, shut
             continue
@@ -129,7 +131,7 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
         if count > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
-                f"more than {MAX_FILES} files, or {MAX_FOLDERS} folders in one another",
+                f"more than {MAX_FILES} files, or {MAX_FOLDERS} nested folders",
                 "the folder of one dataset",
                 "name a smaller folder",
             )
@@ -169,17 +171,20 @@ def _reason_unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | No
     """Return why a directory entry must not be opened as a file, or None."""
     if _printable(entry.path) != entry.path:
         name = Path(_printable(entry.path)).name
-        return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
+        return XmedError("PATH_UNSAFE", f"{name} is not valid UTF-8", "a name in UTF-8", "rename it")
     if entry.is_symlink() and not reach.holds(entry.path):
         return _leads_outside(entry)
     if not _without_os_error(entry.is_file):
-        return XmedError("PATH_UNSAFE", f"{entry.name} is a pipe, a device or a dead link", "a file of bytes")
+        return XmedError("PATH_UNSAFE", f"{entry.name} is a pipe, a device or a broken link", "an ordinary file")
     return None
 
 
 def _leads_outside(entry: os.DirEntry[str]) -> XmedError:
     return XmedError(
-        "PATH_UNSAFE", f"{_printable(entry.name)} is a link out of its folder", "files of its own", PERMIT_LINKS
+        "PATH_UNSAFE",
+        f"{_printable(entry.name)} is a link that leads out of its folder",
+        "files within the folder",
+        PERMIT_LINKS,
     )
 
 
@@ -216,8 +221,8 @@ def check_compression_ratio(inflated: int, packed: int, name: str) -> None:
     if inflated > MAX_INFLATED and inflated > MAX_RATIO * packed:
         raise XmedError(
             "INFLATE_LIMIT",
-            f"{name} swells from {packed} bytes beyond {inflated}",
-            f"{MAX_INFLATED >> 20} MiB, or {MAX_RATIO} to one",
+            f"{name} expands from {packed} to more than {inflated} bytes",
+            f"{MAX_INFLATED >> 20} MiB at most, or a ratio of at most {MAX_RATIO}",
         )
 
 
@@ -252,9 +257,11 @@ def reader_errors(name: str) -> Iterator[None]:
     except (XmedError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except MemoryError as problem:
-        raise XmedError("OOM", f"{name} needs more memory than it may have", "a file of credible size") from problem
+        raise XmedError("OOM", f"{name} needs more memory than allowed", "a file of plausible size") from problem
     except RecursionError as problem:
-        raise XmedError("NESTING", f"{name} nests its parts too deeply", "a data set of real life") from problem
+        raise XmedError(
+            "NESTING", f"{name} has too deeply nested parts", "no more than real data sets have"
+        ) from problem
     except BaseException as problem:  # a panic of a codec in Rust is not an Exception
         raise XmedError(
             "READER_FAILED", f"{name}: the reader stopped with {type(problem).__name__}", "a file xmed can read"

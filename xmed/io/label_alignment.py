@@ -74,6 +74,6 @@ def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedE
     return XmedError(
         "GRID_MISMATCH",
         what + (": a part of its image's voxels" if part else ""),
-        f"its image's, {grid.shape}",
+        f"that of its image, {grid.shape}",
         "pad it with zeros to the whole image" if part else "export it again on the image's grid, or resample it there",
     )

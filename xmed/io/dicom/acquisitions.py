@@ -84,8 +84,8 @@ def _note_doubt(planes: Sequence[Plane], parts: Sequence[Part], needs_note: bool
     if needs_note:
         add_note(
             "INTERLEAVED",
-            f"{len(planes)} slices alternate between {len(parts)} passes, and nothing says for certain whether they are"
-            " one volume: kept as one",
+            f"{len(planes)} slices alternate between {len(parts)} passes, and the header does not show for certain"
+            " whether they are one volume: kept as one",
         )
 
 

@@ -67,9 +67,13 @@ def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
         frames = generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended)
         streams = [parse_stream_header(frame) for frame in frames]
     except (ValueError, IndexError) as problem:
-        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has others", "as many") from problem
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} says {count} frames, its compressed stream has another number", "the same number"
+        ) from problem
     if len(streams) != count or (count == 1 and _holds_several_streams(dataset.PixelData)):
-        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has another number", "as many")
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} says {count} frames, its compressed stream has another number", "the same number"
+        )
     header_size = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
     for stream in streams:
         if stream and stream.rows and (stream.rows, stream.columns, stream.components) != header_size:
@@ -77,8 +81,8 @@ def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
                 "PIXEL_MODULE",
                 f"{name} says {header_size[0]} × {header_size[1]} pixels of {header_size[2]} samples, its stream has "
                 f"{stream.rows} × {stream.columns} of {stream.components}",
-                "one size",
-                "the header belongs to another size of the picture: export it again",
+                "the same size",
+                "the header belongs to another size of the image: export it again",
             )
     return streams
 

@@ -110,7 +110,7 @@ def read_instance(path: str | Path) -> Instance:
     if not instance.sop_class and "Rows" not in header:
         if data[128:132] == b"DICM":
             raise XmedError("DICOM_TRUNCATED", f"{path.name} ends in its header", "a whole file", "fetch it again")
-        raise XmedError("NOT_DICOM", f"{path.name} names no SOP class", "a DICOM object (PS3.10)")
+        raise XmedError("NOT_DICOM", f"{path.name} has no SOP class", "a DICOM object (PS3.10)")
     if instance.is_image and instance.pixel_length is None:
         raise XmedError("DICOM_TRUNCATED", f"{path.name} ends before its pixels", "a whole file", "fetch it again")
     return instance
@@ -123,7 +123,7 @@ def _bytes_of(path: Path) -> bytes:
     """
     with path.open("rb", buffering=0) as file:
         if kind_from_bytes(file.read(SIGNATURE_BYTES)) != "dicom":
-            raise XmedError("NOT_DICOM", f"{path.name} is no DICOM file", "a DICOM object (PS3.10)")
+            raise XmedError("NOT_DICOM", f"{path.name} is not a DICOM file", "a DICOM object (PS3.10)")
         grow_limits(4 * os.fstat(file.fileno()).st_size)  # the bytes, a copy, and the parsed values
         file.seek(0)
         return file.read()
@@ -139,7 +139,7 @@ def _parsed(data: bytes, name: str) -> Dataset:
         raise XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again") from problem
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _detected_syntax(dataset)
-        add_note("SYNTAX_SNIFFED", f"no transfer syntax is named: read as {dataset.file_meta.TransferSyntaxUID.name}")
+        add_note("SYNTAX_SNIFFED", f"no transfer syntax is stated: read as {dataset.file_meta.TransferSyntaxUID.name}")
     return dataset
 
 

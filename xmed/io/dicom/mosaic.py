@@ -70,10 +70,10 @@ def detect_mosaic(header: Header, name: str) -> Mosaic | None:
     if csa is None and (
         _tile_count(header) > 1 or _exceeds_scanner_bore(header) or (word and _is_square_of_tiles(header))
     ):
-        raise _unreadable_mosaic(name, "its private header is gone")
+        raise _unreadable_mosaic(name, "its private header is missing")
     if csa is None or (csareader.get_scalar(csa, "NumberOfImagesInMosaic") or 0) <= 1:
         if word:
-            add_note("MOSAIC", "nothing but a word in Image Type says that the picture is a mosaic: read as one slice")
+            add_note("MOSAIC", "only Image Type says that the image is a mosaic: read as one slice")
         return None
     return _mosaic_from_csa(csa, header, name)
 
@@ -92,7 +92,7 @@ def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
         count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
         weighting, number = csareader.get_b_value(csa), csareader.get_scalar(csa, "ProtocolSliceNumber")
     except Exception as problem:  # any error of the parser means an unreadable CSA header
-        raise _unreadable_mosaic(name, "its private header is gone") from problem
+        raise _unreadable_mosaic(name, "its private header is missing") from problem
     across = math.isqrt(max(count - 1, 0)) + 1
     if count < 1 or rows % across or columns % across or abs(np.linalg.norm(normal) - 1) > 1e-3:
         raise _unreadable_mosaic(name, f"{count} slices do not fit {rows} × {columns} pixels")
@@ -150,7 +150,7 @@ def _exceeds_scanner_bore(header: Header) -> bool:
 def _unreadable_mosaic(name: str, why: str) -> XmedError:
     return XmedError(
         "MULTI_VOLUME",
-        f"{name} is a Siemens mosaic, all slices in one picture, and {why}",
+        f"{name} is a Siemens mosaic, all slices in one image, and {why}",
         "a mosaic with its CSA header",
         "export it again with private attributes, or unpacked",
     )

@@ -47,7 +47,7 @@ def check_pixel_size(instance: Instance) -> None:
         )
         frames = int(header.get("NumberOfFrames") or 1)
     except (TypeError, ValueError) as problem:
-        raise XmedError("PIXEL_MODULE", f"{name} counts its pixels in no number", "integers") from problem
+        raise XmedError("PIXEL_MODULE", f"{name} does not state its size in integers", "integers") from problem
     if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= stated["BitsStored"] <= bits:
         raise XmedError(
             "PIXEL_MODULE",
@@ -65,7 +65,9 @@ def check_pixel_size(instance: Instance) -> None:
     undefined = instance.pixel_length == UNDEFINED_LENGTH
     if syntax.is_transfer_syntax and syntax.is_encapsulated != undefined:
         stored = "encapsulated" if undefined else "native"
-        raise XmedError("TSUID_MISMATCH", f"{name} names {syntax.name}, its pixels are {stored}", "the syntax it names")
+        raise XmedError(
+            "TSUID_MISMATCH", f"{name} states {syntax.name}, its pixels are {stored}", "the syntax it names"
+        )
     if undefined:
         check_compression_ratio(expected, len(header.pixels), name)
     else:
@@ -81,7 +83,7 @@ def _check_native(instance: Instance, expected: int, one_row: int) -> None:
         )
     if held < expected:
         raise XmedError(
-            "DICOM_TRUNCATED", f"{name} holds {held} of {expected} bytes of pixels", "all", "fetch it again"
+            "DICOM_TRUNCATED", f"{name} holds {held} of {expected} bytes of pixels", "all of them", "fetch it again"
         )
     if held > expected + one_row:
         raise XmedError("PIXEL_MODULE", f"{name} holds {held} bytes of pixels", f"the {expected} its header describes")

@@ -58,9 +58,8 @@ def modality_values(instance: Instance) -> np.ndarray:
     if scaling.table:
         values = np.asarray(apply_modality_lut(stored.astype(np.int64), instance.dataset), dtype=np.float32)
     elif scaling.uses_map:
-        values = apply_real_world_maps(
-            stored_as_read, scaling, padding, instance.name
-        )  # maps apply to values that are not inverted
+        # Maps apply to stored values before MONOCHROME1 is inverted
+        values = apply_real_world_maps(stored_as_read, scaling, padding, instance.name)
     else:
         values = _apply_rescale(stored, scaling.lines, padding)
     if padding is not None:

@@ -89,7 +89,7 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         missing = "Position" if position is None else "Orientation"
         what = f"{instance.name} ({instance.kind}) has no Image {missing}"
         do = "projections and photographs have none, and are not read" if position is None is orientation else ""
-        raise XmedError("NO_GEOMETRY", what, "a place for every frame in space", do)
+        raise XmedError("NO_GEOMETRY", what, "a position in space for every frame", do)
     directions = _directions(orientation)
     if directions is None:
         raise XmedError(
@@ -119,7 +119,7 @@ def _mosaic_planes(square: Plane, mosaic: Mosaic) -> list[Plane]:
     corner = square.position + down * square.column + along * square.row
     step = _slice_thickness(square.attributes, ("SpacingBetweenSlices", "SliceThickness"))
     if step is None:
-        raise XmedError("SPACING_INVALID", "a mosaic of no slice distance", "Spacing Between Slices of 0.01 to 20 mm")
+        raise XmedError("SPACING_INVALID", "a mosaic without slice distance", "Spacing Between Slices of 0.01 to 20 mm")
     weighting = () if mosaic.b_value is None else (("DiffusionBValue", f"{mosaic.b_value:.6g}"),)
     return [
         replace(

@@ -82,7 +82,7 @@ def prescan(data: bytes, name: str) -> ElementLayout | None:
     preamble = data[128:132] == b"DICM"
     if preamble and data.startswith(_EXECUTABLES):
         raise XmedError(
-            "PREAMBLE_EXECUTABLE", f"{name} opens as a program or an archive", "128 bytes of zeros, or of TIFF",
+            "PREAMBLE_EXECUTABLE", f"{name} starts like a program or an archive", "128 zero bytes, or a TIFF header",
             "do not run it; ask where it comes from",
         )  # fmt: skip
     start, syntax = _read_meta(data, 132 if preamble else 0, name)
@@ -107,8 +107,8 @@ def check_uids(uids: Iterable[str], name: str) -> None:
     for uid in uids:
         if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
             raise XmedError(
-                "UID_INVALID", f"{name} has an identifier that is no UID", "digits and dots, 64 at most",
-                "export it again; a UID with a path in it was made to do harm",
+                "UID_INVALID", f"{name} has an identifier that is not a UID", "digits and dots, 64 at most",
+                "export it again; a UID that contains a path may be an attack",
             )  # fmt: skip
 
 
@@ -121,12 +121,14 @@ def _read_meta(data: bytes, at: int, name: str) -> tuple[int, str]:
         if len(data) < at + header:
             raise _truncated(name)
         if not long and vr not in _SHORT_VRS:
-            raise XmedError("META_LENGTH", f"{name} has a value of no known kind in its meta information", "PS3.10 7.1")
+            raise XmedError("META_LENGTH", f"{name} has a value of unknown type in its meta information", "PS3.10 7.1")
         length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
         if length > len(data) - at - header:
             if length <= 0xFFFF:
                 raise _truncated(name)
-            raise XmedError("META_LENGTH", f"{name} claims {length} bytes of meta information", "what it holds")
+            raise XmedError(
+                "META_LENGTH", f"{name} claims {length} bytes of meta information", "at most the size of the file"
+            )
         if data[at + 2 : at + 4] == b"\x10\x00":
             syntax = data[at + header : at + header + length].decode("ascii", "replace").strip("\0 ")
         at += header + length
@@ -163,7 +165,9 @@ def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) 
         group, number, kind, length = short(data, at)
         met += 1
         if met > MAX_ELEMENTS:
-            raise XmedError("SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "a data set of real life")
+            raise XmedError(
+                "SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "no more than real data sets have"
+            )
         tag = group << 16 | number
         vr, header = _UNKNOWN_KIND if implicit or group == 0xFFFE else kinds.get(kind, _UNKNOWN_KIND)
         if vr is None and (implicit or group == 0xFFFE):
@@ -188,7 +192,9 @@ def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) 
         elif tag == _ITEM or length == UNDEFINED_LENGTH or vr == "SQ":
             ends.append(size if length == UNDEFINED_LENGTH else at + length)
             if len(ends) > 2 * MAX_DEPTH:  # a sequence and its item
-                raise XmedError("NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "a data set of real life")
+                raise XmedError(
+                    "NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "no more than real data sets have"
+                )
         else:
             at += length
     return None
@@ -215,7 +221,7 @@ def _inflated(stream: memoryview, name: str) -> bytes:
 
 def _too_long(length: int, name: str) -> XmedError:
     if length > MAX_VALUE:
-        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "what the file holds")
+        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "at most the size of the file")
     return _truncated(name)
 
 

@@ -37,7 +37,7 @@ def slice_factors(instances: Sequence[Instance], planes: Sequence[Plane]) -> np.
     scalings = {owner: read_scaling(instances[owner]) for owner in used}
     relations = {scalings[plane.instance_index].map_relation(_frame_of(plane, scalings)) for plane in planes}
     if len(relations) > 1:
-        raise XmedError("RESCALE_INVALID", "slices with different real-world maps beside their rescale",
+        raise XmedError("RESCALE_INVALID", "slices whose real-world maps differ in their relation to the rescale",
                         "one quantity in all slices", "export one quantity")  # fmt: skip
     if instances[0].modality == "CT":
         _check_ct_unit(planes)
@@ -81,5 +81,5 @@ def _philips_factors(
     )
     if np.allclose(factors, factors[0], rtol=1e-5):
         return None
-    add_note("PRIVATE_SCALE", "Philips display values became floating point values: slices were scaled each for itself")
+    add_note("PRIVATE_SCALE", "Philips display values became floating point values: each slice was scaled separately")
     return factors

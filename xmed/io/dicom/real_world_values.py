@@ -108,7 +108,7 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise _invalid("a real-world map with a number that is none")
+        raise _invalid("a real-world map with an invalid number")
     return number
 
 

@@ -87,7 +87,7 @@ def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
     first, last = planes[0], planes[-1]
     if len(planes) == 1:
         if first.thickness is None:
-            raise XmedError("SPACING_INVALID", "a single slice of no thickness", "Slice Thickness of 0.01 to 20 mm")
+            raise XmedError("SPACING_INVALID", "a single slice without thickness", "Slice Thickness of 0.01 to 20 mm")
         slices = first.normal * first.thickness
     else:
         _check_regular(planes)

@@ -71,14 +71,16 @@ def read_scaling(instance: Instance) -> Scaling:
         return scaling
     units = ", ".join(sorted({real_world_map.unit or "no unit" for real_world_map in scaling.additional_maps}))
     if not scaling.uses_map:
-        add_note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
+        add_note(
+            "REAL_WORLD", f"real-world values in {units} are defined in addition to the rescale: they were not read"
+        )
         return scaling
     if any(len(frame_maps) != 1 for frame_maps in scaling.maps):
         raise XmedError("RESCALE_INVALID", f"{name} has several real-world maps ({units}), or some frames have none",
                         "one map, or a rescale that one of them repeats", "export one quantity")  # fmt: skip
     if instance.modality == "PT":
-        raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map say different things",
-                        "one and the same in PET")  # fmt: skip
+        raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map contradict each other",
+                        "equal ones in PET")  # fmt: skip
     add_note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
     return scaling
 
@@ -97,5 +99,9 @@ def _rescale_of(attributes: Mapping[str, Any], name: str) -> LinearScale:
     except (TypeError, ValueError):
         slope = intercept = math.nan
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        raise XmedError("RESCALE_INVALID", f"{name} has rescale slope {slope}, intercept {intercept}", "a finite line")
+        raise XmedError(
+            "RESCALE_INVALID",
+            f"{name} has rescale slope {slope}, intercept {intercept}",
+            "finite numbers, and a slope other than 0",
+        )
     return slope, intercept

@@ -88,10 +88,10 @@ def select_series(path: Source, modality: str | None = None) -> list[Instance]:
     if not series:
         raise XmedError("NON_IMAGE", f"{location} holds only {', '.join(others)}", "an image series")
     if others:
-        add_note("NON_IMAGE", f"passed over beside the images: {', '.join(others)}")
+        add_note("NON_IMAGE", f"ignored beside the images: {', '.join(others)}")
     of_modality = [group for group in series.values() if group[0].modality == modality]
     if len(series) > 1 and len(of_modality) == 1:
-        add_note("OTHER_SERIES", f"{len(series) - 1} series of other modalities beside the images were passed over")
+        add_note("OTHER_SERIES", f"{len(series) - 1} series of other modalities were ignored")
         return of_modality[0]
     if len(series) > 1:
         sizes = ", ".join(f"{group[0].modality} of {len(group)}" for group in series.values())
@@ -179,7 +179,7 @@ def _choose_volume(volumes: Mapping[str, object], volume: int | None) -> str:
     listing = " · ".join(f"{n}: {name}" for n, name in enumerate(list(volumes)[:12])) + (
         " …" if len(volumes) > 12 else ""
     )
-    request = "" if volume is None else f", volume {volume} was asked"
+    request = "" if volume is None else f", volume {volume} was requested"
     raise XmedError(
         "MULTI_VOLUME",
         f"{len(volumes)} volumes in one series ({listing}){request}",
@@ -214,6 +214,9 @@ def _stack_frames(planes: Sequence[Plane], values: FrameValues) -> np.ndarray:
 def _volume_without_position(instances: Sequence[Instance]) -> Volume:
     if len({instance.uid for instance in instances}) > 1:
         raise XmedError(
-            "NO_GEOMETRY", f"{len(instances)} ultrasound pictures without a place in space", "one", "name a single file"
+            "NO_GEOMETRY",
+            f"{len(instances)} ultrasound images without a position in space",
+            "one",
+            "name a single file",
         )
     return read_ultrasound(instances[0])

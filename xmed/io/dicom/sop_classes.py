@@ -79,6 +79,6 @@ def object_modality(header: Mapping[str, Any]) -> str | None:
     if stated:
         add_note(
             "MODALITY",
-            f"objects of {sop_class_name(sop_class)} call themselves {stated if stated in _MODALITIES else 'OT'}",
+            f"objects of {sop_class_name(sop_class)} state modality {stated if stated in _MODALITIES else 'OT'}",
         )
     return own

@@ -69,9 +69,9 @@ def _check_mosaic_flags(planes: Sequence[Plane]) -> None:
     if 0 < called < len(planes):
         raise XmedError(
             "MULTI_VOLUME",
-            f"{called} of {len(planes)} slices call themselves a mosaic, all slices in one picture, the others not",
+            f"{called} of {len(planes)} slices are marked as mosaics (all slices in one image), the others are not",
             "pictures of one kind",
-            "look which of them belong together",
+            "check which of them belong together",
         )
 
 
@@ -129,7 +129,7 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
     if not any(_pictures_differ(group, values) for group in groups):
         copies = len(planes) - len(groups)
         if copies:
-            add_note("DUPLICATE", f"{copies} images came twice, pixel by pixel: one of each is kept")
+            add_note("DUPLICATE", f"{copies} images are repeated pixel by pixel: one of each is kept")
         return _split_interleaved("", [group[0] for group in groups], values)
     groups = [_without_copies(group, values) for group in groups]
     if len({len(group) for group in groups}) > 1:
@@ -137,9 +137,8 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
         separated = None if parts is None else _split_each(parts, values)
     else:
         planes_by_volume = _by_variant(groups) or order_by_time(groups)
-        if not planes_by_volume or any(
-            split_acquisitions(volume) for volume in planes_by_volume.values()
-        ):  # equal numbers, but different volumes
+        # Positions with equally many images need not hold the same volumes
+        if not planes_by_volume or any(split_acquisitions(volume) for volume in planes_by_volume.values()):
             planes_by_volume = split_acquisitions(planes) or planes_by_volume
         separated = None if planes_by_volume is None else _split_each(planes_by_volume, values)
     if separated is not None:
@@ -148,8 +147,9 @@ def _one_image_each(planes: Sequence[Plane], values: FrameValues) -> PlanesByVol
     if len(crowded) * 2 > len(groups):
         raise XmedError(
             "MULTI_VOLUME",
-            f"up to {max(map(len, crowded))} images at each position, and nothing that tells their volumes apart",
-            "one volume, or images that name theirs",
+            f"up to {max(map(len, crowded))} images at each position,"
+            " and no attribute that distinguishes their volumes",
+            "one volume, or an attribute that distinguishes them",
             "split the series",
         )
     where = ", ".join(f"{group[0].position @ planes[0].normal:.2f}" for group in crowded[:8])

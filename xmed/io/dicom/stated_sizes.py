@@ -36,10 +36,10 @@ def compare_spacing(
     for keyword in keywords:
         stated = _numbers(attributes.get(keyword), 2)
         if stated and not all(math.isclose(a, b, rel_tol=SPACING_APART) for a, b in zip(stated, (rows_mm, columns_mm))):
-            add_note("CALIBRATION", f"{keyword} is another than {rows_mm:.4g} × {columns_mm:.4g} mm, which was taken")
+            add_note("CALIBRATION", f"{keyword} differs from {rows_mm:.4g} × {columns_mm:.4g} mm, which is used")
     ratio = _numbers(attributes.get("PixelAspectRatio"), 2)
     if ratio and not math.isclose(ratio[0] / ratio[1], rows_mm / columns_mm, rel_tol=SPACING_APART):
-        add_note("CALIBRATION", f"PixelAspectRatio is another than that of {rows_mm:.4g} × {columns_mm:.4g} mm")
+        add_note("CALIBRATION", f"PixelAspectRatio differs from that of {rows_mm:.4g} × {columns_mm:.4g} mm")
 
 
 def compare_stack(planes: Sequence[Plane], step: float) -> None:

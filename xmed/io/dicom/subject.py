@@ -74,7 +74,7 @@ def check_same_subject(name: str, header: Header, image: Subject) -> None:
             "MIXED_IDENTITY",
             f"{name} and its image differ in {', '.join(mixed)}",
             "a label of the same patient",
-            "look which file belongs to which image",
+            "check which file belongs to which image",
         )
 
 

@@ -75,7 +75,9 @@ def suv_scale(series: Sequence[Header]) -> float | None:
         add_note("SUV", "counts became SUV by body weight, g/ml, by the scanner's own factor")
         return factor
     kind = f" ({first.get('SUVType')})" if "SUVType" in first else ""
-    add_note("PET_UNITS", f"PET values in {units or 'a unit that the header does not name'}{kind} are kept as they are")
+    add_note(
+        "PET_UNITS", f"PET values in {units or 'a unit that the header does not state'}{kind} are kept as they are"
+    )
     return None
 
 
@@ -86,7 +88,7 @@ def _philips_scale(series: Sequence[Header]) -> float | None:
         return None
     uptake, activity = factors.pop()
     if factors or not 0 < (uptake or activity) < math.inf:
-        raise _invalid("private factors that are no positive number, or not the same in every slice", "one factor")
+        raise _invalid("private factors that are not positive, or differ between slices", "one factor")
     if not uptake:
         return activity * _by_weight(series)
     _check_corrections(series)
@@ -155,7 +157,7 @@ def _decay_interval(series: Sequence[Header], injection: Dataset, half_life: flo
     """Return the time from the injection to the moment to which the values are decay-corrected."""
     clocks = [Clock.of(header) for header in series]
     if len({clock.zone is None for clock in clocks}) > 1:
-        raise _invalid("a time zone in some slices alone", "one in all of them, or in none")
+        raise _invalid("a time zone in only some slices", "one in all of them, or none")
     scan = _scan_start(series, clocks, half_life)
     injection_text = str(injection.get("RadiopharmaceuticalStartDateTime") or "").strip()
     time_of_day = str(injection.get("RadiopharmaceuticalStartTime") or "").strip()

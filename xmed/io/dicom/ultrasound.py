@@ -67,17 +67,17 @@ def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
         x0, y0, x1, y1 = (int(item[f"RegionLocation{end}"].value) for end in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
         across, down = (abs(float(item[f"PhysicalDelta{axis}"].value)) * 10 for axis in "XY")
     except (KeyError, TypeError, ValueError) as problem:
-        raise XmedError("US_NO_REGION", "a tissue region without its place or scale", "all of both") from problem
+        raise XmedError("US_NO_REGION", "a tissue region without position or scale", "both, complete") from problem
     if not (0 <= x0 <= x1 <= columns and 0 <= y0 <= y1 <= rows and x0 < columns and y0 < rows):
         raise XmedError(
             "US_NO_REGION",
             f"a region over columns {x0} to {x1}, rows {y0} to {y1} of a picture of {columns} × {rows} pixels",
             "regions inside the picture",
-            "its regions, and so its scale, belong to another size of it: export it with its own",
+            "its regions belong to another size of the image: export it with its own",
         )
     if x1 == columns or y1 == rows:
         add_note(
-            "REGION_EDGE", "a region ends one pixel behind the picture's last: the count was taken for the last pixel"
+            "REGION_EDGE", "a region ends one pixel beyond the image: its size was stated instead of its last pixel"
         )
     return UltrasoundRegion(slice(x0, min(x1 + 1, columns)), slice(y0, min(y1 + 1, rows)), (across, down))
 
@@ -112,7 +112,7 @@ def read_ultrasound(instance: Instance) -> Volume:
             "US_NO_REGION",
             f"{instance.name} has no tissue region calibrated in centimetres",
             "Sequence of Ultrasound Regions",
-            "export with calibration, or ask the vendor how",
+            "export it with calibration, or ask the vendor",
         )
     if any(not np.allclose(region.spacing, regions[0].spacing, rtol=1e-3) for region in regions):
         raise XmedError("MIXED_SPACING", f"{instance.name} has regions of different scale", "one scale per picture")
@@ -139,10 +139,10 @@ def _check_regions_cover_picture(array: np.ndarray, covered: np.ndarray, name: s
     drawn = array > array.min()
     if drawn.any() and not drawn[covered].any():
         raise XmedError(
-            "US_NO_REGION", f"{name} shows nothing within its regions, and a picture beside them",
-            "regions around the tissue", "they belong to another size of the picture: export it with its own",
+            "US_NO_REGION", f"{name} shows an image only outside its regions",
+            "regions around the tissue", "they belong to another size of the image: export it with its own",
         )  # fmt: skip
     sector = field_of_view(array, moving=True)
     outside = (sector & ~covered).sum() / max(sector.sum(), 1)
     if outside > MAX_SHARE_OUTSIDE:
-        add_note("REGION_SMALL", f"{outside:.0%} of what is drawn lies outside of the regions that give the scale")
+        add_note("REGION_SMALL", f"{outside:.0%} of the drawn image lies outside the calibrated regions")

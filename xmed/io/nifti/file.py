@@ -105,7 +105,7 @@ def parse_nifti(path: Path) -> nib.Nifti1Image:
         file.seek(0)
         size = path.stat().st_size
         if packed != path.name.endswith(".gz"):
-            add_note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
+            add_note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its content, in contrast to its name")
         if not packed:
             return _read_image_bytes(file, path.name, size, size)
         try:
@@ -135,7 +135,7 @@ def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.N
     if len(data) < claim:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
     if trailing > _MAX_TRAILING_BYTES:
-        raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
+        raise XmedError("NIFTI_INVALID", f"{name} continues after its voxels", "a header that names all of its data")
     _note_header_repairs(header, name)
     try:
         return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
@@ -183,17 +183,17 @@ def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:
     if not (spacing > 0).all():
         if header["sform_code"] <= 0 and header["qform_code"] > 0:
             raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
-        add_note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
+        add_note("PIXDIM", f"pixdim {spacing.tolist()} was ignored: the spacing of the sform is used")
     slope = float(header["scl_slope"])
     if slope == 0 or math.isnan(slope):
-        add_note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
+        add_note("SLOPE", f"slope {slope:g} is not a scaling: values stay as stored")
 
 
 def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     """Return the three-dimensional volume that was chosen."""
     while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
         array = array[..., 0]
-        add_note("SQUEEZED", "a fourth axis of one was dropped")
+        add_note("SQUEEZED", "a fourth axis of length 1 was dropped")
     if array.ndim == 5 and array.shape[3] == 1:  # NIfTI keeps axis 4 for time, vectors go to axis 5
         array = array[:, :, :, 0]
     if array.ndim == 4 and channel is not None and channel < array.shape[3]:
@@ -201,7 +201,7 @@ def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3:
-        request = "" if channel is None else f", channel {channel} was asked"
+        request = "" if channel is None else f", channel {channel} was requested"
         raise XmedError("NDIM", f"{name} has shape {array.shape}{request}", "three dimensions", "name a channel it has")
     return array
 

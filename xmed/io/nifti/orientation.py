@@ -50,10 +50,8 @@ def affine_from_header(header: nib.Nifti1Header, name: str, image_grid: Grid | N
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     skew = float(np.abs(np.triu(axes.T @ axes, 1)).max())
     if skew > MAX_AXIS_COSINE:
-        add_note(
-            "SHEAR",
-            f"axes {np.degrees(np.arcsin(min(skew, 1.0))):.2f}° off the right angle: kept here, resampled for a net",
-        )
+        degrees = np.degrees(np.arcsin(min(skew, 1.0)))
+        add_note("SHEAR", f"axes {degrees:.2f}° off the right angle: kept here, resampled for a network")
     return affine
 
 
@@ -77,19 +75,19 @@ def _qform(header: nib.Nifti1Header, name: str) -> np.ndarray | None:
     except (ValueError, nib.spatialimages.HeaderDataError) as problem:
         if not placed:
             raise XmedError("AFFINE_INVALID", f"{name} has no unit quaternion", "a valid qform") from problem
-        add_note("FORMS", "a qform that is no rotation was passed over for the sform")
+        add_note("FORMS", "a qform that is not a rotation was ignored: the sform is used")
         return None
 
 
 def _compare_forms(taken: Grid, qform: np.ndarray) -> None:
     """Note a qform that moves a corner or turns an axis by more than the tolerance. The sform is used."""
     if abs(np.linalg.det(qform[:3, :3])) < MIN_VOXEL_MM3:
-        add_note("FORMS", "a qform without extent was passed over for the sform")
+        add_note("FORMS", "a singular qform was ignored: the sform is used")
         return
     other = Grid(taken.shape, qform)
     apart, turned = taken.distance(other), degrees_between(taken, other)
     if apart > FORMS_APART_MM or turned > FORMS_APART_DEGREES:
-        add_note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart; the sform was taken")
+        add_note("FORMS", f"sform and qform are up to {apart:.3g} mm and {turned:.1f}° apart: the sform is used")
 
 
 def _compare_spacing(header: nib.Nifti1Header, sform: np.ndarray) -> None:
@@ -97,7 +95,7 @@ def _compare_spacing(header: nib.Nifti1Header, sform: np.ndarray) -> None:
     stated, own = np.abs(header["pixdim"][1:4].astype(float)), np.linalg.norm(sform[:3, :3], axis=0)
     judged = [axis for axis, count in enumerate(_shape(header)) if count > 1 and stated[axis] > 0]
     if not np.allclose(stated[judged], own[judged], rtol=SPACING_APART):
-        add_note("PIXDIM", f"pixdim {stated.round(4).tolist()} was passed over for the spacing of the sform")
+        add_note("PIXDIM", f"pixdim {stated.round(4).tolist()} was ignored: the spacing of the sform is used")
 
 
 def _shape(header: nib.Nifti1Header) -> tuple[int, int, int]:
@@ -123,12 +121,12 @@ def _affine_of_image(header: nib.Nifti1Header, name: str, image_grid: Grid | Non
         if _shape(header) == image_grid.shape and np.allclose(spacing, image_grid.spacing, rtol=1e-3):
             add_note(
                 "LABEL_UNPLACED",
-                "a label map without orientation was laid on its image, whose shape and spacing it has",
+                "a label map without orientation got the affine of its image, which has the same shape and spacing",
             )
             return image_grid.affine
     raise XmedError(
         "NO_ORIENTATION",
         f"{name} has sform and qform code 0",
-        "an orientation: readers disagree here, and mirror the patient",
+        "an orientation, because without one readers disagree about left and right",
         "convert it again from DICOM",
     )

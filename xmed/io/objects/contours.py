@@ -65,15 +65,17 @@ def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray
         mask[:, :, k], shares = _combine_areas(here, grid.shape[:2])
         small += sum(share < 0.5 for share in shares)
         nested += _count_nested([area for area in here if not area.xor], grid.shape[:2])
-    _note_count("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by half")
+    _note_count("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by at least half")
     _note_count(
-        "CONTOURS_NESTED", nested, f"contours of {name} lie within another of their slice and cut no hole: not XOR"
+        "CONTOURS_NESTED",
+        nested,
+        f"contours of {name} lie within another one and cut no hole, because they are not XOR",
     )
     if areas:
         slices = {area.k for area in areas}
         gaps = max(slices) - min(slices) + 1 - len(slices)
         _note_count(
-            "CONTOUR_GAPS", gaps, f"slices without a contour of {name} lie between slices that have one: left empty"
+            "CONTOUR_GAPS", gaps, f"slices without a contour of {name} lie between contoured slices: left empty"
         )
     return mask
 
@@ -108,7 +110,7 @@ def _drawable_areas(items: Sequence[Dataset], grid: Grid, name: str) -> list[Con
     _note_count("CONTOURS_OUTSIDE", outside, f"contours of {name} lie outside the image and were left out")
     _note_count("CONTOURS_CUT", cut, f"contours of {name} reach beyond the picture's edge and were cut there")
     _note_count(
-        "CONTOURS_COUNTED", miscounted, f"contours of {name} have another Number of Contour Points: drawn as stored"
+        "CONTOURS_COUNTED", miscounted, f"contours of {name} state a wrong Number of Contour Points: drawn as stored"
     )
     _note_count(
         "CONTOURS_INTERPOLATED", kinds["INTERPOLATED_PLANAR"], f"contours of {name} are interpolated: drawn as others"

@@ -43,7 +43,7 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     dataset = instance.dataset
     frame = str(dataset.get("FrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
-        raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "its image's")
+        raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "that of its image")
     values = _values_by_segment(dataset, table, instance.name)
     pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
     if dataset.SegmentationType == "FRACTIONAL":
@@ -112,7 +112,9 @@ def _voxels(
 def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
     """Return the voxel indices (three arrays) of marked pixels, in the film frame that `own` refers to."""
     if image.frame or image.modality != "US":
-        raise XmedError("NO_GEOMETRY", f"{name} says not where its frames lie", "a place for every frame in space")
+        raise XmedError(
+            "NO_GEOMETRY", f"{name} does not state where its frames lie", "a position in space for every frame"
+        )
     sources = own.get("SourceImageSequence") or []
     number = sources[0].get("ReferencedFrameNumber", 1) if len(sources) == 1 else None
     columns, rows, frames = image.array.shape

@@ -46,7 +46,7 @@ def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, r
         mask = draw_contours(contours.get(number, []), image.grid, structure.name)
         if taken := int(np.count_nonzero(array[mask])):
             add_note(
-                "OVERLAP", f"{taken} voxels of {structure.name} overlap another structure: {structure.name} stands"
+                "OVERLAP", f"{taken} voxels of {structure.name} overlap another structure: {structure.name} is kept"
             )
         array[mask] = structure.value
         any_drawn = True
@@ -80,7 +80,7 @@ def _contours_by_roi(instance: Instance, rois: dict[int, Dataset]) -> dict[int, 
         else:
             contours.setdefault(number, []).extend(drawn_here)
     if stray:
-        add_note("CONTOURS_STRAY", f"{stray} contours belong to no ROI that is listed, and were left out")
+        add_note("CONTOURS_STRAY", f"{stray} contours belong to no listed ROI and were left out")
     return contours
 
 
@@ -108,5 +108,8 @@ def _check_frame(item: Dataset, image: Volume, name: str) -> None:
     frame = str(item.get("ReferencedFrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
         raise XmedError(
-            "FRAME_MISMATCH", f"{name} was drawn in another frame of reference", "its image's", "pair the right files"
+            "FRAME_MISMATCH",
+            f"{name} was drawn in another frame of reference",
+            "that of its image",
+            "pair the right files",
         )

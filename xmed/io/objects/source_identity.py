@@ -59,19 +59,19 @@ def conforming_header(dataset: Dataset) -> Dataset:
         if element is not None:
             copy.add(element)
         elif keyword == "PatientID":
-            raise XmedError("NOT_REFERABLE", "PatientID is no value of its kind", "at most 64 characters")
+            raise XmedError("NOT_REFERABLE", "PatientID is not a valid value", "at most 64 characters")
         elif keyword in PATIENT_AND_STUDY:
-            add_note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
+            add_note("OBJECT_FILLED", f"{keyword} is not a valid value: left empty in the written object")
         elif tag.group in _PATIENT_GROUPS:
             add_note(
-                "OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written"
+                "OBJECT_FILLED", f"{keyword or 'an attribute'} is not a valid value: left out of the written object"
             )
     if "SpecificCharacterSet" in copy:
         copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded; highdicom refuses code extensions
     for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             if keyword not in dataset:
-                add_note("OBJECT_FILLED", f"{keyword} is missing: left empty in what is written")
+                add_note("OBJECT_FILLED", f"{keyword} is missing: left empty in the written object")
             setattr(copy, keyword, "")
     return copy
 
@@ -118,7 +118,7 @@ def _conforming_element(element: DataElement) -> DataElement | None:
         return None
     if conforming == values:
         return element
-    add_note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
+    add_note("OBJECT_FILLED", f"{element.keyword} was rewritten as the standard requires")
     return DataElement(element.tag, element.VR, conforming if len(conforming) > 1 else conforming[0])
 
 

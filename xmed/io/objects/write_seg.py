@@ -125,8 +125,8 @@ def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: A
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:
         raise XmedError(
             "NOT_REFERABLE",
-            f"{len(images.images)} images that no segmentation can be made for ({type(problem).__name__})",
-            "images of the standard's own kinds, with whole headers",
+            f"{len(images.images)} images for which no segmentation can be made ({type(problem).__name__})",
+            "images of standard SOP classes, with complete headers",
             "write NIfTI",
         ) from problem
     segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, so that it can hold the names of any source

@@ -90,5 +90,5 @@ def _value_matches(value: str, key: str) -> bool:
 def _checked_uid(match: MatchAttributes, keyword: str) -> str:
     """Return the UID of a match, or refuse the answer."""
     if not UID.fullmatch(match[keyword]):
-        raise XmedError("PACS_ANSWER", f"the archive names something without a {keyword}", "a UID (PS3.5 9.1)")
+        raise XmedError("PACS_ANSWER", f"the archive returned a match without {keyword}", "a UID (PS3.5 9.1)")
     return match[keyword]

@@ -86,7 +86,12 @@ class DicomWebArchive:
                     break
                 matches |= fresh
                 if len(matches) > MAX_RECORDS:
-                    raise XmedError("PACS_ANSWER", f"{self.host} names over {MAX_RECORDS}", "fewer", "narrow the query")
+                    raise XmedError(
+                        "PACS_ANSWER",
+                        f"{self.host} returned more than {MAX_RECORDS} matches",
+                        "fewer matches",
+                        "narrow the query",
+                    )
             return [match_attributes(Dataset.from_json(match), wanted) for match in matches.values()]
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:

@@ -89,8 +89,8 @@ class DimseArchive:
                 if code in PENDING and match is not None:
                     matches.append(match_attributes(match, wanted))
                     if len(matches) > MAX_RECORDS:
-                        what = f"{self.peer} names over {MAX_RECORDS}"
-                        raise XmedError("PACS_ANSWER", what, "fewer", "narrow the query")
+                        what = f"{self.peer} returned more than {MAX_RECORDS} matches"
+                        raise XmedError("PACS_ANSWER", what, "fewer matches", "narrow the query")
                 elif code != SUCCESS:
                     raise self._refused("C-FIND", status)
         return matches
@@ -166,7 +166,7 @@ class DimseArchive:
             raise XmedError("PACS_REFUSED", f"{where} rejects {self.ae.ae_title}", "an association", do)
         if not association.is_established:
             if association.acceptor.primitive is not None:  # it answered, but accepted no presentation context
-                raise XmedError("PACS_REFUSED", f"{where} accepts none of what is asked", "a service it offers")
+                raise XmedError("PACS_REFUSED", f"{where} accepts no requested service", "a service it offers")
             do = "is it running, and does each side trust the other's certificate?" if self.tls else "is it running?"
             raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", do)
         try:
@@ -176,7 +176,9 @@ class DimseArchive:
         except OSError as problem:
             if problem.errno is not None:  # an error of the local disk
                 raise
-            raise XmedError("PACS_UNREACHABLE", f"{where} broke off", "an answer", "try again later") from None
+            raise XmedError(
+                "PACS_UNREACHABLE", f"{where} closed the connection", "an answer", "try again later"
+            ) from None
         except Exception as problem:  # undecodable answer; its text may contain a name
             raise XmedError("PACS_ANSWER", f"{where}: {type(problem).__name__} in the answer", "PS3.7") from None
         finally:
@@ -185,7 +187,9 @@ class DimseArchive:
 
     def _code(self, status: Dataset, what: str) -> int:
         if "Status" not in status:  # pynetdicom: connection lost, or timeout
-            raise XmedError("PACS_UNREACHABLE", f"{self.peer} broke off during {what}", "an answer", "try again later")
+            raise XmedError(
+                "PACS_UNREACHABLE", f"{self.peer} closed the connection during {what}", "an answer", "try again later"
+            )
         return int(status.Status)
 
     def _refused(self, what: str, status: Dataset) -> XmedError:

@@ -47,7 +47,7 @@ def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | No
     archive = connect(spec.server, spec.listen)
     images = find_series(archive, spec.query)
     if not images:
-        raise XmedError("NO_CASES", "the archive names no series for this query", "at least one", "widen `pacs.query`")
+        raise XmedError("NO_CASES", "the archive has no series for this query", "at least one", "widen `pacs.query`")
     labels = find_series(archive, spec.labels, images) if spec.labels else []
     kept: set[Path] = set()
     for done, series in enumerate(images):

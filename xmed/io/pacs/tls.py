@@ -31,7 +31,7 @@ def server_tls_context() -> ssl.SSLContext:
     """
     if not os.environ.get(CERTIFICATE_VARIABLE):
         raise XmedError(
-            "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate to show to who delivers by C-MOVE"
+            "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate for C-MOVE connections of the archive"
         )
     context = _tls_context(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -50,5 +50,5 @@ def _tls_context(side: ssl._SSLMethod) -> ssl.SSLContext:
         if shown := os.environ.get(CERTIFICATE_VARIABLE):
             context.load_cert_chain(shown)
     except (OSError, ssl.SSLError) as problem:
-        raise XmedError("PACS_REFUSED", f"{named} names no certificate that opens", "a file in PEM") from problem
+        raise XmedError("PACS_REFUSED", f"{named} names no readable certificate", "a file in PEM") from problem
     return context

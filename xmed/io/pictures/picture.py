@@ -69,7 +69,7 @@ def read_label_picture(path: str | Path) -> Volume:
     path = require_file(Path(path))
     picture = _open_upright(path)
     if picture.format != "PNG":
-        raise XmedError("DTYPE", f"{path.name} is a JPEG, which changes values at every edge", "a PNG", "draw it anew")
+        raise XmedError("DTYPE", f"{path.name} is a JPEG, which changes values at edges", "a PNG", "export it as PNG")
     pixels = np.asarray(picture)
     if pixels.ndim == 3:
         planes = pixels[..., :-1] if picture.mode in _ALPHA else pixels
@@ -107,7 +107,7 @@ def _check_single_picture(picture: Image.Image, path: Path) -> None:
     """
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format == "PNG":
-        raise XmedError("NDIM", f"{path.name} holds {frames} pictures", "one", "save the one that is meant")
+        raise XmedError("NDIM", f"{path.name} holds {frames} pictures", "one", "save the intended one")
     if frames > 1:
         add_note("SEVERAL_PICTURES", f"the first of {frames} pictures in a JPEG was taken, the others are previews")
     with path.open("rb") as file:

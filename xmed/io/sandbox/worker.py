@@ -152,11 +152,13 @@ class _Worker:
 def _death_error(number: int) -> XmedError:
     """Return the error for a process that ended by a signal, or with an exit code (negative `number`)."""
     if number in (signal.SIGXCPU, signal.SIGALRM):
-        return XmedError("READER_TIMEOUT", "the reader was stopped: it took too long", "a file that reads in a minute")
+        return XmedError(
+            "READER_TIMEOUT", "the reader was stopped: it took too long", "a file that can be read within a minute"
+        )
     if number == signal.SIGKILL:
-        return XmedError("OOM", "the reader was killed, most likely for want of memory", "memory for one case")
+        return XmedError("OOM", "the reader was killed, most likely because memory ran out", "memory for one case")
     how = signal.Signals(number).name if number > 0 else f"exit code {-number}"
-    return XmedError("READER_CRASHED", f"the reader's process ended with {how}", "a file its codecs survive")
+    return XmedError("READER_CRASHED", f"the reader's process ended with {how}", "a file that its codec can read")
 
 
 _idle: list[_Worker] = []
