@@ -76,9 +76,8 @@ class Header(Mapping[str, Any]):
         """Length in bytes that Pixel Data states, None if there is none."""
         if self._places is not None:
             return self._places[_tag("PixelData")][2]
-        element = (
-            self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None
-        )  # before decoding: the stated length
+        # `get_item` does not decode the element, so that it still has the stated length
+        element = self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None
         return None if element is None else getattr(element, "length", len(element.value or b""))
 
     def raw(self, keyword: str) -> bytes | None:

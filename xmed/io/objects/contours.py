@@ -232,9 +232,8 @@ def _samples_inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
     end = np.roll(start, -1, axis=0)
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
     first = np.clip(np.ceil(low), 0, height * SAMPLES).astype(int)
-    last = np.clip(np.ceil(high), 0, height * SAMPLES).astype(
-        int
-    )  # half-open interval, so that a shared corner counts once
+    # A half-open interval, so that a corner that two edges share counts once
+    last = np.clip(np.ceil(high), 0, height * SAMPLES).astype(int)
     edge = np.repeat(np.arange(len(start)), last - first)
     row = np.concatenate([np.arange(a, b) for a, b in zip(first, last)] or [np.zeros(0)]).astype(int)
     slope = (row - start[edge, 1]) / (end[edge, 1] - start[edge, 1])

@@ -146,9 +146,8 @@ def _area_group(
         segment_number=number,
         source_image=SourceImageForSegmentation(film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID),
     )
-    del (
-        segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
-    )  # not allowed with a frame number (PS3.3 table C.18.4-1)
+    # PS3.3 table C.18.4-1 does not allow it beside a frame number
+    del segment[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         referenced_segment=segment, measurements=[area], **_shared_arguments(structure, by)
     )
