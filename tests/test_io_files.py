@@ -61,7 +61,7 @@ def test_a_tree_without_end_is_refused_before_it_is_walked(tmp_path, monkeypatch
         (tmp_path / f"{n}").write_text("x")
     deep = tmp_path.joinpath(*["a"] * 70)
     deep.mkdir(parents=True)
-    with refusal("PATH_UNSAFE", "64 nested folders"):
+    with refusal("PATH_UNSAFE", "64 folders in one another"):
         list_files(tmp_path)
     monkeypatch.setattr("xmed.io.file_kinds.MAX_FILES", 3)
     with refusal("PATH_UNSAFE", "more than 3 files"):

@@ -163,12 +163,12 @@ def test_an_ultrasound_image_with_a_hole_keeps_its_sector(tmp_path, plain):
 @pytest.mark.parametrize(
     ("code", "words", "changes"),
     [
-        ("SLOPE", "a slope of 0", {"scl_slope": 0}),
-        ("SLOPE", "a slope of nan", {"scl_slope": np.nan}),
+        ("SLOPE", "slope 0", {"scl_slope": 0}),
+        ("SLOPE", "slope nan", {"scl_slope": np.nan}),
         ("FORMS", "up to 5 mm and 0.0° apart", {"srow_x": [1, 0, 0, 5]}),
-        ("FORMS", "no rotation", {"quatern_b": 3}),
-        ("FORMS", "no rotation", {"qoffset_x": np.nan}),
-        ("FORMS", "without extent", {"pixdim": [1, 1e-4, 1e-4, 1e-4, 1, 1, 1, 1]}),
+        ("FORMS", "not a rotation", {"quatern_b": 3}),
+        ("FORMS", "not a rotation", {"qoffset_x": np.nan}),
+        ("FORMS", "singular", {"pixdim": [1, 1e-4, 1e-4, 1e-4, 1, 1, 1, 1]}),
         ("PIXDIM", "[1.0, -1.0, 1.0]", {"pixdim": [1, 1, -1, 1, 1, 1, 1, 1]}),
         ("SHEAR", "5.71° off the right angle", {"srow_x": [1, 0, 0.1, 0], "qform": 0}),
     ],

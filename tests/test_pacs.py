@@ -539,13 +539,13 @@ def test_a_connection_that_breaks_off_counts_as_unreachable(peer):
         yield 0x0000, None
 
     server = peer([StudyRootQueryRetrieveInformationModelFind], [(evt.EVT_C_FIND, hang_up)])
-    with refusal("PACS_UNREACHABLE", "broke off"):
+    with refusal("PACS_UNREACHABLE", "closed the connection"):
         connect(server).find("STUDY", {}, ["StudyInstanceUID"])
 
 
 def test_an_archive_without_the_service_refuses(peer):
     server = peer([MRImageStorage], [])
-    with refusal("PACS_REFUSED", "accepts none"):
+    with refusal("PACS_REFUSED", "accepts no requested service"):
         connect(server).find("STUDY", {}, ["StudyInstanceUID"])
 
 

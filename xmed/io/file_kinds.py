@@ -48,7 +48,7 @@ def require_file(path: Path) -> Path:
         raise XmedError("READER_FAILED", f"{_printable(str(path))}: {why}", "a file that can be opened") from problem
     if not stat.S_ISREG(status.st_mode):
         raise XmedError(
-            "PATH_UNSAFE", f"{path} is not an ordinary file", "an ordinary file, not a pipe, device or folder"
+            "PATH_UNSAFE", f"{path} is no ordinary file", "an ordinary file, not a pipe, device or folder"
         )
     if status.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{path.name} has no bytes", "a complete file", "copy it again from its source")
@@ -131,7 +131,7 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
         if count > MAX_FILES or depth > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE",
-                f"more than {MAX_FILES} files, or {MAX_FOLDERS} nested folders",
+                f"more than {MAX_FILES} files, or {MAX_FOLDERS} folders in one another",
                 "the folder of one dataset",
                 "name a smaller folder",
             )
@@ -171,7 +171,7 @@ def _reason_unsafe(entry: os.DirEntry[str], reach: LinkPolicy) -> XmedError | No
     """Return why a directory entry must not be opened as a file, or None."""
     if _printable(entry.path) != entry.path:
         name = Path(_printable(entry.path)).name
-        return XmedError("PATH_UNSAFE", f"{name} is not valid UTF-8", "a name in UTF-8", "rename it")
+        return XmedError("PATH_UNSAFE", f"{name} is no text in UTF-8", "a name in UTF-8", "rename it")
     if entry.is_symlink() and not reach.holds(entry.path):
         return _leads_outside(entry)
     if not _without_os_error(entry.is_file):
@@ -183,7 +183,7 @@ def _leads_outside(entry: os.DirEntry[str]) -> XmedError:
     return XmedError(
         "PATH_UNSAFE",
         f"{_printable(entry.name)} is a link that leads out of its folder",
-        "files within the folder",
+        "files of its own",
         PERMIT_LINKS,
     )
 
