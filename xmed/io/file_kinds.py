@@ -47,9 +47,7 @@ def require_file(path: Path) -> Path:
         why = getattr(problem, "strerror", None) or "no name of a file"
         raise XmedError("READER_FAILED", f"{_printable(str(path))}: {why}", "a file that can be opened") from problem
     if not stat.S_ISREG(status.st_mode):
-        raise XmedError(
-            "PATH_UNSAFE", f"{path} is no ordinary file", "an ordinary file, not a pipe, device or folder"
-        )
+        raise XmedError("PATH_UNSAFE", f"{path} is no ordinary file", "an ordinary file, not a pipe, device or folder")
     if status.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{path.name} has no bytes", "a complete file", "copy it again from its source")
     return path

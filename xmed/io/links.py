@@ -49,5 +49,6 @@ class LinkPolicy:
 
 
 def _is_below(path: str | Path, folders: tuple[Path, ...]) -> bool:
+    """Return whether the resolved path lies in one of the folders."""
     real = Path(os.path.realpath(path))
     return any(real.is_relative_to(folder) for folder in folders)

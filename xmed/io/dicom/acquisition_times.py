@@ -49,8 +49,8 @@ def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
     dated = {bool(day_keyword is None or plane.attributes.get(day_keyword)) for plane in planes}
     if len(dated) > 1 or len({moment.tzinfo is None for moment in times}) > 1:
         return None
-    one_day = len({moment.date() for moment in times}) == 1
-    return None if one_day and max(times) - min(times) > MAX_SCAN_DURATION else times
+    same_day = len({moment.date() for moment in times}) == 1
+    return None if same_day and max(times) - min(times) > MAX_SCAN_DURATION else times
 
 
 def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | None) -> datetime | None:

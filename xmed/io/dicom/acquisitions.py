@@ -108,6 +108,7 @@ def _by_value(planes: Sequence[Plane], keyword: str) -> list[Part]:
 
 
 def _sortable(value: Any) -> tuple[float, str]:
+    """Return a sort key for a value: missing first, then numbers, then text."""
     if value is None:
         return -np.inf, ""
     try:
@@ -166,6 +167,7 @@ def _ranges_overlap(parts: Sequence[Part]) -> bool:
 
 
 def _each_regular(parts: Sequence[Part]) -> bool:
+    """Return whether every part has enough slices and is regularly spaced."""
     return all(len(part) >= MIN_SLICES and is_regular(part) for part in parts)
 
 

@@ -16,7 +16,7 @@ _SLACK = timedelta(minutes=1)
 
 
 class Attributes(Protocol):
-    """A header or a data set."""
+    """Anything with attributes by keyword: a header or a data set."""
 
     def get(self, key: str, default: Any = None, /) -> Any: ...
 

@@ -130,11 +130,11 @@ def _model_from_planes(planes: np.ndarray) -> ColourModel | None:
     first, second, third = np.moveaxis(
         planes.reshape(-1, 3)[:: max(planes.size // 3_000_000, 1)].astype(np.int16), 1, 0
     )
-    alike = (np.abs(first - second) <= _GREY_TOLERANCE_RGB) & (np.abs(first - third) <= _GREY_TOLERANCE_RGB)
-    neutral = (np.abs(second - 128) <= _GREY_TOLERANCE_YBR) & (np.abs(third - 128) <= _GREY_TOLERANCE_YBR)
+    looks_rgb = (np.abs(first - second) <= _GREY_TOLERANCE_RGB) & (np.abs(first - third) <= _GREY_TOLERANCE_RGB)
+    looks_ybr = (np.abs(second - 128) <= _GREY_TOLERANCE_YBR) & (np.abs(third - 128) <= _GREY_TOLERANCE_YBR)
     shares: dict[ColourModel, float] = {
-        "RGB": float((alike & ~neutral).mean()),
-        "YBR": float((neutral & ~alike).mean()),
+        "RGB": float((looks_rgb & ~looks_ybr).mean()),
+        "YBR": float((looks_ybr & ~looks_rgb).mean()),
     }
     likelier = max(shares, key=lambda model: shares[model])
     return likelier if shares[likelier] > _MIN_GREY_SHARE else None

@@ -60,6 +60,7 @@ def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _jpeg(frame: bytes) -> StreamHeader | None:
+    """Parse JPEG or JPEG-LS up to its start-of-frame segment."""
     jfif, adobe = False, None
     for marker, content in _segments(frame, 2):
         if marker == 0xE0 and content[:5] == b"JFIF\0":

@@ -87,6 +87,7 @@ def is_mosaic(header: Header) -> bool:
 
 
 def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
+    """Return the mosaic that the CSA header describes, if it fits the image."""
     rows, columns = int(header["Rows"]), int(header["Columns"])
     try:
         count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
@@ -124,8 +125,9 @@ def _tile_side(header: Header) -> int | None:
 
 
 def _is_square_of_tiles(header: Header) -> bool:
-    """Return whether the image can be a square of tiles of the Acquisition Matrix; without one, whether Siemens made
-    it.
+    """Return whether the image can be a square of tiles of the Acquisition Matrix.
+
+    Without Acquisition Matrix it can be one if Siemens made it.
     """
     tile = _tile_side(header)
     if tile is None:

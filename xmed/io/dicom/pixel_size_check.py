@@ -76,14 +76,17 @@ def check_pixel_size(instance: Instance) -> None:
 
 
 def _check_native(instance: Instance, expected: int, one_row: int) -> None:
-    declared, held, name = instance.pixel_length or 0, len(instance.header.pixels), instance.name
-    if declared < expected or (declared > held and declared > expected + one_row):
+    """Check the length of uncompressed pixels; scanners may add up to one row."""
+    declared, stored, name = instance.pixel_length or 0, len(instance.header.pixels), instance.name
+    if declared < expected or (declared > stored and declared > expected + one_row):
         raise XmedError(
-            "SIZE_CLAIM", f"{name} claims {max(expected, declared)} bytes of pixels", f"the {held} it holds"
+            "SIZE_CLAIM", f"{name} claims {max(expected, declared)} bytes of pixels", f"the {stored} it holds"
         )
-    if held < expected:
+    if stored < expected:
         raise XmedError(
-            "DICOM_TRUNCATED", f"{name} holds {held} of {expected} bytes of pixels", "all of them", "fetch it again"
+            "DICOM_TRUNCATED", f"{name} holds {stored} of {expected} bytes of pixels", "all of them", "fetch it again"
         )
-    if held > expected + one_row:
-        raise XmedError("PIXEL_MODULE", f"{name} holds {held} bytes of pixels", f"the {expected} its header describes")
+    if stored > expected + one_row:
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} holds {stored} bytes of pixels", f"the {expected} its header describes"
+        )

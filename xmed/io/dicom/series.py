@@ -110,8 +110,13 @@ def group_by_series(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
 
 
 def volume_readers(instances: Sequence[Instance]) -> dict[str, Callable[[], Volume]]:
-    """Return a function that reads each volume of a series, by what distinguishes it; the key is "" for a single
-    one.
+    """Return a function for each volume of a series that reads it.
+
+    Args:
+        instances: The images of a series.
+
+    Returns:
+        Functions by what distinguishes the volume; the key is "" for a single one.
 
     Raises:
         XmedError: As `read_series`. Errors of the whole series are raised here, those of a volume when it is read.
@@ -160,8 +165,9 @@ def sorted_planes(instances: Sequence[Instance], volume: int | None = None) -> l
 
 
 def _frame_values(instances: Sequence[Instance]) -> FrameValues:
-    """Return a function from file index to frames. A few files are cached, because the frames of files may
-    alternate.
+    """Return a function from file index to frames.
+
+    The last few files are cached, because the frames of files may alternate.
     """
     return lru_cache(maxsize=8)(lambda owner: modality_values(instances[owner]))
 

@@ -67,10 +67,13 @@ def stores_images(sop_class: UID) -> bool | None:
 
 
 def object_modality(header: Mapping[str, Any]) -> str | None:
-    """Return the modality of an object: that of its SOP class if it is unique, otherwise as stated; OT if it is no
-    defined term.
+    """Return the modality of an object.
 
+    It is that of the SOP class if the class has a single one, otherwise the stated one; OT if that is no defined term.
     PT is kept: in an image that was converted to another class, only it says that values are activity.
+
+    Args:
+        header: The attributes of the object.
     """
     sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
     own = _MODALITY.get(sop_class, "US" if sop_class in _ULTRASOUND and stated in ("", "OT") else None)

@@ -65,12 +65,12 @@ def _stacks(planes: Sequence[Plane]) -> PlanesByVolume:
 
 def _check_mosaic_flags(planes: Sequence[Plane]) -> None:
     """Refuse a series in which only some images are marked as mosaics."""
-    called = sum("MOSAIC" in (plane.attributes.get("ImageType") or ()) for plane in planes)
-    if 0 < called < len(planes):
+    mosaic_count = sum("MOSAIC" in (plane.attributes.get("ImageType") or ()) for plane in planes)
+    if 0 < mosaic_count < len(planes):
         raise XmedError(
             "MULTI_VOLUME",
-            f"{called} of {len(planes)} slices are marked as mosaics (all slices in one image), the others are not",
-            "pictures of one kind",
+            f"{mosaic_count} of {len(planes)} slices are marked as mosaics (all slices in one image), others are not",
+            "images of one kind",
             "check which of them belong together",
         )
 
@@ -86,11 +86,11 @@ def _without_scouts(planes: Sequence[Plane]) -> PlanesByVolume:
         return {"": slices}
     groups: list[list[Plane]] = []
     for plane in planes:
-        home = next((group for group in groups if same_directions(plane, group[0])), None)
-        if home is None:
+        group_of_plane = next((group for group in groups if same_directions(plane, group[0])), None)
+        if group_of_plane is None:
             groups.append([plane])
         else:
-            home.append(plane)
+            group_of_plane.append(plane)
     return {f"orientation {n}" if len(groups) > 1 else "": group for n, group in enumerate(groups)}
 
 

@@ -63,12 +63,16 @@ def compare_stack(planes: Sequence[Plane], step: float) -> None:
             f"Reconstruction Diameter is {diameter[0]:.4g} mm, the picture {edges[0]:.4g} × {edges[1]:.4g} mm: "
             "cropped, or resized under its old Pixel Spacing",
         )
-    between = _numbers(attributes.get("SpacingBetweenSlices"), 1)
-    if len(planes) > 1 and between:
+    centre_distance = _numbers(attributes.get("SpacingBetweenSlices"), 1)
+    if len(planes) > 1 and centre_distance:
         thickness = _numbers(attributes.get("SliceThickness"), 1) or (0.0,)
-        gap = between[0] if between[0] < (1 - STEP_APART) * thickness[0] else math.nan  # touching slices have no gap
-        if not any(math.isclose(mm, step, rel_tol=STEP_APART) for mm in (between[0], gap + thickness[0])):
-            add_note("SLICE_STEP", f"slices are {step:.4g} mm apart, SpacingBetweenSlices says {between[0]:.4g} mm")
+        gap = (
+            centre_distance[0] if centre_distance[0] < (1 - STEP_APART) * thickness[0] else math.nan
+        )  # touching slices have no gap
+        if not any(math.isclose(mm, step, rel_tol=STEP_APART) for mm in (centre_distance[0], gap + thickness[0])):
+            add_note(
+                "SLICE_STEP", f"slices are {step:.4g} mm apart, SpacingBetweenSlices says {centre_distance[0]:.4g} mm"
+            )
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:

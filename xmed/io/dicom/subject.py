@@ -92,9 +92,7 @@ def _values_differ(headers: Sequence[Header], keyword: str) -> bool:
 
 
 def _normalised_texts(header: Header, keyword: str) -> Mapping[str, str]:
-    """Return the text of an attribute in a normalised spelling, one entry for each representation; {} if it is
-    empty.
-    """
+    """Return the text of an attribute in a normalised spelling, one entry for each representation."""
     text = unicodedata.normalize("NFKC", header.text(keyword).replace("\0", " ")).casefold()
     if "\ufffd" in text:  # undecodable bytes: the value is unknown
         return {}

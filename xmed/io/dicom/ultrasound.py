@@ -83,8 +83,9 @@ def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
 
 
 def is_film(volume: Volume) -> bool:
-    """Return whether an ultrasound volume is an image or a film, whose third axis is time and which has no volume in
-    mL.
+    """Return whether an ultrasound volume is an image or a film.
+
+    The third axis of a film is time, and its structures have no volume in mL.
     """
     x, y, _ = volume.spacing
     placed = volume.frame is not None or not np.allclose(volume.affine, np.diag([x, y, FRAME_STEP_MM, 1.0]))

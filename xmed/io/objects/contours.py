@@ -59,16 +59,16 @@ def draw_contours(items: Sequence[Dataset], grid: Grid, name: str) -> np.ndarray
     """
     areas = _drawable_areas(items, grid, name)
     mask = np.zeros(grid.shape, dtype=bool)
-    small = nested = 0
+    small_count = nested_count = 0
     for k in sorted({area.k for area in areas}):
-        here = [area for area in areas if area.k == k]
-        mask[:, :, k], shares = _combine_areas(here, grid.shape[:2])
-        small += sum(share < 0.5 for share in shares)
-        nested += _count_nested([area for area in here if not area.xor], grid.shape[:2])
-    _note_count("CONTOURS_SMALL", small, f"contours of {name} cover no pixel by at least half")
+        slice_areas = [area for area in areas if area.k == k]
+        mask[:, :, k], shares = _combine_areas(slice_areas, grid.shape[:2])
+        small_count += sum(share < 0.5 for share in shares)
+        nested_count += _count_nested([area for area in slice_areas if not area.xor], grid.shape[:2])
+    _note_count("CONTOURS_SMALL", small_count, f"contours of {name} cover no pixel by at least half")
     _note_count(
         "CONTOURS_NESTED",
-        nested,
+        nested_count,
         f"contours of {name} lie within another one and cut no hole, because they are not XOR",
     )
     if areas:

@@ -51,15 +51,17 @@ def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.n
     array = np.zeros(image.array.shape, dtype=np.int32)
     to_index = np.linalg.inv(image.affine)
     planes = read_planes(instance) if has_planes(instance) else None
-    for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
+    for n, (frame_attributes, frame_pixels) in enumerate(zip(instance.frames, pixels)):
         if dataset.SegmentationType == "LABELMAP":
-            painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}
+            masks_by_segment = {
+                number: frame_pixels == number for number in np.unique(frame_pixels[frame_pixels > 0]).tolist()
+            }
         else:
-            painted = {int(own["ReferencedSegmentNumber"]): drawn.astype(bool)}
-        for number, mask in painted.items():
+            masks_by_segment = {int(frame_attributes["ReferencedSegmentNumber"]): frame_pixels.astype(bool)}
+        for number, mask in masks_by_segment.items():
             if number in values and mask.any():
                 if planes is None:
-                    voxels = _film_voxels(own, mask, image, instance.name)
+                    voxels = _film_voxels(frame_attributes, mask, image, instance.name)
                 else:
                     voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
                 _set_voxels(array, voxels, values[number])

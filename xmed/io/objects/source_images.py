@@ -99,12 +99,12 @@ def _referable_images(instances: Sequence[Instance], planes: Sequence[Plane]) ->
         return [
             _single_frame_header(instances[plane.instance_index], plane, planes[0], measures) for plane in planes
         ], [*range(len(planes))]
-    slice_of = {plane.frame_index: k for k, plane in enumerate(planes)}
-    if len(instances) > 1 or len(slice_of) != int(multiframe[0].dataset.NumberOfFrames):
+    slice_by_frame = {plane.frame_index: k for k, plane in enumerate(planes)}
+    if len(instances) > 1 or len(slice_by_frame) != int(multiframe[0].dataset.NumberOfFrames):
         raise XmedError(
             "MULTI_VOLUME", f"{len(instances)} objects, {len(planes)} different slices", "one frame for each slice"
         )
-    return [_multiframe_header(multiframe[0], planes)], [slice_of[number] for number in range(len(planes))]
+    return [_multiframe_header(multiframe[0], planes)], [slice_by_frame[number] for number in range(len(planes))]
 
 
 def _single_frame_header(instance: Instance, plane: Plane, first: Plane, measures: Dataset) -> Dataset:

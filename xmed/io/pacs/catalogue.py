@@ -73,10 +73,10 @@ def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Seq
 
 
 def _value_matches(value: str, key: str) -> bool:
-    """Return whether a value matches a key by PS3.4 C.2.2.2: wildcards ignoring case, date ranges, one of several
-    values.
+    """Return whether a value matches a key by PS3.4 C.2.2.2.
 
-    If the archive does not return the value, it cannot be compared, and the match is accepted.
+    Supported are wildcards ignoring case, date ranges, and one of several values. If the archive does not return the
+    value, it cannot be compared, and the match is accepted.
     """
     if not value or not key:
         return True

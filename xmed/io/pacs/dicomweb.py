@@ -125,8 +125,9 @@ class DicomWebArchive:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Turn errors of a request into XmedError, without their cause, whose text holds the address and perhaps a
-        name.
+        """Turn errors of a request into XmedError.
+
+        The original error is not chained, because its text contains the address and perhaps a name.
         """
         where = f"{self.host}: {what}"
         try:

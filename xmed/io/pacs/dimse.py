@@ -151,6 +151,7 @@ class DimseArchive:
     def _associated(
         self, contexts: list[PresentationContext], handlers: Sequence[Any] = (), roles: Sequence[Any] = ()
     ) -> Iterator[Association]:
+        """Open an association for the block, and turn its errors into XmedError."""
         where = f"{self.peer} at {self.host}:{self.port}"
         association = self.ae.associate(
             self.host,
@@ -186,6 +187,7 @@ class DimseArchive:
                 association.release()
 
     def _code(self, status: Dataset, what: str) -> int:
+        """Return the status code of a response."""
         if "Status" not in status:  # pynetdicom: connection lost, or timeout
             raise XmedError(
                 "PACS_UNREACHABLE", f"{self.peer} closed the connection during {what}", "an answer", "try again later"

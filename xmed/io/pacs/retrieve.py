@@ -90,8 +90,9 @@ def _fetch_series(archive: Archive, series: ArchiveSeries, places: dict[str, Pat
 
 
 def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: MakeName, images: set[str]) -> set[Path]:
-    """Fetch the objects of a label series into the folder of the image series that each refers to; others are left
-    out.
+    """Fetch the objects of a label series, each into the folder of the image series that it refers to.
+
+    Objects that refer to no image series of the query are left out.
     """
     kept: set[Path] = set()
     missing = []

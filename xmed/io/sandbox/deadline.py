@@ -74,6 +74,7 @@ class DeadlineWatcher:
                 self._waits.pop(wait, None)
 
     def _look(self) -> None:
+        """Check all deadlines until no process has worked for a while."""
         stopped: dict[int, float] = {}
         idle_since = time.monotonic()
         while True:

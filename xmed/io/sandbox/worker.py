@@ -101,10 +101,10 @@ class _Worker:
         )
         worker_socket.close()
         os.close(limit)
-        self._line, self._given_up = Channel(own_socket, memory), False
+        self._channel, self._given_up = Channel(own_socket, memory), False
         try:
             with self._kept_to(START_SECONDS):
-                self._line.receive()
+                self._channel.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as problem:
             self.end()
             raise RuntimeError("the process that reads files did not start; its message stands above") from problem
@@ -121,8 +121,8 @@ class _Worker:
         """
         try:
             with self._kept_to(seconds):
-                self._line.send(task)
-                return self._line.receive()
+                self._channel.send(task)
+                return self._channel.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as problem:
             ended = self._ended()
             raise _death_error(signal.SIGALRM if self._given_up or ended is None else -ended) from problem
@@ -130,17 +130,18 @@ class _Worker:
     def end(self) -> None:
         self._process.kill()
         self._ended()
-        self._line.close()
+        self._channel.close()
 
     def _kept_to(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Set the deadline, and watch it within the block."""
         self._deadline.set(time.monotonic() + seconds)
-        return _timekeeper.watching(self._process.pid, self._deadline, self._give_up)
+        return _deadline_watcher.watching(self._process.pid, self._deadline, self._give_up)
 
     def _give_up(self) -> None:
         """Kill the process and release the thread that waits for its answer."""
         self._given_up = True
         self._process.kill()
-        self._line.hang_up()
+        self._channel.hang_up()
 
     def _ended(self) -> int | None:
         """Return the exit code, or None for a killed process that hangs in the kernel."""
@@ -162,13 +163,13 @@ def _death_error(number: int) -> XmedError:
 
 
 _idle: list[_Worker] = []
-_timekeeper = DeadlineWatcher()
+_deadline_watcher = DeadlineWatcher()
 
 
 def _after_fork() -> None:
     global _timekeeper
     _idle.clear()  # two processes must not share a channel
-    _timekeeper = DeadlineWatcher()  # a forked process has no other threads
+    _deadline_watcher = DeadlineWatcher()  # a forked process has no other threads
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -188,21 +189,21 @@ def serve_tasks(words: int, memory: int, limit: int) -> None:
         memory: Descriptor of the shared memory.
         limit: Descriptor of the deadline.
     """
-    line, deadline = Channel(socket.socket(fileno=words), memory), Deadline(limit)
+    channel, deadline = Channel(socket.socket(fileno=words), memory), Deadline(limit)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with open(os.devnull, "wb") as nowhere:  # codecs print their warnings
+    with open(os.devnull, "wb") as null_device:  # codecs print their warnings
         for output in (1, 2):
-            os.dup2(nowhere.fileno(), output)
-    line.send("ready")
+            os.dup2(null_device.fileno(), output)
+    channel.send("ready")
     while True:
         try:
-            folder, budget, function, arguments, named = line.receive()
+            folder, budget, function, arguments, named = channel.receive()
         except (EOFError, OSError):
             return
         os.chdir(folder)
         with resource_limits(budget, deadline.set):
             answer = _run_task(function, arguments, named)
-        line.send(answer)
+        channel.send(answer)
 
 
 def _run_task(function: Callable[..., Any], arguments: Any, named: Any) -> tuple[XmedError | None, Any, list[Note]]:
