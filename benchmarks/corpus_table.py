@@ -25,11 +25,11 @@ from support.corpus.judge import ingested, inspected, meets
 from xmed import __version__
 from xmed.app.environment import cpu
 from xmed.errors import XmedError
-from xmed.io.notes import collected
-from xmed.io.sandbox.limits import Budget
-from xmed.io.sandbox.worker import within
+from xmed.io.notes import collect_notes
+from xmed.io.sandbox.limits import ReaderBudget
+from xmed.io.sandbox.worker import run_in_sandbox_within
 
-BUDGET = Budget(memory=2 << 30, computing=60, waiting=60)
+BUDGET = ReaderBudget(memory=2 << 30, computing=60, waiting=60)
 PACKAGES = ("monai", "simpleitk", "dicom2nifti", "pydicom", "nibabel", "numpy")
 
 
@@ -53,8 +53,8 @@ def theirs(row: Row, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = row.make(Path(folder)) or Path(folder)
         try:
-            with collected():
-                found = within(BUDGET, look, name, path, row.modality, readable)
+            with collect_notes():
+                found = run_in_sandbox_within(BUDGET, look, name, path, row.modality, readable)
         except XmedError as problem:
             return {"verdict": "died", "why": problem.code}
     if "skipped" in found:

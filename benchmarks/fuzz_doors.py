@@ -313,7 +313,7 @@ def work(door: str, folder: Path, begin: int, end: int, seed: int) -> None:
     name, of_door, read = doors(folder)[door]
     seeds = of_door()
     from xmed.errors import XmedError
-    from xmed.io.notes import collected
+    from xmed.io.notes import collect_notes
 
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, resource.RLIM_INFINITY))
@@ -325,7 +325,7 @@ def work(door: str, folder: Path, begin: int, end: int, seed: int) -> None:
         signal.alarm(SECONDS)
         began = time.perf_counter()
         try:
-            with collected():
+            with collect_notes():
                 read(path)
             said = "accepted"
         except XmedError as problem:

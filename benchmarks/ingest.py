@@ -48,7 +48,7 @@ def generate(root: Path, count: int) -> None:
     """Series of one oblique grid, each of a patient and with noise of its own; what is there already stays."""
     import numpy as np
 
-    from xmed.io.dicom.write_series import Header, write_series
+    from xmed.io.dicom.write_series import SeriesIdentity, write_series
     from xmed.volume import Volume
 
     first, size = root / ".first", 2 * EDGE * EDGE
@@ -57,7 +57,10 @@ def generate(root: Path, count: int) -> None:
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
     affine[:3, :3] = turn * np.sign(np.linalg.det(turn)) * (0.9, 0.9, 3.0)
     blank = Volume(np.zeros((EDGE, EDGE, SLICES), np.uint16), affine, None, "MR")
-    slices = {path.name: path.read_bytes() for path in write_series(blank, first, Header("G0000", "none", "none", "x"))}
+    slices = {
+        path.name: path.read_bytes()
+        for path in write_series(blank, first, SeriesIdentity("G0000", "none", "none", "x"))
+    }
     for number in range(count):
         folder, part, random = root / f"series{number:04}", root / ".part", np.random.default_rng(number)
         if not folder.exists():
@@ -159,7 +162,7 @@ def start_readers() -> float:
     cores = len(os.sched_getaffinity(0))
     while len(worker._idle) < cores:
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda _: worker.guarded(_read_and_check, *nothing), range(4 * cores)))
+            list(pool.map(lambda _: worker.run_in_sandbox(_read_and_check, *nothing), range(4 * cores)))
     stats = [Path(f"/proc/{reader._process.pid}/stat").read_text().split() for reader in worker._idle]
     return sum(int(fields[13]) + int(fields[14]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
@@ -181,7 +184,7 @@ def work_once(tool: str, root: Path, work: Path, limit: int) -> None:
     if tool in STORED:
         from xmed.io.sandbox import worker
 
-        worker._end_all()  # what it used counts once it has ended
+        worker._end_idle_workers()  # what it used counts once it has ended
     try:
         used = version(packages.get(tool, tool))
     except PackageNotFoundError:

@@ -14,11 +14,13 @@ from pydicom.data import get_testdata_file
 from support import sandbox_faults
 from support.synthetic_dicom import enhanced, film, oblique, rtstruct, save, slices, texture
 from xmed.errors import CODES
-from xmed.io.notes import collected
-from xmed.io.sandbox.limits import Budget
-from xmed.io.sandbox.worker import within
+from xmed.io.notes import collect_notes
+from xmed.io.sandbox.limits import ReaderBudget
+from xmed.io.sandbox.worker import run_in_sandbox_within
 
-BUDGET = Budget(memory=1 << 30, computing=1, waiting=60)  # the kernel counts whole seconds: at most 2 of computing
+BUDGET = ReaderBudget(
+    memory=1 << 30, computing=1, waiting=60
+)  # the kernel counts whole seconds: at most 2 of computing
 PYDICOM = [
     "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm",
     "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG-lossy.dcm", "JPEG2000.dcm", "UN_sequence.dcm",
@@ -44,8 +46,8 @@ class Files:
         """What the readers say to a seed after its accidents."""
         path = self.folder / "file"
         path.write_bytes(damaged(self.seeds[which % len(self.seeds)], accidents, self.seeds))
-        with collected():
-            answers = within(BUDGET, sandbox_faults.read_as_it_comes, path)
+        with collect_notes():
+            answers = run_in_sandbox_within(BUDGET, sandbox_faults.read_as_it_comes, path)
         assert [inner.name for inner in self.folder.iterdir()] == ["file"]
         return answers
 

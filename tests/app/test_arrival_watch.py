@@ -11,7 +11,7 @@ import pytest
 from xmed.app import arrival_watch
 from xmed.app.arrival_watch import Watch, state_of
 from xmed.errors import XmedError
-from xmed.io.pacs.archive import Series
+from xmed.io.pacs.archive import ArchiveSeries
 from xmed.server import process_environment
 from xmed.spec import Study
 
@@ -64,14 +64,14 @@ def test_a_folder_is_told_from_itself_by_any_file_that_comes_goes_or_grows(clini
 
 
 def test_an_archive_is_asked_what_it_names_and_nothing_is_fetched(clinic, monkeypatch):
-    named = [Series("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": ""})]
+    named = [ArchiveSeries("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": ""})]
     monkeypatch.setattr(arrival_watch, "connect", lambda server, listen: SimpleNamespace())
     monkeypatch.setattr(arrival_watch, "catalogue", lambda archive, query, images=(): list(named))
     pacs = {"server": "https://pacs/dicom-web", "query": {"Modality": "MR"}}
     spec = clinic.spec(pacs=pacs, root="/nowhere/yet")
     before = state_of(spec)
     assert state_of(spec) == before
-    named[0] = Series("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": "", "1.2.3.3": ""})
+    named[0] = ArchiveSeries("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": "", "1.2.3.3": ""})
     assert state_of(spec) != before
 
 

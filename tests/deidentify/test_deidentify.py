@@ -37,7 +37,7 @@ from xmed.deidentify import deidentify_folder as room
 from xmed.deidentify.allowed_attributes import PERMITTED, RULES
 from xmed.deidentify.burned_in_text import LETTERS, longest_line
 from xmed.io import read_nifti, read_series
-from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
+from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 
@@ -306,7 +306,7 @@ def test_images_of_a_head_wait_for_a_decision_about_faces(tmp_path):
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian dicom3tools) is not installed")
 def test_what_was_valid_stays_valid(tmp_path):
     array, affine = np.random.default_rng(0).integers(1, 200, (16, 12, 4)), np.diag([1.0, 1.0, 2.0, 1.0])
-    header = Header("zz", "xmed", "phantom", "words")
+    header = SeriesIdentity("zz", "xmed", "phantom", "words")
     write_series(Volume(array.astype(np.uint16), affine), tmp_path / "in" / "mr", header)
     write_ultrasound_volume(Volume(array.astype(np.uint8), affine), tmp_path / "in" / "us.dcm", header)
     deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")

@@ -10,7 +10,7 @@ from PIL import Image
 from support.synthetic_dicom import image, refusal, save
 from xmed.errors import XmedError
 from xmed.io import write_nifti
-from xmed.io.file_kinds import entries, kind_of, listed, reading, walk
+from xmed.io.file_kinds import file_kind, list_files, reader_errors, walk_files, walk_with_problems
 from xmed.volume import Volume
 
 
@@ -22,7 +22,7 @@ def test_a_kind_is_known_by_content_not_by_name(tmp_path):
     (tmp_path / "c.nii.gz").rename(tmp_path / "c.png")
     Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "d", format="JPEG")
     (tmp_path / "e.dcm").write_text("text")
-    kinds = [kind_of(path) for path in sorted(tmp_path.iterdir())]
+    kinds = [file_kind(path) for path in sorted(tmp_path.iterdir())]
     assert kinds == ["dicom", "nifti", "nifti", "picture", "other"]
 
 
@@ -36,7 +36,7 @@ def test_the_walk_stays_in_its_folder_and_passes_over_what_is_hidden_or_no_file(
     (inside / "loop").symlink_to(inside, target_is_directory=True)
     (inside / "near").symlink_to(inside / "b")
     os.mkfifo(inside / "pipe")
-    assert [path.relative_to(inside).as_posix() for path in walk(inside)] == ["b", "near", "deep/a"]
+    assert [path.relative_to(inside).as_posix() for path in walk_files(inside)] == ["b", "near", "deep/a"]
 
 
 def test_what_is_unsafe_in_a_folder_is_named_with_the_reason(tmp_path):
@@ -48,12 +48,12 @@ def test_what_is_unsafe_in_a_folder_is_named_with_the_reason(tmp_path):
     (inside / "circle").symlink_to(inside / "circle")
     Path(os.fsdecode(bytes(inside) + b"/\xff.dcm")).write_text("x")
     (inside / "plain").write_text("x")
-    found = {path.name: problem and problem.code for path, problem in entries(inside)}
+    found = {path.name: problem and problem.code for path, problem in walk_with_problems(inside)}
     unsafe = "PATH_UNSAFE"
     refused = dict.fromkeys(("pipe", "link", "dead", "circle", "\\xff.dcm"), unsafe)
     assert found == {**refused, "plain": None}
     with refusal(unsafe):
-        listed(inside)
+        list_files(inside)
 
 
 def test_a_tree_without_end_is_refused_before_it_is_walked(tmp_path, monkeypatch):
@@ -62,10 +62,10 @@ def test_a_tree_without_end_is_refused_before_it_is_walked(tmp_path, monkeypatch
     deep = tmp_path.joinpath(*["a"] * 70)
     deep.mkdir(parents=True)
     with refusal("PATH_UNSAFE", "64 folders in one another"):
-        listed(tmp_path)
+        list_files(tmp_path)
     monkeypatch.setattr("xmed.io.file_kinds.MAX_FILES", 3)
     with refusal("PATH_UNSAFE", "more than 3 files"):
-        listed(tmp_path)
+        list_files(tmp_path)
 
 
 def test_a_path_must_name_bytes(tmp_path):
@@ -73,7 +73,7 @@ def test_a_path_must_name_bytes(tmp_path):
     (tmp_path / "empty").touch()
     for name, code in {"pipe": "PATH_UNSAFE", "empty": "EMPTY_FILE", "none": "PATH_NOT_FOUND"}.items():
         with refusal(code):
-            listed(tmp_path / name)
+            list_files(tmp_path / name)
 
 
 class Panic(BaseException):
@@ -90,16 +90,16 @@ class Panic(BaseException):
     ],
 )
 def test_whatever_a_parser_throws_becomes_a_coded_refusal_that_quotes_nothing(problem, code):
-    with refusal(code, "x.dcm") as caught, reading("x.dcm"):
+    with refusal(code, "x.dcm") as caught, reader_errors("x.dcm"):
         raise problem
     assert "Zz" not in str(caught.value)
 
 
 def test_a_refusal_passes_through_as_it_is():
-    with refusal("SLICE_GAP"), reading("x"):
+    with refusal("SLICE_GAP"), reader_errors("x"):
         raise XmedError("SLICE_GAP", "here")
 
 
 def test_whoever_presses_ctrl_c_is_obeyed():
-    with pytest.raises(KeyboardInterrupt), reading("x"):
+    with pytest.raises(KeyboardInterrupt), reader_errors("x"):
         raise KeyboardInterrupt

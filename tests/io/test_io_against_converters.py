@@ -143,13 +143,13 @@ def stored_as(name: str) -> np.ndarray:
         ("OBXXXX1A_expb_2frame.dcm", "OBXXXX1A_2frame.dcm"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
+@pytest.mark.filterwarnings("ignore::xmed.io.notes.RepairWarning")
 def test_one_image_is_the_same_in_every_lossless_transfer_syntax(name, twin):
     np.testing.assert_array_equal(stored_as(name), stored_as(twin))
 
 
 @needs_data
-@pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
+@pytest.mark.filterwarnings("ignore::xmed.io.notes.RepairWarning")
 def test_high_throughput_jpeg_2000_is_read_lossy_and_lossless(tmp_path):
     """As ultrasound, where colour is allowed: the two files show one picture, which their coder kept within 4 of 255."""
     seen = []

@@ -9,8 +9,8 @@ from PIL import Image
 
 from support.synthetic_dicom import oblique, refusal, save, slices, texture
 from xmed.io import read_label, read_nifti, write_nifti
-from xmed.io.label import fill
-from xmed.io.notes import collected
+from xmed.io.label import fill_outlines
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -37,7 +37,7 @@ def test_an_outline_that_runs_out_of_the_picture_is_closed_by_its_hull():
     i, j = np.indices((40, 30))
     radius = np.hypot((i - 20) / 14, (j - 24) / 10)  # its lower part lies below the picture
     rim = ((radius < 1) & (radius > 0.85)).astype(np.uint8)
-    filled = fill(rim[:, :, None])[:, :, 0]
+    filled = fill_outlines(rim[:, :, None])[:, :, 0]
     assert ((filled == 1) == (radius < 1)).mean() > 0.97
 
 
@@ -47,7 +47,7 @@ def test_two_structures_are_filled_each_by_itself():
     array[3:11, 3:11] = 0
     array[15:25, 5:15] = 4
     array[16:24, 6:14] = 0
-    filled = fill(array)
+    filled = fill_outlines(array)
     assert (filled[2:12, 2:12] == 1).all()
     assert (filled[15:25, 5:15] == 4).all()
     assert (filled > 0).sum() == 200
@@ -71,7 +71,7 @@ def test_whole_numbers_of_any_type_come_back_as_uint8(nifti, dtype):
 
 
 def test_rounding_errors_of_a_thousandth_are_forgiven_and_fractions_are_not(nifti):
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_label(nifti(LABELS * 0.9999), IMAGE, TABLE).array, LABELS)
     assert [note.code for note in notes] == ["LABEL_ROUNDED"]
     with refusal("LABEL_VALUES", "whole numbers"):
@@ -121,7 +121,7 @@ def test_a_label_without_orientation_needs_its_images_shape_and_spacing(tmp_path
     image.set_sform(None, 0)
     image.set_qform(None, 0)
     nib.save(image, tmp_path / "x.nii")
-    with collected() as notes, refusal("NO_ORIENTATION") if stretched else nullcontext():
+    with collect_notes() as notes, refusal("NO_ORIENTATION") if stretched else nullcontext():
         label = read_label(tmp_path / "x.nii", IMAGE, TABLE)
         assert np.array_equal(label.array, LABELS)
         assert label.grid.same(IMAGE.grid)

@@ -6,27 +6,27 @@ import pytest
 
 from support.checkout import ROOT
 from xmed.errors import NOTES
-from xmed.io.notes import Note, Repaired, collected, note
+from xmed.io.notes import Note, RepairWarning, add_note, collect_notes
 
 
 def test_a_note_is_kept_once_by_whoever_collects():
-    with collected() as notes:
+    with collect_notes() as notes:
         for _ in range(3):
-            note("PADDING", "became air")
-        with collected() as inner:
-            note("SUV", "from Bq/ml")
+            add_note("PADDING", "became air")
+        with collect_notes() as inner:
+            add_note("SUV", "from Bq/ml")
     assert notes == [Note("PADDING", "became air")]
     assert inner == [Note("SUV", "from Bq/ml")]
 
 
 def test_a_note_that_nobody_collects_is_a_warning():
-    with pytest.warns(Repaired, match=r"note\[PADDING\]: became air"):
-        note("PADDING", "became air")
+    with pytest.warns(RepairWarning, match=r"note\[PADDING\]: became air"):
+        add_note("PADDING", "became air")
 
 
 def test_a_code_outside_the_table_is_a_programming_error():
     with pytest.raises(KeyError):
-        note("SOMETHING", "was done")
+        add_note("SOMETHING", "was done")
 
 
 def test_the_table_has_what_the_readers_note_and_nothing_else():

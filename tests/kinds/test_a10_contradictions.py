@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from support.synthetic_dicom import film, oblique, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import read_nifti, read_series
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 FRAMES = np.zeros((3, 60, 80), np.uint8)
 FRAMES[:, 5:55, 8:72] = np.random.default_rng(0).integers(1, 255, (3, 50, 64))
@@ -21,7 +21,7 @@ FRAMES[:, 5:55, 8:72] = np.random.default_rng(0).integers(1, 255, (3, 50, 64))
 
 def read(datasets, tmp_path):
     """(volume, {code: text})"""
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_series(save(datasets, tmp_path))
     return volume, {made.code: made.text for made in notes}
 
@@ -231,7 +231,7 @@ def test_a_pixdim_beside_another_sform_is_noted_and_the_sform_taken(tmp_path, fa
     image.set_sform(np.diag([0.9, 0.8, 3.0, 1.0]), 1)
     image.header["pixdim"][1:4] = np.array([0.9, 0.8, 3.0]) * factor
     nib.save(image, tmp_path / "x.nii")
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_nifti(tmp_path / "x.nii", "MR")
     np.testing.assert_allclose(volume.spacing, (0.9, 0.8, 3.0), rtol=1e-5)
     assert any(made.code == "PIXDIM" for made in notes) != agrees

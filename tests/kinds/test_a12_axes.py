@@ -10,7 +10,7 @@ import pytest
 
 from support.synthetic_dicom import DATA, oblique, refusal, save, slices, texture
 from xmed.io import read_label, read_nifti, read_series
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -47,7 +47,7 @@ def dicom(folder, affine, shape=SHAPE):
 
 
 def reads_as(path, image, expected, codes=("LABEL_REORDERED",)):
-    with collected() as notes:
+    with collect_notes() as notes:
         label = read_label(path, image, TABLE)
     assert label.grid.same(image.grid)
     np.testing.assert_array_equal(label.array, expected)
@@ -102,7 +102,7 @@ def test_a_single_slice_is_one_whatever_axis_it_lies_on(tmp_path, order):
 def test_slices_of_a_tilted_gantry_keep_their_shear(tmp_path):
     lean = np.eye(4)
     lean[1, 2] = 0.5
-    with collected():
+    with collect_notes():
         image = dicom(tmp_path, np.diag([1.0, 1.0, 2.0, 1.0]) @ lean)
     array, affine = turned(LABELS, image.affine, (2, 1, 0), (-1, 1, -1))
     reads_as(nifti(tmp_path, array, affine, "sform"), image, LABELS)
@@ -187,7 +187,7 @@ SERIES = [
 @pytest.mark.skipif(not DATA.is_dir() or shutil.which("dcm2niix") is None, reason="needs XMED_DATA and dcm2niix")
 @pytest.mark.parametrize("series", SERIES)
 def test_dcm2niixs_own_order_is_taken(tmp_path, series):
-    with collected():
+    with collect_notes():
         image = read_series(DATA / series)
     command = ["dcm2niix", "-b", "n", "-z", "n", "-f", "x", "-o", str(tmp_path), str(DATA / series)]
     subprocess.run(command, check=True, capture_output=True)
@@ -196,7 +196,7 @@ def test_dcm2niixs_own_order_is_taken(tmp_path, series):
     converted = nib.load(path)
     drawn = (np.asarray(converted.dataobj) > threshold).astype(np.uint8)
     nib.save(nib.Nifti1Image(drawn, converted.affine), tmp_path / "label.nii.gz")
-    with collected():
+    with collect_notes():
         label = read_label(tmp_path / "label.nii.gz", image, TABLE)
         assert 0 < (label.array > 0).mean() < 1
         np.testing.assert_array_equal(label.array, (image.array > threshold).astype(np.uint8))

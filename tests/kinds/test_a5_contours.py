@@ -8,7 +8,7 @@ from skimage.draw import polygon2mask
 
 from support.synthetic_dicom import FRAME, oblique, refusal, rtstruct, save
 from xmed.io import read_label
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -40,7 +40,7 @@ def read(tmp_path, rois, table=ONE, image=IMAGE, change=None):
     if change:
         change(ds)
     folder = save([ds], tmp_path)
-    with collected() as notes:
+    with collect_notes() as notes:
         array = read_label(folder / "000.dcm", image, table).array
     return array, {made.code: made.text for made in notes}
 

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from support.synthetic_dicom import refusal
 from xmed.errors import XmedError
 from xmed.io import read_label, read_picture
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -36,7 +36,7 @@ def exif(orientation):
 
 
 def read(path):
-    with collected() as notes:
+    with collect_notes() as notes:
         return read_picture(path, "US").array[:, :, 0].T.astype(float), {made.code for made in notes}
 
 
@@ -75,7 +75,7 @@ def test_a_mask_lies_on_its_picture_whichever_of_them_is_turned(tmp_path, orient
         Image.fromarray(stored(mask, orientation)).save(tmp_path / "m.png", exif=exif(orientation))
     else:
         Image.fromarray(mask).save(tmp_path / "m.png")
-    with collected():
+    with collect_notes():
         image = read_picture(tmp_path / "x.jpg", "US")
         label = read_label(tmp_path / "m.png", image, LabelTable((Structure(1, "a"),)))
     np.testing.assert_array_equal(label.array[:, :, 0].T, mask)

@@ -23,7 +23,7 @@ from pydicom.uid import (
 from support.synthetic_dicom import film, save
 from xmed.errors import XmedError
 from xmed.io import read_series
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 WEIGHTS = np.array((0.299, 0.587, 0.114))
 
@@ -98,7 +98,7 @@ def picture(folder, photometric, syntax, frames=None, native=None, planar=0, siz
 
 def error(folder, rgb):
     """Mean absolute difference, of the first frame, to the luminance of what was encoded."""
-    with collected() as notes:
+    with collect_notes() as notes:
         array = read_series(folder).array[:, :, 0].astype(float)
     return np.abs(array - (rgb @ WEIGHTS).T).mean(), {made.code for made in notes}
 
@@ -136,7 +136,7 @@ def test_a_stream_of_red_green_and_blue_is_read_as_one(tmp_path, what, marker, p
 def test_every_frame_of_a_film_is_decoded_by_its_own_stream(tmp_path):
     rgb = doppler()
     frames = [jpeg(rgb), jpeg(rgb, model="RGB", marker="Adobe 0"), jpeg(rgb, marker="none")]
-    with collected():
+    with collect_notes():
         array = read_series(picture(tmp_path, "RGB", JPEGBaseline8Bit, frames)).array
     for n in range(3):
         assert np.abs(array[:, :, n] - (rgb @ WEIGHTS).T).mean() < 3
@@ -225,7 +225,7 @@ def test_black_and_white_exchanged_are_exchanged_back(tmp_path, bits):
     stored = np.random.default_rng(0).integers(0, 1 << bits, (1, 96, 128)).astype(f"u{bits // 8}")
     ds = film(stored)
     ds.PhotometricInterpretation = "MONOCHROME1"
-    with collected():
+    with collect_notes():
         array = read_series(save([ds], tmp_path)).array
     np.testing.assert_array_equal(array[:, :, 0], ((1 << bits) - 1 - stored[0].astype(int)).T)
 
@@ -254,7 +254,7 @@ def test_pydicoms_own_pictures_read_as_pydicom_reads_them(tmp_path, name):
     region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = 3
     region.PhysicalDeltaX = region.PhysicalDeltaY = 0.02
     ds.SequenceOfUltrasoundRegions = [region]
-    with collected() as notes:
+    with collect_notes() as notes:
         array = read_series(save([ds], tmp_path)).array
     np.testing.assert_allclose(array, (rgb @ WEIGHTS).transpose(2, 1, 0), atol=2)
     assert "COLOUR_MODEL" not in {made.code for made in notes}

@@ -21,7 +21,7 @@ from support.numbered_slices import item, marks, numbered, shown, stack, tried
 from support.synthetic_dicom import enhanced, oblique, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import inspect, read_series, read_volumes
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAY, AFFINE = texture((12, 9, 5)), oblique()
 SIX = 2.0 * np.arange(6)
@@ -136,7 +136,7 @@ def test_a_mosaic_without_word_and_csa_header_is_not_read_as_a_slice(tmp_path):
     ds = real(ImageType=["ORIGINAL", "PRIMARY", "M"])
     ds.remove_private_tags()
     assert [n for n in ds.AcquisitionMatrix if n] == [128, 128]
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
             read_series(save([ds], tmp_path))
         except XmedError as problem:

@@ -14,7 +14,7 @@ from support.synthetic_dicom import enhanced, film, oblique, save, slices, textu
 from xmed.app.predict_image import predict_file
 from xmed.errors import XmedError
 from xmed.io import read_label, read_series, write_nifti
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -77,7 +77,7 @@ def whole(tmp_path, source):
     """The objects conform, and others read them as they were meant."""
     assert faults(tmp_path / "seg.dcm") == faults(tmp_path / "sr.dcm") == []
     assert list(segread(tmp_path / "seg.dcm").segment_numbers) == [1]
-    with collected():
+    with collect_notes():
         image = read_series(source)
         label = read_label(tmp_path / "seg.dcm", image, TABLE)
     np.testing.assert_array_equal(label.array, MASK[:, :, : image.array.shape[2]])

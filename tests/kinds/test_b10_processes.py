@@ -18,8 +18,8 @@ from support.checkout import ROOT
 from support.ready_databases import give_prefect_database
 from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
-from xmed.io.sandbox.limits import Budget
-from xmed.io.sandbox.worker import guarded, within
+from xmed.io.sandbox.limits import ReaderBudget
+from xmed.io.sandbox.worker import run_in_sandbox, run_in_sandbox_within
 
 READERS = """
 import os, signal, sys, threading, time
@@ -138,9 +138,9 @@ def left_after_kill(script, tmp_path, halt=False, least=1):
 @pytest.mark.parametrize(
     ("script", "halt", "least"),
     [
-        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.sleep)", count=3, then="time.sleep(9)"), False, 3, id="readers-at-work"),
-        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.twice, 1)", count=2, then="[t.join() for t in threads]"), True, 1, id="idle-readers-that-are-stopped"),
-        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="guarded(sandbox_faults.spin)", count=1, then="time.sleep(6)"), False, 1, id="reader-that-spins"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="run_in_sandbox(sandbox_faults.sleep)", count=3, then="time.sleep(9)"), False, 3, id="readers-at-work"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="run_in_sandbox(sandbox_faults.twice, 1)", count=2, then="[t.join() for t in threads]"), True, 1, id="idle-readers-that-are-stopped"),
+        pytest.param(READERS.format(here=str(ROOT / "tests"), ask="run_in_sandbox(sandbox_faults.spin)", count=1, then="time.sleep(6)"), False, 1, id="reader-that-spins"),
         pytest.param(SERVER, False, 2, id="server-of-a-library-and-its-own-child"),
         pytest.param(SERVER, True, 2, id="server-that-is-stopped"),
         pytest.param(RUNNING.format(child=DEAF), False, 1, id="server-that-does-not-heed-sigterm"),
@@ -172,19 +172,19 @@ def in_time(function, seconds=45):
 
 @pytest.mark.parametrize("fault", [sandbox_faults.stop_itself, sandbox_faults.stop_with_a_long_answer])
 def test_a_reader_that_does_not_come_back_is_given_up_in_time(fault):
-    budget = Budget(waiting=1)
-    problem = in_time(lambda: within(budget, fault))
+    budget = ReaderBudget(waiting=1)
+    problem = in_time(lambda: run_in_sandbox_within(budget, fault))
     assert isinstance(problem, XmedError)
     assert problem.code == "READER_TIMEOUT"
-    assert isinstance(guarded(sandbox_faults.number), int)  # and the next case is read
+    assert isinstance(run_in_sandbox(sandbox_faults.number), int)  # and the next case is read
 
 
 def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
-    pid = guarded(sandbox_faults.number)
+    pid = run_in_sandbox(sandbox_faults.number)
     os.kill(pid, signal.SIGSTOP)
     try:
         problem = in_time(
-            lambda: within(Budget(waiting=1), sandbox_faults.take, b"x" * (8 << 20))
+            lambda: run_in_sandbox_within(ReaderBudget(waiting=1), sandbox_faults.take, b"x" * (8 << 20))
         )  # more than a socket holds
         assert isinstance(problem, XmedError)
         assert problem.code == "READER_TIMEOUT"
@@ -194,17 +194,17 @@ def test_a_reader_that_was_stopped_before_it_was_asked_is_given_up():
 
 
 def test_a_reader_that_somebody_killed_while_it_rested_costs_no_case():
-    os.kill(guarded(sandbox_faults.number), signal.SIGKILL)
+    os.kill(run_in_sandbox(sandbox_faults.number), signal.SIGKILL)
     time.sleep(0.3)
-    assert isinstance(guarded(sandbox_faults.number), int)
+    assert isinstance(run_in_sandbox(sandbox_faults.number), int)
 
 
 def test_a_reader_that_waits_a_little_is_waited_for():
-    assert within(Budget(waiting=30), sandbox_faults.take, b"x" * 100) == 100
-    pid = guarded(sandbox_faults.number)
+    assert run_in_sandbox_within(ReaderBudget(waiting=30), sandbox_faults.take, b"x" * 100) == 100
+    pid = run_in_sandbox(sandbox_faults.number)
     threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
     os.kill(pid, signal.SIGSTOP)  # a batch system that moved it for two seconds
-    assert guarded(sandbox_faults.number) == pid
+    assert run_in_sandbox(sandbox_faults.number) == pid
 
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -313,7 +313,7 @@ def test_a_dicom_folder_of_links_into_an_annex_below_the_root_is_read_where_the_
     objects = clinic.root / ".git" / "annex" / "objects"
     for path in list((clinic.root / "p1").iterdir()):
         moved(path, objects / path.name, f"../.git/annex/objects/{path.name}")
-    with pytest.raises(XmedError, match=r"PATH_UNSAFE.*link out of its folder.*`links:`"):
+    with pytest.raises(XmedError, match=r"PATH_UNSAFE.*leads out of its folder.*`links:`"):
         ingest(dicom(clinic), home)
     for links in ([str(objects)], [str(clinic.root)]):
         found = ingest(dicom(clinic, links=links), home)

@@ -9,7 +9,7 @@ from pydicom.uid import generate_uid
 from support.synthetic_dicom import oblique, save, slices
 from xmed.errors import XmedError
 from xmed.io import read_volumes
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 SHAPE = (9, 7)
 """Columns and rows of a picture."""
@@ -79,7 +79,7 @@ def tried(datasets, folder, shuffle=True):
     """(marks of each volume in the order given, codes of the notes), or (None, code of the refusal)."""
     order = np.random.default_rng(3).permutation(len(datasets)) if shuffle else range(len(datasets))
     save([datasets[n] for n in order], folder)
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
             volumes = read_volumes(folder)
         except XmedError as problem:

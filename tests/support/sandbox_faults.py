@@ -9,9 +9,9 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io import read_image, read_label, read_picture
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.io.sandbox import limits
-from xmed.io.sandbox.limits import afford
+from xmed.io.sandbox.limits import grow_limits
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -52,7 +52,7 @@ def hog(size):
 
 
 def hog_what_was_checked(size):
-    afford(size)
+    grow_limits(size)
     return hog(size)
 
 
@@ -62,7 +62,7 @@ def print_name():
 
 
 def refuse():
-    note("PADDING", "before the end")
+    add_note("PADDING", "before the end")
     raise XmedError("SLICE_GAP", "no slice at 3 mm", "one", "export again")
 
 
@@ -71,7 +71,7 @@ def fail():
 
 
 def repair():
-    note("PADDING", "12 % of the pixels")
+    add_note("PADDING", "12 % of the pixels")
     return "done"
 
 

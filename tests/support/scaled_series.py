@@ -11,7 +11,7 @@ from support.synthetic_dicom import enhanced, save, slices
 from xmed.deidentify import deidentify
 from xmed.errors import XmedError
 from xmed.io import read_volumes
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 F18 = 6586.2
 """Half-life of fluorine-18 in seconds."""
@@ -99,7 +99,7 @@ def _set(ds, values):
 
 def read(folder):
     """name → voxels of every volume at a folder, with the codes of the notes; or the code of the error."""
-    with collected() as notes, warnings.catch_warnings():
+    with collect_notes() as notes, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             found = {name: volume.array for name, volume in read_volumes(folder).items()}

@@ -14,10 +14,10 @@ from typing import Any
 
 from support.checkout import ROOT
 from xmed.errors import XmedError
-from xmed.io.sandbox.limits import Budget
-from xmed.io.sandbox.worker import within
+from xmed.io.sandbox.limits import ReaderBudget
+from xmed.io.sandbox.worker import run_in_sandbox_within
 
-BUDGET = Budget(memory=2 << 30, computing=20, waiting=60)
+BUDGET = ReaderBudget(memory=2 << 30, computing=20, waiting=60)
 DATASET = """
 name: clinic
 modality: MR
@@ -41,7 +41,7 @@ register_as: ball
 def answer(function: Any, *arguments: Any) -> str:
     """The code with which a function refuses, in a guarded process; "taken" where it does not refuse."""
     try:
-        within(BUDGET, asked, function, arguments)
+        run_in_sandbox_within(BUDGET, asked, function, arguments)
     except XmedError as problem:
         return problem.code
     return "taken"

@@ -48,7 +48,9 @@ def model(tmp_path, home, unguarded):
         "data": {"source": source.fingerprint, "target": target.fingerprint},
     }  # fmt: skip
     table = LabelTable((Structure(1, "ball", None, None),))
-    return Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(tmp_path / "model")
+    return Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
+        tmp_path / "model"
+    )
 
 
 def validated(model, spec, home, protocol=None):

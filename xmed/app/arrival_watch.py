@@ -12,9 +12,9 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
-from xmed.io.links import Reach
+from xmed.io.links import LinkPolicy
 from xmed.io.pacs import connect
-from xmed.io.pacs.catalogue import catalogue
+from xmed.io.pacs.catalogue import find_series
 from xmed.spec import DatasetSpec
 
 
@@ -26,8 +26,8 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     """
     if spec.pacs:
         archive = connect(spec.pacs.server, spec.pacs.listen)
-        images = catalogue(archive, spec.pacs.query)
-        labels = catalogue(archive, spec.pacs.labels, images) if spec.pacs.labels and images else []
+        images = find_series(archive, spec.pacs.query)
+        labels = find_series(archive, spec.pacs.labels, images) if spec.pacs.labels and images else []
         return digest([[series.uid, sorted(series.objects)] for series in (*images, *labels)])
     if spec.made or spec.files:
         what = f"{spec.name} is written or fetched by xmed itself"
@@ -35,7 +35,7 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     folder = spec.folder(root)
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "the folder of its files")
-    return digest(sorted(_files(folder, Reach(folder.resolve(), spec.link_folders()))))
+    return digest(sorted(_files(folder, LinkPolicy(folder.resolve(), spec.link_folders()))))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _since(known: dict[str, str], now: datetime) -> timedelta | None:
     return quiet if quiet >= timedelta(0) else None
 
 
-def _files(folder: Path, reach: Reach) -> list[tuple[str, int, int]]:
+def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
     """Name, size and time of every file below a folder; one that goes while we look was never there.
 
     Linked folders are looked into where ingest does so. A folder that several links lead to is looked into once.

@@ -13,8 +13,8 @@ from xmed.errors import XmedError
 from xmed.files.writable import output
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.dicom.ultrasound import is_film
-from xmed.io.notes import collected
-from xmed.io.sandbox.worker import guarded
+from xmed.io.notes import collect_notes
+from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable
 from xmed.model.prediction import Model, predict
 from xmed.registry import fetch
@@ -55,15 +55,15 @@ def predict_file(
     model = Model.load(folder)
     weights = str(model.card["weights_sha256"])
     by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
-    with collected() as notes:
-        image = guarded(read_image, source, model.modality, channel)
+    with collect_notes() as notes:
+        image = run_in_sandbox(read_image, source, model.modality, channel)
         if form == "dicom-seg":
-            guarded(check_seg, source, model.structures, by)  # what cannot be written is not computed
+            run_in_sandbox(check_seg, source, model.structures, by)  # what cannot be written is not computed
     labels = predict(model, image)
     if form == "nifti":
         write_nifti(labels, out)
     else:
-        guarded(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
+        run_in_sandbox(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
         if sr is not None:
             write_sr(labels, out, model.structures, sr, by)
     return {

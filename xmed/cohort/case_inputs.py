@@ -14,11 +14,11 @@ from xmed.cohort.digest_index import Stamp, stamp_of
 from xmed.cohort.layout import Found
 from xmed.errors import XmedError
 from xmed.files.digest import digest
-from xmed.io import facts_of, read_image, read_label, read_nifti
-from xmed.io.file_kinds import entries
-from xmed.io.links import Reach
-from xmed.io.notes import Note, collected
-from xmed.io.sandbox.worker import guarded
+from xmed.io import read_header_metadata, read_image, read_label, read_nifti
+from xmed.io.file_kinds import walk_with_problems
+from xmed.io.links import LinkPolicy
+from xmed.io.notes import Note, collect_notes
+from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable
 from xmed.spec import DatasetSpec, Layout, Split
 from xmed.volume import Volume
@@ -26,7 +26,7 @@ from xmed.volume import Volume
 READER = 4
 """Raised whenever xmed.io begins to read the same bytes differently: every key changes, every case is read anew."""
 
-DigestFiles = Callable[[Iterable[Path], Reach, dict[str, Stamp]], str]
+DigestFiles = Callable[[Iterable[Path], LinkPolicy, dict[str, Stamp]], str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Inputs:
     stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, spec: DatasetSpec, reach: Reach, files: Found, split: Split, digest_files: DigestFiles) -> Inputs:
+    def of(cls, spec: DatasetSpec, reach: LinkPolicy, files: Found, split: Split, digest_files: DigestFiles) -> Inputs:
         """Look once at every input byte that `digest_files`, `digest` or `recall` of an Index, does not know.
 
         Raises XmedError IMAGE_MISSING, LABEL_MISSING (a test case of a layout with labels), MIXED_SERIES (several
@@ -77,7 +77,7 @@ class Inputs:
             return self.image
         folder = os.path.realpath(self.image)
         own = [Path(path) for path in self.stamps if Path(path).is_relative_to(folder)]
-        return self.image if list(entries(self.image)) == [(path, None) for path in own] else own
+        return self.image if list(walk_with_problems(self.image)) == [(path, None) for path in own] else own
 
     def unchanged(self) -> None:
         """Raises XmedError INPUT_CHANGED when a file is no longer the one whose bytes were hashed."""
@@ -114,7 +114,7 @@ def read_and_check(spec: DatasetSpec, inputs: Inputs) -> tuple[Read | None, Read
     """
     try:
         asked = Asked(spec.modality, spec.layout, spec.label_table)
-        read = guarded(_read_and_check, asked, inputs.source, inputs.label)
+        read = run_in_sandbox(_read_and_check, asked, inputs.source, inputs.label)
     except XmedError:
         inputs.unchanged()  # a file still arriving looks truncated: say the truth about it
         raise
@@ -134,12 +134,12 @@ def _read_and_check(
     image = label = None
     try:
         if image_at is not None:
-            with collected() as notes:
+            with collect_notes() as notes:
                 volume = read_image(image_at, asked.modality, asked.layout.image_channel)
-            image = Read(volume, notes, facts_of(image_at))
+            image = Read(volume, notes, read_header_metadata(image_at))
             _check(asked.modality, image.volume)
         if label_at is not None:
-            with collected() as notes:
+            with collect_notes() as notes:
                 label = Read(_label(asked, label_at, image and image.volume), notes, {})
         if label is not None and not (asked.layout.label_empty or label.volume.array.any()):
             do = "set layout.label_empty where this is an answer"
@@ -170,11 +170,11 @@ def _check(modality: str, image: Volume) -> None:
         raise XmedError("CONSTANT", "every voxel has the same value", "an image with contrast", "export it again")
 
 
-def _only(files: Found, reach: Reach) -> Path | None:
+def _only(files: Found, reach: LinkPolicy) -> Path | None:
     """The one label path, or the one file in a label folder."""
     paths = list(files.label)
     if len(paths) == 1 and paths[0].is_dir() and reach.holds(paths[0]):
-        found = list(entries(paths[0], reach))
+        found = list(walk_with_problems(paths[0], reach))
         if unsafe := next((problem for _, problem in found if problem and problem.code == "PATH_UNSAFE"), None):
             raise unsafe
         paths = [path for path, problem in found if problem is None]

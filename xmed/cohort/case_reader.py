@@ -16,7 +16,7 @@ from xmed.cohort.pseudonymise import framed_anew, keyed, unnamed
 from xmed.cohort.store import Store, writing
 from xmed.deidentify import Secret
 from xmed.errors import XmedError
-from xmed.io.links import Reach
+from xmed.io.links import LinkPolicy
 from xmed.spec import DatasetSpec, Split
 
 MAX_READERS = 8
@@ -34,7 +34,7 @@ class Desk:
     """What is done to each case of a dataset. written: the keys of what was put into the store."""
 
     spec: DatasetSpec
-    reach: Reach
+    reach: LinkPolicy
     split_of: dict[str, Split]
     store: Store
     secret: Secret
@@ -118,7 +118,7 @@ class Piece:
     """
 
     spec: DatasetSpec
-    reach: Reach
+    reach: LinkPolicy
     split_of: dict[str, Split]
     home: Path
     mark: str

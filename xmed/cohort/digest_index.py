@@ -20,8 +20,8 @@ from threading import Lock, local
 from typing import NamedTuple
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import scanned
-from xmed.io.links import PERMIT, Reach
+from xmed.io.file_kinds import scan_entries
+from xmed.io.links import PERMIT_LINKS, LinkPolicy
 
 RACY_NS = 2_000_000_000
 """A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
@@ -88,7 +88,7 @@ class Index:
                         _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
                     )
 
-    def digest(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
+    def digest(self, paths: Iterable[Path], reach: LinkPolicy, stamps: dict[str, Stamp]) -> str:
         """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
         read, and of a set that was met before not even its files are looked up.
 
@@ -110,7 +110,7 @@ class Index:
                         table.execute(_KEEP_SET, (mark, _bound(mark, value)))
         return value
 
-    def recall(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
+    def recall(self, paths: Iterable[Path], reach: LinkPolicy, stamps: dict[str, Stamp]) -> str:
         """What `digest` says, where this very set of files was met before; not a byte is read.
 
         Raises LookupError where it was not, and as `digest` does.
@@ -204,7 +204,7 @@ def _mark(met: Mapping[str, Stamp]) -> bytes:
     return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
 
 
-def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, Stamp]]:
+def _stamped(paths: Iterable[Path], reach: LinkPolicy) -> Iterator[tuple[str, Stamp]]:
     inside: dict[Path, bool] = {}  # resolving a path costs a question for each of its folders: once per folder
     for outer in paths:
         folder = outer if outer.is_dir() else outer.parent
@@ -216,7 +216,7 @@ def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, Stamp]]
         if folder != outer:
             yield str(outer), _stamp(outer)
             continue
-        for entry, unsafe in scanned(os.path.realpath(folder), reach):
+        for entry, unsafe in scan_entries(os.path.realpath(folder), reach):
             if unsafe is not None:
                 raise unsafe
             yield entry.path, _stamp(entry)
@@ -238,10 +238,10 @@ def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
     return Stamp.of(facts)
 
 
-def _leads_out(path: Path, reach: Reach) -> XmedError:
+def _leads_out(path: Path, reach: LinkPolicy) -> XmedError:
     permitted = " and of what `links` permits" if reach.links else ""
     what = f"{path} is a link, or lies behind one, that leads out of {reach.root}{permitted}"
-    return XmedError("PATH_UNSAFE", what, "files of its own", PERMIT)
+    return XmedError("PATH_UNSAFE", what, "files of its own", PERMIT_LINKS)
 
 
 def _hash(path: str) -> str:

@@ -27,7 +27,7 @@ from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
 from xmed.files.sealed_document import is_whole, sealed
-from xmed.io.links import Reach
+from xmed.io.links import LinkPolicy
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
@@ -71,7 +71,7 @@ def ingest(
         store.sweep()
     cases: list[Case] = []
     refusals: list[Refusal] = []
-    desk = Desk(spec, Reach(root.resolve(), links), split_of, store, secret)
+    desk = Desk(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)
     with closing(desk.verdicts(wanted, spread)) as verdicts:
         for done, (files, verdict) in enumerate(zip(wanted, verdicts)):
             if progress:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xmed.errors import XmedError
 from xmed.io.file_kinds import MAX_FILES, MAX_FOLDERS
-from xmed.io.links import Reach
+from xmed.io.links import LinkPolicy
 
 _PART = re.compile(r"(\{case\}|\{patient\}|\*\*/|\*|\?)")
 _NAMES = {"{case}": "case", "{patient}": "patient"}
@@ -75,8 +75,8 @@ class Listing:
         return entered
 
     @cached_property
-    def _reach(self) -> Reach:
-        return Reach(self.root.resolve(), self.links)
+    def _reach(self) -> LinkPolicy:
+        return LinkPolicy(self.root.resolve(), self.links)
 
     def _listed(self, where: str) -> list[Entry] | None:
         try:

@@ -12,8 +12,8 @@ from xmed.cohort.layout import Found
 from xmed.deidentify import Crosswalk, Secret
 from xmed.deidentify.allowed_attributes import VENDORS
 from xmed.errors import XmedError
-from xmed.io.file_kinds import entries
-from xmed.io.links import Reach
+from xmed.io.file_kinds import walk_with_problems
+from xmed.io.links import LinkPolicy
 from xmed.spec import DatasetSpec, FractionSplits, Split
 from xmed.volume import Volume
 
@@ -44,7 +44,7 @@ def pseudonyms(
     return renamed, {patients[patient]: split for patient, split in split_of.items()}
 
 
-def unnamed(problem: XmedError, files: Found, reach: Reach) -> str:
+def unnamed(problem: XmedError, files: Found, reach: LinkPolicy) -> str:
     """What a refusal says, with the place in the case's sorted files instead of their names."""
     parts = (problem.what, problem.expected, problem.do)
     text = " · ".join(" ".join(part.split()) for part in parts if part)
@@ -75,9 +75,11 @@ def keyed(facts: dict[str, str], secret: Secret) -> dict[str, str]:
     return out | ({"vendor": vendor} if vendor else {})
 
 
-def _files(path: Path, reach: Reach) -> Iterator[Path]:
+def _files(path: Path, reach: LinkPolicy) -> Iterator[Path]:
     if path.is_dir():
         with suppress(XmedError):  # a tree without end, of whose files its refusal names none
-            yield from (inner for inner, _ in entries(path, reach))  # unsafe ones, too: their refusals name them
+            yield from (
+                inner for inner, _ in walk_with_problems(path, reach)
+            )  # unsafe ones, too: their refusals name them
     else:
         yield path

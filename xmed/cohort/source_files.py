@@ -12,7 +12,7 @@ from xmed.cohort.pseudonymise import pseudonyms
 from xmed.cohort.store import Store
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
-from xmed.io.links import Reach
+from xmed.io.links import LinkPolicy
 
 
 def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = None) -> dict[str, Path | list[Path]]:
@@ -26,7 +26,7 @@ def image_files(cohort: Cohort, cases: Sequence[Case], data_root: Path | None = 
     except XmedError:  # a variable that is not set any more, ...
         return {}
     found, _ = pseudonyms(cohort.spec, found, {}, Crosswalk.below(cohort.home, Secret.find(cohort.home)[0]))
-    asked, index, reach = {case.id: case for case in cases}, Store(cohort.home).index, Reach(root, links)
+    asked, index, reach = {case.id: case for case in cases}, Store(cohort.home).index, LinkPolicy(root, links)
     out: dict[str, Path | list[Path]] = {}
     try:
         for files in found:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from xmed.io.dicom.clock import Clock, offset_of
+from xmed.io.dicom.clock import Clock, parse_utc_offset
 
 _TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?")
 _STAMP = re.compile(r"(\d{8})(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([+-]\d{4})?")
@@ -23,7 +23,7 @@ def moved(data: Dataset, keywords: Iterable[str], seconds: int, clock: Clock) ->
     which tells of a place, is dropped unless it is that of UTC and nothing else says where the clock stood. What is no
     moment is not returned.
     """
-    by = timedelta(seconds=seconds) + clock.behind()
+    by = timedelta(seconds=seconds) + clock.utc_shift()
     said = {key: _text(data, key) for key in keywords if key in data}
     out: dict[str, str | None] = {}
     for key, text in said.items():
@@ -31,8 +31,8 @@ def moved(data: Dataset, keywords: Iterable[str], seconds: int, clock: Clock) ->
         if vr == "DT":
             match = _STAMP.fullmatch(text)
             day, time, own = match.groups() if match else ("", "", "")
-            then = _moment(day, time or "120000", -timedelta(seconds=seconds) - clock.behind(own or ""))
-            kept = "+0000" if clock.zone is None and offset_of(own or "") == timedelta(0) else ""
+            then = _moment(day, time or "120000", -timedelta(seconds=seconds) - clock.utc_shift(own or ""))
+            kept = "+0000" if clock.zone is None and parse_utc_offset(own or "") == timedelta(0) else ""
             out[key] = f"{then:%Y%m%d}" + (_clock(then, time) + kept if time else "") if then else None
         elif vr == "DA":
             then = _moment(text, said.get(f"{key[:-4]}Time") or "120000", -by) or _moment(text, "120000", -by)

@@ -16,9 +16,9 @@ from xmed.deidentify.key import Secret
 from xmed.deidentify.nifti_file import clean_nifti
 from xmed.errors import CODES, XmedError
 from xmed.files.atomic import write_atomically
-from xmed.io.file_kinds import entries, kind_of, listed
-from xmed.io.notes import collected
-from xmed.io.sandbox.worker import guarded
+from xmed.io.file_kinds import file_kind, list_files, walk_with_problems
+from xmed.io.notes import collect_notes
+from xmed.io.sandbox.worker import run_in_sandbox
 
 Progress = Callable[[str, int, int, str], None]
 
@@ -59,7 +59,7 @@ def deidentify(
 
     Raises XmedError PATH_NOT_FOUND, USAGE (one of the two lies in the other), KEY_INVALID, NOT_WRITABLE.
     """
-    files = list(entries(source)) if source.is_dir() else [(path, None) for path in listed(source)]
+    files = list(walk_with_problems(source)) if source.is_dir() else [(path, None) for path in list_files(source)]
     below = _apart(source, out)
     policy = policy or Policy()
     secret, made = Secret.find(home)
@@ -108,12 +108,12 @@ def _record(out: Path, outcome: Outcome, policy: Policy) -> None:
 
 
 def _clean(path: Path, below: Path, secret: Secret, policy: Policy) -> Clean | None:
-    kind = kind_of(path)
-    with collected():  # what a reader put right matters to who reads the copy
+    kind = file_kind(path)
+    with collect_notes():  # what a reader put right matters to who reads the copy
         if kind == "dicom":
-            return guarded(clean_dicom, path, secret, policy)
+            return run_in_sandbox(clean_dicom, path, secret, policy)
         if kind == "nifti":
-            return guarded(clean_nifti, path, below, secret)
+            return run_in_sandbox(clean_nifti, path, below, secret)
     if kind == "picture":
         raise XmedError("DEID_UNSAFE", "a picture that says nothing about its regions", "DICOM or NIfTI")
     return None

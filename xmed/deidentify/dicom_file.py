@@ -20,7 +20,7 @@ from xmed.deidentify.quantity_check import check_same
 from xmed.deidentify.rebuild import Rebuilder
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import read_instance
-from xmed.io.file_kinds import reading
+from xmed.io.file_kinds import reader_errors
 
 Face = Literal["not-in-view", "defaced", "retained"]
 Pair = tuple[str, str, str]
@@ -57,7 +57,7 @@ def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
     Raises XmedError as `read_instance`, `refuse` and `put_pixels` do, and FACE_VISIBLE.
     """
     old = read_instance(path)
-    with reading("the file"):
+    with reader_errors("the file"):
         refuse(old)
         person = _person(old.dataset)
         patient = secret.name("patient", person)

@@ -11,8 +11,8 @@ from nibabel.arrayproxy import ArrayProxy
 
 from xmed.deidentify.dicom_file import Clean
 from xmed.deidentify.key import Secret
-from xmed.io.file_kinds import reading
-from xmed.io.nifti.file import parsed
+from xmed.io.file_kinds import reader_errors
+from xmed.io.nifti.file import parse_nifti
 
 KEPT = ("dim", "datatype", "bitpix", "pixdim", "xyzt_units", "scl_slope", "scl_inter", "dim_info", "slice_start",
         "slice_end", "slice_code", "slice_duration", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
@@ -30,8 +30,8 @@ def clean_nifti(path: Path, below: Path, secret: Secret) -> Clean:
     stem = parts[-1].split(".nii")[0]
     names = [secret.name("file", part) for part in (*parts[:-1], stem)]
     pairs = tuple(("file", name, part) for name, part in zip(names, (*parts[:-1], stem)))
-    with reading("the file"):
-        image = parsed(path)
+    with reader_errors("the file"):
+        image = parse_nifti(path)
         old, new = image.header, type(image.header)(endianness="<")
         for field in KEPT:
             new[field] = old[field]

@@ -9,13 +9,13 @@ from pydicom.uid import UID
 
 from xmed.deidentify.burned_in_text import LETTERS, longest_line
 from xmed.errors import XmedError
-from xmed.io.dicom.colour import refuse_model, rgb_of, streams_of
+from xmed.io.dicom.colour import check_photometric, decode_rgb, frame_streams
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.mosaic import is_mosaic
-from xmed.io.dicom.pixel_size_check import check_claim
+from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.pixels import LUMA
-from xmed.io.dicom.ultrasound import COLOUR_FLOW, TISSUE, regions_of
-from xmed.io.file_kinds import reading
+from xmed.io.dicom.ultrasound import COLOUR_FLOW, TISSUE, calibrated_regions
+from xmed.io.file_kinds import reader_errors
 
 WHOLE = 0.95
 """Regions that cover more of a picture than this share say that nobody drew them: there is always a margin."""
@@ -39,11 +39,11 @@ def put_pixels(old: Instance, new: Dataset, *, flow: bool = False, written: bool
     Palettes and YBR become RGB, bits beyond Bits Stored and bytes beyond the last pixel are gone, nothing is
     compressed. Returns whether pixels were cleaned (code 113101): not when writing stayed.
 
-    Raises XmedError US_NO_REGION, BURNED_IN_TEXT, what `check_claim` raises, TSUID_MISMATCH for pixels that do not
+    Raises XmedError US_NO_REGION, BURNED_IN_TEXT, what `check_pixel_size` raises, TSUID_MISMATCH for pixels that do not
     decode.
     """
-    check_claim(old)
-    refuse_model(old.header, old.name)
+    check_pixel_size(old)
+    check_photometric(old.header, old.name)
     frames = _decoded(old)
     screen = old.sop_class in PICTURES
     if screen:
@@ -76,7 +76,7 @@ def refuse(old: Instance) -> None:
 def _shown(old: Instance, size: tuple[int, ...], flow: bool) -> np.ndarray:
     """(rows, columns), where a calibrated region of tissue lies. Raises XmedError US_NO_REGION."""
     shown = np.zeros(size, dtype=bool)
-    for region in regions_of(old.dataset, (TISSUE, COLOUR_FLOW) if flow else (TISSUE,)):
+    for region in calibrated_regions(old.dataset, (TISSUE, COLOUR_FLOW) if flow else (TISSUE,)):
         shown[region.rows, region.columns] = True
     share = shown.mean()
     if not 0 < share < WHOLE:
@@ -89,10 +89,10 @@ def _decoded(old: Instance) -> np.ndarray:
     """(frames, rows, columns) in grey or (frames, rows, columns, 3) in RGB, a copy, stored bits alone."""
     data = old.dataset
     shape = (int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns))
-    streams = streams_of(data, "the file")
+    streams = frame_streams(data, "the file")
     try:
-        with reading("the file"):
-            frames = rgb_of(data, streams) if int(data.SamplesPerPixel) == 3 else pixel_array(data)
+        with reader_errors("the file"):
+            frames = decode_rgb(data, streams) if int(data.SamplesPerPixel) == 3 else pixel_array(data)
             if data.PhotometricInterpretation == "PALETTE COLOR":
                 frames = apply_color_lut(frames, data)[..., :3]
                 if frames.itemsize == 2:

@@ -14,9 +14,9 @@ from xmed.errors import XmedError
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.pixels import modality_values
-from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, number_of
+from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, private_number
 from xmed.io.dicom.suv import suv_scale
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 _SAID = {"PET_UNITS", "SUV", "REAL_WORLD"}
 
@@ -44,7 +44,7 @@ def check_same(old: Instance, data: bytes) -> None:
 
 def _measured(instance: Instance) -> _Measured:
     """Modality values, SUV scale, and what is said of units; a code for what is refused."""
-    with collected() as notes:
+    with collect_notes() as notes:
         try:
             values: np.ndarray | str = modality_values(instance)
         except XmedError as problem:
@@ -55,7 +55,7 @@ def _measured(instance: Instance) -> _Measured:
             uptake = problem.code
     units = [str(frame.get("RescaleType") or "") for frame in instance.frames] if instance.modality == "CT" else []
     said = {made for made in notes if made.code in _SAID}
-    return _Measured(values, uptake, (units, said, np.float32(number_of(instance.dataset, PHILIPS_MR_SLOPE))))
+    return _Measured(values, uptake, (units, said, np.float32(private_number(instance.dataset, PHILIPS_MR_SLOPE))))
 
 
 def _alike(a: np.ndarray | float | str | None, b: np.ndarray | float | str | None) -> bool:

@@ -32,7 +32,7 @@ from xmed.deidentify.date_shift import moved, moved_stamp
 from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 from xmed.io.dicom.clock import Clock
-from xmed.io.dicom.private_elements import number_of, value_of
+from xmed.io.dicom.private_elements import private_number, private_value
 
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _SIDE = re.compile(r"[LRAPHF]{1,3}")
@@ -90,7 +90,7 @@ class Rebuilder:
     def _keep_private(self, old: Dataset, new: Dataset, clock: Clock) -> None:
         """The private elements that scale stored values, as numbers and moved moments, each in a block of its own."""
         for asked in PRIVATE:
-            value = value_of(old, asked)
+            value = private_value(old, asked)
             text = value.decode("ascii", "replace") if isinstance(value, bytes) and asked.kind != "FL" else value
             kept: Any
             if asked.kind == "DT":
@@ -98,7 +98,7 @@ class Rebuilder:
             elif asked.kind == "DS":
                 kept = _decimal(text)
             else:
-                kept = number_of(old, asked) or None
+                kept = private_number(old, asked) or None
             if kept is not None:
                 new.private_block(asked.group, asked.creator, create=True).add_new(asked.element, asked.kind, kept)
 

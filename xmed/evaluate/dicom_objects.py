@@ -20,8 +20,8 @@ from xmed.errors import CODES, XmedError
 from xmed.evaluate.evaluate_run import LABELS, judged, kept_name
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.io import Algorithm, write_seg, write_sr
-from xmed.io.file_kinds import kind_of, listed
-from xmed.io.sandbox.worker import guarded
+from xmed.io.file_kinds import file_kind, list_files
+from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import WEIGHTS
 from xmed.run import Run
@@ -76,7 +76,7 @@ def write_objects(
             try:
                 labels = _labels(target, case, drawn)
                 asked = labels, sources[case.id], _table(target, run.study.structures), Path(scratch), by, secret
-                crosswalk.commit(guarded(_write, *asked))  # before a file has its name
+                crosswalk.commit(run_in_sandbox(_write, *asked))  # before a file has its name
                 rows.append({"case": case.id, "reason": None, **_kept(Path(scratch), run.objects, case.id)})
             except XmedError as problem:
                 # The code's own sentence: that of the problem may quote the file.
@@ -89,7 +89,7 @@ def write_objects(
 
 
 def _is_dicom(source: Source) -> bool:
-    return kind_of(listed(source)[0]) == "dicom"
+    return file_kind(list_files(source)[0]) == "dicom"
 
 
 def _labels(target: Cohort, case: Case, drawn: Any) -> Volume:

@@ -1,6 +1,10 @@
-"""Input and output: DICOM, NIfTI and pictures come in as Volumes; NIfTI, DICOM SEG and SR go out."""
+"""Read and write medical images.
 
-from xmed.io.dicom.header_metadata import facts_of
+DICOM, NIfTI and picture files become a `Volume`. Volumes are written as NIfTI, DICOM Segmentation (SEG) and DICOM
+Structured Report (SR).
+"""
+
+from xmed.io.dicom.header_metadata import read_header_metadata
 from xmed.io.dicom.series import read_series, read_volumes
 from xmed.io.image import read_image
 from xmed.io.inspect import Finding, inspect
@@ -14,8 +18,8 @@ __all__ = [
     "Algorithm",
     "Finding",
     "check_seg",
-    "facts_of",
     "inspect",
+    "read_header_metadata",
     "read_image",
     "read_label",
     "read_nifti",

@@ -1,4 +1,4 @@
-"""Field of view: where an ultrasound scanner saw anything, told from what it drew."""
+"""Find the field of view of an ultrasound image: the pixels in which the scanner drew an image."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-SPECK = 0.05
-"""Parts smaller than this share of the largest one are writing or noise, not picture."""
+MIN_PART_SHARE = 0.05
+"""Connected parts smaller than this share of the largest part are text or noise, not image."""
 
 
 def field_of_view(array: np.ndarray, *, moving: bool = False) -> np.ndarray:
-    """The sector of an ultrasound image, bool (i, j, k).
+    """Find the sector of an ultrasound image from its pixel values.
 
-    Outside the sector a picture holds its lowest value, always. Inside, an anechoic bladder or a shadow may be just as
-    black, so a slice's sector is the convex hull of what is not black: holes and notches are inside. (For a curved
-    array the hull adds the lens between arc and chord, about 2 % of the sector; losing a shadow would be worse.)
+    Outside the sector every pixel has the lowest value. Inside, fluid or an acoustic shadow may be just as black. The
+    sector of a slice is therefore the convex hull of all pixels above the lowest value, so that dark holes and notches
+    stay inside. For a curved array the hull also contains the region between arc and chord, about 2 % of the sector;
+    losing a shadow would be worse.
 
-    array: (i, j, k), k the slices of a volume, or with `moving` the frames of a film, which share one sector.
+    Args:
+        array: Image of shape (i, j, k). k counts the slices of a volume or the frames of a film.
+        moving: Whether k is time. All frames of a film share one sector.
+
+    Returns:
+        Boolean mask of shape (i, j, k), true inside the sector.
     """
     drawn = array > array.min()
     if moving:
@@ -26,13 +32,13 @@ def field_of_view(array: np.ndarray, *, moving: bool = False) -> np.ndarray:
 
 
 def _sector(drawn: np.ndarray) -> np.ndarray:
-    """Convex hull (i, j) of the large parts of a mask; the mask itself when it is too thin to have one."""
+    """Return the convex hull (i, j) of the large parts of a mask, or the mask itself if it is too thin for a hull."""
     parts, count = ndimage.label(ndimage.binary_closing(np.pad(drawn, 2), iterations=2)[2:-2, 2:-2])
     if count == 0:
         return drawn
     sizes = np.bincount(parts.ravel())[1:]
-    kept = np.isin(parts, 1 + np.flatnonzero(sizes >= SPECK * sizes.max())) & drawn
-    points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and is far smaller
+    kept = np.isin(parts, 1 + np.flatnonzero(sizes >= MIN_PART_SHARE * sizes.max())) & drawn
+    points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and fewer points
     try:
         hull = ConvexHull(points)
     except (QhullError, ValueError):

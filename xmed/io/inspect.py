@@ -1,4 +1,4 @@
-"""Inspection: what lies in a folder or file and whether xmed would take it, found out without writing anything."""
+"""Inspect a folder or file: which images it holds and whether xmed can read them. Nothing is written."""
 
 from __future__ import annotations
 
@@ -12,25 +12,36 @@ from typing import Literal
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance, read_instances
-from xmed.io.dicom.series import by_series, volumes_of
-from xmed.io.file_kinds import entries, kind_of, reading
+from xmed.io.dicom.series import group_by_series, volume_readers
+from xmed.io.file_kinds import file_kind, reader_errors, walk_with_problems
 from xmed.io.nifti.file import read_nifti
-from xmed.io.notes import Note, collected, note
+from xmed.io.notes import Note, add_note, collect_notes
 from xmed.io.pictures.picture import read_picture
-from xmed.io.sandbox.worker import guarded
+from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.volume import Volume
 
-_DEADLY = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
+_READER_DIED = ("OOM", "READER_TIMEOUT", "READER_CRASHED")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One series, file or object: what it is, and what ingest would say to it. Names no person.
+    """The result of inspecting one series, file or object. It contains no names of persons.
 
-    path: the folder of a series, else the file. series: short hash of the Series Instance UID.
-    volume: what tells it apart from the other volumes of its series, in the order that layout.image_channel counts.
-    shape: (i, j, k). spacing_mm: along i, j, k. code, message: why it is refused, from the table of `xmed.errors`;
-    do: what to do about it. notes: what its reader put right.
+    Attributes:
+        path: The folder of a series, otherwise the file.
+        kind: Format of the file.
+        verdict: "ok" (ingest will read it), "refused" (an error) or "skipped" (not an image).
+        files: Number of files.
+        modality: DICOM modality, or None.
+        series: Short hash of the Series Instance UID.
+        volume: What distinguishes this volume from the others of its series. The order is that of `image_channel` in a
+            dataset spec.
+        shape: Number of voxels (i, j, k).
+        spacing_mm: Spacing along i, j, k in mm.
+        code: Reason of a refusal, one of `xmed.errors.CODES`.
+        message: What was found and what was expected.
+        do: How to fix it.
+        notes: Repairs that the reader made.
     """
 
     path: Path
@@ -49,88 +60,109 @@ class Finding:
 
 
 def inspect(path: str | Path) -> list[Finding]:
-    """One Finding for each image series, NIfTI, picture and other object at `path`, folders searched to the bottom.
+    """Inspect every image series, NIfTI file, picture and other object at `path`, folders recursively.
 
-    A series is looked for within one folder. Every pixel is read, so that "ok" means that ingest will read it, too;
-    in a guarded process, so that a file that kills its reader is one finding, and the next one follows.
+    A series is searched within one folder. All pixels are read, so that "ok" means that ingest can read them as well.
+    The readers run in a sandboxed process: a file that crashes its reader gives one finding and does not stop the
+    others.
 
-    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE (a tree without end).
+    Args:
+        path: A folder or a file.
+
+    Returns:
+        The findings, sorted by path and series.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, or PATH_UNSAFE for a folder with too many files.
     """
     path = Path(path)
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"{path}", "an existing file or folder")
     findings: list[Finding] = []
-    for _, group in groupby(entries(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent):
-        found = list(group)
-        unsafe = [_refused(Finding(file, "other", "refused"), problem) for file, problem in found if problem]
-        findings += unsafe + _survived([file for file, problem in found if problem is None], unsafe)
+    for _, group in groupby(
+        walk_with_problems(path) if path.is_dir() else [(path, None)], key=lambda entry: entry[0].parent
+    ):
+        checked_files = list(group)
+        unsafe = [_as_refused(Finding(file, "other", "refused"), problem) for file, problem in checked_files if problem]
+        findings += unsafe + _inspect_in_sandbox([file for file, problem in checked_files if problem is None], unsafe)
     return sorted(findings, key=lambda finding: (str(finding.path), finding.series or ""))
 
 
-def _survived(files: list[Path], broken: list[Finding]) -> list[Finding]:
-    """`_folder` in a guarded process; when that dies, each file alone shows which one it was, then the others again."""
+def _inspect_in_sandbox(files: list[Path], broken: list[Finding]) -> list[Finding]:
+    """Run `_inspect_files` in a sandboxed process.
+
+    If that process dies, each file is inspected alone to find the cause, and then the remaining files together.
+    """
     try:
-        return guarded(_folder, files, broken)
+        return run_in_sandbox(_inspect_files, files, broken)
     except XmedError as problem:
         if len(files) == 1:
-            return [_refused(Finding(files[0], "other", "refused"), problem)]
-        alone = [(file, _survived([file], [])) for file in files]
-        deadly = [found[0] for _, found in alone if found and found[0].code in _DEADLY]
+            return [_as_refused(Finding(files[0], "other", "refused"), problem)]
+        alone = [(file, _inspect_in_sandbox([file], [])) for file in files]
+        deadly = [findings[0] for _, findings in alone if findings and findings[0].code in _READER_DIED]
         if not deadly:
-            return [_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
-        killers = {found.path for found in deadly}
-        return deadly + _survived([file for file in files if file not in killers], broken + deadly)
+            return [_as_refused(Finding(files[0].parent, "other", "refused", len(files)), problem)]
+        killers = {finding.path for finding in deadly}
+        return deadly + _inspect_in_sandbox([file for file in files if file not in killers], broken + deadly)
 
 
-def _folder(files: list[Path], broken: list[Finding]) -> list[Finding]:
-    """The findings of one folder. broken: those of files in it that cannot even be opened."""
+def _inspect_files(files: list[Path], broken: list[Finding]) -> list[Finding]:
+    """Return the findings of the files of one folder.
+
+    broken: findings of files in the same folder that cannot be opened.
+    """
     findings: list[Finding] = []
     instances: list[Instance] = []
     repairs: dict[str, list[Note]] = {}
     for file in files:
-        with collected() as notes:
-            found = _file(file)
-        if isinstance(found, Instance):
-            instances.append(found)
-            repairs.setdefault(found.series, []).extend(notes)
+        with collect_notes() as notes:
+            result = _inspect_file(file)
+        if isinstance(result, Instance):
+            instances.append(result)
+            repairs.setdefault(result.series, []).extend(notes)
         else:
-            findings.append(found)
+            findings.append(result)
     broken = broken + [finding for finding in findings if finding.kind == "other" and finding.verdict == "refused"]
-    for uid, group in by_series(instances).items():
+    for uid, group in group_by_series(instances).items():
         place = group[0].path if len(group) == 1 else group[0].path.parent
         series = hashlib.sha256(uid.encode()).hexdigest()[:8]
         noted = tuple(dict.fromkeys(repairs[uid]))
-        found = Finding(place, "series", "ok", len(group), group[0].modality, series, notes=noted)
-        findings += _series(found, group, broken)
+        finding = Finding(place, "series", "ok", len(group), group[0].modality, series, notes=noted)
+        findings += _inspect_series(finding, group, broken)
     return findings
 
 
-def _series(found: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
-    """A Finding for each volume of a series, unless an unreadable file beside it may be a slice that it lacks."""
+def _inspect_series(finding: Finding, instances: list[Instance], broken: list[Finding]) -> list[Finding]:
+    """Return one finding for each volume of a series.
+
+    The series is refused if an unreadable file in its folder could be one of its slices.
+    """
     if broken:
         what = f"{broken[0].path.name} in the same folder is unreadable"
-        return [_refused(found, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))]
-    with collected() as notes:
+        return [
+            _as_refused(finding, XmedError(str(broken[0].code), what, "whole files only", "fetch the series again"))
+        ]
+    with collect_notes() as notes:
         try:
-            volumes = volumes_of(instances)
+            volumes = volume_readers(instances)
         except XmedError as problem:
-            return [_refused(found, problem)]
-    found = replace(found, notes=(*found.notes, *notes))
-    return [_judged(replace(found, volume=name or None), read) for name, read in volumes.items()]
+            return [_as_refused(finding, problem)]
+    finding = replace(finding, notes=(*finding.notes, *notes))
+    return [_finding_from_reader(replace(finding, volume=name or None), read) for name, read in volumes.items()]
 
 
-def _file(path: Path) -> Finding | Instance:
-    """The Finding of one file, or the DICOM image that is a part of one."""
+def _inspect_file(path: Path) -> Finding | Instance:
+    """Return the finding of a file, or the DICOM image in it, which is a part of a series."""
     try:
-        with reading(path.name):
-            kind = kind_of(path)
+        with reader_errors(path.name):
+            kind = file_kind(path)
             if kind == "nifti":
-                return _judged(Finding(path, "nifti", "ok"), partial(_nifti, path))
+                return _finding_from_reader(Finding(path, "nifti", "ok"), partial(_read_unlabelled_nifti, path))
             if kind == "picture":
-                return _judged(Finding(path, "picture", "ok"), partial(read_picture, path))
+                return _finding_from_reader(Finding(path, "picture", "ok"), partial(read_picture, path))
             instances = read_instances([path])
     except XmedError as problem:
-        return _refused(Finding(path, "other", "refused"), problem)
+        return _as_refused(Finding(path, "other", "refused"), problem)
     if not instances:
         return Finding(path, "other", "skipped", code="NOT_DICOM", message="no file of a kind that xmed reads")
     if not instances[0].is_image:
@@ -139,26 +171,28 @@ def _file(path: Path) -> Finding | Instance:
     return instances[0]
 
 
-def _nifti(path: Path) -> Volume:
-    """An image or a label map: which of them, nobody says here. Nothing but zeros may be an empty label map."""
+def _read_unlabelled_nifti(path: Path) -> Volume:
+    """Read a NIfTI file that may be an image or a label map; zeros alone may be an empty label map."""
     volume = read_nifti(path)
     if (value := volume.array.flat[0]) == 0 and not volume.array.any():
-        note("EMPTY", "every voxel is 0: a label map without structures, or no image")
+        add_note("EMPTY", "every voxel is 0: a label map without structures, or no image")
     elif (volume.array == value).all():
         raise XmedError("CONSTANT", f"every voxel is {value}", "an image with content, or a label map")
     return volume
 
 
-def _judged(found: Finding, read: Callable[[], Volume]) -> Finding:
-    with collected() as notes:
+def _finding_from_reader(finding: Finding, read: Callable[[], Volume]) -> Finding:
+    """Complete a finding with the result of reading the volume."""
+    with collect_notes() as notes:
         try:
             volume = read()
         except XmedError as problem:
-            return _refused(found, problem)
-    noted = tuple(dict.fromkeys((*found.notes, *notes)))
-    return replace(found, shape=volume.grid.shape, spacing_mm=volume.spacing, notes=noted)
+            return _as_refused(finding, problem)
+    all_notes = tuple(dict.fromkeys((*finding.notes, *notes)))
+    return replace(finding, shape=volume.grid.shape, spacing_mm=volume.spacing, notes=all_notes)
 
 
-def _refused(found: Finding, problem: XmedError) -> Finding:
+def _as_refused(finding: Finding, problem: XmedError) -> Finding:
+    """Return the finding with the verdict "refused" and the reason."""
     message = " · ".join(" ".join(part.split()) for part in (problem.what, problem.expected) if part)
-    return replace(found, verdict="refused", code=problem.code, message=message, do=problem.do or None)
+    return replace(finding, verdict="refused", code=problem.code, message=message, do=problem.do or None)

@@ -1,4 +1,4 @@
-"""Notes: what a reader put right by itself, on record, so that nothing is repaired in silence."""
+"""Keep a record of what a reader repaired, so that no repair is silent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from xmed.errors import NOTES
 
 @dataclass(frozen=True, order=True)
 class Note:
-    """One repair. code: from `xmed.errors.NOTES`. text: what was found and done, in numbers, naming no person."""
+    """One repair.
+
+    Attributes:
+        code: One of `xmed.errors.NOTES`.
+        text: What was found and what was done, with numbers and without names of persons.
+    """
 
     code: str
     text: str
@@ -23,51 +28,56 @@ class Note:
         return f"note[{self.code}]: {self.text}"
 
 
-class Repaired(UserWarning):
-    """A note that nobody collects, for whoever calls a reader directly."""
+class RepairWarning(UserWarning):
+    """Warning for a repair that is made outside of `collect_notes`."""
 
 
-_open: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
+_collector: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
 
 
-def note(code: str, text: str) -> None:
-    """Record a repair, once; outside of `collected` it becomes a Python warning.
+def add_note(code: str, text: str) -> None:
+    """Record a repair once; outside of `collect_notes` it becomes a Python warning.
 
-    Raises KeyError for a code that `xmed.errors.NOTES` does not list.
+    Args:
+        code: One of `xmed.errors.NOTES`.
+        text: What was found and what was done.
+
+    Raises:
+        KeyError: For a code that `xmed.errors.NOTES` does not list.
     """
     NOTES[code]
-    made, notes = Note(code, text), _open.get()
+    new_note, notes = Note(code, text), _collector.get()
     if notes is None:
-        warnings.warn(str(made), Repaired, stacklevel=2)
-    elif made not in notes:
-        notes.append(made)
+        warnings.warn(str(new_note), RepairWarning, stacklevel=2)
+    elif new_note not in notes:
+        notes.append(new_note)
 
 
 @contextmanager
-def collected() -> Iterator[list[Note]]:
-    """The notes that readers make while the block runs, also when it ends in an error."""
+def collect_notes() -> Iterator[list[Note]]:
+    """Collect the notes that readers make in the block, also if it ends with an error."""
     notes: list[Note] = []
-    token = _open.set(notes)
+    token = _collector.set(notes)
     try:
         yield notes
     finally:
-        _open.reset(token)
+        _collector.reset(token)
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
-    """What readers note while the block runs is said at its end, and what differs in numbers alone is said once.
+def merge_similar_notes() -> Iterator[None]:
+    """Pass on the notes of the block at its end; notes that differ only in numbers become one.
 
-    Warnings of the libraries beneath are left out: what matters of them is a note.
+    Warnings of other libraries are suppressed, because what matters of them is recorded as a note.
     """
     notes: list[Note] = []
     try:
-        with warnings.catch_warnings(), collected() as notes:
+        with warnings.catch_warnings(), collect_notes() as notes:
             warnings.simplefilter("ignore")
             yield
     finally:
-        alike: dict[tuple[str, str], list[Note]] = {}
-        for made in notes:
-            alike.setdefault((made.code, re.sub(r"[-+]?\d[\d.]*", "#", made.text)), []).append(made)
-        for first, *others in alike.values():
-            note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))
+        similar: dict[tuple[str, str], list[Note]] = {}
+        for recorded in notes:
+            similar.setdefault((recorded.code, re.sub(r"[-+]?\d[\d.]*", "#", recorded.text)), []).append(recorded)
+        for first, *others in similar.values():
+            add_note(first.code, first.text + (f" (and {len(others)} more like this)" if others else ""))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xmed.io import write_nifti
-from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
+from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
 from xmed.phantom import b_mode, mr
 from xmed.phantom.pelvis import Pelvis
 from xmed.spec import PhantomSpec
@@ -71,7 +71,7 @@ def _missing(spec: PhantomSpec, folder: Path) -> Iterator[tuple[int, str]]:
 def _write_patient(spec: PhantomSpec, number: int, name: str, folder: Path) -> None:
     image, label = draw_patient(spec, number)
     model, description = HEADERS[spec.modality]
-    header = Header(name, "xmed", model, description)
+    header = SeriesIdentity(name, "xmed", model, description)
     image = replace(image, frame=str(header.uid("frame")))
     if spec.modality == "MR":
         last = image.array.shape[2] - 1

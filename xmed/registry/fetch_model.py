@@ -12,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.model.folder import check_model, is_model
 from xmed.registry import audit_log, audit_state, ledger
 from xmed.registry.tracking_store import client, is_there, tracking_uri
@@ -60,7 +60,9 @@ def served(reference: str, home: Path) -> ModelVersion:
     if alias and int(entry.version) not in now.holders.get(alias, set()):
         raise _unrecorded(f"no record gave {entry.name} version {entry.version} the alias {alias}")
     if gone := now.withdrawn.get(int(entry.version)):
-        note("WITHDRAWN", f"{entry.name} version {entry.version} was withdrawn on {gone['at'][:10]}: {gone['meaning']}")
+        add_note(
+            "WITHDRAWN", f"{entry.name} version {entry.version} was withdrawn on {gone['at'][:10]}: {gone['meaning']}"
+        )
     return entry
 
 

@@ -10,7 +10,7 @@ from xmed.cohort import ingest, summary
 from xmed.cohort.pseudonymise import keyed
 from xmed.cohort.store import Store
 from xmed.deidentify import Secret
-from xmed.io import facts_of, write_nifti
+from xmed.io import read_header_metadata, write_nifti
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 
@@ -31,17 +31,17 @@ def series(folder, **header):
     [("034Y", "30-39"), ("006M", "0-9"), ("093Y", "90 and over"), ("110Y", "90 and over"), ("34", None), ("", None)],
 )
 def test_ages_become_bands_and_the_oldest_are_one_band(tmp_path, age, band):
-    assert facts_of(series(tmp_path, PatientAge=age)).get("age_band") == band
+    assert read_header_metadata(series(tmp_path, PatientAge=age)).get("age_band") == band
 
 
 @pytest.mark.parametrize(("field", "said"), [(1.5, "1.5"), (3, "3"), (15000, "1.5"), (None, None)])
 def test_field_strength_is_tesla_also_where_gauss_was_written(tmp_path, field, said):
-    assert facts_of(series(tmp_path, MagneticFieldStrength=field)).get("field_t") == said
+    assert read_header_metadata(series(tmp_path, MagneticFieldStrength=field)).get("field_t") == said
 
 
 def test_a_nifti_says_nothing_of_its_patient(tmp_path):
     write_nifti(Volume(np.ones((3, 3, 3), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
-    assert facts_of(tmp_path / "a.nii.gz") == {}
+    assert read_header_metadata(tmp_path / "a.nii.gz") == {}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_mosaics_of_two_b_values_are_two_volumes(mosaic, tmp_path):
 def test_a_mosaic_without_its_private_header_is_refused(mosaic, tmp_path):
     ds = mosaic()
     ds.remove_private_tags()
-    with refusal("MULTI_VOLUME", "Siemens mosaic", "its private header is gone", "export it again"):
+    with refusal("MULTI_VOLUME", "Siemens mosaic", "its private header is missing", "export it again"):
         read_series(save([ds], tmp_path))
 
 

@@ -10,8 +10,8 @@ from support.corpus.dicom import AFFINE, ARRAY, UNDEFINED, meta_end
 from support.synthetic_dicom import enhanced, refusal, save, slices
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import read_instance
-from xmed.io.dicom.prescan import MAX_DEPTH, prescan, refuse_uids
-from xmed.io.file_kinds import kind_of
+from xmed.io.dicom.prescan import MAX_DEPTH, check_uids, prescan
+from xmed.io.file_kinds import file_kind
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_frames_of_an_enhanced_image_are_walked(tmp_path):
     prescan((save([enhanced(ARRAY, AFFINE)], tmp_path) / "000.dcm").read_bytes(), "x")
 
 
-DICOM = [path for path in get_testdata_files("*.dcm") if kind_of(Path(path)) == "dicom"]
+DICOM = [path for path in get_testdata_files("*.dcm") if file_kind(Path(path)) == "dicom"]
 LIARS = {"SC_rgb_jpeg.dcm": "TSUID_MISMATCH", "rtplan_truncated.dcm": "DICOM_TRUNCATED"}
 
 
@@ -99,11 +99,11 @@ def test_the_files_of_pydicom_pass_unless_they_lie(path):
 @pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.840/3", "1..2", "1.2.", "x", "1." * 40 + "1", "1.2\n"])
 def test_an_identifier_of_other_signs_is_refused_and_not_quoted(uid):
     with refusal("UID_INVALID") as caught:
-        refuse_uids([uid], "file")
+        check_uids([uid], "file")
     assert "/" not in str(caught.value)
 
 
 def test_identifiers_that_are_missing_or_good_pass(whole, tmp_path):
-    refuse_uids(["", "1.2.840.10008.1.2", "2.25.329800735698586629295641978511506172918", "1." * 31 + "1"], "x")
+    check_uids(["", "1.2.840.10008.1.2", "2.25.329800735698586629295641978511506172918", "1." * 31 + "1"], "x")
     (tmp_path / "x.dcm").write_bytes(whole)
     assert read_instance(tmp_path / "x.dcm").uid

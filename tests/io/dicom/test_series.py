@@ -11,7 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage, generate_uid
 from support.synthetic_dicom import DATA, FRAME, enhanced, film, image, oblique, refusal, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import read_nifti, read_series
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAY, AFFINE = texture((12, 9, 7)), oblique()
 
@@ -114,7 +114,7 @@ def test_a_link_out_of_the_folder_or_a_pipe_refuses_it(series, tmp_path):
 
 def test_a_tilted_gantry_keeps_its_shear_to_the_last_millimetre(series, tmp_path):
     _everywhere(_tilted)(series)
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_series(save(series, tmp_path))
     sheared = AFFINE.copy()
     sheared[:3, 2] += 0.4 * AFFINE[:3, 1] / 1.3
@@ -129,7 +129,7 @@ def test_of_two_series_the_one_of_the_asked_modality_is_taken_and_the_other_on_r
     for ds in other:
         ds.SeriesInstanceUID = generate_uid(entropy_srcs=["other"])
     folder = save([*series, *other], tmp_path)
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(folder, modality="CT").array, ARRAY[:, ::-1])
     assert [note.code for note in notes] == ["OTHER_SERIES"]
     with refusal("MIXED_SERIES", "MR of 7, CT of 7"):
@@ -209,7 +209,7 @@ GAP = f"{AFFINE[:3, 3] @ NORMAL + 3 * 3.1:.2f} mm"
         ("MIXED_SPACING", "one pixel spacing", _set(PixelSpacing=[1.3, 0.8])),
         ("MIXED_FRAME", "frames of reference", _set(FrameOfReferenceUID=generate_uid())),
         ("MIXED_SERIES", "MR of 1, MR of 6", _set(0, SeriesInstanceUID=generate_uid())),
-        ("MULTI_VOLUME", "up to 2 images at each position, and nothing that tells their volumes apart", _second_volume),
+        ("MULTI_VOLUME", "up to 2 images at each position, and no attribute that distinguishes their volumes", _second_volume),
         ("MULTI_VOLUME", "2 volumes in one series (0: DiffusionBValue 0 · 1: DiffusionBValue 800)", _everywhere(lambda n, ds: setattr(ds, "DiffusionBValue", 800.0 * (n > 3)))),
         ("MULTI_VOLUME", "mosaic", _set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])),
         ("NO_GEOMETRY", "no Image Position", _without("ImagePositionPatient")),

@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 
 from support.synthetic_dicom import enhanced, oblique, refusal, save, slices, texture
 from xmed.io import read_series, read_volumes
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAYS, AFFINE = [texture((12, 9, 5), seed) for seed in range(3)], oblique()
 
@@ -56,10 +56,10 @@ def test_volumes_come_apart_by_each_attribute_and_in_its_order(tmp_path, values,
 
 def test_a_volume_is_taken_by_its_number_and_that_is_on_record(tmp_path):
     folder = save(series(*ARRAYS, DiffusionBValue=[0.0, 50.0, 800.0]), tmp_path)
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(folder, 2).array, ARRAYS[2])
     assert [note.code for note in notes] == ["SEVERAL_VOLUMES"]
-    with refusal("MULTI_VOLUME", "volume 3 was asked", "2: DiffusionBValue 800", "image_channel"):
+    with refusal("MULTI_VOLUME", "volume 3 was requested", "2: DiffusionBValue 800", "image_channel"):
         read_series(folder, 3)
     with refusal("MULTI_VOLUME", "3 volumes in one series"):
         read_series(folder)
@@ -77,7 +77,7 @@ def test_equal_corners_of_two_time_points_are_not_taken_for_a_file_that_came_twi
 def test_shuffled_instance_numbers_tell_no_volumes_apart(tmp_path):
     shuffled = np.random.default_rng(1).permutation(15)
     found = series(*ARRAYS, InstanceNumber=lambda v, k: int(shuffled[5 * v + k]))
-    with refusal("MULTI_VOLUME", "nothing that tells their volumes apart"):
+    with refusal("MULTI_VOLUME", "no attribute that distinguishes their volumes"):
         read_series(save(found, tmp_path))
 
 
@@ -126,6 +126,6 @@ def test_a_localizer_among_slices_is_left_out_on_record(tmp_path):
     found = series(ARRAYS[0])
     scout = slices(ARRAYS[1], AFFINE)[0]
     scout.ImageOrientationPatient, scout.ImageType = [1, 0, 0, 0, 0, -1], ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_series(save([scout, *found], tmp_path)).array, ARRAYS[0])
     assert [str(note) for note in notes] == ["note[LOCALIZER]: 1 localizer images in the series are left out"]

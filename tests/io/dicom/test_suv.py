@@ -8,7 +8,7 @@ from support.synthetic_dicom import oblique, refusal, save, slices, texture
 from xmed.io import read_series
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.suv import suv_scale
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 
 ARRAY, AFFINE = texture((12, 9, 3)), oblique()
 HALF_LIFE = 6586.2  # seconds, of fluorine-18
@@ -46,12 +46,12 @@ BY_HAND = 74_000 / (370e6 * 2 ** (-3600 / HALF_LIFE))  # 74 kg in grams, over wh
         ({"Modality": "CT"}, None),
     ],
 )
-@pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
+@pytest.mark.filterwarnings("ignore::xmed.io.notes.RepairWarning")
 def test_the_scale_is_weight_over_the_dose_that_was_left(changes, expected):
     assert suv_scale([Header(scan(**changes))]) == (None if expected is None else pytest.approx(expected, rel=1e-9))
 
 
-@pytest.mark.filterwarnings("ignore::xmed.io.notes.Repaired")
+@pytest.mark.filterwarnings("ignore::xmed.io.notes.RepairWarning")
 def test_of_a_series_made_after_its_scan_the_start_is_found_from_a_frame():
     """A frame of 120 s that began at 11:05:00, its average count rate 360 s after the start of the scan.
 
@@ -68,14 +68,14 @@ def test_of_a_series_made_after_its_scan_the_start_is_found_from_a_frame():
 def test_philips_counts_are_scaled_by_their_own_factor():
     ds = scan(Units="CNTS")
     ds.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "DS", "0.00025")
-    with collected() as notes:
+    with collect_notes() as notes:
         assert suv_scale([Header(ds)]) == 0.00025
     assert [note.code for note in notes] == ["SUV"]
 
 
 @pytest.mark.parametrize("changes", [{"Units": None}, {"Units": "CNTS"}, {"Units": "GML", "SUVType": "LBM"}])
 def test_another_unit_is_kept_and_said_to_be_another(changes):
-    with collected() as notes:
+    with collect_notes() as notes:
         assert suv_scale([Header(scan(**changes))]) is None
     assert [note.code for note in notes] == ["PET_UNITS"]
 
@@ -112,7 +112,7 @@ def test_a_pet_series_in_becquerels_is_read_as_suv(tmp_path):
     for k, ds in enumerate(series):
         ds.update(scan())
         ds.RescaleSlope, ds.RescaleIntercept = 2.0 * (k + 1), 0
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_series(save(series, tmp_path))
     np.testing.assert_allclose(volume.array, ARRAY * (2.0 * np.arange(1, 4)) * BY_HAND, rtol=1e-6)
     assert [str(note) for note in notes] == ["note[SUV]: Bq/ml became SUV by body weight, g/ml"]

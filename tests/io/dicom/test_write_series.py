@@ -7,10 +7,10 @@ import pytest
 from support.dicom_conformance import faults
 from xmed.errors import XmedError
 from xmed.io import read_series
-from xmed.io.dicom.write_series import Header, write_series, write_ultrasound_volume
+from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
 from xmed.volume import Volume
 
-HEADER = Header("PHANTOM-X-01", "xmed", "model", "T2")
+HEADER = SeriesIdentity("PHANTOM-X-01", "xmed", "model", "T2")
 
 
 def oblique():
@@ -75,7 +75,7 @@ def test_the_same_volume_gives_the_same_bytes(tmp_path):
 
 
 def test_instances_have_distinct_uids_and_patients_distinct_series(tmp_path):
-    other = Header("PHANTOM-X-02", "xmed", "model", "T2")
+    other = SeriesIdentity("PHANTOM-X-02", "xmed", "model", "T2")
     files = [*write_series(volume(), tmp_path / "a", HEADER), *write_series(volume(), tmp_path / "b", other)]
     read = [pydicom.dcmread(path) for path in files]
     assert len({ds.SOPInstanceUID for ds in read}) == 8

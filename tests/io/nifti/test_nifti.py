@@ -9,7 +9,7 @@ import pytest
 
 from support.synthetic_dicom import DATA, oblique, refusal, texture
 from xmed.io import read_image, read_nifti, write_nifti
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.volume import Volume
 
 RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -85,20 +85,20 @@ def test_every_orientation_puts_the_voxels_where_nibabel_does(plain, form, order
 
 
 def test_sform_is_preferred_and_qform_taken_where_there_is_none(plain):
-    with collected():
+    with collect_notes():
         assert read_nifti(plain(sform=2, srow_x=[9, 0, 0, 0])).spacing[0] == 9
     assert read_nifti(plain(sform=0, srow_x=[9, 0, 0, 0])).spacing[0] == 1
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001)])
 def test_metres_and_micrometres_become_millimetres(plain, unit, factor):
-    with collected() as notes:
+    with collect_notes() as notes:
         np.testing.assert_allclose(read_nifti(plain(xyzt_units=unit)).spacing, [factor] * 3)
     assert [note.code for note in notes] == (["UNITS"] if unit in (1, 3) else [])
 
 
 def test_fine_voxels_in_metres_are_no_singular_affine(plain):
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_nifti(plain(affine=np.diag([1e-4, 1e-4, 1e-4, 1]), xyzt_units=1))
     np.testing.assert_allclose(volume.spacing, [0.1] * 3, rtol=1e-5)
     assert [note.code for note in notes] == ["UNITS"]
@@ -112,7 +112,7 @@ def test_slope_and_intercept_are_applied(plain):
 def test_content_decides_over_the_name(plain, tmp_path):
     (tmp_path / "y.nii.gz").write_bytes(plain("x.nii").read_bytes())
     (tmp_path / "y.nii").write_bytes(plain("x.nii.gz").read_bytes())
-    with collected() as notes:
+    with collect_notes() as notes:
         assert np.array_equal(read_nifti(tmp_path / "y.nii.gz").array, read_nifti(tmp_path / "y.nii").array)
     assert [note.code for note in notes] == ["GZIP_NAME", "GZIP_NAME"]
 
@@ -127,20 +127,20 @@ def test_big_endian_comes_in_as_native(plain):
 def test_a_channel_is_chosen_and_an_axis_of_one_dropped(plain):
     array = texture((6, 5, 4, 3)).astype(np.int16)
     assert np.array_equal(read_nifti(plain(array=array), channel=2).array, array[..., 2])
-    with collected() as notes:
+    with collect_notes() as notes:
         assert read_nifti(plain(array=array[..., :1])).array.shape == (6, 5, 4)
     assert [note.code for note in notes] == ["SQUEEZED"]
     assert read_nifti(plain(array=array[:, :, 0, 0])).array.shape == (6, 5, 1)
     with refusal("NDIM", "(6, 5, 4, 3)"):
         read_nifti(plain(array=array))
-    with refusal("NDIM", "channel 3 was asked"):
+    with refusal("NDIM", "channel 3 was requested"):
         read_nifti(plain(array=array), channel=3)
 
 
 def test_a_few_holes_are_filled_and_many_refused(plain):
     array = np.arange(2000, dtype=np.float32).reshape(20, 10, 10) + 5
     array[3, 3, 3] = np.nan
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_nifti(plain(array=array), modality="MR")
     assert volume.array[3, 3, 3] == 5
     assert np.argwhere(~volume.fov).tolist() == [[3, 3, 3]]
@@ -155,7 +155,7 @@ def test_an_ultrasound_image_with_a_hole_keeps_its_sector(tmp_path, plain):
     array[4:16, 3:15] = texture((12, 12, 9))
     whole = read_image(plain(array=array), "US").fov
     array[8, 8, 4] = np.nan
-    with collected():
+    with collect_notes():
         holed = read_image(plain(array=array), "US").fov
     assert np.argwhere(whole != holed).tolist() == [[8, 8, 4]]
 
@@ -163,18 +163,18 @@ def test_an_ultrasound_image_with_a_hole_keeps_its_sector(tmp_path, plain):
 @pytest.mark.parametrize(
     ("code", "words", "changes"),
     [
-        ("SLOPE", "a slope of 0", {"scl_slope": 0}),
-        ("SLOPE", "a slope of nan", {"scl_slope": np.nan}),
+        ("SLOPE", "slope 0", {"scl_slope": 0}),
+        ("SLOPE", "slope nan", {"scl_slope": np.nan}),
         ("FORMS", "up to 5 mm and 0.0° apart", {"srow_x": [1, 0, 0, 5]}),
-        ("FORMS", "no rotation", {"quatern_b": 3}),
-        ("FORMS", "no rotation", {"qoffset_x": np.nan}),
-        ("FORMS", "without extent", {"pixdim": [1, 1e-4, 1e-4, 1e-4, 1, 1, 1, 1]}),
+        ("FORMS", "not a rotation", {"quatern_b": 3}),
+        ("FORMS", "not a rotation", {"qoffset_x": np.nan}),
+        ("FORMS", "singular", {"pixdim": [1, 1e-4, 1e-4, 1e-4, 1, 1, 1, 1]}),
         ("PIXDIM", "[1.0, -1.0, 1.0]", {"pixdim": [1, 1, -1, 1, 1, 1, 1, 1]}),
         ("SHEAR", "5.71° off the right angle", {"srow_x": [1, 0, 0.1, 0], "qform": 0}),
     ],
 )
 def test_a_header_that_contradicts_itself_is_read_by_rule_and_on_record(plain, code, words, changes):
-    with collected() as notes:
+    with collect_notes() as notes:
         volume = read_nifti(plain(**changes))
     assert [note.code for note in notes] == [code]
     assert words in notes[0].text
@@ -183,7 +183,7 @@ def test_a_header_that_contradicts_itself_is_read_by_rule_and_on_record(plain, c
 
 
 def test_a_healthy_file_has_nothing_on_record(plain):
-    with collected() as notes:
+    with collect_notes() as notes:
         read_nifti(plain("x.nii.gz", affine=np.array(oblique())))
     assert notes == []
 
@@ -192,7 +192,7 @@ def test_shear_is_kept_to_the_last_voxel(tmp_path):
     lean = np.eye(4)
     lean[0, 2] = 0.3
     volume = Volume(texture((7, 6, 5)), oblique() @ lean)
-    with collected():
+    with collect_notes():
         image = nib.Nifti1Image(volume.array, RAS @ volume.affine)
         image.set_qform(None, 0)
         nib.save(image, tmp_path / "x.nii")

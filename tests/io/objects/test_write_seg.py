@@ -9,7 +9,7 @@ from pydicom.uid import UltrasoundImageStorage, generate_uid
 from support.dicom_conformance import faults
 from support.synthetic_dicom import FRAME, enhanced, film, oblique, refusal, save, slices, texture
 from xmed.io import Algorithm, read_label, read_nifti, read_series, write_nifti, write_seg
-from xmed.io.notes import collected
+from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -197,9 +197,9 @@ def test_slices_stacked_off_their_normal_keep_their_place(tmp_path):
     lean = np.eye(4)
     lean[1, 2] = 0.5
     folder = save(slices(ARRAY, AFFINE @ lean), tmp_path / "source")
-    with collected():
+    with collect_notes():
         image = read_series(folder)
-    with collected() as notes:
+    with collect_notes() as notes:
         write_seg(image.with_array(LABELS), folder, TABLE, tmp_path / "seg.dcm", BY)
     assert notes == []  # whoever read the image has heard it
     assert np.array_equal(read_label(tmp_path / "seg.dcm", image, TABLE).array, LABELS)

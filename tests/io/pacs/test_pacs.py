@@ -39,13 +39,13 @@ from xmed.cohort import ingest
 from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import archive, retrieve, send
-from xmed.io.pacs.archive import Series
-from xmed.io.pacs.catalogue import catalogue
+from xmed.io.pacs.archive import ArchiveSeries
+from xmed.io.pacs.catalogue import find_series
 from xmed.io.pacs.connect import connect
-from xmed.io.pacs.dimse import Dimse
-from xmed.io.pacs.receiving import MAX_PDU, receive
-from xmed.io.pacs.secured import from_archive, to_archive
-from xmed.io.pacs.web import Web
+from xmed.io.pacs.dicomweb import DicomWebArchive
+from xmed.io.pacs.dimse import DimseArchive
+from xmed.io.pacs.receiving import MAX_PDU, receive_object
+from xmed.io.pacs.tls import client_tls_context, server_tls_context
 from xmed.labels import LabelTable, Structure
 from xmed.spec import DatasetSpec, PacsSpec
 
@@ -235,8 +235,8 @@ def test_a_second_time_nothing_is_fetched(orthanc, login, home, tmp_path, way, m
     def never(*_):
         raise AssertionError("fetched again")
 
-    monkeypatch.setattr(Web, "fetch", never)
-    monkeypatch.setattr(Dimse, "fetch", never)
+    monkeypatch.setattr(DicomWebArchive, "fetch", never)
+    monkeypatch.setattr(DimseArchive, "fetch", never)
     retrieve(asked(orthanc, way), tmp_path, named(home))
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)} == before
 
@@ -264,14 +264,14 @@ def test_after_an_interruption_only_the_rest_comes(orthanc, login, home, tmp_pat
 @pytest.mark.services
 def test_an_unfinished_series_is_refused_never_taken_for_a_shorter_one(orthanc, login, home, tmp_path, monkeypatch):
     spec = dataset(asked(orthanc, "web"), tmp_path)
-    fetching = Web.fetch
+    fetching = DicomWebArchive.fetch
     lost = []
 
     def all_but_one(self, one, objects, keep):
         lost[:] = lost or [sorted(objects)[-1]]
         fetching(self, one, [uid for uid in objects if uid not in lost], keep)
 
-    monkeypatch.setattr(Web, "fetch", all_but_one)
+    monkeypatch.setattr(DicomWebArchive, "fetch", all_but_one)
     found = ingest(spec, home)
     assert [refusal.code for refusal in found.quarantined] == ["EMPTY_FILE"]
     assert len(found.cases) == 1
@@ -310,7 +310,7 @@ def test_what_is_new_in_the_archive_comes_and_what_was_withdrawn_goes(orthanc, l
     ],
 )
 def test_a_query_names_these_series_and_no_others(orthanc, login, way, query, count):
-    assert len(catalogue(connect(asked(orthanc, way).server), query)) == count
+    assert len(find_series(connect(asked(orthanc, way).server), query)) == count
 
 
 @pytest.mark.services
@@ -374,7 +374,7 @@ def test_a_wrong_password_is_refused_at_once_and_shown_to_nobody(orthanc, monkey
     monkeypatch.setenv("XMED_PACS_USER", "clinic")
     monkeypatch.setenv("XMED_PACS_PASSWORD", "zz-wrong")
     with pytest.raises(XmedError) as problem:
-        catalogue(connect(orthanc.web), {"PatientID": "ZZ-1"})
+        find_series(connect(orthanc.web), {"PatientID": "ZZ-1"})
     assert problem.value.code == "PACS_REFUSED"
     assert "401" in str(problem.value)
     assert "zz-wrong" not in str(problem.value)
@@ -388,20 +388,20 @@ def test_a_password_may_stand_in_netrc(orthanc, tmp_path, monkeypatch):
     file.write_text(f"machine 127.0.0.1 login {orthanc.login[0]} password {orthanc.login[1]}\n")
     file.chmod(0o600)
     monkeypatch.setenv("NETRC", str(file))
-    assert len(catalogue(connect(orthanc.web), {"Modality": "MR"})) == 2
+    assert len(find_series(connect(orthanc.web), {"Modality": "MR"})) == 2
 
 
 @pytest.mark.services
 def test_a_title_that_the_archive_does_not_know_is_refused(orthanc):
     stranger = orthanc.dimse.replace("/ORTHANC", "/ELSEWHERE")
     with refusal("PACS_REFUSED", "rejects XMED"):
-        catalogue(connect(stranger), {"Modality": "MR"})
+        find_series(connect(stranger), {"Modality": "MR"})
 
 
 @pytest.mark.parametrize("scheme", ["http://127.0.0.1:{}/dicom-web", "dimse://XMED@127.0.0.1:{}/PACS"])
 def test_an_archive_that_is_not_there_is_named(scheme):
     with refusal("PACS_UNREACHABLE", "127.0.0.1"):
-        catalogue(connect(scheme.format(free_port())), {"PatientID": "ZZ-1"})
+        find_series(connect(scheme.format(free_port())), {"PatientID": "ZZ-1"})
 
 
 class Answering:
@@ -441,21 +441,21 @@ JSON = "application/dicom+json"
 
 def test_a_busy_archive_is_asked_again():
     with Answering((503, "text/plain", b""), (429, "text/plain", b""), (200, JSON, b"[]")) as server:
-        assert catalogue(connect(server.url), {"PatientID": "ZZ-1"}) == []
+        assert find_series(connect(server.url), {"PatientID": "ZZ-1"}) == []
         assert len(server.requests) == 3
 
 
 def test_an_archive_that_stays_busy_is_given_up():
     with Answering((503, "text/plain", b"")) as server:
         with refusal("PACS_UNREACHABLE", "503"):
-            catalogue(connect(server.url), {"PatientID": "ZZ-1"})
+            find_series(connect(server.url), {"PatientID": "ZZ-1"})
         assert len(server.requests) == archive.ATTEMPTS
 
 
 def test_a_refusal_is_not_argued_with():
     with Answering((403, "text/plain", b"")) as server:
         with refusal("PACS_REFUSED", "403"):
-            catalogue(connect(server.url), {"PatientID": "ZZ-1"})
+            find_series(connect(server.url), {"PatientID": "ZZ-1"})
         assert len(server.requests) == 1
 
 
@@ -464,7 +464,7 @@ def test_a_refusal_is_not_argued_with():
 )
 def test_an_answer_that_is_no_dicomweb_is_refused(body):
     with Answering((200, JSON, body)) as server, refusal("PACS_ANSWER"):
-        catalogue(connect(server.url), {"Modality": "MR"})
+        find_series(connect(server.url), {"Modality": "MR"})
 
 
 def test_a_server_that_passes_over_offset_does_not_keep_us_for_ever():
@@ -475,7 +475,7 @@ def test_a_server_that_passes_over_offset_does_not_keep_us_for_ever():
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch):
-    monkeypatch.setattr("xmed.io.pacs.web.MAX_ANSWER", 1000)
+    monkeypatch.setattr("xmed.io.pacs.dicomweb.MAX_ANSWER", 1000)
     with Answering((200, JSON, b" " * 5000)) as server, refusal("SIZE_CLAIM"):
         connect(server.url).find("STUDY", {}, ["StudyInstanceUID"])
 
@@ -503,7 +503,7 @@ def test_an_archive_that_answers_with_more_than_was_asked_is_not_believed(record
             uid = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "SOPInstanceUID": "1.2.3.4"}
             return [{**dict.fromkeys(wanted, ""), **uid, **record}]
 
-    assert bool(catalogue(Careless(), {"PatientID": "ZZ-1"})) == kept
+    assert bool(find_series(Careless(), {"PatientID": "ZZ-1"})) == kept
 
 
 @pytest.fixture
@@ -539,13 +539,13 @@ def test_a_connection_that_breaks_off_counts_as_unreachable(peer):
         yield 0x0000, None
 
     server = peer([StudyRootQueryRetrieveInformationModelFind], [(evt.EVT_C_FIND, hang_up)])
-    with refusal("PACS_UNREACHABLE", "broke off"):
+    with refusal("PACS_UNREACHABLE", "closed the connection"):
         connect(server).find("STUDY", {}, ["StudyInstanceUID"])
 
 
 def test_an_archive_without_the_service_refuses(peer):
     server = peer([MRImageStorage], [])
-    with refusal("PACS_REFUSED", "accepts none"):
+    with refusal("PACS_REFUSED", "accepts no requested service"):
         connect(server).find("STUDY", {}, ["StudyInstanceUID"])
 
 
@@ -568,7 +568,7 @@ def contexts_of_theirs(tmp_path, monkeypatch):
     ours, theirs = certificate(tmp_path / "ours.pem", "127.0.0.1"), certificate(tmp_path / "theirs.pem", "127.0.0.1")
     monkeypatch.setenv("XMED_PACS_CERT", theirs)
     monkeypatch.setenv("XMED_PACS_CA", ours)
-    contexts = from_archive(), to_archive()
+    contexts = server_tls_context(), client_tls_context()
     monkeypatch.setenv("XMED_PACS_CERT", ours)
     monkeypatch.setenv("XMED_PACS_CA", theirs)
     return contexts
@@ -605,7 +605,7 @@ def test_a_certificate_is_for_one_host(peer, secured, tmp_path, monkeypatch):
     elsewhere = certificate(tmp_path / "elsewhere.pem", "127.0.0.2")
     monkeypatch.setenv("XMED_PACS_CERT", elsewhere)
     monkeypatch.setenv("XMED_PACS_CA", str(tmp_path / "ours.pem"))
-    server = peer([StudyRootQueryRetrieveInformationModelFind], [], from_archive())
+    server = peer([StudyRootQueryRetrieveInformationModelFind], [], server_tls_context())
     monkeypatch.setenv("XMED_PACS_CERT", str(tmp_path / "ours.pem"))
     monkeypatch.setenv("XMED_PACS_CA", elsewhere)
     with refusal("PACS_UNREACHABLE"):
@@ -626,18 +626,18 @@ def test_what_is_moved_comes_over_tls_or_not_at_all(peer, contexts_of_theirs, ov
     url = peer([StudyRootQueryRetrieveInformationModelMove], [(evt.EVT_C_MOVE, deliver)], called)
     wanted = {str(ds.SOPInstanceUID): MRImageStorage for ds in moved}
     asked = (
-        Series("ZZ-1", moved[0].StudyInstanceUID, moved[0].SeriesInstanceUID, wanted),
+        ArchiveSeries("ZZ-1", moved[0].StudyInstanceUID, moved[0].SeriesInstanceUID, wanted),
         list(wanted),
         kept.__setitem__,
     )
     if over_tls:
-        Dimse(url, port).fetch(*asked)
+        DimseArchive(url, port).fetch(*asked)
         assert {
             uid: str(pydicom.dcmread(BytesIO(data), force=True).PatientName) for uid, data in kept.items()
         } == dict.fromkeys(wanted, "Zz^ZZ-1")
     else:
         with refusal("PACS_REFUSED", "C-MOVE"):
-            Dimse(url, port).fetch(*asked)
+            DimseArchive(url, port).fetch(*asked)
         assert kept == {}
 
 
@@ -647,7 +647,7 @@ def test_a_certificate_that_is_none_and_one_that_is_missing_are_named(monkeypatc
         studies("dimses://XMED@127.0.0.1:104/PACS")
     monkeypatch.delenv("XMED_PACS_CERT", raising=False)
     with refusal("PACS_REFUSED", "XMED_PACS_CERT is not set"):
-        from_archive()
+        server_tls_context()
 
 
 def test_a_pdu_that_claims_more_than_was_agreed_ends_the_connection():
@@ -679,7 +679,7 @@ def test_a_title_that_is_asked_for_one_object_cannot_leave_another(peer, tmp_pat
     kept = []
     request = SimpleNamespace(AffectedSOPInstanceUID="../../etc/passwd")
     event = SimpleNamespace(request=request, assoc=SimpleNamespace(dul=SimpleNamespace(socket=SimpleNamespace())))
-    assert receive(event, lambda *found: kept.append(found), frozenset({"1.2.3"})) == 0x0117
+    assert receive_object(event, lambda *found: kept.append(found), frozenset({"1.2.3"})) == 0x0117
     assert kept == []
 
 
@@ -735,7 +735,7 @@ def test_a_prediction_goes_back_to_the_archive_and_is_drawn_on_its_images(
     sent = json.loads(capsys.readouterr().out)["sent"]
     assert [one["file"] for one in sent] == [str(out), str(sr)]
     assert all(one["status"].startswith("stored") for one in sent)
-    found = catalogue(connect(orthanc.web), {"PatientID": "ZZ-1", "Modality": ["SEG", "SR"]})
+    found = find_series(connect(orthanc.web), {"PatientID": "ZZ-1", "Modality": ["SEG", "SR"]})
     stored = {uid: one for one in found for uid in one.objects}
     uid = pydicom.dcmread(out).SOPInstanceUID
     back = {}

@@ -1,1 +1,1 @@
-"""DICOM: files become instances, instances become series, and series become volumes or a reason why not."""
+"""Read DICOM image series, and write the series of the phantom."""

@@ -1,4 +1,4 @@
-"""Acquisition times: when the images of a series were taken, date and time together, on one axis or not at all."""
+"""Determine when the images of a series were taken, on one common time axis or not at all."""
 
 from __future__ import annotations
 
@@ -8,61 +8,69 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
-from xmed.io.dicom.clock import offset_of
+from xmed.io.dicom.clock import parse_utc_offset
 from xmed.io.dicom.planes import Plane
 
-DATE_OF = {
+DATE_ATTRIBUTE = {
     "FrameAcquisitionDateTime": None,
     "FrameReferenceDateTime": None,
     "AcquisitionDateTime": None,
     "AcquisitionTime": "AcquisitionDate",
     "ContentTime": "ContentDate",
 }
-"""What states a moment; and where it is a time of day, what states its day."""
-LONGEST = timedelta(hours=12)
-"""No series is scanned for longer. Times of one day that lie farther apart are of two, and nothing says which."""
+"""Attributes that state a time. For a time of day, the attribute with its date."""
+MAX_SCAN_DURATION = timedelta(hours=12)
+"""No series takes longer. Times of one day that differ by more lie on two days, and the header does not say which."""
 _NO_DAY = "20000101"
 _DT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d+))?([+-]\d{4})?")
 
 
-def moments(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
-    """The moment of each image; None where one lacks it, or where they do not lie on one axis.
+def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
+    """Return the time of each image by an attribute.
 
-    They do not where only some of them state a day or a zone (PS3.5 6.2; Timezone Offset From UTC, PS3.3 C.12.1.1.8),
-    or where all are of one day, or of none, and farther apart than LONGEST: that is what a midnight looks like.
+    Times are not comparable if only some of them state a date or a time zone (PS3.5 6.2; Timezone Offset From UTC,
+    PS3.3 C.12.1.1.8), or if all have the same date or none and differ by more than MAX_SCAN_DURATION, which means that
+    the scan passed midnight.
+
+    Args:
+        planes: The images.
+        keyword: A key of DATE_ATTRIBUTE.
+
+    Returns:
+        The times, or None if one is missing or they are not comparable.
     """
-    day = DATE_OF[keyword]
-    found: list[datetime] = []
+    day_keyword = DATE_ATTRIBUTE[keyword]
+    times: list[datetime] = []
     for plane in planes:
-        moment = _moment(plane.told, keyword, day)
+        moment = _image_time(plane.attributes, keyword, day_keyword)
         if moment is None:
             return None
-        found.append(moment)
-    dated = {bool(day is None or plane.told.get(day)) for plane in planes}
-    if len(dated) > 1 or len({moment.tzinfo is None for moment in found}) > 1:
+        times.append(moment)
+    dated = {bool(day_keyword is None or plane.attributes.get(day_keyword)) for plane in planes}
+    if len(dated) > 1 or len({moment.tzinfo is None for moment in times}) > 1:
         return None
-    one_day = len({moment.date() for moment in found}) == 1
-    return None if one_day and max(found) - min(found) > LONGEST else found
+    same_day = len({moment.date() for moment in times}) == 1
+    return None if same_day and max(times) - min(times) > MAX_SCAN_DURATION else times
 
 
-def _moment(told: Mapping[str, Any], keyword: str, day: str | None) -> datetime | None:
-    text = str(told.get(keyword) or "").strip()
+def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | None) -> datetime | None:
+    text = str(attributes.get(keyword) or "").strip()
     if not text:
         return None
-    if day is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, and PS3.5 6.2 lets a reader take both
-        text = str(told.get(day) or _NO_DAY).strip().replace(".", "") + text.replace(":", "")
-    return _parsed(text, str(told.get("TimezoneOffsetFromUTC") or "").strip())
+    if day_keyword is not None:  # ACR-NEMA wrote 2024.01.02 and 10:00:00, which PS3.5 6.2 allows
+        text = str(attributes.get(day_keyword) or _NO_DAY).strip().replace(".", "") + text.replace(":", "")
+    return _parse_datetime(text, str(attributes.get("TimezoneOffsetFromUTC") or "").strip())
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str, zone: str) -> datetime | None:
-    """A DT (PS3.5 6.2), in `zone` where it names none; None for what is none, or tells no hour."""
+def _parse_datetime(text: str, zone: str) -> datetime | None:
+    """Parse a DT value (PS3.5 6.2), in `zone` if it states none; None if it is invalid or has no hour."""
     match = _DT.fullmatch(text)
     if match is None:
         return None
     *numbers, fraction, own = match.groups()
     year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
-    offset = offset_of(own or zone)
+    offset = parse_utc_offset(own or zone)
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59))  # 60: a leap second
     except ValueError:

@@ -1,4 +1,4 @@
-"""Clock: the moments that a header states, on one axis, whatever zones they are told in (PS3.5 6.2)."""
+"""Put the dates and times of a header on one time axis, whatever time zones they are stated in (PS3.5 6.2)."""
 
 from __future__ import annotations
 
@@ -11,54 +11,70 @@ from typing import Any, Protocol
 _MOMENT = re.compile(r"(\d{8})(\d{2})(\d{2})(\d{2})?(?:\.(\d{1,6})\d*)?([+-]\d{4})?")
 _OFFSET = re.compile(r"[+-]\d{4}")
 _STEP = timedelta(minutes=15)
-"""Offsets from UTC are whole quarters of an hour (IANA time zone database, since 1972)."""
+"""UTC offsets are whole quarters of an hour (IANA time zone database, since 1972)."""
 _SLACK = timedelta(minutes=1)
 
 
 class Attributes(Protocol):
-    """A header or a data set."""
+    """Anything with attributes by keyword: a header or a data set."""
 
     def get(self, key: str, default: Any = None, /) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What the dates and times of one data set are told by. zone: their offset from UTC; None where nothing says it."""
+    """The time zone of the dates and times of one data set.
+
+    Attributes:
+        zone: Offset from UTC, or None if the data set does not state it.
+    """
 
     zone: timedelta | None
 
     @classmethod
     def of(cls, header: Attributes) -> Clock:
-        """By Timezone Offset From UTC (PS3.3 C.12.1.1.8); else by a moment that is told twice, once with its zone."""
-        stated = offset_of(str(header.get("TimezoneOffsetFromUTC") or "").strip())
+        """Determine the time zone of a header.
+
+        It is Timezone Offset From UTC (PS3.3 C.12.1.1.8), or follows from a time that is stated twice, once with its
+        offset.
+        """
+        stated = parse_utc_offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
         if stated is not None:
             return cls(stated)
-        found = set(_told_twice(header))
-        return cls(found.pop() if len(found) == 1 else None)
+        zones = set(_zones_from_repeated_times(header))
+        return cls(zones.pop() if len(zones) == 1 else None)
 
     def instant(self, text: str) -> datetime | None:
-        """A date and time on this clock's axis: UTC where the zone is known, the local clock where it is not.
+        """Convert a date and time to the axis of this clock: UTC if the zone is known, otherwise local time.
 
-        Where no zone is known, a moment with an offset of its own is taken for local: whoever writes the zone of the
-        place writes the local time. None for what is no moment to the minute, and for one in UTC that nothing can be
-        compared with.
+        If no zone is known, a time with its own offset counts as local, because a device that writes an offset writes
+        the local time.
+
+        Returns:
+            The time; None if the text is not precise to the minute, or is in UTC and cannot be compared with local
+            times.
         """
         match = _MOMENT.fullmatch(text.strip())
-        if match is None or (self.zone is None and (offset := offset_of(match[6] or "")) is not None and not offset):
+        if match is None or (
+            self.zone is None and (offset := parse_utc_offset(match[6] or "")) is not None and not offset
+        ):
             return None
-        local = _datetime(match)
-        return None if local is None else local - self.behind(match[6] or "")
+        local = _datetime_from_match(match)
+        return None if local is None else local - self.utc_shift(match[6] or "")
 
-    def behind(self, own: str = "") -> timedelta:
-        """What takes a moment to the axis when it is subtracted. own: the offset that the moment itself names."""
+    def utc_shift(self, own: str = "") -> timedelta:
+        """Return what must be subtracted from a time to bring it to the axis.
+
+        own: the offset that the time itself states.
+        """
         if self.zone is None:
             return timedelta(0)
-        offset = offset_of(own)
+        offset = parse_utc_offset(own)
         return self.zone if offset is None else offset
 
 
-def offset_of(text: str) -> timedelta | None:
-    """&ZZXX as an offset from UTC between -1200 and +1400 (PS3.5 6.2); None for anything else."""
+def parse_utc_offset(text: str) -> timedelta | None:
+    """Parse an offset &ZZXX between -1200 and +1400 (PS3.5 6.2); None for anything else."""
     if not _OFFSET.fullmatch(text) or int(text[3:]) > 59:
         return None
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
@@ -66,8 +82,8 @@ def offset_of(text: str) -> timedelta | None:
     return offset if timedelta(hours=-12) <= offset <= timedelta(hours=14) else None
 
 
-def _told_twice(header: Attributes) -> Iterator[timedelta]:
-    """The zones that follow where one moment is told with its offset and, beside that, by the local clock."""
+def _zones_from_repeated_times(header: Attributes) -> Iterator[timedelta]:
+    """Yield the zones that follow from times that are stated with an offset and again as local time."""
     drugs = header.get("RadiopharmaceuticalInformationSequence") or ()
     pairs: list[tuple[Attributes | Mapping[str, Any], str, str, str]] = [
         (header, "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
@@ -75,21 +91,22 @@ def _told_twice(header: Attributes) -> Iterator[timedelta]:
     ]
     for where, whole, day, time in pairs:
         match = _MOMENT.fullmatch(str(where.get(whole) or "").strip())
-        own = offset_of(match[6] or "") if match else None
-        if match is None or own is None or (there := _datetime(match)) is None:
+        own = parse_utc_offset(match[6] or "") if match else None
+        if match is None or own is None or (stated_time := _datetime_from_match(match)) is None:
             continue
         local = Clock(None).instant(f"{(where.get(day) if day else None) or match[1]}{where.get(time) or ''}")
         if local is None:
             continue
-        zone = local - (there - own)
-        if not day:  # a time of no date: within half a day
+        zone = local - (stated_time - own)
+        if not day:  # without a date, the zone is within half a day
             zone = (zone + timedelta(hours=12)) % timedelta(hours=24) - timedelta(hours=12)
         near = round(zone / _STEP) * _STEP
         if abs(zone - near) <= _SLACK and timedelta(hours=-12) <= near <= timedelta(hours=14):
             yield near
 
 
-def _datetime(match: re.Match[str]) -> datetime | None:
+def _datetime_from_match(match: re.Match[str]) -> datetime | None:
+    """Return the date and time of a match, or None for an impossible one."""
     day, hour, minute, second, fraction = match.groups()[:5]
     try:
         at = datetime(int(day[:4]), int(day[4:6]), int(day[6:]), int(hour), int(minute), min(int(second or 0), 59))

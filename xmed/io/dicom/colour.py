@@ -1,7 +1,7 @@
-"""Colour: stored pixels of three samples as red, green and blue, by what the stream is and not what a header calls it.
+"""Decode pixels of three samples as red, green and blue.
 
-Files keep the Photometric Interpretation of a stream that they no longer have, and encoders write one that theirs is
-not. What the stream says of itself stands first, then what its planes show, then the header.
+Headers often keep a Photometric Interpretation that does not fit the stream any more. What the compressed stream states
+has priority, then what the pixel values show, then the header.
 """
 
 from __future__ import annotations
@@ -16,35 +16,46 @@ from pydicom.pixels import convert_color_space, pixel_array
 from pydicom.uid import JPEGTransferSyntaxes
 
 from xmed.errors import XmedError
-from xmed.io.dicom.compressed_stream import Model, Stream, stream_of
+from xmed.io.dicom.compressed_stream import ColourModel, StreamHeader, parse_stream_header
 from xmed.io.dicom.header import Header
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
-_NAMED: dict[str, Model] = {"RGB": "RGB", "YBR_ICT": "RGB", "YBR_RCT": "RGB", "YBR_FULL": "YBR", "YBR_FULL_422": "YBR"}
-"""What pixels are after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
+_DECODED_MODEL: dict[str, ColourModel] = {
+    "RGB": "RGB",
+    "YBR_ICT": "RGB",
+    "YBR_RCT": "RGB",
+    "YBR_FULL": "YBR",
+    "YBR_FULL_422": "YBR",
+}
+"""Colour model after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
-_ALIKE, _NEUTRAL = 4, 6
-"""Grey in RGB has three like planes; grey in YBR has two of 128. What lossy coding adds stays within these values."""
-_SHOWN = 0.5
-"""Share of grey pixels from which planes tell their model: most of every ultrasound screen is grey or black."""
+_GREY_TOLERANCE_RGB, _GREY_TOLERANCE_YBR = 4, 6
+"""Grey in RGB has three equal samples, grey in YBR has two of 128. Lossy compression changes them by less than this."""
+_MIN_GREY_SHARE = 0.5
+"""Share of grey pixels above which pixel values show their colour model: most of an ultrasound image is grey."""
 
 
-def refuse_model(header: Header, name: str) -> None:
-    """Raises XmedError PIXEL_MODULE for a Photometric Interpretation that contradicts the number of samples."""
+def check_photometric(header: Header, name: str) -> None:
+    """Check that Photometric Interpretation fits the number of samples.
+
+    Raises:
+        XmedError: PIXEL_MODULE.
+    """
     samples, model = int(header["SamplesPerPixel"]), str(header["PhotometricInterpretation"])
-    wrong = model in _GREY if samples == 3 else model in _NAMED
-    if samples not in (1, 3) or wrong or (samples == 3 and model not in _NAMED):
+    wrong = model in _GREY if samples == 3 else model in _DECODED_MODEL
+    if samples not in (1, 3) or wrong or (samples == 3 and model not in _DECODED_MODEL):
         raise XmedError(
             "PIXEL_MODULE",
             f"{name} has {samples} samples per pixel, Photometric Interpretation {model}",
-            f"one of {', '.join(_GREY)}; three of {', '.join(_NAMED)}",
+            f"one of {', '.join(_GREY)}; three of {', '.join(_DECODED_MODEL)}",
         )
 
 
-def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
-    """What each frame of encapsulated pixels says of itself; none for native ones.
+def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
+    """Return what the compressed stream of each frame states; an empty list for uncompressed pixels.
 
-    Raises XmedError PIXEL_MODULE where that is another size, or another number of frames, than the header says.
+    Raises:
+        XmedError: PIXEL_MODULE if size or number of frames differ from the header.
     """
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return []
@@ -54,64 +65,76 @@ def streams_of(dataset: Dataset, name: str) -> list[Stream | None]:
     count = int(dataset.get("NumberOfFrames") or 1)
     try:
         frames = generate_frames(dataset.PixelData, number_of_frames=count, extended_offsets=extended)
-        streams = [stream_of(frame) for frame in frames]
+        streams = [parse_stream_header(frame) for frame in frames]
     except (ValueError, IndexError) as problem:
-        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has others", "as many") from problem
-    if len(streams) != count or (count == 1 and _several(dataset.PixelData)):
-        raise XmedError("PIXEL_MODULE", f"{name} says {count} frames, its stream has another number", "as many")
-    said = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} says {count} frames, its compressed stream has another number", "the same number"
+        ) from problem
+    if len(streams) != count or (count == 1 and _holds_several_streams(dataset.PixelData)):
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} says {count} frames, its compressed stream has another number", "the same number"
+        )
+    header_size = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
     for stream in streams:
-        if stream and stream.rows and (stream.rows, stream.columns, stream.components) != said:
+        if stream and stream.rows and (stream.rows, stream.columns, stream.components) != header_size:
             raise XmedError(
                 "PIXEL_MODULE",
-                f"{name} says {said[0]} × {said[1]} pixels of {said[2]} samples, its stream has "
+                f"{name} says {header_size[0]} × {header_size[1]} pixels of {header_size[2]} samples, its stream has "
                 f"{stream.rows} × {stream.columns} of {stream.components}",
-                "one size",
-                "the header belongs to another size of the picture: export it again",
+                "the same size",
+                "the header belongs to another size of the image: export it again",
             )
     return streams
 
 
-def _several(pixels: bytes) -> bool:
-    """Whether what should be one frame is fragments that each begin a stream of their own."""
-    return sum(stream_of(fragment) is not None for fragment in generate_fragments(pixels)) > 1
+def _holds_several_streams(pixels: bytes) -> bool:
+    """Return whether the fragments of a single frame each begin a stream of their own."""
+    return sum(parse_stream_header(fragment) is not None for fragment in generate_fragments(pixels)) > 1
 
 
-def rgb_of(dataset: Dataset, streams: Sequence[Stream | None]) -> np.ndarray:
-    """Frames (frames, rows, columns, 3) in red, green and blue; a header that calls them something else is noted.
+def decode_rgb(dataset: Dataset, streams: Sequence[StreamHeader | None]) -> np.ndarray:
+    """Decode the frames of a colour image.
 
-    streams: what `streams_of` found.
+    Args:
+        dataset: The image.
+        streams: The result of `frame_streams`.
+
+    Returns:
+        Array of shape (frames, rows, columns, 3) in red, green and blue. A header that states another model is noted.
     """
-    said = _NAMED[str(dataset.PhotometricInterpretation)]
+    header_model = _DECODED_MODEL[str(dataset.PhotometricInterpretation)]
     syntax = dataset.file_meta.TransferSyntaxUID
-    # Of the decoders, Pillow alone converts colours by itself where it finds a mark
+    # Pillow would convert colours by itself if it found a marker; the other decoders do not
     plugin = "pylibjpeg" if syntax in JPEGTransferSyntaxes else ""
     pixels = pixel_array(dataset, raw=True, decoding_plugin=plugin).reshape(-1, dataset.Rows, dataset.Columns, 3)
     models = [stream.model if stream else None for stream in streams] or [None] * len(pixels)
     unmarked = [n for n, model in enumerate(models) if model is None]
-    shown = _told(pixels[unmarked]) if unmarked else None
-    found = np.array([model or shown or said for model in models])
-    if (found != said).any():
+    model_from_pixels = _model_from_planes(pixels[unmarked]) if unmarked else None
+    frame_models = np.array([model or model_from_pixels or header_model for model in models])
+    if (frame_models != header_model).any():
         names = {"RGB": "red, green and blue", "YBR": "luminance and chrominance"}
-        other = next(name for model, name in names.items() if model != said)
-        note("COLOUR_MODEL", f"the header says {names[said]}, the pixels are {other}: read as they are")
-    if (found == "YBR").all():
+        other = next(name for model, name in names.items() if model != header_model)
+        add_note("COLOUR_MODEL", f"the header says {names[header_model]}, the pixels are {other}: read as they are")
+    if (frame_models == "YBR").all():
         return convert_color_space(pixels, "YBR_FULL", "RGB")
-    if (found == "YBR").any():
+    if (frame_models == "YBR").any():
         pixels = pixels.copy()
-        pixels[found == "YBR"] = convert_color_space(pixels[found == "YBR"], "YBR_FULL", "RGB")
+        pixels[frame_models == "YBR"] = convert_color_space(pixels[frame_models == "YBR"], "YBR_FULL", "RGB")
     return pixels
 
 
-def _told(planes: np.ndarray) -> Model | None:
-    """What planes (…, 3) of 8 bits show by their grey pixels; None where that is not certain."""
+def _model_from_planes(planes: np.ndarray) -> ColourModel | None:
+    """Return the colour model that grey pixels (…, 3) of 8 bits show, or None if it is not certain."""
     if planes.itemsize != 1:
         return None
     first, second, third = np.moveaxis(
         planes.reshape(-1, 3)[:: max(planes.size // 3_000_000, 1)].astype(np.int16), 1, 0
     )
-    alike = (np.abs(first - second) <= _ALIKE) & (np.abs(first - third) <= _ALIKE)
-    neutral = (np.abs(second - 128) <= _NEUTRAL) & (np.abs(third - 128) <= _NEUTRAL)
-    shares: dict[Model, float] = {"RGB": float((alike & ~neutral).mean()), "YBR": float((neutral & ~alike).mean())}
+    looks_rgb = (np.abs(first - second) <= _GREY_TOLERANCE_RGB) & (np.abs(first - third) <= _GREY_TOLERANCE_RGB)
+    looks_ybr = (np.abs(second - 128) <= _GREY_TOLERANCE_YBR) & (np.abs(third - 128) <= _GREY_TOLERANCE_YBR)
+    shares: dict[ColourModel, float] = {
+        "RGB": float((looks_rgb & ~looks_ybr).mean()),
+        "YBR": float((looks_ybr & ~looks_rgb).mean()),
+    }
     likelier = max(shares, key=lambda model: shares[model])
-    return likelier if shares[likelier] > _SHOWN else None
+    return likelier if shares[likelier] > _MIN_GREY_SHARE else None

@@ -1,4 +1,4 @@
-"""Compressed stream: what a compressed frame says of itself, in the markers at its head (ITU-T T.81, T.87, T.800)."""
+"""Read the markers at the start of a compressed frame (ITU-T T.81 JPEG, T.87 JPEG-LS, T.800 JPEG 2000)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Model = Literal["RGB", "YBR"]
+ColourModel = Literal["RGB", "YBR"]
 _JPEG, _J2K, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
-_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers, JPEG-LS's among them; no tables
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers, including JPEG-LS, without tables
 _DCT = {0xC0, 0xC1, 0xC2}
 _ADOBE = {0: "RGB", 1: "YBR"}  # the transform of APP14 (Adobe Technical Note 5116)
 
 
 @dataclass(frozen=True)
-class Stream:
-    """kind: marker of the JPEG frame, or None for JPEG 2000. rows, columns, components, bits: as the codec gives them.
+class StreamHeader:
+    """What the start of a compressed frame states.
 
-    model: the colour model of three components as they leave the codec, None where no mark tells it.
+    Attributes:
+        kind: Start-of-frame marker of JPEG, or None for JPEG 2000.
+        rows: Height in pixels.
+        columns: Width in pixels.
+        components: Samples per pixel.
+        bits: Bits per sample.
+        model: Colour model of three components after decoding, or None if no marker states it.
     """
 
     kind: int | None
@@ -25,11 +31,11 @@ class Stream:
     columns: int
     components: int
     bits: int
-    model: Model | None
+    model: ColourModel | None
 
 
-def stream_of(frame: bytes) -> Stream | None:
-    """What the head of a frame says; None for what is neither JPEG, JPEG-LS nor JPEG 2000, or is damaged."""
+def parse_stream_header(frame: bytes) -> StreamHeader | None:
+    """Parse the start of a frame; None if it is damaged or neither JPEG, JPEG-LS nor JPEG 2000."""
     try:
         if frame[:2] == _JPEG:
             return _jpeg(frame)
@@ -40,7 +46,7 @@ def stream_of(frame: bytes) -> Stream | None:
 
 
 def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """Markers and what stands in their segments, up to the first scan or tile."""
+    """Yield markers and the content of their segments, up to the first scan or tile."""
     while at + 4 <= len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
         if marker == 0xFF:  # fill bytes
@@ -53,40 +59,45 @@ def _segments(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
-def _jpeg(frame: bytes) -> Stream | None:
+def _jpeg(frame: bytes) -> StreamHeader | None:
+    """Parse JPEG or JPEG-LS up to its start-of-frame segment."""
     jfif, adobe = False, None
-    for marker, held in _segments(frame, 2):
-        if marker == 0xE0 and held[:5] == b"JFIF\0":
+    for marker, content in _segments(frame, 2):
+        if marker == 0xE0 and content[:5] == b"JFIF\0":
             jfif = True
-        elif marker == 0xEE and held[:5] == b"Adobe" and len(held) >= 12:
-            adobe = _ADOBE.get(held[11])
+        elif marker == 0xEE and content[:5] == b"Adobe" and len(content) >= 12:
+            adobe = _ADOBE.get(content[11])
         elif marker in _FRAMES:
-            rows, columns = int.from_bytes(held[1:3], "big"), int.from_bytes(held[3:5], "big")
-            components = [held[6 + 3 * n : 9 + 3 * n] for n in range(held[5])]
-            return Stream(marker, rows, columns, len(components), held[0], _model(marker, jfif, adobe, components))
+            rows, columns = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            components = [content[6 + 3 * n : 9 + 3 * n] for n in range(content[5])]
+            return StreamHeader(
+                marker, rows, columns, len(components), content[0], _model(marker, jfif, adobe, components)
+            )
     return None
 
 
-def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> Model | None:
-    """JFIF has only YCbCr (T.871). Without a mark, decoders guess by component numbers, which encoders give at will."""
+def _model(marker: int, jfif: bool, adobe: str | None, components: list[bytes]) -> ColourModel | None:
+    """Return the colour model. JFIF allows only YCbCr (T.871); component numbers alone are not reliable."""
     if len(components) != 3:
         return None
     if jfif and marker in _DCT and adobe != "RGB":
         return "YBR"
     if adobe is not None and not jfif:
         return "RGB" if adobe == "RGB" else "YBR"
-    if bytes(one[0] for one in components) == b"RGB":
+    if bytes(component[0] for component in components) == b"RGB":
         return "RGB"
-    sampled = {one[1] for one in components}
+    sampled = {component[1] for component in components}
     return "YBR" if marker in _DCT and len(sampled) > 1 else None
 
 
-def _jpeg_2000(frame: bytes) -> Stream | None:
-    """Of a stream with its own transform of colours the codec gives red, green and blue (T.800 annex G)."""
-    found = dict(_segments(frame, 2))
-    size, style = found.get(0x51), found.get(0x52)
+def _jpeg_2000(frame: bytes) -> StreamHeader | None:
+    """Parse JPEG 2000; with its own colour transform (T.800 annex G) the codec returns red, green and blue."""
+    segments = dict(_segments(frame, 2))
+    size, style = segments.get(0x51), segments.get(0x52)
     if size is None or style is None:
         return None
     columns, rows, left, top = (int.from_bytes(size[at : at + 4], "big") for at in (2, 6, 10, 14))
     components = int.from_bytes(size[34:36], "big")
-    return Stream(None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None)
+    return StreamHeader(
+        None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None
+    )

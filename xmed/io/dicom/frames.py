@@ -1,4 +1,4 @@
-"""Frames: what the header says of each frame, in functional groups or in the data set itself."""
+"""Collect the attributes of each frame from functional groups or from the data set itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xmed.errors import XmedError
-from xmed.io.dicom.functional_groups import flat
+from xmed.io.dicom.functional_groups import flatten_groups
 from xmed.io.dicom.header import Header
 
 VOLUME_KEYWORDS = (
@@ -18,7 +18,7 @@ VOLUME_KEYWORDS = (
     "EchoTime",
     "EffectiveEchoTime",
 )
-"""Attributes that are one and the same throughout a volume: where they differ there are several."""
+"""Attributes that are constant within a volume: different values mean several volumes."""
 VARIANT_KEYWORDS = (
     "FrameType",
     "ImageType",
@@ -32,19 +32,25 @@ VARIANT_KEYWORDS = (
     "ConvolutionKernel",
     "KVP",
 )
-"""Attributes that may differ within a volume, and tell volumes apart where images share their positions."""
+"""Attributes that may vary within a volume, but distinguish volumes whose images share their positions."""
 
 
 def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
-    """For every frame its attributes by keyword: its own functional groups, then the shared ones, then the data set.
+    """Return the attributes of every frame by keyword.
 
-    Of the functional groups (PS3.3 C.7.6.16) those of the standard are read, each attribute from its own: see `MACROS`.
+    The frame's own functional groups have priority, then the shared ones, then the data set (PS3.3 C.7.6.16). Each
+    attribute is read only from its own macro, see `MACROS`.
+
+    Raises:
+        XmedError: PIXEL_MODULE if the number of functional groups differs from the number of frames.
     """
     count = int(header.get("NumberOfFrames") or 1)
     if not (header.get("SharedFunctionalGroupsSequence") or header.get("PerFrameFunctionalGroupsSequence")):
         return [header] * count
-    shared = flat((header.get("SharedFunctionalGroupsSequence") or [None])[0])
-    own = [flat(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
-    if own and len(own) != count:
-        raise XmedError("PIXEL_MODULE", f"{count} frames with {len(own)} functional groups", "one group for each frame")
-    return [ChainMap(mine, shared, header) for mine in own or [{} for _ in range(count)]]  # type: ignore[arg-type]
+    shared = flatten_groups((header.get("SharedFunctionalGroupsSequence") or [None])[0])
+    per_frame = [flatten_groups(groups) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
+    if per_frame and len(per_frame) != count:
+        raise XmedError(
+            "PIXEL_MODULE", f"{count} frames with {len(per_frame)} functional groups", "one group for each frame"
+        )
+    return [ChainMap(own_attributes, shared, header) for own_attributes in per_frame or [{} for _ in range(count)]]  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""Which functional group macro each attribute of a frame stands in (PS3.3 C.7.6.16); no other place is read.
+"""Read each attribute of a frame from its functional group macro (PS3.3 C.7.6.16), and from no other place.
 
-Scanners add private groups to those of the standard, and repeat standard attributes in them: Philips keeps a second
-Image Position (Patient) in (2005,140F), which is that of another corner. The standard's own sequences repeat them, too,
-of other images (Referenced Image Sequence).
+Scanners add private groups, and repeat standard attributes in them with another meaning: Philips keeps the position of
+another corner as Image Position (Patient) in (2005,140F). Sequences of the standard repeat attributes of other images
+as well (Referenced Image Sequence).
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from xmed.errors import XmedError
 
 
 class Macro(NamedTuple):
-    """Attributes of a frame by keyword, and the sequences that lead to them. paragraph: of PS3.3."""
+    """A functional group macro.
+
+    Attributes:
+        path: Keywords of the sequences that lead to the attributes.
+        keywords: Keywords of the attributes.
+        paragraph: Paragraph of PS3.3.
+        several: Whether the standard allows several items; their values are then joined.
+    """
 
     path: tuple[str, ...]
     keywords: tuple[str, ...]
@@ -81,23 +88,23 @@ MACROS = (
     _macro("USImageDescriptionSequence", _FRAME_TYPE, "C.8.24.6.1"),
     _macro("XRay3DFrameTypeSequence", _FRAME_TYPE, "C.8.21.5.1"),
     _macro("ParametricMapFrameTypeSequence", _FRAME_TYPE, "C.8.32.3.1"),
-    # What a converter of single frames found no macro for: what is read of it, no macro above has
+    # For attributes without a macro in converted single frames; none of those read here is in a macro above
     _macro("UnassignedSharedConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.25"),
     _macro("UnassignedPerFrameConvertedAttributesSequence", _CONVERTED, "C.7.6.16.2.26"),
 )
-"""What is read of a frame, and the one place for it."""
+"""The macros that are read, each attribute in one place."""
 _PLACES = [(macro, [Tag(word) for word in macro.path], [(k, Tag(k)) for k in macro.keywords]) for macro in MACROS]
 
 
-def flat(groups: Dataset | None) -> dict[str, Any]:
-    """The attributes by keyword that the functional groups of one frame, or the shared ones, state where they belong.
+def flatten_groups(groups: Dataset | None) -> dict[str, Any]:
+    """Return the attributes by keyword that the functional groups of a frame, or the shared ones, contain.
 
-    Raises XmedError PIXEL_MODULE for a macro of several items that contradict each other, where the standard allows
-    one.
+    Raises:
+        XmedError: PIXEL_MODULE for several items with different values where the standard allows one item.
     """
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if groups is None:
-        return found
+        return attributes
     for macro, path, keywords in _PLACES:
         items = list(_items(groups, path))
         for keyword, tag in keywords if items else ():
@@ -105,7 +112,7 @@ def flat(groups: Dataset | None) -> dict[str, Any]:
             if not stated:
                 continue
             if macro.several:
-                found[keyword] = [one for value in stated for one in value or ()]
+                attributes[keyword] = [value_item for value in stated for value_item in value or ()]
             elif any(other != stated[0] for other in stated[1:]):
                 raise XmedError(
                     "PIXEL_MODULE",
@@ -114,8 +121,8 @@ def flat(groups: Dataset | None) -> dict[str, Any]:
                     "export it again",
                 )
             else:
-                found[keyword] = stated[0]
-    return found
+                attributes[keyword] = stated[0]
+    return attributes
 
 
 def _items(groups: Dataset, path: Sequence[BaseTag]) -> Iterator[Dataset]:

@@ -1,7 +1,7 @@
-"""Header: what one DICOM file says of itself, each value converted when it is asked for.
+"""Read the attributes of a DICOM file, and convert each value only when it is used.
 
-Scanners write hundreds of attributes, and a reader asks for thirty. Where the pre-scan has told where each of them
-lies, nothing else is parsed, and what the slices of a series have in common is converted once for all of them.
+Files contain hundreds of attributes, and a reader uses thirty. If the pre-scan has indexed the file, only these are
+parsed, and values that the slices of a series share are converted once.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 from pydicom.valuerep import TEXT_VR_DELIMS, DSfloat
 
-from xmed.io.dicom.prescan import Layout
-from xmed.io.file_kinds import reading
+from xmed.io.dicom.prescan import ElementLayout
+from xmed.io.file_kinds import reader_errors
 
-_ALONE = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
-"""Kinds of values that mean the same whatever stands beside them: no character set, no sign, no items to be parsed."""
-_SHARED = 256  # bytes: longer values are hardly ever the same in two slices, or numbers
+_SELF_CONTAINED_VRS = frozenset(["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"])
+"""Value representations (VR) that do not depend on other elements, such as a character set or the pixel sign."""
+_MAX_SHARED_BYTES = 256
+"""Longer values differ from slice to slice, so caching them does not help."""
 
 
 class Header(Mapping[str, Any]):
-    """The attributes of a data set by keyword: values as pydicom makes them, decimals as floats, several as a tuple.
+    """The attributes of a data set by keyword.
 
-    Attributes without a value count as absent for `get`, present for `in`.
+    Values are those of pydicom, except that decimals are floats and several values are a tuple. For `get`, an attribute
+    without value counts as absent; for `in`, it counts as present.
     """
 
-    def __init__(self, dataset: Dataset | None = None, data: bytes = b"", layout: Layout | None = None) -> None:
-        """dataset: already parsed; or data, a file of which the pre-scan gave the layout."""
+    def __init__(self, dataset: Dataset | None = None, data: bytes = b"", layout: ElementLayout | None = None) -> None:
+        """Use a parsed data set, or the bytes of a file with the layout that the pre-scan found."""
         self._data, self._layout = data, layout
         self._places = layout.places if layout else None
         if dataset is not None:
@@ -45,25 +47,25 @@ class Header(Mapping[str, Any]):
 
     @cached_property
     def dataset(self) -> Dataset:
-        """All of it, parsed. From memory: whatever length a parser believes in, it gets the bytes there are."""
-        with reading("a data set"):
+        """The whole data set, parsed from memory, so that a wrong length cannot read beyond the file."""
+        with reader_errors("a data set"):
             return pydicom.dcmread(BytesIO(self._data))
 
     @property
-    def laid_out(self) -> bool:
-        """Whether the pre-scan has told where everything lies, native little endian pixels last."""
+    def is_indexed(self) -> bool:
+        """Whether the pre-scan found where every element lies, with uncompressed little-endian pixels at the end."""
         return self._layout is not None
 
     @property
     def syntax(self) -> UID:
-        """The transfer syntax, "" where none is named."""
+        """The transfer syntax, "" if none is stated."""
         if self._layout is not None:
             return self._layout.syntax
         return UID(str(self.dataset.file_meta.get("TransferSyntaxUID", "")))
 
     @property
     def pixels(self) -> bytes | memoryview:
-        """Pixel Data as it is stored; none for an object without it."""
+        """Pixel Data as stored; empty if there is none."""
         if self._places is None:
             return self.dataset.PixelData or b"" if "PixelData" in self.dataset else b""
         _, at, length = self._places[_tag("PixelData")]
@@ -71,14 +73,15 @@ class Header(Mapping[str, Any]):
 
     @property
     def pixel_length(self) -> int | None:
-        """Bytes that Pixel Data says it has, None for an object without it."""
+        """Length in bytes that Pixel Data states, None if there is none."""
         if self._places is not None:
             return self._places[_tag("PixelData")][2]
-        element = self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None  # undecoded: as declared
+        # `get_item` does not decode the element, so that it still has the stated length
+        element = self.dataset.get_item("PixelData") if "PixelData" in self.dataset else None
         return None if element is None else getattr(element, "length", len(element.value or b""))
 
     def raw(self, keyword: str) -> bytes | None:
-        """The bytes of a value, where it has not been converted."""
+        """Return the bytes of a value, or None if it has been converted already or is absent."""
         if self._places is None:
             element = self.dataset.get_item(keyword) if keyword in self.dataset else None
             return element.value if element is not None and isinstance(element.value, bytes) else None
@@ -86,13 +89,10 @@ class Header(Mapping[str, Any]):
         return None if place is None else self._data[place[1] : place[1] + place[2]]
 
     def text(self, keyword: str) -> str:
-        """A text in its character set, "" for none, without parsing a header that has not been parsed.
-
-        Bytes that its character set does not have become U+FFFD.
-        """
-        raw = self.raw(keyword) if self.laid_out else None
+        """Return a text decoded by its character set, "" if it is absent; undecodable bytes become U+FFFD."""
+        raw = self.raw(keyword) if self.is_indexed else None
         if raw is None:
-            return "" if self.laid_out else str(self.get(keyword) or "")
+            return "" if self.is_indexed else str(self.get(keyword) or "")
         named = self.get("SpecificCharacterSet") or ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,15 +128,15 @@ class Header(Mapping[str, Any]):
         if place is None:
             return None
         vr, at, length = place
-        if (vr or _vr(tag)) not in _ALONE:
+        if (vr or _vr(tag)) not in _SELF_CONTAINED_VRS:
             return self.dataset[BaseTag(tag)].value
         raw = self._data[at : at + length]
-        return _converted(tag, vr, raw) if length <= _SHARED else _converted.__wrapped__(tag, vr, raw)
+        return _converted(tag, vr, raw) if length <= _MAX_SHARED_BYTES else _converted.__wrapped__(tag, vr, raw)
 
 
 @cache
 def _tag(keyword: str) -> int:
-    """A plain number: those of pydicom are compared in Python."""
+    """Return a tag as a plain integer, because comparing pydicom's tags is slow."""
     return int(Tag(keyword))
 
 
@@ -145,19 +145,19 @@ _vr = cache(dictionary_VR)
 
 @lru_cache(maxsize=4096)
 def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
-    """What pydicom makes of the bytes of a value, as nothing that could be changed."""
+    """Return the value of an element as pydicom converts it, in an immutable form."""
     if (vr or _vr(tag)) == "DS":
         try:
             numbers = tuple(map(float, raw.decode("ascii").rstrip(" \0").split("\\")))
             return numbers if len(numbers) > 1 else numbers[0]
         except ValueError:
-            pass  # an empty one among them, or none at all: pydicom has rules for that
-    # pydicom writes the kind that it looked up itself, where none was given, with the value
-    given = raw or empty_value_for_VR(vr, raw=True)
-    element = RawDataElement(BaseTag(tag), vr, len(raw), given, 0, vr is None, True)  # type: ignore[arg-type]
+            pass  # empty values, which pydicom handles
+    # pydicom looks up the VR if none is given
+    value_bytes = raw or empty_value_for_VR(vr, raw=True)
+    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]
     value = convert_raw_data_element(element).value
-    return tuple(map(_plain, value)) if isinstance(value, MultiValue) else _plain(value)
+    return tuple(map(_plain_number, value)) if isinstance(value, MultiValue) else _plain_number(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain_number(value: Any) -> Any:
     return float(value) if isinstance(value, DSfloat) else value

@@ -1,4 +1,4 @@
-"""Check that the size a header states agrees with the bytes of the file, before anything is allocated."""
+"""Check that the image size stated in a header agrees with the bytes of the file, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from weakref import WeakSet
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.prescan import UNDEFINED_LENGTH
-from xmed.io.file_kinds import MAX_BYTES, refuse_bomb
+from xmed.io.file_kinds import MAX_BYTES, check_compression_ratio
 
 _REQUIRED = [
     "Rows",
@@ -21,39 +21,43 @@ _REQUIRED = [
 ]
 
 
-_checked: WeakSet[Instance] = WeakSet()
-"""Instances whose claims were found true: each is asked about before the first allocation, and again at its own."""
+_passed_instances: WeakSet[Instance] = WeakSet()
+"""Instances that passed: each is checked before the first allocation of a series and again before its own."""
 
 
-def check_claim(instance: Instance) -> None:
-    """Whether the header agrees with the bytes there are, before anything is allocated.
+def check_pixel_size(instance: Instance) -> None:
+    """Check that the header agrees with the stored pixels.
 
-    Raises XmedError PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
+    Args:
+        instance: The image.
+
+    Raises:
+        XmedError: PIXEL_MODULE, SIZE_CLAIM, DICOM_TRUNCATED, TSUID_MISMATCH.
     """
-    if instance in _checked:
+    if instance in _passed_instances:
         return
     header, name = instance.header, instance.name
-    said = {keyword: header.get(keyword) for keyword in _REQUIRED}
-    missing = [keyword for keyword, value in said.items() if value in (None, "")]
+    stated = {keyword: header.get(keyword) for keyword in _REQUIRED}
+    missing = [keyword for keyword, value in stated.items() if value in (None, "")]
     if missing:
         raise XmedError("PIXEL_MODULE", f"{name} lacks {', '.join(missing)}", "a complete Image Pixel module")
     try:
         rows, columns, samples, bits = (
-            int(said[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+            int(stated[keyword]) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
         )
         frames = int(header.get("NumberOfFrames") or 1)
     except (TypeError, ValueError) as problem:
-        raise XmedError("PIXEL_MODULE", f"{name} counts its pixels in no number", "integers") from problem
-    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= said["BitsStored"] <= bits:
+        raise XmedError("PIXEL_MODULE", f"{name} does not state its size in integers", "integers") from problem
+    if min(rows, columns, samples, frames) < 1 or bits not in (1, 8, 16, 32) or not 1 <= stated["BitsStored"] <= bits:
         raise XmedError(
             "PIXEL_MODULE",
-            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {said['BitsStored']} of {bits} bits",
+            f"{name}: {frames} frames of {rows} × {columns} × {samples}, {stated['BitsStored']} of {bits} bits",
             "at least one pixel, of 1, 8, 16 or 32 bits",
         )
-    if said["HighBit"] != said["BitsStored"] - 1:  # PS3.5 8.1.1 allows no other since 2014; pydicom reads no other
-        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {said['HighBit']}", f"{said['BitsStored'] - 1}")
-    if said["PhotometricInterpretation"] == "YBR_FULL_422":
-        samples = 2  # two pixels share their chrominance
+    if stated["HighBit"] != stated["BitsStored"] - 1:  # required by PS3.5 8.1.1 since 2014, and by pydicom
+        raise XmedError("PIXEL_MODULE", f"{name} has High Bit {stated['HighBit']}", f"{stated['BitsStored'] - 1}")
+    if stated["PhotometricInterpretation"] == "YBR_FULL_422":
+        samples = 2  # two pixels share their chrominance samples
     expected = (frames * rows * columns * samples * bits + 7) // 8
     if expected > MAX_BYTES:
         raise XmedError("SIZE_CLAIM", f"{name} claims {expected} bytes of pixels", f"at most {MAX_BYTES}")
@@ -61,23 +65,28 @@ def check_claim(instance: Instance) -> None:
     undefined = instance.pixel_length == UNDEFINED_LENGTH
     if syntax.is_transfer_syntax and syntax.is_encapsulated != undefined:
         stored = "encapsulated" if undefined else "native"
-        raise XmedError("TSUID_MISMATCH", f"{name} names {syntax.name}, its pixels are {stored}", "the syntax it names")
+        raise XmedError(
+            "TSUID_MISMATCH", f"{name} states {syntax.name}, its pixels are {stored}", "the syntax it names"
+        )
     if undefined:
-        refuse_bomb(expected, len(header.pixels), name)
+        check_compression_ratio(expected, len(header.pixels), name)
     else:
         _check_native(instance, expected, columns * max(bits // 8, 1))
-    _checked.add(instance)
+    _passed_instances.add(instance)
 
 
 def _check_native(instance: Instance, expected: int, one_row: int) -> None:
-    declared, held, name = instance.pixel_length or 0, len(instance.header.pixels), instance.name
-    if declared < expected or (declared > held and declared > expected + one_row):
+    """Check the length of uncompressed pixels; scanners may add up to one row."""
+    declared, stored, name = instance.pixel_length or 0, len(instance.header.pixels), instance.name
+    if declared < expected or (declared > stored and declared > expected + one_row):
         raise XmedError(
-            "SIZE_CLAIM", f"{name} claims {max(expected, declared)} bytes of pixels", f"the {held} it holds"
+            "SIZE_CLAIM", f"{name} claims {max(expected, declared)} bytes of pixels", f"the {stored} it holds"
         )
-    if held < expected:
+    if stored < expected:
         raise XmedError(
-            "DICOM_TRUNCATED", f"{name} holds {held} of {expected} bytes of pixels", "all", "fetch it again"
+            "DICOM_TRUNCATED", f"{name} holds {stored} of {expected} bytes of pixels", "all of them", "fetch it again"
         )
-    if held > expected + one_row:
-        raise XmedError("PIXEL_MODULE", f"{name} holds {held} bytes of pixels", f"the {expected} its header describes")
+    if stored > expected + one_row:
+        raise XmedError(
+            "PIXEL_MODULE", f"{name} holds {stored} bytes of pixels", f"the {expected} its header describes"
+        )

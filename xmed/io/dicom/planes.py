@@ -1,4 +1,4 @@
-"""Planes: where one frame lies, from a single-frame image or from the functional groups of a multi-frame one."""
+"""Determine where each frame lies in space."""
 
 from __future__ import annotations
 
@@ -13,21 +13,28 @@ import numpy as np
 from xmed.errors import XmedError
 from xmed.io.dicom.frames import VOLUME_KEYWORDS
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.mosaic import Mosaic, mosaic_of
+from xmed.io.dicom.mosaic import Mosaic, detect_mosaic
 
 PLAUSIBLE_SPACING_MM = (0.01, 20.0)
-UNIT_TOLERANCE = 1e-4  # on lengths and on the dot product of the two directions; dicom-numpy takes the same
+UNIT_TOLERANCE = 1e-4  # of lengths and of the dot product; the same as in dicom-numpy
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """One frame in space (PS3.3 C.7.6.2.1.1), in mm.
+    """The position of one frame (PS3.3 C.7.6.2.1.1), in mm.
 
-    position: (3,) centre of the first pixel. row: (3,) unit vector along which the column index grows.
-    column: (3,) unit vector along which the row index grows. spacing: between rows, between columns (PS3.3 10.7.1.3).
-    size: rows, columns. depth: thickness of the slice as the header states it, or None. frame: frame of reference.
-    volume: what tells the volumes of a 4-D series apart. told: everything else that the header says of this frame.
-    owner, number: whose frame it is, and which, both from 0.
+    Attributes:
+        position: Centre of the first pixel, (3,).
+        row: Unit vector (3,) along which the column index grows.
+        column: Unit vector (3,) along which the row index grows.
+        spacing: Distance between rows, and between columns (PS3.3 10.7.1.3).
+        size: Number of rows and columns.
+        thickness: Slice thickness as the header states it, or None.
+        frame: Frame of Reference UID, or None.
+        volume_key: Attributes that distinguish the volumes of a 4-D series, with their values.
+        attributes: All attributes of the frame.
+        instance_index: Index of the file in its series.
+        frame_index: Index of the frame in its file.
     """
 
     position: np.ndarray
@@ -35,34 +42,40 @@ class Plane:
     column: np.ndarray
     spacing: tuple[float, float]
     size: tuple[int, int]
-    depth: float | None
+    thickness: float | None
     frame: str | None
-    volume: tuple[tuple[str, str], ...]
-    told: Mapping[str, Any]
-    owner: int
-    number: int
+    volume_key: tuple[tuple[str, str], ...]
+    attributes: Mapping[str, Any]
+    instance_index: int
+    frame_index: int
 
     @property
     def normal(self) -> np.ndarray:
+        """Unit vector (3,): row × column."""
         return np.cross(self.row, self.column)
 
 
-def planes_of(instance: Instance, owner: int = 0) -> list[Plane]:
-    """Where each frame of an image lies.
+def read_planes(instance: Instance, owner: int = 0) -> list[Plane]:
+    """Return where each frame of an image lies.
 
-    Patient coordinates, or those of the volume for an Enhanced US Volume (PS3.3 C.8.24.3), whose frame of reference is
-    then the Volume Frame of Reference.
+    Coordinates are those of the patient, or for an Enhanced US Volume those of the volume (PS3.3 C.8.24.3); the frame
+    of reference is then the Volume Frame of Reference.
 
-    Raises XmedError NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
+    Args:
+        instance: The image.
+        owner: Index of the file in its series.
+
+    Raises:
+        XmedError: NO_GEOMETRY, IOP_INVALID, SPACING_INVALID, PIXEL_MODULE.
     """
     attributes = instance.frames
     planes = [_plane(instance, frame, owner, number) for number, frame in enumerate(attributes)]
-    mosaic = mosaic_of(instance.header, instance.name)
-    return planes if mosaic is None else _tiles(planes[0], mosaic)
+    mosaic = detect_mosaic(instance.header, instance.name)
+    return planes if mosaic is None else _mosaic_planes(planes[0], mosaic)
 
 
 def has_planes(instance: Instance) -> bool:
-    """Whether the image says where its frames lie."""
+    """Return whether the image states where its frames lie."""
     first = instance.frames[0]
     return any(first.get(keyword) for keyword in ("ImagePositionPatient", "ImagePositionVolume"))
 
@@ -76,7 +89,7 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         missing = "Position" if position is None else "Orientation"
         what = f"{instance.name} ({instance.kind}) has no Image {missing}"
         do = "projections and photographs have none, and are not read" if position is None is orientation else ""
-        raise XmedError("NO_GEOMETRY", what, "a place for every frame in space", do)
+        raise XmedError("NO_GEOMETRY", what, "a position in space for every frame", do)
     directions = _directions(orientation)
     if directions is None:
         raise XmedError(
@@ -88,40 +101,40 @@ def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int
         position=np.array(position),
         row=directions[0],
         column=directions[1],
-        spacing=_spacing(frame, instance.name),
+        spacing=_pixel_spacing(frame, instance.name),
         size=(int(header["Rows"]), int(header["Columns"])),
-        depth=_depth(frame),
+        thickness=_slice_thickness(frame),
         frame=str(uid or header.get("FrameOfReferenceUID") or "") or None,
-        volume=_volume(frame),
-        told=frame,
-        owner=owner,
-        number=number,
+        volume_key=_volume_key(frame),
+        attributes=frame,
+        instance_index=owner,
+        frame_index=number,
     )
 
 
-def _tiles(square: Plane, mosaic: Mosaic) -> list[Plane]:
-    """The slices of a mosaic. Its Image Position belongs to a square around the first slice's centre."""
-    rows, columns = (n // mosaic.across for n in square.size)
+def _mosaic_planes(square: Plane, mosaic: Mosaic) -> list[Plane]:
+    """Return the planes of a mosaic's slices. Its Image Position is that of a square centred on the first slice."""
+    rows, columns = (n // mosaic.tiles_per_row for n in square.size)
     down, along = ((whole - own) / 2 * mm for whole, own, mm in zip(square.size, (rows, columns), square.spacing))
     corner = square.position + down * square.column + along * square.row
-    step = _depth(square.told, ("SpacingBetweenSlices", "SliceThickness"))
+    step = _slice_thickness(square.attributes, ("SpacingBetweenSlices", "SliceThickness"))
     if step is None:
-        raise XmedError("SPACING_INVALID", "a mosaic of no slice distance", "Spacing Between Slices of 0.01 to 20 mm")
-    weighting = () if mosaic.weighting is None else (("DiffusionBValue", f"{mosaic.weighting:.6g}"),)
+        raise XmedError("SPACING_INVALID", "a mosaic without slice distance", "Spacing Between Slices of 0.01 to 20 mm")
+    weighting = () if mosaic.b_value is None else (("DiffusionBValue", f"{mosaic.b_value:.6g}"),)
     return [
         replace(
             square,
             position=corner + k * step * mosaic.normal,
             size=(rows, columns),
-            depth=step,
-            volume=tuple({**dict(weighting), **dict(square.volume)}.items()),
-            number=k,
+            thickness=step,
+            volume_key=tuple({**dict(weighting), **dict(square.volume_key)}.items()),
+            frame_index=k,
         )
         for k in range(mosaic.count)
     ]
 
 
-def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
+def _pixel_spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     spacing = _numbers(frame.get("PixelSpacing"), 2)
     low, high = PLAUSIBLE_SPACING_MM
     if spacing is None or not all(low <= mm <= high for mm in spacing):
@@ -130,7 +143,7 @@ def _spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
     return spacing[0], spacing[1]
 
 
-def _depth(
+def _slice_thickness(
     frame: Mapping[str, Any], keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
 ) -> float | None:
     low, high = PLAUSIBLE_SPACING_MM
@@ -141,18 +154,18 @@ def _depth(
     return None
 
 
-def _volume(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    found = []
+def _volume_key(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    key = []
     for keyword in VOLUME_KEYWORDS:
         count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)
         numbers = _numbers(frame.get(keyword), count)
         if numbers is not None:
-            found.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
-    return tuple(found)
+            key.append((keyword, " ".join(f"{round(n, digits) + 0.0:.12g}" for n in numbers)))
+    return tuple(key)
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """`value` as that many finite numbers, or None when it is anything else."""
+    """Return `value` as `count` finite numbers, or None if it is anything else."""
     several = isinstance(value, Sequence) and not isinstance(value, str)
     if value is None or (len(value) if several else 1) != count:
         return None
@@ -165,7 +178,7 @@ def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
 
 @lru_cache(maxsize=256)
 def _directions(orientation: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Row and column, the same two arrays for all slices that agree; None for what are no directions."""
+    """Return the row and column vectors, or None if they are invalid. Slices with equal values share the arrays."""
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     row.flags.writeable = column.flags.writeable = False
     worst = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))

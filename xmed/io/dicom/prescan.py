@@ -1,6 +1,6 @@
-"""Prescan: what a DICOM file claims, held against the bytes it has, before a parser believes any of it.
+"""Check the structure of a DICOM file against its size before a parser reads it.
 
-One pass over the element headers (PS3.5 section 7.1) that allocates nothing, recurses nowhere and looks into no value.
+A single pass over the element headers (PS3.5 section 7.1). It allocates nothing, does not recurse and reads no values.
 """
 
 from __future__ import annotations
@@ -20,100 +20,115 @@ from pydicom.uid import (
 )
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import MAX_BYTES, refuse_bomb
+from xmed.io.file_kinds import MAX_BYTES, check_compression_ratio
 
 MAX_DEPTH = 64
-"""Sequences in sequences. Structured reports of real life reach 20; a parser that recurses ends near 1,000."""
+"""Largest nesting of sequences. Real structured reports reach 20; recursive parsers fail near 1000."""
 MAX_VALUE = 64 << 20
-"""Bytes of one value that are no pixels. A claim above this that the file does not hold is a claim, not a cut."""
+"""Largest plausible value in bytes, apart from pixels. A longer one that exceeds the file is a false size, not a cut
+file.
+"""
 MAX_ELEMENTS = 2_000_000
-"""Elements and items of a data set: an enhanced object of 20,000 frames has 60 of them for each. Parsers take ten
-microseconds or more for each, and a deflated megabyte can hold a hundred million."""
+"""Largest number of elements and items. An enhanced object of 20,000 frames has 60 per frame. Parsers take ten
+microseconds or more for each, and a deflated megabyte can hold a hundred million.
+"""
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xfe\xed\xfa", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
                 b"\xca\xfe\xba\xbe")  # fmt: skip
-_PIECE = 1 << 16
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_KNOWN = _LONG | _SHORT
-# By the number that the two letters are, read in either byte order: which kind, and how long its header is
+_CHUNK = 1 << 16
+_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 table 7.1-1: lengths of 32 bits
+_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_KNOWN_VRS = _LONG_VRS | _SHORT_VRS
+# By byte order, and by the two letters of a VR read as an integer: the VR and the length of its element header
 _KINDS = {
-    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG else 8) for vr in _KNOWN}
+    order: {struct.unpack(order + "H", vr)[0]: (vr.decode(), 12 if vr in _LONG_VRS else 8) for vr in _KNOWN_VRS}
     for order in "<>"
 }
-_NONE: tuple[str | None, int] = None, 8
+_UNKNOWN_KIND: tuple[str | None, int] = None, 8
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _ITEM, _ITEM_END, _SEQUENCE_END, _PIXELS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0x7FE00010
-_PLAIN: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
+_INDEXED_SYNTAXES: dict[str, UID] = {uid: uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
 
 
-Places = dict[int, tuple[str | None, int, int]]
-"""Kind of value (None where the transfer syntax does not say), offset and length of each element, by its tag."""
+ElementPlaces = dict[int, tuple[str | None, int, int]]
+"""By tag: VR (None if the transfer syntax does not state it), offset and length of each element."""
 
 
-class Layout(NamedTuple):
-    """Where each element of a data set lies in its file, up to native pixels that end with it; by its syntax."""
+class ElementLayout(NamedTuple):
+    """Where each element of a data set lies in its file, and the transfer syntax."""
 
-    places: Places
+    places: ElementPlaces
     syntax: UID
 
 
-def prescan(data: bytes, name: str) -> Layout | None:
-    """Refuse a DICOM file whose structure lies; tell where what lies in one that is plainly made.
+def prescan(data: bytes, name: str) -> ElementLayout | None:
+    """Refuse a DICOM file with a false structure, and return the layout of a simple one.
 
-    Returns None for whatever leaves a parser something to decide: no preamble, no or another transfer syntax than the
-    little endian ones, kinds of values that are not known, compressed pixels or none, anything behind them.
+    Args:
+        data: The content of the file.
+        name: File name for messages.
 
-    Raises XmedError PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
-    no file of this size holds) and DICOM_TRUNCATED (the file ends inside a value that is no pixels, or a header).
+    Returns:
+        The layout; None if a parser must decide: no preamble, another transfer syntax than the two little-endian ones,
+        unknown VRs, compressed or no pixels, or elements after the pixels.
+
+    Raises:
+        XmedError: PREAMBLE_EXECUTABLE, META_LENGTH, TSUID_MISMATCH, INFLATE_LIMIT, NESTING, SIZE_CLAIM (a value that
+            cannot fit into the file), DICOM_TRUNCATED (the file ends in a header, or in a value other than pixels).
     """
     if len(data) > MAX_BYTES:
         raise XmedError("SIZE_CLAIM", f"{name} has {len(data)} bytes", f"at most {MAX_BYTES}")
     preamble = data[128:132] == b"DICM"
     if preamble and data.startswith(_EXECUTABLES):
         raise XmedError(
-            "PREAMBLE_EXECUTABLE", f"{name} opens as a program or an archive", "128 bytes of zeros, or of TIFF",
+            "PREAMBLE_EXECUTABLE", f"{name} starts like a program or an archive", "128 zero bytes, or a TIFF header",
             "do not run it; ask where it comes from",
         )  # fmt: skip
-    start, syntax = _meta(data, 132 if preamble else 0, name)
+    start, syntax = _read_meta(data, 132 if preamble else 0, name)
     if syntax == DeflatedExplicitVRLittleEndian:
         whole = _inflated(memoryview(data)[start:], name)
         if len(whole) >= 8:
-            _walk(whole, 0, False, "<", name)
+            _walk_elements(whole, 0, False, "<", name)
     elif len(data) >= start + 8:
         implicit, order = _encoding(data, start, syntax, name)
-        places = _walk(data, start, implicit, order, name)
-        if places and preamble and syntax in _PLAIN:
-            return Layout(places, _PLAIN[syntax])
+        places = _walk_elements(data, start, implicit, order, name)
+        if places and preamble and syntax in _INDEXED_SYNTAXES:
+            return ElementLayout(places, _INDEXED_SYNTAXES[syntax])
     return None
 
 
-def refuse_uids(uids: Iterable[str], name: str) -> None:
-    """Raises XmedError UID_INVALID for what PS3.5 section 9.1 does not allow: other signs, or more than 64 of them."""
+def check_uids(uids: Iterable[str], name: str) -> None:
+    """Refuse UIDs with other characters than digits and dots, or with more than 64 of them (PS3.5 section 9.1).
+
+    Raises:
+        XmedError: UID_INVALID.
+    """
     for uid in uids:
         if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
             raise XmedError(
-                "UID_INVALID", f"{name} has an identifier that is no UID", "digits and dots, 64 at most",
-                "export it again; a UID with a path in it was made to do harm",
+                "UID_INVALID", f"{name} has an identifier that is not a UID", "digits and dots, 64 at most",
+                "export it again; a UID that contains a path may be an attack",
             )  # fmt: skip
 
 
-def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
-    """Where the data set begins, and the transfer syntax that the meta information (PS3.10 7.1) names."""
+def _read_meta(data: bytes, at: int, name: str) -> tuple[int, str]:
+    """Return where the data set begins, and the transfer syntax of the file meta information (PS3.10 7.1)."""
     syntax = ""
     while data[at : at + 2] == b"\x02\x00":
-        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG
+        vr, long = data[at + 4 : at + 6], data[at + 4 : at + 6] in _LONG_VRS
         header = 12 if long else 8
         if len(data) < at + header:
-            raise _cut(name)
-        if not long and vr not in _SHORT:
-            raise XmedError("META_LENGTH", f"{name} has a value of no known kind in its meta information", "PS3.10 7.1")
+            raise _truncated(name)
+        if not long and vr not in _SHORT_VRS:
+            raise XmedError("META_LENGTH", f"{name} has a value of unknown type in its meta information", "PS3.10 7.1")
         length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
         if length > len(data) - at - header:
             if length <= 0xFFFF:
-                raise _cut(name)
-            raise XmedError("META_LENGTH", f"{name} claims {length} bytes of meta information", "what it holds")
+                raise _truncated(name)
+            raise XmedError(
+                "META_LENGTH", f"{name} claims {length} bytes of meta information", "at most the size of the file"
+            )
         if data[at + 2 : at + 4] == b"\x10\x00":
             syntax = data[at + header : at + header + length].decode("ascii", "replace").strip("\0 ")
         at += header + length
@@ -121,9 +136,9 @@ def _meta(data: bytes, at: int, name: str) -> tuple[int, str]:
 
 
 def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
-    """Whether values are typed implicitly, and their byte order, from the first element and from what is claimed."""
+    """Return whether VRs are implicit, and the byte order, from the first element; it must agree with the syntax."""
     big = data[at] == 0 and data[at + 1] != 0  # groups begin at 0008
-    explicit = data[at + 4 : at + 6] in _KNOWN
+    explicit = data[at + 4 : at + 6] in _KNOWN_VRS
     implicit_claim, big_claim = syntax == ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
     if syntax and (explicit == implicit_claim or big != big_claim):
         raise XmedError(
@@ -133,37 +148,41 @@ def _encoding(data: bytes, at: int, syntax: str, name: str) -> tuple[bool, str]:
     return not explicit, ">" if big else "<"
 
 
-def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Places | None:
-    """From element to element until the pixels, into every sequence, with a list in place of recursion.
+def _walk_elements(data: bytes, at: int, implicit: bool, order: str, name: str) -> ElementPlaces | None:
+    """Visit all elements up to the pixels, and enter every sequence, with a list instead of recursion.
 
-    Returns where the elements met outside of sequences lie; None where the pixels are not met as they should be.
+    Returns:
+        Where the elements outside sequences lie, or None if the layout is not a simple one.
     """
-    size, places, kinds = len(data), Places(), _KINDS[order]
+    size, places, kinds = len(data), ElementPlaces(), _KINDS[order]
     short, long = struct.Struct(order + "HHHH").unpack_from, struct.Struct(order + "I").unpack_from
-    met, ends = 0, list[int]()  # where each open sequence or item ends; the end of the file where only a delimiter says
+    # ends: where each open sequence or item ends; the end of the file if only a delimiter ends it
+    met, ends = 0, list[int]()
     while at + 8 <= size:
         while ends and at >= ends[-1] and ends[-1] < size:
             ends.pop()
-        # Tag, kind of value and length (PS3.5 7.1.2, 7.1.3, 7.5) of what begins here
+        # Tag, VR and length of this element (PS3.5 7.1.2, 7.1.3, 7.5)
         group, number, kind, length = short(data, at)
         met += 1
         if met > MAX_ELEMENTS:
-            raise XmedError("SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "a data set of real life")
+            raise XmedError(
+                "SIZE_CLAIM", f"{name} has more than {MAX_ELEMENTS} elements", "no more than real data sets have"
+            )
         tag = group << 16 | number
-        vr, header = _NONE if implicit or group == 0xFFFE else kinds.get(kind, _NONE)
+        vr, header = _UNKNOWN_KIND if implicit or group == 0xFFFE else kinds.get(kind, _UNKNOWN_KIND)
         if vr is None and (implicit or group == 0xFFFE):
             length = long(data, at + 4)[0]
         elif header == 12:
             if at + 12 > size:
-                raise _cut(name)
+                raise _truncated(name)
             length = long(data, at + 8)[0]
         at += header
         if tag == _PIXELS and not ends:
-            # whether their length is true, the pixel module says: see `check_claim`
+            # `check_pixel_size` compares this length with the image size
             places[tag] = vr, at, length
             return places if at + length == size else None
         if vr is None and not implicit and group != 0xFFFE:
-            return None  # a fault, or a kind that the standard got later: from here on the parser judges
+            return None  # a fault, or a VR of a later edition: the parser decides
         if length != UNDEFINED_LENGTH and length > size - at:
             raise _too_long(length, name)
         if not ends:
@@ -173,36 +192,38 @@ def _walk(data: bytes, at: int, implicit: bool, order: str, name: str) -> Places
         elif tag == _ITEM or length == UNDEFINED_LENGTH or vr == "SQ":
             ends.append(size if length == UNDEFINED_LENGTH else at + length)
             if len(ends) > 2 * MAX_DEPTH:  # a sequence and its item
-                raise XmedError("NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "a data set of real life")
+                raise XmedError(
+                    "NESTING", f"{name} nests more than {MAX_DEPTH} sequences", "no more than real data sets have"
+                )
         else:
             at += length
     return None
 
 
 def _inflated(stream: memoryview, name: str) -> bytes:
-    """What a deflated data set inflates to: read in pieces, so that no piece is copied twice, and counted meanwhile."""
+    """Inflate a data set in chunks, and check its size meanwhile."""
     inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     try:
-        for at in range(0, len(stream), _PIECE):
-            waiting: bytes | memoryview = stream[at : at + _PIECE]
+        for at in range(0, len(stream), _CHUNK):
+            waiting: bytes | memoryview = stream[at : at + _CHUNK]
             while waiting and not inflater.eof:
                 out += inflater.decompress(waiting, 1 << 20)
                 waiting = inflater.unconsumed_tail
-                refuse_bomb(len(out), len(stream), name)
+                check_compression_ratio(len(out), len(stream), name)
                 if len(out) > MAX_BYTES:
                     raise XmedError("SIZE_CLAIM", f"{name} inflates to over {MAX_BYTES} bytes", f"at most {MAX_BYTES}")
     except zlib.error as problem:
         raise XmedError("TSUID_MISMATCH", f"{name} does not inflate", "a deflated data set") from problem
     if not inflater.eof:
-        raise _cut(name)
+        raise _truncated(name)
     return bytes(out)
 
 
 def _too_long(length: int, name: str) -> XmedError:
     if length > MAX_VALUE:
-        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "what the file holds")
-    return _cut(name)
+        return XmedError("SIZE_CLAIM", f"{name} claims a value of {length} bytes", "at most the size of the file")
+    return _truncated(name)
 
 
-def _cut(name: str) -> XmedError:
+def _truncated(name: str) -> XmedError:
     return XmedError("DICOM_TRUNCATED", f"{name} ends in its header", "a whole file", "fetch it again")

@@ -1,4 +1,4 @@
-"""The few private elements that scale stored values, as documented by their vendors and PS3.15 E.3.10."""
+"""Read the private elements that scale stored values, as documented by their vendors and in PS3.15 E.3.10."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Any, NamedTuple
 from pydicom import Dataset
 
 
-class Element(NamedTuple):
-    """One private element, wherever its block begins. kind: its VR."""
+class PrivateElement(NamedTuple):
+    """One private element, wherever its block begins.
+
+    Attributes:
+        group: Group number.
+        creator: Private creator.
+        element: Last byte of the element number.
+        kind: VR.
+    """
 
     group: int
     creator: str
@@ -18,29 +25,31 @@ class Element(NamedTuple):
     kind: str
 
 
-PHILIPS_SUV = Element(0x7053, "Philips PET Private Group", 0x00, "DS")
-"""What makes SUV by body weight, g/ml, of counts."""
-PHILIPS_ACTIVITY = Element(0x7053, "Philips PET Private Group", 0x09, "DS")
-"""What makes Bq/ml of counts."""
-GE_SCAN = Element(0x0009, "GEMS_PETD_01", 0x0D, "DT")
-"""When a scan began, whenever its series was made."""
-PHILIPS_MR_SLOPE = Element(0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
-"""SS of FP = (PV · RS + RI) / (RS · SS): values of one scan that compare (Chenevert et al. 2014)."""
+PHILIPS_SUV = PrivateElement(0x7053, "Philips PET Private Group", 0x00, "DS")
+"""Factor from counts to SUV by body weight, g/ml."""
+PHILIPS_ACTIVITY = PrivateElement(0x7053, "Philips PET Private Group", 0x09, "DS")
+"""Factor from counts to Bq/ml."""
+GE_SCAN = PrivateElement(0x0009, "GEMS_PETD_01", 0x0D, "DT")
+"""Start of the scan, also for a series that was reconstructed later."""
+PHILIPS_MR_SLOPE = PrivateElement(0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
+"""Scale slope SS. Floating point values that are comparable within a scan are FP = (PV · RS + RI) / (RS · SS), with
+stored value PV, rescale slope RS and intercept RI (Chenevert et al. 2014).
+"""
 SCALING = (PHILIPS_SUV, PHILIPS_ACTIVITY, GE_SCAN, PHILIPS_MR_SLOPE)
 
 
-def value_of(dataset: Dataset, asked: Element) -> Any:
-    """The value of a private element, None where there is none."""
+def private_value(dataset: Dataset, element: PrivateElement) -> Any:
+    """Return the value of a private element, or None."""
     with suppress(KeyError, ValueError):
-        return dataset.private_block(asked.group, asked.creator)[asked.element].value
+        return dataset.private_block(element.group, element.creator)[element.element].value
     return None
 
 
-def number_of(dataset: Dataset, asked: Element) -> float:
-    """The number in a private element; 0 where there is none, or something else."""
-    value = value_of(dataset, asked)
+def private_number(dataset: Dataset, element: PrivateElement) -> float:
+    """Return the number in a private element, 0 if it is absent or not a number."""
+    value = private_value(dataset, element)
     with suppress(TypeError, ValueError, struct.error):
-        if asked.kind == "FL" and isinstance(value, bytes):  # copied through a system that did not know its kind: UN
+        if element.kind == "FL" and isinstance(value, bytes):  # VR UN, written by a system that did not know it
             return float(struct.unpack("<f", value)[0])
         return float(value.decode("ascii") if isinstance(value, bytes) else value)
     return 0.0

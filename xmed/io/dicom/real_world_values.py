@@ -1,8 +1,8 @@
-"""Real world values: maps from stored to real-world values (PS3.3 C.7.6.16.2.11), beside what a rescale says.
+"""Read maps from stored to real-world values (PS3.3 C.7.6.16.2.11).
 
-The rescale (PS3.3 C.11.1) is what every reader applies. A map that says the same adds nothing. Where there is no
-rescale, or one that changes nothing, a single map is applied; beside a rescale that does something it is another
-quantity, which is not read, and a note says so.
+Every reader applies the rescale (PS3.3 C.11.1). A map that repeats it adds nothing. If there is no rescale, or an
+identity, a single map is applied. Beside any other rescale a map is of another quantity: it is not read, and a note
+says so.
 """
 
 from __future__ import annotations
@@ -19,21 +19,33 @@ from xmed.errors import XmedError
 from xmed.io.dicom.header import Header
 
 _MACRO = "RealWorldValueMappingSequence"
-Line = tuple[float, float]
+LinearScale = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Map:
-    """One map of a frame. line: slope and intercept, or None for a table, which begins at first."""
+class RealWorldMap:
+    """One map of a frame.
 
-    line: Line | None
+    Attributes:
+        line: Slope and intercept, or None for a table.
+        table: Values of a table; its first entry belongs to `first`.
+        first: First stored value that is mapped.
+        last: Last stored value that is mapped.
+        unit: Code of the unit.
+    """
+
+    line: LinearScale | None
     table: tuple[float, ...]
     first: float
     last: float
     unit: str
 
     def applied(self, stored: np.ndarray, name: str) -> np.ndarray:
-        """Real-world values, float32. Raises XmedError RESCALE_INVALID for a map that does not reach them all."""
+        """Return real-world values as float32.
+
+        Raises:
+            XmedError: RESCALE_INVALID if the map does not cover all stored values.
+        """
         low, high = float(stored.min()), float(stored.max())
         whole = self.last - self.first + 1
         if not (self.first <= low and high <= self.last) or (self.line is None and len(self.table) != whole):
@@ -43,29 +55,39 @@ class Map:
         return np.array(self.table)[stored.astype(np.int64) - int(self.first)].astype(np.float32)
 
 
-def maps_of(header: Header, count: int) -> list[list[Map]]:
-    """The different maps of every frame, of its own functional group, else the shared one, else the data set.
+def real_world_maps(header: Header, count: int) -> list[list[RealWorldMap]]:
+    """Return the distinct maps of every frame, from its own functional group, the shared one, or the data set.
 
-    Raises XmedError RESCALE_INVALID for one that is no map.
+    Args:
+        header: The header.
+        count: Number of frames.
+
+    Raises:
+        XmedError: RESCALE_INVALID for an invalid map.
     """
     if _MACRO not in header and "SharedFunctionalGroupsSequence" not in header:
         return [[]] * count
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), Dataset())
-    common = _different(shared.get(_MACRO) or header.get(_MACRO) or ())
-    own = [_different(groups.get(_MACRO) or ()) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()]
-    return [mine or common for mine in own] if len(own) == count else [common] * count
+    common = _distinct_maps(shared.get(_MACRO) or header.get(_MACRO) or ())
+    per_frame = [
+        _distinct_maps(groups.get(_MACRO) or ()) for groups in header.get("PerFrameFunctionalGroupsSequence") or ()
+    ]
+    return [frame_maps or common for frame_maps in per_frame] if len(per_frame) == count else [common] * count
 
 
-def says_same(maps: Sequence[Map], line: Line) -> bool:
-    """Whether one of the maps says what the rescale does."""
-    return any(one.line is not None and np.allclose(one.line, line, rtol=1e-6, atol=1e-9) for one in maps)
+def repeats_rescale(maps: Sequence[RealWorldMap], line: LinearScale) -> bool:
+    """Return whether one of the maps has the slope and intercept of the rescale."""
+    return any(
+        real_world_map.line is not None and np.allclose(real_world_map.line, line, rtol=1e-6, atol=1e-9)
+        for real_world_map in maps
+    )
 
 
-def _different(items: Sequence[Dataset]) -> list[Map]:
-    return list(dict.fromkeys(map(_map, items)))
+def _distinct_maps(items: Sequence[Dataset]) -> list[RealWorldMap]:
+    return list(dict.fromkeys(map(_parse_map, items)))
 
 
-def _map(item: Dataset) -> Map:
+def _parse_map(item: Dataset) -> RealWorldMap:
     code = next(iter(item.get("MeasurementUnitsCodeSequence") or ()), Dataset())
     table = item.get("RealWorldValueLUTData")
     several = isinstance(table, Sequence) and not isinstance(table, bytes)
@@ -77,7 +99,7 @@ def _map(item: Dataset) -> Map:
         _number(item.get(f"RealWorldValue{end}ValueMapped", item.get(f"DoubleFloatRealWorldValue{end}ValueMapped")))
         for end in ("First", "Last")
     ]
-    return Map(line, numbers, ends[0], ends[1], str(code.get("CodeValue") or ""))
+    return RealWorldMap(line, numbers, ends[0], ends[1], str(code.get("CodeValue") or ""))
 
 
 def _number(value: Any) -> float:
@@ -86,7 +108,7 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise _invalid("a real-world map with a number that is none")
+        raise _invalid("a real-world map with an invalid number")
     return number
 
 

@@ -1,7 +1,7 @@
-"""Regular grid: planes become one regular grid, or are refused with the reason.
+"""Arrange planes on one regular grid, or refuse them with the reason.
 
-Sorted by position along their normal, never by Instance Number. A stack passes only what dicom-numpy, dicom2nifti and
-dcm2niix would each let pass: every one of them misses something that another one sees.
+Planes are sorted by position along their normal, never by Instance Number. A stack is accepted only if dicom-numpy,
+dicom2nifti and dcm2niix would all accept it, because each of them misses errors that another one finds.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.dicom.planes import Plane
-from xmed.io.notes import collected, note
+from xmed.io.notes import add_note, collect_notes
 
 SAME_POSITION_MM = 0.01
 SPACING_TOLERANCE = 0.1  # of the slice distance; dicom-numpy's tolerance
 DIRECTION_TOLERANCE = 1e-3  # on each cosine: 0.06 degrees
-SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for positions that were rounded when they were written
+SHIFT_TOLERANCE = 0.1  # of a pixel over the whole stack, for rounded positions
 
 
-def consistent(planes: Sequence[Plane]) -> None:
+def check_one_grid(planes: Sequence[Plane]) -> None:
     """Refuse planes that cannot lie on one grid.
 
-    Raises XmedError MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
+    Raises:
+        XmedError: MIXED_MATRIX, MIXED_ORIENTATION, MIXED_SPACING, MIXED_FRAME.
     """
     first = planes[0]
     for plane in planes:
         if plane.size != first.size:
             raise XmedError("MIXED_MATRIX", f"slices of {first.size} and {plane.size} pixels", "one matrix size")
-        if not parallel(plane, first):
+        if not same_directions(plane, first):
             raise XmedError(
                 "MIXED_ORIENTATION",
-                f"slices along {_vector(first.normal)} and along {_vector(plane.normal)}",
+                f"slices along {_vector_text(first.normal)} and along {_vector_text(plane.normal)}",
                 "parallel slices",
                 "take the localizer out of the series",
             )
@@ -42,20 +43,24 @@ def consistent(planes: Sequence[Plane]) -> None:
             raise XmedError("MIXED_FRAME", "slices with different frames of reference", "one frame of reference")
 
 
-def alike(one: Plane, other: Plane) -> bool:
-    """Whether both planes have one matrix, one direction and one pixel spacing."""
-    return one.size == other.size and parallel(one, other) and np.allclose(one.spacing, other.spacing, rtol=1e-3)
+def same_plane_geometry(plane: Plane, other: Plane) -> bool:
+    """Return whether two planes have the same matrix size, directions and pixel spacing."""
+    return (
+        plane.size == other.size
+        and same_directions(plane, other)
+        and np.allclose(plane.spacing, other.spacing, rtol=1e-3)
+    )
 
 
-def parallel(one: Plane, other: Plane) -> bool:
-    """Whether both planes have the same directions of rows and columns."""
-    if one.row is other.row and one.column is other.column:
+def same_directions(plane: Plane, other: Plane) -> bool:
+    """Return whether two planes have the same directions of rows and columns."""
+    if plane.row is other.row and plane.column is other.column:
         return True
-    return bool(np.abs([one.row - other.row, one.column - other.column]).max() <= DIRECTION_TOLERANCE)
+    return bool(np.abs([plane.row - other.row, plane.column - other.column]).max() <= DIRECTION_TOLERANCE)
 
 
-def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Planes in ascending order along their normal; those at one position stand together."""
+def group_by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
+    """Return planes in ascending order along their normal; those at the same position form one group."""
     normal = planes[0].normal
     groups: list[list[Plane]] = []
     for plane in sorted(planes, key=lambda plane: float(plane.position @ normal)):
@@ -66,22 +71,26 @@ def by_position(planes: Sequence[Plane]) -> list[list[Plane]]:
     return groups
 
 
-def affine_of(planes: Sequence[Plane]) -> np.ndarray:
-    """The (4, 4) matrix from voxel index (i, j, k) to LPS millimetres, for planes in order, one at each position.
+def affine_from_planes(planes: Sequence[Plane]) -> np.ndarray:
+    """Return the matrix (4, 4) from voxel index (i, j, k) to LPS+ millimetres.
 
     i is the column index and runs along the row direction, j is the row index and runs along the column direction, k
-    counts slices along row × column, so the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). Slices of
-    a tilted gantry are each shifted by the same step: k is then not at a right angle to i and j, and stays so.
+    counts slices along row × column; the axes are right-handed (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1). With a tilted
+    gantry each slice is shifted by the same step, and k is not orthogonal to i and j.
 
-    Raises XmedError SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
+    Args:
+        planes: Planes in ascending order, one at each position.
+
+    Raises:
+        XmedError: SLICE_GAP, IRREGULAR_SPACING, GANTRY_TILT, SPACING_INVALID.
     """
     first, last = planes[0], planes[-1]
     if len(planes) == 1:
-        if first.depth is None:
-            raise XmedError("SPACING_INVALID", "a single slice of no thickness", "Slice Thickness of 0.01 to 20 mm")
-        slices = first.normal * first.depth
+        if first.thickness is None:
+            raise XmedError("SPACING_INVALID", "a single slice without thickness", "Slice Thickness of 0.01 to 20 mm")
+        slices = first.normal * first.thickness
     else:
-        _regular(planes)
+        _check_regular(planes)
         slices = (last.position - first.position) / (len(planes) - 1)
     between_rows, between_columns = first.spacing
     affine = np.eye(4)
@@ -89,21 +98,22 @@ def affine_of(planes: Sequence[Plane]) -> np.ndarray:
     return affine
 
 
-def regular(planes: Sequence[Plane]) -> bool:
-    """Whether planes, one of each position, make a grid."""
+def is_regular(planes: Sequence[Plane]) -> bool:
+    """Return whether planes form a regular grid; of several at one position only the first counts."""
     try:
-        with collected():  # what is only tried is not put on record
-            affine_of([group[0] for group in by_position(planes)])
+        with collect_notes():  # a trial leaves no notes
+            affine_from_planes([group[0] for group in group_by_position(planes)])
     except XmedError:
         return False
     return True
 
 
-def _regular(planes: Sequence[Plane]) -> None:
+def _check_regular(planes: Sequence[Plane]) -> None:
+    """Check that slices are equally spaced and shifted by equal steps; see `affine_from_planes` for the errors."""
     normal = planes[0].normal
     offsets = np.array([plane.position - planes[0].position for plane in planes])
     along = offsets @ normal
-    across = offsets - np.outer(along, normal)  # where the slice went in its own plane
+    across = offsets - np.outer(along, normal)  # shift within the plane
     even = np.outer(along / along[-1], across[-1])
     tolerance = max(SHIFT_TOLERANCE * min(planes[0].spacing), SAME_POSITION_MM)
     uneven = float(np.linalg.norm(across - even, axis=1).max())
@@ -116,7 +126,7 @@ def _regular(planes: Sequence[Plane]) -> None:
         )
     if np.linalg.norm(across[-1]) > tolerance:
         angle = np.degrees(np.arctan2(np.linalg.norm(across[-1]), along[-1]))
-        note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
+        add_note("GANTRY_TILT", f"slices are stacked {angle:.1f}° off their normal: the affine keeps the shear")
     positions = along + planes[0].position @ normal
     steps = np.diff(along)
     step = steps.min()
@@ -140,5 +150,5 @@ def _regular(planes: Sequence[Plane]) -> None:
         )
 
 
-def _vector(vector: np.ndarray) -> str:
+def _vector_text(vector: np.ndarray) -> str:
     return "(" + ", ".join(f"{x:.2f}" for x in vector) + ")"

@@ -1,4 +1,4 @@
-"""Scaling: what makes modality values of the stored values of each frame: a line, a table, or a real-world map."""
+"""Determine how the stored values of each frame become modality values: rescale, table or real-world value map."""
 
 from __future__ import annotations
 
@@ -11,81 +11,97 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.real_world_values import Line, Map, maps_of, says_same
-from xmed.io.notes import note
+from xmed.io.dicom.real_world_values import LinearScale, RealWorldMap, real_world_maps, repeats_rescale
+from xmed.io.notes import add_note
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Of the frames of one file. lines: rescale slope and intercept. maps: its real-world maps, each once.
+    """The scaling of the frames of one file.
 
-    table: whether a Modality LUT stands in place of the lines.
+    Attributes:
+        lines: Rescale slope and intercept of each frame.
+        maps: Distinct real-world value maps of each frame.
+        table: Whether a Modality LUT replaces the rescale.
     """
 
-    lines: Sequence[Line]
-    maps: Sequence[Sequence[Map]]
+    lines: Sequence[LinearScale]
+    maps: Sequence[Sequence[RealWorldMap]]
     table: bool
 
     @property
-    def extra(self) -> list[Map]:
-        """The maps that say something else than the rescale."""
-        found = zip(self.maps, self.lines)
-        return [one for maps, line in found for one in maps if self.table or not says_same(maps, line)]
+    def additional_maps(self) -> list[RealWorldMap]:
+        """The maps that differ from the rescale."""
+        frames = zip(self.maps, self.lines)
+        return [
+            real_world_map
+            for maps, line in frames
+            for real_world_map in maps
+            if self.table or not repeats_rescale(maps, line)
+        ]
 
     @property
-    def mapped(self) -> bool:
-        """Whether the real-world maps are what scales: they say something, and the lines change nothing."""
-        return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.extra)
+    def uses_map(self) -> bool:
+        """Whether real-world value maps are applied: there are some, and the rescale is the identity."""
+        return not self.table and all(line == (1, 0) for line in self.lines) and bool(self.additional_maps)
 
-    def relation(self, number: int) -> tuple[Any, ...]:
-        """How the maps of a frame lie to the values that are read of it: the same in every slice of one quantity."""
+    def map_relation(self, number: int) -> tuple[Any, ...]:
+        """Return how the maps of a frame relate to its values; equal in all slices of one quantity."""
         maps, (slope, intercept) = self.maps[number], self.lines[number]
-        if self.mapped:
-            return tuple((one.unit, "1", "0") for one in maps)
-        lines = [(one, one.line or (0.0, 0.0)) for one in maps]
+        if self.uses_map:
+            return tuple((real_world_map.unit, "1", "0") for real_world_map in maps)
+        lines = [(real_world_map, real_world_map.line or (0.0, 0.0)) for real_world_map in maps]
         return tuple(
-            (one.unit, f"{s / slope:.5g}", f"{i - intercept * s / slope:.5g}", *one.table) for one, (s, i) in lines
+            (real_world_map.unit, f"{s / slope:.5g}", f"{i - intercept * s / slope:.5g}", *real_world_map.table)
+            for real_world_map, (s, i) in lines
         )
 
 
-def scaling_of(instance: Instance) -> Scaling:
-    """What scales the frames of an image.
+def read_scaling(instance: Instance) -> Scaling:
+    """Return the scaling of an image.
 
-    Raises XmedError RESCALE_INVALID for a line or a map that is none, and for maps of which none can be chosen.
+    Raises:
+        XmedError: RESCALE_INVALID for an invalid rescale or map, or for several maps of which none can be chosen.
     """
     header, name = instance.header, instance.name
-    lines = [_line(attributes, name) for attributes in instance.frames]
+    lines = [_rescale_of(attributes, name) for attributes in instance.frames]
     table = "ModalityLUTSequence" in header and bool(header.get("ModalityLUTSequence"))
-    found = Scaling(lines, maps_of(header, len(lines)), table)
-    if not found.extra:
-        return found
-    units = ", ".join(sorted({one.unit or "no unit" for one in found.extra}))
-    if not found.mapped:
-        note("REAL_WORLD", f"real-world values in {units} stand beside the rescale: they were not read")
-        return found
-    if any(len(some) != 1 for some in found.maps):
+    scaling = Scaling(lines, real_world_maps(header, len(lines)), table)
+    if not scaling.additional_maps:
+        return scaling
+    units = ", ".join(sorted({real_world_map.unit or "no unit" for real_world_map in scaling.additional_maps}))
+    if not scaling.uses_map:
+        add_note(
+            "REAL_WORLD", f"real-world values in {units} are defined in addition to the rescale: they were not read"
+        )
+        return scaling
+    if any(len(frame_maps) != 1 for frame_maps in scaling.maps):
         raise XmedError("RESCALE_INVALID", f"{name} has several real-world maps ({units}), or some frames have none",
                         "one map, or a rescale that one of them repeats", "export one quantity")  # fmt: skip
     if instance.modality == "PT":
-        raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map say different things",
-                        "one and the same in PET")  # fmt: skip
-    note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
-    return found
+        raise XmedError("RESCALE_INVALID", f"{name}: rescale and real-world map contradict each other",
+                        "equal ones in PET")  # fmt: skip
+    add_note("REAL_WORLD", f"stored values became {units} by the real-world map of the header")
+    return scaling
 
 
-def mapped_values(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
-    """Real-world values of every frame, float32; what is padding is whatever comes of a value beside it."""
+def apply_real_world_maps(stored: np.ndarray, scaling: Scaling, padding: np.ndarray | None, name: str) -> np.ndarray:
+    """Return real-world values of every frame as float32; padding gets an arbitrary value."""
     if padding is not None and not padding.all():
         stored = np.where(padding, stored[~padding].flat[0], stored)
-    return np.stack([some[0].applied(frame, name) for some, frame in zip(scaling.maps, stored)])
+    return np.stack([frame_maps[0].applied(frame, name) for frame_maps, frame in zip(scaling.maps, stored)])
 
 
-def _line(attributes: Mapping[str, Any], name: str) -> Line:
-    """Rescale slope and intercept of a frame."""
+def _rescale_of(attributes: Mapping[str, Any], name: str) -> LinearScale:
+    """Return rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))
     except (TypeError, ValueError):
         slope = intercept = math.nan
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        raise XmedError("RESCALE_INVALID", f"{name} has rescale slope {slope}, intercept {intercept}", "a finite line")
+        raise XmedError(
+            "RESCALE_INVALID",
+            f"{name} has rescale slope {slope}, intercept {intercept}",
+            "finite numbers, and a slope other than 0",
+        )
     return slope, intercept

@@ -1,4 +1,4 @@
-"""Sop classes: what a DICOM object is, by its SOP class (PS3.4 B.5), whatever words stand in its header."""
+"""Determine what a DICOM object is from its SOP class (PS3.4 B.5), even if its header says something else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom import uid
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 _MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
@@ -43,20 +43,20 @@ _MODALITY = {
     uid.RTStructureSetStorage: "RTSTRUCT",
     **dict.fromkeys((uid.SegmentationStorage, uid.SurfaceSegmentationStorage, LABEL_MAP), "SEG"),
 }
-"""The one modality that PS3.3 allows objects of these kinds (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
+"""The only modality that PS3.3 allows for each class (C.8.2.1, C.8.3.1, C.8.9.1, C.8.4.1, C.8.8.1, C.8.20)."""
 
 
 _ULTRASOUND = (uid.UltrasoundImageStorage, uid.UltrasoundMultiFrameImageStorage)
-"""Ultrasound of the heart's vessels (IVUS) is of these kinds, too: they say nothing where the header does."""
+"""Intravascular ultrasound (IVUS) has the same classes, so they decide only if the header states no modality."""
 
 
-def kind_name(sop_class: UID) -> str:
-    """What the standard calls the kind; the UID itself where nobody knows it."""
+def sop_class_name(sop_class: UID) -> str:
+    """Return the name of a SOP class, or its UID if it is unknown."""
     return _NEWER.get(sop_class, sop_class.name) or "an object without SOP class"
 
 
-def is_picture(sop_class: UID) -> bool | None:
-    """Whether objects of this kind are pictures of a patient; None for a kind that nobody knows."""
+def stores_images(sop_class: UID) -> bool | None:
+    """Return whether objects of this class are images of a patient; None for an unknown class."""
     if sop_class in _NEWER:
         return False
     name = sop_class.name
@@ -66,17 +66,22 @@ def is_picture(sop_class: UID) -> bool | None:
     return name.endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
 
 
-def modality_of(header: Mapping[str, Any]) -> str | None:
-    """The modality of an object: that of its kind, where that has one, else as stated; OT for what is no term.
+def object_modality(header: Mapping[str, Any]) -> str | None:
+    """Return the modality of an object.
 
-    PT stays: in a picture that was converted into another kind, no other word says that its values are activity.
+    It is that of the SOP class if the class has a single one, otherwise the stated one; OT if that is no defined term.
+    PT is kept: in an image that was converted to another class, only it says that values are activity.
+
+    Args:
+        header: The attributes of the object.
     """
     sop_class, stated = UID(str(header.get("SOPClassUID") or "")), str(header.get("Modality") or "").strip()
     own = _MODALITY.get(sop_class, "US" if sop_class in _ULTRASOUND and stated in ("", "OT") else None)
     if own is None or stated in (own, "PT"):
-        return (stated if stated in _MODALITIES else "OT") if stated else None  # PS3.16 CID 29 and 33
+        return (stated if stated in _MODALITIES else "OT") if stated else None  # defined terms of PS3.16 CID 29 and 33
     if stated:
-        note(
-            "MODALITY", f"objects of {kind_name(sop_class)} call themselves {stated if stated in _MODALITIES else 'OT'}"
+        add_note(
+            "MODALITY",
+            f"objects of {sop_class_name(sop_class)} state modality {stated if stated in _MODALITIES else 'OT'}",
         )
     return own

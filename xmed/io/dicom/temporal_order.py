@@ -1,4 +1,4 @@
-"""Temporal order: which images of one position belong to which volume, where they follow each other in time."""
+"""Assign the images of each position to volumes that follow each other in time."""
 
 from __future__ import annotations
 
@@ -9,101 +9,112 @@ from typing import Any
 
 import numpy as np
 
-from xmed.io.dicom.acquisition_times import DATE_OF, moments
+from xmed.io.dicom.acquisition_times import DATE_ATTRIBUTE, image_times
 from xmed.io.dicom.planes import Plane
 
 RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
-"""Time since a heart beat: slices of other beats have other times at the same phase."""
+"""Time since a heart beat: slices that were taken in other beats have other times at the same phase."""
 KEYWORDS = (
     *RELATIVE,
     "TemporalPositionTimeOffset",
     "FrameReferenceTime",
     "FrameAcquisitionNumber",
     "AcquisitionNumber",
-    *DATE_OF,
+    *DATE_ATTRIBUTE,
     "InstanceNumber",
 )
-"""Attributes that grow from one image of a position to the next, and may differ from slice to slice as well."""
+"""Attributes that grow from one image of a position to the next, and may also differ between slices."""
 WRITTEN = ("ContentTime",)
-"""When images were made, which is not when they were acquired."""
-UNIFORM = 2.0
-"""The phases of a heart beat are equally long; where one gap is more than this times another, beats are mixed."""
+"""When images were written, which is not when they were acquired."""
+MAX_PHASE_RATIO = 2.0
+"""The phases of a heart beat are equally long. If one gap is longer than another by more than this factor, several
+beats are mixed.
+"""
 
-Ranked = list[list[Plane]]
+OrderedImages = list[list[Plane]]
 """For each position its images, in order."""
 
 
-def in_order(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
-    """The volumes, by name, of equally many images at each position; None where nothing tells them apart.
+def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:
+    """Return the volumes by name, if every position has equally many images; None if no attribute orders them.
 
-    A key tells them apart only where it does so at every position in one way. The surest has the same values at all of
-    them; else values grow volume by volume, or position by position. Where two keys of one rank contradict each other
-    about which images belong together, neither is believed, except that time since a heart beat gives way to every
-    other; what says when images were written, not when they were acquired, is asked last.
+    An attribute is used only if it orders the images in the same way at every position. Attributes with the same values
+    at all positions have priority. Otherwise values must grow volume by volume, or position by position. If two
+    attributes of the same priority contradict each other, neither is used, except that time since a heart beat yields
+    to every other one. The time when images were written is used last.
+
+    Args:
+        groups: The images at each position.
     """
-    found = {keyword: ranked for keyword in KEYWORDS if (ranked := _ranked(groups, keyword)) is not None}
-    same = [keyword for keyword, ranked in found.items() if _same_values(ranked, keyword)]
-    acquired = [keyword for keyword in found if keyword not in WRITTEN]
-    for keywords in (same, acquired, list(found)):
+    orders = {keyword: ranked for keyword in KEYWORDS if (ranked := _order_images(groups, keyword)) is not None}
+    same = [keyword for keyword, ranked in orders.items() if _same_values(ranked, keyword)]
+    acquired = [keyword for keyword in orders if keyword not in WRITTEN]
+    for keywords in (same, acquired, list(orders)):
         if keywords:
-            keyword = _agreed(found, keywords)
-            return None if keyword is None else _named(found[keyword], keyword)
+            keyword = _agreed_keyword(orders, keywords)
+            return None if keyword is None else _named(orders[keyword], keyword)
     return None
 
 
-def _agreed(found: dict[str, Ranked], keywords: Sequence[str]) -> str | None:
-    """The first of the keywords, where all of them put the same images together."""
-    ways = {keyword: _belonging(found[keyword]) for keyword in keywords}
-    if len(set(ways.values())) > 1:
-        ways = {keyword: way for keyword, way in ways.items() if keyword not in RELATIVE}
-    return next(iter(ways)) if len(set(ways.values())) == 1 else None
+def _agreed_keyword(orders: dict[str, OrderedImages], keywords: Sequence[str]) -> str | None:
+    """Return the first keyword if all keywords group the images in the same way."""
+    groupings = {keyword: _grouping(orders[keyword]) for keyword in keywords}
+    if len(set(groupings.values())) > 1:
+        groupings = {keyword: grouping for keyword, grouping in groupings.items() if keyword not in RELATIVE}
+    return next(iter(groupings)) if len(set(groupings.values())) == 1 else None
 
 
-def _named(ranked: Ranked, keyword: str) -> dict[str, list[Plane]]:
+def _named(ranked: OrderedImages, keyword: str) -> dict[str, list[Plane]]:
     volumes = [list(volume) for volume in zip(*ranked)]
-    names = [name_of(volume, keyword) for volume in volumes]
-    if len(set(names)) < len(names) and (day := DATE_OF.get(keyword)):
-        names = [f"{name_of(volume, day)}, {name}" for volume, name in zip(volumes, names)]
-    return dict(zip(unique(names), volumes))
+    names = [volume_name(volume, keyword) for volume in volumes]
+    if len(set(names)) < len(names) and (day := DATE_ATTRIBUTE.get(keyword)):
+        names = [f"{volume_name(volume, day)}, {name}" for volume, name in zip(volumes, names)]
+    return dict(zip(unique_names(names), volumes))
 
 
-def _same_values(ranked: Ranked, keyword: str) -> bool:
-    """Whether each volume has one value of its own."""
-    return all(len({str(plane.told.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
+def _same_values(ranked: OrderedImages, keyword: str) -> bool:
+    """Return whether each volume has a single value."""
+    return all(len({str(plane.attributes.get(keyword)) for plane in volume}) == 1 for volume in zip(*ranked))
 
 
-def name_of(volume: Sequence[Plane], keyword: str) -> str:
-    """The keyword and its value; the lowest one, where it differs from slice to slice."""
-    keys = moments(volume, keyword) if keyword in DATE_OF else [_number(plane.told, keyword) for plane in volume]
+def volume_name(volume: Sequence[Plane], keyword: str) -> str:
+    """Return the keyword and its value; the lowest one if it differs between slices."""
+    keys = (
+        image_times(volume, keyword)
+        if keyword in DATE_ATTRIBUTE
+        else [_number(plane.attributes, keyword) for plane in volume]
+    )
     first = volume[min(range(len(volume)), key=keys.__getitem__)] if keys else volume[0]
-    value = first.told.get(keyword)
-    return f"{keyword} {'none' if value is None else worded(value)}"
+    value = first.attributes.get(keyword)
+    return f"{keyword} {'none' if value is None else value_text(value)}"
 
 
-def unique(names: Sequence[str]) -> list[str]:
-    """The names, a number behind those that came before: at the end of summer time an hour comes twice."""
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number behind repeated ones: when summer time ends, an hour occurs twice."""
     seen = Counter[str]()
-    found = []
+    numbered = []
     for name in names:
         seen[name] += 1
-        found.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
-    return found
+        numbered.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return numbered
 
 
-def worded(value: Any) -> str:
-    """A value as it stands in its tag; several of them with a stroke between."""
+def value_text(value: Any) -> str:
+    """Return a value as text; several values are separated by slashes."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "/".join(map(str, value))
     return f"{value:.12g}" if isinstance(value, float) else str(value).strip()
 
 
-def _belonging(ranked: Ranked) -> frozenset[frozenset[tuple[int, int]]]:
-    """Which images stand together, by owner and frame."""
-    return frozenset(frozenset((plane.owner, plane.number) for plane in volume) for volume in zip(*ranked))
+def _grouping(ranked: OrderedImages) -> frozenset[frozenset[tuple[int, int]]]:
+    """Return which images belong together, as pairs of file and frame index."""
+    return frozenset(
+        frozenset((plane.instance_index, plane.frame_index) for plane in volume) for volume in zip(*ranked)
+    )
 
 
-def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> Ranked | None:
-    """The images of each position in the order of an attribute; None where it does not order them in one way."""
+def _order_images(groups: Sequence[Sequence[Plane]], keyword: str) -> OrderedImages | None:
+    """Return the images of each position in the order of an attribute, or None if the order is not consistent."""
     keys = _keys([plane for group in groups for plane in group], keyword)
     if keys is None:
         return None
@@ -114,27 +125,27 @@ def _ranked(groups: Sequence[Sequence[Plane]], keyword: str) -> Ranked | None:
     if not (gaps > 0).all():
         return None
     if keyword == "InstanceNumber":
-        fits = _counts_through(ordered)
+        fits = _numbered_in_one_order(ordered)
     else:
         fits = bool((ordered == ordered[0]).all()) or _volume_by_volume(ordered) or _position_by_position(ordered)
         if keyword in RELATIVE:
-            fits = fits or bool((gaps.max(axis=1) <= UNIFORM * gaps.min(axis=1)).all())
+            fits = fits or bool((gaps.max(axis=1) <= MAX_PHASE_RATIO * gaps.min(axis=1)).all())
     return [[group[n] for n in row] for group, row in zip(groups, order)] if fits else None
 
 
 def _keys(planes: Sequence[Plane], keyword: str) -> list[float] | None:
-    if keyword in DATE_OF:
-        if (at := moments(planes, keyword)) is None:
+    if keyword in DATE_ATTRIBUTE:
+        if (at := image_times(planes, keyword)) is None:
             return None
         start = min(at)
         return [(moment - start).total_seconds() for moment in at]
-    numbers = [_number(plane.told, keyword) for plane in planes]
+    numbers = [_number(plane.attributes, keyword) for plane in planes]
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _number(told: Mapping[str, Any], keyword: str) -> float:
+def _number(attributes: Mapping[str, Any], keyword: str) -> float:
     try:
-        return float(told.get(keyword))  # type: ignore[arg-type]
+        return float(attributes.get(keyword))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return np.inf
 
@@ -148,10 +159,10 @@ def _position_by_position(ordered: np.ndarray) -> bool:
     return all(a[-1] < b[0] for a, b in pairwise(rows))
 
 
-def _counts_through(ordered: np.ndarray) -> bool:
-    """Whether images are numbered volume by volume, or position by position, each time in the same order.
+def _numbered_in_one_order(ordered: np.ndarray) -> bool:
+    """Return whether images are numbered volume by volume, or position by position, each time in the same order.
 
-    Exports renumber images as they please: less than this is no evidence.
+    Exports renumber images, so that anything weaker proves nothing.
     """
     one_order = (np.argsort(ordered, axis=0) == np.argsort(ordered[:, :1], axis=0)).all()
     return bool(one_order) and (_volume_by_volume(ordered) or _position_by_position(ordered))

@@ -1,10 +1,11 @@
-"""Write series: DICOM objects as a scanner writes them, for data that xmed's own phantom makes."""
+"""Write the DICOM objects of xmed's phantom as a scanner would write them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmwrite
@@ -12,20 +13,27 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.valuerep import DS
 
 from xmed.errors import XmedError
-from xmed.io.dicom.decimal_string import decimals
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Volume
 
-MADE_ON = "20240101"
-MADE_AT = f"{MADE_ON}120000"
-"""Date and time of everything: bytes must not depend on the day they are written."""
+FIXED_DATE = "20240101"
+FIXED_DATETIME = f"{FIXED_DATE}120000"
+"""Date and time of all objects, so that the bytes do not depend on the day of writing."""
 DURATION_MS = 1000.0
 
 
 @dataclass(frozen=True)
-class Header:
-    """Who was scanned, on what. patient: both id and family name; every UID is derived from it and `description`."""
+class SeriesIdentity:
+    """Patient and scanner of a synthetic series. Every UID is derived from these values.
+
+    Attributes:
+        patient: Patient ID and family name.
+        manufacturer: Manufacturer.
+        model: Manufacturer's model name.
+        description: Series description.
+    """
 
     patient: str
     manufacturer: str
@@ -33,16 +41,31 @@ class Header:
     description: str
 
     def uid(self, *what: object) -> UID:
-        """The same UID for the same words, another for others (PS3.5 B.2)."""
+        """Return a UID that is the same for equal arguments, and different for others (PS3.5 B.2)."""
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
 
 
-def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequence[int] | None = None) -> list[Path]:
-    """Write an MR volume (uint16, i columns, j rows, k slices) as a single-frame series, one file for each slice.
+def decimal_strings(values: Iterable[float]) -> list[Any]:
+    """Convert numbers to Decimal Strings of at most 16 characters (PS3.5 6.2), which the values of scanners exceed."""
+    return [DS(float(value), auto_format=True) for value in values]
 
-    order: Instance Number - 1 of each slice; files are named by it. Default: as the slices lie.
 
-    Returns the files by Instance Number. Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+def write_series(
+    volume: Volume, folder: str | Path, header: SeriesIdentity, order: Sequence[int] | None = None
+) -> list[Path]:
+    """Write an MR volume as a series of single-frame images, one file for each slice.
+
+    Args:
+        volume: uint16 of shape (columns, rows, slices).
+        folder: Where to write.
+        header: Patient and scanner.
+        order: Instance Number − 1 of each slice, from which files are named; by default the order of the slices.
+
+    Returns:
+        The files by Instance Number.
+
+    Raises:
+        XmedError: DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
     """
     folder, order = Path(folder), list(range(volume.array.shape[2]) if order is None else order)
     if volume.array.dtype != np.uint16:
@@ -50,35 +73,41 @@ def write_series(volume: Volume, folder: str | Path, header: Header, order: Sequ
     directions = _directions(volume)
     folder.mkdir(parents=True, exist_ok=True)
     for k, number in enumerate(order):
-        ds = _image(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
+        ds = _new_object(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
         ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "M", "SE"], "MR", number + 1
         ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "SK", "", "2D"
         ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
         ds.FrameOfReferenceUID = volume.frame or header.uid("frame")
         ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
-        ds.ImagePositionPatient = decimals(volume.affine[:3, 3] + k * volume.affine[:3, 2])
-        ds.ImageOrientationPatient = decimals(directions[:, :2].T.ravel())
+        ds.ImagePositionPatient = decimal_strings(volume.affine[:3, 3] + k * volume.affine[:3, 2])
+        ds.ImageOrientationPatient = decimal_strings(directions[:, :2].T.ravel())
         columns_apart, rows_apart, slices_apart = volume.spacing
-        ds.PixelSpacing = decimals([rows_apart, columns_apart])
-        ds.SliceThickness, ds.SpacingBetweenSlices = decimals([slices_apart, slices_apart])
+        ds.PixelSpacing = decimal_strings([rows_apart, columns_apart])
+        ds.SliceThickness, ds.SpacingBetweenSlices = decimal_strings([slices_apart, slices_apart])
         _save(ds, folder / _name(number))
     return [folder / _name(number) for number in sorted(order)]
 
 
-def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) -> None:
-    """Write a volume (uint8, i columns, j rows, k frames) as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
+def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIdentity) -> None:
+    """Write a volume as an Enhanced US Volume (PS3.3 A.59), one multi-frame file.
 
-    The affine is that of the Volume Frame of Reference (C.8.24.2), the transducer's own: nothing tracked it.
+    The affine is that of the Volume Frame of Reference (C.8.24.2), which belongs to the transducer.
 
-    Raises XmedError DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
+    Args:
+        volume: uint8 of shape (columns, rows, frames).
+        path: The file.
+        header: Patient and scanner.
+
+    Raises:
+        XmedError: DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
     """
     path = Path(path)
     if volume.array.dtype != np.uint8:
         raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint8 for an ultrasound volume")
     directions, spacing = _directions(volume), volume.spacing
-    ds = _image(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
+    ds = _new_object(header, EnhancedUSVolumeStorage, volume.array, ("volume",))
     ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "US", 1
-    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = MADE_AT, DURATION_MS, "RESEARCH"
+    ds.AcquisitionDateTime, ds.AcquisitionDuration, ds.ContentQualification = FIXED_DATETIME, DURATION_MS, "RESEARCH"
     ds.BurnedInAnnotation, ds.LossyImageCompression, ds.PresentationLUTShape = "NO", "00", "IDENTITY"
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator, ds.PatientOrientation = header.uid("frame"), "", ""
     ds.VolumeFrameOfReferenceUID = volume.frame or header.uid("volume frame")
@@ -88,27 +117,27 @@ def write_ultrasound_volume(volume: Volume, path: str | Path, header: Header) ->
     ds.SynchronizationFrameOfReferenceUID = header.uid("clock")
     ds.SynchronizationTrigger, ds.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
     ds.AcquisitionContextSequence = []
-    _transducer(ds, spacing[1] * volume.array.shape[1])
-    _frames(ds, volume, directions, header)
+    _add_transducer(ds, spacing[1] * volume.array.shape[1])
+    _add_frames(ds, volume, directions, header)
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(ds, path)
 
 
-def _transducer(ds: Dataset, depth: float) -> None:
-    """The Enhanced US Image module (PS3.3 C.8.24.3) of a curved array on the skin that a motor tilts, `depth` in mm."""
+def _add_transducer(ds: Dataset, depth: float) -> None:
+    """Add the Enhanced US Image module (PS3.3 C.8.24.3) of a curved array that a motor tilts; `depth` in mm."""
     ds.PositionMeasuringDeviceUsed, ds.DepthsOfFocus, ds.DepthOfScanField = "RIGID", depth / 2, round(depth)
     ds.MechanicalIndex, ds.BoneThermalIndex, ds.CranialThermalIndex, ds.SoftTissueThermalIndex = 1.0, 0.5, 0.5, 0.5
     ds.RescaleSlope, ds.RescaleIntercept = 1, 0
-    ds.TransducerScanPatternCodeSequence = [_coded(codes.cid12032.VolumeScanPattern)]
-    ds.TransducerGeometryCodeSequence = [_coded(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
-    ds.TransducerBeamSteeringCodeSequence = [_coded(codes.cid12034.MechanicalBeamSteering)]
-    ds.TransducerApplicationCodeSequence = [_coded(codes.cid12035.ExternalTransducer)]
-    ds.AnatomicRegionSequence = [_coded(Code("12921003", "SCT", "Pelvis"))]
-    ds.ViewCodeSequence = [_coded(codes.SCT.ObliqueAxial)]
+    ds.TransducerScanPatternCodeSequence = [_code_item(codes.cid12032.VolumeScanPattern)]
+    ds.TransducerGeometryCodeSequence = [_code_item(codes.cid12033.CurvedLinearUltrasoundTransducerGeometry)]
+    ds.TransducerBeamSteeringCodeSequence = [_code_item(codes.cid12034.MechanicalBeamSteering)]
+    ds.TransducerApplicationCodeSequence = [_code_item(codes.cid12035.ExternalTransducer)]
+    ds.AnatomicRegionSequence = [_code_item(Code("12921003", "SCT", "Pelvis"))]
+    ds.ViewCodeSequence = [_code_item(codes.SCT.ObliqueAxial)]
 
 
-def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header) -> None:
-    """Multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
+def _add_frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: SeriesIdentity) -> None:
+    """Add the multi-frame dimension and functional groups (PS3.3 C.7.6.16, C.7.6.17)."""
     columns_apart, rows_apart, frames_apart = volume.spacing
     dimension = _item(DimensionOrganizationUID=header.uid("dimension"))
     ds.NumberOfFrames, ds.DimensionOrganizationType = volume.array.shape[2], "3D"
@@ -116,7 +145,9 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header)
     pointer = _item(DimensionIndexPointer=0x00209301, FunctionalGroupPointer=0x0020930E)  # Image Position (Volume)
     pointer.DimensionOrganizationUID = dimension.DimensionOrganizationUID
     ds.DimensionIndexSequence = [pointer]
-    measures = _item(PixelSpacing=decimals([rows_apart, columns_apart]), SliceThickness=decimals([frames_apart])[0])
+    measures = _item(
+        PixelSpacing=decimal_strings([rows_apart, columns_apart]), SliceThickness=decimal_strings([frames_apart])[0]
+    )
     measures.SpacingBetweenSlices = measures.SliceThickness
     kind = _item(FrameType=ds.ImageType, VolumetricProperties="VOLUME", VolumeBasedCalculationTechnique="NONE")
     shared = _item(
@@ -130,15 +161,17 @@ def _frames(ds: Dataset, volume: Volume, directions: np.ndarray, header: Header)
     frames = []
     for k in range(volume.array.shape[2]):
         position = (volume.affine[:3, 3] + k * volume.affine[:3, 2]).tolist()
-        content = _item(DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=MADE_AT, FrameReferenceDateTime=MADE_AT)
+        content = _item(
+            DimensionIndexValues=[k + 1], FrameAcquisitionDateTime=FIXED_DATETIME, FrameReferenceDateTime=FIXED_DATETIME
+        )
         content.FrameAcquisitionDuration = DURATION_MS
         place = _item(ImagePositionVolume=position)
         frames.append(_item(FrameContentSequence=[content], PlanePositionVolumeSequence=[place]))
     ds.PerFrameFunctionalGroupsSequence = frames
 
 
-def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
-    """Patient, study, series, equipment and pixels (i, j[, k])."""
+def _new_object(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what: tuple[object, ...]) -> Dataset:
+    """Return an object with patient, study, series, equipment and pixels (i, j[, k])."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -147,8 +180,8 @@ def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[objec
     ds.PatientName, ds.PatientID = f"{header.patient}^Phantom", header.patient
     ds.PatientBirthDate, ds.PatientSex, ds.PatientComments = "", "O", "Synthetic: no person was scanned"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = header.uid("study"), header.uid("series")
-    ds.StudyDate = ds.SeriesDate = ds.ContentDate = MADE_ON
-    ds.StudyTime = ds.SeriesTime = ds.ContentTime = MADE_AT[8:]
+    ds.StudyDate = ds.SeriesDate = ds.ContentDate = FIXED_DATE
+    ds.StudyTime = ds.SeriesTime = ds.ContentTime = FIXED_DATETIME[8:]
     ds.StudyID, ds.SeriesNumber, ds.AccessionNumber, ds.ReferringPhysicianName = "1", 1, "", ""
     ds.StudyDescription, ds.SeriesDescription, ds.BodyPartExamined = "PHANTOM", header.description, "PELVIS"
     ds.Manufacturer, ds.ManufacturerModelName = header.manufacturer, header.model
@@ -163,7 +196,7 @@ def _image(header: Header, sop_class: UID, pixels: np.ndarray, what: tuple[objec
 
 
 def _directions(volume: Volume) -> np.ndarray:
-    """Unit vectors (3, 3) of the axes in columns; DICOM has no other than orthogonal, right-handed stacks."""
+    """Return the unit vectors (3, 3) of the axes in columns; DICOM allows only orthogonal, right-handed stacks."""
     directions = volume.affine[:3, :3] / np.array(volume.spacing)
     stacked = np.cross(directions[:, 0], directions[:, 1])
     reach = max(n * mm for n, mm in zip(volume.array.shape, volume.spacing))
@@ -187,7 +220,7 @@ def _item(**attributes: object) -> Dataset:
     return item
 
 
-def _coded(code: Code) -> Dataset:
+def _code_item(code: Code) -> Dataset:
     return _item(CodeValue=code.value, CodingSchemeDesignator=code.scheme_designator, CodeMeaning=code.meaning)
 
 

@@ -1,1 +1,1 @@
-"""NIfTI: voxels, header and place in the patient, read and written."""
+"""Read and write NIfTI files."""

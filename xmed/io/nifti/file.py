@@ -1,12 +1,10 @@
-"""File: voxels and header come in within what the file can hold; RAS+ becomes the LPS+ that xmed means."""
+"""Read and write NIfTI-1 and NIfTI-2 files. Their RAS+ coordinates become the LPS+ coordinates of a Volume."""
 
 from __future__ import annotations
 
 import gzip
 import logging
 import math
-import os
-import secrets
 import zlib
 from pathlib import Path
 from typing import IO, cast
@@ -15,55 +13,79 @@ import nibabel as nib
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import GZIP_MAGIC, GZIP_MAX_RATIO, MAX_BYTES, reading, refuse_bomb, regular
-from xmed.io.nifti.orientation import RAS_TO_LPS, place
-from xmed.io.notes import note
-from xmed.io.sandbox.limits import afford
+from xmed.io.file_kinds import (
+    GZIP_MAGIC,
+    GZIP_MAX_RATIO,
+    MAX_BYTES,
+    check_compression_ratio,
+    reader_errors,
+    replace_when_complete,
+    require_file,
+)
+from xmed.io.nifti.orientation import RAS_TO_LPS, affine_from_header
+from xmed.io.notes import add_note
+from xmed.io.sandbox.limits import grow_limits
 from xmed.volume import Grid, Volume
 
-# What nibabel repairs it also logs, for every file anew. What matters of it is judged here, with a code.
+# nibabel logs its repairs for every file. Those that matter become notes here.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
 MAX_NON_FINITE = 1e-3
-"""Share of NaN or infinite voxels up to which they are taken for holes and filled, not for damage."""
+"""Largest share of NaN or infinite voxels that is filled; more of them count as damage."""
 _RGB, _COMPLEX, _FLOAT128 = {128, 2304}, {32, 1792, 2048}, {1536}
-_SHARE = 16  # bytes of memory for a byte of voxels: uint8 that a slope makes float64, and what is made of them
-_SLACK = 1 << 20  # bytes that writers leave behind the voxels
+_MEMORY_PER_VOXEL_BYTE = 16
+"""Bytes of memory for each stored byte: a slope turns uint8 into float64, of which copies are made."""
+_MAX_TRAILING_BYTES = 1 << 20
+"""Bytes that a writer may leave after the voxels."""
 
 
 def read_nifti(
-    path: str | Path, modality: str | None = None, channel: int | None = None, on: Grid | None = None
+    path: str | Path, modality: str | None = None, channel: int | None = None, image_grid: Grid | None = None
 ) -> Volume:
-    """A single-file NIfTI-1 or -2, plain or gzipped, as a Volume in LPS+ millimetres.
+    """Read a NIfTI-1 or NIfTI-2 file (one file, plain or gzipped) as a Volume.
 
-    modality: DICOM modality. Naming one says that this is an image, so that a constant array is refused; without one
-    the file may be a label map, which may be empty. channel: which one of a 4-D file; an axis of one is dropped.
-    on: the grid of a label map's image, see `place`, which says where the voxels lie. Slope and intercept are applied.
-    Up to 0.1 % NaN or infinite voxels become the finite minimum, and lie outside the field of view of an image.
+    Slope and intercept are applied. Up to 0.1 % NaN or infinite voxels get the lowest finite value and lie outside the
+    field of view of an image.
 
-    Raises XmedError PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
-    AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
+    Args:
+        path: The file.
+        modality: DICOM modality. If it is given, the file is an image, and a constant array is refused. Otherwise the
+            file may be a label map, which may be empty.
+        channel: Which volume of a 4-D file, from 0. A fourth axis of length 1 is dropped.
+        image_grid: For a label map, the grid of its image; used if the label map has no orientation.
+
+    Returns:
+        Array of shape (i, j, k), affine in LPS+ millimetres (see `affine_from_header`).
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, GZIP_TRUNCATED, SIZE_CLAIM, NIFTI_INVALID, NO_ORIENTATION,
+            AFFINE_INVALID, SPACING_INVALID, NDIM, DTYPE, COMPLEX, RESCALE_INVALID, NON_FINITE, CONSTANT, READER_FAILED.
     """
-    path = regular(Path(path))
-    with reading(path.name):
-        image = parsed(path)
+    path = require_file(Path(path))
+    with reader_errors(path.name):
+        image = parse_nifti(path)
         array = _channel(np.asanyarray(image.dataobj), channel, path.name)
-        array, whole = _finite(array, path.name)
+        array, whole = _fill_non_finite(array, path.name)
         fov = None if whole is None or modality is None else whole
-        affine = place(image.header, path.name, on)
-        volume = Volume(array.astype(_plain(array.dtype), copy=False), affine, modality=modality, fov=fov)
+        affine = affine_from_header(image.header, path.name, image_grid)
+        volume = Volume(array.astype(_storable_dtype(array.dtype), copy=False), affine, modality=modality, fov=fov)
     if modality is not None and array.size and array.min() == array.max():
         raise XmedError("CONSTANT", f"every voxel of {path.name} is {array.flat[0]}", "an image with content")
     return volume
 
 
 def write_nifti(volume: Volume, path: str | Path) -> None:
-    """Write a Volume as NIfTI-1 in RAS+ millimetres, sform and qform code 1, no description; gzipped for names in .gz.
+    """Write a Volume as NIfTI-1 in RAS+ millimetres, with sform and qform code 1 and no description.
 
-    Equal volumes give equal bytes (no time stamp), and the file appears whole or not at all.
+    Equal volumes give equal bytes, because no time stamp is written. An existing file is replaced only when the new one
+    is complete.
+
+    Args:
+        volume: The volume.
+        path: The file; names that end in .gz are gzipped.
     """
     path = Path(path)
-    array = volume.array.astype(_plain(volume.array.dtype), copy=False)
+    array = volume.array.astype(_storable_dtype(volume.array.dtype), copy=False)
     affine = RAS_TO_LPS @ volume.affine
     image = nib.Nifti1Image(array, affine, dtype=array.dtype)
     image.header.set_xyzt_units("mm")
@@ -71,61 +93,61 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
     image.set_qform(affine, code=1)
     data = image.to_bytes()
     if path.name.endswith(".gz"):
-        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6: thrice the time for 1 % of the size
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+        data = gzip.compress(data, compresslevel=1, mtime=0)  # level 6 takes three times as long for 1 % less
+    with replace_when_complete(path) as part:
         part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def parsed(path: Path) -> nib.Nifti1Image:
-    """The file's header and voxels, read no further than the file can be honest about."""
+def parse_nifti(path: Path) -> nib.Nifti1Image:
+    """Return the header and voxels of a file, read only as far as its size allows."""
     with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC  # by content: plain files named .nii.gz and the reverse are common
+        packed = file.read(2) == GZIP_MAGIC  # by content, because names are often wrong
         file.seek(0)
         size = path.stat().st_size
         if packed != path.name.endswith(".gz"):
-            note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its bytes, not by its name")
+            add_note("GZIP_NAME", f"{'gzipped' if packed else 'plain'} by its content, in contrast to its name")
         if not packed:
-            return _read(file, path.name, size, size)
+            return _read_image_bytes(file, path.name, size, size)
         try:
             with gzip.GzipFile(fileobj=file) as stream:
-                return _read(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
+                return _read_image_bytes(cast(IO[bytes], stream), path.name, size, size * GZIP_MAX_RATIO)
         except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
             raise XmedError(
                 "GZIP_TRUNCATED", f"{path.name}: {problem}", "a whole gzip stream", "copy it again"
             ) from problem
 
 
-def _read(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
-    """The image in an open file of `size` bytes that cannot hold more than `most`."""
+def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.Nifti1Image:
+    """Return the image in an open file.
+
+    size: bytes on disk. most: the largest number of bytes that they can expand to.
+    """
     head = file.read(540)
-    header = _header(head, name)
+    header = _parse_header(head, name)
     claim = _claimed_bytes(header, name)
     if claim > min(MAX_BYTES, most):
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes", f"what its file can hold, {MAX_BYTES} at most")
-    refuse_bomb(claim, size, name)
-    afford(_SHARE * claim)
+    check_compression_ratio(claim, size, name)
+    grow_limits(_MEMORY_PER_VOXEL_BYTE * claim)
     data = head + file.read(max(claim - len(head), 0))
-    trailing = len(file.read(_SLACK + 1))  # a gzip stream proves its checksum only when it is read to its end
+    # Read to the end, because a gzip stream checks its checksum only there
+    trailing = len(file.read(_MAX_TRAILING_BYTES + 1))
     if len(data) < claim:
         raise XmedError("SIZE_CLAIM", f"{name} claims {claim} bytes and holds {len(data)}", "every voxel it claims")
-    if trailing > _SLACK:
-        raise XmedError("NIFTI_INVALID", f"{name} goes on after its voxels", "a header that names all of its data")
-    _check_repaired(header, name)
+    if trailing > _MAX_TRAILING_BYTES:
+        raise XmedError("NIFTI_INVALID", f"{name} continues after its voxels", "a header that names all of its data")
+    _note_header_repairs(header, name)
     try:
         return (nib.Nifti2Image if header.sizeof_hdr == 540 else nib.Nifti1Image).from_bytes(data)
     except nib.spatialimages.HeaderDataError as problem:
         raise XmedError("NIFTI_INVALID", f"{name}: {problem}", "a header that nibabel accepts") from problem
 
 
-def _header(head: bytes, name: str) -> nib.Nifti1Header:
+def _parse_header(head: bytes, name: str) -> nib.Nifti1Header:
     second = 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
     try:
         kind, size = (nib.Nifti2Header, 540) if second else (nib.Nifti1Header, 348)
-        header = kind(head[:size], check=False)  # without the extensions, which may be long
+        header = kind(head[:size], check=False)  # without extensions, which may be long
         magic = bytes(header["magic"])[:3]
     except Exception as problem:
         raise XmedError("NIFTI_INVALID", f"{name} has no NIfTI header", "a NIfTI-1 or NIfTI-2 file") from problem
@@ -135,7 +157,7 @@ def _header(head: bytes, name: str) -> nib.Nifti1Header:
 
 
 def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
-    """Bytes that the header says the file has; its shape and type are judged on the way."""
+    """Return how many bytes the header says the file has; also check its shape and data type."""
     dim, code = [int(n) for n in header["dim"]], int(header["datatype"])
     shape = dim[1 : dim[0] + 1]
     if not 2 <= dim[0] <= 7 or min(shape, default=0) < 1:
@@ -155,22 +177,23 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
     return int(offset) + math.prod(shape) * bits
 
 
-def _check_repaired(header: nib.Nifti1Header, name: str) -> None:
-    """What nibabel repairs without a word when it reads a header: spacings of zero or less, and no slope."""
+def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:
+    """Check what nibabel repairs silently when it reads a header: spacings of zero or less, and a missing slope."""
     spacing = header["pixdim"][1 : 1 + min(int(header["dim"][0]), 3)]
     if not (spacing > 0).all():
         if header["sform_code"] <= 0 and header["qform_code"] > 0:
             raise XmedError("SPACING_INVALID", f"{name} has pixdim {spacing.tolist()}", "three positive spacings")
-        note("PIXDIM", f"pixdim {spacing.tolist()} was passed over for the spacing of the sform")
+        add_note("PIXDIM", f"pixdim {spacing.tolist()} was ignored: the spacing of the sform is used")
     slope = float(header["scl_slope"])
     if slope == 0 or math.isnan(slope):
-        note("SLOPE", f"a slope of {slope:g} was taken for none: values are as they are stored")
+        add_note("SLOPE", f"slope {slope:g} is not a scaling: values stay as stored")
 
 
 def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """Return the three-dimensional volume that was chosen."""
     while array.ndim > 3 and array.shape[-1] == 1 and channel is None:
         array = array[..., 0]
-        note("SQUEEZED", "a fourth axis of one was dropped")
+        add_note("SQUEEZED", "a fourth axis of length 1 was dropped")
     if array.ndim == 5 and array.shape[3] == 1:  # NIfTI keeps axis 4 for time, vectors go to axis 5
         array = array[:, :, :, 0]
     if array.ndim == 4 and channel is not None and channel < array.shape[3]:
@@ -178,25 +201,29 @@ def _channel(array: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3:
-        asked = "" if channel is None else f", channel {channel} was asked"
-        raise XmedError("NDIM", f"{name} has shape {array.shape}{asked}", "three dimensions", "name a channel it has")
+        request = "" if channel is None else f", channel {channel} was requested"
+        raise XmedError("NDIM", f"{name} has shape {array.shape}{request}", "three dimensions", "name a channel it has")
     return array
 
 
-def _finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array with its holes filled, and where it has none (bool), or None when it is whole."""
+def _fill_non_finite(array: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Replace NaN and infinite voxels by the lowest finite value.
+
+    Returns:
+        The array, and a mask (bool) of its finite voxels, or None if all are finite.
+    """
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
         return array, None
     share = 1.0 - finite.mean()
     if share > MAX_NON_FINITE:
         raise XmedError("NON_FINITE", f"{share:.1%} of {name} is NaN or infinite", f"at most {MAX_NON_FINITE:.1%}")
-    note(
+    add_note(
         "HOLES",
         f"{array.size - np.count_nonzero(finite)} NaN or infinite voxels became the lowest value and are masked",
     )
     return np.where(finite, array, array[finite].min()), finite
 
 
-def _plain(dtype: np.dtype) -> np.dtype:
-    """The type kept in memory and on disk: native byte order, and one that NIfTI has."""
+def _storable_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the data type to keep: native byte order, and one that NIfTI has."""
     return np.dtype({"b1": np.uint8, "f2": np.float32}.get(dtype.str[1:], dtype.newbyteorder("=")))

@@ -1,1 +1,1 @@
-"""Objects: DICOM segmentations, structure sets and measurement reports, read and written."""
+"""Read and write DICOM objects that refer to images: segmentations, structure sets and measurement reports."""

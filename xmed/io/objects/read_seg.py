@@ -1,4 +1,4 @@
-"""Read seg: the segments of a DICOM Segmentation (PS3.3 C.8.20) placed onto an image's grid."""
+"""Read a DICOM Segmentation (SEG, PS3.3 C.8.20) onto the grid of an image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydicom.pixels import pixel_array
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.pixel_size_check import check_claim
-from xmed.io.dicom.planes import Plane, has_planes, planes_of
+from xmed.io.dicom.pixel_size_check import check_pixel_size
+from xmed.io.dicom.planes import Plane, has_planes, read_planes
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 
@@ -20,47 +20,59 @@ PLACE_TOLERANCE = 0.05  # of a voxel
 
 
 def place_segments(instance: Instance, image: Volume, table: LabelTable) -> np.ndarray:
-    """Label values (i, j, k) on the grid of `image`, from a BINARY, FRACTIONAL (≥ 50 %) or LABELMAP SEG.
+    """Return the label values of a BINARY, FRACTIONAL or LABELMAP segmentation on the grid of an image.
 
-    A segment is the structure of its label, or else of its property type code; others are passed over. Frames may be
-    cropped, turned or mirrored in whole right angles against the image, as long as their pixels are its voxels. Frames
-    without a place in space go onto the frames of an ultrasound film that they name by number.
+    A segment is matched to a structure by its label, otherwise by its property type code; other segments are left out.
+    FRACTIONAL segments are taken from 50 %. Frames may be cropped, or turned and mirrored by right angles, if their
+    pixels coincide with voxels. Frames without a position go to the frames of an ultrasound film that they refer to by
+    number.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
-    without a place, for an image that has one), and for pixels as `check_claim` does.
+    Args:
+        instance: The segmentation.
+        image: The image that was segmented.
+        table: The structures to read.
+
+    Returns:
+        Label values of shape (i, j, k).
+
+    Raises:
+        XmedError: FRAME_MISMATCH, GRID_MISMATCH, LABEL_MISSING, LABEL_VALUES (segments overlap), NO_GEOMETRY (frames
+            without position for an image that has one), and the codes of `check_pixel_size`.
     """
-    check_claim(instance)
+    check_pixel_size(instance)
     dataset = instance.dataset
     frame = str(dataset.get("FrameOfReferenceUID", ""))
     if image.frame and frame and frame != image.frame:
-        raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "its image's")
-    values = _values(dataset, table, instance.name)
+        raise XmedError("FRAME_MISMATCH", f"{instance.name} has another frame of reference", "that of its image")
+    values = _values_by_segment(dataset, table, instance.name)
     pixels = pixel_array(dataset).reshape(-1, dataset.Rows, dataset.Columns)
     if dataset.SegmentationType == "FRACTIONAL":
         pixels = pixels >= int(dataset.MaximumFractionalValue) / 2
     array = np.zeros(image.array.shape, dtype=np.int32)
     to_index = np.linalg.inv(image.affine)
-    planes = planes_of(instance) if has_planes(instance) else None
-    for n, (own, drawn) in enumerate(zip(instance.frames, pixels)):
+    planes = read_planes(instance) if has_planes(instance) else None
+    for n, (frame_attributes, frame_pixels) in enumerate(zip(instance.frames, pixels)):
         if dataset.SegmentationType == "LABELMAP":
-            painted = {number: drawn == number for number in np.unique(drawn[drawn > 0]).tolist()}
+            masks_by_segment = {
+                number: frame_pixels == number for number in np.unique(frame_pixels[frame_pixels > 0]).tolist()
+            }
         else:
-            painted = {int(own["ReferencedSegmentNumber"]): drawn.astype(bool)}
-        for number, mask in painted.items():
+            masks_by_segment = {int(frame_attributes["ReferencedSegmentNumber"]): frame_pixels.astype(bool)}
+        for number, mask in masks_by_segment.items():
             if number in values and mask.any():
                 if planes is None:
-                    voxels = _film_voxels(own, mask, image, instance.name)
+                    voxels = _film_voxels(frame_attributes, mask, image, instance.name)
                 else:
                     voxels = _voxels(planes[n], mask, to_index, array.shape, instance.name)
-                _paint(array, voxels, values[number])
+                _set_voxels(array, voxels, values[number])
     return table.check(array)
 
 
-def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
-    """Voxel value in `table` by segment number."""
+def _values_by_segment(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
+    """Return the label value of each segment number that belongs to a structure of the table."""
     values: dict[int, int] = {}
     for segment in dataset.SegmentSequence:
-        structure = _structure(segment, table)
+        structure = _matching_structure(segment, table)
         if structure is not None:
             values[int(segment.SegmentNumber)] = structure.value
     if not values:
@@ -71,7 +83,8 @@ def _values(dataset: Dataset, table: LabelTable, name: str) -> dict[int, int]:
     return values
 
 
-def _structure(segment: Dataset, table: LabelTable) -> Structure | None:
+def _matching_structure(segment: Dataset, table: LabelTable) -> Structure | None:
+    """Return the structure of a segment, by label or by an unambiguous type code."""
     label = str(segment.get("SegmentLabel", "")).strip().casefold()
     for structure in table:
         if structure.name.casefold() == label:
@@ -84,7 +97,7 @@ def _structure(segment: Dataset, table: LabelTable) -> Structure | None:
 def _voxels(
     plane: Plane, mask: np.ndarray, to_index: np.ndarray, shape: tuple[int, ...], name: str
 ) -> tuple[np.ndarray, ...]:
-    """Voxel indices (three arrays) of the pixels that `mask` (rows, columns) marks."""
+    """Return the voxel indices (three arrays) of the pixels marked in `mask` (rows, columns)."""
     rows, columns = np.nonzero(mask)
     between_rows, between_columns = plane.spacing
     across = np.outer(columns * between_columns, plane.row) + np.outer(rows * between_rows, plane.column)
@@ -99,9 +112,11 @@ def _voxels(
 
 
 def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
-    """Voxel indices of the pixels that `mask` (rows, columns) marks in the frame of a film that `own` refers to."""
+    """Return the voxel indices (three arrays) of marked pixels, in the film frame that `own` refers to."""
     if image.frame or image.modality != "US":
-        raise XmedError("NO_GEOMETRY", f"{name} says not where its frames lie", "a place for every frame in space")
+        raise XmedError(
+            "NO_GEOMETRY", f"{name} does not state where its frames lie", "a position in space for every frame"
+        )
     sources = own.get("SourceImageSequence") or []
     number = sources[0].get("ReferencedFrameNumber", 1) if len(sources) == 1 else None
     columns, rows, frames = image.array.shape
@@ -115,7 +130,8 @@ def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: 
     return i, j, np.full(len(i), number - 1)
 
 
-def _paint(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
+def _set_voxels(array: np.ndarray, voxels: tuple[np.ndarray, ...], value: int) -> None:
+    """Write a label value into voxels, which must not belong to another structure."""
     if (~np.isin(array[voxels], (0, value))).any():
         raise XmedError("LABEL_VALUES", "segments that overlap", "at most one structure in each voxel")
     array[voxels] = value

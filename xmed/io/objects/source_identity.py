@@ -1,4 +1,4 @@
-"""Source identity: what an object that refers to images must say of their patient, their study and themselves."""
+"""Check and complete the patient and study attributes of images that a DICOM object refers to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from xmed.errors import XmedError
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 
 PATIENT_AND_STUDY = [
     "PatientID",
@@ -26,7 +26,7 @@ PATIENT_AND_STUDY = [
     "AccessionNumber",
     "ReferringPhysicianName",
 ]
-"""Type 2 attributes of the Patient and General Study modules: they must be there, and may be empty (PS3.5 7.4.3)."""
+"""Type 2 attributes of the Patient and General Study modules: required, but may be empty (PS3.5 7.4.3)."""
 _STUDY = {*PATIENT_AND_STUDY, "StudyDescription", "PhysiciansOfRecord", "ConsultingPhysicianName"}
 _PATIENT_GROUPS = (0x0010, 0x0012)
 _DATE, _TIME = (
@@ -36,13 +36,15 @@ _DATE, _TIME = (
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 
 
-def described(dataset: Dataset) -> Dataset:
-    """A copy without pixels, whose patient and study attributes conform: what may be empty is filled, and noted.
+def conforming_header(dataset: Dataset) -> Dataset:
+    """Return a copy without pixels in which the patient and study attributes conform to the standard.
 
-    Dates and times in the format of ACR-NEMA (PS3.5 6.2) and sexes in words are put as the standard writes them; what
-    is too long or no value of its kind is left empty where the standard allows that (type 2), and left out elsewhere.
+    Dates and times in ACR-NEMA format (PS3.5 6.2) and spelled-out sexes are rewritten. Invalid values become empty
+    where the standard allows it (type 2), and are left out elsewhere. Missing type 2 attributes are added empty. Each
+    change is noted.
 
-    Raises XmedError NOT_REFERABLE for a Patient ID that no object may carry: without it, it would belong to nobody.
+    Raises:
+        XmedError: NOT_REFERABLE for an invalid Patient ID, because an object without it would belong to no patient.
     """
     copy = Dataset()
     copy.file_meta = dataset.file_meta
@@ -51,78 +53,85 @@ def described(dataset: Dataset) -> Dataset:
         if keyword == "PixelData":
             continue
         try:
-            element: DataElement | None = _conforming(dataset[tag])
+            element: DataElement | None = _conforming_element(dataset[tag])
         except (ValueError, TypeError, OverflowError, NotImplementedError, KeyError):
-            element = None  # pydicom makes nothing of it
+            element = None  # pydicom cannot convert it
         if element is not None:
             copy.add(element)
         elif keyword == "PatientID":
-            raise XmedError("NOT_REFERABLE", "PatientID is no value of its kind", "at most 64 characters")
+            raise XmedError("NOT_REFERABLE", "PatientID is not a valid value", "at most 64 characters")
         elif keyword in PATIENT_AND_STUDY:
-            note("OBJECT_FILLED", f"{keyword} is no value of its kind: left empty in what is written")
+            add_note("OBJECT_FILLED", f"{keyword} is not a valid value: left empty in the written object")
         elif tag.group in _PATIENT_GROUPS:
-            note("OBJECT_FILLED", f"{keyword or 'an attribute'} is no value of its kind: left out of what is written")
+            add_note(
+                "OBJECT_FILLED", f"{keyword or 'an attribute'} is not a valid value: left out of the written object"
+            )
     if "SpecificCharacterSet" in copy:
-        copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded by now, and highdicom takes no set with extensions
+        copy.SpecificCharacterSet = "ISO_IR 192"  # text is decoded; highdicom refuses code extensions
     for keyword in PATIENT_AND_STUDY:
         if keyword not in copy:
             if keyword not in dataset:
-                note("OBJECT_FILLED", f"{keyword} is missing: left empty in what is written")
+                add_note("OBJECT_FILLED", f"{keyword} is missing: left empty in the written object")
             setattr(copy, keyword, "")
     return copy
 
 
-def check_identity(images: Sequence[Dataset], *, placed: bool) -> None:
-    """Whether an object can refer to these images at all.
+def check_referable(images: Sequence[Dataset], *, placed: bool) -> None:
+    """Check that a DICOM object can refer to these images.
 
-    placed: whether they lie somewhere in space, and must say in which frame of reference.
+    Args:
+        images: Headers of the images.
+        placed: Whether the images have a position in space, so that a frame of reference is required.
 
-    Raises XmedError NOT_REFERABLE, with each attribute that is missing, no UID, or shared by what it should tell apart.
+    Raises:
+        XmedError: NOT_REFERABLE with the attributes that are missing, are not UIDs, or are equal where they must
+            differ.
     """
     needed = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
     needed += ["FrameOfReferenceUID"] if placed else []
     missing = [keyword for keyword in needed if not all(image.get(keyword) for image in images)]
     if missing:
-        raise _refused(f"images without {', '.join(missing)}", "images that have it")
+        raise _not_referable(f"images without {', '.join(missing)}", "images that have it")
     wrong = [keyword for keyword in needed if not all(UID(str(image.get(keyword))).is_valid for image in images)]
     if wrong:
-        raise _refused(f"images whose {', '.join(wrong)} is no UID", "a UID as PS3.5 9.1 writes it")
+        raise _not_referable(f"images whose {', '.join(wrong)} is no UID", "a UID as PS3.5 9.1 writes it")
     uids = {str(image.SOPInstanceUID) for image in images}
     if len(uids) < len(images):
-        raise _refused(f"{len(images)} images that share {len(uids)} SOPInstanceUID", "a SOPInstanceUID for each")
+        raise _not_referable(f"{len(images)} images that share {len(uids)} SOPInstanceUID", "a SOPInstanceUID for each")
     several = [k for k in ("StudyInstanceUID", "PatientID") if len({str(image.get(k, "")) for image in images}) > 1]
     if several:
-        raise _refused(f"images of several {', '.join(several)}", "one patient and one study")
+        raise _not_referable(f"images of several {', '.join(several)}", "one patient and one study")
 
 
-def _refused(what: str, expected: str) -> XmedError:
+def _not_referable(what: str, expected: str) -> XmedError:
     return XmedError("NOT_REFERABLE", what, f"{expected}, to refer to", "fetch the original series, or write NIfTI")
 
 
-def _conforming(element: DataElement) -> DataElement | None:
-    """The element as it is, or put as the standard writes it; None for no value of its kind."""
+def _conforming_element(element: DataElement) -> DataElement | None:
+    """Return the element, rewritten if necessary, or None if its value is invalid."""
     judged = element.keyword in _STUDY or element.tag.group in _PATIENT_GROUPS
     if not judged or element.VR == "SQ" or element.is_empty:
         return element
     values = list(element.value) if element.VM > 1 else [element.value]
-    found = [_value(element.keyword, element.VR, value) for value in values]
-    if None in found:
+    conforming = [_conforming_value(element.keyword, element.VR, value) for value in values]
+    if None in conforming:
         return None
-    if found == values:
+    if conforming == values:
         return element
-    note("OBJECT_FILLED", f"{element.keyword} was put as the standard writes it")
-    return DataElement(element.tag, element.VR, found if len(found) > 1 else found[0])
+    add_note("OBJECT_FILLED", f"{element.keyword} was rewritten as the standard requires")
+    return DataElement(element.tag, element.VR, conforming if len(conforming) > 1 else conforming[0])
 
 
-def _value(keyword: str, vr: str, value: Any) -> Any:
+def _conforming_value(keyword: str, vr: str, value: Any) -> Any:
+    """Return a value as the standard writes it, or None if it is invalid."""
     text = str(value).strip()
-    if "\ufffd" in text:  # bytes that the character set does not have
+    if "\ufffd" in text:  # undecodable bytes
         return None
     if keyword == "PatientSex":
         return _SEX.get(text.casefold())
     if vr == "DA":
         parts = _DATE.fullmatch(re.sub(r"[.\-/]", "", text))
-        return "".join(parts.groups()) if parts and _is_day(*map(int, parts.groups())) else None
+        return "".join(parts.groups()) if parts and _is_date(*map(int, parts.groups())) else None
     if vr == "TM":
         plain = text.replace(":", "")
         return plain if _TIME.fullmatch(plain) else None
@@ -133,7 +142,7 @@ def _value(keyword: str, vr: str, value: Any) -> Any:
     return value
 
 
-def _is_day(year: int, month: int, day: int) -> bool:
+def _is_date(year: int, month: int, day: int) -> bool:
     try:
         return bool(date(year, month, day))
     except ValueError:

@@ -1,9 +1,7 @@
-"""Write seg: a label map as a DICOM Segmentation that any viewer can lay over its source images."""
+"""Write a label map as a DICOM Segmentation that viewers can show on top of its source images."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +16,26 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from xmed.errors import XmedError
-from xmed.io.file_kinds import Source
-from xmed.io.notes import collected, note
+from xmed.io.file_kinds import Source, replace_when_complete
+from xmed.io.notes import add_note, collect_notes
 from xmed.io.objects.seg_film import film_segmentation
-from xmed.io.objects.source_images import Referenced, referenced
-from xmed.io.sandbox.limits import afford
+from xmed.io.objects.source_images import SourceImages, read_source_images
+from xmed.io.sandbox.limits import grow_limits
 from xmed.labels import LabelTable
 from xmed.volume import Volume
 
-_BYTES_PER_VOXEL = 64  # highdicom keeps the labels several times over while it packs them, once for each structure
+_BYTES_PER_VOXEL = 64  # highdicom makes several copies of the labels for each structure
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """Who drew: a model's name and version, each of at most 64 characters, and the sha256 (hex) of its weights."""
+    """The model that made a segmentation.
+
+    Attributes:
+        name: At most 64 characters.
+        version: At most 64 characters.
+        weights_sha256: SHA-256 of the weights, hexadecimal.
+    """
 
     name: str
     version: str
@@ -46,46 +50,61 @@ def write_seg(
     by: Algorithm,
     header: Callable[[Dataset], Dataset] | None = None,
 ) -> None:
-    """Write `labels` as a binary DICOM SEG (PS3.3 A.51) that refers to the images in `source`, frame by frame.
+    """Write labels as a binary DICOM Segmentation (PS3.3 A.51) that refers to the frames of its source images.
 
-    labels: values of `table`, on the grid of the series. Patient and study are those of the source, or those that
-    `header` makes of each image's: then the labels lie in the frame of reference that it names. The frames of an
-    ultrasound film, which has no place in space, are referred to by their numbers alone. The file appears whole or not
-    at all.
+    The frames of an ultrasound film have no position in space and are referred to by number. An existing file is
+    replaced only when the new one is complete.
 
-    Raises XmedError FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without SNOMED-CT codes),
-    NOT_REFERABLE, and those of `read_series` for the source's geometry.
+    Args:
+        labels: Values of `table`, on the grid of the series.
+        source: The DICOM series that was segmented.
+        table: The structures, with SNOMED-CT codes.
+        path: The file to write.
+        by: The model that made the labels.
+        header: Changes the header of each source image. Patient, study and frame of reference are then taken from the
+            result instead of the source.
+
+    Raises:
+        XmedError: FRAME_MISMATCH, GRID_MISMATCH, LABEL_VALUES, SPEC_INVALID (a structure without codes), NOT_REFERABLE,
+            and the codes of `read_series`.
     """
-    afford(_BYTES_PER_VOXEL * labels.array.size)
-    with collected():  # whoever read the image for the labels has heard it all
-        images = referenced(source) if header is None else referenced(source).rewritten(header)
-    images.same_place(labels)
+    grow_limits(_BYTES_PER_VOXEL * labels.array.size)
+    with collect_notes():  # already noted when the image was read
+        images = read_source_images(source) if header is None else read_source_images(source).with_headers(header)
+    images.check_same_grid(labels)
     save_whole(_segmentation(images, labels, table, by), Path(path))
 
 
 def check_seg(source: Source, table: LabelTable, by: Algorithm) -> None:
-    """Whether `write_seg` will be able to write labels of `source`: one without any structure is made, and not kept.
+    """Check that `write_seg` will be able to write labels for `source`, by making an empty segmentation.
 
-    What will be filled in or left empty of the patient and the study is noted.
+    Patient and study attributes that will be filled in or left empty are noted.
 
-    Raises XmedError as `write_seg` does.
+    Args:
+        source: The DICOM series.
+        table: The structures, with SNOMED-CT codes.
+        by: The model.
+
+    Raises:
+        XmedError: The codes of `write_seg`.
     """
-    with collected() as heard:
-        images = referenced(source)
-    for made in heard:
-        if made.code == "OBJECT_FILLED":  # the others were heard when the image was read
-            note(made.code, made.text)
-    afford(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
+    with collect_notes() as notes:
+        images = read_source_images(source)
+    for recorded in notes:
+        if recorded.code == "OBJECT_FILLED":  # the others were noted when the image was read
+            add_note(recorded.code, recorded.text)
+    grow_limits(_BYTES_PER_VOXEL * int(np.prod(images.grid.shape)))
     nothing = Volume(np.zeros(images.grid.shape, dtype=np.uint8), images.grid.affine, images.grid.frame)
     _segmentation(images, nothing, table, by)
 
 
-def _segmentation(images: Referenced, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
+def _segmentation(images: SourceImages, labels: Volume, table: LabelTable, by: Algorithm) -> Segmentation:
+    """Make the DICOM object."""
     values = table.check(labels.array)
     segments = _descriptions(table, by)
     masks = np.stack([values == structure.value for structure in table], axis=-1).astype(np.uint8)
     frames = masks.transpose(2, 1, 0, 3)[images.order]  # frames, rows, columns, segments
-    named: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "segmentation_type": SegmentationTypeValues.BINARY,
         "segment_descriptions": segments,
         "series_instance_uid": generate_uid(),
@@ -100,22 +119,22 @@ def _segmentation(images: Referenced, labels: Volume, table: LabelTable, by: Alg
     }
     try:
         if images.placed:
-            made = Segmentation(images.images, frames, **named)
+            segmentation = Segmentation(images.images, frames, **arguments)
         else:
-            made = film_segmentation(images.images[0], frames, named)
+            segmentation = film_segmentation(images.images[0], frames, arguments)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:
         raise XmedError(
             "NOT_REFERABLE",
-            f"{len(images.images)} images that no segmentation can be made for ({type(problem).__name__})",
-            "images of the standard's own kinds, with whole headers",
+            f"{len(images.images)} images for which no segmentation can be made ({type(problem).__name__})",
+            "images of standard SOP classes, with complete headers",
             "write NIfTI",
         ) from problem
-    made.SpecificCharacterSet = "ISO_IR 192"  # names of the source, whatever its own character set
-    return made
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, so that it can hold the names of any source
+    return segmentation
 
 
 def _series_number(image: Dataset) -> int:
-    """A number behind those that scanners give; 1000 where the image's own is no number."""
+    """Return a series number above those that scanners use; 1000 if that of the image is not a number."""
     try:
         number = int(str(image.get("SeriesNumber") or 0)) + 1000
     except ValueError:
@@ -124,29 +143,26 @@ def _series_number(image: Dataset) -> int:
 
 
 def save_whole(dataset: Dataset, path: Path) -> None:
-    """Write a data set so that it appears whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    """Write a DICOM file so that an existing one is replaced only when the new one is complete."""
+    with replace_when_complete(path) as part:
         dataset.save_as(part, enforce_file_format=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def coded(value: str, otherwise: str) -> Code:
-    """A SNOMED-CT code with the meaning that DICOM's own tables give it, or else the structure's name."""
+def snomed_code(value: str, otherwise: str) -> Code:
+    """Return a SNOMED-CT code with the meaning from the tables of DICOM, or with the given meaning."""
     known = (code for code in codes.SCT.concepts.values() if code.value == value)
     return next(known, Code(value, "SCT", otherwise))
 
 
 def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescription]:
+    """Return the segment descriptions, numbered from 1 in the order of the table."""
     algorithm = AlgorithmIdentificationSequence(
         name=by.name,
         family=codes.cid7162.ArtificialIntelligence,
         version=by.version,
         parameters={"weights_sha256": by.weights_sha256},
     )
-    found = []
+    descriptions = []
     for number, structure in enumerate(table, start=1):
         if not structure.category or not structure.type:
             raise XmedError(
@@ -155,14 +171,14 @@ def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescripti
                 "category and type codes, which DICOM SEG requires",
                 "name them in the dataset spec's labels",
             )
-        found.append(
+        descriptions.append(
             SegmentDescription(
                 segment_number=number,
                 segment_label=structure.name,
-                segmented_property_category=coded(structure.category, structure.name),
-                segmented_property_type=coded(structure.type, structure.name),
+                segmented_property_category=snomed_code(structure.category, structure.name),
+                segmented_property_type=snomed_code(structure.type, structure.name),
                 algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
                 algorithm_identification=algorithm,
             )
         )
-    return found
+    return descriptions

@@ -1,4 +1,4 @@
-"""Pacs: images come from a picture archive and segmentations go back, over DICOMweb or DIMSE."""
+"""Exchange objects with a picture archive (PACS) over DICOMweb or DIMSE."""
 
 from xmed.io.pacs.connect import connect, send
 from xmed.io.pacs.retrieve import retrieve

@@ -1,4 +1,4 @@
-"""Archive: what xmed asks of a picture archive, whichever protocol it speaks, and how often."""
+"""Define what xmed asks of a picture archive, independent of the protocol, and how often it retries."""
 
 from __future__ import annotations
 
@@ -12,21 +12,28 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 
-Level = Literal["STUDY", "SERIES", "IMAGE"]
-Record = dict[str, str]
-Keep = Callable[[str, bytes], None]
-Value = TypeVar("Value")
+QueryLevel = Literal["STUDY", "SERIES", "IMAGE"]
+MatchAttributes = dict[str, str]
+SaveObject = Callable[[str, bytes], None]
+Result = TypeVar("Result")
 
 ATTEMPTS = 4
 WAIT_SECONDS = 0.5
-"""Before the second attempt; each later one waits twice as long."""
+"""Pause before the second attempt; it doubles before each further one."""
 TIMEOUT_SECONDS = 60.0
-"""Without a sign of life. Archives that fetch from tape answer `pending`, which is one."""
+"""Longest silence of an archive. One that reads from tape sends `pending` meanwhile."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """One series as an archive names it. objects: SOP Instance UID → SOP Class UID, empty where it does not say."""
+class ArchiveSeries:
+    """One series as an archive describes it.
+
+    Attributes:
+        patient: Patient ID.
+        study: Study Instance UID.
+        uid: Series Instance UID.
+        objects: SOP Instance UID → SOP Class UID; the class is empty if the archive does not state it.
+    """
 
     patient: str
     study: str
@@ -35,20 +42,35 @@ class Series:
 
 
 class Archive(Protocol):
-    """A picture archive. Every method raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER."""
+    """A picture archive. Every method raises XmedError PACS_UNREACHABLE, PACS_REFUSED or PACS_ANSWER."""
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
-        """What matches `keys` at a level of the Study Root model: for each match the `wanted` attributes as text."""
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+        """Search a level of the Study Root information model (PS3.4 C.6.2).
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
-        """Call `keep` with UID and bytes (PS3.10 file) of every object that the archive hands over."""
+        Args:
+            level: Level of the query.
+            keys: Attributes to match, by keyword.
+            wanted: Keywords of the attributes to return.
+
+        Returns:
+            For each match, the wanted attributes as text.
+        """
+
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
+        """Fetch objects of a series.
+
+        Args:
+            series: The series.
+            objects: SOP Instance UIDs.
+            keep: Called with the UID and the bytes (PS3.10 file) of every object that arrives.
+        """
 
     def store(self, path: Path) -> str:
-        """Give the archive an object; returns its status in words. Raises PACS_REFUSED when it was not taken."""
+        """Send an object and return its status as text; raise PACS_REFUSED if the archive does not store it."""
 
 
-def patiently(ask: Callable[[], Value]) -> Value:
-    """Ask again where waiting may help: an archive that is restarting, busy or slow; a refusal is final."""
+def with_retries(ask: Callable[[], Result]) -> Result:
+    """Call `ask` again while the archive is unreachable or busy, up to ATTEMPTS times. A refusal is final."""
     for attempt in range(1, ATTEMPTS):
         try:
             return ask()
@@ -59,11 +81,11 @@ def patiently(ask: Callable[[], Value]) -> Value:
     return ask()
 
 
-def record(dataset: Dataset, wanted: Sequence[str]) -> Record:
-    """The wanted attributes of one match as text; empty where the archive leaves one out."""
-    found = {}
+def match_attributes(dataset: Dataset, wanted: Sequence[str]) -> MatchAttributes:
+    """Return the wanted attributes of a match as text, empty if the archive does not return them."""
+    texts = {}
     for keyword in wanted:
         value = dataset.get(keyword)
-        several = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-        found[keyword] = "\\".join(str(one) for one in several if one is not None).strip()
-    return found
+        values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
+        texts[keyword] = "\\".join(str(item) for item in values if item is not None).strip()
+    return texts

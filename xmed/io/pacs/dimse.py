@@ -1,4 +1,4 @@
-"""Dimse: an archive that speaks DIMSE (PS3.7): C-FIND finds, C-GET or C-MOVE fetches, C-STORE stores."""
+"""Use an archive over DIMSE (PS3.7): C-FIND, C-GET or C-MOVE, and C-STORE."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 from pynetdicom.transport import ThreadedAssociationServer
 
 from xmed.errors import XmedError
-from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
-from xmed.io.pacs.receiving import MAX_PDU, bound, receive
-from xmed.io.pacs.secured import from_archive, to_archive
+from xmed.io.pacs.archive import (
+    TIMEOUT_SECONDS,
+    ArchiveSeries,
+    MatchAttributes,
+    QueryLevel,
+    SaveObject,
+    match_attributes,
+)
+from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
+from xmed.io.pacs.tls import client_tls_context, server_tls_context
 
-# pynetdicom logs whom it was asked about, and every fault besides raising it.
+# pynetdicom logs patient identifiers, and each error in addition to raising it.
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
-"""The Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
+"""UIDs of the Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
 IMAGES: tuple[str, ...] = (
     uid.CTImageStorage,
     uid.EnhancedCTImageStorage,
@@ -42,19 +49,21 @@ IMAGES: tuple[str, ...] = (
     uid.UltrasoundImageStorage,
     uid.UltrasoundMultiFrameImageStorage,
 )
-"""Asked for where an archive does not say of which class its objects are."""
+"""SOP classes to request if an archive does not state those of its objects."""
 SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
 MAX_CONTEXTS = 127
-"""PS3.8 7.1.1.13 numbers them with odd bytes: 128, of which one is the query's own."""
+"""Presentation contexts have odd numbers of one byte (PS3.8 7.1.1.13): 128, one of them for the query itself."""
 MAX_RECORDS = 500_000
-"""Matches of one query: so many files are the most that a dataset may have."""
+"""Largest number of matches of a query, the same as the largest number of files of a dataset."""
 SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
-class Dimse:
-    """One archive at dimse://OUR_AE@host:port/THEIR_AE. listen: the port for C-MOVE; without one, C-GET.
+class DimseArchive:
+    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.tls`).
 
-    With dimses:// all of it goes over TLS, see xmed.io.pacs.secured.
+    Args:
+        url: The address.
+        listen: Port on which objects arrive by C-MOVE; without it C-GET is used.
     """
 
     def __init__(self, url: str, listen: int | None = None) -> None:
@@ -66,31 +75,33 @@ class Dimse:
         self.ae.connection_timeout = self.ae.acse_timeout = self.ae.dimse_timeout = TIMEOUT_SECONDS
         self.ae.network_timeout = TIMEOUT_SECONDS
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+        """Search by C-FIND; see `Archive.find`."""
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = level
         for keyword in (*wanted, *keys):
             setattr(identifier, keyword, keys.get(keyword, ""))
-        found = []
+        matches = []
         with self._associated([build_context(FIND)]) as association:
             for status, match in association.send_c_find(identifier, FIND):
                 code = self._code(status, "C-FIND")
                 if code in PENDING and match is not None:
-                    found.append(record(match, wanted))
-                    if len(found) > MAX_RECORDS:
-                        what = f"{self.peer} names over {MAX_RECORDS}"
-                        raise XmedError("PACS_ANSWER", what, "fewer", "narrow the query")
+                    matches.append(match_attributes(match, wanted))
+                    if len(matches) > MAX_RECORDS:
+                        what = f"{self.peer} returned more than {MAX_RECORDS} matches"
+                        raise XmedError("PACS_ANSWER", what, "fewer matches", "narrow the query")
                 elif code != SUCCESS:
                     raise self._refused("C-FIND", status)
-        return found
+        return matches
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
+        """Fetch by C-GET or C-MOVE; see `Archive.fetch`."""
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "IMAGE"
         identifier.StudyInstanceUID, identifier.SeriesInstanceUID = series.study, series.uid
         identifier.SOPInstanceUID = list(objects)
-        receiving = [(evt.EVT_C_STORE, receive, [keep, frozenset(objects)])]
+        receiving = [(evt.EVT_C_STORE, receive_object, [keep, frozenset(objects)])]
         classes = {series.objects[uid] for uid in objects}
         wanted: list[str] = sorted(classes) if all(classes) else list(IMAGES)
         if self.listen is None:
@@ -99,6 +110,7 @@ class Dimse:
             self._move(identifier, wanted, receiving, self.listen)
 
     def store(self, path: Path) -> str:
+        """Store by C-STORE; see `Archive.store`."""
         dataset = pydicom.dcmread(path)
         context = build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
         with self._associated([context]) as association:
@@ -115,9 +127,9 @@ class Dimse:
 
     def _move(self, identifier: Dataset, classes: list[str], receiving: list[Any], port: int) -> None:
         storage = [build_context(uid, SYNTAXES) for uid in classes]
-        receiving = [*receiving, (evt.EVT_CONN_OPEN, bound)]
+        receiving = [*receiving, (evt.EVT_CONN_OPEN, limit_connection)]
         self.ae.require_called_aet = True
-        tls = from_archive() if self.tls else None
+        tls = server_tls_context() if self.tls else None
         server = cast(
             ThreadedAssociationServer,
             self.ae.start_server(("", port), block=False, contexts=storage, evt_handlers=receiving, ssl_context=tls),
@@ -129,7 +141,7 @@ class Dimse:
             server.shutdown()
 
     def _finish(self, answers: Iterator[tuple[Dataset, Dataset | None]], what: str) -> None:
-        """Wait for the last answer. A warning means that some objects did not come: the caller sees which."""
+        """Wait for the last response. A warning means that objects are missing; the caller sees which."""
         for status, _ in answers:
             code = self._code(status, what)
             if code not in (*PENDING, SUCCESS) and code not in WARNINGS:
@@ -139,6 +151,7 @@ class Dimse:
     def _associated(
         self, contexts: list[PresentationContext], handlers: Sequence[Any] = (), roles: Sequence[Any] = ()
     ) -> Iterator[Association]:
+        """Open an association for the block, and turn its errors into XmedError."""
         where = f"{self.peer} at {self.host}:{self.port}"
         association = self.ae.associate(
             self.host,
@@ -146,15 +159,15 @@ class Dimse:
             contexts=contexts,
             ae_title=self.peer,
             ext_neg=list(roles),
-            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, bound)],
-            tls_args=(to_archive(), self.host) if self.tls else None,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, limit_connection)],
+            tls_args=(client_tls_context(), self.host) if self.tls else None,
         )
         if association.is_rejected:
             do = f"let the archive know {self.ae.ae_title}, its address and port"
             raise XmedError("PACS_REFUSED", f"{where} rejects {self.ae.ae_title}", "an association", do)
         if not association.is_established:
-            if association.acceptor.primitive is not None:  # it answered, and accepted no context
-                raise XmedError("PACS_REFUSED", f"{where} accepts none of what is asked", "a service it offers")
+            if association.acceptor.primitive is not None:  # it answered, but accepted no presentation context
+                raise XmedError("PACS_REFUSED", f"{where} accepts no requested service", "a service it offers")
             do = "is it running, and does each side trust the other's certificate?" if self.tls else "is it running?"
             raise XmedError("PACS_UNREACHABLE", f"{where} does not answer", "an association", do)
         try:
@@ -162,27 +175,35 @@ class Dimse:
         except XmedError:
             raise
         except OSError as problem:
-            if problem.errno is not None:  # the disk's, where what came is kept
+            if problem.errno is not None:  # an error of the local disk
                 raise
-            raise XmedError("PACS_UNREACHABLE", f"{where} broke off", "an answer", "try again later") from None
-        except Exception as problem:  # an answer that pydicom cannot take apart; its text may hold a name
+            raise XmedError(
+                "PACS_UNREACHABLE", f"{where} closed the connection", "an answer", "try again later"
+            ) from None
+        except Exception as problem:  # undecodable answer; its text may contain a name
             raise XmedError("PACS_ANSWER", f"{where}: {type(problem).__name__} in the answer", "PS3.7") from None
         finally:
             if association.is_established:
                 association.release()
 
     def _code(self, status: Dataset, what: str) -> int:
-        if "Status" not in status:  # pynetdicom: the connection was lost, or nothing came in time
-            raise XmedError("PACS_UNREACHABLE", f"{self.peer} broke off during {what}", "an answer", "try again later")
+        """Return the status code of a response."""
+        if "Status" not in status:  # pynetdicom: connection lost, or timeout
+            raise XmedError(
+                "PACS_UNREACHABLE", f"{self.peer} closed the connection during {what}", "an answer", "try again later"
+            )
         return int(status.Status)
 
     def _refused(self, what: str, status: Dataset) -> XmedError:
-        # Not its Error Comment: archives quote there whom it was about.
+        # Error Comment is left out, because archives write patient names into it.
         return XmedError("PACS_REFUSED", f"{self.peer}: {what} ended with 0x{status.Status:04X}", "0x0000 (PS3.7 C)")
 
 
 def _storage(classes: list[str]) -> list[PresentationContext]:
-    """What objects may come as: where there is room a context for each syntax, so that nothing need be recoded."""
+    """Return the presentation contexts for storage.
+
+    If possible, each transfer syntax gets its own context, so that the archive need not recompress.
+    """
     if len(classes) * len(SYNTAXES) > MAX_CONTEXTS:
         return [build_context(uid, SYNTAXES) for uid in classes[:MAX_CONTEXTS]]
     return [build_context(uid, syntax) for uid in classes for syntax in SYNTAXES]

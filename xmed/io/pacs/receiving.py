@@ -1,4 +1,4 @@
-"""Receiving: objects that an archive sends over DIMSE, kept as bytes, within limits that pynetdicom does not set."""
+"""Receive objects over DIMSE as bytes, with size limits that pynetdicom does not set."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
 from xmed.io.file_kinds import MAX_BYTES
-from xmed.io.pacs.archive import Keep
+from xmed.io.pacs.archive import SaveObject
 
 MAX_PDU = 1 << 17
 
 
-def receive(event: evt.Event, keep: Keep, expected: frozenset[str]) -> int:
-    """Keep an object that was asked for, as the bytes that came: nothing is parsed before the guarded reader does."""
+def receive_object(event: evt.Event, keep: SaveObject, expected: frozenset[str]) -> int:
+    """Handle a C-STORE request: keep the bytes of an object that was asked for.
+
+    The object is not parsed here; the sandboxed reader does that.
+
+    Args:
+        event: The request.
+        keep: Called with the UID and the bytes.
+        expected: SOP Instance UIDs that were asked for.
+
+    Returns:
+        DIMSE status: 0x0000, 0x0117 for an unexpected object (PS3.7 C.5.11), 0xA700 if it cannot be saved (PS3.4
+        B.2.3).
+    """
     uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
-    cast(_Bounded, event.assoc.dul.socket).received = 0
+    cast(_LimitedSocket, event.assoc.dul.socket).received = 0
     if uid not in expected:
         return 0x0117  # invalid object instance, PS3.7 C.5.11
     try:
@@ -27,15 +39,15 @@ def receive(event: evt.Event, keep: Keep, expected: frozenset[str]) -> int:
     return 0x0000
 
 
-def bound(event: evt.Event) -> None:
-    """pynetdicom believes what a PDU says of its length, and collects them without end (its issue 1086)."""
-    socket = cast(_Bounded, event.assoc.dul.socket)
-    socket.__class__ = _Bounded  # pynetdicom offers no way to hand it one
+def limit_connection(event: evt.Event) -> None:
+    """Limit the sizes on a new connection; pynetdicom accepts any stated PDU length (its issue 1086)."""
+    socket = cast(_LimitedSocket, event.assoc.dul.socket)
+    socket.__class__ = _LimitedSocket  # pynetdicom cannot be given another socket class
     socket.received = 0
 
 
-class _Bounded(AssociationSocket):
-    """A connection that ends where a PDU is longer than was agreed, or an object larger than any xmed reads."""
+class _LimitedSocket(AssociationSocket):
+    """A socket that ends if a PDU is longer than agreed, or an object larger than MAX_BYTES."""
 
     received: int
 

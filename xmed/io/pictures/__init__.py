@@ -1,1 +1,1 @@
-"""Pictures: PNG and JPEG files as volumes of one slice."""
+"""Read PNG and JPEG files as volumes of one slice."""

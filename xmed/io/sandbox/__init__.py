@@ -1,1 +1,1 @@
-"""Sandbox: readers at work in a process of their own, within limits of memory and time."""
+"""Run readers in a separate process with limits of memory and time."""

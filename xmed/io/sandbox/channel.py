@@ -1,4 +1,4 @@
-"""Channel: a socket for words, and a file in memory for the arrays that they speak of."""
+"""Exchange Python objects between two processes: messages through a socket, arrays through shared memory."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ from typing import Any
 
 import numpy as np
 
-_KEPT = 16 << 20
-"""Bytes of the file that stay: memory given back for each message would have to be got again for the next one."""
+_MAX_KEPT_BYTES = 16 << 20
+"""Size up to which the shared memory is kept between messages, because allocating it again takes time."""
 
 
-class Line:
-    """One end of a line between two processes that take turns in talking.
+class Channel:
+    """One end of a connection between two processes that send in turn.
 
-    words: a connected socket. memory: a descriptor that both share. Arrays leave the pickle as they lie in memory
-    (PEP 574) and cross in one piece, where a socket would pass them in a thousand handfuls.
+    Arrays are separated from the pickle (PEP 574) and cross in shared memory, where a socket would need many small
+    reads.
+
+    Args:
+        words: A connected socket.
+        memory: Descriptor of the memory file that both processes share.
     """
 
     def __init__(self, words: socket.socket, memory: int) -> None:
         self._socket, self._words, self._memory = words, words.makefile("rwb"), memory
 
     def send(self, message: Any) -> None:
-        """Raises OSError where the other side is gone."""
+        """Send an object.
+
+        Raises:
+            OSError: If the other process has ended.
+        """
         buffers: list[pickle.PickleBuffer] = []
         head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
         sizes, at = [], 0
@@ -39,28 +47,33 @@ class Line:
         self._words.flush()
 
     def receive(self) -> Any:
-        """Raises EOFError, OSError or UnpicklingError where the other side is gone."""
+        """Wait for an object and return it.
+
+        Raises:
+            EOFError, OSError, pickle.UnpicklingError: If the other process has ended.
+        """
         head, sizes = pickle.load(self._words)
         buffers, at = [], 0
         for size in sizes:
-            rest = np.empty(size, dtype=np.uint8).data  # a bytearray would be filled with zeros first
+            rest = np.empty(size, dtype=np.uint8).data  # unlike a bytearray, not filled with zeros first
             buffers.append(rest)
             while rest:
                 read = os.preadv(self._memory, [rest], at)
                 if not read:
                     raise EOFError
                 at, rest = at + read, rest[read:]
-        if at > _KEPT:
+        if at > _MAX_KEPT_BYTES:
             os.ftruncate(self._memory, 0)
         return pickle.loads(head, buffers=buffers)
 
     def hang_up(self) -> None:
-        """Whoever waits on this end, in whichever thread, is told that the other side is gone."""
-        with contextlib.suppress(OSError):  # it is
+        """Shut the socket down, so that a thread that waits in `receive` gets an error."""
+        with contextlib.suppress(OSError):  # already closed
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # words that were never sent, for nobody
+        """Release the socket and the shared memory."""
+        with contextlib.suppress(OSError):  # buffered data that can no longer be sent
             self._words.close()
         self._socket.close()
         os.close(self._memory)

@@ -1,7 +1,8 @@
-"""Keep the time limit of a sandboxed process from outside, whatever has become of that process.
+"""Enforce the time limit of a sandboxed process from outside.
 
-A process keeps its own limits by timers of the kernel (`xmed.io.sandbox.limits`). These stand still where the process
-is stopped, and do nothing while it waits in the kernel for a disk or a network. So the process that asked checks too.
+A process enforces its own limits by kernel timers (`xmed.io.sandbox.limits`). These timers do not run while the process
+is stopped, and have no effect while it waits in the kernel for a disk or a network. The calling process therefore
+checks the deadline as well.
 """
 
 from __future__ import annotations
@@ -16,34 +17,37 @@ from contextlib import contextmanager
 from pathlib import Path
 
 GRACE_SECONDS = 3.0
-"""Beyond a deadline: for the kernel's own timer, and for an answer that is on its way."""
+"""Time after the deadline that is left for the kernel timer and for an answer that was just sent."""
 STOPPED_SECONDS = 20.0
-"""How long a process may stand stopped (SIGSTOP): longer than the signal of a batch system that moves jobs about."""
+"""How long a process may be stopped (SIGSTOP). Batch systems stop jobs for a shorter time when they move them."""
 LOOK_SECONDS = 0.25
+"""Interval between two checks."""
 
 
 class Deadline:
-    """A moment (time.monotonic, which all processes of a machine share) in memory that two processes share."""
+    """A point in time, of `time.monotonic`, in memory that two processes share."""
 
     def __init__(self, memory: int) -> None:
         self._shared = mmap.mmap(memory, mmap.PAGESIZE)
 
     @classmethod
-    def made(cls) -> tuple[Deadline, int]:
-        """A new one, and the descriptor by which another process opens it."""
+    def create(cls) -> tuple[Deadline, int]:
+        """Create a deadline; also return the descriptor with which another process opens it."""
         memory = os.memfd_create("xmed-deadline")
         os.ftruncate(memory, mmap.PAGESIZE)
         return cls(memory), memory
 
-    def tell(self, moment: float) -> None:
+    def set(self, moment: float) -> None:
+        """Set the deadline to a point of `time.monotonic`, which all processes of a machine share."""
         self._shared[:8] = struct.pack("d", moment)
 
     def __call__(self) -> float:
+        """Return the point in time."""
         return float(struct.unpack("d", self._shared[:8])[0])
 
 
-class Timekeeper:
-    """Looks after all waits of a process, in one thread that is there while somebody waits."""
+class DeadlineWatcher:
+    """Check the deadlines of all sandboxed processes in one thread, which runs while any of them works."""
 
     def __init__(self) -> None:
         self._alone, self._waits = threading.Lock(), dict[int, tuple[int, Deadline, Callable[[], None]]]()
@@ -51,8 +55,11 @@ class Timekeeper:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def keeping(self, pid: int, deadline: Deadline, give_up: Callable[[], None]) -> Iterator[None]:
-        """Within the block `give_up` is called, in another thread, once process `pid` is overdue or stays stopped."""
+    def watching(self, pid: int, deadline: Deadline, give_up: Callable[[], None]) -> Iterator[None]:
+        """Within the block, call `give_up` if process `pid` passes its deadline or stays stopped.
+
+        `give_up` is called in the thread of the watcher, at most once.
+        """
         with self._alone:
             self._next += 1
             wait = self._next
@@ -67,6 +74,7 @@ class Timekeeper:
                 self._waits.pop(wait, None)
 
     def _look(self) -> None:
+        """Check all deadlines until no process has worked for a while."""
         stopped: dict[int, float] = {}
         idle_since = time.monotonic()
         while True:
@@ -78,7 +86,9 @@ class Timekeeper:
                     self._thread = None
                     return
             idle_since = now if waits else idle_since
-            stopped = {wait: stopped.get(wait, now) for wait, (pid, _, _) in waits.items() if state(pid) in ("T", "t")}
+            stopped = {
+                wait: stopped.get(wait, now) for wait, (pid, _, _) in waits.items() if process_state(pid) in ("T", "t")
+            }
             for wait, (_, deadline, give_up) in waits.items():
                 if now > deadline() + GRACE_SECONDS or now - stopped.get(wait, now) > STOPPED_SECONDS:
                     with self._alone:
@@ -87,8 +97,8 @@ class Timekeeper:
                         give_up()
 
 
-def state(pid: int) -> str:
-    """The state of a process as /proc/PID/stat names it: T is stopped, D waits in the kernel; empty: it ended."""
+def process_state(pid: int) -> str:
+    """Return the state letter of a process from /proc/PID/stat (T stopped, D waiting in the kernel), "" if it ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Web: an archive that speaks DICOMweb (PS3.18): QIDO-RS finds, WADO-RS fetches, STOW-RS stores."""
+"""Use an archive over DICOMweb (PS3.18): QIDO-RS to search, WADO-RS to fetch, STOW-RS to store."""
 
 from __future__ import annotations
 
@@ -22,58 +22,81 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from xmed.errors import XmedError
 from xmed.io.file_kinds import MAX_BYTES
-from xmed.io.pacs.archive import TIMEOUT_SECONDS, Keep, Level, Record, Series, record
+from xmed.io.pacs.archive import (
+    TIMEOUT_SECONDS,
+    ArchiveSeries,
+    MatchAttributes,
+    QueryLevel,
+    SaveObject,
+    match_attributes,
+)
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
-"""What a server answers when the same request may succeed later (RFC 9110; 429: RFC 6585)."""
-logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs what servers warn of
+"""HTTP status codes after which the same request may succeed later (RFC 9110; 429: RFC 6585)."""
+logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it logs warnings of servers
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CHUNK = 1 << 16
 MAX_ANSWER, MAX_RECORDS = 64 << 20, 500_000
-"""Bytes of an answer that is no object, and matches of one query: no dataset may have more than 500,000 files."""
+"""Largest response in bytes that is not an object, and largest number of matches (that of files of a dataset)."""
 SLOWEST = 1024
-"""Bytes a second that an answer brings once TIMEOUT_SECONDS are over; one that drips is not waited for without end."""
+"""Bytes per second that a response must reach after TIMEOUT_SECONDS; a slower one is given up."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._*?-]")
 
 
-class Web:
-    """One DICOMweb service. Credentials: XMED_PACS_TOKEN, or XMED_PACS_USER and XMED_PACS_PASSWORD, or ~/.netrc."""
+class DicomWebArchive:
+    """A DICOMweb service.
+
+    Credentials come from XMED_PACS_TOKEN, from XMED_PACS_USER and XMED_PACS_PASSWORD, or from ~/.netrc.
+
+    Args:
+        url: Address of the service.
+
+    Raises:
+        XmedError: PACS_REFUSED for a password over http:// to another machine.
+    """
 
     def __init__(self, url: str) -> None:
         session = _Session()
         session.auth = _credentials()
         if session.auth and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in LOOPBACK:
             raise XmedError("PACS_REFUSED", "a password over http:// to another machine", "https://", "ask for TLS")
-        session.hooks["response"].append(_bounded)
+        session.hooks["response"].append(_read_limited)
         self.host = urlsplit(url).hostname
         self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
-        self.client.set_http_retry_params(retry=False)  # `patiently` is the one place that asks again
+        self.client.set_http_retry_params(retry=False)  # only `with_retries` repeats requests
 
-    def find(self, level: Level, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Record]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+        """Search by QIDO-RS; see `Archive.find`."""
         above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
         place = [keys[key] for key in above]
-        # What an address would have to escape is asked for by a wildcard, and compared by the catalogue: Debian 12's
-        # Orthanc does not turn %20 and %5E back.
+        # Characters that an address would have to escape become wildcards, and matches are filtered later: the Orthanc
+        # of Debian 12 does not decode %20 and %5E.
         rest = {key: UNSAFE.sub("?", value) for key, value in keys.items() if key not in above}
-        searches: dict[Level, Callable[..., Any]] = {
+        searches: dict[QueryLevel, Callable[..., Any]] = {
             "STUDY": self.client.search_for_studies,
             "SERIES": self.client.search_for_series,
             "IMAGE": self.client.search_for_instances,
         }
-        found: dict[str, Any] = {}
+        matches: dict[str, Any] = {}
         with self._asking("search"):
-            # Page by page, until nothing new comes: there are servers that pass over `offset`.
-            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(found)):
-                fresh = {json.dumps(one, sort_keys=True): one for one in page}
-                if fresh.keys() <= found.keys():
+            # Page by page, until no new match arrives, because some servers ignore `offset`.
+            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(matches)):
+                fresh = {json.dumps(match, sort_keys=True): match for match in page}
+                if fresh.keys() <= matches.keys():
                     break
-                found |= fresh
-                if len(found) > MAX_RECORDS:
-                    raise XmedError("PACS_ANSWER", f"{self.host} names over {MAX_RECORDS}", "fewer", "narrow the query")
-            return [record(Dataset.from_json(one), wanted) for one in found.values()]
+                matches |= fresh
+                if len(matches) > MAX_RECORDS:
+                    raise XmedError(
+                        "PACS_ANSWER",
+                        f"{self.host} returned more than {MAX_RECORDS} matches",
+                        "fewer matches",
+                        "narrow the query",
+                    )
+            return [match_attributes(Dataset.from_json(match), wanted) for match in matches.values()]
 
-    def fetch(self, series: Series, objects: Sequence[str], keep: Keep) -> None:
-        # In the transfer syntax it is stored in: nobody recompresses, nothing is lost on the way.
+    def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
+        # In the stored transfer syntax, so that the archive does not recompress.
+        """Fetch by WADO-RS; see `Archive.fetch`."""
         media = (("application/dicom", "*"),)
         for uid in objects:
             try:
@@ -84,24 +107,28 @@ class Web:
             except XmedError as problem:
                 if problem.code == "PACS_UNREACHABLE" or "401" in problem.what:
                     raise
-                continue  # this object alone is refused or damaged: the others go on
+                continue  # this object is refused or damaged; continue with the others
             keep(uid, file.getvalue())
 
     def store(self, path: Path) -> str:
+        """Store by STOW-RS; see `Archive.store`."""
         dataset = pydicom.dcmread(path)
         with self._asking("store"):
             answer = self.client.store_instances([dataset])
             failed = answer.get("FailedSOPSequence")
-            reason = _hex(failed[0].get("FailureReason")) if failed else ""
+            reason = _hex_status(failed[0].get("FailureReason")) if failed else ""
             warned = (answer.get("ReferencedSOPSequence") or [Dataset()])[0].get("WarningReason")
-            said = f"stored with warning {_hex(warned)}" if warned else "stored"
+            outcome = f"stored with warning {_hex_status(warned)}" if warned else "stored"
         if reason:
             raise XmedError("PACS_REFUSED", f"{self.host} did not store {path.name}: reason {reason}", "PS3.18 I.2")
-        return said
+        return outcome
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Name what went wrong. The cause is left behind: its text holds the address, which may hold a name."""
+        """Turn errors of a request into XmedError.
+
+        The original error is not chained, because its text contains the address and perhaps a name.
+        """
         where = f"{self.host}: {what}"
         try:
             yield
@@ -121,6 +148,8 @@ class Web:
 
 
 class _Session(requests.Session):
+    """A session that leaves wildcards unescaped, which is the same address by RFC 3986."""
+
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
         request.url = (request.url or "").replace("%2A", "*").replace("%3F", "?")  # the same address by RFC 3986
         return super().send(request, **settings)
@@ -136,15 +165,15 @@ class _Bearer(AuthBase):
 
 
 def _credentials() -> AuthBase | None:
-    """None leaves it to requests, which reads ~/.netrc or the file that NETRC names."""
+    """Return the credentials; None leaves it to requests, which reads ~/.netrc or the file that NETRC names."""
     token, user = os.environ.get("XMED_PACS_TOKEN"), os.environ.get("XMED_PACS_USER")
     if token:
         return _Bearer(token)
     return HTTPBasicAuth(user, os.environ.get("XMED_PACS_PASSWORD", "")) if user else None
 
 
-def _bounded(response: requests.Response, **_: object) -> None:
-    """Read the answer, inflated as it comes, and stop where no object can be that large, or nobody would wait."""
+def _read_limited(response: requests.Response, **_: object) -> None:
+    """Read a response in chunks, and stop if it is too large or too slow."""
     kind = response.headers.get("Content-Type", "").lower()
     most = MAX_BYTES if kind.startswith(("multipart/", "application/dicom")) and "json" not in kind else MAX_ANSWER
     body, began = bytearray(), time.monotonic()
@@ -157,8 +186,8 @@ def _bounded(response: requests.Response, **_: object) -> None:
         if seconds > TIMEOUT_SECONDS and len(body) < SLOWEST * seconds:
             response.close()
             raise requests.Timeout(f"{len(body)} bytes in {seconds:.0f} s")
-    response._content = bytes(body)  # where requests itself puts it
+    response._content = bytes(body)  # the attribute that requests itself uses
 
 
-def _hex(status: int | None) -> str:
+def _hex_status(status: int | None) -> str:
     return "unknown" if status is None else f"0x{status:04X}"

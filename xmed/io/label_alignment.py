@@ -1,4 +1,4 @@
-"""Lattice: a label map brought into the order of its image's voxels, where it lies on the very same ones."""
+"""Bring a label map into the voxel order of its image, if both have the same voxels."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from xmed.errors import XmedError
 from xmed.io.nifti.orientation import degrees_between
-from xmed.io.notes import note
+from xmed.io.notes import add_note
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Grid, Volume
 
 
-def laid_on(label: Volume, grid: Grid, name: str) -> np.ndarray:
-    """The values of `label` (i, j, k) in the order of `grid`, whose voxels it must have, in whatever order it has them.
+def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
+    """Return the values of a label map in the voxel order of an image grid.
 
-    Converters write the axes of one image in different orders and directions (dcm2niix turns j, dicom2nifti i and j);
-    the affine says where each voxel lies. Axes are matched by direction; no voxel may then lie farther than
-    GEOMETRY_TOLERANCE_MM from its own: over 27 series, dcm2niix stays within 0.0021 mm.
+    Converters write the axes of an image in different orders and directions (dcm2niix flips j, dicom2nifti flips i and
+    j). The affine says where each voxel lies. Axes are matched by direction. Afterwards no voxel may lie farther than
+    GEOMETRY_TOLERANCE_MM from its counterpart; over 27 series, dcm2niix stayed within 0.0021 mm.
 
-    Raises XmedError GRID_MISMATCH, with the distance of the farthest voxel from where it should be.
+    Args:
+        label: The label map.
+        grid: The grid of the image.
+        name: File name for messages.
+
+    Returns:
+        Label values of shape `grid.shape`.
+
+    Raises:
+        XmedError: GRID_MISMATCH, with the distance of the farthest voxel.
     """
-    matched = _matched(label, grid)
+    matched = _with_matched_axes(label, grid)
     if matched.array.shape != grid.shape:
-        raise _other_shape(label, matched, grid, name)
+        raise _shape_error(label, matched, grid, name)
     if not matched.grid.same(grid):
         away, turned = matched.grid.distance(grid), degrees_between(matched.grid, grid)
         raise XmedError(
@@ -34,12 +43,12 @@ def laid_on(label: Volume, grid: Grid, name: str) -> np.ndarray:
             "export it again on the image's grid, or resample it there",
         )
     if not label.grid.same(grid):
-        note("LABEL_REORDERED", "the label's axes ran in another order or direction: reordered, no voxel moved")
+        add_note("LABEL_REORDERED", "the label's axes ran in another order or direction: reordered, no voxel moved")
     return matched.array
 
 
-def _matched(label: Volume, grid: Grid) -> Volume:
-    """The same voxels, axes permuted and flipped so that each runs most nearly along the grid's own."""
+def _with_matched_axes(label: Volume, grid: Grid) -> Volume:
+    """Permute and flip the axes so that each runs as nearly as possible along the same axis of the grid."""
     along = np.eye(4)
     along[:3, :3] = np.linalg.inv(_directions(grid)) @ _directions(label.grid)
     order = io_orientation(along)
@@ -48,11 +57,12 @@ def _matched(label: Volume, grid: Grid) -> Volume:
 
 
 def _directions(grid: Grid) -> np.ndarray:
+    """Return the unit vectors (3, 3) of the axes, one in each column."""
     return grid.affine[:3, :3] / np.array(grid.spacing)
 
 
-def _other_shape(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:
-    """Says of a label of another shape whether it is a part of its image's voxels."""
+def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:
+    """Return the error for a label of another shape; it says whether the label is a part of the image's voxels."""
     ends = np.linalg.inv(grid.affine) @ np.column_stack([matched.grid.corners(), np.ones(8)]).T
     away = float(np.abs(ends[:3] - np.rint(ends[:3])).max())
     within = (ends[:3] > -0.5).all() and (np.array(grid.shape) - 0.5 > ends[:3].T).all()
@@ -64,6 +74,6 @@ def _other_shape(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedE
     return XmedError(
         "GRID_MISMATCH",
         what + (": a part of its image's voxels" if part else ""),
-        f"its image's, {grid.shape}",
+        f"that of its image, {grid.shape}",
         "pad it with zeros to the whole image" if part else "export it again on the image's grid, or resample it there",
     )
