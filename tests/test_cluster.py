@@ -104,11 +104,11 @@ def test_a_cluster_that_is_not_there_or_has_no_server_is_one_line(monkeypatch):
 
     monkeypatch.setattr(room, "CONNECT_SECONDS", 0.5)
     with pytest.raises(
-        XmedError, match=r"error\[CLUSTER_UNREACHABLE\]: no Dask scheduler answers at tcp://127.0.0.1:9"
+        XmedError, match=r"error\[CLUSTER_UNREACHABLE\]: found no Dask scheduler answers at tcp://127.0.0.1:9"
     ):
         list(room.read_everywhere("tcp://127.0.0.1:9", []))
     nowhere = temporary_settings(restore_defaults={PREFECT_API_URL})
-    with nowhere, pytest.raises(XmedError, match=r"error\[USAGE\]: a cluster, and no Prefect server"):
+    with nowhere, pytest.raises(XmedError, match=r"error\[USAGE\]: found a cluster, and no Prefect server"):
         list(room.read_everywhere("tcp://127.0.0.1:9", []))
 
 
@@ -122,9 +122,9 @@ def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):
     ingest(clinic.spec(), home, spread=spread)
     elsewhere = home.with_name("other-home")
     elsewhere.mkdir()
-    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: another key for pseudonyms"):
+    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: found another key for pseudonyms"):
         replace(pieces[0], home=elsewhere).read()
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: no folder .*nowhere on "):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found no folder .*nowhere on "):
         replace(pieces[0], home=home / "nowhere").read()
 
 

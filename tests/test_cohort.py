@@ -54,7 +54,7 @@ def test_load_gives_what_ingest_wrote(clinic, home):
 
 
 def test_a_dataset_that_was_never_ingested_cannot_be_loaded(home):
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset 'clinic' has no manifest"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found dataset 'clinic' has no manifest"):
         load("clinic", home)
 
 
@@ -216,7 +216,7 @@ def test_when_nothing_is_left_ingest_says_why(clinic, home):
     for case in "abc":
         clinic.image(case).write_bytes(b"")
     with pytest.raises(
-        XmedError, match=r"error\[NO_CASES\]: clinic: all 3 cases refused, the first \(a\) with EMPTY_FILE"
+        XmedError, match=r"error\[NO_CASES\]: found clinic: all 3 cases refused, the first \(a\) with EMPTY_FILE"
     ):
         ingest(clinic.spec(), home)
     assert not Store(home).dataset("clinic").exists()
@@ -229,7 +229,7 @@ def test_a_layout_that_finds_no_file_leaves_no_case(clinic, home):
 
 
 def test_a_missing_folder_is_named_before_anything_is_written(clinic, home):
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset clinic: no folder"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found dataset clinic: no folder"):
         ingest(clinic.spec(), home, data_root=clinic.root / "nowhere")
     assert not home.exists()
 

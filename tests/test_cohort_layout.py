@@ -77,7 +77,7 @@ def test_dots_in_a_pattern_are_dots(files):
 
 @pytest.mark.parametrize("pattern", ["x/image.nii", "/x/{case}.nii", "x/**{case}.nii"])
 def test_a_pattern_that_cannot_work_is_refused(files, pattern):
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: layout"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found layout"):
         find(Layout(image=pattern), files("x/1.nii"))
 
 

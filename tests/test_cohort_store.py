@@ -85,7 +85,7 @@ def test_a_damaged_entry_is_noticed_and_replaced(home, name, damage):
 
 def test_an_entry_that_is_gone_says_so(home):
     with pytest.raises(
-        XmedError, match=r"error\[PATH_NOT_FOUND\]: store entry abababababab… is gone or damaged .* ingest again"
+        XmedError, match=r"error\[PATH_NOT_FOUND\]: found store entry abababababab… is gone or damaged .* ingest again"
     ):
         Store(home).get(KEY)
 

@@ -75,7 +75,9 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
     assert {case.label for case in came.cases} == {None}
     assert load("other", home).fingerprint == before.fingerprint
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec.model_copy(update={"modality": "CT"}))
-    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: other is CT · PT, as the model's data"):
+    with pytest.raises(
+        XmedError, match=r"error\[MODALITY_MISMATCH\]: found other is CT · expected PT, as the model's data"
+    ):
         drift.incoming("other", card)
 
 
@@ -84,7 +86,7 @@ def test_a_model_without_a_reference_whose_run_is_gone_is_refused_with_what_to_d
     assert drift.reference_for(str(model), model)["cases"] == 5, "made on request from the run and its data"
     shutil.rmtree(run.folder)
     with pytest.raises(
-        XmedError, match=r"error\[REFERENCE_MISSING\]: model carries no reference, and none can be made: no run"
+        XmedError, match=r"error\[REFERENCE_MISSING\]: found model carries no reference, and none can be made: no run"
     ):
         drift.reference_for(str(model), model)
 
@@ -104,7 +106,7 @@ def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monk
 def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XMED_HOME", str(tmp_path / "new"))
     assert main(["drift", "models:/balls/1", "no-such-data"]) == 2
-    assert capsys.readouterr().err.startswith("error[SPEC_NOT_FOUND]: no dataset 'no-such-data'")
+    assert capsys.readouterr().err.startswith("error[SPEC_NOT_FOUND]: found no dataset 'no-such-data'")
     assert not Path(tmp_path / "new").exists()
 
 
@@ -126,6 +128,6 @@ def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(
     (kept,) = home.glob("mlartifacts/**/evidence/monitor.json")
     kept.write_text(kept.read_text().replace('"cases": 12', '"cases": 13'))
     with pytest.raises(
-        XmedError, match=r"error\[MODEL_INVALID\]: the reference of .* is not the one that was registered"
+        XmedError, match=r"error\[MODEL_INVALID\]: found the reference of .* is not the one that was registered"
     ):
         registry.reference_of(uri, home)

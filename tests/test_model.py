@@ -73,7 +73,7 @@ def test_nothing_is_predicted_outside_the_field_of_view():
 
 
 def test_a_volume_of_another_modality_is_refused():
-    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: a CT volume · MR"):
+    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: found a CT volume · expected MR"):
         predict(model(), oblique("CT"))
 
 
@@ -197,7 +197,7 @@ def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):
     weights[-1] ^= 1
     (folder / WEIGHTS).write_bytes(weights)
     with pytest.raises(
-        XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors is not the file its card names"
+        XmedError, match=r"error\[MODEL_INVALID\]: found .*weights.safetensors is not the file its card names"
     ):
         Model.load(folder)
 
@@ -238,5 +238,7 @@ def test_every_network_answers_on_the_grid_it_is_given(name, dims):
 
 
 def test_an_unknown_network_is_named():
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: network 'vnet' · one of unet, segresnet"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_INVALID\]: found network 'vnet' · expected one of unet, segresnet"
+    ):
         build(NetworkSpec(name="vnet"), 2, 1, 2)

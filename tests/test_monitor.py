@@ -250,7 +250,7 @@ def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, m
     assert monitor.keep(run, home) == first
     monkeypatch.undo()
     run.write("data", {"target": {"fingerprint": "0" * 64}})
-    with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: clinic-pet has changed since run balls-"):
+    with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: found clinic-pet has changed since run balls-"):
         monitor.keep(run, home)
 
 

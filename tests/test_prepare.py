@@ -159,7 +159,9 @@ def test_a_mirrored_volume_is_not_mistaken_for_its_twin():
 
 
 def test_another_frame_of_reference_is_refused():
-    with pytest.raises(XmedError, match=r"error\[FRAME_MISMATCH\]: a volume in frame 1\.2\.3 · frame 9\.9"):
+    with pytest.raises(
+        XmedError, match=r"error\[FRAME_MISMATCH\]: found a volume in frame 1\.2\.3 · expected frame 9\.9"
+    ):
         onto(oblique(), Grid((4, 4, 4), np.eye(4), "9.9"))
 
 

@@ -126,7 +126,7 @@ def test_label_maps_are_drawn_in_turn_and_a_scene_without_plain_pictures_paints_
 def test_the_folder_lists_what_draws_and_an_unknown_scene_is_answered_with_it():
     assert "heads" in scenes.scenes()
     assert not {"section", "sector", "womb"} & set(scenes.scenes())
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: no scene 'feet' · one of .*heads"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found no scene 'feet' · expected one of .*heads"):
         scenes.scene("feet")
 
 

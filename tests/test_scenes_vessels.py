@@ -161,7 +161,7 @@ def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
 
 
 def test_a_scene_that_draws_from_given_maps_invents_none():
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: scene 'heads' invents no label maps"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found scene 'heads' invents no label maps"):
         scenes.anatomy("heads")
     assert {"heads", "vessels"} <= set(scenes.scenes())
     assert not {"limb", "linear", "pieces", "tissue", "write"} & set(scenes.scenes())

@@ -63,7 +63,7 @@ def test_every_problem_is_said_at_once(written):
 
 
 def test_a_spec_has_the_name_of_its_file(written):
-    with pytest.raises(XmedError, match="name: 'clinic' · the file's own name, 'other'"):
+    with pytest.raises(XmedError, match="name: 'clinic' · expected the file's own name, 'other'"):
         load_dataset(written(name="other"))
 
 
@@ -76,9 +76,13 @@ def test_a_file_that_is_no_mapping_is_refused(written, text, sentence):
 
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do():
-    with pytest.raises(XmedError, match=r"error\[SPEC_NOT_FOUND\]: no dataset 'nothing' · .*ibsi-sts-mr"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_NOT_FOUND\]: found no dataset 'nothing' · expected .*ibsi-sts-mr"
+    ):
         load_dataset("nothing")
-    with pytest.raises(XmedError, match=r"error\[SPEC_NOT_FOUND\]: no study 'nothing' · .*ibsi-mr-to-pet"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_NOT_FOUND\]: found no study 'nothing' · expected .*ibsi-mr-to-pet"
+    ):
         load_study("nothing")
 
 

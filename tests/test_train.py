@@ -161,7 +161,8 @@ def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
     target = load("dark", home)
     bare = replace(target, cases=tuple(replace(case, label=None) for case in target.cases))
     with pytest.raises(
-        XmedError, match=r"error\[NO_CASES\]: dark has no labelled test case · at least one .* · label a few"
+        XmedError,
+        match=r"error\[NO_CASES\]: found dark has no labelled test case · expected at least one .* · fix label a few",
     ):
         judged(bare)
 
@@ -284,7 +285,7 @@ def _copy(bridge):
 def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_path):
     parts = list(pieces(tmp_path))
     parts[0].losses = lambda source, target: {"supervised": parts[0].net(source.image).sum() * float("nan")}
-    with pytest.raises(XmedError, match=r"error\[TRAINING_DIVERGED\]: step 1"):
+    with pytest.raises(XmedError, match=r"error\[TRAINING_DIVERGED\]: found step 1"):
         loop.train(*parts)
 
 

@@ -188,7 +188,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused():
 
 def test_a_training_of_two_devices_does_not_go_on_with_one(pair):
     _, folder = pair
-    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: this training began on 2 × cpu"):
+    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: found this training began on 2 × cpu"):
         together(Follower, folder / "cut")
 
 
@@ -225,6 +225,6 @@ def test_what_a_rank_raises_is_raised_here(run):  # noqa: F811
     made.write("study", {**asked, "budget": {**asked["budget"], "devices": 2}})
     for image in (home / "store").rglob("image.npy"):
         image.write_bytes(b"")
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: store entry"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found store entry"):
         train.fit_all(made, home, ["source_only"])
     assert made.arms() == []

@@ -146,7 +146,9 @@ def test_a_training_that_began_on_a_gpu_does_not_go_on_without_one(cut, monkeypa
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: torch.zeros(1))
     at_work.schedule = torch.optim.lr_scheduler.ConstantLR(at_work.optimiser)
     at_work.save(4, checkpoint.Trained())
-    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: this training began on cuda, and there is only cpu"):
+    with pytest.raises(
+        XmedError, match=r"error\[DEVICE_LOST\]: found this training began on cuda, and there is only cpu"
+    ):
         loop.train(*parts)
 
 

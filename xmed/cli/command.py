@@ -87,7 +87,7 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
                 f"error[FAULT]: {what[:300]} · log {log}", {"code": "FAULT", "what": what, "log": log}, as_json, FAULT
             )
         parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
-        return refuse(str(known), parts, as_json, WRONG_INPUT)
+        return refuse(str(known), parts, as_json, known.exit_code)
     try:
         if as_json:
             out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")
