@@ -14,7 +14,7 @@ import torch
 from test_flows import prefect_server  # noqa: F401
 from test_train import write_case
 
-from xmed.cohort import case_reader, ingest
+from xmed.cohort import case_reader, ingest_cases
 from xmed.errors import XmedError
 from xmed.run import Run
 
@@ -119,7 +119,7 @@ def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):
         pieces.extend(asked)
         return [piece.read() for piece in asked]
 
-    ingest(clinic.spec(), home, spread=spread)
+    ingest_cases(clinic.spec(), home, read_shards=spread)
     elsewhere = home.with_name("other-home")
     elsewhere.mkdir()
     with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: found another key for pseudonyms"):
@@ -129,12 +129,12 @@ def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):
 
 
 def test_an_ingest_in_pieces_finds_what_one_in_one_place_finds(clinic, home, tmp_path, monkeypatch):
-    monkeypatch.setattr(case_reader, "CASES_A_PIECE", 2)
+    monkeypatch.setattr(case_reader, "CASES_PER_SHARD", 2)
     monkeypatch.setenv("XMED_DEID_KEY", "0" * 64)
     clinic.label("b").write_bytes(b"no NIfTI")
     asked = []
-    found = ingest(clinic.spec(), home, spread=lambda pieces: [asked.append(p) or p.read() for p in pieces])
+    found = ingest_cases(clinic.spec(), home, read_shards=lambda pieces: [asked.append(p) or p.read() for p in pieces])
     assert [len(piece.wanted) for piece in asked] == [2, 1]
-    alone = ingest(clinic.spec(), tmp_path / "alone")
+    alone = ingest_cases(clinic.spec(), tmp_path / "alone")
     assert (found.fingerprint, found.quarantined) == (alone.fingerprint, alone.quarantined)
     assert found.cases == alone.cases

@@ -21,7 +21,7 @@ from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from scanned import enhanced, film, oblique, refusal, save, slices, texture
 
 from xmed.cli.main import main
-from xmed.cohort import ingest, summary
+from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.deidentify import Crosswalk, Policy, Secret, deidentify, explain, lines
 from xmed.deidentify import deidentify_folder as room
 from xmed.deidentify.allowed_attributes import PERMITTED, RULES
@@ -96,17 +96,17 @@ def test_0_of_62_identifiers_survive_ingest_in_store_quarantine_and_what_reports
     )
     heard = []
     home = tmp_path / "home"
-    found = ingest(spec, home, progress=lambda *said: heard.append(said))
+    found = ingest_cases(spec, home, progress=lambda *said: heard.append(said))
     assert (len(found.cases), len(found.quarantined)) == (2, 1)
     assert "file 1 of 1" in found.quarantined[0].message
-    said = json.dumps([summary(found, found), heard]) + capsys.readouterr().err
+    said = json.dumps([summarise_cohorts(found, found), heard]) + capsys.readouterr().err
     assert survivors(home, said=said) == set()
     behind = {record["pseudonym"]: record["original"] for record in Crosswalk.below(home, SECRET).read()}
     assert behind[found.quarantined[0].case] == "ZQ02ID"
 
 
 def test_ids_that_a_spec_names_are_kept(clinic, home):
-    assert [case.id for case in ingest(clinic.spec(), home).cases] == ["a", "b", "c"]
+    assert [case.id for case in ingest_cases(clinic.spec(), home).cases] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="cannot hide them"):
         clinic.spec(pseudonyms=True)
 

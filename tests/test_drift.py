@@ -15,7 +15,7 @@ from test_validation import balls
 
 from xmed import monitor, registry
 from xmed.cli.main import main
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
 from xmed.registry.tracking_store import client
@@ -70,10 +70,10 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec)
     asked = drift.incoming("other", card)
     drift.take_in(asked)
-    came = load(asked.name, home)
+    came = load_cohort(asked.name, home)
     assert [case.image for case in came.cases] == [case.image for case in before.cases], "nothing was read again"
     assert {case.label for case in came.cases} == {None}
-    assert load("other", home).fingerprint == before.fingerprint
+    assert load_cohort("other", home).fingerprint == before.fingerprint
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec.model_copy(update={"modality": "CT"}))
     with pytest.raises(
         XmedError, match=r"error\[MODALITY_MISMATCH\]: found other is CT · expected PT, as the model's data"

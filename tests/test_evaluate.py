@@ -8,7 +8,7 @@ import pytest
 from reporting import trained
 
 from xmed import metrics, report
-from xmed.cohort import ingest, load, summary
+from xmed.cohort import ingest_cases, load_cohort, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, evaluate_run, perturbations, remeasure
 from xmed.evaluate.reference import placed
@@ -65,9 +65,9 @@ def run(tmp_path, unguarded, monkeypatch):
             "name": name, "modality": modality, "root": str(tmp_path / name), "splits": found,
             "labels": {1: {"name": "ball"}}, "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
         }  # fmt: skip
-        ingest(DatasetSpec.model_validate(document), home)
+        ingest_cases(DatasetSpec.model_validate(document), home)
     made = Run.create(Study.model_validate(ASKED), home)
-    made.write("data", summary(load("bright", home), load("dark", home)))
+    made.write("data", summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
     for arm in ("source_only", "adapted"):
         trained(made.arm(arm, 0), arm, 0)
         weights = made.arm(arm, 0) / "model" / "weights.safetensors"

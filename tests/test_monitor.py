@@ -9,7 +9,7 @@ from reporting import written
 from test_validation import GRID, NETWORK, balls
 
 from xmed import monitor, report
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.evaluate import evaluate
 from xmed.files.digest import digest, file_digest
 from xmed.labels import LabelTable, Structure
@@ -232,7 +232,7 @@ def test_a_reference_names_nobody_and_agrees_with_what_evaluation_measured(run, 
     found = monitor.keep(run, home)
     assert (found["cases"], found["refused"], len(found["patients"]), found["modality"]) == (5, 0, 5, "PT")
     text = json.dumps(found)
-    assert not any(f'"{case.id}"' in text for case in load("clinic-pet", home).cases)
+    assert not any(f'"{case.id}"' in text for case in load_cohort("clinic-pet", home).cases)
     rows = [row for row in run.read("rows") if row["arm"] == "adapted"]
     measured = sorted(one["numbers"]["confidence"]["ball"] for one in found["patients"])
     assert measured == pytest.approx(sorted(row["confidence"] for row in rows), abs=1e-5)

@@ -11,7 +11,7 @@ from reporting import written
 from scanned import enhanced, oblique, save, slices, texture
 
 from xmed import report
-from xmed.cohort import ingest, summary
+from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.deidentify import Crosswalk, Secret, deidentify
 from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
@@ -53,7 +53,7 @@ def made(tmp_path, kind, coded=True):
     write_nifti(Volume(organ * 3, affine), tmp_path / "in" / "b" / "label.nii.gz")
     write_nifti(Volume(organ * 3, affine), tmp_path / "in" / "a" / "label.nii.gz")
     home = tmp_path / "home"
-    cohort = ingest(DatasetSpec.model_validate(document), home)
+    cohort = ingest_cases(DatasetSpec.model_validate(document), home)
     assert [case.id for case in cohort.cases] == ["a", "b"]
     run = written(tmp_path / "home" / "runs" / "toy", patients=1, seeds=(0,), names=("prostate",))
     model = run.arm("adapted", 0) / "model" / "weights.safetensors"
@@ -62,7 +62,7 @@ def made(tmp_path, kind, coded=True):
     drawn = np.zeros(shape, np.uint8)
     drawn[2:7, 3:7, 1:6] = 1  # 100 voxels
     np.savez_compressed(run.arm("adapted", 0) / evaluate_run.LABELS, **{"case.b": drawn})
-    data = summary(cohort, cohort)
+    data = summarise_cohorts(cohort, cohort)
     run.write("data", {**run.read("data"), "target": data["target"]})
     run.write("rows", [{**row, "case": "b", "patient": "b"} for row in run.read("rows")])
     return run, home

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from xmed import metrics, train
-from xmed.cohort import Cohort, ingest, load, summary
+from xmed.cohort import Cohort, ingest_cases, load_cohort, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
 from xmed.evaluate.trivial_baselines import positions, thresholds, usual
@@ -76,9 +76,9 @@ def run(tmp_path, study) -> tuple[Run, object]:
             "name": name, "modality": modality, "root": str(root), "splits": cases, "labels": {1: {"name": "ball"}},
             "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
         }  # fmt: skip
-        cohorts.append(ingest(DatasetSpec.model_validate(document), home))
+        cohorts.append(ingest_cases(DatasetSpec.model_validate(document), home))
     made = Run.create(study, home)
-    made.write("data", summary(*cohorts))
+    made.write("data", summarise_cohorts(*cohorts))
     return made, home
 
 
@@ -150,7 +150,7 @@ def test_a_target_without_training_labels_is_adapted_to_and_judged_without_a_cei
     made, home = run
     for case in "abc":
         (tmp_path / "dark" / "label" / f"dark-{case}.nii.gz").unlink()
-    ingest(load("dark", home).spec, home)
+    ingest_cases(load_cohort("dark", home).spec, home)
     train.fit_all(made, home)
     assert made.arms() == [("source_only", 0), ("adapted", 0)]
     assert {row["arm"] for row in evaluate(made, home)} >= {"source_only", "adapted", "trivial_threshold"}
@@ -158,7 +158,7 @@ def test_a_target_without_training_labels_is_adapted_to_and_judged_without_a_cei
 
 def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
     _, home = run
-    target = load("dark", home)
+    target = load_cohort("dark", home)
     bare = replace(target, cases=tuple(replace(case, label=None) for case in target.cases))
     with pytest.raises(
         XmedError,
@@ -291,7 +291,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_
 
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
-    source, target = load("bright", home), load("dark", home)
+    source, target = load_cohort("bright", home), load_cohort("dark", home)
     usually = usual(samples(source, study, ["train"], labelled=True), [1])[1]
     seen = samples(target, study, ["test"], labelled=True)[0]
     assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)

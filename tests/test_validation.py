@@ -8,7 +8,7 @@ import pytest
 from xmed import report
 from xmed.app import external_validation
 from xmed.app.rebuild_report import note_text, remember_prior
-from xmed.cohort import ingest, load
+from xmed.cohort import ingest_cases, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
@@ -39,7 +39,7 @@ def balls(folder, name, cases, seed, home, **changes):
         "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"}, **changes,
     }  # fmt: skip
     spec = DatasetSpec.model_validate(document)
-    return spec, ingest(spec, home)
+    return spec, ingest_cases(spec, home)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def validated(model, spec, home, protocol=None):
     run = external_validation.begin(
         model, "models:/balls/3", external_validation.external_study(model, spec, protocol), home
     )
-    external_validation.describe(run, load(spec.name, home), home)
+    external_validation.describe(run, load_cohort(spec.name, home), home)
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])

@@ -80,7 +80,9 @@ def main() -> None:
         for name in asked.studies.split(","):
             study = load_study(name)
             for dataset in (study.source, study.target):
-                cohort.ingest(load_dataset(dataset), home(), generate=lambda spec, folder: write(spec, folder, None))
+                cohort.ingest_cases(
+                    load_dataset(dataset), home(), generate=lambda spec, folder: write(spec, folder, None)
+                )
             for part, without in WITHOUT.items():
                 cells = found.setdefault(name, {})
                 if f"{part}, {seed}" not in cells:

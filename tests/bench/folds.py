@@ -49,7 +49,7 @@ def judged(study: Study, fold: Fold, number: int, seed: int, arms: list[str]) ->
     names = {"source": f"{study.source}-{number}", "target": f"{study.target}-{number}"}
     for role, splits in (("source", {"train": source}), ("target", {"train": unlabelled, "test": test})):
         spec = load_dataset(getattr(study, role))
-        cohort.ingest(spec.model_copy(update={"name": names[role], "splits": Splits(**splits)}), home())
+        cohort.ingest_cases(spec.model_copy(update={"name": names[role], "splits": Splits(**splits)}), home())
     run = Run.create(study.model_copy(update={**names, "seeds": [seed], "robustness": False}), home())
     begun = [start for arm in arms if arm not in TRAINED_ARMS for start in methods.needs(MethodSpec(name=arm))]
     for arm in dict.fromkeys([*begun, *arms]):

@@ -38,7 +38,7 @@ from run_table import BENCHMARKS, number, rows_of
 
 from xmed import metrics
 from xmed.app.environment import cpu
-from xmed.cohort import Case, Cohort, ingest
+from xmed.cohort import Case, Cohort, ingest_cases
 from xmed.evaluate import judged
 from xmed.files.atomic import write_atomically
 from xmed.io import write_nifti
@@ -201,7 +201,7 @@ def table(arms: dict[str, dict]) -> list[str]:
 def compare(asked: str, work: Path) -> tuple[str, dict, list[str]]:
     """STUDY[=RUN_FOLDER] → the study's name, its part of nnunet.json, and of nnunet.md."""
     study = load_study(asked.partition("=")[0])
-    source, target = (ingest(load_dataset(name), home()) for name in (study.source, study.target))
+    source, target = (ingest_cases(load_dataset(name), home()) for name in (study.source, study.target))
     made = {arm: theirs(arm, n, study, target, work) for arm, n in {"source_only": source, CEILING: target}.items()}
     known, whence = ours(study, asked.partition("=")[2])
     arms = {f"nnU-Net, {arm}": record for arm, record in made.items() if record} | known

@@ -51,7 +51,7 @@ def drift(model: str, data: str, data_root: Path | None = None, call: Call = dir
 
 @outward
 def take_in(spec: DatasetSpec) -> None:
-    cohort.ingest(spec, home(), progress=report, generate=make)
+    cohort.ingest_cases(spec, home(), progress=report, generate=make)
 
 
 def reference_for(model: str, folder: Path) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def reference_for(model: str, folder: Path) -> dict[str, Any]:
 
 def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load(name, home()), Model.load(folder)
+    found, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
     new = monitor.by_patient(found.cases, rows)
     refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]

@@ -67,8 +67,8 @@ def ingest(
     from xmed.run import home
 
     adaptation.ingest(spec, data_root, cluster)
-    found = cohort.load(name, home())
-    document = cohort.described(found)
+    found = cohort.load_cohort(name, home())
+    document = cohort.describe_cohort(found)
     hidden = (home() / "deidentify" / "crosswalk").is_file()
     return Answer(document, lambda console: show_cohort(console, document, hidden))
 

@@ -19,7 +19,7 @@ ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """By name, since many a format is a zip inside (.npz, .docx) that nobody wants unpacked."""
 
 
-def unpack(path: Path, folder: Path) -> None:
+def unpack_archive(path: Path, folder: Path) -> None:
     """Unpack an archive into `folder`. Archives within it stay packed.
 
     Raises XmedError PATH_UNSAFE (a link, a device, an absolute name, one that climbs out), SIZE_CLAIM (too many

@@ -42,7 +42,7 @@ _PIECE = 1 << 20
 _hashing = local()
 
 
-class Stamp(NamedTuple):
+class FileState(NamedTuple):
     """What tells one state of a file from another. modified, changed: of contents and of inode, in ns."""
 
     device: int
@@ -52,12 +52,12 @@ class Stamp(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, facts: os.stat_result) -> Stamp:
+    def of(cls, facts: os.stat_result) -> FileState:
         # SQLite's integers are signed; Windows and some network file systems use all 64 bits of an inode.
         return cls(facts.st_dev, facts.st_ino - (1 << 63), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
-class Index:
+class DigestIndex:
     """The index below one home; several threads and processes may use it at once."""
 
     def __init__(self, home: Path) -> None:
@@ -69,9 +69,9 @@ class Index:
     def __del__(self) -> None:
         self.close()
 
-    def find(self, stamps: Iterable[Stamp]) -> dict[Stamp, str]:
+    def find(self, stamps: Iterable[FileState]) -> dict[FileState, str]:
         """What was kept for these very stamps."""
-        found: dict[Stamp, str] = {}
+        found: dict[FileState, str] = {}
         with self._using() as table:
             if table is not None:
                 rows = ((stamp, table.execute(_FIND, stamp).fetchone()) for stamp in stamps)
@@ -79,7 +79,7 @@ class Index:
                 found |= {stamp: value for stamp, value in told if value is not None}
         return found
 
-    def keep(self, values: Mapping[Stamp, str]) -> None:
+    def keep(self, values: Mapping[FileState, str]) -> None:
         """Remember a value for each stamp, in place of what was known about the same file."""
         with self._using(make=True) as table:
             if table is not None:
@@ -88,7 +88,7 @@ class Index:
                         _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
                     )
 
-    def digest(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
+    def digest(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, FileState]) -> str:
         """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
         read, and of a set that was met before not even its files are looked up.
 
@@ -110,7 +110,7 @@ class Index:
                         table.execute(_KEEP_SET, (mark, _bound(mark, value)))
         return value
 
-    def recall(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, Stamp]) -> str:
+    def recall(self, paths: Iterable[Path], reach: Reach, stamps: dict[str, FileState]) -> str:
         """What `digest` says, where this very set of files was met before; not a byte is read.
 
         Raises LookupError where it was not, and as `digest` does.
@@ -136,9 +136,9 @@ class Index:
             return _unbound(mark, row[0]) if row else None
         return None  # the database gave up
 
-    def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
+    def _hashes(self, met: Mapping[str, FileState]) -> tuple[list[str], bool]:
         """The sorted sha256 of files, and whether they have all been at rest for long enough to be known by stamps."""
-        known, new, began = self.find(met.values()), dict[Stamp, str](), time.time_ns()
+        known, new, began = self.find(met.values()), dict[FileState, str](), time.time_ns()
         for path, stamp in met.items():
             if stamp not in known:
                 known[stamp] = _hash(path)
@@ -184,9 +184,9 @@ class Index:
         return self._open
 
 
-def stamp_of(path: Path | str) -> Stamp:
+def file_state_of(path: Path | str) -> FileState:
     """The stamp of a file as it is now. Raises OSError."""
-    return Stamp.of(os.stat(path))
+    return FileState.of(os.stat(path))
 
 
 def _bound(about: bytes, value: str) -> str:
@@ -199,12 +199,12 @@ def _unbound(about: bytes, kept: object) -> str | None:
     return value if value and _bound(about, value) == kept else None
 
 
-def _mark(met: Mapping[str, Stamp]) -> bytes:
+def _mark(met: Mapping[str, FileState]) -> bytes:
     """A set of files as they are, whatever their names and order."""
     return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
 
 
-def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, Stamp]]:
+def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, FileState]]:
     inside: dict[Path, bool] = {}  # resolving a path costs a question for each of its folders: once per folder
     for outer in paths:
         folder = outer if outer.is_dir() else outer.parent
@@ -222,7 +222,7 @@ def _stamped(paths: Iterable[Path], reach: Reach) -> Iterator[tuple[str, Stamp]]
             yield entry.path, _stamp(entry)
 
 
-def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
+def _stamp(file: Path | os.DirEntry[str]) -> FileState:
     try:
         facts = file.stat()
     except OSError as problem:
@@ -235,7 +235,7 @@ def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
         raise XmedError("PATH_UNSAFE", f"{Path(file)} is no ordinary file", "an ordinary file", "copy the file in")
     if facts.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{Path(file)} has no bytes", "a file with contents", "copy it again")
-    return Stamp.of(facts)
+    return FileState.of(facts)
 
 
 def _leads_out(path: Path, reach: Reach) -> XmedError:

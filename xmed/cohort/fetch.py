@@ -18,8 +18,8 @@ from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from xmed.cohort.archive_extraction import ENDINGS, unpack
-from xmed.cohort.store import writing
+from xmed.cohort.archive_extraction import ENDINGS, unpack_archive
+from xmed.cohort.store import naming_disk_errors
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS, SLOWEST = 600.0, 1024
 """After so long a download must have brought so many bytes a second; one that drips is not waited for without end."""
 CHUNK = 1 << 20
-Open = Callable[[str], IO[bytes]]
+OpenUrl = Callable[[str], IO[bytes]]
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -42,7 +42,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
+def fetch_files(spec: DatasetSpec, root: Path, open_url: OpenUrl | None = None) -> None:
     """Fetch what is not there yet of `spec.files` to `root`, and unpack archives there.
 
     open_url: what opens a URL for reading, in place of https.
@@ -55,12 +55,12 @@ def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
         mark = path.with_name(f".{path.name}.fetched")
         if _marked(mark, path, file.sha256):
             continue
-        with writing(root):
+        with naming_disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             if not (path.is_file() and file_digest(path) == file.sha256):  # brought here by hand
                 _download(file, path, open_url or _https)
             if path.name.endswith(ENDINGS):
-                unpack(path, root)
+                unpack_archive(path, root)
             write_atomically(mark, f"{file.sha256} {_like(path)}\n")
 
 
@@ -83,7 +83,7 @@ def _like(path: Path) -> str:
     return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
-def _download(file: FileSpec, path: Path, open_url: Open) -> None:
+def _download(file: FileSpec, path: Path, open_url: OpenUrl) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     total, size, began = hashlib.sha256(), 0, time.monotonic()
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xmed.cohort.case import Case, Cohort
-from xmed.cohort.near_duplicates import LIMIT, closest, likeness
+from xmed.cohort.near_duplicates import NEAR_DUPLICATE_CORRELATION, stored_thumbnail, thumbnail_correlations
 from xmed.cohort.store import Store
 from xmed.spec import Split
 
@@ -22,7 +22,7 @@ TEXTS = {
 }
 
 
-def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
+def find_leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
     """Lists of what the train and select cases of `learned` share with the test cases of `target`.
 
     And `checks`: what was compared with what, how much was found, and how near the nearest pair of images came.
@@ -56,7 +56,7 @@ def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
             "n_tested": n_tested,
             "found": len(found[key]) if possible else None,
             "reason": None if possible else NO_UIDS,
-            "limit": LIMIT if key == "near_duplicates" else None,
+            "limit": NEAR_DUPLICATE_CORRELATION if key == "near_duplicates" else None,
             "closest": nearest if key == "near_duplicates" else None,
         })  # fmt: skip
     return {**found, "checks": checks}
@@ -70,7 +70,9 @@ def _near(
     images = [(cohort, case) for cohort, case in tested if case.image]
     if not alike or not images:
         return [], None
-    table = closest([likeness(c, case) for c, case in alike], [likeness(c, case) for c, case in images])
+    table = thumbnail_correlations(
+        [stored_thumbnail(c, case) for c, case in alike], [stored_thumbnail(c, case) for c, case in images]
+    )
     of = {case.image: Store(cohort.home).meta(str(case.image))["sha256"] for cohort, case in (*alike, *images)}
     pairs: list[dict[str, Any]] = []
     for row, (_, there) in enumerate(images):
@@ -79,7 +81,7 @@ def _near(
                 pair = {"learned": here.id, "dataset": cohort.spec.name, "tested": there.id}
                 pairs.append({**pair, "correlation": round(float(table[row, column]), 6)})
     pairs.sort(key=lambda pair: (-pair["correlation"], pair["tested"], pair["learned"]))
-    return [pair for pair in pairs if pair["correlation"] >= LIMIT], next(iter(pairs), None)
+    return [pair for pair in pairs if pair["correlation"] >= NEAR_DUPLICATE_CORRELATION], next(iter(pairs), None)
 
 
 def _facts(members: list[Member], name: str) -> set[str]:

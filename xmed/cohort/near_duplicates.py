@@ -14,7 +14,7 @@ from xmed.volume import Volume
 
 EDGE = 16
 _SHA = 32
-LIMIT = 0.99
+NEAR_DUPLICATE_CORRELATION = 0.99
 """Correlation from which two images are called near duplicates."""
 
 
@@ -40,7 +40,7 @@ def thumbnail(volume: Volume) -> np.ndarray:
     return flat / norm if norm > 0 else flat
 
 
-def likeness(cohort: Cohort, case: Case) -> np.ndarray:
+def stored_thumbnail(cohort: Cohort, case: Case) -> np.ndarray:
     """The thumbnail of a case's image, kept below the store's home: reading every voxel again would take longer.
 
     It is kept behind its sha256; what does not have that any more is made anew.
@@ -56,7 +56,7 @@ def likeness(cohort: Cohort, case: Case) -> np.ndarray:
     return found
 
 
-def closest(learned: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> np.ndarray:
+def thumbnail_correlations(learned: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> np.ndarray:
     """Correlations (tested, learned) of thumbnails."""
     if not learned or not tested:
         return np.zeros((len(tested), len(learned)))

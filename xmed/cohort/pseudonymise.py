@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from xmed.cohort.layout import Found
+from xmed.cohort.layout import CaseFiles
 from xmed.deidentify import Crosswalk, Secret
 from xmed.deidentify.allowed_attributes import VENDORS
 from xmed.errors import XmedError
@@ -21,9 +21,9 @@ _NUMBER = re.compile(r"\d{1,5}")
 """A name of a file that is too short a number to be anybody's, and too common in sentences to be looked for."""
 
 
-def pseudonyms(
-    spec: DatasetSpec, found: list[Found], split_of: dict[str, Split], crosswalk: Crosswalk
-) -> tuple[list[Found], dict[str, Split]]:
+def pseudonymise_cases(
+    spec: DatasetSpec, found: list[CaseFiles], split_of: dict[str, Split], crosswalk: Crosswalk
+) -> tuple[list[CaseFiles], dict[str, Split]]:
     """The same cases and partitions under the ids that ingest writes.
 
     Ids that a spec names are its writer's own. Where it names nobody, but lets a share of whoever is there be drawn,
@@ -44,7 +44,7 @@ def pseudonyms(
     return renamed, {patients[patient]: split for patient, split in split_of.items()}
 
 
-def unnamed(problem: XmedError, files: Found, reach: Reach) -> str:
+def message_without_names(problem: XmedError, files: CaseFiles, reach: Reach) -> str:
     """What a refusal says, with the place in the case's sorted files instead of their names."""
     parts = (problem.what, problem.expected, problem.do)
     text = " · ".join(" ".join(part.split()) for part in parts if part)
@@ -58,12 +58,12 @@ def unnamed(problem: XmedError, files: Found, reach: Reach) -> str:
     return re.sub("|".join(map(re.escape, names)), lambda match: spoken[match.group()], text)
 
 
-def framed_anew(volume: Volume, secret: Secret) -> Volume:
+def with_keyed_frame(volume: Volume, secret: Secret) -> Volume:
     """The volume with a keyed Frame of Reference UID: the original one finds the patient's study in an archive."""
     return replace(volume, frame=secret.uid(volume.frame)) if volume.frame else volume
 
 
-def keyed(facts: dict[str, str], secret: Secret) -> dict[str, str]:
+def keyed_metadata(facts: dict[str, str], secret: Secret) -> dict[str, str]:
     """The facts of a header as ingest keeps them.
 
     UIDs of study and series as keyed digests: equal where they were, and of no other use. Of the manufacturer only the

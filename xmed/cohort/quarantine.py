@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmed.cohort.case import Refusal
-from xmed.cohort.store import writing
+from xmed.cohort.case import QuarantinedCase
+from xmed.cohort.store import naming_disk_errors
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
@@ -29,7 +29,7 @@ class Quarantine:
 
     folder: Path
 
-    def hold(self, refusal: Refusal) -> None:
+    def hold(self, refusal: QuarantinedCase) -> None:
         """Record a refusal; `since` keeps the time at which this very refusal was first seen."""
         record = asdict(refusal)
         path = self._record(refusal.case)
@@ -40,18 +40,18 @@ class Quarantine:
         except (OSError, XmedError):
             pass  # none yet, or an unreadable one: written anew
         record["since"] = datetime.now(UTC).isoformat(timespec="seconds")
-        with writing(self.folder):
+        with naming_disk_errors(self.folder):
             write_atomically(path, json.dumps(record, indent=1) + "\n")
 
     def release(self, case: str) -> None:
         """Forget a case that has become good."""
-        with writing(self.folder):
+        with naming_disk_errors(self.folder):
             self._record(case).unlink(missing_ok=True)
 
     def keep_only(self, cases: Collection[str]) -> None:
         """Forget every case but these: the others are gone from the dataset."""
         kept = {self._record(case) for case in cases}
-        with writing(self.folder):
+        with naming_disk_errors(self.folder):
             for path in self.folder.glob("*.json"):
                 if path not in kept:
                     path.unlink(missing_ok=True)

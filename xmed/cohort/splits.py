@@ -8,7 +8,7 @@ from collections.abc import Collection
 from xmed.spec import SPLITS, FractionSplits, Split, Splits
 
 
-def assign(splits: Splits | FractionSplits, patients: Collection[str]) -> dict[str, Split]:
+def assign_splits(splits: Splits | FractionSplits, patients: Collection[str]) -> dict[str, Split]:
     """patient → partition. Explicit lists also name patients that were not found, and leave out those they omit."""
     if isinstance(splits, Splits):
         return {patient: name for name in SPLITS for patient in getattr(splits, name)}

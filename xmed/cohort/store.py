@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.cohort.digest_index import Index, Stamp
+from xmed.cohort.digest_index import DigestIndex, FileState
 from xmed.errors import XmedError
 from xmed.files.documents import read_json
 from xmed.files.permissions import make
@@ -38,7 +38,7 @@ STALE_SECONDS = 3600.0
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def naming_disk_errors(folder: Path) -> Iterator[None]:
     """Name what the operating system refuses. Raises XmedError DISK_FULL, NOT_WRITABLE."""
     try:
         yield
@@ -60,9 +60,9 @@ class Store:
     home: Path
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> DigestIndex:
         """What is known of the files of this home's entries, and of those that they were read from."""
-        return Index(self.home)
+        return DigestIndex(self.home)
 
     @property
     def volumes(self) -> Path:
@@ -102,7 +102,7 @@ class Store:
             seen = self._seen(key, "seal" in meta)
             volume = _opened(self.folder(key), meta)
             if self.index.find(seen) != seen:
-                if digest_of(volume) != meta["sha256"]:
+                if voxel_digest(volume) != meta["sha256"]:
                     raise _gone(key)
                 self.index.keep(seen)
             return volume
@@ -132,10 +132,10 @@ class Store:
         Its bytes are on the disk when it gets its name; the name itself is after `flush`. Whoever comes second with the
         same key throws its own copy away; a damaged entry is replaced. Raises XmedError DISK_FULL, NOT_WRITABLE.
         """
-        volume = volume.with_array(compact(volume.array))
+        volume = volume.with_array(narrowest_type(volume.array))
         final = self.folder(key)
         part = self.volumes / f".part-{secrets.token_hex(8)}"
-        with writing(self.home):
+        with naming_disk_errors(self.home):
             make(self.home)
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
@@ -154,14 +154,14 @@ class Store:
     def flush(self, keys: Iterable[str]) -> None:
         """See to it that the names of these entries outlast a power cut. Raises XmedError DISK_FULL, NOT_WRITABLE."""
         folders = {self.folder(key).parent for key in keys}
-        with writing(self.home):
+        with naming_disk_errors(self.home):
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
                 _flush(folder)
 
-    def _seen(self, key: str, with_seal: bool) -> dict[Stamp, str]:
+    def _seen(self, key: str, with_seal: bool) -> dict[FileState, str]:
         """What the index keeps of a whole entry: what each of its files is like, of how many. Raises OSError."""
         with os.scandir(self.folder(key)) as found:
-            stamps = [Stamp.of(entry.stat()) for entry in found]
+            stamps = [FileState.of(entry.stat()) for entry in found]
         return dict.fromkeys(stamps, f"{key} {'sealed' if with_seal else 'old'} of {len(stamps)}")
 
     def sweep(self) -> None:
@@ -177,7 +177,7 @@ class Store:
                 part.unlink(missing_ok=True)
 
 
-def compact(array: np.ndarray) -> np.ndarray:
+def narrowest_type(array: np.ndarray) -> np.ndarray:
     """The same values in a type no wider than needed: int8 … int32, uint8, uint16 or float32.
 
     In Fortran order, i fastest: so scanners write them, and nothing has to be turned round on the way to the disk.
@@ -192,7 +192,7 @@ def compact(array: np.ndarray) -> np.ndarray:
     return np.asfortranarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def digest_of(volume: Volume) -> str:
+def voxel_digest(volume: Volume) -> str:
     """sha256 (hex) of voxel type, shape, values (i fastest) and field of view: the same pixels, wherever from."""
     head = f"{volume.array.dtype.str} {volume.array.shape} ".encode()
     total = hashlib.sha256(head)
@@ -254,7 +254,7 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
         "frame": volume.frame,
         "modality": volume.modality,
         "fov": volume.fov is not None,
-        "sha256": digest_of(volume),
+        "sha256": voxel_digest(volume),
         "notes": [asdict(made) for made in notes],
         "facts": dict(facts),
     }

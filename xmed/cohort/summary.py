@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 
 from xmed.cohort.case import Case, Cohort
-from xmed.cohort.leakage import leakage
+from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
 from xmed.spec import SPLITS
 
 
-def summary(source: Cohort, target: Cohort) -> dict[str, Any]:
-    """The run's data.json: source, target (cases, quarantine, flow) and leakage (see `leakage`).
+def summarise_cohorts(source: Cohort, target: Cohort) -> dict[str, Any]:
+    """The run's data.json: source, target (cases, quarantine, flow) and leakage (see `find_leakage`).
 
     Of the target no label is opened here; of the source, each one's volume per structure is kept.
     """
     return {
-        "source": described(source, labels=True),
-        "target": described(target),
-        "leakage": leakage([source, target], target),
+        "source": describe_cohort(source, labels=True),
+        "target": describe_cohort(target),
+        "leakage": find_leakage([source, target], target),
     }
 
 
-def described(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
+def describe_cohort(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
     """One side of data.json. labels: whether label maps are opened for the volumes of their structures."""
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}

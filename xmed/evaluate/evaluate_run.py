@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xmed import __version__, metrics
-from xmed.cohort import Case, Cohort, load
+from xmed.cohort import Case, Cohort, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import disturbed
 from xmed.evaluate.reference import Truth, measures
@@ -42,7 +42,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     An arm that was judged already, this model on these cases by this code, is not judged again.
     """
     study = run.study
-    target, cells = load(study.target, home), run.arms()
+    target, cells = load_cohort(study.target, home), run.arms()
     cases, bench = judged(target), Bench.of(run, target)
     rows: list[Row] = []
     disturb = study.robustness and ("adapted", study.seeds[0]) in cells
@@ -70,7 +70,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
 def known_source(study: Study, home: Path) -> Cohort | None:
     """The source that the trivial baselines learn from; None for a model whose training data are not here."""
     try:
-        source = load(study.source, home)
+        source = load_cohort(study.source, home)
     except XmedError as problem:
         if problem.code != "PATH_NOT_FOUND":
             raise

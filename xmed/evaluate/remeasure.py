@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.cohort import Case, Cohort, load
+from xmed.cohort import Case, Cohort, load_cohort
 from xmed.cohort.store import Store
 from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name, known_source
 from xmed.evaluate.reference import Truth
@@ -31,7 +31,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
     were left out, with every digest made to fit. Which cases there are, and their labels, the store says, not the run.
     Raises XmedError PATH_NOT_FOUND where the store no longer has the test data.
     """
-    target = load(run.study.target, home)
+    target = load_cohort(run.study.target, home)
     bench = Bench.of(run, target)
     rows: dict[Key, dict[str, Any]] = {_key(row): row for row in run.read("rows")}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]

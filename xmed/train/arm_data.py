@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xmed import methods
-from xmed.cohort import Cohort, load
+from xmed.cohort import Cohort, load_cohort
 from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
 from xmed.prepare.domain import samples
@@ -34,7 +34,7 @@ class Data:
 
     @classmethod
     def of(cls, study: Study, spec: MethodSpec, home: Path) -> Data:
-        source, target = load(study.source, home), load(study.target, home)
+        source, target = load_cohort(study.source, home), load_cohort(study.target, home)
         kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
         labelled_from = target if kind == "all" else source
         few = samples(target, study, ["train"], labelled=True) if kind == "few" else []

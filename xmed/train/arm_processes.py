@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from xmed import methods, networks
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.errors import XmedError
 from xmed.processes import termination
 from xmed.processes.child import tying
@@ -82,7 +82,7 @@ def fit_far(run: Run, arm: str, seed: int, home: Path) -> Path:
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
     study = run.study
-    ceiling = any(case.label for case in load(study.target, home).split("train"))
+    ceiling = any(case.label for case in load_cohort(study.target, home).split("train"))
     wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
     before: dict[str, list[str]] = {}
 
