@@ -138,8 +138,8 @@ def read_and_check(spec: DatasetSpec, inputs: CaseInputs) -> tuple[VolumeRead | 
         The image and the label map, or None for each that the case does not have.
 
     Raises:
-        XmedError: OOM, READER_TIMEOUT, READER_CRASHED, READER_FAILED, INPUT_CHANGED, MODALITY_MISMATCH, CONSTANT, or the
-            code of the reader.
+        XmedError: OOM, READER_TIMEOUT, READER_CRASHED, READER_FAILED, INPUT_CHANGED, MODALITY_MISMATCH, CONSTANT, or
+            the code of the reader.
     """
     try:
         request = ReadRequest(spec.modality, spec.layout, spec.label_table)

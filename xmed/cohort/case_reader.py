@@ -1,4 +1,4 @@
-"""Case reader: reads the cases of a dataset into the store, several at once, here or on machines that share the home."""
+"""Case reader: reads the cases of a dataset into the store, several at once, here or on other machines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Digests of files, remembered as long as a file is unchanged, so that a second ingest is quick.
+"""Digest index: remembers the digests of files as long as they are unchanged, so that a second ingest is quick.
 
-A file is known by device and inode, and has not changed while its size and both its times stand still. No name is kept.
-Losing the index costs time and nothing else: whatever it does not know is read again.
+A file is identified by device and inode, and counts as unchanged while its size and both its times are the same. No
+name is kept. The index is only a cache: what it does not know is read again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from xmed.io.file_kinds import scanned
 from xmed.io.links import PERMIT, Reach
 
 RACY_NS = 2_000_000_000
-"""A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
-entries); no clock of a file system ticks more slowly than FAT's two seconds."""
+"""A file that was modified just before it was hashed could be modified again without a change of its time stamp (git's
+"racy" entries). The coarsest time stamps, those of FAT, have steps of two seconds."""
 PATIENCE_SECONDS = 30.0
-"""How long a writer waits for the others; each holds the index for milliseconds."""
+"""How long a writer waits for others; each holds the database for milliseconds."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (device INTEGER, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER,
  value TEXT, PRIMARY KEY (device, inode)) WITHOUT ROWID;
@@ -43,7 +43,15 @@ _hashing = local()
 
 
 class FileState(NamedTuple):
-    """What tells one state of a file from another. modified, changed: of contents and of inode, in ns."""
+    """What distinguishes one state of a file from another.
+
+    Attributes:
+        device: Device number.
+        inode: Inode, shifted into the range of a signed integer.
+        size: Size in bytes.
+        modified: Modification time of the contents, ns.
+        changed: Change time of the inode, ns.
+    """
 
     device: int
     inode: int
@@ -53,12 +61,13 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, facts: os.stat_result) -> FileState:
+        """The state that `os.stat` reports."""
         # SQLite's integers are signed; Windows and some network file systems use all 64 bits of an inode.
         return cls(facts.st_dev, facts.st_ino - (1 << 63), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 class DigestIndex:
-    """The index below one home; several threads and processes may use it at once."""
+    """The digest index below one home; several threads and processes may use it at once."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

@@ -72,7 +72,7 @@ def find_cases(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list
 
 
 def linked_folders_outside(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[str]:
-    """The linked folders below `root` that lead out of it, and that `find_cases` therefore does not search for `**/`."""
+    """The linked folders below `root` that lead out of it, which `find_cases` does not search for `**/`."""
     listing = Listing(root, links)
     for text in filter(None, (layout.image, layout.label)):
         Pattern(text).paths(listing)

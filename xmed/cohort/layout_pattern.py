@@ -122,24 +122,19 @@ class Pattern:
         Raises:
             XmedError: SPEC_INVALID for a pattern that names no case, leads out of the root or is ambiguous.
         """
-        first, wrong = next(iter(self.text.split("/")), ""), ""
+        first = self.text.split("/")[0]
         if not self.names:
             raise _invalid(self.text, "names no case", "{case} or {patient} somewhere in it")
         if not first or first.startswith("~") or ".." in self.parts:
             raise _invalid(self.text, "leads out of root", "a pattern below root; the folder itself belongs into root")
         if any("**" in part and part != "**" for part in self.parts) or self.parts[-1:] == ("**",):
-            raise _invalid(
-                self.text, "has ** in a name or at its end", "**/ for any folders, and then a name, as in **/*.dcm"
-            )
-        if not cases_known and (
-            match := re.search(r"\*\{|\}\*|\}\{", "/".join(part for part in self.parts if part != "**"))
-        ):
-            wrong = match.group()
-        if wrong:
+            expected = "**/ for any folders, and then a name, as in **/*.dcm"
+            raise _invalid(self.text, "has ** in a name or at its end", expected)
+        plain = "/".join(part for part in self.parts if part != "**")
+        if not cases_known and re.search(r"\*\{|\}\*|\}\{", plain):
             sign = "{patient}" if "{patient}" in self.text and "{case}" not in self.text else "{case}"
-            raise _invalid(
-                self.text, "does not tell where a name begins and ends", f"a sign in between, as in {sign}_*"
-            )
+            expected = f"a sign in between, as in {sign}_*"
+            raise _invalid(self.text, "does not tell where a name begins and ends", expected)
         return self
 
     def paths(self, listing: Listing) -> tuple[list[str], list[str]]:
