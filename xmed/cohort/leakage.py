@@ -72,9 +72,8 @@ def _near_duplicates(
     known: list[Member], tested: list[Member], target: Cohort
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Pairs of images of one modality at or above the limit with different voxels, and the most similar pair of all."""
-    candidates = [
-        (cohort, case) for cohort, case in known if case.image and cohort.spec.modality == target.spec.modality
-    ]
+    same_modality = [(cohort, case) for cohort, case in known if cohort.spec.modality == target.spec.modality]
+    candidates = [(cohort, case) for cohort, case in same_modality if case.image]
     images = [(cohort, case) for cohort, case in tested if case.image]
     if not candidates or not images:
         return [], None
