@@ -15,7 +15,7 @@ from xmed.evaluate.reference import placed
 from xmed.files.digest import array_digest
 from xmed.io import write_nifti
 from xmed.model.prediction import Prediction
-from xmed.prepare import sample
+from xmed.prepare import make_sample
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
 from xmed.volume import Grid, Volume
@@ -42,7 +42,7 @@ def thresholded(model, volume):
     if model == "broken":
         raise XmedError("MODALITY_MISMATCH", "a broken model")
     p = 1 / (1 + np.exp((volume.array - 70) / 6)).astype(np.float32)
-    seen = sample("x", volume, GridSpec(spacing_mm=SPACING, patch=(24, 22, 1)))
+    seen = make_sample("x", volume, GridSpec(spacing_mm=SPACING, patch=(24, 22, 1)))
     both = np.stack([1 - p, p])
     assert seen.grid.shape == volume.array.shape
     label = ((p > 0.5) & volume.inside).astype(np.uint8)

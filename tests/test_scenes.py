@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.prepare import Sample
-from xmed.prepare.domain import samples
+from xmed.prepare.study_samples import load_samples
 from xmed.rendering import scenes
 from xmed.rendering.scenes import heads
 from xmed.rendering.scenes.section import section
@@ -173,11 +173,11 @@ def study(tmp_path) -> tuple[Run, object]:
 
 def test_label_maps_come_with_their_ids_and_pictures_on_one_size(study):
     run, home = study
-    (source,) = samples(load_cohort("maps", home), run.study, ["train"], labelled=True)
+    (source,) = load_samples(load_cohort("maps", home), run.study, ["train"], labelled=True)
     assert source.spacing == (4, 4, 4)
     assert set(np.unique(source.image)) == {0, 2, 3, 4}
     np.testing.assert_array_equal(source.truth, source.image > 0)
-    target = samples(load_cohort("pictures", home), run.study, ["train"], labelled=True)
+    target = load_samples(load_cohort("pictures", home), run.study, ["train"], labelled=True)
     assert {one.image.shape for one in target} == {(32, 24, 1)}
     assert all(0.1 < one.truth.mean() < 0.6 for one in target)  # the outlines were filled
 

@@ -6,7 +6,7 @@ import pytest
 
 from xmed import spec
 from xmed.errors import XmedError
-from xmed.spec import DatasetSpec, FractionSplits, Splits, load_dataset, load_study, names
+from xmed.spec import DatasetSpec, FractionSplits, Splits, load_dataset, load_study, spec_names
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -140,8 +140,8 @@ def test_a_shipped_study_fits_its_datasets_and_tests_on_other_patients_than_it_l
 
 
 def test_names_lists_what_can_be_asked_for(shipped):
-    assert {"ibsi-sts-mr", "ibsi-sts-pet", "deepreg-us"} <= set(names("dataset"))
-    assert {"ibsi-mr-to-pet", "ibsi-mr-to-ct", "deepreg-mr-to-us"} <= set(names("study"))
+    assert {"ibsi-sts-mr", "ibsi-sts-pet", "deepreg-us"} <= set(spec_names("dataset"))
+    assert {"ibsi-mr-to-pet", "ibsi-mr-to-ct", "deepreg-mr-to-us"} <= set(spec_names("study"))
 
 
 def test_every_shipped_case_is_there(xmed_data):
@@ -202,11 +202,11 @@ def test_what_people_write_of_a_study_stands_beside_it_and_is_no_study(tmp_path,
     study = (ROOT / "data_specs" / "studies" / "phantom-mr-to-us.yaml").read_text(encoding="utf-8")
     (folder / "mine.yaml").write_text(study.replace("phantom-mr-to-us", "mine"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert spec.text_beside("mine") is None
+    assert spec.study_text_path("mine") is None
     (folder / "mine.text.yaml").write_text("aims: to see\n", encoding="utf-8")
-    assert spec.text_beside("mine") == spec.text_beside(Path("data_specs/studies/mine.yaml"))
-    assert "mine" in names("study")
-    assert "mine.text" not in names("study")
+    assert spec.study_text_path("mine") == spec.study_text_path(Path("data_specs/studies/mine.yaml"))
+    assert "mine" in spec_names("study")
+    assert "mine.text" not in spec_names("study")
 
 
 @pytest.mark.parametrize(

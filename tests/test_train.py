@@ -20,7 +20,7 @@ from xmed.methods.source_only import SourceOnly
 from xmed.model.deployed import Model
 from xmed.networks import build, tensors
 from xmed.prepare import Augmentation, Sample, Sampler
-from xmed.prepare.domain import samples
+from xmed.prepare.study_samples import load_samples
 from xmed.run import Run
 from xmed.spec import Budget, DatasetSpec, GridSpec, NetworkSpec, Study
 from xmed.tasks import Segmentation
@@ -292,8 +292,8 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
     source, target = load_cohort("bright", home), load_cohort("dark", home)
-    usually = usual(samples(source, study, ["train"], labelled=True), [1])[1]
-    seen = samples(target, study, ["test"], labelled=True)[0]
+    usually = usual(load_samples(source, study, ["train"], labelled=True), [1])[1]
+    seen = load_samples(target, study, ["test"], labelled=True)[0]
     assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
     found = dict(thresholds(seen, 1, usually.share))
     score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}

@@ -19,7 +19,7 @@ from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.run import Run, home
-from xmed.spec import DatasetSpec, names
+from xmed.spec import DatasetSpec, spec_names
 
 INCOMING = ".incoming"
 """After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
@@ -123,7 +123,7 @@ def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> 
     Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES.
     """
     given = Path(data)
-    if given.is_dir() and data not in names("dataset"):
+    if given.is_dir() and data not in spec_names("dataset"):
         if data_root is not None:
             raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
         return _folder(given.absolute(), card)

@@ -22,8 +22,8 @@ from xmed.files.json_numbers import as_json
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
-from xmed.prepare.domain import truth
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.prepare.study_samples import reference_labels
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -118,7 +118,7 @@ class Bench:
         return cls(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
 
     def truth(self, case: Case) -> Truth:
-        reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
+        reference, credible = reference_labels(self.target, case, self.study), self.target.spec.spacing_credible
         return Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:

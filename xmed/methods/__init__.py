@@ -12,7 +12,7 @@ from xmed.methods.baselines import BASELINES
 from xmed.methods.composition import COMPOSITIONS
 from xmed.methods.facts import facts
 from xmed.spec import MethodSpec
-from xmed.spec.said import meant
+from xmed.spec.validation_messages import did_you_mean
 
 if TYPE_CHECKING:
     from xmed.methods.method import Domains, Method, Schedule
@@ -36,7 +36,7 @@ def known(name: str) -> None:
     """Raises XmedError METHOD_UNKNOWN for a name that is no method's."""
     if name not in names():
         every = sorted([*names(), *COMPOSITIONS])
-        what = f"no method '{name}'{meant(name, every)}"
+        what = f"no method '{name}'{did_you_mean(name, every)}"
         raise XmedError("METHOD_UNKNOWN", what, f"one of {', '.join(every)}", "see `xmed methods`")
 
 
@@ -79,7 +79,7 @@ def check(name: str, given: dict[str, Any]) -> None:
     there = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
     unknown = sorted(set(given) - set(there))
     if unknown:
-        said = ", ".join(one + meant(one, there) for one in unknown)
+        said = ", ".join(one + did_you_mean(one, there) for one in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {said}", f"hyper-parameters {', '.join(there) or 'none'}")
     for other in given.get("of", []) if name in COMPOSITIONS else []:
         known(other)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from xmed.prepare.geometry import resized
+from xmed.prepare.geometry import resize
 
 CELLS = 32
 """Cells per edge of the frame in which masks are averaged: the field of view's box, whatever its size."""
@@ -32,14 +32,14 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 def framed(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
     """A mask (i, j, k) inside its field of view's box, float32 (CELLS, CELLS, CELLS)."""
-    return resized(mask[_box(fov)].astype(np.float32), (CELLS,) * 3)
+    return resize(mask[_box(fov)].astype(np.float32), (CELLS,) * 3)
 
 
 def placed(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
     """A framed map laid into the box of a field of view (i, j, k), float32; 0 outside the field."""
     out = np.zeros(fov.shape, dtype=np.float32)
     where = _box(fov)
-    out[where] = resized(atlas, out[where].shape)
+    out[where] = resize(atlas, out[where].shape)
     return np.where(fov, out, 0)
 
 

@@ -12,8 +12,8 @@ from xmed import methods
 from xmed.cohort import Cohort, load_cohort
 from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
-from xmed.prepare.domain import samples
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.prepare.study_samples import load_samples
 from xmed.rendering.synthesise import imitations, likenesses
 from xmed.spec import GridSpec, MethodSpec, Study
 
@@ -37,10 +37,10 @@ class Data:
         source, target = load_cohort(study.source, home), load_cohort(study.target, home)
         kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
         labelled_from = target if kind == "all" else source
-        few = samples(target, study, ["train"], labelled=True) if kind == "few" else []
-        labelled = samples(labelled_from, study, ["train"], labelled=True)
+        few = load_samples(target, study, ["train"], labelled=True) if kind == "few" else []
+        labelled = load_samples(labelled_from, study, ["train"], labelled=True)
         return cls(
-            study, source, target, labelled_from, labelled, samples(target, study, ["train"], labelled=False), few
+            study, source, target, labelled_from, labelled, load_samples(target, study, ["train"], labelled=False), few
         )
 
     @property
@@ -60,7 +60,7 @@ class Data:
         """Labelled source cases that no training saw."""
         if not self.source.split("select") or self.labelled_from is self.target:
             return []
-        return samples(self.source, self.study, ["select"], labelled=True)
+        return load_samples(self.source, self.study, ["select"], labelled=True)
 
     @property
     def judges(self) -> list[Sample]:
