@@ -12,7 +12,7 @@ from scanned import enhanced, oblique, save, slices, texture
 
 from xmed import report
 from xmed.cohort import ingest_cases, summarise_cohorts
-from xmed.deidentify import Crosswalk, Secret, deidentify
+from xmed.deidentify import Crosswalk, Secret, deidentify_files
 from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
 from xmed.report.build_report import manifest
@@ -88,7 +88,7 @@ def test_every_dicom_test_case_gets_a_conforming_report_that_names_nobody(tmp_pa
 def test_the_images_they_refer_to_are_those_that_deidentify_writes_and_the_crosswalk_knows_them(tmp_path):
     run, home = made(tmp_path, "MR")
     write_objects(run, home)
-    deidentify(tmp_path / "in" / "b" / "image", tmp_path / "out", home)
+    deidentify_files(tmp_path / "in" / "b" / "image", tmp_path / "out", home)
     images = {ds.SOPInstanceUID: ds for ds in map(pydicom.dcmread, (tmp_path / "out").rglob("*.dcm"))}
     segmentation = pydicom.dcmread(run.objects / "b.seg.dcm")
     [series] = segmentation.ReferencedSeriesSequence

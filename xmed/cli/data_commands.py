@@ -91,8 +91,8 @@ def deidentify(
     from xmed.run import home
 
     if explain:
-        rules = room.explain()
-        return Answer(rules, lambda console: show_lines(console, room.lines(rules)))
+        rules = room.explain_rules()
+        return Answer(rules, lambda console: show_lines(console, room.explanation_lines(rules)))
     if crosswalk:
         known = deidentify_job.who(home())
         return Answer(known, lambda console: console.print(table(known, ["kind", "pseudonym", "original"])))
