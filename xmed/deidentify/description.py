@@ -48,7 +48,8 @@ def explain_rules() -> dict[str, Any]:
         "screens": {
             "kinds": _names(pixel_mask.PICTURES),
             "kept": "tissue regions calibrated in cm, to the bit; 0 elsewhere, in every frame",
-            "withheld": f"without such a region, or where they cover {pixel_mask.MAX_REGION_SHARE:.0%} of the picture or more",
+            "withheld": "without such a region, or where they cover "
+            f"{pixel_mask.MAX_REGION_SHARE:.0%} of the picture or more",
         },
         "slices": {"kinds": _names(pixel_mask.SLICES), "kept": "the stored bits of every pixel"},
         "every other kind": "withheld",
