@@ -187,7 +187,7 @@ def _rows(arm, seed, case, patient, guess, truth, names, credible, **more):
 @cache  # every test's run has the same masks
 def _measured(guess, truth, shape, credible):
     masks = (np.frombuffer(data, dtype=bool).reshape(shape) for data in (guess, truth))
-    return metrics.measure(*masks, SPACING, 3.0, spacing_credible=credible)
+    return metrics.measure_structure(*masks, SPACING, 3.0, spacing_credible=credible)
 
 
 def built(run):

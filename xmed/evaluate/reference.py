@@ -55,7 +55,9 @@ class Truth:
         place = orthogonal_grid(self.reference.grid)  # distances are measured between voxels at right angles
         masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
         drawn, true = (resample_to(mask, place, labels=True).array > 0 for mask in masks)
-        numbers = metrics.measure(drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible)
+        numbers = metrics.measure_structure(
+            drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible
+        )
         status = "empty_prediction" if known.any() and not guess.any() else "ok"
         return {
             "arm": arm,
@@ -75,7 +77,7 @@ class Truth:
     def certainty(self, value: int, made: Prediction) -> Row:
         """What a row has beside its metrics where probabilities are at hand: confidence, and calibration as sums."""
         p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
-        sums = metrics.calibration(p, guess, known, self.reference.spacing)
+        sums = metrics.measure_calibration(p, guess, known, self.reference.spacing)
         return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
 
 

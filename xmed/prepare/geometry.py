@@ -29,10 +29,10 @@ def acquisition_axes(grid: Grid) -> Grid:
 
 
 def orthogonal_grid(grid: Grid) -> Grid:
-    """The smallest grid with orthogonal axes that covers a sheared one (gantry tilt); an orthogonal grid as it is.
+    """A grid with orthogonal axes that covers a sheared one (gantry tilt); an orthogonal grid as it is.
 
-    Axis i keeps its direction, j stays in the plane of i and j, and k is perpendicular to both (QR decomposition). The
-    distances between voxel planes are kept.
+    Axis i keeps its direction, j stays in the plane of i and j, and k is perpendicular to both (QR decomposition).
+    Voxels keep their volume.
     """
     directions = grid.affine[:3, :3] / np.array(grid.spacing)
     if np.abs(directions.T @ directions - np.eye(3)).max() * max(grid.shape) < 1e-2:  # of a voxel, across the grid
@@ -95,8 +95,8 @@ def resample_to(volume: Volume, where: Volume | Grid, labels: bool = False) -> V
     """Resample a volume onto another grid, in patient space.
 
     Images are interpolated linearly, after a Gaussian filter against aliasing where the new grid is coarser. Label
-    maps are interpolated value by value as masks, and the value with the largest share is taken if it is more than
-    half or more than any other value's that is (ties go to background), so that no new value appears.
+    maps are interpolated value by value as masks: a voxel gets the value whose share of it is more than half, and
+    background otherwise, so that no new value appears.
 
     Args:
         volume: The volume.
