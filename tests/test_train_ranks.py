@@ -20,7 +20,7 @@ from xmed.methods.source_only import SourceOnly
 from xmed.networks import build, distributed
 from xmed.networks.mean_teacher_model import Alignment, Teacher
 from xmed.processes import termination
-from xmed.processes.termination import ended_by, stoppable
+from xmed.processes.termination import last_signal, stoppable
 from xmed.run import Run
 from xmed.spec import Budget, NetworkSpec
 from xmed.tasks import Segmentation
@@ -94,7 +94,7 @@ def _as_rank(rank, port, folder):
     found = {name: trained(kind, name) for name, kind in TRAININGS.items()}
     found["not synced"] = trained(SourceOnly, "not synced", synced=False)
     try:
-        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask())
+        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask_to_stop())
     except KeyboardInterrupt:
         found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.found(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
@@ -205,7 +205,7 @@ def test_torchrun_trains_an_arm_saves_at_sigterm_and_goes_on(run, monkeypatch): 
 
     with pytest.raises(KeyboardInterrupt), stoppable():
         train.fit_all(made, home, ["source_only"], progress=end)
-    assert ended_by() == signal.SIGTERM
+    assert last_signal() == signal.SIGTERM
     folder = made.arm("source_only", 0)
     assert checkpoint.found(folder)
     notes = []

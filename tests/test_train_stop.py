@@ -12,7 +12,7 @@ from test_train import pieces
 
 from xmed.errors import XmedError
 from xmed.processes import termination
-from xmed.processes.termination import ended_by, stoppable
+from xmed.processes.termination import last_signal, stoppable
 from xmed.train import checkpoint, loop
 from xmed.train.arm_processes import _begin
 
@@ -44,20 +44,20 @@ def steps(folder):
 
 def test_a_training_that_is_asked_to_stop_saves_after_its_step_and_goes_on_to_the_same_weights(whole, cut):
     with pytest.raises(KeyboardInterrupt):
-        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and termination.ask())
+        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and termination.ask_to_stop())
     assert steps(cut) == [8], "asked in step 7's report, it saves after the step that follows"
     assert same(loop.train(*pieces(cut)).candidates[12], whole)
 
 
 def test_nobody_is_asked_where_nobody_trains():
-    assert termination.ask() is False
+    assert termination.ask_to_stop() is False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_process_that_trains_loses_no_step(number, whole, cut):
     with pytest.raises(KeyboardInterrupt), stoppable():
         loop.train(*pieces(cut), progress=lambda step, *_: step == 5 and signal.raise_signal(number))
-    assert ended_by() == number
+    assert last_signal() == number
     assert steps(cut) == [6]
     assert same(loop.train(*pieces(cut)).candidates[12], whole)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from xmed.console.progress import report
 from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify_files
 from xmed.errors import CODES, XmedError
-from xmed.files.permissions import as_usual
+from xmed.files.permissions import apply_user_umask
 
 
 def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) -> tuple[dict[str, Any], Outcome]:
@@ -20,7 +20,7 @@ def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) ->
         raise XmedError("USAGE", "xmed deidentify without IN and OUT", "IN OUT, --explain or --crosswalk")
     outcome = deidentify_files(source, out, home, policy, report)
     if outcome.written:
-        as_usual(out)
+        apply_user_umask(out)
     return {**asdict(outcome), "codes": outcome.codes, "output": str(out)}, outcome
 
 

@@ -28,7 +28,7 @@ def unpack_archive(path: Path, folder: Path) -> None:
     created = not folder.exists()
     part = folder / f".part-{secrets.token_hex(4)}"
     try:
-        with archives.opened(path, max(path.stat().st_size * MAX_RATIO, _SLACK)) as members:
+        with archives.open_archive(path, max(path.stat().st_size * MAX_RATIO, _SLACK)) as members:
             for member in members:
                 target = part / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def unpack_archive(path: Path, folder: Path) -> None:
                     out.writelines(member.pieces())
         _move_files(part, folder)
     except FileExistsError as problem:
-        raise archives.invalid(path.name, "two names that this disk takes for one") from problem
+        raise archives.invalid_archive(path.name, "two names that this disk takes for one") from problem
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if created and folder.is_dir() and not any(folder.iterdir()):

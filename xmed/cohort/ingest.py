@@ -26,7 +26,7 @@ from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
-from xmed.files.sealed_document import is_whole, sealed
+from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.links import Reach
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
@@ -130,7 +130,7 @@ def load_cohort(name: str, home: Path) -> Cohort:
 
 def _parse_manifest(document: dict[str, Any], name: str, home: Path) -> Cohort:
     """The cohort of a manifest; KeyError, TypeError or ValueError for a damaged one. Version 0.1.0 wrote no seal."""
-    if document["schema"] != SCHEMA or ("seal" in document and not is_whole(document, name)):
+    if document["schema"] != SCHEMA or ("seal" in document and not is_intact(document, name)):
         raise ValueError("not what was sealed")
     spec = DatasetSpec.model_validate(document["spec"])
     cases = tuple(Case(**case) for case in document["cases"])
@@ -190,5 +190,5 @@ def _save(cohort: Cohort) -> None:
         "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
     }
     with naming_disk_errors(cohort.home):
-        text = json.dumps(sealed(document, cohort.spec.name), indent=1)
+        text = json.dumps(seal_document(document, cohort.spec.name), indent=1)
         write_atomically(Store(cohort.home).dataset(cohort.spec.name), text + "\n")

@@ -26,8 +26,8 @@ import numpy as np
 from xmed.cohort.digest_index import DigestIndex, FileState
 from xmed.errors import XmedError
 from xmed.files.documents import read_json
-from xmed.files.permissions import make
-from xmed.files.sealed_document import is_whole, sealed
+from xmed.files.permissions import make_private_home
+from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.notes import Note
 from xmed.volume import Grid, Volume
 
@@ -154,7 +154,7 @@ class Store:
         final = self.folder(key)
         part = self.volumes / f".part-{secrets.token_hex(8)}"
         with naming_disk_errors(self.home):
-            make(self.home)
+            make_private_home(self.home)
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
@@ -251,7 +251,7 @@ def _is_meta(document: Any, key: str) -> bool:
         return False
     try:
         if "seal" in document:
-            return is_whole(document, key)
+            return is_intact(document, key)
         edges = Grid(tuple(document["shape"]), np.array(document["affine"]), document["frame"]).spacing
         complete = {"modality", "fov", "sha256"} <= document.keys() and np.shape(document["spacing_mm"]) == (3,)
         return complete and bool(np.allclose(edges, document["spacing_mm"], rtol=1e-6, atol=0))
@@ -283,7 +283,7 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
         "facts": dict(facts),
     }
     with (folder / "meta.json").open("x", encoding="utf-8") as text:
-        json.dump(sealed(meta, key), text, allow_nan=False)
+        json.dump(seal_document(meta, key), text, allow_nan=False)
         text.flush()
         os.fsync(text.fileno())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from xmed import stats
 from xmed.files.digest import digest
-from xmed.files.json_numbers import whole
+from xmed.files.json_numbers import without_nan
 from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
@@ -83,7 +83,7 @@ def compose(sources: Sources) -> Document:
     report["claim"] = claim(report)
     report["claim_counts"] = counts(report["claim"])
     report["banner"] = banner(sources, report)
-    report = whole(report)
+    report = without_nan(report)
     return {"report_id": identity(report), **report}
 
 

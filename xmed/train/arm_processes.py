@@ -21,7 +21,7 @@ from xmed import methods, networks
 from xmed.cohort import load_cohort
 from xmed.errors import XmedError
 from xmed.processes import termination
-from xmed.processes.child import tying
+from xmed.processes.child import tied_children
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_spread
@@ -54,7 +54,7 @@ def fit_all(
     workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
     manager = SyncManager(ctx=context)
-    with tying(), contextlib.ExitStack() as held:
+    with tied_children(), contextlib.ExitStack() as held:
         manager.start(termination.end_with_parent)
         held.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
@@ -176,4 +176,4 @@ def _work(run: Run, arm: str, seed: int, home: Path, progress: Progress) -> Path
 
 def _begin() -> None:
     torch.set_num_threads(1)
-    termination.heed_as_worker()
+    termination.prepare_worker()

@@ -54,7 +54,7 @@ def train(
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
     losses_of = distributed.shared(method, method.losses)
-    with _Log(folder / "losses.csv", done) as log, termination.heeding():
+    with _Log(folder / "losses.csv", done) as log, termination.stoppable_training():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             if step in begins:
@@ -71,7 +71,7 @@ def train(
             schedule.step()
             method.after_step()
             distributed.agree(method)
-            asked = distributed.anybody(termination.asked(), device)
+            asked = distributed.anybody(termination.stop_requested(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {k: v.detach().cpu().clone() for k, v in tensors(method.deployed()).items()}

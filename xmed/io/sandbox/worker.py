@@ -28,7 +28,7 @@ from xmed.io.notes import Note, collected, note
 from xmed.io.sandbox.channel import Line
 from xmed.io.sandbox.deadline import Deadline, Timekeeper
 from xmed.io.sandbox.limits import Budget, limited
-from xmed.processes.child import tie
+from xmed.processes.child import child_environment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +90,13 @@ class _Worker:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve; serve{shared}"],
-            env={**kept, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                **kept,
+                **child_environment(),
+                "PYTHONPATH": paths,
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             pass_fds=shared,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for whoever asked, who then ends this
