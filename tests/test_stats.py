@@ -247,6 +247,6 @@ def test_cases_of_one_patient_are_one_value_and_slices_would_make_the_interval_f
 def test_ranking_patient_by_patient_shares_ties_and_two_rankings_can_be_compared():
     values = [[0.9, 0.8, 0.7], [0.9, 0.6, 0.8], [0.1, 0.2, 0.3]]
     assert stats.mean_ranks(values) == pytest.approx([4.5 / 3, 4.5 / 3, 3.0])
-    assert stats.rank_agreement([1, 2, 3], [1, 2, 3]) == 1.0
-    assert stats.rank_agreement([1, 2, 3], [3, 2, 1]) == -1.0
-    assert stats.rank_agreement([1, 1], [1, 2]) is None
+    assert stats.kendall_tau([1, 2, 3], [1, 2, 3]) == 1.0
+    assert stats.kendall_tau([1, 2, 3], [3, 2, 1]) == -1.0
+    assert stats.kendall_tau([1, 1], [1, 2]) is None

@@ -45,7 +45,7 @@ TWO = {
     "estimate_card": lambda a, b: stats.estimate_card("a method", "a cohort", a, a, b),
     "ks": stats.ks_test,
     "psi_of": stats.psi_of_values,
-    "agreement": stats.rank_agreement,
+    "agreement": stats.kendall_tau,
     "ranks": lambda a, b: stats.bootstrap_ranks([a, b]),
     "mean_ranks": lambda a, b: stats.mean_ranks([a, b]),
     "seeds_and_patients": lambda a, b: stats.seeds_and_patients(

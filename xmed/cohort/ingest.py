@@ -80,13 +80,31 @@ def ingest_cases(
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
     with naming_disk_errors(home):
         store.sweep()
+    reader = CaseReader(spec, Reach(root.resolve(), links), split_of, store, secret)
+    cases, refused = _read_all(reader, wanted, quarantine, read_shards, progress)
+    if not cases:
+        raise _no_cases(spec, root, links, refused, quarantine.folder)
+    store.flush(reader.written)
+    cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refused), home, len(on_disk))
+    _save(cohort)
+    return cohort
+
+
+def _read_all(
+    reader: CaseReader,
+    wanted: list[CaseFiles],
+    quarantine: Quarantine,
+    read_shards: ReadShards | None,
+    progress: Progress | None,
+) -> tuple[list[Case], list[QuarantinedCase]]:
+    """Read the cases and keep the quarantine up to date; returns the readable and the refused ones."""
     cases: list[Case] = []
     refused: list[QuarantinedCase] = []
-    reader = CaseReader(spec, Reach(root.resolve(), links), split_of, store, secret)
+    what = f"ingest {reader.spec.name}"
     with closing(reader.read_cases(wanted, read_shards)) as results:
         for done, (files, result) in enumerate(zip(wanted, results)):
             if progress:
-                progress(f"ingest {spec.name}", done, len(wanted), files.case)
+                progress(what, done, len(wanted), files.case)
             if isinstance(result, Case):
                 cases.append(result)
                 quarantine.release(result.id)
@@ -95,13 +113,8 @@ def ingest_cases(
                 quarantine.hold(result)
     quarantine.keep_only([case.case for case in refused])
     if progress:
-        progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refused)} in quarantine")
-    if not cases:
-        raise _no_cases(spec, root, links, refused, quarantine.folder)
-    store.flush(reader.written)
-    cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refused), home, len(on_disk))
-    _save(cohort)
-    return cohort
+        progress(what, len(wanted), len(wanted), f"{len(cases)} read, {len(refused)} in quarantine")
+    return cases, refused
 
 
 def load_cohort(name: str, home: Path) -> Cohort:

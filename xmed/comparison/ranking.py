@@ -81,7 +81,7 @@ def rank_agreement(ranking: list[Document]) -> float | None:
     differ.
     """
     ranked = [one["rank"] for one in ranking if one["rank"]]
-    return stats.rank_agreement([one["value"] for one in ranked], [one["mean"] for one in ranked])
+    return stats.kendall_tau([one["value"] for one in ranked], [one["mean"] for one in ranked])
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:

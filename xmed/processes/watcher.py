@@ -16,7 +16,7 @@ SWEEPS_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 
 
-def watch(parent: int, mark: bytes) -> None:
+def watch_process(parent: int, mark: bytes) -> None:
     """Wait for the end of a process, then kill the processes with its mark for some seconds."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -52,4 +52,4 @@ def marked_processes(mark: bytes) -> list[int]:
 
 
 if __name__ == "__main__":
-    watch(int(sys.argv[1]), f"{sys.argv[2]}={sys.argv[3]}".encode())
+    watch_process(int(sys.argv[1]), f"{sys.argv[2]}={sys.argv[3]}".encode())

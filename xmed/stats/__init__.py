@@ -16,7 +16,7 @@ from xmed.stats.noninferiority import NonInferiorityResult, assess_noninferiorit
 from xmed.stats.paired import EXACT_UP_TO, Paired, Sensitivity, compare_paired, paired_sensitivity
 from xmed.stats.patients import Defined, count_defined, macro_mean, mean_by_patient, seeds_and_patients
 from xmed.stats.proportion import Proportion, clopper_pearson, proportion_interval
-from xmed.stats.rank_intervals import RankInterval, bootstrap_ranks, mean_ranks, rank_agreement
+from xmed.stats.rank_intervals import RankInterval, bootstrap_ranks, kendall_tau, mean_ranks
 from xmed.stats.subgroup_tests import Level, Subgroups, compare_subgroups, tertiles
 from xmed.stats.two_samples import (
     ComponentShift,
@@ -76,6 +76,7 @@ __all__ = [
     "holm_adjusted",
     "icc_a1",
     "joint_shift",
+    "kendall_tau",
     "ks_component_tests",
     "ks_test",
     "macro_mean",
@@ -91,7 +92,6 @@ __all__ = [
     "proportion_interval",
     "psi",
     "psi_of_values",
-    "rank_agreement",
     "risk_coverage_curve",
     "seeds_and_patients",
     "smallest_p",

@@ -64,7 +64,7 @@ def mean_ranks(values: Sequence[Sequence[float]]) -> list[float]:
     return stats.rankdata(-x.round(12), axis=0).mean(1).tolist() if x.size else []
 
 
-def rank_agreement(a: Sequence[float], b: Sequence[float]) -> float | None:
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Kendall's τ-b of two rankings of the same methods, −1 to 1; None if one of them is constant."""
     tau = float(stats.kendalltau(as_finite(a), as_finite(b)).statistic) if len(a) > 1 else np.nan
     return None if np.isnan(tau) else tau
