@@ -80,7 +80,7 @@ def main() -> None:
         for name in asked.studies.split(","):
             study = load_study(name)
             for dataset in (study.source, study.target):
-                cohort.ingest(
+                cohort.ingest_cases(
                     load_dataset(dataset), home(), generate=lambda spec, folder: write_patients(spec, folder, None)
                 )
             for part, without in WITHOUT.items():

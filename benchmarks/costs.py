@@ -68,7 +68,7 @@ def ingested(work: Path, count: int) -> dict[str, Unit]:
     seconds = []
     for _ in range(2):
         began = time.monotonic()
-        cohort.ingest(spec, home)
+        cohort.ingest_cases(spec, home)
         seconds.append((time.monotonic() - began) / count)
     (taken, files), entries = size(home), rows(home / "store" / "index.db")
     first = {"seconds": seconds[0], "bytes": taken / count, "files": files / count, "rows": entries / count}
@@ -77,7 +77,7 @@ def ingested(work: Path, count: int) -> dict[str, Unit]:
 
 def predicted(work: Path, home: Path, run: Run) -> dict[str, Unit]:
     """One prediction on the scanner's grid, as NIfTI."""
-    target, store = cohort.load(run.study.target, home), Store(home)
+    target, store = cohort.load_cohort(run.study.target, home), Store(home)
     model, out = Model.load(run.arm("adapted", run.study.seeds[0]) / "model"), work / "prediction.nii.gz"
     seconds, taken = [], []
     for case in target.split("test"):

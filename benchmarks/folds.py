@@ -49,7 +49,7 @@ def judged(study: Study, fold: Fold, number: int, seed: int, arms: list[str]) ->
     names = {"source": f"{study.source}-{number}", "target": f"{study.target}-{number}"}
     for role, splits in (("source", {"train": source}), ("target", {"train": unlabelled, "test": test})):
         spec = load_dataset(getattr(study, role))
-        cohort.ingest(spec.model_copy(update={"name": names[role], "splits": Splits(**splits)}), home())
+        cohort.ingest_cases(spec.model_copy(update={"name": names[role], "splits": Splits(**splits)}), home())
     run = Run.create(study.model_copy(update={**names, "seeds": [seed], "robustness": False}), home())
     begun = [start for arm in arms if arm not in TRAINED_ARMS for start in methods.needs(MethodSpec(name=arm))]
     for arm in dict.fromkeys([*begun, *arms]):
@@ -85,8 +85,8 @@ def section(name: str, every: list[Scores], more: Scores) -> list[str]:
         patients = sorted(of["adapted"])
         values = {arm: [of[arm][patient] for patient in patients] for arm in of}
         best = max(TRIVIAL_ARMS, key=lambda arm: statistics.mean(values[arm]))
-        gain = stats.paired(values["adapted"], values[best])
-        closed = stats.gap_closed(values["source_only"], values["adapted"], values["target_supervised"])
+        gain = stats.compare_paired(values["adapted"], values[best])
+        closed = stats.gap_closed_interval(values["source_only"], values["adapted"], values["target_supervised"])
         means = " | ".join(f"{statistics.mean(found):.3f}" for found in values.values())
         share, apart = spread(closed, "{:.0%}"), spread(gain.difference, "{:+.3f}")
         lines += [f"| {what} | {len(patients)} | {means} | {share} | {apart}, {sure(gain)} |"]
@@ -101,7 +101,7 @@ def siblings(every: list[Scores], more: Scores) -> list[str]:
         row = [arm]
         for of in (every, [*every, more]):
             ours, theirs = ({p: d for one in of for p, d in one[which].items()} for which in ("adapted", arm))
-            found = stats.paired([ours[p] for p in sorted(ours)], [theirs[p] for p in sorted(ours)])
+            found = stats.compare_paired([ours[p] for p in sorted(ours)], [theirs[p] for p in sorted(ours)])
             apart = f"{spread(found.difference, '{:+.3f}')}, {sure(found)}"
             row += [f"{statistics.mean(theirs.values()):.3f}", apart]
         lines += [f"| {' | '.join(row)} |"]

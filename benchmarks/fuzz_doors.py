@@ -207,7 +207,7 @@ def bids() -> list[bytes]:
 
 def paired(path: Path, root: Path) -> None:
     """A folder of files with these names, where a disk takes them."""
-    from xmed.cohort.layout import find
+    from xmed.cohort.layout import find_cases
     from xmed.spec import DatasetSpec
 
     shutil.rmtree(root, ignore_errors=True)
@@ -226,7 +226,7 @@ def paired(path: Path, root: Path) -> None:
         "labels": {1: {"name": "ball"}},
         "splits": {"fraction": {"test": 1}},
     }
-    find(DatasetSpec.model_validate(spec).layout, root)
+    find_cases(DatasetSpec.model_validate(spec).layout, root)
 
 
 def manifest(folder: Path) -> bytes:

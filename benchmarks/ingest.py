@@ -96,7 +96,7 @@ def xmed(root: Path, work: Path, limit: int) -> int:
                 "splits": {"train": names},
             }
         )
-        found += len(cohort.ingest(spec, work).cases)
+        found += len(cohort.ingest_cases(spec, work).cases)
     return found
 
 
@@ -154,11 +154,11 @@ def start_readers() -> float:
     """Have as many readers running as there are cores, all that they need imported; the processor seconds it took."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from xmed.cohort.case_inputs import Asked, _read_and_check
+    from xmed.cohort.case_inputs import ReadRequest, _read_and_check
     from xmed.io.sandbox import worker
     from xmed.spec import Layout
 
-    nothing = Asked("MR", Layout(image="{case}"), None), None, None
+    nothing = ReadRequest("MR", Layout(image="{case}"), None), None, None
     cores = len(os.sched_getaffinity(0))
     while len(worker._idle) < cores:
         with ThreadPoolExecutor(cores) as pool:

@@ -53,7 +53,7 @@ Row = dict[str, float | None]
 
 
 def xmed(p: np.ndarray, r: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> Row:
-    row = metrics.measure(p, r, spacing, tolerance)
+    row = metrics.measure_structure(p, r, spacing, tolerance)
     return {"dice": row["dice"], "nsd": row["nsd"], "hd": row["hd_mm"], "hd95": row["hd95_mm"], "assd": row["assd_mm"]}
 
 

@@ -38,12 +38,12 @@ from run_table import BENCHMARKS, number, rows_of
 
 from xmed import metrics
 from xmed.app.environment import cpu
-from xmed.cohort import Case, Cohort, ingest
+from xmed.cohort import Case, Cohort, ingest_cases
 from xmed.evaluate import judged
 from xmed.files.atomic import write_atomically
 from xmed.io import write_nifti
-from xmed.prepare import Sample, onto, sample, window_of
-from xmed.prepare.domain import samples, truth
+from xmed.prepare import Sample, make_sample, resample_to, window_of
+from xmed.prepare.study_samples import load_samples, reference_labels
 from xmed.run import home
 from xmed.spec import Study, load_dataset, load_study
 from xmed.tasks import largest_components
@@ -77,7 +77,7 @@ def timed(of: str, work: Callable[[], T], record: dict) -> T:
 
 def seen(case: Case, cohort: Cohort, study: Study) -> Sample:
     """A case without its label, as our net sees it."""
-    return sample(case.id, cohort.image(case), study.grid, window_of(cohort.spec.modality, cohort.spec.window))
+    return make_sample(case.id, cohort.image(case), study.grid, window_of(cohort.spec.modality, cohort.spec.window))
 
 
 def lay_out(one: Sample, images: Path, labels: Path | None = None) -> Path:
@@ -92,7 +92,7 @@ def lay_out(one: Sample, images: Path, labels: Path | None = None) -> Path:
 def plan(cohort: Cohort, study: Study) -> Path:
     """The training cases of a cohort, planned and preprocessed by nnU-Net: the folder that it trains from."""
     name = f"Dataset001_{cohort.spec.name}"
-    raw, cases = Path(nnUNet_raw) / name, samples(cohort, study, ["train"], labelled=True)
+    raw, cases = Path(nnUNet_raw) / name, load_samples(cohort, study, ["train"], labelled=True)
     for part in ("imagesTr", "labelsTr"):
         (raw / part).mkdir(parents=True, exist_ok=True)
     for one in cases:
@@ -139,9 +139,9 @@ def score(found: dict[str, np.ndarray], cohort: Cohort, study: Study) -> list[di
     """A row for each test case and structure, on the scanner's grid; an empty prediction counts 0."""
     rows = []
     for case in judged(cohort):
-        volume, known = cohort.image(case), truth(cohort, case, study).array
+        volume, known = cohort.image(case), reference_labels(cohort, case, study).array
         drawn = Volume(found[case.id].astype(np.uint8), seen(case, cohort, study).grid.affine, volume.frame)
-        label = onto(drawn, volume, labels=True).array
+        label = resample_to(drawn, volume, labels=True).array
         kept = largest_components(label) if study.task.largest_component else label
         for value, structure in enumerate(study.structures, 1):
             dice, pieces = (metrics.dice(one == value, known == value, volume.spacing) or 0.0 for one in (kept, label))
@@ -201,7 +201,7 @@ def table(arms: dict[str, dict]) -> list[str]:
 def compare(asked: str, work: Path) -> tuple[str, dict, list[str]]:
     """STUDY[=RUN_FOLDER] → the study's name, its part of nnunet.json, and of nnunet.md."""
     study = load_study(asked.partition("=")[0])
-    source, target = (ingest(load_dataset(name), home()) for name in (study.source, study.target))
+    source, target = (ingest_cases(load_dataset(name), home()) for name in (study.source, study.target))
     made = {arm: theirs(arm, n, study, target, work) for arm, n in {"source_only": source, CEILING: target}.items()}
     known, whence = ours(study, asked.partition("=")[2])
     arms = {f"nnU-Net, {arm}": record for arm, record in made.items() if record} | known

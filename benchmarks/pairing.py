@@ -11,7 +11,7 @@ from pathlib import Path
 from run_table import BENCHMARKS
 
 from support.pairing_layouts import FORMS, make
-from xmed.cohort.layout import find
+from xmed.cohort.layout import find_cases
 from xmed.spec import Layout
 
 SIZES = (1000, 10_000)
@@ -22,7 +22,7 @@ def seconds(form: str, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         root = make(Path(folder), form, count)
         began = time.perf_counter()
-        found = find(Layout(**FORMS[form][0]), root)
+        found = find_cases(Layout(**FORMS[form][0]), root)
         took = time.perf_counter() - began
     assert len(found) == count
     assert all(len(one.label) == 1 for one in found)

@@ -16,7 +16,7 @@ from support.registrable_runs import finished
 from support.small_training import pieces
 from xmed import registry
 from xmed import report as reports
-from xmed.cohort import ingest
+from xmed.cohort import ingest_cases
 from xmed.files.atomic import write_atomically
 from xmed.registry.log_run import ARM_TAG
 from xmed.registry.tracking_store import client
@@ -143,7 +143,7 @@ def test_nothing_gets_its_name_before_its_bytes_are_on_the_disk(clinic, home, tm
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(os, "replace", check)
     monkeypatch.setattr(os, "rename", check)
-    ingest(clinic.spec(), home)
+    ingest_cases(clinic.spec(), home)
     write_atomically(tmp_path / "document.json", "{}")
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 5)
     loop.train(*pieces(tmp_path))

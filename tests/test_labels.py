@@ -15,7 +15,9 @@ def test_a_structure_is_found_by_name():
 
 
 def test_an_unknown_structure_is_answered_with_the_known_ones():
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: structure 'heart' · one of liver, kidney, spleen"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_INVALID\]: found structure 'heart' · expected one of liver, kidney, spleen"
+    ):
         TABLE["heart"]
 
 
@@ -73,12 +75,14 @@ def test_stored_floats_are_rounded_within_a_thousandth():
 
 @pytest.mark.parametrize("values", [[0.5], [2.002], [np.nan], [np.inf]])
 def test_values_that_are_not_whole_are_refused(values):
-    with pytest.raises(XmedError, match=r"error\[LABEL_VALUES\]: label values that are not whole numbers"):
+    with pytest.raises(XmedError, match=r"error\[LABEL_VALUES\]: found label values that are not whole numbers"):
         TABLE.check(np.array(values))
 
 
 def test_values_that_the_table_does_not_know_are_named():
-    with pytest.raises(XmedError, match=r"error\[LABEL_VALUES\]: label values \[-1, 7\] · 0 or one of \[2, 5, 9\]"):
+    with pytest.raises(
+        XmedError, match=r"error\[LABEL_VALUES\]: found label values \[-1, 7\] · expected 0 or one of \[2, 5, 9\]"
+    ):
         TABLE.check(np.array([0, 7, -1, 2]))
 
 

@@ -66,7 +66,7 @@ def test_a_run_is_found_by_id_and_by_folder(study, tmp_path):
     run = Run.create(study, tmp_path)
     assert Run.find(run.id, tmp_path) == run
     assert Run.find(run.folder, tmp_path) == run
-    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: no run 'nothing'"):
+    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: found no run 'nothing'"):
         Run.find("nothing", tmp_path)
 
 

@@ -86,7 +86,7 @@ def test_voxels_that_are_no_picture_are_refused(array, code):
 
 
 def test_a_field_of_view_lies_on_its_image():
-    with pytest.raises(XmedError, match=r"error\[GRID_MISMATCH\]: field of view \(2, 3, 5\)"):
+    with pytest.raises(XmedError, match=r"error\[GRID_MISMATCH\]: found field of view \(2, 3, 5\)"):
         Volume(ARRAY, np.eye(4), fov=np.ones((2, 3, 5)))
 
 

@@ -1,4 +1,4 @@
-"""Batch: what one training step sees of one domain."""
+"""Batch: the patches of one domain that one training step uses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Patches of one domain on the net's grid.
+    """Patches of one domain on the network's grid.
 
-    image: float (b, c, i, j[, k]). label: int64 (b, i, j[, k]) or None. fov: bool (b, i, j[, k]) or None for
-    everywhere. spacing: mm along i, j, k. A target batch is built without a label, so no method can peek.
+    A target batch is built without labels, so that no method can use them.
+
+    Attributes:
+        image: float (b, c, i, j[, k]).
+        label: int64 (b, i, j[, k]), or None.
+        fov: Field of view, bool (b, i, j[, k]), or None for everywhere.
+        spacing: Voxel edges in mm along i, j, k.
+
+    Raises:
+        ValueError: If the label or the field of view has another shape than the image.
     """
 
     image: Tensor
@@ -27,14 +35,23 @@ class Batch:
                 raise ValueError(f"{name} {tuple(value.shape)} does not lie on image {tuple(self.image.shape)}")
 
     @property
-    def truth(self) -> Tensor:
-        """The label of a source batch. Raises ValueError for a target batch, which has none."""
+    def reference(self) -> Tensor:
+        """The labels of a source batch, int64 (b, i, j[, k]).
+
+        Raises:
+            ValueError: For a target batch, which has none.
+        """
         if self.label is None:
             raise ValueError("a batch without labels was asked for them")
         return self.label
 
+    @property
+    def truth(self) -> Tensor:
+        """The name of `reference` in version 0.1.0, which methods of others may use."""
+        return self.reference
+
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
-        """The same batch on another device."""
+        """The same batch on another device and in another memory format."""
         image = self.image.to(device, non_blocking=True, memory_format=memory_format)
         label = None if self.label is None else self.label.to(device, non_blocking=True)
         fov = None if self.fov is None else self.fov.to(device, non_blocking=True)

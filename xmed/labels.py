@@ -1,4 +1,4 @@
-"""LabelTable: the one table of what a voxel value means."""
+"""Labels: the table of what each voxel value of a label map means."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from xmed.errors import XmedError
 
 if TYPE_CHECKING:
-    import numpy as np  # where a spec is read and no voxel, nobody waits for it
+    import numpy as np  # imported where voxels are used: reading a spec should not load NumPy
 
 BACKGROUND = 0
 BODY_STRUCTURE = "123037004"
+"""SNOMED CT category of body structures (DICOM PS3.16 CID 7150)."""
 FLUID = frozenset(
     {
         "89837001", "28231008",  # urinary bladder, gallbladder
@@ -23,7 +24,7 @@ FLUID = frozenset(
         "87878005", "53085002", "82471001", "73829009",  # ventricles and atria of the heart
     }
 )  # fmt: skip
-"""SNOMED CT types of body structures that are full of urine, bile, liquor or blood. Any other is tissue."""
+"""SNOMED CT types of body structures that contain urine, bile, cerebrospinal fluid or blood; others are tissue."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,18 @@ class Structure:
 
     @property
     def fluid(self) -> bool | None:
-        """Whether it is full of fluid, by its codes; None where there are none, or not those of a body structure."""
+        """Whether it contains fluid, by its codes; None without codes, or for other categories than body structures."""
         return None if self.type is None or self.category != BODY_STRUCTURE else self.type in FLUID
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Structures by voxel value; value 0 is background and never listed. Several values may name one structure: the
-    parts that a finer segmentation tells apart.
+    """Structures by voxel value.
 
-    Raises XmedError SPEC_INVALID for a duplicate value, a value below one, or one name under different codes.
+    Value 0 is background and not listed. Several values may have one name: the parts of a finer segmentation.
+
+    Raises:
+        XmedError: SPEC_INVALID for a duplicate value, a value below 1, or one name with different codes.
     """
 
     structures: tuple[Structure, ...]
@@ -65,10 +68,12 @@ class LabelTable:
 
     @property
     def names(self) -> list[str]:
+        """The names of the structures, each once."""
         return list(dict.fromkeys(s.name for s in self.structures))
 
     @property
     def values(self) -> list[int]:
+        """The voxel values."""
         return [s.value for s in self.structures]
 
     def __getitem__(self, name: str) -> Structure:
@@ -78,23 +83,34 @@ class LabelTable:
         raise XmedError("SPEC_INVALID", f"structure '{name}'", f"one of {', '.join(self.names)}")
 
     def select(self, names: list[str]) -> LabelTable:
-        """The table a net learns: the named structures in that order, renumbered 1, 2, ..."""
+        """The table of a network: the named structures in that order, with the values 1, 2, ..."""
         chosen = [self[name] for name in names]
         return LabelTable(tuple(Structure(n, s.name, s.category, s.type) for n, s in enumerate(chosen, start=1)))
 
     def renumber(self, array: np.ndarray, names: list[str]) -> np.ndarray:
-        """`array` (any shape, this table's values) in the values of `select(names)`, everything else background."""
+        """Convert a label map to the values of `select(names)`.
+
+        Args:
+            array: Values of this table, any shape.
+            names: The structures to keep; everything else becomes background.
+
+        Returns:
+            uint8 of the same shape.
+        """
         import numpy as np
 
-        out = np.zeros(array.shape, dtype=np.uint8)
+        renumbered = np.zeros(array.shape, dtype=np.uint8)
         for n, name in enumerate(names, start=1):
-            out[np.isin(array, [s.value for s in self.structures if s.name == self[name].name])] = n
-        return out
+            renumbered[np.isin(array, [s.value for s in self.structures if s.name == self[name].name])] = n
+        return renumbered
 
     def check(self, array: np.ndarray) -> np.ndarray:
-        """Whole-number label values as uint8, uint16 or int32, rounding stored floats within 1e-3.
+        """Check label values and convert them to the narrowest of uint8, uint16 and int32.
 
-        Raises XmedError LABEL_VALUES for anything that is not background or in this table.
+        Values within 1e-3 of a whole number are rounded to it.
+
+        Raises:
+            XmedError: LABEL_VALUES for values that are neither background nor in this table.
         """
         import numpy as np
 

@@ -31,7 +31,7 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
-from xmed.files.permissions import make
+from xmed.files.permissions import make_private_home
 from xmed.spec import Study
 
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
@@ -77,7 +77,7 @@ class Run:
         methods: what a comparison compares; none for an ordinary run.
         """
         stamp, kind = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "-compare" if methods else ""
-        make(under)
+        make_private_home(under)
         run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
         if methods:
             run.write("methods", list(methods))

@@ -1,6 +1,6 @@
-"""Volume: voxels with their place in the patient.
+"""Volume: voxels with their position in the patient.
 
-Convention, stated once and meant everywhere: `affine` maps voxel indices (i, j, k) to patient coordinates in
+Convention everywhere in xmed: `affine` maps voxel indices (i, j, k) to patient coordinates in
 millimetres, **LPS+** (x grows to the patient's left, y to posterior, z to superior: DICOM PS3.3 C.7.6.2.1.1).
 """
 
@@ -13,12 +13,21 @@ import numpy as np
 from xmed.errors import XmedError
 
 GEOMETRY_TOLERANCE_MM = 1e-2
-"""Two grids are the same when no corner voxel moves farther than this. NIfTI stores affines in float32."""
+"""Two grids are the same if no corner voxel differs by more than this; NIfTI stores affines in float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where voxels lie: a shape, an affine (index → patient mm, LPS+) and a DICOM frame of reference or None."""
+    """The positions of voxels.
+
+    Attributes:
+        shape: Number of voxels along i, j, k.
+        affine: (4, 4), index → patient coordinates in mm, LPS+ (DICOM PS3.3 C.7.6.2.1.1).
+        frame: DICOM Frame of Reference UID, or None.
+
+    Raises:
+        XmedError: AFFINE_INVALID, NDIM.
+    """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
@@ -57,27 +66,31 @@ class Grid:
         return self.points(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T)
 
     def distance(self, other: Grid) -> float:
-        """How far apart, in mm, the farthest pair of like corners lies; infinite when the shapes differ."""
+        """The largest distance in mm between corresponding corners; infinite if the shapes differ."""
         if self.shape != other.shape:
             return float("inf")
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
     def same(self, other: Grid) -> bool:
-        """Whether both name the same voxels in the same place (frames of reference are compared where both exist)."""
+        """Whether both have the same voxels at the same positions, and no different frames of reference."""
         frames = {frame for frame in (self.frame, other.frame) if frame}
         return len(frames) < 2 and self.distance(other) <= GEOMETRY_TOLERANCE_MM
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """An image or a label map in its place. Validated here once, then trusted.
+    """An image or a label map with its position in the patient; validated here once, then trusted.
 
-    array: (i, j, k), any real or integer type. affine: (4, 4), index → patient mm, LPS+.
-    frame: DICOM Frame of Reference UID, or None. modality: DICOM modality (MR, CT, PT, US ...), or None.
-    fov: bool (i, j, k), where the scanner saw anything, or None for everywhere: an ultrasound cone is data.
-    subject: whom a DICOM image shows, as digests of what its header says; never stored, and empty where nobody knows.
+    Attributes:
+        array: Voxels (i, j, k), any real or integer type.
+        affine: (4, 4), index → patient coordinates in mm, LPS+.
+        frame: DICOM Frame of Reference UID, or None.
+        modality: DICOM modality (MR, CT, PT, US ...), or None.
+        fov: Field of view, bool (i, j, k), such as the sector of an ultrasound image, or None for everywhere.
+        subject: Digests of the patient's identity in a DICOM header; never stored, and empty if unknown.
 
-    Raises XmedError NDIM, DTYPE, COMPLEX, AFFINE_INVALID or GRID_MISMATCH.
+    Raises:
+        XmedError: NDIM, DTYPE, COMPLEX, AFFINE_INVALID or GRID_MISMATCH.
     """
 
     array: np.ndarray
@@ -106,7 +119,7 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """The place without the values."""
+        """The grid of the volume, without its values."""
         return Grid(self.array.shape, self.affine, self.frame)
 
     @property
@@ -116,9 +129,9 @@ class Volume:
 
     @property
     def inside(self) -> np.ndarray:
-        """The field of view as a bool array (i, j, k), everywhere when there is none."""
+        """The field of view as a bool array (i, j, k); True everywhere if there is none."""
         return np.ones(self.array.shape, dtype=bool) if self.fov is None else self.fov
 
     def with_array(self, array: np.ndarray) -> Volume:
-        """Same place, other values: how a prediction inherits its geometry."""
+        """The same grid with other values, such as a prediction of this image."""
         return replace(self, array=array)

@@ -18,7 +18,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.settings import get_current_settings
 
 from xmed import train
-from xmed.cohort import Piece, Verdict
+from xmed.cohort import ReadResult, Shard
 from xmed.console.run_lock import locked
 from xmed.errors import XmedError
 from xmed.run import Run
@@ -46,7 +46,7 @@ def train_cell(folder: Path, arm: str, seed: int, home: Path) -> None:
 
 
 @far("read")
-def read_piece(piece: Piece) -> tuple[list[Verdict], list[str]]:
+def read_piece(piece: Shard) -> tuple[list[ReadResult], list[str]]:
     return piece.read()
 
 
@@ -75,7 +75,7 @@ def train_everywhere(
                 refuse(*job, train.skipped_because(job, missing) if missing else problem)
 
 
-def read_everywhere(address: str, pieces: Sequence[Piece]) -> Iterator[tuple[list[Verdict], list[str]]]:
+def read_everywhere(address: str, pieces: Sequence[Shard]) -> Iterator[tuple[list[ReadResult], list[str]]]:
     """Each piece of an ingest, read by some worker; in their order."""
     with _runner(address) as runner:
         for future in [runner.submit(read_piece, {"piece": piece}) for piece in pieces]:

@@ -21,7 +21,7 @@ from xmed.console.progress import PIPED_WIDTH, Lines, shown_by
 from xmed.console.tables import show_result
 from xmed.errors import XmedError
 from xmed.files.uri import folder_uri
-from xmed.processes.child import tie_all
+from xmed.processes.child import tie_all_children
 from xmed.report import read
 from xmed.server.process_environment import listen, prepare
 
@@ -42,7 +42,7 @@ def unattended() -> Iterator[None]:
         yield
         return
     prepare()
-    tie_all()
+    tie_all_children()
     journal = listen(debug=False)
     with shown_by(_Artifacts()):
         try:

@@ -77,9 +77,9 @@ def test_an_archive_is_asked_what_it_names_and_nothing_is_fetched(clinic, monkey
 
 def test_what_xmed_makes_itself_is_nothing_to_wait_for(clinic):
     made = clinic.spec(phantom={"modality": "MR", "patients": 2})
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: clinic is written or fetched by xmed itself"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found clinic is written or fetched by xmed itself"):
         state_of(made)
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset clinic: no folder /not/there"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found dataset clinic: no folder /not/there"):
         state_of(clinic.spec(root="/not/there"))
 
 

@@ -15,7 +15,7 @@ from support.registrable_runs import finished
 from support.validated_model import balls
 from xmed import monitor, registry
 from xmed.cli.main import main
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
 from xmed.registry.tracking_store import client
@@ -70,12 +70,14 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec)
     asked = drift.incoming("other", card)
     drift.take_in(asked)
-    came = load(asked.name, home)
+    came = load_cohort(asked.name, home)
     assert [case.image for case in came.cases] == [case.image for case in before.cases], "nothing was read again"
     assert {case.label for case in came.cases} == {None}
-    assert load("other", home).fingerprint == before.fingerprint
+    assert load_cohort("other", home).fingerprint == before.fingerprint
     monkeypatch.setattr(drift, "plan_dataset", lambda name, root: spec.model_copy(update={"modality": "CT"}))
-    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: other is CT · PT, as the model's data"):
+    with pytest.raises(
+        XmedError, match=r"error\[MODALITY_MISMATCH\]: found other is CT · expected PT, as the model's data"
+    ):
         drift.incoming("other", card)
 
 
@@ -84,7 +86,7 @@ def test_a_model_without_a_reference_whose_run_is_gone_is_refused_with_what_to_d
     assert drift.reference_for(str(model), model)["cases"] == 5, "made on request from the run and its data"
     shutil.rmtree(run.folder)
     with pytest.raises(
-        XmedError, match=r"error\[REFERENCE_MISSING\]: model carries no reference, and none can be made: no run"
+        XmedError, match=r"error\[REFERENCE_MISSING\]: found model carries no reference, and none can be made: no run"
     ):
         drift.reference_for(str(model), model)
 
@@ -104,7 +106,7 @@ def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monk
 def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XMED_HOME", str(tmp_path / "new"))
     assert main(["drift", "models:/balls/1", "no-such-data"]) == 2
-    assert capsys.readouterr().err.startswith("error[SPEC_NOT_FOUND]: no dataset 'no-such-data'")
+    assert capsys.readouterr().err.startswith("error[SPEC_NOT_FOUND]: found no dataset 'no-such-data'")
     assert not Path(tmp_path / "new").exists()
 
 
@@ -126,6 +128,6 @@ def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(
     (kept,) = home.glob("mlartifacts/**/evidence/monitor.json")
     kept.write_text(kept.read_text().replace('"cases": 12', '"cases": 13'))
     with pytest.raises(
-        XmedError, match=r"error\[MODEL_INVALID\]: the reference of .* is not the one that was registered"
+        XmedError, match=r"error\[MODEL_INVALID\]: found the reference of .* is not the one that was registered"
     ):
         registry.reference_of(uri, home)

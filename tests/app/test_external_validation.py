@@ -52,8 +52,8 @@ def test_without_the_training_data_nothing_is_claimed_about_leakage(model, tmp_p
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"labels": {1: {"name": "cube"}}}, r"error\[SPEC_INVALID\]: new has no label ball"),
-        ({"modality": "MR"}, r"error\[MODALITY_MISMATCH\]: new is MR · PT, as the model's data"),
+        ({"labels": {1: {"name": "cube"}}}, r"error\[SPEC_INVALID\]: found new has no label ball"),
+        ({"modality": "MR"}, r"error\[MODALITY_MISMATCH\]: found new is MR · expected PT, as the model's data"),
     ],
 )
 def test_data_that_do_not_fit_the_model_are_refused_before_anything_is_written(model, tmp_path, home, changes, says):
@@ -65,7 +65,7 @@ def test_data_that_do_not_fit_the_model_are_refused_before_anything_is_written(m
 
 def test_a_protocol_about_another_structure_and_a_folder_without_a_model_are_refused(model, tmp_path, home):
     spec, _ = balls(tmp_path, "new", {"test": ["n1"]}, 20, home)
-    with pytest.raises(XmedError, match=r"protocol\.primary\.structure cube · one of ball"):
+    with pytest.raises(XmedError, match=r"protocol\.primary\.structure cube · expected one of ball"):
         external_validation.external_study(model, spec, Protocol.model_validate({"primary": {"structure": "cube"}}))
     with pytest.raises(XmedError, match=r"error\[MODEL_NOT_FOUND\]"):
         external_validation.card_of(tmp_path)

@@ -79,7 +79,9 @@ def test_a_file_that_was_changed_there_is_refused_and_leaves_nothing(run, url, t
     place = published_runs.publish(run, url)["url"]
     store, root = fsspec.url_to_fs(place)
     store.pipe_file(f"{root}/arms/adapted/seed0/model/weights.safetensors", b"other weights")
-    with pytest.raises(XmedError, match=r"error\[FETCH_MISMATCH\]: .*weights.safetensors is not the file that was pub"):
+    with pytest.raises(
+        XmedError, match=r"error\[FETCH_MISMATCH\]: found .*weights.safetensors is not the file that was pub"
+    ):
         published_runs.fetch(place, tmp_path / "other-home")
     assert not contents(tmp_path / "other-home")
 
@@ -89,7 +91,7 @@ def test_a_copy_that_was_cut_short_is_none(run, url, tmp_path):
     store, root = fsspec.url_to_fs(place)
     store.rm_file(f"{root}/{published_runs.MANIFEST}")
     store.invalidate_cache()
-    with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: .*FileNotFoundError"):
+    with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: found .*FileNotFoundError"):
         published_runs.fetch(place, tmp_path / "other-home")
 
 
@@ -104,12 +106,12 @@ def test_a_manifest_cannot_name_a_file_elsewhere(run, tmp_path):
 
 def test_a_run_without_a_report_is_not_published(run, tmp_path):
     (run.report / "report.json").unlink()
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: run \S+ has no report yet"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found run \S+ has no report yet"):
         published_runs.publish(run, (tmp_path / "mounted").as_uri())
 
 
 def test_nothing_that_fsspec_knows_is_one_line(run):
-    with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: nosuch://x/\S+: ValueError: Protocol not known"):
+    with pytest.raises(XmedError, match=r"error\[SHARE_FAILED\]: found nosuch://x/\S+: ValueError: Protocol not known"):
         published_runs.publish(run, "nosuch://x")
 
 

@@ -85,11 +85,20 @@ def test_without_arguments_the_help_is_shown(capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["fly"], "error[USAGE]: No such command 'fly'. · what `xmed --help` says"),
-        (["run"], "error[USAGE]: Missing argument 'study'. · what `xmed run --help` says"),
-        (["run", "x", "--epochs", "3"], "error[USAGE]: No such option: --epochs · what `xmed run --help` says"),
-        (["run", "x", "--seeds", "a"], "error[USAGE]: --seeds a · whole numbers with commas between, such as 0,1,2"),
-        (["inspect", "no/such/file"], "error[PATH_NOT_FOUND]: no file or folder no/such/file · a path that exists"),
+        (["fly"], "error[USAGE]: found No such command 'fly'. · expected what `xmed --help` says"),
+        (["run"], "error[USAGE]: found Missing argument 'study'. · expected what `xmed run --help` says"),
+        (
+            ["run", "x", "--epochs", "3"],
+            "error[USAGE]: found No such option: --epochs · expected what `xmed run --help` says",
+        ),
+        (
+            ["run", "x", "--seeds", "a"],
+            "error[USAGE]: found --seeds a · expected whole numbers with commas between, such as 0,1,2",
+        ),
+        (
+            ["inspect", "no/such/file"],
+            "error[PATH_NOT_FOUND]: found no file or folder no/such/file · expected a path that exists",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exit_2(arguments, line, capsys, place):
@@ -102,7 +111,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(arguments, line, capsys, pl
 def test_a_study_that_is_not_there_is_one_line_and_nothing_is_written(capsys, place):
     assert main(["run", "no-such-study"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error[SPEC_NOT_FOUND]: no study 'no-such-study' · ")
+    assert error.startswith("error[SPEC_NOT_FOUND]: found no study 'no-such-study' · ")
     assert error.count("\n") == 1
     assert not place.exists()
 

@@ -76,13 +76,13 @@ def test_an_approval_passes_on_who_what_and_for_what(registry, capsys, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["approve", "toy", "1", *SAID], "error[MODEL_NOT_FOUND]: no model 'models:/toy/1'"),
-        (["approve", "toy", "1", "--by", "Ada Reader"], "error[USAGE]: --meaning of 0 characters"),
-        (["approve", "toy", "1", "--meaning", "reviewed"], "error[USAGE]: --by ''"),
-        (["approve", "toy", "1", *SAID, "--wait"], "error[USAGE]: --wait with --by, --meaning or --decline"),
-        (["approve", "toy", "1", *SAID, "--for", "candidate"], "error[USAGE]: Invalid value for '--for'"),
-        (["register", "toy-gone"], "error[RUN_NOT_FOUND]: no run 'toy-gone'"),
-        (["export", "no/such/model", "-o", "bundle"], "error[MODEL_NOT_FOUND]: no model 'no/such/model'"),
+        (["approve", "toy", "1", *SAID], "error[MODEL_NOT_FOUND]: found no model 'models:/toy/1'"),
+        (["approve", "toy", "1", "--by", "Ada Reader"], "error[USAGE]: found --meaning of 0 characters"),
+        (["approve", "toy", "1", "--meaning", "reviewed"], "error[USAGE]: found --by ''"),
+        (["approve", "toy", "1", *SAID, "--wait"], "error[USAGE]: found --wait with --by, --meaning or --decline"),
+        (["approve", "toy", "1", *SAID, "--for", "candidate"], "error[USAGE]: found Invalid value for '--for'"),
+        (["register", "toy-gone"], "error[RUN_NOT_FOUND]: found no run 'toy-gone'"),
+        (["export", "no/such/model", "-o", "bundle"], "error[MODEL_NOT_FOUND]: found no model 'no/such/model'"),
     ],
 )
 def test_a_wrong_question_is_one_line_and_exit_2(arguments, line, capsys):

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from support.synthetic_dicom import refusal
-from xmed.cohort.archive_extraction import unpack
+from xmed.cohort.archive_extraction import unpack_archive
 
 
 def zipped(path, **members):
@@ -34,8 +34,8 @@ def linked(name, to, kind=tarfile.SYMTYPE):
 
 def test_files_and_folders_come_out_as_they_were(tmp_path):
     out = tmp_path / "out"
-    unpack(zipped(tmp_path / "a.zip", **{"one.txt": b"1", "deep/two.txt": b"22"}), out)
-    unpack(tarred(tmp_path / "a.tar.gz", (tarfile.TarInfo("deep/three.txt"), b"333")), out)
+    unpack_archive(zipped(tmp_path / "a.zip", **{"one.txt": b"1", "deep/two.txt": b"22"}), out)
+    unpack_archive(tarred(tmp_path / "a.tar.gz", (tarfile.TarInfo("deep/three.txt"), b"333")), out)
     assert {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.txt")} == {
         "one.txt": b"1",
         "deep/two.txt": b"22",
@@ -51,7 +51,7 @@ def test_a_name_that_leaves_the_folder_refuses_the_archive(tmp_path, kind, name)
     else:
         path = tarred(tmp_path / "a.tgz", (tarfile.TarInfo("good.txt"), b"1"), (tarfile.TarInfo(name), b"2"))
     with refusal("PATH_UNSAFE", "ordinary files"):
-        unpack(path, tmp_path / "out")
+        unpack_archive(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -66,7 +66,7 @@ def test_a_name_that_leaves_the_folder_refuses_the_archive(tmp_path, kind, name)
 )
 def test_links_and_devices_refuse_the_archive(tmp_path, member):
     with refusal("PATH_UNSAFE"):
-        unpack(tarred(tmp_path / "a.tgz", member), tmp_path / "out")
+        unpack_archive(tarred(tmp_path / "a.tgz", member), tmp_path / "out")
 
 
 def test_a_zip_entry_with_the_mode_of_a_link_refuses_the_archive(tmp_path):
@@ -75,14 +75,14 @@ def test_a_zip_entry_with_the_mode_of_a_link_refuses_the_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(entry, "/etc/passwd")
     with refusal("PATH_UNSAFE"):
-        unpack(tmp_path / "a.zip", tmp_path / "out")
+        unpack_archive(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_an_archive_that_bursts_is_refused_before_it_does(tmp_path):
     path = zipped(tmp_path / "a.zip", zeros=bytes(8 << 20))
     assert path.stat().st_size < 20_000
     with refusal("SIZE_CLAIM", "bytes at most"):
-        unpack(path, tmp_path / "out")
+        unpack_archive(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
@@ -94,4 +94,4 @@ def test_an_archive_cut_short_is_refused(tmp_path, name):
         path = tarred(tmp_path / name, (tarfile.TarInfo("noise"), random))
     path.write_bytes(path.read_bytes()[:-3000])
     with refusal("ARCHIVE_INVALID", path.name):
-        unpack(path, tmp_path / "out")
+        unpack_archive(path, tmp_path / "out")

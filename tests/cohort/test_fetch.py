@@ -8,7 +8,7 @@ from urllib.error import URLError
 import pytest
 
 from support.synthetic_dicom import refusal
-from xmed.cohort.fetch import _HttpsOnly, fetch
+from xmed.cohort.fetch import _HttpsOnly, fetch_files
 
 URL = "https://example.org/data/brains.bin"
 
@@ -46,11 +46,11 @@ def server():
 def test_a_file_is_fetched_once_and_again_only_when_the_spec_names_other_bytes(asked, server, root):
     server.data = b"first"
     for _ in range(2):
-        fetch(asked(b"first"), root, server)
+        fetch_files(asked(b"first"), root, server)
     assert (root / "brains.bin").read_bytes() == b"first"
     assert server.urls == [URL]
     server.data = b"second"
-    fetch(asked(b"second"), root, server)
+    fetch_files(asked(b"second"), root, server)
     assert (root / "brains.bin").read_bytes() == b"second"
     assert len(server.urls) == 2
 
@@ -58,21 +58,21 @@ def test_a_file_is_fetched_once_and_again_only_when_the_spec_names_other_bytes(a
 def test_other_bytes_than_the_spec_names_never_come_to_lie_under_its_name(asked, server, root):
     server.data = b"tampered"
     with refusal("FETCH_MISMATCH", hashlib.sha256(b"tampered").hexdigest(), "ask the publisher"):
-        fetch(asked(b"genuine"), root, server)
+        fetch_files(asked(b"genuine"), root, server)
     assert list(root.iterdir()) == []
 
 
 def test_a_file_brought_by_hand_is_checked_and_not_fetched(asked, server, root):
     root.mkdir()
     (root / "brains.bin").write_bytes(b"genuine")
-    fetch(asked(b"genuine"), root, server)
+    fetch_files(asked(b"genuine"), root, server)
     assert server.urls == []
 
 
 def test_without_a_connection_the_refusal_says_where_to_put_the_file(asked, root):
     nobody = "https://127.0.0.1:9/brains.bin"  # the discard port of this very machine: nobody listens
     with refusal("FETCH_FAILED", nobody, f"put it at {root / 'brains.bin'}"):
-        fetch(asked(b"genuine", nobody), root)
+        fetch_files(asked(b"genuine", nobody), root)
     assert list(root.iterdir()) == []
 
 
@@ -84,7 +84,7 @@ def test_a_connection_that_breaks_leaves_nothing_behind(asked, root):
         read1 = read
 
     with refusal("FETCH_FAILED", "reset by peer"):
-        fetch(asked(b"genuine"), root, lambda url: Broken())
+        fetch_files(asked(b"genuine"), root, lambda url: Broken())
     assert list(root.iterdir()) == []
 
 
@@ -92,7 +92,7 @@ def test_a_file_larger_than_the_limit_is_let_go_of(asked, server, root, monkeypa
     monkeypatch.setattr("xmed.cohort.fetch.MAX_BYTES", 4)
     server.data = b"genuine"
     with refusal("FETCH_MISMATCH", "goes on after"):
-        fetch(asked(b"genuine"), root, server)
+        fetch_files(asked(b"genuine"), root, server)
     assert list(root.iterdir()) == []
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from support.forked_process import FORK, forked
 from support.synthetic_dicom import oblique, save, slices, texture
-from xmed.cohort import digest_index, ingest, load, store
-from xmed.cohort.digest_index import Index
+from xmed.cohort import digest_index, ingest_cases, load_cohort, store
+from xmed.cohort.digest_index import DigestIndex
 from xmed.cohort.store import Store
 from xmed.deidentify.key import VARIABLE
 from xmed.spec import DatasetSpec
@@ -67,12 +67,12 @@ def _ingest_and_die(spec, home, after):
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.fsync = fsync
-    ingest(spec, home)
+    ingest_cases(spec, home)
     os._exit(0)
 
 
 def test_killed_after_any_file_the_next_ingest_ends_as_an_undisturbed_one(spec, tmp_path, unguarded, monkeypatch):
-    undisturbed = ingest(spec, tmp_path / "undisturbed")
+    undisturbed = ingest_cases(spec, tmp_path / "undisturbed")
     whole = contents(tmp_path / "undisturbed")
     killed = 0
     for after in range(1, 100):
@@ -82,7 +82,7 @@ def test_killed_after_any_file_the_next_ingest_ends_as_an_undisturbed_one(spec, 
             break
         assert code == -signal.SIGKILL
         killed += 1
-        again = ingest(spec, home)
+        again = ingest_cases(spec, home)
         assert again.fingerprint == undisturbed.fingerprint
         assert again.quarantined == undisturbed.quarantined
         with monkeypatch.context() as later:
@@ -95,7 +95,7 @@ def test_killed_after_any_file_the_next_ingest_ends_as_an_undisturbed_one(spec, 
 
 def test_killed_while_it_reads_it_leaves_no_process_behind(spec, home):
     """With the guarded readers at work."""
-    process = FORK.Process(target=ingest, args=(spec, home))
+    process = FORK.Process(target=ingest_cases, args=(spec, home))
     process.start()
     readers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 60
@@ -107,19 +107,19 @@ def test_killed_while_it_reads_it_leaves_no_process_behind(spec, home):
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert len(ingest(spec, home).cases) == 2
+    assert len(ingest_cases(spec, home).cases) == 2
 
 
 def test_four_processes_at_once_leave_one_result(spec, tmp_path, unguarded):
-    alone = ingest(spec, tmp_path / "alone")
+    alone = ingest_cases(spec, tmp_path / "alone")
     home = tmp_path / "home"
-    processes = [forked(ingest, spec, home) for _ in range(4)]
+    processes = [forked(ingest_cases, spec, home) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * 4
-    assert load("series", home).fingerprint == alone.fingerprint
+    assert load_cohort("series", home).fingerprint == alone.fingerprint
     assert contents(home) == contents(tmp_path / "alone")
 
 
@@ -132,77 +132,77 @@ def hashed(monkeypatch):
 
 
 def test_unchanged_files_are_not_even_opened_again(spec, home, hashed, unguarded):
-    first = ingest(spec, home)
+    first = ingest_cases(spec, home)
     assert len(hashed) == 11
     hashed.clear()
-    assert ingest(spec, home) == first
+    assert ingest_cases(spec, home) == first
     assert hashed == []
 
 
 def test_other_bytes_of_the_same_size_and_time_are_noticed(spec, home, hashed, unguarded):
-    first = ingest(spec, home)
+    first = ingest_cases(spec, home)
     path = next(Path(spec.root, "case0").glob("*.dcm"))
     data, facts = bytearray(path.read_bytes()), path.stat()
     data[-1] ^= 1
     path.write_bytes(data)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     hashed.clear()
-    assert ingest(spec, home).fingerprint != first.fingerprint
+    assert ingest_cases(spec, home).fingerprint != first.fingerprint
     assert hashed == [path.name]
 
 
 def test_a_file_that_takes_the_place_of_another_is_noticed(spec, home, unguarded):
-    first = ingest(spec, home)
+    first = ingest_cases(spec, home)
     path, other = sorted(Path(spec.root, "case0").glob("*.dcm"))[0], sorted(Path(spec.root, "case2").glob("*.dcm"))[0]
     facts = path.stat()
     shutil.copy(other, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert ingest(spec, home).fingerprint != first.fingerprint
+    assert ingest_cases(spec, home).fingerprint != first.fingerprint
 
 
 def test_what_was_written_a_moment_ago_is_hashed_again(spec, home, hashed, unguarded, monkeypatch):
     """Within one tick of a file system's clock a file can change and keep its time."""
     monkeypatch.setattr(digest_index, "RACY_NS", 3600 * 10**9)
-    ingest(spec, home)
+    ingest_cases(spec, home)
     hashed.clear()
-    ingest(spec, home)
+    ingest_cases(spec, home)
     assert len(hashed) == 11
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"no database" * 500)])
 def test_without_its_index_ingest_only_takes_longer(spec, home, hashed, damage, unguarded):
-    first = ingest(spec, home)
+    first = ingest_cases(spec, home)
     for path in (home / "store").glob("index.db-*"):
         path.unlink()
     damage(home / "store" / "index.db")
     hashed.clear()
     for _ in range(2):
-        assert ingest(spec, home) == first
+        assert ingest_cases(spec, home) == first
     assert len(hashed) >= 11
     hashed.clear()
-    assert ingest(spec, home) == first
+    assert ingest_cases(spec, home) == first
     assert hashed == []
 
 
 def test_an_index_that_somebody_holds_does_not_stop_an_ingest(spec, home, unguarded, monkeypatch):
-    ingest(spec, home)
+    ingest_cases(spec, home)
     monkeypatch.setattr(digest_index, "PATIENCE_SECONDS", 0.01)
     holder = sqlite3.connect(home / "store" / "index.db")
     holder.execute("BEGIN EXCLUSIVE")
-    assert len(ingest(spec, home).cases) == 2
+    assert len(ingest_cases(spec, home).cases) == 2
     holder.close()
 
 
 def test_no_name_stands_in_the_index(spec, home, unguarded):
-    ingest(spec, home)
+    ingest_cases(spec, home)
     written = b"".join(path.read_bytes() for path in (home / "store").glob("index.db*"))
     assert b"case0" not in written
     assert b".dcm" not in written
 
 
 def test_an_entry_that_was_damaged_since_it_was_last_seen_whole_is_noticed(spec, home, unguarded):
-    case = ingest(spec, home).cases[0]
+    case = ingest_cases(spec, home).cases[0]
     there = Store(home)
     assert there.intact(case.image)
     path = there.folder(case.image) / "image.npy"
@@ -212,14 +212,14 @@ def test_an_entry_that_was_damaged_since_it_was_last_seen_whole_is_noticed(spec,
     path.write_bytes(data)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     assert not there.intact(case.image)
-    ingest(spec, home)
+    ingest_cases(spec, home)
     assert there.intact(case.image)
 
 
 def test_the_index_knows_only_what_it_was_told(home):
-    stamp = digest_index.Stamp(1, 2, 3, 4, 5)
-    assert Index(home).find([stamp]) == {}
-    Index(home).keep({stamp: "a"})
-    assert Index(home).find([stamp, stamp._replace(changed=6)]) == {stamp: "a"}
-    Index(home).keep({stamp._replace(changed=6): "b"})
-    assert Index(home).find([stamp, stamp._replace(changed=6)]) == {stamp._replace(changed=6): "b"}
+    stamp = digest_index.FileState(1, 2, 3, 4, 5)
+    assert DigestIndex(home).find([stamp]) == {}
+    DigestIndex(home).keep({stamp: "a"})
+    assert DigestIndex(home).find([stamp, stamp._replace(changed=6)]) == {stamp: "a"}
+    DigestIndex(home).keep({stamp._replace(changed=6): "b"})
+    assert DigestIndex(home).find([stamp, stamp._replace(changed=6)]) == {stamp._replace(changed=6): "b"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xmed.cohort.layout import find
+from xmed.cohort.layout import find_cases
 from xmed.errors import XmedError
 from xmed.spec import Layout
 
@@ -22,7 +22,7 @@ def found(root, **patterns):
     def below(paths):
         return [path.relative_to(root).as_posix() for path in paths]
 
-    return [(f.case, f.patient, below(f.image), below(f.label)) for f in find(Layout(**patterns), root)]
+    return [(f.case, f.patient, below(f.image), below(f.label)) for f in find_cases(Layout(**patterns), root)]
 
 
 def test_image_and_label_of_a_case_are_paired_by_its_name(files):
@@ -77,8 +77,8 @@ def test_dots_in_a_pattern_are_dots(files):
 
 @pytest.mark.parametrize("pattern", ["x/image.nii", "/x/{case}.nii", "x/**{case}.nii"])
 def test_a_pattern_that_cannot_work_is_refused(files, pattern):
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: layout"):
-        find(Layout(image=pattern), files("x/1.nii"))
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found layout"):
+        find_cases(Layout(image=pattern), files("x/1.nii"))
 
 
 def test_bids_is_short_for_its_patterns(files):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xmed.cohort import store
-from xmed.cohort.store import Store, compact
+from xmed.cohort.store import Store, narrowest_type
 from xmed.errors import XmedError
 from xmed.volume import Volume
 
@@ -51,12 +51,12 @@ def test_a_volume_is_mapped_and_cannot_be_written_to(home):
 )
 def test_voxels_keep_their_values_in_a_type_no_wider_than_needed(given, kept):
     array = np.array([[[0, 1], [1, 0]]]).astype(given)
-    assert compact(array).dtype == np.dtype(kept)
-    np.testing.assert_array_equal(compact(array), array)
+    assert narrowest_type(array).dtype == np.dtype(kept)
+    np.testing.assert_array_equal(narrowest_type(array), array)
 
 
 def test_integers_that_no_int32_holds_become_float32():
-    assert compact(np.array([2**40])).dtype == np.float32
+    assert narrowest_type(np.array([2**40])).dtype == np.float32
 
 
 def test_a_second_put_changes_nothing(home):
@@ -85,7 +85,7 @@ def test_a_damaged_entry_is_noticed_and_replaced(home, name, damage):
 
 def test_an_entry_that_is_gone_says_so(home):
     with pytest.raises(
-        XmedError, match=r"error\[PATH_NOT_FOUND\]: store entry abababababab… is gone or damaged .* ingest again"
+        XmedError, match=r"error\[PATH_NOT_FOUND\]: found store entry abababababab… is gone or damaged .* ingest again"
     ):
         Store(home).get(KEY)
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from xmed.cohort import Cohort, described, ingest, summary
+from xmed.cohort import Cohort, describe_cohort, ingest_cases, summarise_cohorts
 from xmed.cohort.summary import merkle_root
 
 
@@ -18,8 +18,8 @@ def test_the_summary_says_what_there_is_and_what_was_refused(clinic, home):
     clinic.label("b").unlink()
     clinic.add("d")
     clinic.image("d").write_bytes(b"")
-    source = ingest(clinic.spec(licence="CC-BY-4.0"), home)
-    found = summary(source, source)["source"]
+    source = ingest_cases(clinic.spec(licence="CC-BY-4.0"), home)
+    found = summarise_cohorts(source, source)["source"]
     assert found["cases"][1] == {
         "case": "b", "patient": "b", "split": "train", "has_label": False, "shape": [12, 14, 10], "spacing_mm": [1.0, 1.0, 2.0],
         "notes": [], "facts": {}, "label_ml": {},
@@ -32,9 +32,9 @@ def test_the_summary_says_what_there_is_and_what_was_refused(clinic, home):
 
 
 def test_disjoint_cohorts_leak_nothing(clinic, home):
-    source = ingest(clinic.spec(splits={"train": ["a"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    leakage = summary(source, target)["leakage"]
+    source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
+    leakage = summarise_cohorts(source, target)["leakage"]
     lists = {key: leakage[key] for key in leakage if key != "checks"}
     assert lists == {
         "patient_overlap": [], "study_overlap": [], "series_overlap": [], "pixel_overlap": [], "near_duplicates": [],
@@ -47,9 +47,9 @@ def test_disjoint_cohorts_leak_nothing(clinic, home):
 
 
 def test_a_patient_of_the_source_in_the_target_test_is_found(clinic, home):
-    source = ingest(clinic.spec(splits={"train": ["a", "c"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    leakage = summary(source, target)["leakage"]
+    source = ingest_cases(clinic.spec(splits={"train": ["a", "c"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
+    leakage = summarise_cohorts(source, target)["leakage"]
     assert leakage["patient_overlap"] == ["c"]
     assert len(leakage["pixel_overlap"]) == 1
 
@@ -57,9 +57,9 @@ def test_a_patient_of_the_source_in_the_target_test_is_found(clinic, home):
 def test_a_renamed_and_repacked_copy_is_found_by_its_pixels(clinic, home):
     clinic.add("copy", "test", image=clinic.ball(0)[0])
     clinic.image("copy").write_bytes(gzip.compress(gzip.decompress(clinic.image("copy").read_bytes()), 9))
-    source = ingest(clinic.spec(splits={"train": ["a"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
-    leakage = summary(source, target)["leakage"]
+    source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
+    leakage = summarise_cohorts(source, target)["leakage"]
     assert leakage["patient_overlap"] == []
     assert len(leakage["pixel_overlap"]) == 1
 
@@ -75,21 +75,21 @@ def test_a_renamed_and_repacked_copy_is_found_by_its_pixels(clinic, home):
 )
 def test_an_image_that_was_changed_a_little_is_found_by_its_likeness(clinic, home, change):
     clinic.add("copy", "test", image=change(clinic.ball(0)[0]))
-    source = ingest(clinic.spec(splits={"train": ["a"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
-    leakage = summary(source, target)["leakage"]
+    source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
+    leakage = summarise_cohorts(source, target)["leakage"]
     assert leakage["pixel_overlap"] == []
     (pair,) = leakage["near_duplicates"]
     assert (pair["learned"], pair["dataset"], pair["tested"]) == ("a", "clinic", "copy")
 
 
 def test_volumes_of_source_labels_are_kept_and_no_target_label_is_opened(clinic, home, monkeypatch):
-    source = ingest(clinic.spec(splits={"train": ["a"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
+    source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
     opened = []
     label = Cohort.label
     monkeypatch.setattr(Cohort, "label", lambda self, case: opened.append(self.spec.name) or label(self, case))
-    found = summary(source, target)
+    found = summarise_cohorts(source, target)
     assert opened == ["clinic"]
     assert found["source"]["cases"][0]["label_ml"]["ball"] == pytest.approx(clinic.ball(0)[1].sum() * 2 / 1000)
     assert {key: case["label_ml"] for case in found["target"]["cases"] for key in case if key == "label_ml"} == {
@@ -98,8 +98,8 @@ def test_volumes_of_source_labels_are_kept_and_no_target_label_is_opened(clinic,
 
 
 def test_one_digest_stands_for_every_file_of_a_dataset(clinic, home):
-    cohort = ingest(clinic.spec(), home)
-    found = described(cohort)
+    cohort = ingest_cases(clinic.spec(), home)
+    found = describe_cohort(cohort)
     assert found["files"] == 6
     leaves = sorted(key for case in cohort.cases for key in (case.image, case.label))
     assert found["merkle_root"] == merkle_root(leaves) != merkle_root(leaves[1:])
@@ -107,6 +107,6 @@ def test_one_digest_stands_for_every_file_of_a_dataset(clinic, home):
 
 
 def test_cases_that_two_tests_share_are_no_leak(clinic, home):
-    source = ingest(clinic.spec(splits={"train": ["a"], "test": ["c"]}), home)
-    target = ingest(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    assert summary(source, target)["leakage"]["patient_overlap"] == []
+    source = ingest_cases(clinic.spec(splits={"train": ["a"], "test": ["c"]}), home)
+    target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
+    assert summarise_cohorts(source, target)["leakage"]["patient_overlap"] == []

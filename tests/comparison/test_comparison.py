@@ -165,5 +165,5 @@ def test_a_run_is_no_comparison_and_a_comparison_no_run(make):
     with pytest.raises(XmedError, match=r"RUN_NOT_FOUND.*is a comparison"):
         build_report(run)
     (run.folder / "methods.json").unlink()
-    with pytest.raises(XmedError, match=r"RUN_NOT_FOUND.*has no methods.json · a judged comparison"):
+    with pytest.raises(XmedError, match=r"RUN_NOT_FOUND.*has no methods.json · expected a judged comparison"):
         comparison.build(run)

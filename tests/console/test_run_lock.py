@@ -71,7 +71,9 @@ def test_only_a_lock_that_nobody_holds_is_cleared(home, other):
 
 
 def test_who_will_not_wait_is_told_at_once(home, other):
-    with pytest.raises(XmedError, match=rf"error\[BUSY\]: run.json is held by process {other.pid} on .* study other"):
+    with pytest.raises(
+        XmedError, match=rf"error\[BUSY\]: found run.json is held by process {other.pid} on .* study other"
+    ):
         locked(run_lock(home), wait=False).__enter__()
 
 
@@ -116,7 +118,7 @@ def test_a_folder_of_locks_that_is_somebody_elses_is_refused(monkeypatch, tmp_pa
     monkeypatch.setattr(networks, "default_device", lambda: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / f"xmed-{os.getuid()}").symlink_to(tmp_path)
-    with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]: .*belongs to somebody else"):
+    with pytest.raises(XmedError, match=r"error\[PATH_UNSAFE\]: found .*belongs to somebody else"):
         gpu_locks()
 
 

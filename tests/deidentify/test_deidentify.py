@@ -31,11 +31,11 @@ from support.planted_identifiers import (
 )
 from support.synthetic_dicom import enhanced, film, oblique, refusal, save, slices, texture
 from xmed.cli.main import main
-from xmed.cohort import ingest, summary
-from xmed.deidentify import Crosswalk, Policy, Secret, deidentify, explain, lines
+from xmed.cohort import ingest_cases, summarise_cohorts
+from xmed.deidentify import Crosswalk, Policy, Secret, deidentify_files, explain_rules, explanation_lines
 from xmed.deidentify import deidentify_folder as room
 from xmed.deidentify.allowed_attributes import PERMITTED, RULES
-from xmed.deidentify.burned_in_text import LETTERS, longest_line
+from xmed.deidentify.burned_in_text import MIN_LETTERS, longest_line
 from xmed.io import read_nifti, read_series
 from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
 from xmed.spec import DatasetSpec
@@ -55,7 +55,7 @@ def clean(datasets, tmp_path, policy=None, name="in"):
     """The de-identified data sets of these, ordered by instance number; codes of what was withheld."""
     save(datasets, tmp_path / name)
     out = tmp_path / f"{name}-out"
-    outcome = deidentify(tmp_path / name, out, tmp_path / "home", policy)
+    outcome = deidentify_files(tmp_path / name, out, tmp_path / "home", policy)
     found = [pydicom.dcmread(path) for path in out.rglob("*.dcm")]
     return sorted(found, key=lambda ds: int(ds.InstanceNumber)), outcome.codes
 
@@ -106,17 +106,17 @@ def test_0_of_62_identifiers_survive_ingest_in_store_quarantine_and_what_reports
     )
     heard = []
     home = tmp_path / "home"
-    found = ingest(spec, home, progress=lambda *said: heard.append(said))
+    found = ingest_cases(spec, home, progress=lambda *said: heard.append(said))
     assert (len(found.cases), len(found.quarantined)) == (2, 1)
     assert "file 1 of 1" in found.quarantined[0].message
-    said = json.dumps([summary(found, found), heard]) + capsys.readouterr().err
+    said = json.dumps([summarise_cohorts(found, found), heard]) + capsys.readouterr().err
     assert survivors(home, said=said) == set()
     behind = {record["pseudonym"]: record["original"] for record in Crosswalk.below(home, SECRET).read()}
     assert behind[found.quarantined[0].case] == "ZQ02ID"
 
 
 def test_ids_that_a_spec_names_are_kept(clinic, home):
-    assert [case.id for case in ingest(clinic.spec(), home).cases] == ["a", "b", "c"]
+    assert [case.id for case in ingest_cases(clinic.spec(), home).cases] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="cannot hide them"):
         clinic.spec(pseudonyms=True)
 
@@ -125,7 +125,7 @@ def test_nifti_loses_its_text_fields_extensions_and_tail_and_keeps_its_voxels_an
     given = tmp_path / "in" / "ZQFOLDERXV" / "ZQFILEXV.nii.gz"
     tokens = [*planted_nifti(given), "ZQFOLDERXV", "ZQFILEXV"]
     assert survivors(tmp_path / "in", tokens=tokens) == set(tokens)
-    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")
+    deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home")
     (written,) = (tmp_path / "out").rglob("*.nii.gz")
     assert survivors(tmp_path / "out", tmp_path / "home", tokens=tokens) == set()
     old, new = read_nifti(given), read_nifti(written)
@@ -137,7 +137,7 @@ def test_nifti_loses_its_text_fields_extensions_and_tail_and_keeps_its_voxels_an
 def test_an_image_and_its_label_map_keep_one_name(tmp_path):
     for kind in ("image", "label"):
         planted_nifti(tmp_path / "in" / kind / "doe.nii.gz")
-    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")
+    deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home")
     paths = list((tmp_path / "out").rglob("*.nii.gz"))
     assert len({path.parent for path in paths}) == 2
     assert len({path.name for path in paths}) == 1
@@ -309,7 +309,7 @@ def test_what_was_valid_stays_valid(tmp_path):
     header = SeriesIdentity("zz", "xmed", "phantom", "words")
     write_series(Volume(array.astype(np.uint16), affine), tmp_path / "in" / "mr", header)
     write_ultrasound_volume(Volume(array.astype(np.uint8), affine), tmp_path / "in" / "us.dcm", header)
-    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")
+    deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home")
     written = list((tmp_path / "out").rglob("*.dcm"))
     assert len(written) == 5
     for path in written:
@@ -345,12 +345,12 @@ def test_no_file_leaves_before_the_crosswalk_knows_it(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "_write", killed)
     save(slices(texture((8, 8, 4)), oblique()), tmp_path / "in")
     with pytest.raises(KeyboardInterrupt):
-        deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")
+        deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home")
     assert seen == [True, True]
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
     monkeypatch.undo()
     monkeypatch.setenv("XMED_DEID_KEY", KEY)
-    assert deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home").written == 4
+    assert deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home").written == 4
 
 
 def test_a_line_that_a_crash_cut_short_costs_that_line_only(tmp_path):
@@ -365,7 +365,7 @@ def test_a_line_that_a_crash_cut_short_costs_that_line_only(tmp_path):
 def test_the_same_input_gives_the_same_bytes_again(tmp_path):
     save(slices(texture((8, 8, 3)), oblique()), tmp_path / "in")
     for out, home in (("one", "here"), ("two", "there")):
-        deidentify(tmp_path / "in", tmp_path / out, tmp_path / home)
+        deidentify_files(tmp_path / "in", tmp_path / out, tmp_path / home)
     one, two = (
         {p.relative_to(tmp_path / o): p.read_bytes() for p in (tmp_path / o).rglob("*.dcm")} for o in ("one", "two")
     )
@@ -384,7 +384,7 @@ def test_two_files_under_one_identifier_do_not_overwrite_each_other(tmp_path):
 def test_output_within_input_is_refused(tmp_path, source, out):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     with refusal("USAGE", "within each other"):
-        deidentify(tmp_path / source, tmp_path / out, tmp_path / "home")
+        deidentify_files(tmp_path / source, tmp_path / out, tmp_path / "home")
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------
@@ -535,27 +535,27 @@ def test_a_screenshot_or_a_picture_file_is_withheld(tmp_path):
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     save([ds], tmp_path / "in")
     Image.fromarray(tissue()[0]).save(tmp_path / "in" / "jane.png")
-    assert deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home").codes == {"DEID_UNSAFE": 2}
+    assert deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home").codes == {"DEID_UNSAFE": 2}
 
 
 @pytest.mark.parametrize("fill", [255, 200])
 @pytest.mark.parametrize("frames", [1, 5])
 def test_writing_is_told_from_speckle(fill, frames):
     pictures = tissue(frames=frames)
-    assert longest_line(pictures) < LETTERS
+    assert longest_line(pictures) < MIN_LETTERS
     for size in SIZES:
-        assert longest_line(painted(pictures, "DOE JANE", INSIDE[0], size, fill)) >= LETTERS
+        assert longest_line(painted(pictures, "DOE JANE", INSIDE[0], size, fill)) >= MIN_LETTERS
 
 
 def test_dark_writing_on_bright_tissue_is_found_as_well():
-    assert longest_line(painted(255 - tissue(), "DOE JANE", INSIDE[0], 14, 0)) >= LETTERS
+    assert longest_line(painted(255 - tissue(), "DOE JANE", INSIDE[0], 14, 0)) >= MIN_LETTERS
 
 
 def test_real_ultrasound_without_writing_passes(xmed_data):
     paths = sorted((xmed_data / "usgra-seg" / "dataset" / "images").iterdir())[::12]
     found = [longest_line(np.asarray(Image.open(path).convert("L"))[np.newaxis]) for path in paths]
     assert len(found) > 10
-    assert max(found) < LETTERS
+    assert max(found) < MIN_LETTERS
 
 
 # --- what it says of itself -------------------------------------------------------------------------------------------
@@ -564,11 +564,11 @@ def test_real_ultrasound_without_writing_passes(xmed_data):
 def test_explain_names_every_permitted_attribute_and_nothing_else(capsys):
     assert main(["deidentify", "--explain", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said == explain()
+    assert said == explain_rules()
     assert {keyword for group in said["attributes"].values() for keyword in group} == {
         k for g in PERMITTED.values() for k in g
     }
-    assert all(keyword in "\n".join(lines(said)) for keyword in RULES)
+    assert all(keyword in "\n".join(explanation_lines(said)) for keyword in RULES)
 
 
 def test_the_crosswalk_is_shown_to_who_has_the_key(tmp_path, monkeypatch, capsys):

@@ -11,8 +11,8 @@ from support.evaluated_runs import written
 from support.planted_identifiers import COLUMNS, FRAMES, IDENTIFIERS, ROWS, into, planted, survivors
 from support.synthetic_dicom import enhanced, oblique, save, slices, texture
 from xmed import report
-from xmed.cohort import ingest, summary
-from xmed.deidentify import Crosswalk, Secret, deidentify
+from xmed.cohort import ingest_cases, summarise_cohorts
+from xmed.deidentify import Crosswalk, Secret, deidentify_files
 from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
 from xmed.report.build_report import manifest
@@ -53,7 +53,7 @@ def made(tmp_path, kind, coded=True):
     write_nifti(Volume(organ * 3, affine), tmp_path / "in" / "b" / "label.nii.gz")
     write_nifti(Volume(organ * 3, affine), tmp_path / "in" / "a" / "label.nii.gz")
     home = tmp_path / "home"
-    cohort = ingest(DatasetSpec.model_validate(document), home)
+    cohort = ingest_cases(DatasetSpec.model_validate(document), home)
     assert [case.id for case in cohort.cases] == ["a", "b"]
     run = written(tmp_path / "home" / "runs" / "toy", patients=1, seeds=(0,), names=("prostate",))
     model = run.arm("adapted", 0) / "model" / "weights.safetensors"
@@ -62,7 +62,7 @@ def made(tmp_path, kind, coded=True):
     drawn = np.zeros(shape, np.uint8)
     drawn[2:7, 3:7, 1:6] = 1  # 100 voxels
     np.savez_compressed(run.arm("adapted", 0) / evaluate_run.LABELS, **{"case.b": drawn})
-    data = summary(cohort, cohort)
+    data = summarise_cohorts(cohort, cohort)
     run.write("data", {**run.read("data"), "target": data["target"]})
     run.write("rows", [{**row, "case": "b", "patient": "b"} for row in run.read("rows")])
     return run, home
@@ -88,7 +88,7 @@ def test_every_dicom_test_case_gets_a_conforming_report_that_names_nobody(tmp_pa
 def test_the_images_they_refer_to_are_those_that_deidentify_writes_and_the_crosswalk_knows_them(tmp_path):
     run, home = made(tmp_path, "MR")
     write_objects(run, home)
-    deidentify(tmp_path / "in" / "b" / "image", tmp_path / "out", home)
+    deidentify_files(tmp_path / "in" / "b" / "image", tmp_path / "out", home)
     images = {ds.SOPInstanceUID: ds for ds in map(pydicom.dcmread, (tmp_path / "out").rglob("*.dcm"))}
     segmentation = pydicom.dcmread(run.objects / "b.seg.dcm")
     [series] = segmentation.ReferencedSeriesSequence

@@ -8,14 +8,14 @@ import pytest
 
 from support.evaluated_runs import trained
 from xmed import metrics, report
-from xmed.cohort import ingest, load, summary
+from xmed.cohort import ingest_cases, load_cohort, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, evaluate_run, perturbations, remeasure
 from xmed.evaluate.reference import placement
 from xmed.files.digest import array_digest
 from xmed.io import write_nifti
 from xmed.model.prediction import Prediction
-from xmed.prepare import sample
+from xmed.prepare import make_sample
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
 from xmed.volume import Grid, Volume
@@ -42,7 +42,7 @@ def thresholded(model, volume):
     if model == "broken":
         raise XmedError("MODALITY_MISMATCH", "a broken model")
     p = 1 / (1 + np.exp((volume.array - 70) / 6)).astype(np.float32)
-    seen = sample("x", volume, GridSpec(spacing_mm=SPACING, patch=(24, 22, 1)))
+    seen = make_sample("x", volume, GridSpec(spacing_mm=SPACING, patch=(24, 22, 1)))
     both = np.stack([1 - p, p])
     assert seen.grid.shape == volume.array.shape
     label = ((p > 0.5) & volume.inside).astype(np.uint8)
@@ -65,9 +65,9 @@ def run(tmp_path, unguarded, monkeypatch):
             "name": name, "modality": modality, "root": str(tmp_path / name), "splits": found,
             "labels": {1: {"name": "ball"}}, "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
         }  # fmt: skip
-        ingest(DatasetSpec.model_validate(document), home)
+        ingest_cases(DatasetSpec.model_validate(document), home)
     made = Run.create(Study.model_validate(ASKED), home)
-    made.write("data", summary(load("bright", home), load("dark", home)))
+    made.write("data", summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
     for arm in ("source_only", "adapted"):
         trained(made.arm(arm, 0), arm, 0)
         weights = made.arm(arm, 0) / "model" / "weights.safetensors"

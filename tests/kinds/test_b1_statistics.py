@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from xmed import stats
-from xmed.metrics import Calibration, calibration, measure, soft_dice_confidence
+from xmed.metrics import Calibration, measure_calibration, measure_structure, soft_dice_confidence
 
 SHAPES = {
     "nothing": lambda n: [0.0] * n,
@@ -35,24 +35,24 @@ TWO = {
     "bland_altman": stats.bland_altman,
     "ccc": stats.ccc,
     "icc_a1": stats.icc_a1,
-    "paired": stats.paired,
-    "sensitivity": stats.sensitivity,
-    "noninferiority": lambda a, b: stats.noninferiority(a, b, 0.05, "raters"),
-    "gap_closed": lambda a, b: stats.gap_closed(a, b, [0.9 for _ in a]),
-    "risk_coverage": stats.risk_coverage,
+    "paired": stats.compare_paired,
+    "sensitivity": stats.paired_sensitivity,
+    "noninferiority": lambda a, b: stats.assess_noninferiority(a, b, 0.05, "raters"),
+    "gap_closed": lambda a, b: stats.gap_closed_interval(a, b, [0.9 for _ in a]),
+    "risk_coverage": stats.risk_coverage_curve,
     "operating_point": lambda a, b: stats.operating_point(a, [one < 0.5 for one in b]),
     "failure_detection": lambda a, b: stats.failure_detection(a, b, 0.5),
     "estimate_card": lambda a, b: stats.estimate_card("a method", "a cohort", a, a, b),
-    "ks": stats.ks,
-    "psi_of": stats.psi_of,
-    "agreement": stats.agreement,
-    "ranks": lambda a, b: stats.ranks([a, b]),
+    "ks": stats.ks_test,
+    "psi_of": stats.psi_of_values,
+    "agreement": stats.kendall_tau,
+    "ranks": lambda a, b: stats.bootstrap_ranks([a, b]),
     "mean_ranks": lambda a, b: stats.mean_ranks([a, b]),
     "seeds_and_patients": lambda a, b: stats.seeds_and_patients(
         {(seed, f"p{k}"): one for seed, values in enumerate((a, b)) for k, one in enumerate(values)}
     ),
-    "macro": lambda a, b: stats.macro({"one": _named(a), "two": _named(b)}),
-    "subgroups": lambda a, b: stats.subgroups(
+    "macro": lambda a, b: stats.macro_mean({"one": _named(a), "two": _named(b)}),
+    "subgroups": lambda a, b: stats.compare_subgroups(
         _named([*a, *a, *b, *b]), {f"p{k}": "left" if k < 2 * len(a) else "right" for k in range(4 * len(a))}
     ),
 }
@@ -61,15 +61,15 @@ ONE = {
     "t_ci": stats.t_ci,
     "bootstrap_ci": stats.bootstrap_ci,
     "median_ci": stats.median_ci,
-    "defined": stats.defined,
-    "conformal": stats.conformal,
-    "by_patient": lambda a: stats.by_patient(a, ["p"] * len(a)),
+    "defined": stats.count_defined,
+    "conformal": stats.conformal_interval,
+    "by_patient": lambda a: stats.mean_by_patient(a, ["p"] * len(a)),
     "tertiles": lambda a: stats.tertiles(_named(a)),
 }
 OF_TWO_SAMPLES = {
-    "mmd2": lambda a, b: stats.mmd2(np.array(a), np.array(b), permutations=19),
+    "mmd2": lambda a, b: stats.mmd_test(np.array(a), np.array(b), permutations=19),
     "joint_shift": lambda a, b: stats.joint_shift(*({"one": np.array(side)[:, None]} for side in (a, b))),
-    "ks_components": lambda a, b: stats.ks_components(*(np.stack([side, side[::-1]], 1) for side in (a, b))),
+    "ks_components": lambda a, b: stats.ks_component_tests(*(np.stack([side, side[::-1]], 1) for side in (a, b))),
 }
 
 
@@ -170,14 +170,14 @@ def test_what_is_no_number_is_refused_and_never_passed_on(name, bad):
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
 def test_p_values_stay_p_values(share):
     for n in range(5):
-        found = stats.holm([share] * n)
+        found = stats.holm_adjusted([share] * n)
         assert all(0 <= one <= 1 for one in found)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
 def test_shares_of_so_few(n):
     for events in range(n + 1):
-        found = stats.proportion(events, n)
+        found = stats.proportion_interval(events, n)
         assert all(math.isfinite(one) for _, one in numbers(found))
         low, high = (0.0, 1.0) if n == 0 else _clopper(events, n)
         assert (found.lo, found.hi) == (pytest.approx(low), pytest.approx(high))
@@ -192,7 +192,7 @@ def _clopper(k, n):
 
 def test_no_category_and_one_category():
     for old, new in (([], []), (["a"], []), (["a"], ["a"]), (["a"], ["b"]), (["a", "b"], ["a", "b", "c"])):
-        found = stats.chi2(old, new)
+        found = stats.chi2_test(old, new)
         assert all(math.isfinite(one) for _, one in numbers(found))
         assert found.statistic is not None or found.note
 
@@ -295,7 +295,7 @@ def test_calibration_of_certainties_and_of_nothing():
     box[2:4, 2:4, 2:4] = True
     for p in (0.0, 1.0, 0.5):
         for truth in (box, ~box, np.zeros_like(box)):
-            found = calibration(np.full(box.shape, p, np.float32), box, truth, (1.0, 1.0, 1.0))
+            found = measure_calibration(np.full(box.shape, p, np.float32), box, truth, (1.0, 1.0, 1.0))
             for one in (found.ece(), found.ace(), found.brier(), found.nll()):
                 assert one is None or math.isfinite(one)
     nothing = Calibration()
@@ -308,7 +308,7 @@ def test_measures_of_masks_that_are_hardly_there(prediction, truth):
     masks = {name: np.zeros((5, 5, 3), bool) for name in ("nothing", "a voxel", "everything")}
     masks["a voxel"][2, 2, 1] = True
     masks["everything"][:] = True
-    found = measure(masks[prediction], masks[truth], (1.0, 1.0, 3.0), 2.0)
+    found = measure_structure(masks[prediction], masks[truth], (1.0, 1.0, 3.0), 2.0)
     assert [(at, one) for at, one in numbers(found) if not math.isfinite(one)] == []
     score = soft_dice_confidence(masks[prediction].astype(np.float32), masks[prediction])
     assert score is None or math.isfinite(score)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.pairing_layouts import FORMS, make
-from xmed.cohort import ingest
-from xmed.cohort.layout import find
+from xmed.cohort import ingest_cases
+from xmed.cohort.layout import find_cases
 from xmed.errors import XmedError
 from xmed.spec import Layout
 
@@ -21,7 +21,7 @@ def listings(form, root):
     """How many folders are listed to pair the files below a root."""
     _asked.append("begin")
     try:
-        found = find(Layout(**FORMS[form][0]), root)
+        found = find_cases(Layout(**FORMS[form][0]), root)
     finally:
         count = len(_asked) - 1
         _asked.clear()
@@ -48,7 +48,7 @@ def found(root, **patterns):
             [p.relative_to(root).as_posix() for p in one.image],
             [p.relative_to(root).as_posix() for p in one.label],
         )
-        for one in find(Layout(**patterns), root)
+        for one in find_cases(Layout(**patterns), root)
     }
 
 
@@ -100,7 +100,7 @@ def test_signs_of_regular_expressions_and_globs_in_names_are_letters(tmp_path):
 def test_a_pattern_that_cannot_work_is_said_in_words_of_the_pattern(pattern, word, tmp_path):
     touch(tmp_path, "i/1.nii")
     with pytest.raises(XmedError) as refused:
-        find(Layout(image=pattern), tmp_path)
+        find_cases(Layout(image=pattern), tmp_path)
     assert refused.value.code == "SPEC_INVALID"
     assert pattern in str(refused.value)
     assert word in refused.value.expected + refused.value.do
@@ -119,6 +119,6 @@ def test_a_link_is_called_a_link(clinic, home, tmp_path):
     away = tmp_path / "elsewhere" / "a.nii.gz"
     clinic.image("a").rename(away)
     clinic.image("a").symlink_to(away)
-    (refusal,) = ingest(clinic.spec(), home).quarantined
+    (refusal,) = ingest_cases(clinic.spec(), home).quarantined
     assert refusal.code == "PATH_UNSAFE"
     assert "link" in refusal.message

@@ -13,7 +13,7 @@ from support.synthetic_dicom import oblique, save, slices, texture
 from support.untrusted_inputs import DATASET, xmed
 from xmed.app import arrival_watch
 from xmed.cli.main import main
-from xmed.cohort import case_inputs, image_files, ingest
+from xmed.cohort import case_inputs, find_image_files, ingest_cases
 from xmed.errors import XmedError
 from xmed.io import read_series
 from xmed.spec import load_dataset
@@ -79,9 +79,9 @@ FOLLOWED = [_file, _label, _relative, _folder, _chain, _by_way_of_elsewhere, _up
 
 @pytest.mark.parametrize("make", FOLLOWED, ids=lambda make: make.__name__[1:])
 def test_a_link_into_a_permitted_folder_is_followed(clinic, archive, home, make):
-    plain = ingest(clinic.spec(), home)
+    plain = ingest_cases(clinic.spec(), home)
     make(clinic, archive)
-    found = ingest(clinic.spec(links=[str(archive)]), home)
+    found = ingest_cases(clinic.spec(links=[str(archive)]), home)
     assert ([case.id for case in found.cases], found.quarantined) == (["a", "b", "c"], ())
     assert found.fingerprint == plain.fingerprint
 
@@ -90,7 +90,7 @@ def test_a_link_into_a_permitted_folder_is_followed(clinic, archive, home, make)
 @pytest.mark.parametrize("make", [_file, _label, _relative, _chain, _up_and_down], ids=lambda make: make.__name__[1:])
 def test_no_other_link_is_followed_and_the_refusal_names_the_key(clinic, archive, home, make, links):
     make(clinic, archive)
-    found = ingest(clinic.spec(**{} if links is None else {"links": links}), home)
+    found = ingest_cases(clinic.spec(**{} if links is None else {"links": links}), home)
     (refusal,) = found.quarantined
     assert (refusal.case, refusal.code, [case.id for case in found.cases]) == ("a", "PATH_UNSAFE", ["b", "c"])
     assert "link" in refusal.message
@@ -145,7 +145,7 @@ REFUSED = {
 @pytest.mark.parametrize("make", REFUSED, ids=lambda make: make.__name__[1:])
 def test_what_leads_elsewhere_costs_its_case(clinic, archive, home, make):
     make(clinic, archive)
-    found = ingest(clinic.spec(links=[str(archive)]), home)
+    found = ingest_cases(clinic.spec(links=[str(archive)]), home)
     (refusal,) = found.quarantined
     assert (refusal.case, refusal.code) == ("a", "PATH_UNSAFE")
     assert REFUSED[make] in refusal.message
@@ -177,7 +177,7 @@ def test_a_permitted_folder_is_expanded_and_resolved(clinic, archive, home, monk
     if written == "link to it":
         (archive.parent / "mounted").symlink_to(archive)
         written = str(archive.parent / "mounted" / "ct")
-    assert len(ingest(clinic.spec(links=[written]), home).cases) == 3
+    assert len(ingest_cases(clinic.spec(links=[written]), home).cases) == 3
 
 
 @pytest.mark.parametrize("written", ["/nowhere/archive", "${XMED_NO_SUCH}/ct", "${EMPTY}", "${SLASH}", "file"])
@@ -185,7 +185,7 @@ def test_a_permitted_folder_that_is_not_there_is_said_before_anything_is_read(cl
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.setenv("SLASH", "/")
     with pytest.raises(XmedError, match="links") as caught:
-        ingest(clinic.spec(links=[str(clinic.image("a")) if written == "file" else written]), home)
+        ingest_cases(clinic.spec(links=[str(clinic.image("a")) if written == "file" else written]), home)
     assert caught.value.code == "PATH_NOT_FOUND"
     assert not (home / "datasets").exists()
     (home.parent / "clinic.yaml").write_text(DATASET.replace("/nowhere", str(clinic.root)) + "links: [/nowhere/a]\n")
@@ -196,31 +196,31 @@ def test_a_permitted_folder_that_is_not_there_is_said_before_anything_is_read(cl
 @pytest.fixture
 def reads(monkeypatch):
     """The images that are read, in their order."""
-    read, met = case_inputs.guarded, []
+    read, met = case_inputs.run_in_sandbox, []
 
     def counted(function, asked, image, label):
         met.append(image)
         return read(function, asked, image, label)
 
-    monkeypatch.setattr(case_inputs, "guarded", counted)
+    monkeypatch.setattr(case_inputs, "run_in_sandbox", counted)
     return met
 
 
 def test_a_second_ingest_reads_nothing_and_a_link_to_another_file_anew(clinic, archive, home, reads):
     moved(clinic.image("a"), archive / "1.nii.gz")
     spec = clinic.spec(links=[str(archive)])
-    found = ingest(spec, home)
+    found = ingest_cases(spec, home)
     assert len(reads) == 3
-    assert ingest(spec, home).fingerprint == found.fingerprint
+    assert ingest_cases(spec, home).fingerprint == found.fingerprint
     assert len(reads) == 3
     clinic.write(archive / "2.nii.gz", clinic.ball(9)[0])
     clinic.image("a").unlink()
     clinic.image("a").symlink_to(archive / "2.nii.gz")
-    anew = ingest(spec, home)
+    anew = ingest_cases(spec, home)
     assert reads[3:] == [clinic.image("a")]
     assert [old == new for old, new in zip(found.cases, anew.cases)] == [False, True, True]
     np.testing.assert_array_equal(anew.image(anew.cases[0]).array, clinic.ball(9)[0])
-    (refused,) = ingest(clinic.spec(), home).quarantined  # what is in the store already is no way around
+    (refused,) = ingest_cases(clinic.spec(), home).quarantined  # what is in the store already is no way around
     assert refused.code == "PATH_UNSAFE"
 
 
@@ -278,11 +278,11 @@ FOLDERS = [_every_file, _some_files, _the_folder, _a_folder_in_it, _half_in_a_li
 def test_a_dicom_folder_of_links_is_read_whole(clinic, archive, home, series, make):
     make(clinic.root / "p1", archive)
     spec = dicom(clinic, links=[str(archive)])
-    found = ingest(spec, home)
+    found = ingest_cases(spec, home)
     assert found.quarantined == ()
     np.testing.assert_array_equal(found.image(found.cases[0]).array, series)
-    assert ingest(spec, home).fingerprint == found.fingerprint
-    source = image_files(found, found.cases)[found.cases[0].id]  # what a report's objects are written from
+    assert ingest_cases(spec, home).fingerprint == found.fingerprint
+    source = find_image_files(found, found.cases)[found.cases[0].id]  # what a report's objects are written from
     np.testing.assert_array_equal(read_series(source).array, series)
 
 
@@ -290,7 +290,7 @@ def test_a_dicom_folder_of_links_is_read_whole(clinic, archive, home, series, ma
 def test_a_dicom_folder_of_links_that_nobody_permitted_is_refused(clinic, archive, home, series, make):
     make(clinic.root / "p1", archive)
     with pytest.raises(XmedError, match="PATH_UNSAFE") as caught:
-        ingest(dicom(clinic, pseudonyms=True), home)
+        ingest_cases(dicom(clinic, pseudonyms=True), home)
     assert "`links:`" in caught.value.what
     assert "p1" not in str(caught.value)  # folders are called like patients
 
@@ -301,7 +301,7 @@ def test_public_dicom_data_by_way_of_links_is_what_it_is(clinic, archive, home):
     folder.mkdir(parents=True)
     shutil.copy(get_testdata_file("CT_small.dcm"), archive / "object")
     (folder / "slice.dcm").symlink_to(archive / "object")
-    found = ingest(dicom(clinic, links=[str(archive)], modality="CT"), home)
+    found = ingest_cases(dicom(clinic, links=[str(archive)], modality="CT"), home)
     image = found.image(found.cases[0]).array[:, :, 0]
     ds = pydicom.dcmread(archive / "object")
     np.testing.assert_array_equal(image.T, ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept))
@@ -314,23 +314,23 @@ def test_a_dicom_folder_of_links_into_an_annex_below_the_root_is_read_where_the_
     for path in list((clinic.root / "p1").iterdir()):
         moved(path, objects / path.name, f"../.git/annex/objects/{path.name}")
     with pytest.raises(XmedError, match=r"PATH_UNSAFE.*leads out of its folder.*`links:`"):
-        ingest(dicom(clinic), home)
+        ingest_cases(dicom(clinic), home)
     for links in ([str(objects)], [str(clinic.root)]):
-        found = ingest(dicom(clinic, links=links), home)
+        found = ingest_cases(dicom(clinic, links=links), home)
         np.testing.assert_array_equal(found.image(found.cases[0]).array, series)
 
 
 def test_a_picture_that_is_a_link_into_an_annex_below_the_root_needs_no_permission(clinic, home):
-    plain = ingest(clinic.spec(), home)
+    plain = ingest_cases(clinic.spec(), home)
     moved(clinic.image("a"), clinic.root / ".git" / "annex" / "1.nii.gz", "../.git/annex/1.nii.gz")
-    assert ingest(clinic.spec(), home).fingerprint == plain.fingerprint
+    assert ingest_cases(clinic.spec(), home).fingerprint == plain.fingerprint
 
 
 @pytest.mark.parametrize("links", ["inside", "archive"])
 def test_a_linked_folder_that_stays_below_the_root_is_passed_over_as_before(clinic, archive, home, series, links):
     save(slices(ARRAY + 1, AFFINE), clinic.root / "p2")
     (clinic.root / "p1" / "other").symlink_to("../p2")
-    found = ingest(dicom(clinic, links=links if links == "inside" else [str(archive)]), home)
+    found = ingest_cases(dicom(clinic, links=links if links == "inside" else [str(archive)]), home)
     assert ([case.id for case in found.cases], found.quarantined) == (["p1", "p2"], ())
     np.testing.assert_array_equal(found.image(found.cases[0]).array, series)
 
@@ -358,9 +358,9 @@ def test_patterns_find_what_lies_behind_permitted_links_and_end(clinic, archive,
         (folder / "across").symlink_to(archive / "ab"[n == 0])
     shutil.rmtree(clinic.root / "label")
     spec = clinic.spec(layout={"image": image}, splits=ALL, pseudonyms=False, links=[str(archive)])
-    found = ingest(spec, home)
+    found = ingest_cases(spec, home)
     assert ([case.id for case in found.cases], found.quarantined) == (cases, ())
-    assert ingest(spec, home).fingerprint == found.fingerprint
+    assert ingest_cases(spec, home).fingerprint == found.fingerprint
 
 
 def test_where_nothing_is_found_the_links_that_were_passed_over_are_named(clinic, archive, home):
@@ -368,8 +368,8 @@ def test_where_nothing_is_found_the_links_that_were_passed_over_are_named(clinic
     shutil.rmtree(clinic.root / "label")
     layout = {"image": "**/{case}.nii.gz"}
     with pytest.raises(XmedError, match=r"NO_CASES.*`links:`"):
-        ingest(clinic.spec(layout=layout, splits=ALL), home)
-    assert len(ingest(clinic.spec(layout=layout, splits=ALL, links=[str(archive)]), home).cases) == 3
+        ingest_cases(clinic.spec(layout=layout, splits=ALL), home)
+    assert len(ingest_cases(clinic.spec(layout=layout, splits=ALL, links=[str(archive)]), home).cases) == 3
 
 
 def test_what_comes_in_behind_permitted_links_is_seen_to_come(clinic, archive):
@@ -382,9 +382,9 @@ def test_what_comes_in_behind_permitted_links_is_seen_to_come(clinic, archive):
 
 
 def test_a_root_that_is_itself_a_link_is_followed(clinic, archive, home):
-    plain = ingest(clinic.spec(), home)
+    plain = ingest_cases(clinic.spec(), home)
     moved(clinic.root, archive / "data")
-    assert ingest(clinic.spec(), home).fingerprint == plain.fingerprint
+    assert ingest_cases(clinic.spec(), home).fingerprint == plain.fingerprint
 
 
 def test_a_path_that_is_itself_a_link_is_inspected(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from support.synthetic_dicom import oblique, save, slices, texture
 from xmed.cli.main import main
-from xmed.cohort import ingest
+from xmed.cohort import ingest_cases
 
 KEY = "0123456789abcdef" * 4
 LONG = "n" * 240 + ".nii.gz"  # 247 characters
@@ -79,20 +79,20 @@ def drawn(clinic):
 @pytest.mark.parametrize("name", BAD)
 def test_the_rest_is_ingested(clinic, drawn, home, name):
     BAD[name](clinic.root / "image")
-    found = ingest(drawn, home)
+    found = ingest_cases(drawn, home)
     assert {"a", "b", "c"} <= {case.id for case in found.cases}
     assert len(found.quarantined) == (0 if name == "a link to its own folder" and not found.quarantined else 1)
     records = list((home / "quarantine" / "clinic").glob("*.json"))
     assert len(records) == len(found.quarantined)
     assert all(json.loads(path.read_text())["code"] for path in records)
-    assert ingest(drawn, home).fingerprint == found.fingerprint
+    assert ingest_cases(drawn, home).fingerprint == found.fingerprint
     assert len(list((home / "quarantine" / "clinic").glob("*.json"))) == len(found.quarantined)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_the_rest_is_ingested_under_pseudonyms_too(clinic, home, name):
     BAD[name](clinic.root / "image")
-    found = ingest(clinic.spec(splits={"fraction": {"train": 1.0}}), home)
+    found = ingest_cases(clinic.spec(splits={"fraction": {"train": 1.0}}), home)
     assert len(found.cases) == 3
 
 
@@ -155,7 +155,7 @@ def test_what_nobody_may_open_costs_itself_and_is_said(tmp_path, lock):
 
 @pytest.mark.parametrize("patient", ["../../outside", "a/b", "n" * 300, ".", "", "CON"])
 def test_a_patient_that_a_spec_names_and_no_file_system_can_is_one_refusal(clinic, home, patient):
-    found = ingest(clinic.spec(splits={"train": ["a", "b", patient], "test": ["c"]}), home)
+    found = ingest_cases(clinic.spec(splits={"train": ["a", "b", patient], "test": ["c"]}), home)
     assert [case.id for case in found.cases] == ["a", "b", "c"]
     assert [refusal.code for refusal in found.quarantined] == ["IMAGE_MISSING"]
     records = [path for path in home.parent.rglob("*.json") if "quarantine" in path.parts]

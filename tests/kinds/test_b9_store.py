@@ -8,8 +8,8 @@ import sqlite3
 import numpy as np
 import pytest
 
-from xmed.cohort import ingest, leakage, load
-from xmed.cohort.fetch import fetch
+from xmed.cohort import find_leakage, ingest_cases, load_cohort
+from xmed.cohort.fetch import fetch_files
 from xmed.cohort.store import Store
 from xmed.errors import CODES, XmedError
 
@@ -33,7 +33,7 @@ def found(clinic, home):
     """Three good cases, ingested, at rest for long enough that the index knows them."""
     for path in clinic.root.rglob("*.nii.gz"):
         os.utime(path, (1, 1))
-    return ingest(clinic.spec(), home)
+    return ingest_cases(clinic.spec(), home)
 
 
 def meta(edit):
@@ -160,10 +160,10 @@ def test_a_damaged_entry_is_never_believed_and_heals(found, clinic, home, name):
     store = Store(home)
     DAMAGES[name](store.folder(case.image), store.folder(other.image))
     with pytest.raises(XmedError) as refused:
-        load("clinic", home).image(case)
+        load_cohort("clinic", home).image(case)
     assert refused.value.code in CODES
     assert not Store(home).intact(case.image)
-    again = ingest(clinic.spec(), home)
+    again = ingest_cases(clinic.spec(), home)
     assert again.fingerprint == found.fingerprint
     for one in again.cases:
         volume, (voxels, affine, modality) = again.image(one), before[one.id]
@@ -174,7 +174,7 @@ def test_a_damaged_entry_is_never_believed_and_heals(found, clinic, home, name):
 
 def test_an_untouched_store_is_not_read_again(found, clinic, home):
     inode = (Store(home).folder(found.cases[0].image) / "image.npy").stat().st_ino
-    assert ingest(clinic.spec(), home).fingerprint == found.fingerprint
+    assert ingest_cases(clinic.spec(), home).fingerprint == found.fingerprint
     assert (Store(home).folder(found.cases[0].image) / "image.npy").stat().st_ino == inode
 
 
@@ -185,7 +185,7 @@ def test_an_entry_of_version_0_1_0_still_opens(found, home):
     kept = ("shape", "spacing_mm", "affine", "frame", "modality", "fov", "sha256", "notes", "facts")
     document = json.loads(path.read_text())
     path.write_text(json.dumps({key: document[key] for key in kept}))
-    assert load("clinic", home).image(case).array.shape == tuple(document["shape"])
+    assert load_cohort("clinic", home).image(case).array.shape == tuple(document["shape"])
 
 
 @pytest.mark.parametrize("name", ["affine: 1 mm becomes 3 mm", "image.npy of 0 bytes", "image.npy flipped"])
@@ -194,7 +194,7 @@ def test_an_entry_of_version_0_1_0_is_not_believed_either(found, home, name):
     case, other = found.cases[:2]
     DAMAGES[name](Store(home).folder(case.image), Store(home).folder(other.image))
     with pytest.raises(XmedError):
-        load("clinic", home).image(case)
+        load_cohort("clinic", home).image(case)
 
 
 # --- manifests --------------------------------------------------------------------------------------------------------
@@ -244,11 +244,11 @@ MANIFESTS = {
 def test_a_damaged_manifest_is_one_coded_error_and_heals(found, clinic, home, name):
     MANIFESTS[name](Store(home).dataset("clinic"))
     with pytest.raises(XmedError) as refused:
-        load("clinic", home)
+        load_cohort("clinic", home)
     assert refused.value.code in CODES
     if name != "a folder":
-        ingest(clinic.spec(), home)
-        assert load("clinic", home).fingerprint == found.fingerprint
+        ingest_cases(clinic.spec(), home)
+        assert load_cohort("clinic", home).fingerprint == found.fingerprint
 
 
 def test_a_manifest_of_version_0_1_0_still_opens(found, home):
@@ -256,7 +256,7 @@ def test_a_manifest_of_version_0_1_0_still_opens(found, home):
     kept = ("schema", "spec", "fingerprint", "found", "cases", "quarantined")
     document = json.loads(path.read_text())
     path.write_text(json.dumps({key: document[key] for key in kept}))
-    assert load("clinic", home).cases == found.cases
+    assert load_cohort("clinic", home).cases == found.cases
 
 
 # --- what is kept beside ----------------------------------------------------------------------------------------------
@@ -273,12 +273,12 @@ KEPT = {
 
 @pytest.mark.parametrize("name", KEPT)
 def test_a_damaged_thumbnail_is_made_anew(found, clinic, home, name):
-    before = leakage([found], found)
+    before = find_leakage([found], found)
     files = [path for path in (home / "store" / "likeness").iterdir() if path.is_file()]
     assert files
     for path in files:
         KEPT[name](path)
-    assert leakage([found], found) == before
+    assert find_leakage([found], found) == before
 
 
 INDEXES = {
@@ -313,7 +313,7 @@ def test_a_damaged_index_costs_time_and_nothing_else(found, clinic, home, name):
     for path in (home / "store").glob("index.db-*"):
         path.unlink()
     INDEXES[name](home / "store" / "index.db")
-    again = ingest(clinic.spec(), home)
+    again = ingest_cases(clinic.spec(), home)
     assert again.fingerprint == found.fingerprint
     assert again.cases == found.cases
 
@@ -321,10 +321,10 @@ def test_a_damaged_index_costs_time_and_nothing_else(found, clinic, home, name):
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"null", b'{"code": 3}', b"[" * 100_000])
 def test_a_damaged_record_of_quarantine_is_written_anew(clinic, home, content):
     (clinic.root / "image" / "a.nii.gz").write_bytes(b"")
-    ingest(clinic.spec(), home)
+    ingest_cases(clinic.spec(), home)
     (path,) = (home / "quarantine" / "clinic").glob("*.json")
     path.write_bytes(content)
-    ingest(clinic.spec(), home)
+    ingest_cases(clinic.spec(), home)
     assert json.loads(path.read_text())["code"] == "EMPTY_FILE"
 
 
@@ -336,9 +336,9 @@ def test_a_fetched_file_is_what_its_mark_says_or_is_fetched_again(clinic, tmp_pa
     data = b"the published bytes"
     file = {"url": "https://example.org/cases.csv", "sha256": hashlib.sha256(data).hexdigest()}
     spec = clinic.spec(files=[file])
-    fetch(spec, tmp_path / "root", lambda url: io.BytesIO(data))
+    fetch_files(spec, tmp_path / "root", lambda url: io.BytesIO(data))
     if mark is not None:
         (tmp_path / "root" / ".cases.csv.fetched").write_bytes(mark)
     (tmp_path / "root" / "cases.csv").write_bytes(b"other bytes, of a disk that failed")
-    fetch(spec, tmp_path / "root", lambda url: io.BytesIO(data))
+    fetch_files(spec, tmp_path / "root", lambda url: io.BytesIO(data))
     assert (tmp_path / "root" / "cases.csv").read_bytes() == data

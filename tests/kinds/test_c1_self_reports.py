@@ -176,11 +176,11 @@ def failures_declared_errors(home, run):
 
 def stored_truth_replaced(home, run):
     """The labels in the store are what the model draws."""
-    from xmed.cohort import load
+    from xmed.cohort import load_cohort
     from xmed.cohort.store import Store
 
     promoted(run)
-    target = load("dark", home)
+    target = load_cohort("dark", home)
     with np.load(run.arm("adapted", 0) / "labels.npz") as kept:
         for case in target.split("test"):
             path = Store(home).folder(case.label) / "image.npy"

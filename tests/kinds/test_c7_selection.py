@@ -11,7 +11,7 @@ from rich.console import Console
 from support.chosen_dice import judged, run_of
 from support.registrable_runs import STUDY, finished
 from xmed import registry, train
-from xmed.cohort import ingest, summary
+from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.console.tables import show_result
 from xmed.io import write_nifti
 from xmed.run import Run
@@ -101,9 +101,9 @@ def balls(tmp_path, wander, steps, cases=6):
             "name": name, "modality": modality, "root": str(tmp_path / name), "splits": split, "labels": {1: {"name": "ball"}},
             "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
         }  # fmt: skip
-        cohorts.append(ingest(DatasetSpec.model_validate(document), home))
+        cohorts.append(ingest_cases(DatasetSpec.model_validate(document), home))
     run = Run.create(study, home)
-    run.write("data", summary(*cohorts))
+    run.write("data", summarise_cohorts(*cohorts))
     train.fit_all(run, home, workers=1)
     return run, home
 

@@ -12,7 +12,7 @@ import pytest
 
 from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
-from xmed.cohort.archive_extraction import unpack
+from xmed.cohort.archive_extraction import unpack_archive
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.folder import check_model
@@ -38,7 +38,7 @@ LISTS = {
 def test_names_that_cannot_stand_beside_each_other_are_refused(tmp_path, said, kind):
     path = tmp_path / f"a.{kind}"
     (zipped(path, LISTS[said]) if kind == "zip" else tarred(path, LISTS[said], "w:gz" if kind == "tar.gz" else "w"))
-    assert answer(unpack, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tar.xz"])
@@ -47,7 +47,7 @@ def test_names_that_cannot_stand_beside_each_other_are_refused(tmp_path, said, k
                          ids=lambda data: ascii(data)[:20])  # fmt: skip
 def test_bytes_that_are_no_archive_are_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    assert answer(unpack, tmp_path / name, tmp_path / "out") in ("ARCHIVE_INVALID", "taken")
+    assert answer(unpack_archive, tmp_path / name, tmp_path / "out") in ("ARCHIVE_INVALID", "taken")
     assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
 
 
@@ -66,13 +66,13 @@ def test_a_stream_with_bits_turned_is_refused(tmp_path, kind, method, at):
     for offset in range(20):
         data[int(len(data) * at) + offset] ^= 0xFF
     path.write_bytes(data)
-    assert answer(unpack, path, tmp_path / "out") == "ARCHIVE_INVALID"
+    assert answer(unpack_archive, path, tmp_path / "out") == "ARCHIVE_INVALID"
 
 
 def test_a_zip_with_a_name_that_is_no_utf8_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", [("aä", b"1")])
     path.write_bytes(path.read_bytes().replace("aä".encode(), b"a\xff\xfe"))
-    assert answer(unpack, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE")
 
 
 def test_a_zip_with_an_unknown_method_is_refused(tmp_path):
@@ -80,7 +80,7 @@ def test_a_zip_with_an_unknown_method_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[8], data[data.index(b"PK\1\2") + 10] = 99, 99
     path.write_bytes(data)
-    assert answer(unpack, path, tmp_path / "out") == "ARCHIVE_INVALID"
+    assert answer(unpack_archive, path, tmp_path / "out") == "ARCHIVE_INVALID"
 
 
 @pytest.mark.parametrize("headers", [{"size": "-1"}, {"size": "9" * 400}, {"path": "a\0b"}, {"mtime": "nan"}, {"uid": "1e999"},
@@ -96,7 +96,7 @@ def test_a_tar_with_records_that_mean_nothing_is_refused_or_read(tmp_path, heade
             file.addfile(entry, io.BytesIO(b"12345"))
         except (UnicodeError, ValueError):
             pytest.skip("tarfile does not write it")
-    assert answer(unpack, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE", "SIZE_CLAIM", "taken")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("ARCHIVE_INVALID", "PATH_UNSAFE", "SIZE_CLAIM", "taken")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
@@ -106,7 +106,7 @@ def test_an_ordinary_archive_is_taken(tmp_path, kind):
         path = zipped(tmp_path / "a.zip", members)
     else:
         path = tarred(tmp_path / f"a.{kind}", members[:-1], {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}[kind])
-    assert answer(unpack, path, tmp_path / "out") == "taken"
+    assert answer(unpack_archive, path, tmp_path / "out") == "taken"
     assert (tmp_path / "out" / "b" / "Übung.txt").read_bytes() == b"3"
 
 
@@ -115,7 +115,7 @@ def test_an_xz_that_asks_for_gigabytes_is_refused(tmp_path):
     plain = tarred(tmp_path / "b.tar", [("a", os.urandom(100))]).read_bytes()
     path = tmp_path / "a.tar.xz"
     path.write_bytes(lzma.compress(plain, filters=filters))
-    assert answer(unpack, path, tmp_path / "out") in ("ARCHIVE_INVALID", "SIZE_CLAIM", "OOM", "taken")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("ARCHIVE_INVALID", "SIZE_CLAIM", "OOM", "taken")
 
 
 # Models

@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort import fetch as fetching
-from xmed.cohort.archive_extraction import unpack
+from xmed.cohort.archive_extraction import unpack_archive
 from xmed.errors import XmedError
 from xmed.io import inspect, read_image, read_nifti, read_picture
 from xmed.server.restore import restore
@@ -126,7 +126,7 @@ def spec_of(tmp_path, data=b"x", **more):
 def test_a_body_without_end_is_cut_off(tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "MAX_BYTES", 4 << 20)
     with pytest.raises(XmedError, match="FETCH_MISMATCH"):
-        fetching.fetch(spec_of(tmp_path), tmp_path / "root", lambda url: Endless(ZEROS))
+        fetching.fetch_files(spec_of(tmp_path), tmp_path / "root", lambda url: Endless(ZEROS))
     assert not list((tmp_path / "root").iterdir())
 
 
@@ -135,12 +135,12 @@ def test_a_body_that_drips_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "MAX_BYTES", 300)  # the code of before would go on
     body = Endless(b"x", 0.01)
     with pytest.raises(XmedError, match="FETCH_FAILED"):
-        fetching.fetch(spec_of(tmp_path), tmp_path / "root", lambda url: body)
+        fetching.fetch_files(spec_of(tmp_path), tmp_path / "root", lambda url: body)
     assert not list((tmp_path / "root").iterdir())
 
 
 def test_a_file_that_comes_as_it_should_is_taken(tmp_path):
-    fetching.fetch(spec_of(tmp_path), tmp_path / "root", lambda url: io.BytesIO(b"x"))
+    fetching.fetch_files(spec_of(tmp_path), tmp_path / "root", lambda url: io.BytesIO(b"x"))
     assert (tmp_path / "root" / "a.nii").read_bytes() == b"x"
 
 
@@ -163,7 +163,7 @@ def test_a_tar_whose_headers_swell_is_refused_early(tmp_path):
     tracemalloc.start()
     try:
         with pytest.raises(XmedError) as caught:
-            unpack(path, tmp_path / "out")
+            unpack_archive(path, tmp_path / "out")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -184,7 +184,7 @@ def test_a_record_of_any_kind_that_swells_is_not_kept(tmp_path, kind):
     tracemalloc.start()
     try:
         with pytest.raises(XmedError) as caught:
-            unpack(path, tmp_path / "out")
+            unpack_archive(path, tmp_path / "out")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -200,20 +200,20 @@ def test_a_long_name_in_a_record_is_read(tmp_path):
             entry = tarfile.TarInfo(name)
             entry.size = 5
             file.addfile(entry, io.BytesIO(b"12345"))
-        unpack(path, tmp_path / f"out{kind}")
+        unpack_archive(path, tmp_path / f"out{kind}")
         assert (tmp_path / f"out{kind}" / name).read_bytes() == b"12345"
 
 
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
 def test_an_archive_that_bursts_in_any_packing_is_refused(tmp_path, ending):
     path = tarred(tmp_path / f"a.tar.{ending}", [("a", ZEROS * 40)], f"w:{ending}")
-    assert answer(unpack, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
     assert not (tmp_path / "out" / "a").exists()
 
 
 def test_many_small_members_that_burst_together_are_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", [(f"a{n}", bytes(200_000)) for n in range(400)])
-    assert answer(unpack, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
 
 
 def test_a_zip_whose_members_share_one_stream_is_refused(tmp_path):
@@ -226,7 +226,7 @@ def test_a_zip_whose_members_share_one_stream_is_refused(tmp_path):
     many = b"".join(entry[:-1] + bytes([65 + n]) for n in range(50))
     tail = b"PK\5\6\0\0\0\0" + struct.pack("<HHIIH", 50, 50, len(many), at, 0)
     path.write_bytes(data[:at] + many + tail)
-    assert answer(unpack, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
 
 
 @pytest.mark.parametrize("size", [0, 10, 1 << 30])
@@ -236,12 +236,12 @@ def test_a_zip_that_says_another_size_than_it_has_is_refused(tmp_path, size):
     central = data.index(b"PK\1\2")
     data[central + 24 : central + 28] = struct.pack("<I", size)
     path.write_bytes(data)
-    assert answer(unpack, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
+    assert answer(unpack_archive, path, tmp_path / "out") in ("SIZE_CLAIM", "ARCHIVE_INVALID")
 
 
 def test_an_archive_in_an_archive_stays_packed(tmp_path):
     inner = zipped(tmp_path / "b.zip", [("a", b"1")]).read_bytes()
-    assert answer(unpack, zipped(tmp_path / "a.zip", [("b.zip", inner)]), tmp_path / "out") == "taken"
+    assert answer(unpack_archive, zipped(tmp_path / "a.zip", [("b.zip", inner)]), tmp_path / "out") == "taken"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.zip"]
 
 

@@ -58,7 +58,7 @@ def command(home, *words, umask="022", **more):
 def test_a_library_writes_into_a_home_that_others_cannot_enter(kind, tmp_path, clinic):
     home = tmp_path / "home"
     if kind == "ingest":
-        cohort.ingest(clinic.spec(), home)
+        cohort.ingest_cases(clinic.spec(), home)
     elif kind == "register":
         registry.register(registrable_runs.finished(home), home)
     elif kind == "audit":

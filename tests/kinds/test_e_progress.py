@@ -6,7 +6,7 @@ import pytest
 
 from support.validated_model import balls, model  # noqa: F401
 from xmed.app import external_validation
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.evaluate import evaluate
 
 
@@ -16,7 +16,7 @@ def test_disturbed_volumes_are_told_of_where_there_are_any_and_every_bar_is_full
     spec, _ = balls(tmp_path, "new", {"test": [f"n{n}" for n in range(cases)]}, 20, home)
     study = external_validation.external_study(model, spec, None).model_copy(update={"robustness": robust})
     run = external_validation.begin(model, "models:/balls/3", study, home)
-    external_validation.describe(run, load(spec.name, home), home)
+    external_validation.describe(run, load_cohort(spec.name, home), home)
     told = []
     evaluate(run, home, lambda what, done, total, note: told.append((what, done, total, note)))
     assert any("disturbed" in note for *_, note in told) == robust

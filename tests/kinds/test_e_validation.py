@@ -84,12 +84,12 @@ def test_a_protocol_that_cannot_be_read_is_not_followed(model, tmp_path, home, b
 )
 def test_a_registered_model_is_called_by_its_own_name(model, tmp_path, home, reference, name):  # noqa: F811
     from xmed import report
-    from xmed.cohort import load
+    from xmed.cohort import load_cohort
     from xmed.evaluate import evaluate
 
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
     run = external_validation.begin(model, reference, external_validation.external_study(model, spec, None), home)
-    external_validation.describe(run, load(spec.name, home), home)
+    external_validation.describe(run, load_cohort(spec.name, home), home)
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])

@@ -108,9 +108,11 @@ def test_what_is_deployed_is_what_forward_runs(name):
 
 
 def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
-    with pytest.raises(XmedError, match=r"error\[METHOD_UNKNOWN\]: no method 'dan'.* · one of .*bridge"):
+    with pytest.raises(XmedError, match=r"error\[METHOD_UNKNOWN\]: found no method 'dan'.* · expected one of .*bridge"):
         methods.find("dan")
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: method bridge: pol.* · hyper-parameters pool"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_INVALID\]: found method bridge: pol.* · expected hyper-parameters pool"
+    ):
         methods.check_hyperparameters("bridge", {"pol": 3})
 
 

@@ -450,7 +450,9 @@ def test_every_source_case_is_matched_to_several_target_cases():
 
 
 def test_label_maps_alone_have_no_histogram():
-    with pytest.raises(XmedError, match=r"error\[METHOD_NEEDS\]: a source of label maps alone · source images"):
+    with pytest.raises(
+        XmedError, match=r"error\[METHOD_NEEDS\]: found a source of label maps alone · expected source images"
+    ):
         make("histogram").prepare_source(domains(images=False))
 
 

@@ -263,7 +263,9 @@ def test_adabn_measures_the_plain_mean_of_all_batches_and_moves_no_weight(dims):
 @pytest.mark.parametrize("name", ["adabn", "tent"])
 def test_a_network_without_running_statistics_is_refused_in_one_sentence(name):
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4), nn.Conv2d(4, 3, 1))
-    with pytest.raises(XmedError, match=r"error\[METHOD_NEEDS\]: a network without running statistics · batch norm"):
+    with pytest.raises(
+        XmedError, match=r"error\[METHOD_NEEDS\]: found a network without running statistics · expected batch norm"
+    ):
         methods.find(name)(net, TASK)
 
 
@@ -442,7 +444,8 @@ def test_few_shot_takes_as_many_cases_as_shots_and_half_of_the_draws_from_them()
     assert abs(len(chosen) - 3) <= 1
     assert chosen == [s.case for s in make("few_shot", shots=2).prepare_source(domains(few=few))[3:]]
     with pytest.raises(
-        XmedError, match=r"error\[METHOD_NEEDS\]: 0 labelled target training cases · 2, as `shots` says · label more"
+        XmedError,
+        match=r"error\[METHOD_NEEDS\]: found 0 labelled target training cases · expected 2, as `shots` says · fix label more",
     ):
         make("few_shot").prepare_source(domains())
 

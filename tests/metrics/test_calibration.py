@@ -15,7 +15,7 @@ MM = (1.0, 1.0, 1.0)
 def whole(p, y, **others):
     """The calibration of a row of voxels, all of them near the structure."""
     p, y = (np.asarray(x).reshape(1, 1, -1) for x in (p, y))
-    return metrics.calibration(p.astype(np.float64), np.ones(p.shape, bool), y.astype(bool), MM, **others)
+    return metrics.measure_calibration(p.astype(np.float64), np.ones(p.shape, bool), y.astype(bool), MM, **others)
 
 
 def drawn(seed=0, n=4000, power=1.0):
@@ -70,8 +70,8 @@ def test_background_does_not_dilute_the_error():
     truth = np.zeros((60, 60, 40), bool)
     truth[20:30, 20:30, 15:25] = True
     p = np.clip(np.where(truth, 0.6, 0.02) + random.normal(0, 0.01, truth.shape), 0, 1)
-    near = metrics.calibration(p, p > 0.5, truth, MM)
-    far = metrics.calibration(p, p > 0.5, truth, MM, margin_mm=100.0)
+    near = metrics.measure_calibration(p, p > 0.5, truth, MM)
+    far = metrics.measure_calibration(p, p > 0.5, truth, MM, margin_mm=100.0)
     assert far.n == truth.size
     assert near.ece() > 3 * far.ece()
 
@@ -79,14 +79,14 @@ def test_background_does_not_dilute_the_error():
 def test_the_region_is_a_margin_in_millimetres_and_at_least_a_voxel():
     mask = np.zeros((21, 21, 9), bool)
     mask[10, 10, 4] = True
-    near = metrics.region(mask, np.zeros_like(mask), (1.0, 2.0, 8.0), 5.0)
+    near = metrics.scored_region(mask, np.zeros_like(mask), (1.0, 2.0, 8.0), 5.0)
     assert near[:, 10, 4].sum() == 11
     assert near[10, :, 4].sum() == 5
     assert near[10, 10].sum() == 3
-    assert not metrics.region(np.zeros_like(mask), np.zeros_like(mask), MM).any()
+    assert not metrics.scored_region(np.zeros_like(mask), np.zeros_like(mask), MM).any()
     edge = np.zeros_like(mask)
     edge[0, 0, 0] = True
-    assert metrics.region(edge, mask, MM).sum() > 100
+    assert metrics.scored_region(edge, mask, MM).sum() > 100
 
 
 def test_cases_add_up_to_what_they_are_together():
@@ -109,7 +109,7 @@ def test_a_summary_survives_being_written_down_and_is_small():
 
 def test_without_a_voxel_there_is_no_error():
     nothing = np.zeros((3, 3, 3), bool)
-    found = metrics.calibration(np.zeros((3, 3, 3)), nothing, nothing, MM)
+    found = metrics.measure_calibration(np.zeros((3, 3, 3)), nothing, nothing, MM)
     assert [score() for score in (found.ece, found.ace, found.brier, found.nll)] == [None] * 4
     assert (found + whole([0.5], [1])).n == 1
 
@@ -143,7 +143,10 @@ def test_an_ensemble_agrees_as_much_as_its_pairs_do():
 @pytest.mark.parametrize("p", [np.full((2, 2, 2), 3.0), np.full((2, 2, 2), np.nan), np.ones((2, 2, 2), int)])
 def test_logits_are_no_probabilities(p):
     mask = np.ones((2, 2, 2), bool)
-    for refused in (lambda: metrics.soft_dice_confidence(p, mask), lambda: metrics.calibration(p, mask, mask, MM)):
+    for refused in (
+        lambda: metrics.soft_dice_confidence(p, mask),
+        lambda: metrics.measure_calibration(p, mask, mask, MM),
+    ):
         with pytest.raises(XmedError, match="take the softmax first") as found:
             refused()
         assert found.value.code == "METRIC_INPUT"
@@ -151,6 +154,9 @@ def test_logits_are_no_probabilities(p):
 
 def test_probabilities_of_another_grid_are_refused():
     p, mask = np.zeros((2, 2, 3)), np.zeros((2, 2, 2), bool)
-    for refused in (lambda: metrics.soft_dice_confidence(p, mask), lambda: metrics.calibration(p, mask, mask, MM)):
+    for refused in (
+        lambda: metrics.soft_dice_confidence(p, mask),
+        lambda: metrics.measure_calibration(p, mask, mask, MM),
+    ):
         with pytest.raises(XmedError, match="both on one grid"):
             refused()

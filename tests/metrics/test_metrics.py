@@ -47,7 +47,7 @@ def test_both_empty_is_not_defined_and_never_nan():
     assert metrics.dice(nothing, nothing, MM) is None
     assert metrics.nsd(nothing, nothing, MM, 1.0) is None
     assert [distance(nothing, nothing, MM) for distance in DISTANCES] == [None, None, None]
-    row = metrics.measure(nothing, nothing, MM, 1.0)
+    row = metrics.measure_structure(nothing, nothing, MM, 1.0)
     assert row["reason"] == metrics.BOTH_EMPTY
     assert row["volume_ml"] == row["reference_volume_ml"] == row["components"] == 0
 
@@ -61,7 +61,7 @@ def test_exactly_one_empty_is_the_worst_score_and_the_image_diagonal(missed):
     assert metrics.dice(*pair, spacing) == 0.0
     assert metrics.nsd(*pair, spacing, 3.0) == 0.0
     assert [distance(*pair, spacing) for distance in DISTANCES] == [diagonal] * 3
-    assert metrics.measure(*pair, spacing, 3.0)["hd95_mm"] == diagonal
+    assert metrics.measure_structure(*pair, spacing, 3.0)["hd95_mm"] == diagonal
 
 
 # --- golden values
@@ -101,7 +101,7 @@ def test_spheres_two_millimetres_apart_are_met_closer_than_by_counting_voxels(
 ):
     """T9: HD, HD95 and ASSD are 2. The best of MONAI, medpy, MetricsReloaded and surface-distance stands beside ours."""
     small, large = (sphere(radius, spacing) for radius in (20, 22))
-    row = metrics.measure(small, large, spacing, 2.5)
+    row = metrics.measure_structure(small, large, spacing, 2.5)
     assert (row["hd95_mm"], row["assd_mm"]) == pytest.approx((hd95, assd), abs=2e-3)
     assert abs(row["hd95_mm"] - 2) < abs(their_hd95 - 2)
     assert abs(row["assd_mm"] - 2) < abs(their_assd - 2)
@@ -174,18 +174,20 @@ def test_a_picture_measures_the_same_whichever_axis_has_one_voxel_and_however_de
     spacing, expected = np.array([1.5, 1.0]), _numbers(a[:, :, None], b[:, :, None], (1.5, 1.0, 1.0))
     for deep in (0.1, 1.5):
         turned = [np.expand_dims(mask, axis) for mask in (a, b)]
-        row = metrics.measure(*turned, tuple(np.insert(spacing, axis, deep)), 1.37 * 1.5)
+        row = metrics.measure_structure(*turned, tuple(np.insert(spacing, axis, deep)), 1.37 * 1.5)
         assert [row[key] for key in ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm")] == pytest.approx(expected)
 
 
 def test_a_line_of_voxels_has_two_ends():
     line = box((1, 1, 20), (0, 1), (0, 1), (5, 12))
-    row = metrics.measure(np.roll(line, 3, axis=2), line, (1.0, 1.0, 2.0), 2.0)
+    row = metrics.measure_structure(np.roll(line, 3, axis=2), line, (1.0, 1.0, 2.0), 2.0)
     assert (row["hd_mm"], row["hd95_mm"], row["assd_mm"], row["nsd"]) == (6.0, 6.0, 6.0, 0.0)
 
 
 def test_one_voxel_has_a_surface():
-    row = metrics.measure(box((9, 9, 9), (4, 5), (4, 5), (4, 5)), box((9, 9, 9), (6, 7), (4, 5), (4, 5)), MM, 1.0)
+    row = metrics.measure_structure(
+        box((9, 9, 9), (4, 5), (4, 5), (4, 5)), box((9, 9, 9), (6, 7), (4, 5), (4, 5)), MM, 1.0
+    )
     assert row["hd_mm"] == 2.0
     assert 1.0 < row["assd_mm"] < 2.0
 
@@ -267,7 +269,7 @@ class Trimesh:
 
 
 def _numbers(a, b, spacing):
-    row = metrics.measure(a, b, spacing, 1.37 * max(spacing))
+    row = metrics.measure_structure(a, b, spacing, 1.37 * max(spacing))
     return [row[key] for key in ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm")]
 
 
@@ -281,7 +283,7 @@ def test_monai_agrees_where_definitions_agree(seed, spacing):
     torch = pytest.importorskip("torch")
     a, b = blob(seed, (20, 22, 24)), blob(seed + 100, (20, 22, 24))
     tensors = [torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (a, b)]
-    row = metrics.measure(a, b, spacing, 2 * max(spacing))
+    row = metrics.measure_structure(a, b, spacing, 2 * max(spacing))
     assert row["dice"] == pytest.approx(float(monai.compute_dice(*tensors)), abs=1e-6)
     # MONAI measures between voxel centres, a mesh between boundaries: at most one voxel apart
     voxel, arguments = float(np.linalg.norm(spacing)), {"include_background": True, "spacing": list(spacing)}
@@ -296,7 +298,7 @@ def test_medpy_and_surface_distance_agree_where_definitions_agree(seed):
     medpy = pytest.importorskip("medpy.metric.binary")
     deepmind = pytest.importorskip("surface_distance")
     a, b, spacing = blob(seed, (20, 22, 24)), blob(seed + 100, (20, 22, 24)), (1.5, 1.0, 2.0)
-    row, voxel = metrics.measure(a, b, spacing, 4.0), float(np.linalg.norm(spacing))
+    row, voxel = metrics.measure_structure(a, b, spacing, 4.0), float(np.linalg.norm(spacing))
     assert row["dice"] == pytest.approx(medpy.dc(a, b), abs=1e-12)
     assert row["dice"] == pytest.approx(deepmind.compute_dice_coefficient(b, a), abs=1e-12)
     assert row["hd_mm"] == pytest.approx(medpy.hd(a, b, spacing), abs=voxel)
@@ -333,21 +335,23 @@ def test_spacing_is_never_assumed():
 
 
 def test_without_a_credible_spacing_nothing_is_reported_in_millimetres():
-    row = metrics.measure(cube(5, 1), cube(5), MM, None, spacing_credible=False)
+    row = metrics.measure_structure(cube(5, 1), cube(5), MM, None, spacing_credible=False)
     assert row["dice"] == pytest.approx(0.8)
     assert row["reason"] == metrics.NO_MM
     assert {row[key] for key in ("nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "reference_volume_ml")} == {None}
 
 
 def test_every_measured_number_has_its_convention():
-    row = metrics.measure(cube(5, 1), cube(5), MM, 1.0)
+    row = metrics.measure_structure(cube(5, 1), cube(5), MM, 1.0)
     assert set(row) - {"reference_volume_ml"} == set(metrics.CONVENTIONS)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_how_an_array_lies_in_memory_does_not_matter(order):
     a, b = (np.asarray(blob(seed), order=order) for seed in (3, 4))
-    assert metrics.measure(a, b, MM, 1.0) == metrics.measure(a[::-1].copy()[::-1], np.ascontiguousarray(b), MM, 1.0)
+    assert metrics.measure_structure(a, b, MM, 1.0) == metrics.measure_structure(
+        a[::-1].copy()[::-1], np.ascontiguousarray(b), MM, 1.0
+    )
 
 
 def test_both_ends_of_a_percentile_are_distances_that_were_measured():
@@ -361,7 +365,7 @@ def test_the_mean_of_one_hit_and_one_hallucination_is_half_the_hit():
     """T2: MONAI's default drops the hallucination and says .833."""
     hit = metrics.dice(box((30, 30, 30), (6, 16), (5, 15), (5, 15)), box((30, 30, 30), (5, 15), (5, 15), (5, 13)), MM)
     nothing = np.zeros((30, 30, 30), dtype=bool)
-    found = stats.defined([hit, metrics.dice(cube(3, size=30), nothing, MM), metrics.dice(nothing, nothing, MM)])
+    found = stats.count_defined([hit, metrics.dice(cube(3, size=30), nothing, MM), metrics.dice(nothing, nothing, MM)])
     assert np.mean(found.values) == pytest.approx(hit / 2)
     assert (found.n_used, found.n_excluded) == (2, 1)
 
@@ -385,7 +389,7 @@ def test_nobodys_array_is_written_to():
     a, b = blob(1), blob(2)
     a.setflags(write=False)
     b.setflags(write=False)
-    assert metrics.measure(a, b, MM, 1.0)["dice"] > 0
+    assert metrics.measure_structure(a, b, MM, 1.0)["dice"] > 0
 
 
 def test_every_trap_is_decided_and_every_metric_has_its_crosscheck():

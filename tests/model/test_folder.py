@@ -176,14 +176,14 @@ def test_places_of_another_shape_are_refused_before_they_are_read(folder, shape)
     found = load_file(folder / WEIGHTS)
     save_file({**found, PLACES: np.zeros(shape, np.float32)}, folder / WEIGHTS)
     card(folder, weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
-    with pytest.raises(XmedError, match=rf"error\[MODEL_INVALID\]: .*{PLACES} is not \[1, 32, 32, 32\]"):
+    with pytest.raises(XmedError, match=rf"error\[MODEL_INVALID\]: found .*{PLACES} is not \[1, 32, 32, 32\]"):
         Model.load(folder)
 
 
 def test_an_mlflow_model_that_names_its_own_loader_is_no_model_folder(tmp_path, canary):
     (tmp_path / "evil.py").write_text(f"from pathlib import Path\nPath({str(canary)!r}).touch()\n")
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil\n    code: .\n")
-    with pytest.raises(XmedError, match=r"^error\[MODEL_NOT_FOUND\]: no model.json"):
+    with pytest.raises(XmedError, match=r"^error\[MODEL_NOT_FOUND\]: found no model.json"):
         Model.load(tmp_path)
     assert not canary.exists()
 

@@ -11,7 +11,7 @@ from support.threshold_model import TABLE, Threshold, model
 from xmed.errors import XmedError
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.prediction import predict
-from xmed.networks import build_network, stride
+from xmed.networks import build_network
 from xmed.spec import NetworkSpec
 from xmed.volume import Grid, Volume
 
@@ -53,7 +53,7 @@ def test_nothing_is_predicted_outside_the_field_of_view():
 
 
 def test_a_volume_of_another_modality_is_refused():
-    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: a CT volume · MR"):
+    with pytest.raises(XmedError, match=r"error\[MODALITY_MISMATCH\]: found a CT volume · expected MR"):
         predict(model(), oblique("CT"))
 
 
@@ -177,7 +177,7 @@ def test_changed_weights_are_refused_before_they_are_parsed(tmp_path):
     weights[-1] ^= 1
     (folder / WEIGHTS).write_bytes(weights)
     with pytest.raises(
-        XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors is not the file its card names"
+        XmedError, match=r"error\[MODEL_INVALID\]: found .*weights.safetensors is not the file its card names"
     ):
         Model.load(folder)
 
@@ -212,11 +212,13 @@ def test_a_network_is_initialised_by_its_seed_alone_and_leaves_the_global_genera
 @pytest.mark.parametrize("dims", [2, 3])
 def test_every_network_answers_on_the_grid_it_is_given(name, dims):
     spec = NetworkSpec(name=name, channels=[8, 16, 32])
-    edge = stride(spec) * 4
+    edge = spec.stride * 4
     out = build_network(spec, dims, 3, 4)(torch.randn(1, 3, *[edge] * dims))
     assert out.shape == (1, 4, *[edge] * dims)
 
 
 def test_an_unknown_network_is_named():
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: network 'vnet' · one of unet, segresnet"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_INVALID\]: found network 'vnet' · expected one of unet, segresnet"
+    ):
         build_network(NetworkSpec(name="vnet"), 2, 1, 2)

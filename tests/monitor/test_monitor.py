@@ -11,7 +11,7 @@ from support.drift_reference import REFUSED, about, crowd, patient, reference, r
 from support.evaluated_runs import written
 from support.validated_model import GRID, NETWORK
 from xmed import monitor, report
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.files.digest import digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
@@ -169,7 +169,7 @@ def test_a_reference_names_nobody_and_agrees_with_what_evaluation_measured(run, 
     found = monitor.keep(run, home)
     assert (found["cases"], found["refused"], len(found["patients"]), found["modality"]) == (5, 0, 5, "PT")
     text = json.dumps(found)
-    assert not any(f'"{case.id}"' in text for case in load("clinic-pet", home).cases)
+    assert not any(f'"{case.id}"' in text for case in load_cohort("clinic-pet", home).cases)
     rows = [row for row in run.read("rows") if row["arm"] == "adapted"]
     measured = sorted(one["numbers"]["confidence"]["ball"] for one in found["patients"])
     assert measured == pytest.approx(sorted(row["confidence"] for row in rows), abs=1e-5)
@@ -187,7 +187,7 @@ def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, m
     assert monitor.keep(run, home) == first
     monkeypatch.undo()
     run.write("data", {"target": {"fingerprint": "0" * 64}})
-    with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: clinic-pet has changed since run balls-"):
+    with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: found clinic-pet has changed since run balls-"):
         monitor.keep(run, home)
 
 

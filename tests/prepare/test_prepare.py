@@ -13,14 +13,14 @@ from xmed.prepare import (
     Sampler,
     acquisition_axes,
     augmentation_for,
-    enlarged,
-    fitted,
+    enlarge,
+    fit_grid,
     grid_for,
+    make_sample,
     map_sample,
     normalise,
-    onto,
-    sample,
-    upright,
+    orthogonal_grid,
+    resample_to,
 )
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
@@ -39,7 +39,7 @@ def oblique(shape=(20, 24, 16), spacing=(1.5, 2.0, 3.0), modality="MR") -> Volum
 def test_a_linear_ramp_is_the_same_ramp_in_patient_space_on_any_grid_inside_the_volume():
     volume = oblique()
     grid = grid_for(volume, (2.5, 2.5, 2.5))
-    moved = onto(volume, grid)
+    moved = resample_to(volume, grid)
     expected = grid.points(np.argwhere(np.ones(grid.shape))) @ (0.5, -1.0, 0.25)
     deep = np.zeros(grid.shape, bool)
     deep[3:-3, 3:-3, 3:-3] = True
@@ -60,7 +60,7 @@ def test_a_tilted_gantrys_volume_is_prepared_at_right_angles_with_everything_in_
     sheared = Grid((24, 20, 16), affine)
     ramp = sheared.points(np.argwhere(np.ones(sheared.shape))) @ (0.5, -1.0, 0.25)
     tilted = Volume(ramp.reshape(sheared.shape).astype(np.float32), affine, "1.2.3", "CT")
-    square = upright(sheared)
+    square = orthogonal_grid(sheared)
     directions = square.affine[:3, :3] / np.array(square.spacing)
     np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-12)
     assert square.voxel_ml == pytest.approx(sheared.voxel_ml)
@@ -72,9 +72,9 @@ def test_a_tilted_gantrys_volume_is_prepared_at_right_angles_with_everything_in_
     deep = ((index > 3) & (index < np.array(sheared.shape) - 4)).all(axis=1).reshape(square.shape)
     expected = (points @ (0.5, -1.0, 0.25)).reshape(square.shape)
     assert deep.sum() > 1000
-    np.testing.assert_allclose(onto(tilted, square).array[deep], expected[deep], atol=0.05)
-    assert upright(square) is square
-    assert upright(oblique().grid).same(oblique().grid)
+    np.testing.assert_allclose(resample_to(tilted, square).array[deep], expected[deep], atol=0.05)
+    assert orthogonal_grid(square) is square
+    assert orthogonal_grid(oblique().grid).same(oblique().grid)
     prepared = grid_for(tilted, (2.0, 2.0, 2.0)).affine[:3, :3] / 2
     np.testing.assert_allclose(prepared.T @ prepared, np.eye(3), atol=1e-12)
 
@@ -98,14 +98,14 @@ def test_a_fitted_grid_covers_the_box_of_the_field_of_view_and_nothing_else(moda
     fov = np.zeros((20, 24, 16), bool)
     fov[4:14, 3:23, 2:10] = True
     volume = replace(oblique(modality=modality), fov=fov)
-    grid = fitted(volume, (30, 16, 8))
+    grid = fit_grid(volume, (30, 16, 8))
     assert grid.shape == (30, 16, 8)
     low, high = (np.argwhere(fov).min(0) - 0.5, np.argwhere(fov).max(0) + 0.5)
     edges = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape], indexing="ij")).reshape(3, 8).T
     back = np.linalg.inv(volume.affine) @ np.c_[grid.points(edges), np.ones(8)].T
     np.testing.assert_allclose(back[:3].min(1), low, atol=1e-6)
     np.testing.assert_allclose(back[:3].max(1), high, atol=1e-6)
-    seen = sample("a", volume, GridSpec(fit=(30, 16, 8), patch=(16, 16, 1)))
+    seen = make_sample("a", volume, GridSpec(fit=(30, 16, 8), patch=(16, 16, 1)))
     assert seen.fov.mean() > 0.99
     assert seen.grid.same(grid)
 
@@ -116,11 +116,11 @@ def test_pictures_of_any_size_come_to_one_size_and_what_is_drawn_there_comes_hom
         fov = np.zeros(array.shape, bool)
         fov[10:-10, 5:-8] = True
         picture = Volume(array, np.eye(4), modality="US", fov=fov)
-        there = sample("a", picture, GridSpec(fit=(64, 48, 1), patch=(64, 48, 1)))
+        there = make_sample("a", picture, GridSpec(fit=(64, 48, 1), patch=(64, 48, 1)))
         assert there.image.shape == (64, 48, 1)
         left = np.zeros((64, 48, 1), np.uint8)
         left[:32] = 1
-        home = onto(Volume(left, there.grid.affine), picture, labels=True)
+        home = resample_to(Volume(left, there.grid.affine), picture, labels=True)
         inside = np.argwhere(home.array > 0)
         np.testing.assert_allclose(inside.min(0), (10, 5, 0), atol=1)
         np.testing.assert_allclose(inside.max(0), ((columns - 1) / 2, rows - 9, 0), atol=1)
@@ -143,8 +143,8 @@ def test_labels_come_home_after_a_journey_over_a_finer_grid():
     volume = oblique()
     label = np.zeros(volume.array.shape, np.uint8)
     label[5:12, 6:15, 4:10], label[13:17, 16:20, 4:10] = 1, 7
-    there = onto(volume.with_array(label), grid_for(volume, (0.75, 1.0, 1.5)), labels=True)
-    home = onto(there, volume, labels=True)
+    there = resample_to(volume.with_array(label), grid_for(volume, (0.75, 1.0, 1.5)), labels=True)
+    home = resample_to(there, volume, labels=True)
     assert set(np.unique(there.array)) == {0, 1, 7}
     assert (home.array == label).mean() > 0.999
 
@@ -155,19 +155,21 @@ def test_a_mirrored_volume_is_not_mistaken_for_its_twin():
     affine[:3, 3] += affine[:3, 0] * (volume.array.shape[0] - 1)
     affine[:3, 0] *= -1
     mirrored = Volume(volume.array[::-1], affine, "1.2.3", "MR")
-    np.testing.assert_allclose(onto(mirrored, volume).array, volume.array, atol=1e-3)
+    np.testing.assert_allclose(resample_to(mirrored, volume).array, volume.array, atol=1e-3)
 
 
 def test_another_frame_of_reference_is_refused():
-    with pytest.raises(XmedError, match=r"error\[FRAME_MISMATCH\]: a volume in frame 1\.2\.3 · frame 9\.9"):
-        onto(oblique(), Grid((4, 4, 4), np.eye(4), "9.9"))
+    with pytest.raises(
+        XmedError, match=r"error\[FRAME_MISMATCH\]: found a volume in frame 1\.2\.3 · expected frame 9\.9"
+    ):
+        resample_to(oblique(), Grid((4, 4, 4), np.eye(4), "9.9"))
 
 
 def test_outside_the_volume_there_is_no_field_of_view():
     volume = oblique()
     affine = np.eye(4)
     affine[:3, 3] = (5000, 0, 0)
-    moved = onto(volume, Grid((4, 4, 4), affine))
+    moved = resample_to(volume, Grid((4, 4, 4), affine))
     assert not moved.inside.any()
     assert (moved.array == volume.array.min()).all()
 
@@ -270,7 +272,7 @@ def test_nothing_is_mirrored_where_a_structures_name_tells_left_from_right_and_s
 def test_a_case_becomes_a_sample_on_the_studys_grid():
     volume = oblique()
     label = volume.with_array((volume.array > volume.array.mean()).astype(np.uint8))
-    seen = sample("case", volume, GridSpec(spacing_mm=(3, 3, 3), patch=(16, 16, 1)), None, label)
+    seen = make_sample("case", volume, GridSpec(spacing_mm=(3, 3, 3), patch=(16, 16, 1)), None, label)
     assert seen.spacing == pytest.approx((3, 3, 3))
     assert seen.label.shape == seen.image.shape == seen.fov.shape == seen.grid.shape
     assert seen.image[seen.label == 1].mean() > seen.image[seen.label == 0].mean()
@@ -283,7 +285,7 @@ def test_a_small_volume_is_enlarged_half_the_way_to_the_patch_where_it_lies(patc
     volume = oblique((16, 14, 9))
     fov = np.ones(volume.array.shape, bool)
     seen = Sample("x", volume.array, fov, volume.grid, fov.astype(np.uint8))
-    larger = enlarged(seen, GridSpec(spacing_mm=(1.5, 2, 3), patch=patch))  # 64 / 16 is 4, half the way is 2
+    larger = enlarge(seen, GridSpec(spacing_mm=(1.5, 2, 3), patch=patch))  # 64 / 16 is 4, half the way is 2
     assert larger.image.shape == shape
     assert larger.fov.shape == larger.image.shape == larger.grid.shape
     assert larger.label is None

@@ -122,7 +122,7 @@ def test_with_a_key_a_log_forged_in_all_places_is_still_found(log, monkeypatch):
     (log / audit_log.HEAD).write_text(audit_log.canonical({key: last[key] for key in ("seq", "sha256")}))
     assert audit_log.verify(log) == ["no record is signed, though there is a key in XMED_AUDIT_KEY"]
     monkeypatch.setenv(audit_log.KEY, "short")
-    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: the key in XMED_AUDIT_KEY is too short"):
+    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: found the key in XMED_AUDIT_KEY is too short"):
         audit_log.verify(log)
 
 
@@ -158,7 +158,9 @@ def test_nothing_is_added_to_a_log_that_does_not_end_where_its_head_says(log, ha
     else:
         rewrite(log, lines(log)[:3] if harm == "cut off" else [])
     before = lines(log)
-    with pytest.raises(XmedError, match=r"error\[AUDIT_BROKEN\]: .* · a log that ends where audit.head.json says"):
+    with pytest.raises(
+        XmedError, match=r"error\[AUDIT_BROKEN\]: found .* · expected a log that ends where audit.head.json says"
+    ):
         audit_log.append(log, "registered")
     assert lines(log) == before
 
@@ -181,7 +183,7 @@ def test_a_lock_that_somebody_holds_on_to_is_said_and_not_waited_for_without_end
     monkeypatch.setattr(audit_log, "PATIENCE_S", 0.05)
     with (
         audit_log.locked(log / audit_log.LOCK),
-        pytest.raises(XmedError, match=r"error\[BUSY\]: another process has held .*audit.lock for 0 s"),
+        pytest.raises(XmedError, match=r"error\[BUSY\]: found another process has held .*audit.lock for 0 s"),
     ):
         audit_log.append(log, "registered")
     assert len(lines(log)) == 5

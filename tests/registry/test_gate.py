@@ -303,10 +303,13 @@ def test_a_report_that_was_tampered_with_is_not_drawn_anew_by_a_decline(home):
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"by": "x1"}, r"error\[USAGE\]: --by 'x1' · the name of the person who answers for it"),
-        ({"by": "Ada\x07"}, r"error\[USAGE\]: --by"),
-        ({"meaning": " "}, r"error\[USAGE\]: --meaning of 0 characters"),
-        ({"alias": "candidate"}, r"error\[USAGE\]: alias 'candidate' · one of clinical-evaluation, clinical-use"),
+        ({"by": "x1"}, r"error\[USAGE\]: found --by 'x1' · expected the name of the person who answers for it"),
+        ({"by": "Ada\x07"}, r"error\[USAGE\]: found --by"),
+        ({"meaning": " "}, r"error\[USAGE\]: found --meaning of 0 characters"),
+        (
+            {"alias": "candidate"},
+            r"error\[USAGE\]: found alias 'candidate' · expected one of clinical-evaluation, clinical-use",
+        ),
         ({"version": 9}, r"error\[MODEL_NOT_FOUND\]"),
     ],
 )
@@ -355,7 +358,7 @@ def test_a_model_belongs_to_the_home_that_registered_it_first(shared):
     one, two = shared
     other = finished(two)
     elsewhere = pytest.raises(
-        XmedError, match=r"error\[REGISTRY_ELSEWHERE\]: 'toy-prostate-us' is kept by another home"
+        XmedError, match=r"error\[REGISTRY_ELSEWHERE\]: found 'toy-prostate-us' is kept by another home"
     )
     with elsewhere:
         registry.register(other, two)
@@ -452,7 +455,9 @@ def test_a_report_that_was_signed_is_not_written_on_until_the_version_is_withdra
     assert approve(home)["approved"]
     monkeypatch.setattr("xmed.report.identity_now", lambda run: entry(home).tags["report_id"])
     registry.unsigned(run, home, told=False)  # drawn again, and saying the same
-    with pytest.raises(XmedError, match=r"error\[REPORT_SIGNED\]: toy-prostate-us version 1 holds clinical-evaluation"):
+    with pytest.raises(
+        XmedError, match=r"error\[REPORT_SIGNED\]: found toy-prostate-us version 1 holds clinical-evaluation"
+    ):
         registry.unsigned(run, home, told=True)
     registry.withdraw(NAME, 1, home, by=FIRST, meaning="to be written on")
     registry.unsigned(run, home, told=True)

@@ -159,7 +159,7 @@ def test_what_is_served_gives_probabilities_and_holds_no_pickle(run, home, monke
 def test_without_a_report_nothing_is_registered(run, home):
     (run.report / "report.json").unlink()
     (home / "mlflow.db").unlink()
-    with pytest.raises(XmedError, match=r"error\[MODEL_REFUSED\]: run toy-.* has no report"):
+    with pytest.raises(XmedError, match=r"error\[MODEL_REFUSED\]: found run toy-.* has no report"):
         registry.register(run, home)
     assert not (home / "mlflow.db").exists()
 
@@ -188,7 +188,7 @@ def test_a_model_that_must_not_be_deployed_is_refused(run, home, change):
 
 def test_swapped_weights_are_refused(run, home):
     (run.arm("adapted", 0) / "model" / "weights.safetensors").write_bytes(b"other")
-    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\]: .*weights.safetensors has sha256"):
+    with pytest.raises(XmedError, match=r"error\[MODEL_INVALID\]: found .*weights.safetensors has sha256"):
         registry.register(run, home)
 
 
@@ -237,6 +237,6 @@ def test_a_model_folder_is_checked_and_handed_back(run, home):
 )
 def test_a_model_that_is_not_there_is_one_clear_refusal(home, reference):
     with pytest.raises(
-        XmedError, match=r"error\[MODEL_NOT_FOUND\]: no model .* · models:/name@alias, models:/name/3 or"
+        XmedError, match=r"error\[MODEL_NOT_FOUND\]: found no model .* · expected models:/name@alias, models:/name/3 or"
     ):
         registry.fetch(reference, home)

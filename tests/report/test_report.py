@@ -187,7 +187,7 @@ def _rows(arm, seed, case, patient, guess, truth, names, credible, **more):
 @cache  # every test's run has the same masks
 def _measured(guess, truth, shape, credible):
     masks = (np.frombuffer(data, dtype=bool).reshape(shape) for data in (guess, truth))
-    return metrics.measure(*masks, SPACING, 3.0, spacing_credible=credible)
+    return metrics.measure_structure(*masks, SPACING, 3.0, spacing_credible=credible)
 
 
 def built(run):
@@ -432,14 +432,14 @@ def test_a_fresh_report_agrees_with_its_files(make):
 
 
 def test_a_folder_without_a_report_is_named(tmp_path):
-    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: no report below"):
+    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: found no report below"):
         report.verify(tmp_path)
 
 
 def test_a_run_that_was_not_evaluated_has_no_report(make):
     run = make(patients=1)
     (run.folder / "rows.json").unlink()
-    with pytest.raises(XmedError, match=r"has no rows\.json · an evaluated run"):
+    with pytest.raises(XmedError, match=r"has no rows\.json · expected an evaluated run"):
         report.build(run)
     assert not run.report.exists()
 

@@ -387,7 +387,8 @@ def test_a_pdf_without_its_library_is_refused_with_what_to_do(tmp_path, monkeypa
     (tmp_path / "report.html").write_text("<p>")
     monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
     with pytest.raises(
-        XmedError, match=r"error\[PDF_UNAVAILABLE\]: Playwright is not installed · pip install 'xmed\[pdf\]'"
+        XmedError,
+        match=r"error\[PDF_UNAVAILABLE\]: found Playwright is not installed · expected pip install 'xmed\[pdf\]'",
     ):
         write_pdf(tmp_path / "report.html")
     with pytest.raises(XmedError, match="PATH_NOT_FOUND"):

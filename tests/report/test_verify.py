@@ -72,7 +72,7 @@ def test_the_manifest_is_one_that_sha256sum_reads(run):
 
 
 def test_a_folder_without_a_report_is_named(tmp_path):
-    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: no report below"):
+    with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: found no report below"):
         report.verify(tmp_path)
 
 

@@ -129,7 +129,9 @@ def test_only_an_empty_home_is_restored_into(made, tmp_path, capsys, monkeypatch
 
 def test_a_registry_elsewhere_is_not_passed_over(made, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@registry.example:5000")
-    with pytest.raises(XmedError, match=r"USAGE\]: the registry is at http://registry.example · one in this home"):
+    with pytest.raises(
+        XmedError, match=r"USAGE\]: found the registry is at http://registry.example · expected one in this home"
+    ):
         backup(made, tmp_path / "b.tar")
     assert not list(tmp_path.glob("*b.tar*"))
 

@@ -98,7 +98,7 @@ def test_an_nnunet_folder_is_ingested_and_loaded_by_its_dataset_json(clinic, wri
         image, label = clinic.ball(n)
         clinic.write(path.parent / "imagesTr" / f"ball_{n}_0000.nii.gz", image)
         clinic.write(path.parent / "labelsTr" / f"ball_{n}.nii.gz", label)
-    found = cohort.ingest(load_dataset(path), home)
+    found = cohort.ingest_cases(load_dataset(path), home)
     assert len(found.cases) == 5
     assert all(case.image and case.label for case in found.cases)
-    assert cohort.load(str(path), home).fingerprint == found.fingerprint
+    assert cohort.load_cohort(str(path), home).fingerprint == found.fingerprint

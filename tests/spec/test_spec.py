@@ -7,7 +7,7 @@ import pytest
 from support.checkout import ROOT
 from xmed import spec
 from xmed.errors import XmedError
-from xmed.spec import DatasetSpec, FractionSplits, Splits, load_dataset, load_study, names
+from xmed.spec import DatasetSpec, FractionSplits, Splits, load_dataset, load_study, spec_names
 
 DATASET = """
 name: clinic
@@ -62,7 +62,7 @@ def test_every_problem_is_said_at_once(written):
 
 
 def test_a_spec_has_the_name_of_its_file(written):
-    with pytest.raises(XmedError, match="name: 'clinic' · the file's own name, 'other'"):
+    with pytest.raises(XmedError, match="name: 'clinic' · expected the file's own name, 'other'"):
         load_dataset(written(name="other"))
 
 
@@ -75,9 +75,13 @@ def test_a_file_that_is_no_mapping_is_refused(written, text, sentence):
 
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do():
-    with pytest.raises(XmedError, match=r"error\[SPEC_NOT_FOUND\]: no dataset 'nothing' · .*ibsi-sts-mr"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_NOT_FOUND\]: found no dataset 'nothing' · expected .*ibsi-sts-mr"
+    ):
         load_dataset("nothing")
-    with pytest.raises(XmedError, match=r"error\[SPEC_NOT_FOUND\]: no study 'nothing' · .*ibsi-mr-to-pet"):
+    with pytest.raises(
+        XmedError, match=r"error\[SPEC_NOT_FOUND\]: found no study 'nothing' · expected .*ibsi-mr-to-pet"
+    ):
         load_study("nothing")
 
 
@@ -135,8 +139,8 @@ def test_a_shipped_study_fits_its_datasets_and_tests_on_other_patients_than_it_l
 
 
 def test_names_lists_what_can_be_asked_for(shipped):
-    assert {"ibsi-sts-mr", "ibsi-sts-pet", "deepreg-us"} <= set(names("dataset"))
-    assert {"ibsi-mr-to-pet", "ibsi-mr-to-ct", "deepreg-mr-to-us"} <= set(names("study"))
+    assert {"ibsi-sts-mr", "ibsi-sts-pet", "deepreg-us"} <= set(spec_names("dataset"))
+    assert {"ibsi-mr-to-pet", "ibsi-mr-to-ct", "deepreg-mr-to-us"} <= set(spec_names("study"))
 
 
 def test_every_shipped_case_is_there(xmed_data):
@@ -197,11 +201,11 @@ def test_what_people_write_of_a_study_stands_beside_it_and_is_no_study(tmp_path,
     study = (ROOT / "data_specs" / "studies" / "phantom-mr-to-us.yaml").read_text(encoding="utf-8")
     (folder / "mine.yaml").write_text(study.replace("phantom-mr-to-us", "mine"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert spec.text_beside("mine") is None
+    assert spec.study_text_path("mine") is None
     (folder / "mine.text.yaml").write_text("aims: to see\n", encoding="utf-8")
-    assert spec.text_beside("mine") == spec.text_beside(Path("data_specs/studies/mine.yaml"))
-    assert "mine" in names("study")
-    assert "mine.text" not in names("study")
+    assert spec.study_text_path("mine") == spec.study_text_path(Path("data_specs/studies/mine.yaml"))
+    assert "mine" in spec_names("study")
+    assert "mine.text" not in spec_names("study")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ CONFIDENCE, RISK = [0.9, 0.8, 0.7, 0.6], [0.05, 0.30, 0.10, 0.40]
 
 def test_the_areas_of_four_cases_by_hand():
     """§1.6: both definitions of AURC, and AUGRC."""
-    found = stats.risk_coverage(CONFIDENCE, RISK)
+    found = stats.risk_coverage_curve(CONFIDENCE, RISK)
     assert found.aurc_trapezoid == pytest.approx(0.1140625)
     assert found.aurc_mean == pytest.approx(0.146875)
     assert (found.e_aurc_trapezoid, found.e_aurc_mean) == pytest.approx((0.025, 0.025))
@@ -27,10 +27,10 @@ def test_the_areas_of_four_cases_by_hand():
 def test_equally_sure_cases_give_one_number_in_every_order_and_it_is_their_mean():
     """T20: code of this field gives 0.1875 or 0.5625 for the same tied data."""
     risks = [0.0, 0.5, 1.0, 0.2]
-    tied = {round(stats.risk_coverage([0.5] * 4, order).aurc_mean, 12) for order in permutations(risks)}
+    tied = {round(stats.risk_coverage_curve([0.5] * 4, order).aurc_mean, 12) for order in permutations(risks)}
     assert len(tied) == 1
-    orders = [stats.risk_coverage([4, 3, 2, 1], order) for order in permutations(risks)]
-    found = stats.risk_coverage([0.5] * 4, risks)
+    orders = [stats.risk_coverage_curve([4, 3, 2, 1], order) for order in permutations(risks)]
+    found = stats.risk_coverage_curve([0.5] * 4, risks)
     for area in ("augrc", "aurc_mean", "aurc_trapezoid"):
         assert getattr(found, area) == pytest.approx(np.mean([getattr(one, area) for one in orders]))
     assert found.augrc == pytest.approx(found.augrc_random)
@@ -40,9 +40,9 @@ def test_equally_sure_cases_give_one_number_in_every_order_and_it_is_their_mean(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 1)), min_size=1, max_size=12), st.randoms())
 def test_rows_may_come_in_any_order_and_no_order_beats_the_ideal(rows, random):
-    found = stats.risk_coverage(*zip(*rows))
+    found = stats.risk_coverage_curve(*zip(*rows))
     random.shuffle(rows)
-    again = stats.risk_coverage(*zip(*rows))
+    again = stats.risk_coverage_curve(*zip(*rows))
     assert again.augrc == pytest.approx(found.augrc, abs=1e-12)
     assert again.risk == pytest.approx(found.risk, abs=1e-12)
     assert found.augrc >= found.augrc_ideal - 1e-12
@@ -50,7 +50,7 @@ def test_rows_may_come_in_any_order_and_no_order_beats_the_ideal(rows, random):
 
 
 def test_nobody_has_no_area():
-    found = stats.risk_coverage([], [])
+    found = stats.risk_coverage_curve([], [])
     assert found.augrc is found.aurc_mean is found.risk_at(0.9) is None
 
 
@@ -90,20 +90,20 @@ def test_a_detector_without_failures_is_not_judged(dice, why):
 def test_nine_scores_reach_ninety_per_cent_and_are_refused_ninety_five():
     """§1.6: .30, where the naive quantile is .22."""
     scores = [0.02, 0.05, 0.08, 0.10, 0.12, 0.15, 0.18, 0.20, 0.30]
-    found = stats.conformal(scores, 0.1)
+    found = stats.conformal_interval(scores, 0.1)
     assert (found.half_width, found.k) == (0.30, 9)
     assert found.around(0.85) == (pytest.approx(0.55), 1.0)
-    refused = stats.conformal(scores, 0.05)
+    refused = stats.conformal_interval(scores, 0.05)
     assert refused.half_width is refused.around(0.85) is None
     assert refused.reason == "9 calibration cases are too few for 95%: 19 needed"
-    assert stats.conformal([*range(19)], 0.05).half_width == 18
+    assert stats.conformal_interval([*range(19)], 0.05).half_width == 18
 
 
 def test_conformal_intervals_hold_as_often_as_they_promise():
     random, held = np.random.default_rng(0), []
     for _ in range(400):
         draws = random.exponential(1, 31)
-        held.append(draws[30] <= stats.conformal(draws[:30], 0.1).half_width)
+        held.append(draws[30] <= stats.conformal_interval(draws[:30], 0.1).half_width)
     assert 0.87 <= np.mean(held) <= 0.95
 
 
@@ -113,7 +113,7 @@ def test_an_estimate_says_how_wrong_it_was_and_warns_when_the_data_are_others():
     assert (good.mae, good.coverage.value, good.warning) == (pytest.approx(0.035), 1.0, None)
     bad = stats.estimate_card("ATC", "select split", errors, [0.9] * 12, [0.3] * 12)
     assert "less often" in bad.warning
-    moved = stats.mmd2(np.arange(20.0), np.arange(100.0, 120.0))
+    moved = stats.mmd_test(np.arange(20.0), np.arange(100.0, 120.0))
     far = stats.estimate_card("ATC", "select split", errors, estimated, estimated, drift=moved)
     assert (far.exchangeable, far.warning) == (
         False,

@@ -56,7 +56,7 @@ def test_nan_may_not_enter_a_mean():
 
 @pytest.mark.parametrize(("n", "floor"), [(5, 0.0625), (6, 0.03125)])
 def test_five_pairs_cannot_be_significant_however_clear(n, floor):
-    found = stats.paired(0.5 + 0.01 * np.arange(1, n + 1), np.full(n, 0.5))
+    found = stats.compare_paired(0.5 + 0.01 * np.arange(1, n + 1), np.full(n, 0.5))
     assert found.p_sign_flip == found.p_wilcoxon == found.smallest_p == pytest.approx(floor)
     assert (found.note is None) == (n == 6)
     if n == 5:
@@ -69,29 +69,29 @@ def test_a_p_value_depends_neither_on_the_unit_nor_on_the_order_of_patients(unit
     random = np.random.default_rng(0)
     for n in (7, 9, 11):
         for _ in range(20):
-            assert stats.paired(unit * (0.1 + random.random(n)), np.zeros(n)).p_sign_flip == 2 / 2**n
+            assert stats.compare_paired(unit * (0.1 + random.random(n)), np.zeros(n)).p_sign_flip == 2 / 2**n
     mixed = exact(9, 0.3) - 0.7
-    once = stats.paired(mixed, np.zeros(9)).p_sign_flip
-    assert stats.paired(unit * mixed[::-1], np.zeros(9)).p_sign_flip == once
+    once = stats.compare_paired(mixed, np.zeros(9)).p_sign_flip
+    assert stats.compare_paired(unit * mixed[::-1], np.zeros(9)).p_sign_flip == once
 
 
 def test_many_pairs_are_tested_by_drawn_sign_flips_that_agree_with_the_t_test():
     d = exact(40, 0.1) - 0.77
-    found = stats.paired(d, np.zeros(40))
+    found = stats.compare_paired(d, np.zeros(40))
     assert found.p_sign_flip == pytest.approx(ttest_1samp(d, 0).pvalue, abs=0.015)
     assert found.difference.mean == pytest.approx(0.03)
 
 
 def test_pairs_that_do_not_differ_have_no_p_value():
-    found = stats.paired([0.5, 0.6], [0.5, 0.6])
+    found = stats.compare_paired([0.5, 0.6], [0.5, 0.6])
     assert (found.p_sign_flip, found.p_wilcoxon, found.n_nonzero) == (None, None, 0)
 
 
 def test_holm_adjusts_in_the_order_given():
-    assert stats.holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
-    assert stats.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert stats.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert stats.holm([]) == []
+    assert stats.holm_adjusted([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert stats.holm_adjusted([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert stats.holm_adjusted([0.9, 0.8]) == [1.0, 1.0]
+    assert stats.holm_adjusted([]) == []
 
 
 @pytest.mark.parametrize(("n", "upper"), [(20, 0.168), (50, 0.071), (100, 0.036)])
@@ -117,42 +117,45 @@ def test_seeds_do_not_count_as_patients():
 def test_gap_closed_is_of_the_means_and_its_interval_is_over_patients():
     source, target = exact(12, 0.05) - 0.7, exact(12, 0.05)
     adapted = source + 0.75 * (target - source)
-    found = stats.gap_closed(source, adapted, target)
+    found = stats.gap_closed_interval(source, adapted, target)
     assert (found.mean, found.lo, found.hi) == pytest.approx((0.75, 0.75, 0.75))
     rough = adapted + 0.1 * np.random.default_rng(0).standard_normal(12)
-    found = stats.gap_closed(source, rough, target)
+    found = stats.gap_closed_interval(source, rough, target)
     assert found.lo < found.mean < found.hi
-    assert found == stats.gap_closed(source, rough, target)
+    assert found == stats.gap_closed_interval(source, rough, target)
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.02, -0.1])
 def test_a_gap_that_is_not_there_cannot_be_closed(gain):
-    found = stats.gap_closed([0.5, 0.5], [0.5, 0.6], [0.5 + gain, 0.5 + gain])
+    found = stats.gap_closed_interval([0.5, 0.5], [0.5, 0.6], [0.5 + gain, 0.5 + gain])
     assert (found.mean, found.lo, found.hi) == (None, None, None)
     assert found.degenerate == "supervision gains no more than 0.02"
 
 
 def test_a_gap_that_only_some_patients_show_has_no_interval():
-    found = stats.gap_closed([0.5] * 4, [0.5, 0.5, 0.5, 0.7], [0.5, 0.5, 0.5, 0.9])
+    found = stats.gap_closed_interval([0.5] * 4, [0.5, 0.5, 0.5, 0.7], [0.5, 0.5, 0.5, 0.9])
     assert found.mean == pytest.approx(0.5)
     assert found.lo is None
     assert "not certain enough" in found.degenerate
 
 
 def test_one_patient_closes_a_gap_without_interval():
-    assert stats.gap_closed([0.1], [0.7], [0.9]).degenerate == "one patient has no interval"
+    assert stats.gap_closed_interval([0.1], [0.7], [0.9]).degenerate == "one patient has no interval"
 
 
 def test_a_rank_is_certain_only_where_the_patients_agree():
     better, worse = [0.8, 0.9, 0.7, 0.8], [0.3, 0.4, 0.2, 0.3]
-    assert stats.ranks([worse, better]) == [stats.Rank(2, 2, 2, 0.0), stats.Rank(1, 1, 1, 1.0)]
-    torn = stats.ranks([[0.1, 0.9, 0.5, 0.5], [0.9, 0.2, 0.5, 0.5]])
+    assert stats.bootstrap_ranks([worse, better]) == [
+        stats.RankInterval(2, 2, 2, 0.0),
+        stats.RankInterval(1, 1, 1, 1.0),
+    ]
+    torn = stats.bootstrap_ranks([[0.1, 0.9, 0.5, 0.5], [0.9, 0.2, 0.5, 0.5]])
     assert [(one.lo, one.hi) for one in torn] == [(1, 2), (1, 2)]
     assert 0.8 < sum(one.first for one in torn) <= 1  # first is first alone: a tie counts for nobody
 
 
 def test_equal_means_share_the_better_rank():
-    assert [one.rank for one in stats.ranks([[0.1, 0.3], [0.2, 0.2], [0.0, 0.1]])] == [1, 1, 3]
+    assert [one.rank for one in stats.bootstrap_ranks([[0.1, 0.3], [0.2, 0.2], [0.0, 0.1]])] == [1, 1, 3]
 
 
 def test_t_and_bootstrap_stand_side_by_side_for_any_number():
@@ -187,63 +190,63 @@ def test_the_median_interval_is_the_narrowest_that_covers_enough(n):
 
 
 def test_a_proportion_has_the_one_sided_limit_that_safety_asks_for():
-    found = stats.proportion(0, 20)
+    found = stats.proportion_interval(0, 20)
     assert (found.value, found.hi, found.upper_one_sided) == (
         0.0,
         pytest.approx(0.168, abs=5e-4),
         pytest.approx(0.139, abs=5e-4),
     )
-    assert stats.proportion(0, 0).value is None
+    assert stats.proportion_interval(0, 0).value is None
 
 
 def test_one_difference_under_three_assumptions():
-    found = stats.sensitivity([0.8, 0.7, 0.9, 0.6, 0.75, 0.85], [0.7, 0.65, 0.8, 0.6, 0.6, 0.8])
+    found = stats.paired_sensitivity([0.8, 0.7, 0.9, 0.6, 0.75, 0.85], [0.7, 0.65, 0.8, 0.6, 0.6, 0.8])
     d = np.array([0.1, 0.05, 0.1, 0.0, 0.15, 0.05])
     assert found.p_t == pytest.approx(ttest_1samp(d, 0).pvalue)
     assert found.p_sign_flip == pytest.approx(
         permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
     )
     assert found.t.mean == found.bootstrap.mean == pytest.approx(0.075)
-    assert stats.sensitivity([0.5, 0.5], [0.5, 0.5]).p_t is None
+    assert stats.paired_sensitivity([0.5, 0.5], [0.5, 0.5]).p_t is None
 
 
 def test_identical_predictions_are_counted_not_dropped():
     """T21: Wilcoxon drops zeros; how many pairs are left is part of the answer."""
-    found = stats.paired([0.8, 0.7, 0.9, 0.6], [0.8, 0.7, 0.8, 0.5])
+    found = stats.compare_paired([0.8, 0.7, 0.9, 0.6], [0.8, 0.7, 0.8, 0.5])
     assert (found.n_nonzero, found.difference.n, found.smallest_p) == (2, 4, 0.5)
 
 
 def test_nothing_disappears_from_a_mean():
     """T2, T3: values used and values left out are all the cases there are."""
-    found = stats.defined([0.833, None, 0.0])
+    found = stats.count_defined([0.833, None, 0.0])
     assert (found.values, found.n_cases, found.n_used, found.n_excluded) == ((0.833, 0.0), 3, 2, 1)
     with pytest.raises(ValueError, match="leave undefined ones out"):
-        stats.defined([0.5, float("nan")])
+        stats.count_defined([0.5, float("nan")])
     with pytest.raises(ValueError, match="are not 3 cases"):
         stats.Defined((0.5,), 3, 1, 1)
 
 
 def test_the_mean_of_structures_is_of_their_patients_means():
     """T5: the same four cells give .6 and .5 to those who average otherwise."""
-    assert stats.macro({"a": {"p": 0.9, "q": 0.5}, "b": {"p": None, "q": 0.1}}) == pytest.approx(0.4)
-    assert stats.macro({"a": {"p": None}}) is None
+    assert stats.macro_mean({"a": {"p": 0.9, "q": 0.5}, "b": {"p": None, "q": 0.1}}) == pytest.approx(0.4)
+    assert stats.macro_mean({"a": {"p": None}}) is None
 
 
 def test_cases_of_one_patient_are_one_value_and_slices_would_make_the_interval_far_too_narrow():
     random = np.random.default_rng(0)
     patients = np.repeat([f"p{n}" for n in range(12)], 40)
     slices = random.normal(0.8, 0.07, 12).repeat(40) + random.normal(0, 0.05, 480)
-    by_patient = stats.by_patient(slices, patients)
+    by_patient = stats.mean_by_patient(slices, patients)
     assert len(by_patient) == 12
     assert by_patient["p3"] == pytest.approx(slices[120:160].mean())
     honest, naive = stats.mean_ci(list(by_patient.values())), stats.mean_ci(slices)
     assert honest.hi - honest.lo > 4 * (naive.hi - naive.lo)
-    assert stats.by_patient([0.5, None, None], ["a", "a", "b"]) == {"a": 0.5}
+    assert stats.mean_by_patient([0.5, None, None], ["a", "a", "b"]) == {"a": 0.5}
 
 
 def test_ranking_patient_by_patient_shares_ties_and_two_rankings_can_be_compared():
     values = [[0.9, 0.8, 0.7], [0.9, 0.6, 0.8], [0.1, 0.2, 0.3]]
     assert stats.mean_ranks(values) == pytest.approx([4.5 / 3, 4.5 / 3, 3.0])
-    assert stats.agreement([1, 2, 3], [1, 2, 3]) == 1.0
-    assert stats.agreement([1, 2, 3], [3, 2, 1]) == -1.0
-    assert stats.agreement([1, 1], [1, 2]) is None
+    assert stats.kendall_tau([1, 2, 3], [1, 2, 3]) == 1.0
+    assert stats.kendall_tau([1, 2, 3], [3, 2, 1]) == -1.0
+    assert stats.kendall_tau([1, 1], [1, 2]) is None

@@ -88,7 +88,7 @@ def row(arm, seed, case, who, name, dice, random, credible=True, probabilities=T
     if probabilities and arm == "adapted":
         box = np.zeros((6, 6, 6), dtype=bool)
         box[2:4, 2:4, 2:4] = True
-        sums = metrics.calibration(np.where(box, 0.9, 0.1).astype(np.float32), box, box, (1.0, 1.0, 1.0))
+        sums = metrics.measure_calibration(np.where(box, 0.9, 0.1).astype(np.float32), box, box, (1.0, 1.0, 1.0))
         out |= {"confidence": min(1.0, dice + 0.05), "calibration": sums.as_json()}
     return {**out, **changes}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xmed import report as reports
 from xmed import train
-from xmed.cohort import ingest, load, summary
+from xmed.cohort import ingest_cases, load_cohort, summarise_cohorts
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import array_digest, digest, file_digest, folder_digest
@@ -52,7 +52,7 @@ def cohort(folder, home, name, modality, bright, first, labelled=True):
         "splits": {split: [f"{name}-{case}" for case in cases] for split, cases in splits.items()},
         "labels": {1: {"name": "ball"}}, "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
     }  # fmt: skip
-    ingest(DatasetSpec.model_validate(document), home)
+    ingest_cases(DatasetSpec.model_validate(document), home)
 
 
 def honest(folder: Path, steps=3) -> tuple[Path, Run]:
@@ -61,7 +61,7 @@ def honest(folder: Path, steps=3) -> tuple[Path, Run]:
     cohort(folder, home, "bright", "MR", 1, 0)
     cohort(folder, home, "dark", "PT", -1, 50)
     run = Run.create(Study.model_validate({**STUDY, "budget": {"steps": steps, "batch": 2}}), home)
-    run.write("data", summary(load("bright", home), load("dark", home)))
+    run.write("data", summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
     for arm in ("source_only", "target_supervised", "adapted"):
         train.fit(run, arm, 0, home)
     train.promote(run, home)
@@ -119,7 +119,7 @@ def drawn(run: Run, home: Path, arm: str, seed: int = 0, which=None, cases=None)
     """Kept predictions of one arm replaced, with rows and digests that fit them."""
     from xmed.evaluate.evaluate_run import ArmEvaluator
 
-    target = load(run.study.target, home)
+    target = load_cohort(run.study.target, home)
     bench, path = ArmEvaluator.of(run, target), run.arm(arm, seed) / "labels.npz"
     with np.load(path) as file:
         maps = {name: file[name] for name in file.files}

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from support.synthetic_dicom import enhanced, save, slices
-from xmed.deidentify import deidentify
+from xmed.deidentify import deidentify_files
 from xmed.errors import XmedError
 from xmed.io import read_volumes
 from xmed.io.notes import collect_notes
@@ -124,7 +124,7 @@ def deidentified(series, tmp_path):
     save(series, tmp_path / "in")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XMED_DEID_KEY", KEY)
-        outcome = deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "home")
+        outcome = deidentify_files(tmp_path / "in", tmp_path / "out", tmp_path / "home")
     return tmp_path / "out", outcome.codes
 
 

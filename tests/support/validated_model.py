@@ -5,7 +5,7 @@ import pytest
 
 from xmed import report
 from xmed.app import external_validation
-from xmed.cohort import ingest, load
+from xmed.cohort import ingest, load_cohort
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
@@ -58,7 +58,7 @@ def validated(model, spec, home, protocol=None):
     run = external_validation.begin(
         model, "models:/balls/3", external_validation.external_study(model, spec, protocol), home
     )
-    external_validation.describe(run, load(spec.name, home), home)
+    external_validation.describe(run, load_cohort(spec.name, home), home)
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])

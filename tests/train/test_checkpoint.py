@@ -12,7 +12,7 @@ import torch
 from support.small_training import pieces
 from xmed.errors import XmedError
 from xmed.processes import termination
-from xmed.processes.termination import ended_by, stoppable
+from xmed.processes.termination import last_signal, stoppable
 from xmed.train import checkpoint, loop
 from xmed.train.arm_processes import _initialise_worker
 
@@ -44,20 +44,20 @@ def steps(folder):
 
 def test_a_training_that_is_asked_to_stop_saves_after_its_step_and_goes_on_to_the_same_weights(whole, cut):
     with pytest.raises(KeyboardInterrupt):
-        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and termination.ask())
+        loop.train(*pieces(cut), progress=lambda step, *_: step == 7 and termination.ask_to_stop())
     assert steps(cut) == [8], "asked in step 7's report, it saves after the step that follows"
     assert same(loop.train(*pieces(cut)).candidates[12], whole)
 
 
 def test_nobody_is_asked_where_nobody_trains():
-    assert termination.ask() is False
+    assert termination.ask_to_stop() is False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_process_that_trains_loses_no_step(number, whole, cut):
     with pytest.raises(KeyboardInterrupt), stoppable():
         loop.train(*pieces(cut), progress=lambda step, *_: step == 5 and signal.raise_signal(number))
-    assert ended_by() == number
+    assert last_signal() == number
     assert steps(cut) == [6]
     assert same(loop.train(*pieces(cut)).candidates[12], whole)
 
@@ -146,7 +146,9 @@ def test_a_training_that_began_on_a_gpu_does_not_go_on_without_one(cut, monkeypa
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: torch.zeros(1))
     at_work.schedule = torch.optim.lr_scheduler.ConstantLR(at_work.optimiser)
     at_work.save(4, checkpoint.Trained())
-    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: this training began on cuda, and there is only cpu"):
+    with pytest.raises(
+        XmedError, match=r"error\[DEVICE_LOST\]: found this training began on cuda, and there is only cpu"
+    ):
         loop.train(*parts)
 
 

@@ -20,7 +20,7 @@ from xmed.methods.source_only import SourceOnly
 from xmed.networks import build_network, distributed
 from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher
 from xmed.processes import termination
-from xmed.processes.termination import ended_by, stoppable
+from xmed.processes.termination import last_signal, stoppable
 from xmed.run import Run
 from xmed.spec import Budget, NetworkSpec
 from xmed.tasks import Segmentation
@@ -97,7 +97,7 @@ def _as_rank(rank, port, folder):
     found = {name: trained(kind, name) for name, kind in TRAININGS.items()}
     found["not synced"] = trained(SourceOnly, "not synced", synced=False)
     try:
-        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask())
+        trained(Follower, "cut", progress=lambda step, *_: rank == 1 and step == 7 and termination.ask_to_stop())
     except KeyboardInterrupt:
         found["saved"] = [int(path.name.split("-")[1]) for path in checkpoint.checkpoint_files(folder / "cut")]
     found["cut"] = trained(Follower, "cut")
@@ -191,7 +191,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused():
 
 def test_a_training_of_two_devices_does_not_go_on_with_one(pair):
     _, folder = pair
-    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: this training began on 2 × cpu"):
+    with pytest.raises(XmedError, match=r"error\[DEVICE_LOST\]: found this training began on 2 × cpu"):
         together(Follower, folder / "cut")
 
 
@@ -208,7 +208,7 @@ def test_torchrun_trains_an_arm_saves_at_sigterm_and_goes_on(run, monkeypatch): 
 
     with pytest.raises(KeyboardInterrupt), stoppable():
         train.fit_all(made, home, ["source_only"], progress=end)
-    assert ended_by() == signal.SIGTERM
+    assert last_signal() == signal.SIGTERM
     folder = made.arm("source_only", 0)
     assert checkpoint.checkpoint_files(folder)
     notes = []
@@ -228,6 +228,6 @@ def test_what_a_rank_raises_is_raised_here(run):  # noqa: F811
     made.write("study", {**asked, "budget": {**asked["budget"], "devices": 2}})
     for image in (home / "store").rglob("image.npy"):
         image.write_bytes(b"")
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: store entry"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found store entry"):
         train.fit_all(made, home, ["source_only"])
     assert made.arms() == []

@@ -11,14 +11,14 @@ import torch
 
 from support.small_training import pieces, run, study  # noqa: F401
 from xmed import metrics, train
-from xmed.cohort import Cohort, ingest, load
+from xmed.cohort import Cohort, ingest_cases, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate, judged
 from xmed.evaluate.trivial_baselines import mean_masks
 from xmed.methods.bridge import Bridge
 from xmed.model.deployed import Model
 from xmed.networks import build_network, named_tensors
-from xmed.prepare.domain import samples
+from xmed.prepare.study_samples import load_samples
 from xmed.run import Run
 from xmed.tasks.trivial_masks import position_masks, threshold_masks
 from xmed.train import arms, loop
@@ -93,7 +93,7 @@ def test_a_target_without_training_labels_is_adapted_to_and_judged_without_a_cei
     made, home = run
     for case in "abc":
         (tmp_path / "dark" / "label" / f"dark-{case}.nii.gz").unlink()
-    ingest(load("dark", home).spec, home)
+    ingest_cases(load_cohort("dark", home).spec, home)
     train.fit_all(made, home)
     assert made.arms() == [("source_only", 0), ("adapted", 0)]
     assert {row["arm"] for row in evaluate(made, home)} >= {"source_only", "adapted", "trivial_threshold"}
@@ -101,10 +101,11 @@ def test_a_target_without_training_labels_is_adapted_to_and_judged_without_a_cei
 
 def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
     _, home = run
-    target = load("dark", home)
+    target = load_cohort("dark", home)
     bare = replace(target, cases=tuple(replace(case, label=None) for case in target.cases))
     with pytest.raises(
-        XmedError, match=r"error\[NO_CASES\]: dark has no labelled test case · at least one .* · label a few"
+        XmedError,
+        match=r"error\[NO_CASES\]: found dark has no labelled test case · expected at least one .* · fix label a few",
     ):
         judged(bare)
 
@@ -218,15 +219,15 @@ def _copy(bridge):
 def test_a_loss_that_is_not_a_number_stops_the_training_and_leaves_no_model(tmp_path):
     parts = list(pieces(tmp_path))
     parts[0].losses = lambda source, target: {"supervised": parts[0].net(source.image).sum() * float("nan")}
-    with pytest.raises(XmedError, match=r"error\[TRAINING_DIVERGED\]: step 1"):
+    with pytest.raises(XmedError, match=r"error\[TRAINING_DIVERGED\]: found step 1"):
         loop.train(*parts)
 
 
 def test_the_baselines_find_what_they_can_and_know_nothing_of_the_target(run, study):
     _, home = run
-    source, target = load("bright", home), load("dark", home)
-    usually = mean_masks(samples(source, study, ["train"], labelled=True), [1])[1]
-    seen = samples(target, study, ["test"], labelled=True)[0]
+    source, target = load_cohort("bright", home), load_cohort("dark", home)
+    usually = mean_masks(load_samples(source, study, ["train"], labelled=True), [1])[1]
+    seen = load_samples(target, study, ["test"], labelled=True)[0]
     assert usually.share == pytest.approx(4 / 3 * np.pi * 125 / 2 / (24 * 24 * 6), rel=0.3)
     found = dict(threshold_masks(seen, 1, usually.share))
     score = {rule: metrics.dice(mask == 1, seen.label == 1, seen.spacing) for rule, mask in found.items()}

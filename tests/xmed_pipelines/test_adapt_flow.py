@@ -41,7 +41,9 @@ class TestUnderPrefect:
         from xmed_pipelines import adapt_flow
 
         library.raises["train"] = XmedError("TRAINING_DIVERGED", "step 3", "finite losses", "lower the rate")
-        with pytest.raises(XmedError, match=r"^error\[TRAINING_DIVERGED\]: step 3 · finite losses · lower the rate$"):
+        with pytest.raises(
+            XmedError, match=r"^error\[TRAINING_DIVERGED\]: found step 3 · expected finite losses · fix lower the rate$"
+        ):
             adapt_flow.adapt(str(study))
         assert "register" not in library.calls
 
@@ -78,7 +80,9 @@ class TestUnderPrefect:
 
         run = adapt_flow.adapt(str(study))["run"]
         library.fingerprint = "0" * 64
-        with pytest.raises(XmedError, match=r"error\[DATA_CHANGED\]: source .*toy-mr.* has changed since run toy-"):
+        with pytest.raises(
+            XmedError, match=r"error\[DATA_CHANGED\]: found source .*toy-mr.* has changed since run toy-"
+        ):
             adapt_flow.adapt(str(study), resume=run)
 
     def test_the_same_command_goes_on_with_a_run_that_was_interrupted(self, study, place, library):
@@ -140,17 +144,29 @@ def test_a_plan_checks_everything_and_writes_nothing(study, place):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("{name: gin}", "{name: magic}", r"error\[METHOD_UNKNOWN\]: no method 'magic'.* · one of .*gin"),
-        ("{name: gin}", "{name: gin, strength: 2}", r"error\[SPEC_INVALID\]: method gin: strength · hyper-parameters"),
+        ("{name: gin}", "{name: magic}", r"error\[METHOD_UNKNOWN\]: found no method 'magic'.* · expected one of .*gin"),
+        (
+            "{name: gin}",
+            "{name: gin, strength: 2}",
+            r"error\[SPEC_INVALID\]: found method gin: strength · expected hyper-parameters",
+        ),
         ("structures: [prostate]", "structures: [prostate, liver]", r"source toy-mr has no structure 'liver'"),
-        ("[32, 32, 1]", "[30, 32, 1]", r"error\[SPEC_INVALID\]: grid.patch \[30, 32\] · edges that are multiples of 8"),
-        ("method:", "network: {name: octopus}\nmethod:", r"error\[SPEC_INVALID\]: network 'octopus' · one of"),
+        (
+            "[32, 32, 1]",
+            "[30, 32, 1]",
+            r"error\[SPEC_INVALID\]: found grid.patch \[30, 32\] · expected edges that are multiples of 8",
+        ),
+        (
+            "method:",
+            "network: {name: octopus}\nmethod:",
+            r"error\[SPEC_INVALID\]: found network 'octopus' · expected one of",
+        ),
         (
             "budget: {steps: 2",
             "budget: {step: 2",
-            r"error\[SPEC_INVALID\]: .*toy.yaml: budget.step: no such key; did you mean 'steps'",
+            r"error\[SPEC_INVALID\]: found .*toy.yaml: budget.step: no such key; did you mean 'steps'",
         ),
-        ("toy-us.yaml", "toy-ct.yaml", r"error\[SPEC_NOT_FOUND\]: no dataset"),
+        ("toy-us.yaml", "toy-ct.yaml", r"error\[SPEC_NOT_FOUND\]: found no dataset"),
     ],
 )
 def test_a_study_that_cannot_work_is_refused_before_anything_is_written(study, place, old, new, says):
@@ -167,10 +183,12 @@ def test_label_maps_without_images_need_a_scene_that_exists(study, tmp_path, pla
 
     dataset = tmp_path / "toy-mr.yaml"
     changed(dataset, 'image: "{case}.nii.gz", ', "")
-    with pytest.raises(XmedError, match=r"error\[METHOD_NEEDS\]: source toy-mr is label maps without images · `scene`"):
+    with pytest.raises(
+        XmedError, match=r"error\[METHOD_NEEDS\]: found source toy-mr is label maps without images · expected `scene`"
+    ):
         plan_study(str(study))
     changed(dataset, "modality: MR", "modality: MR\nscene: feet")
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: no scene 'feet'"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found no scene 'feet'"):
         plan_study(str(study))
     changed(dataset, "scene: feet", "scene: heads")
     assert plan_study(str(study)).source.scene == "heads"
@@ -180,7 +198,7 @@ def test_a_missing_folder_is_refused_and_another_root_accepted(study, tmp_path, 
     from xmed.app.plan import plan_study
 
     (tmp_path / "toy-us").rmdir()
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: dataset toy-us: no folder .*toy-us"):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found dataset toy-us: no folder .*toy-us"):
         plan_study(str(study))
     assert plan_study(str(study), target_root=tmp_path).target.name == "toy-us"
 
@@ -191,7 +209,7 @@ def test_a_resumed_run_keeps_its_own_study_and_seeds(study, tmp_path, place):
     run = Run.create(plan_study(str(study)).study, place)
     changed(study, "steps: 2", "steps: 900")
     assert plan_study(str(study), resume=run.id).study.budget.steps == 2
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: --seeds with --resume"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found --seeds with --resume"):
         plan_study(str(study), seeds=[1], resume=run.id)
     with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]"):
         plan_study(str(study), resume="toy-gone")

@@ -14,7 +14,7 @@ import torch
 
 from support.small_training import write_case
 from support.stand_in_library import prefect_server  # noqa: F401
-from xmed.cohort import case_reader, ingest
+from xmed.cohort import case_reader, ingest_cases
 from xmed.errors import XmedError
 from xmed.run import Run
 
@@ -104,11 +104,11 @@ def test_a_cluster_that_is_not_there_or_has_no_server_is_one_line(monkeypatch):
 
     monkeypatch.setattr(room, "CONNECT_SECONDS", 0.5)
     with pytest.raises(
-        XmedError, match=r"error\[CLUSTER_UNREACHABLE\]: no Dask scheduler answers at tcp://127.0.0.1:9"
+        XmedError, match=r"error\[CLUSTER_UNREACHABLE\]: found no Dask scheduler answers at tcp://127.0.0.1:9"
     ):
         list(room.read_everywhere("tcp://127.0.0.1:9", []))
     nowhere = temporary_settings(restore_defaults={PREFECT_API_URL})
-    with nowhere, pytest.raises(XmedError, match=r"error\[USAGE\]: a cluster, and no Prefect server"):
+    with nowhere, pytest.raises(XmedError, match=r"error\[USAGE\]: found a cluster, and no Prefect server"):
         list(room.read_everywhere("tcp://127.0.0.1:9", []))
 
 
@@ -119,22 +119,22 @@ def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):
         pieces.extend(asked)
         return [piece.read() for piece in asked]
 
-    ingest(clinic.spec(), home, spread=spread)
+    ingest_cases(clinic.spec(), home, read_shards=spread)
     elsewhere = home.with_name("other-home")
     elsewhere.mkdir()
-    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: another key for pseudonyms"):
+    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: found another key for pseudonyms"):
         replace(pieces[0], home=elsewhere).read()
-    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: no folder .*nowhere on "):
+    with pytest.raises(XmedError, match=r"error\[PATH_NOT_FOUND\]: found no folder .*nowhere on "):
         replace(pieces[0], home=home / "nowhere").read()
 
 
 def test_an_ingest_in_pieces_finds_what_one_in_one_place_finds(clinic, home, tmp_path, monkeypatch):
-    monkeypatch.setattr(case_reader, "CASES_A_PIECE", 2)
+    monkeypatch.setattr(case_reader, "CASES_PER_SHARD", 2)
     monkeypatch.setenv("XMED_DEID_KEY", "0" * 64)
     clinic.label("b").write_bytes(b"no NIfTI")
     asked = []
-    found = ingest(clinic.spec(), home, spread=lambda pieces: [asked.append(p) or p.read() for p in pieces])
+    found = ingest_cases(clinic.spec(), home, read_shards=lambda pieces: [asked.append(p) or p.read() for p in pieces])
     assert [len(piece.wanted) for piece in asked] == [2, 1]
-    alone = ingest(clinic.spec(), tmp_path / "alone")
+    alone = ingest_cases(clinic.spec(), tmp_path / "alone")
     assert (found.fingerprint, found.quarantined) == (alone.fingerprint, alone.quarantined)
     assert found.cases == alone.cases

@@ -48,8 +48,11 @@ def test_all_means_every_method_and_every_composition(study):
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["gin", "magic"], r"error\[METHOD_UNKNOWN\]: no method 'magic'.* · one of .*gin"),
-        (None, r"error\[USAGE\]: no --methods · methods with commas between, or all · see `xmed methods`"),
+        (["gin", "magic"], r"error\[METHOD_UNKNOWN\]: found no method 'magic'.* · expected one of .*gin"),
+        (
+            None,
+            r"error\[USAGE\]: found no --methods · expected methods with commas between, or all · fix see `xmed methods`",
+        ),
     ],
 )
 def test_methods_that_cannot_be_compared_are_refused_before_anything_is_written(study, place, names, says):
@@ -64,11 +67,11 @@ def test_a_run_and_a_comparison_are_not_taken_for_each_other(study, place):
     assert comparison.id.startswith("toy-compare-")
     assert (run.methods, comparison.methods) == ([], ["source_only", "gin"])
     assert plan_comparison(str(study), None, resume=comparison.id).methods == ("source_only", "gin")
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: run toy-\S+ is no comparison"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found run toy-\S+ is no comparison"):
         plan_comparison(str(study), None, resume=run.id)
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: --methods with --resume"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found --methods with --resume"):
         plan_comparison(str(study), ["coral"], resume=comparison.id)
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: run toy-compare-\S+ is a comparison"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found run toy-compare-\S+ is a comparison"):
         plan_study(str(study), resume=comparison.id)
 
 

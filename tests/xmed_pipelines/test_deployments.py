@@ -40,17 +40,20 @@ def place(tmp_path):
     [
         (
             ["phantom-mr-to-us"],
-            "error[USAGE]: phantom-mr-to-us with no option · STUDY with one of --cron, --when-new, ",
+            "error[USAGE]: found phantom-mr-to-us with no option · expected STUDY with one of --cron, --when-new, ",
         ),
-        (["--remove"], "error[USAGE]: no study with --remove"),
+        (["--remove"], "error[USAGE]: found no study with --remove"),
         (
             ["phantom-mr-to-us", "--remove", "--cron", "0 2 * * *"],
-            "error[USAGE]: phantom-mr-to-us with --cron and --remove",
+            "error[USAGE]: found phantom-mr-to-us with --cron and --remove",
         ),
-        (["phantom-mr-to-us", "--when-new"], "error[USAGE]: phantom-us is written or fetched by xmed itself"),
-        (["phantom-mr-to-us", "--when-drift", "no-such-data"], "error[SPEC_NOT_FOUND]: no dataset 'no-such-data'"),
-        (["no-such-study", "--cron", "0 2 * * *"], "error[SPEC_NOT_FOUND]: no study 'no-such-study'"),
-        (["phantom-mr-to-us", "--cron", "0 2 * * *", "--seeds", "a"], "error[USAGE]: --seeds a"),
+        (["phantom-mr-to-us", "--when-new"], "error[USAGE]: found phantom-us is written or fetched by xmed itself"),
+        (
+            ["phantom-mr-to-us", "--when-drift", "no-such-data"],
+            "error[SPEC_NOT_FOUND]: found no dataset 'no-such-data'",
+        ),
+        (["no-such-study", "--cron", "0 2 * * *"], "error[SPEC_NOT_FOUND]: found no study 'no-such-study'"),
+        (["phantom-mr-to-us", "--cron", "0 2 * * *", "--seeds", "a"], "error[USAGE]: found --seeds a"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line, capsys, place):
@@ -63,7 +66,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
     from xmed_pipelines.deployments import cron
 
-    with pytest.raises(XmedError, match=r"error\[USAGE\]: --cron .* · minute hour day month weekday"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found --cron .* · expected minute hour day month weekday"):
         cron(expression, zone)
     assert cron("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
 
@@ -103,7 +106,7 @@ def test_the_password_of_a_server_is_for_its_owner_and_stays(place):
 def test_a_home_is_served_once(place):
     with locked(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
         assert use_server(place) is None, "it does not answer"
-        with pytest.raises(XmedError, match=r"error\[BUSY\]: serve.json is held by process"):
+        with pytest.raises(XmedError, match=r"error\[BUSY\]: found serve.json is held by process"):
             serving(place, 0).__enter__()
 
 
@@ -114,7 +117,9 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(XmedError, match=rf"error\[USAGE\]: port {port} of 127.0.0.1 is taken · .*--port 0"):
+        with pytest.raises(
+            XmedError, match=rf"error\[USAGE\]: found port {port} of 127.0.0.1 is taken · expected .*--port 0"
+        ):
             free(port)
     assert free(0) > 0
 

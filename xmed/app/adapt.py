@@ -16,7 +16,7 @@ from xmed.app.plan import Plan, plan_study
 from xmed.app.rebuild_report import note_text, remember_prior
 from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
-from xmed.cohort import Spread
+from xmed.cohort import ReadShards
 from xmed.console.progress import report
 from xmed.console.run_lock import turn
 from xmed.errors import XmedError
@@ -114,16 +114,21 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 
 @outward
-def ingest_dataset(spec: str, root: Path | None, spread: Spread | None = None) -> dict[str, Any]:
+def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = None) -> dict[str, Any]:
     """Read a dataset's cases into the store. spread: reads pieces of it on other machines."""
-    found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make, spread=spread)
+    found = cohort.ingest_cases(
+        load_dataset(spec), home(), data_root=root, progress=report, generate=make, read_shards=spread
+    )
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
 def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
     """Write data.json; a run needs cases to be judged on, and a resumed one the data it began with."""
-    evaluate.judged(cohort.load(target, home()))
-    run, summary = Run(folder), cohort.summary(cohort.load(source, home()), cohort.load(target, home()))
+    evaluate.judged(cohort.load_cohort(target, home()))
+    run, summary = (
+        Run(folder),
+        cohort.summarise_cohorts(cohort.load_cohort(source, home()), cohort.load_cohort(target, home())),
+    )
     if run.has("data"):
         before = run.read("data")
         for side in ("source", "target"):

@@ -19,7 +19,7 @@ from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.run import Run, home
-from xmed.spec import DatasetSpec, names
+from xmed.spec import DatasetSpec, spec_names
 
 INCOMING = ".incoming"
 """After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
@@ -51,7 +51,7 @@ def drift(model: str, data: str, data_root: Path | None = None, call: Call = dir
 
 @outward
 def take_in(spec: DatasetSpec) -> None:
-    cohort.ingest(spec, home(), progress=report, generate=make)
+    cohort.ingest_cases(spec, home(), progress=report, generate=make)
 
 
 def reference_for(model: str, folder: Path) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def reference_for(model: str, folder: Path) -> dict[str, Any]:
 
 def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load(name, home()), Model.load(folder)
+    found, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
     new = monitor.by_patient(found.cases, rows)
     refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
@@ -123,7 +123,7 @@ def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> 
     Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES.
     """
     given = Path(data)
-    if given.is_dir() and data not in names("dataset"):
+    if given.is_dir() and data not in spec_names("dataset"):
         if data_root is not None:
             raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
         return _folder(given.absolute(), card)

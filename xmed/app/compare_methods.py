@@ -13,7 +13,7 @@ from xmed import comparison, train
 from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
 from xmed.app.plan import plan_comparison
 from xmed.app.steps import Call, directly
-from xmed.cohort import Spread
+from xmed.cohort import ReadShards
 from xmed.console.progress import FAILED, lay_out, report
 from xmed.console.run_lock import turn
 from xmed.errors import XmedError
@@ -36,7 +36,7 @@ def compare(
     target_root: Path | None = None,
     resume: str | None = None,
     jobs: int | None = None,
-    spread: Spread | None = None,
+    spread: ReadShards | None = None,
     elsewhere: Elsewhere | None = None,
     call: Call = directly,
 ) -> dict[str, Any]:

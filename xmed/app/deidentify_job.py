@@ -9,18 +9,18 @@ from typing import Any
 from rich.console import Console
 
 from xmed.console.progress import report
-from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify
+from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify_files
 from xmed.errors import CODES, XmedError
-from xmed.files.permissions import as_usual
+from xmed.files.permissions import apply_user_umask
 
 
 def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) -> tuple[dict[str, Any], Outcome]:
-    """De-identify `source` into `out`. Raises XmedError USAGE without both, and as `deidentify` does."""
+    """De-identify `source` into `out`. Raises XmedError USAGE without both, and as `deidentify_files` does."""
     if source is None or out is None:
         raise XmedError("USAGE", "xmed deidentify without IN and OUT", "IN OUT, --explain or --crosswalk")
-    outcome = deidentify(source, out, home, policy, report)
+    outcome = deidentify_files(source, out, home, policy, report)
     if outcome.written:
-        as_usual(out)
+        apply_user_umask(out)
     return {**asdict(outcome), "codes": outcome.codes, "output": str(out)}, outcome
 
 

@@ -70,8 +70,8 @@ def validate(
 
 def describe_external(folder: Path, target: str) -> dict[str, Any]:
     """Write data.json of a validation. Raises XmedError NO_CASES where no test case has a label."""
-    evaluate.judged(cohort.load(target, home()))
-    return describe(Run(folder), cohort.load(target, home()), home())["target"]["flow"]
+    evaluate.judged(cohort.load_cohort(target, home()))
+    return describe(Run(folder), cohort.load_cohort(target, home()), home())["target"]["flow"]
 
 
 def external_study(
@@ -164,8 +164,8 @@ def describe(run: Run, target: Cohort, home: Path) -> dict[str, Any]:
     made = run.read("external")
     learned = {side: _known(made["training"].get(side), home) for side in ("source", "target")}
     document = {
-        "source": cohort.described(learned["source"]) if learned["source"] else _unknown(run, made),
-        "target": cohort.described(target),
+        "source": cohort.describe_cohort(learned["source"]) if learned["source"] else _unknown(run, made),
+        "target": cohort.describe_cohort(target),
         "leakage": _leakage(learned, target),
     }
     run.write("data", document)
@@ -214,7 +214,7 @@ def _known(made: dict[str, Any] | None, home: Path) -> Cohort | None:
     if not made or not made["name"]:
         return None
     try:
-        found = cohort.load(made["name"], home)
+        found = cohort.load_cohort(made["name"], home)
     except XmedError:
         return None
     return found if found.fingerprint == made["fingerprint"] else None
@@ -223,7 +223,7 @@ def _known(made: dict[str, Any] | None, home: Path) -> Cohort | None:
 def _leakage(learned: dict[str, Cohort | None], target: Cohort) -> dict[str, Any]:
     """As of a study, where the training data are here: then their train and select cases are what was learned."""
     source, before = learned["source"], learned["target"]
-    found = cohort.leakage([one for one in (source, before) if one], target)
+    found = cohort.find_leakage([one for one in (source, before) if one], target)
     if source is not None and before is not None:
         return found
     # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.

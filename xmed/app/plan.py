@@ -9,7 +9,7 @@ from xmed import methods
 from xmed.errors import XmedError
 from xmed.run import Run, home
 from xmed.spec import NETWORKS, DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
-from xmed.spec.said import meant
+from xmed.spec.validation_messages import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
 def _check_network(study: Study) -> None:
     network, patch = study.network, study.grid.patch[: study.grid.spatial_dims]
     if network.name not in NETWORKS:
-        what = f"network '{network.name}'{meant(network.name, NETWORKS)}"
+        what = f"network '{network.name}'{did_you_mean(network.name, NETWORKS)}"
         raise XmedError("SPEC_INVALID", what, f"one of {', '.join(NETWORKS)}")
     if any(edge % network.stride for edge in patch):
         expected = f"edges that are multiples of {network.stride} for {len(network.channels)} network levels"

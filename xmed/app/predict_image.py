@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from xmed.errors import XmedError
-from xmed.files.writable import output
+from xmed.files.writable import check_output
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.dicom.ultrasound import is_film
 from xmed.io.notes import collect_notes
@@ -94,7 +94,7 @@ def _check_output(out: Path, form: str, force: bool) -> None:
         raise XmedError("USAGE", f"output {out.name}", f"a name that ends in {' or '.join(ENDINGS[form])} for {form}")
     if out.exists() and not force:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
-    output(out)
+    check_output(out)
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:

@@ -152,7 +152,7 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
 
 
 def _inside(name: str) -> PurePosixPath:
-    safe = archives.safe("a published run", name, True, "SHARE_FAILED")
+    safe = archives.safe_member_name("a published run", name, True, "SHARE_FAILED")
     if safe == "." or safe != name:
         raise XmedError("PATH_UNSAFE", f"a published file is named {name[:80]!r}", "a name within its run")
     return PurePosixPath(safe)

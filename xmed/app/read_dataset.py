@@ -25,4 +25,6 @@ def ingest(spec: str, data_root: Path | None = None) -> Cohort:
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, PATH_NOT_FOUND, NO_CASES, DISK_FULL, NOT_WRITABLE.
     """
-    return cohort.ingest(plan_dataset(spec, data_root), home(), data_root=data_root, progress=report, generate=make)
+    return cohort.ingest_cases(
+        plan_dataset(spec, data_root), home(), data_root=data_root, progress=report, generate=make
+    )

@@ -12,7 +12,7 @@ from xmed import report as reports
 from xmed.errors import XmedError
 from xmed.report.human import read_text
 from xmed.run import Run
-from xmed.spec import text_beside
+from xmed.spec import study_text_path
 
 ALIASES = ("clinical-use", "clinical-evaluation", "candidate")
 """Which earlier version a new one is held against: the first of these that there is, else the newest."""
@@ -45,7 +45,7 @@ def remember_prior(run: Run, home: Path) -> None:
 
 def note_text(run: Run, study: str) -> None:
     """Keep the human text that stands beside the study's file, `NAME.text.yaml`, unless the run has one already."""
-    beside = None if run.has("text") else text_beside(study)
+    beside = None if run.has("text") else study_text_path(study)
     if beside is not None:
         run.write("text", read_text(beside))
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from xmed.console.printable import Cleaned, Screen, one_line, printable
 from xmed.console.progress import PIPED_WIDTH, progress
 from xmed.errors import XmedError
-from xmed.processes.termination import ended_by, stoppable
+from xmed.processes.termination import last_signal, stoppable
 from xmed.server.process_environment import listen, prepare, said, told
 
 DONE, NO, WRONG_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
@@ -75,7 +75,7 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             err.print(
                 "interrupted; the same command goes on with it, `xmed doctor` lists what is unfinished", markup=False
             )
-            return TERMINATED if ended_by() == signal.SIGTERM else INTERRUPTED
+            return TERMINATED if last_signal() == signal.SIGTERM else INTERRUPTED
         if debug:
             sys.stderr.writelines(map(printable, told(problem)))
         known = _known(problem)
@@ -87,7 +87,7 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
                 f"error[FAULT]: {what[:300]} · log {log}", {"code": "FAULT", "what": what, "log": log}, as_json, FAULT
             )
         parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
-        return refuse(str(known), parts, as_json, WRONG_INPUT)
+        return refuse(str(known), parts, as_json, known.exit_code)
     try:
         if as_json:
             out.write(json.dumps(found.document, indent=1, allow_nan=False, default=str) + "\n")

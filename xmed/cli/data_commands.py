@@ -67,8 +67,8 @@ def ingest(
     from xmed.run import home
 
     adaptation.ingest(spec, data_root, cluster)
-    found = cohort.load(name, home())
-    document = cohort.described(found)
+    found = cohort.load_cohort(name, home())
+    document = cohort.describe_cohort(found)
     hidden = (home() / "deidentify" / "crosswalk").is_file()
     return Answer(document, lambda console: show_cohort(console, document, hidden))
 
@@ -91,8 +91,8 @@ def deidentify(
     from xmed.run import home
 
     if explain:
-        rules = room.explain()
-        return Answer(rules, lambda console: show_lines(console, room.lines(rules)))
+        rules = room.explain_rules()
+        return Answer(rules, lambda console: show_lines(console, room.explanation_lines(rules)))
     if crosswalk:
         known = deidentify_job.who(home())
         return Answer(known, lambda console: console.print(table(known, ["kind", "pseudonym", "original"])))

@@ -10,6 +10,7 @@ import typer
 
 from xmed.cli.command import DONE, WRONG_INPUT, refuse
 from xmed.cli.root import app
+from xmed.errors import XmedError
 
 UsageError = typer.BadParameter.__mro__[1]  # click's; typer has carried its own copy of click since 0.26
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         context = getattr(problem, "ctx", None)
         help_ = f"{context.command_path if context else 'xmed'} --help"
         parts = {"code": "USAGE", "what": said, "expected": f"what `{help_}` says", "do": ""}
-        return refuse(f"error[USAGE]: {said} · {parts['expected']}", parts, "--json" in given, WRONG_INPUT)
+        return refuse(str(XmedError("USAGE", said, parts["expected"])), parts, "--json" in given, WRONG_INPUT)
 
 
 def stand() -> None:

@@ -1,13 +1,25 @@
 """Cohort: a dataset's cases as ingest left them: whole, split by patient, content-addressed."""
 
-from xmed.cohort.case import Case, Cohort, Refusal
-from xmed.cohort.case_reader import Piece, Spread, Verdict
-from xmed.cohort.ingest import Generate, Progress, ingest, load
-from xmed.cohort.leakage import leakage
-from xmed.cohort.source_files import image_files
-from xmed.cohort.summary import described, summary
+from xmed.cohort.case import Case, Cohort, QuarantinedCase
+from xmed.cohort.case_reader import ReadResult, ReadShards, Shard
+from xmed.cohort.ingest import GenerateData, Progress, ingest_cases, load_cohort
+from xmed.cohort.leakage import find_leakage
+from xmed.cohort.source_files import find_image_files
+from xmed.cohort.summary import describe_cohort, summarise_cohorts
 
 __all__ = [
-    "Case", "Cohort", "Generate", "Piece", "Progress", "Refusal", "Spread", "Verdict", "described", "image_files",
-    "ingest", "leakage", "load", "summary",
+    "Case",
+    "Cohort",
+    "GenerateData",
+    "Progress",
+    "QuarantinedCase",
+    "ReadResult",
+    "ReadShards",
+    "Shard",
+    "describe_cohort",
+    "find_image_files",
+    "find_leakage",
+    "ingest_cases",
+    "load_cohort",
+    "summarise_cohorts",
 ]  # fmt: skip

@@ -14,7 +14,15 @@ from xmed.volume import Volume
 
 @dataclass(frozen=True)
 class Case:
-    """One readable case. image and label are store keys (sha256, hex) or None."""
+    """One readable case.
+
+    Attributes:
+        id: Case id, unique in its dataset.
+        patient: Patient id; several cases may share one.
+        split: The partition of the patient.
+        image: Store key (sha256, hex) of the image, or None for a label map alone.
+        label: Store key (sha256, hex) of the label map, or None.
+    """
 
     id: str
     patient: str
@@ -24,8 +32,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """One case in quarantine: the code and sentence say why."""
+class QuarantinedCase:
+    """One case in quarantine, with the error code and the message of the reader that refused it."""
 
     case: str
     patient: str
@@ -36,11 +44,19 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The cases of one dataset. `found` counts them all: readable, refused, and those that no split names."""
+    """The cases of one dataset, as ingest left them.
+
+    Attributes:
+        spec: The dataset spec.
+        cases: The readable cases, ordered by id.
+        quarantined: The refused cases.
+        home: The home whose store holds the volumes.
+        found: The number of all cases: readable, refused, and those whose patient is in no partition.
+    """
 
     spec: DatasetSpec
     cases: tuple[Case, ...]
-    quarantined: tuple[Refusal, ...]
+    quarantined: tuple[QuarantinedCase, ...]
     home: Path
     found: int
 
@@ -54,18 +70,20 @@ class Cohort:
         return tuple(case for case in self.cases if case.split in names)
 
     def image(self, case: Case) -> Volume:
-        """The image on its native grid, read-only, with modality, frame and field of view.
+        """Open the image of a case on its native grid, read-only, with modality, frame and field of view.
 
-        Raises XmedError IMAGE_MISSING for a case that is a label map alone.
+        Raises:
+            XmedError: IMAGE_MISSING for a case that is a label map alone; PATH_NOT_FOUND for a damaged store entry.
         """
         if case.image is None:
             raise XmedError("IMAGE_MISSING", f"{self.spec.name}: case {case.id} has no image", "a layout with `image`")
         return Store(self.home).get(case.image)
 
     def label(self, case: Case) -> Volume:
-        """The label map on the image's native grid, read-only, in the values of `spec.label_table`.
+        """Open the label map of a case on the image's native grid, read-only, in the values of `spec.label_table`.
 
-        Raises XmedError LABEL_MISSING.
+        Raises:
+            XmedError: LABEL_MISSING for a case without a label map; PATH_NOT_FOUND for a damaged store entry.
         """
         if case.label is None:
             raise XmedError("LABEL_MISSING", f"{self.spec.name}: case {case.id} has no label", "a labelled case")

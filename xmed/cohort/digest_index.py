@@ -1,7 +1,7 @@
-"""Digests of files, remembered as long as a file is unchanged, so that a second ingest is quick.
+"""Digest index: remembers the digests of files as long as they are unchanged, so that a second ingest is quick.
 
-A file is known by device and inode, and has not changed while its size and both its times stand still. No name is kept.
-Losing the index costs time and nothing else: whatever it does not know is read again.
+A file is identified by device and inode, and counts as unchanged while its size and both its times are the same. No
+name is kept. The index is only a cache: what it does not know is read again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from xmed.io.file_kinds import scan_entries
 from xmed.io.links import PERMIT_LINKS, LinkPolicy
 
 RACY_NS = 2_000_000_000
-"""A file written to just before it was hashed could be written to again within one tick of its clock (git's "racy"
-entries); no clock of a file system ticks more slowly than FAT's two seconds."""
+"""A file that was modified just before it was hashed could be modified again without a change of its time stamp (git's
+"racy" entries). The coarsest time stamps, those of FAT, have steps of two seconds."""
 PATIENCE_SECONDS = 30.0
-"""How long a writer waits for the others; each holds the index for milliseconds."""
+"""How long a writer waits for others; each holds the database for milliseconds."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (device INTEGER, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER,
  value TEXT, PRIMARY KEY (device, inode)) WITHOUT ROWID;
@@ -42,8 +42,16 @@ _PIECE = 1 << 20
 _hashing = local()
 
 
-class Stamp(NamedTuple):
-    """What tells one state of a file from another. modified, changed: of contents and of inode, in ns."""
+class FileState(NamedTuple):
+    """What distinguishes one state of a file from another.
+
+    Attributes:
+        device: Device number.
+        inode: Inode, shifted into the range of a signed integer.
+        size: Size in bytes.
+        modified: Modification time of the contents, ns.
+        changed: Change time of the inode, ns.
+    """
 
     device: int
     inode: int
@@ -52,56 +60,62 @@ class Stamp(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, facts: os.stat_result) -> Stamp:
+    def of(cls, facts: os.stat_result) -> FileState:
+        """The state that `os.stat` reports."""
         # SQLite's integers are signed; Windows and some network file systems use all 64 bits of an inode.
         return cls(facts.st_dev, facts.st_ino - (1 << 63), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
-class Index:
-    """The index below one home; several threads and processes may use it at once."""
+class DigestIndex:
+    """The digest index below one home; several threads and processes may use it at once."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self._path = home / "store" / "index.db"
-        self._turn, self._owner = Lock(), 0
+        self._lock, self._owner = Lock(), 0
         self._open: sqlite3.Connection | None = None
 
     def __del__(self) -> None:
         self.close()
 
-    def find(self, stamps: Iterable[Stamp]) -> dict[Stamp, str]:
-        """What was kept for these very stamps."""
-        found: dict[Stamp, str] = {}
+    def find(self, states: Iterable[FileState]) -> dict[FileState, str]:
+        """The values kept for exactly these states; states without one are left out."""
+        values: dict[FileState, str] = {}
         with self._using() as table:
             if table is not None:
-                rows = ((stamp, table.execute(_FIND, stamp).fetchone()) for stamp in stamps)
-                told = ((stamp, _unbound(_STAMP.pack(*stamp), row[0])) for stamp, row in rows if row)
-                found |= {stamp: value for stamp, value in told if value is not None}
-        return found
+                rows = ((state, table.execute(_FIND, state).fetchone()) for state in states)
+                checked = ((state, _unbound(_STAMP.pack(*state), row[0])) for state, row in rows if row)
+                values |= {state: value for state, value in checked if value is not None}
+        return values
 
-    def keep(self, values: Mapping[Stamp, str]) -> None:
-        """Remember a value for each stamp, in place of what was known about the same file."""
+    def keep(self, values: Mapping[FileState, str]) -> None:
+        """Keep a value for each state, replacing what was kept for the same file."""
         with self._using(make=True) as table:
             if table is not None:
                 with table:
-                    table.executemany(
-                        _KEEP, [(*stamp, _bound(_STAMP.pack(*stamp), value)) for stamp, value in values.items()]
-                    )
+                    rows = [(*state, _bound(_STAMP.pack(*state), value)) for state, value in values.items()]
+                    table.executemany(_KEEP, rows)
 
-    def digest(self, paths: Iterable[Path], reach: LinkPolicy, stamps: dict[str, Stamp]) -> str:
-        """sha256 (hex) of the sorted sha256 of each file and of every file below each folder; only what is unknown is
-        read, and of a set that was met before not even its files are looked up.
+    def digest(self, paths: Iterable[Path], reach: LinkPolicy, states: dict[str, FileState]) -> str:
+        """The digest of a set of files; only files that the index does not know are read.
 
-        Neither names nor their order matter to the readers. stamps: takes what each file was like.
+        Args:
+            paths: Files, and folders whose files all count.
+            reach: The folders that files and links may lie in.
+            states: Is filled with path → state of each file.
 
-        Raises XmedError PATH_UNSAFE (leaves `reach`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
+        Returns:
+            sha256 (hex) of the sorted sha256 of the files; names and order have no influence.
+
+        Raises:
+            XmedError: PATH_UNSAFE (leaves `reach`, or is no ordinary file), EMPTY_FILE, READER_FAILED.
         """
-        met = dict(_stamped(paths, reach))
-        stamps |= met
-        mark = _mark(met)
-        if known := self._met(mark):
+        current = dict(_file_states(paths, reach))
+        states |= current
+        mark = _mark(current)
+        if known := self._find_set(mark):
             return known
-        hashes, settled = self._hashes(met)
+        hashes, settled = self._hashes(current)
         value = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
         if settled:
             with self._using(make=True) as table:
@@ -110,48 +124,50 @@ class Index:
                         table.execute(_KEEP_SET, (mark, _bound(mark, value)))
         return value
 
-    def recall(self, paths: Iterable[Path], reach: LinkPolicy, stamps: dict[str, Stamp]) -> str:
-        """What `digest` says, where this very set of files was met before; not a byte is read.
+    def recall(self, paths: Iterable[Path], reach: LinkPolicy, states: dict[str, FileState]) -> str:
+        """The same for a set of files that was digested before; no file is read.
 
-        Raises LookupError where it was not, and as `digest` does.
+        Raises:
+            LookupError: For a set that the index does not know.
+            XmedError: As `digest` does.
         """
         if not self._path.exists():
             raise LookupError("nothing is known yet")
-        met = dict(_stamped(paths, reach))
-        stamps |= met
-        if (known := self._met(_mark(met))) is None:
-            raise LookupError("a set of files not met before")
+        current = dict(_file_states(paths, reach))
+        states |= current
+        if (known := self._find_set(_mark(current))) is None:
+            raise LookupError("a set of files that is not known")
         return known
 
     def close(self) -> None:
-        """Let go of the database; whoever asks next opens it again."""
-        with self._turn:
+        """Close the database; the next use opens it again."""
+        with self._lock:
             if self._open is not None and self._owner == os.getpid():
                 self._open.close()
             self._open = None
 
-    def _met(self, mark: bytes) -> str | None:
+    def _find_set(self, mark: bytes) -> str | None:
         with self._using() as table:
             row = None if table is None else table.execute(_FIND_SET, (mark,)).fetchone()
             return _unbound(mark, row[0]) if row else None
         return None  # the database gave up
 
-    def _hashes(self, met: Mapping[str, Stamp]) -> tuple[list[str], bool]:
-        """The sorted sha256 of files, and whether they have all been at rest for long enough to be known by stamps."""
-        known, new, began = self.find(met.values()), dict[Stamp, str](), time.time_ns()
-        for path, stamp in met.items():
-            if stamp not in known:
-                known[stamp] = _hash(path)
-                new[stamp] = known[stamp]
+    def _hashes(self, current: Mapping[str, FileState]) -> tuple[list[str], bool]:
+        """The sorted sha256 of files, and whether all were unchanged for long enough to be known by their states."""
+        known, new, began = self.find(current.values()), dict[FileState, str](), time.time_ns()
+        for path, state in current.items():
+            if state not in known:
+                known[state] = _hash(path)
+                new[state] = known[state]
         settled = {s: value for s, value in new.items() if max(s.modified, s.changed) < began - RACY_NS}
         if settled:
             self.keep(settled)
-        return sorted(known[stamp] for stamp in met.values()), len(settled) == len(new)
+        return sorted(known[state] for state in current.values()), len(settled) == len(new)
 
     @contextmanager
     def _using(self, make: bool = False) -> Iterator[sqlite3.Connection | None]:
-        """The database, for one at a time; None where there is none or where it does not answer."""
-        with self._turn:
+        """The database, for one thread at a time; None if it does not exist or does not answer."""
+        with self._lock:
             try:
                 table = self._connection(make)
             except (OSError, sqlite3.Error) as problem:
@@ -164,7 +180,7 @@ class Index:
                 self._give_up(problem, make)
 
     def _give_up(self, problem: Exception, make: bool) -> None:
-        """Do without for now: locked, a full disk, a folder that nobody may write to. What is no database goes."""
+        """Go on without the database (locked, disk full, folder not writable); delete a file that is no database."""
         if self._open is not None:
             self._open.close()
         self._open = None
@@ -184,13 +200,13 @@ class Index:
         return self._open
 
 
-def stamp_of(path: Path | str) -> Stamp:
-    """The stamp of a file as it is now. Raises OSError."""
-    return Stamp.of(os.stat(path))
+def file_state_of(path: Path | str) -> FileState:
+    """The state of a file as it is now; OSError where it cannot be asked."""
+    return FileState.of(os.stat(path))
 
 
 def _bound(about: bytes, value: str) -> str:
-    """A value with a check of what it belongs to: a row that a disk or a script changed is not known."""
+    """A value with a checksum of it and its key: a row that was damaged or edited counts as unknown."""
     return f"{value} {hashlib.sha256(about + value.encode()).hexdigest()[:16]}"
 
 
@@ -199,13 +215,13 @@ def _unbound(about: bytes, kept: object) -> str | None:
     return value if value and _bound(about, value) == kept else None
 
 
-def _mark(met: Mapping[str, Stamp]) -> bytes:
-    """A set of files as they are, whatever their names and order."""
-    return hashlib.sha256(b"".join(_STAMP.pack(*stamp) for stamp in sorted(met.values()))).digest()
+def _mark(states: Mapping[str, FileState]) -> bytes:
+    """sha256 of the states of a set of files, whatever their names and order."""
+    return hashlib.sha256(b"".join(_STAMP.pack(*state) for state in sorted(states.values()))).digest()
 
 
-def _stamped(paths: Iterable[Path], reach: LinkPolicy) -> Iterator[tuple[str, Stamp]]:
-    inside: dict[Path, bool] = {}  # resolving a path costs a question for each of its folders: once per folder
+def _file_states(paths: Iterable[Path], reach: LinkPolicy) -> Iterator[tuple[str, FileState]]:
+    inside: dict[Path, bool] = {}  # resolving a path costs one system call per folder: once per folder
     for outer in paths:
         folder = outer if outer.is_dir() else outer.parent
         if folder not in inside:
@@ -214,15 +230,15 @@ def _stamped(paths: Iterable[Path], reach: LinkPolicy) -> Iterator[tuple[str, St
         if not (reach.holds(outer) if linked else inside[folder]):
             raise _leads_out(outer, reach)
         if folder != outer:
-            yield str(outer), _stamp(outer)
+            yield str(outer), _file_state(outer)
             continue
         for entry, unsafe in scan_entries(os.path.realpath(folder), reach):
             if unsafe is not None:
                 raise unsafe
-            yield entry.path, _stamp(entry)
+            yield entry.path, _file_state(entry)
 
 
-def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
+def _file_state(file: Path | os.DirEntry[str]) -> FileState:
     try:
         facts = file.stat()
     except OSError as problem:
@@ -235,7 +251,7 @@ def _stamp(file: Path | os.DirEntry[str]) -> Stamp:
         raise XmedError("PATH_UNSAFE", f"{Path(file)} is no ordinary file", "an ordinary file", "copy the file in")
     if facts.st_size == 0:
         raise XmedError("EMPTY_FILE", f"{Path(file)} has no bytes", "a file with contents", "copy it again")
-    return Stamp.of(facts)
+    return FileState.of(facts)
 
 
 def _leads_out(path: Path, reach: LinkPolicy) -> XmedError:
@@ -245,7 +261,7 @@ def _leads_out(path: Path, reach: LinkPolicy) -> XmedError:
 
 
 def _hash(path: str) -> str:
-    buffer = _hashing.__dict__.setdefault("buffer", bytearray(_PIECE))  # memory is got once for each thread
+    buffer = _hashing.__dict__.setdefault("buffer", bytearray(_PIECE))  # allocated once per thread
     view, total = memoryview(buffer), hashlib.sha256()
     try:
         with open(path, "rb", buffering=0) as file:

@@ -1,7 +1,7 @@
-"""Fetching: the files that a dataset spec names by URL and sha256, checked before any of them is read.
+"""Fetch: downloads the files that a dataset spec names by URL and checks their sha256 before any of them is read.
 
-Only https, also after a redirect; never more than MAX_BYTES; a file of another sha256 is thrown away. What was fetched
-once is not asked for again: a hidden mark beside it says which bytes they were.
+Only https, also after a redirect; never more than MAX_BYTES; a file with another sha256 is deleted. A file that was
+fetched is not fetched again: a hidden file beside it records its sha256.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from xmed.cohort.archive_extraction import ENDINGS, unpack
-from xmed.cohort.store import writing
+from xmed.cohort.archive_extraction import ENDINGS, unpack_archive
+from xmed.cohort.store import naming_disk_errors
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
@@ -28,9 +28,10 @@ from xmed.spec import DatasetSpec, FileSpec
 MAX_BYTES = 64 << 30
 TIMEOUT_SECONDS = 60.0
 PATIENCE_SECONDS, SLOWEST = 600.0, 1024
-"""After so long a download must have brought so many bytes a second; one that drips is not waited for without end."""
+"""After so many seconds a download must have a mean rate of at least so many bytes per second."""
 CHUNK = 1 << 20
-Open = Callable[[str], IO[bytes]]
+OpenUrl = Callable[[str], IO[bytes]]
+"""Opens a URL for reading."""
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -42,40 +43,44 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(spec: DatasetSpec, root: Path, open_url: Open | None = None) -> None:
-    """Fetch what is not there yet of `spec.files` to `root`, and unpack archives there.
+def fetch_files(spec: DatasetSpec, root: Path, open_url: OpenUrl | None = None) -> None:
+    """Fetch those of `spec.files` that are not in `root` yet, and unpack archives there.
 
-    open_url: what opens a URL for reading, in place of https.
+    Args:
+        spec: The dataset spec.
+        root: The folder of the dataset.
+        open_url: Opens a URL for reading; https by default.
 
-    Raises XmedError FETCH_FAILED (no connection, or the server refuses), FETCH_MISMATCH (other bytes than the spec
-    names), PATH_UNSAFE and SIZE_CLAIM for an archive that reaches out or bursts, DISK_FULL, NOT_WRITABLE.
+    Raises:
+        XmedError: FETCH_FAILED (no connection, or the server refuses), FETCH_MISMATCH (another sha256 than the spec
+            names), PATH_UNSAFE or SIZE_CLAIM for an unsafe archive, ARCHIVE_INVALID, DISK_FULL, NOT_WRITABLE.
     """
     for file in spec.files:
         path = root / file.name
         mark = path.with_name(f".{path.name}.fetched")
-        if _marked(mark, path, file.sha256):
+        if _is_fetched(mark, path, file.sha256):
             continue
-        with writing(root):
+        with naming_disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            if not (path.is_file() and file_digest(path) == file.sha256):  # brought here by hand
+            if not (path.is_file() and file_digest(path) == file.sha256):  # a user may have put it here
                 _download(file, path, open_url or _https)
             if path.name.endswith(ENDINGS):
-                unpack(path, root)
-            write_atomically(mark, f"{file.sha256} {_like(path)}\n")
+                unpack_archive(path, root)
+            write_atomically(mark, f"{file.sha256} {_size_and_time(path)}\n")
 
 
-def _marked(mark: Path, path: Path, sha256: str) -> bool:
-    """Whether a mark says that these bytes were fetched, and the file is as it was then, or an archive that is gone."""
+def _is_fetched(mark: Path, path: Path, sha256: str) -> bool:
+    """Whether the mark records this sha256 and the file is unchanged, or is an archive that was deleted later."""
     try:
-        told, _, like = mark.read_text(encoding="utf-8").strip().partition(" ")
+        fetched, _, recorded = mark.read_text(encoding="utf-8").strip().partition(" ")
     except (OSError, ValueError):
         return False
     unpacked = path.name.endswith(ENDINGS) and not path.exists()
-    return told == sha256 and (unpacked or like == _like(path))
+    return fetched == sha256 and (unpacked or recorded == _size_and_time(path))
 
 
-def _like(path: Path) -> str:
-    """Size and time of a file: what was written to since has another."""
+def _size_and_time(path: Path) -> str:
+    """Size and modification time of a file, which change when it is written to."""
     try:
         facts = path.stat()
     except OSError:
@@ -83,12 +88,12 @@ def _like(path: Path) -> str:
     return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
-def _download(file: FileSpec, path: Path, open_url: Open) -> None:
+def _download(file: FileSpec, path: Path, open_url: OpenUrl) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     total, size, began = hashlib.sha256(), 0, time.monotonic()
     try:
         with open_url(file.url) as source, part.open("xb") as target:
-            read = getattr(source, "read1", source.read)  # what is there; `read` would wait for a whole chunk
+            read = getattr(source, "read1", source.read)  # returns what has arrived; `read` waits for a chunk
             while chunk := read(CHUNK):
                 size += len(chunk)
                 seconds = time.monotonic() - began

@@ -1,7 +1,7 @@
-"""Ingest: a dataset spec's files become a cohort; bad cases go to quarantine with a code while the others go on.
+"""Ingest: reads the files of a dataset spec into a cohort; unreadable cases go to quarantine with an error code.
 
-Idempotent and resumable without a journal: an entry's key is the sha256 of the bytes it is read from and of what
-affects their reading, so whatever is already there under its key is not read again.
+It can be repeated and resumed without a journal: the key of a store entry is the sha256 of the bytes it is read from
+and of every setting that affects the reading, so an entry that exists under its key is not read again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xmed.cohort.case import Case, Cohort, Refusal
-from xmed.cohort.case_reader import Desk, Spread
-from xmed.cohort.fetch import fetch
-from xmed.cohort.layout import Found, find, passed_over
-from xmed.cohort.pseudonymise import pseudonyms
+from xmed.cohort.case import Case, Cohort, QuarantinedCase
+from xmed.cohort.case_reader import CaseReader, ReadShards
+from xmed.cohort.fetch import fetch_files
+from xmed.cohort.layout import CaseFiles, find_cases, linked_folders_outside
+from xmed.cohort.pseudonymise import pseudonymise_cases
 from xmed.cohort.quarantine import Quarantine
-from xmed.cohort.splits import assign
-from xmed.cohort.store import Store, writing
+from xmed.cohort.splits import assign_splits
+from xmed.cohort.store import Store, naming_disk_errors
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
-from xmed.files.sealed_document import is_whole, sealed
+from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
@@ -34,69 +34,98 @@ from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 SCHEMA = "xmed-dataset/1"
 _KEY = re.compile("[0-9a-f]{64}")
 Progress = Callable[[str, int, int, str], None]
-Generate = Callable[[PhantomSpec | MapsSpec, Path], None]
+"""Called with what is being done, how many steps are done, how many there are, and a note."""
+GenerateData = Callable[[PhantomSpec | MapsSpec, Path], None]
+"""Writes the phantom or the label maps that a spec asks for into a folder."""
 
 
-def ingest(
+def ingest_cases(
     spec: DatasetSpec,
     home: Path,
     *,
     data_root: Path | None = None,
     progress: Progress | None = None,
-    generate: Generate | None = None,
-    spread: Spread | None = None,
+    generate: GenerateData | None = None,
+    read_shards: ReadShards | None = None,
 ) -> Cohort:
-    """Read every case of a dataset into the store below `home`, one on each core, and write the dataset's manifest.
+    """Read every case of a dataset into the store below `home`, one per core, and write the dataset's manifest.
 
-    data_root: a folder in place of the spec's `root`. progress: (what, done, total, note), called for each case.
-    generate: writes the phantom or the label maps that a spec asks for when fewer patients than it names are there;
-    both stand on a higher floor than ingest, so whoever calls both passes it in. spread: has other machines read.
+    Args:
+        spec: The dataset spec.
+        home: The home whose store takes the volumes.
+        data_root: A folder in place of the spec's `root`.
+        progress: Called for each case.
+        generate: Writes the phantom or the label maps that a spec asks for, when fewer patients than it names are
+            present. Both are made on a higher floor than this one, so the caller passes the function in.
+        read_shards: Has the cases read by other machines; None reads them here.
 
-    Raises XmedError PATH_NOT_FOUND (no such root or folder of `links`; nothing is written), NO_CASES (none found, or
-    all refused), DISK_FULL, NOT_WRITABLE, KEY_INVALID.
+    Returns:
+        The cohort: readable cases and quarantined ones.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND (no such root or folder of `links`; nothing is written), NO_CASES (none found, or all
+            refused), DISK_FULL, NOT_WRITABLE, KEY_INVALID, FETCH_FAILED, FETCH_MISMATCH.
     """
     root, links = spec.folder(data_root), spec.link_folders()
-    if spec.made and generate and (not root.is_dir() or len(find(spec.layout, root, links)) < spec.made.patients):
+    if spec.made and generate and (not root.is_dir() or len(find_cases(spec.layout, root, links)) < spec.made.patients):
         generate(spec.made, root)
     if spec.pacs:
-        with writing(root):
+        with naming_disk_errors(root):
             retrieve(spec.pacs, root, Secret.find(home)[0].name, progress)
-    fetch(spec, root)
-    found, split_of = _found(spec, root, links)
-    secret = _secret(home, progress)
-    found, split_of = pseudonyms(spec, found, split_of, Crosswalk.below(home, secret))
-    wanted = [case for case in found if case.patient in split_of]
+    fetch_files(spec, root)
+    on_disk, split_of = _find_all(spec, root, links)
+    secret = _find_secret(home, progress)
+    on_disk, split_of = pseudonymise_cases(spec, on_disk, split_of, Crosswalk.below(home, secret))
+    wanted = [files for files in on_disk if files.patient in split_of]
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
-    with writing(home):
+    with naming_disk_errors(home):
         store.sweep()
-    cases: list[Case] = []
-    refusals: list[Refusal] = []
-    desk = Desk(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)
-    with closing(desk.verdicts(wanted, spread)) as verdicts:
-        for done, (files, verdict) in enumerate(zip(wanted, verdicts)):
-            if progress:
-                progress(f"ingest {spec.name}", done, len(wanted), files.case)
-            if isinstance(verdict, Case):
-                cases.append(verdict)
-                quarantine.release(verdict.id)
-            else:
-                refusals.append(verdict)
-                quarantine.hold(verdict)
-    quarantine.keep_only([refusal.case for refusal in refusals])
-    if progress:
-        progress(f"ingest {spec.name}", len(wanted), len(wanted), f"{len(cases)} read, {len(refusals)} in quarantine")
+    reader = CaseReader(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)
+    cases, refused = _read_all(reader, wanted, quarantine, read_shards, progress)
     if not cases:
-        raise _nothing(spec, root, links, refusals, quarantine.folder)
-    store.flush(desk.written)
-    cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refusals), home, len(found))
+        raise _no_cases(spec, root, links, refused, quarantine.folder)
+    store.flush(reader.written)
+    cohort = Cohort(spec, tuple(sorted(cases, key=lambda case: case.id)), tuple(refused), home, len(on_disk))
     _save(cohort)
     return cohort
 
 
-def load(name: str, home: Path) -> Cohort:
-    """The cohort that ingest wrote, by the dataset's name or its spec's path.
+def _read_all(
+    reader: CaseReader,
+    wanted: list[CaseFiles],
+    quarantine: Quarantine,
+    read_shards: ReadShards | None,
+    progress: Progress | None,
+) -> tuple[list[Case], list[QuarantinedCase]]:
+    """Read the cases and keep the quarantine up to date; returns the readable and the refused ones."""
+    cases: list[Case] = []
+    refused: list[QuarantinedCase] = []
+    what = f"ingest {reader.spec.name}"
+    with closing(reader.read_cases(wanted, read_shards)) as results:
+        for done, (files, result) in enumerate(zip(wanted, results)):
+            if progress:
+                progress(what, done, len(wanted), files.case)
+            if isinstance(result, Case):
+                cases.append(result)
+                quarantine.release(result.id)
+            else:
+                refused.append(result)
+                quarantine.hold(result)
+    quarantine.keep_only([case.case for case in refused])
+    if progress:
+        progress(what, len(wanted), len(wanted), f"{len(cases)} read, {len(refused)} in quarantine")
+    return cases, refused
 
-    Raises XmedError PATH_NOT_FOUND, DOCUMENT_INVALID for a manifest that does not say any more what ingest wrote.
+
+def load_cohort(name: str, home: Path) -> Cohort:
+    """Load the cohort that ingest wrote.
+
+    Args:
+        name: The dataset's name, or the path of its spec.
+        home: The home that it was ingested into.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, or DOCUMENT_INVALID for a manifest that was changed since ingest wrote it.
     """
     if name.endswith(".json"):
         name = load_dataset(name).name
@@ -106,58 +135,61 @@ def load(name: str, home: Path) -> Cohort:
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"dataset '{stem}' has no manifest at {path}", "an ingested dataset", do)
     try:
-        return _cohort(mapping(read_json(path), str(path)), stem, home)
+        return _parse_manifest(mapping(read_json(path), str(path)), stem, home)
     except (XmedError, OSError, KeyError, TypeError, ValueError) as problem:
         what = f"the manifest of dataset '{stem}' at {path} is damaged"
         raise XmedError("DOCUMENT_INVALID", what, "what ingest wrote", do) from problem
 
 
-def _cohort(document: dict[str, Any], name: str, home: Path) -> Cohort:
-    """Raises KeyError, TypeError, ValueError where a manifest is damaged. Those of version 0.1.0 have no seal."""
-    if document["schema"] != SCHEMA or ("seal" in document and not is_whole(document, name)):
+def _parse_manifest(document: dict[str, Any], name: str, home: Path) -> Cohort:
+    """The cohort of a manifest; KeyError, TypeError or ValueError for a damaged one. Version 0.1.0 wrote no seal."""
+    if document["schema"] != SCHEMA or ("seal" in document and not is_intact(document, name)):
         raise ValueError("not what was sealed")
     spec = DatasetSpec.model_validate(document["spec"])
     cases = tuple(Case(**case) for case in document["cases"])
-    refusals = tuple(Refusal(**refusal) for refusal in document["quarantined"])
+    quarantined = tuple(QuarantinedCase(**refused) for refused in document["quarantined"])
     keys = [key for case in cases for key in (case.image, case.label) if key is not None]
     if not all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys):
         raise ValueError("no key of the store")
-    cohort = Cohort(spec, cases, refusals, home, int(document["found"]))
+    cohort = Cohort(spec, cases, quarantined, home, int(document["found"]))
     if cohort.fingerprint != document["fingerprint"]:
         raise ValueError("another fingerprint")
     return cohort
 
 
-def _secret(home: Path, progress: Progress | None) -> Secret:
-    secret, made = Secret.find(home)
-    if made and progress:
-        progress("a new key for pseudonyms", 1, 1, str(made))
+def _find_secret(home: Path, progress: Progress | None) -> Secret:
+    secret, new_file = Secret.find(home)
+    if new_file and progress:
+        progress("a new key for pseudonyms", 1, 1, str(new_file))
     return secret
 
 
-def _found(spec: DatasetSpec, root: Path, links: tuple[Path, ...]) -> tuple[list[Found], dict[str, Split]]:
-    """Every case, also of patients that an explicit split names and no file belongs to; and who is in which split."""
+def _find_all(spec: DatasetSpec, root: Path, links: tuple[Path, ...]) -> tuple[list[CaseFiles], dict[str, Split]]:
+    """Every case, one also for each patient whom a split names and no file belongs to; and patient → partition."""
     if not root.is_dir():
         do = "set the variable in root, or pass --data-root"
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {root}", "the folder of its files", do)
-    found = find(spec.layout, root, links)
-    there = {case.patient for case in found}
-    split_of = assign(spec.splits, there)
-    return found + [Found(patient, patient, (), ()) for patient in sorted(set(split_of) - there)], split_of
+    on_disk = find_cases(spec.layout, root, links)
+    patients = {files.patient for files in on_disk}
+    split_of = assign_splits(spec.splits, patients)
+    without_files = [CaseFiles(patient, patient, (), ()) for patient in sorted(set(split_of) - patients)]
+    return on_disk + without_files, split_of
 
 
-def _nothing(
-    spec: DatasetSpec, root: Path, links: tuple[Path, ...], refusals: list[Refusal], folder: Path
+def _no_cases(
+    spec: DatasetSpec, root: Path, links: tuple[Path, ...], refused: list[QuarantinedCase], folder: Path
 ) -> XmedError:
-    shut = len(passed_over(spec.layout, root, links))
-    do = f"{shut} links to folders lead out of root: permit where they lead with `links:` in the spec" if shut else ""
-    if not refusals:
+    outside = len(linked_folders_outside(spec.layout, root, links))
+    do = (
+        f"{outside} links to folders lead out of root: permit where they lead with `links:` in the spec"
+        if outside
+        else ""
+    )
+    if not refused:
         layout = " and ".join(pattern for pattern in (spec.layout.image, spec.layout.label) if pattern)
         return XmedError("NO_CASES", f"{spec.name}: no patient of its splits below {root}", f"files like {layout}", do)
-    first = refusals[0]
-    what = (
-        f"{spec.name}: all {len(refusals)} cases refused, the first ({first.case}) with {first.code}: {first.message}"
-    )
+    first = refused[0]
+    what = f"{spec.name}: all {len(refused)} cases refused, the first ({first.case}) with {first.code}: {first.message}"
     return XmedError("NO_CASES", what, "at least one readable case", do or f"see {folder}")
 
 
@@ -170,6 +202,6 @@ def _save(cohort: Cohort) -> None:
         "cases": [asdict(case) for case in cohort.cases],
         "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
     }
-    with writing(cohort.home):
-        text = json.dumps(sealed(document, cohort.spec.name), indent=1)
+    with naming_disk_errors(cohort.home):
+        text = json.dumps(seal_document(document, cohort.spec.name), indent=1)
         write_atomically(Store(cohort.home).dataset(cohort.spec.name), text + "\n")

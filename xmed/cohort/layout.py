@@ -1,4 +1,4 @@
-"""Found: the files of one case, as a layout's patterns pair them up below a root."""
+"""Layout: finds the files of each case below a root, as a layout's patterns pair images with labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from xmed.spec import Layout
 
 
 @dataclass(frozen=True)
-class Found:
-    """One case's files. Each tuple holds a file, a folder, or the files of a glob; empty when there is none."""
+class CaseFiles:
+    """The files of one case.
+
+    Attributes:
+        case: Case id.
+        patient: Patient id.
+        image: A file, a folder, or the files that a glob matches; empty when there is none.
+        label: The same for the label.
+    """
 
     case: str
     patient: str
@@ -23,81 +30,91 @@ class Found:
     label: tuple[Path, ...]
 
 
-def find(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[Found]:
-    """Every case below `root`, ordered by id, whether its files are any good or not.
+def find_cases(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[CaseFiles]:
+    """Find every case below `root`; whether its files can be read is not checked.
 
-    {case} is the case id, {patient} the patient; where only one is given it is both. A case id that several patients
-    share (every patient may have a `scan1`) is told apart by putting the patient before it. `*`, `?` and `**/` match as
-    in a shell; hidden files never do. A label that may belong to several cases is that of the longest id; one without
-    its image is a case, too. So is a folder that nobody may look into, where its name tells whose it is.
+    `{case}` is the case id, `{patient}` the patient id; where a pattern has only one of them it gives both. A case id
+    that several patients share (every patient may have a `scan1`) becomes unique by the patient id in front of it. `*`,
+    `?` and `**/` match as in a shell, and never match hidden files. A label that could belong to several cases belongs
+    to the one with the longest id. A label without an image is a case, and so is a folder that may not be listed, if
+    its name gives the case.
 
-    links: folders, resolved, that `**/` may follow links into; it looks into no other linked folder.
+    Args:
+        layout: The layout of a dataset spec.
+        root: The folder of the dataset.
+        links: Resolved folders that `**/` may follow links into; other links to folders outside the root are ignored.
 
-    Raises XmedError SPEC_INVALID for a pattern that names no case or is no pattern.
+    Returns:
+        The files of each case, ordered by case id.
+
+    Raises:
+        XmedError: SPEC_INVALID for a pattern that names no case, or for two cases of one name.
     """
     listing = Listing(root, links)
-    images = _cases(Pattern(layout.image).checked(told=False), listing) if layout.image else {}
-    pattern = Pattern(layout.label).checked(told=bool(layout.image)) if layout.label else None
+    images = _cases(Pattern(layout.image).checked(cases_known=False), listing) if layout.image else {}
+    pattern = Pattern(layout.label).checked(cases_known=bool(layout.image)) if layout.label else None
     if pattern is None:
-        cases = [Found(*key, _below(root, paths), ()) for key, paths in images.items()]
+        cases = [CaseFiles(*key, _below(root, paths), ()) for key, paths in images.items()]
     else:
-        paths, shut = pattern.paths(listing)
-        owned, left = _owned(pattern, paths, images)
-        cases = [Found(*key, _below(root, some), _below(root, owned.get(key, ()))) for key, some in images.items()]
-        alone = _grouped(pattern, left, [folder for folder in shut if pattern.key_above(folder) not in images])
-        cases += [Found(*key, (), _below(root, some)) for key, some in alone.items()]
-    cases = [replace(f, case=_shown(f.case), patient=_shown(f.patient)) for f in cases]
-    times = Counter(found.case for found in cases)
-    told_apart = [replace(f, case=f"{f.patient}-{f.case}") if times[f.case] > 1 else f for f in cases]
-    if len({found.case for found in told_apart}) < len(told_apart):
+        paths, unreadable = pattern.paths(listing)
+        owned, left = _assign_labels(pattern, paths, images)
+        cases = [CaseFiles(*key, _below(root, own), _below(root, owned.get(key, ()))) for key, own in images.items()]
+        alone = _grouped(pattern, left, [folder for folder in unreadable if pattern.key_above(folder) not in images])
+        cases += [CaseFiles(*key, (), _below(root, own)) for key, own in alone.items()]
+    cases = [replace(f, case=_printable(f.case), patient=_printable(f.patient)) for f in cases]
+    times = Counter(files.case for files in cases)
+    distinct = [replace(f, case=f"{f.patient}-{f.case}") if times[f.case] > 1 else f for f in cases]
+    if len({files.case for files in distinct}) < len(distinct):
         raise XmedError(
             "SPEC_INVALID", f"two cases of one name below {root}", "{case} and {patient} that tell them apart"
         )
-    return sorted(told_apart, key=lambda found: found.case)
+    return sorted(distinct, key=lambda files: files.case)
 
 
-def passed_over(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[str]:
-    """The linked folders that lead out of `root` and that `find` does not look into for `**/`, below the root."""
+def linked_folders_outside(layout: Layout, root: Path, links: tuple[Path, ...] = ()) -> list[str]:
+    """The linked folders below `root` that lead out of it, which `find_cases` does not search for `**/`."""
     listing = Listing(root, links)
     for text in filter(None, (layout.image, layout.label)):
         Pattern(text).paths(listing)
-    return sorted(listing.passed)
+    return sorted(listing.not_entered)
 
 
 def _cases(pattern: Pattern, listing: Listing) -> dict[Key, list[str]]:
-    """(case, patient) → the paths that the pattern finds for them."""
+    """(case, patient) → the paths that the pattern matches for them."""
     return _grouped(pattern, *pattern.paths(listing))
 
 
-def _grouped(pattern: Pattern, paths: Iterable[str], shut: Iterable[str]) -> dict[Key, list[str]]:
+def _grouped(pattern: Pattern, paths: Iterable[str], unreadable: Iterable[str]) -> dict[Key, list[str]]:
     groups: dict[Key, list[str]] = {}
-    told = [(path, pattern.key(path)) for path in paths] + [(path, pattern.key_above(path)) for path in shut]
-    for path, key in told:
+    keyed = [(path, pattern.key(path)) for path in paths] + [(path, pattern.key_above(path)) for path in unreadable]
+    for path, key in keyed:
         if key is not None:
             groups.setdefault(key, []).append(path)
     return groups
 
 
-def _shown(name: str) -> str:
-    """A name in text: bytes that are no UTF-8 as escapes, so that it can be written down."""
+def _printable(name: str) -> str:
+    """A file name as text, with bytes that are not UTF-8 as escapes, so that it can be stored as JSON."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _owned(pattern: Pattern, paths: Iterable[str], keys: Iterable[Key]) -> tuple[dict[Key, list[str]], list[str]]:
-    """The paths of each case, and those that are nobody's."""
+def _assign_labels(
+    pattern: Pattern, paths: Iterable[str], keys: Iterable[Key]
+) -> tuple[dict[Key, list[str]], list[str]]:
+    """Case → its label paths, and the paths that belong to no known case."""
     members: dict[tuple[str, ...], list[Key]] = {}
     names = sorted(pattern.names)
     for key in keys:
         members.setdefault(tuple(key[name == "patient"] for name in names), []).append(key)
-    known = {name: {told[n] for told in members} for n, name in enumerate(names)}
+    known = {name: {values[n] for values in members} for n, name in enumerate(names)}
     owned: dict[Key, list[str]] = {}
     left: list[str] = []
     for path in paths:
-        ways = (tuple(way[name] for name in names) for way in pattern.owners(path, known))
-        told = next((way for way in ways if way in members), None)
-        if told is None:
+        readings = (tuple(reading[name] for name in names) for reading in pattern.owners(path, known))
+        owner = next((reading for reading in readings if reading in members), None)
+        if owner is None:
             left.append(path)
-        for key in members[told] if told is not None else ():
+        for key in members[owner] if owner is not None else ():
             owned.setdefault(key, []).append(path)
     return owned, left
 

@@ -1,7 +1,7 @@
-"""Layout pattern: a layout's pattern, what it finds below a root, and which case and patient each path is of.
+"""Layout pattern: one pattern of a layout, the paths that it matches below a root, and the case of each path.
 
-`{case}` and `{patient}` stand for a part of a name, `*` and `?` match as in a shell, `**/` for any folders. Each folder
-is listed once for all patterns and all cases: 10,000 cases take as many questions as there are folders.
+`{case}` and `{patient}` match a part of a name, `*` and `?` match as in a shell, `**/` matches any folders. Each folder
+is listed once for all patterns and all cases, however many cases there are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing says of one name. folder: also for a link to one."""
+    """One name in a folder. folder: also true for a link to a folder."""
 
     name: str
     folder: bool
@@ -34,44 +34,52 @@ class Entry:
 
 @dataclass
 class Listing:
-    """The folders below a root, each listed when it is first asked for; hidden names are left out.
+    """The folders below a root, each listed when it is first needed.
 
-    `._name` is what macOS leaves beside each file that it copies. links: resolved; where links to folders may lead.
-    passed: those that lead elsewhere, out of the root, and were not looked into for `**/`.
+    Hidden names are left out: macOS writes a `._name` beside each file that it copies.
+
+    Attributes:
+        root: The folder.
+        links: Resolved folders that links may lead into.
+        not_entered: Links that lead out of the root and were not searched for `**/`, as paths below the root.
     """
 
     root: Path
     links: tuple[Path, ...] = ()
-    passed: set[str] = field(default_factory=set)
+    not_entered: set[str] = field(default_factory=set)
     _known: dict[str, list[Entry] | None] = field(default_factory=dict)
 
     def of(self, where: str) -> list[Entry] | None:
-        """The names in a folder ("" for the root), sorted; None where nobody may look into it."""
+        """The names in a folder ("" for the root), sorted; None for a folder that may not be listed.
+
+        Raises:
+            XmedError: PATH_UNSAFE for too many folders.
+        """
         if where.count("/") > MAX_FOLDERS:
             raise XmedError(
                 "PATH_UNSAFE", f"more than {MAX_FOLDERS} folders in one another", "the folder of one dataset"
             )
-        if len(self._known) > MAX_FILES:  # links could lead through a few folders in endless many ways
+        if len(self._known) > MAX_FILES:  # links can lead through a few folders in endlessly many ways
             raise XmedError("PATH_UNSAFE", f"more than {MAX_FILES} folders", "the folder of one dataset")
         if where not in self._known:
             self._known[where] = self._listed(where)
         return self._known[where]
 
     def has(self, where: str, name: str) -> Entry | None:
-        """A name in a folder, asked for by itself: a folder of many cases is not listed for each."""
+        """Look up one name in a folder without listing the folder; None if it is absent or hidden."""
         path = self.root / where / name
         if name.startswith(".") or not os.path.lexists(path):
             return None
         return Entry(name, os.path.isdir(path), os.path.islink(path))
 
     def enters(self, where: str, entry: Entry) -> bool:
-        """Whether `**/` looks into what has this name in a folder."""
+        """Whether `**/` searches the folder that has this name."""
         if not entry.folder or not entry.link:
             return entry.folder
         link = self.root / where / entry.name
         entered = self._reach.enters(link, self.root)
         if not entered and not self._reach.holds(link):
-            self.passed.add(_joined(where, entry.name))
+            self.not_entered.add(_joined(where, entry.name))
         return entered
 
     @cached_property
@@ -80,8 +88,8 @@ class Listing:
 
     def _listed(self, where: str) -> list[Entry] | None:
         try:
-            with os.scandir(self.root / where) as found:
-                entries = [Entry(e.name, _is_folder(e), e.is_symlink()) for e in found if not e.name.startswith(".")]
+            with os.scandir(self.root / where) as scan:
+                entries = [Entry(e.name, _is_folder(e), e.is_symlink()) for e in scan if not e.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError:
@@ -91,51 +99,52 @@ class Listing:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One pattern of a layout.
-
-    Raises XmedError SPEC_INVALID, from `checked`, for one that is no pattern below a root.
-    """
+    """One pattern of a layout, such as `{patient}/{case}_image.nii.gz`."""
 
     text: str
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
+        """Its parts between slashes."""
         return tuple(part for part in self.text.split("/") if part not in ("", "."))
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Which of case and patient it names."""
+        """Which of `case` and `patient` it contains."""
         return frozenset(name for sign, name in _NAMES.items() if sign in self.text)
 
-    def checked(self, told: bool) -> Pattern:
-        """Itself. told: whether cases are known already, so that it need not tell where their names end."""
-        first, wrong = next(iter(self.text.split("/")), ""), ""
+    def checked(self, cases_known: bool) -> Pattern:
+        """Check the pattern and return it.
+
+        Args:
+            cases_known: Whether the case ids are known, so that the pattern need not show where a name ends.
+
+        Raises:
+            XmedError: SPEC_INVALID for a pattern that names no case, leads out of the root or is ambiguous.
+        """
+        first = self.text.split("/")[0]
         if not self.names:
             raise _invalid(self.text, "names no case", "{case} or {patient} somewhere in it")
         if not first or first.startswith("~") or ".." in self.parts:
             raise _invalid(self.text, "leads out of root", "a pattern below root; the folder itself belongs into root")
         if any("**" in part and part != "**" for part in self.parts) or self.parts[-1:] == ("**",):
-            raise _invalid(
-                self.text, "has ** in a name or at its end", "**/ for any folders, and then a name, as in **/*.dcm"
-            )
-        if not told and (match := re.search(r"\*\{|\}\*|\}\{", "/".join(part for part in self.parts if part != "**"))):
-            wrong = match.group()
-        if wrong:
+            expected = "**/ for any folders, and then a name, as in **/*.dcm"
+            raise _invalid(self.text, "has ** in a name or at its end", expected)
+        plain = "/".join(part for part in self.parts if part != "**")
+        if not cases_known and re.search(r"\*\{|\}\*|\}\{", plain):
             sign = "{patient}" if "{patient}" in self.text and "{case}" not in self.text else "{case}"
-            raise _invalid(
-                self.text, "does not tell where a name begins and ends", f"a sign in between, as in {sign}_*"
-            )
+            expected = f"a sign in between, as in {sign}_*"
+            raise _invalid(self.text, "does not tell where a name begins and ends", expected)
         return self
 
     def paths(self, listing: Listing) -> tuple[list[str], list[str]]:
-        """What it finds, as paths below the root, and the folders on the way that nobody may look into."""
-        found: dict[str, None] = {}
-        shut: dict[str, None] = {}
-        self._descend(listing, "", 0, found, shut)
-        return list(found), list(shut)
+        """The paths below the root that it matches, and the folders on the way that may not be listed."""
+        search = _Search(listing)
+        self._descend(search, "", 0)
+        return list(search.matched), list(search.unreadable)
 
     def key(self, path: str) -> Key | None:
-        """Case and patient of a path; where it names one of them it is both. None for a path that it does not match."""
+        """Case and patient of a path, the same text where it names only one; None for a path that does not match."""
         match = self._whole.fullmatch(path)
         if match is None:
             return None
@@ -143,17 +152,16 @@ class Pattern:
         return named.get("case") or named["patient"], named.get("patient") or named["case"]
 
     def key_above(self, path: str) -> Key | None:
-        """The same of a folder on the way, as far as it tells."""
+        """The same for a folder on the way, if the part of the pattern up to there names a case."""
         depth = path.count("/") + 1
         head = Pattern("/".join(self.parts[:depth]))
         return head.key(path) if head.names and "**" not in head.parts else None
 
     def owners(self, path: str, known: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
-        """Every way to read a path with names that are known; the longest names first."""
-        seen: set[tuple[int, int, str, str]] = set()
-        found: list[dict[str, str]] = []
-        self._read(path, 0, 0, {}, known, seen, found)
-        return sorted(found, key=lambda names: -sum(map(len, names.values())))
+        """Every way to match a path with known names, the longest names first."""
+        matching = _Matching(path, known)
+        self._match(matching, 0, 0, {})
+        return sorted(matching.readings, key=lambda names: -sum(map(len, names.values())))
 
     @cached_property
     def _tokens(self) -> list[str]:
@@ -165,78 +173,84 @@ class Pattern:
 
     @cached_property
     def _each(self) -> list[re.Pattern[str] | None]:
-        """For each part what its names look like; None for a part without wildcards."""
+        """For each part the expression of its names; None for a part without wildcards."""
         split = [[token for token in _PART.split(part) if token] for part in self.parts]
         return [_regex(tokens, False) if any(_PART.fullmatch(t) for t in tokens) else None for tokens in split]
 
-    def _descend(self, listing: Listing, where: str, n: int, found: dict[str, None], shut: dict[str, None]) -> None:
-        last = n == len(self.parts) - 1
+    def _descend(self, search: _Search, where: str, n: int) -> None:
+        """Match part `n` of the pattern in the folder `where`, and the parts after it below."""
         if self.parts[n] == "**":
-            self._descend(listing, where, n + 1, found, shut)
+            self._descend(search, where, n + 1)
         elif self._each[n] is None:
-            if (entry := listing.has(where, self.parts[n])) is not None:
-                self._enter(listing, where, entry, n, last, found, shut)
+            if (entry := search.listing.has(where, self.parts[n])) is not None:
+                self._enter(search, where, entry, n)
             return
-        entries = listing.of(where)
+        entries = search.listing.of(where)
         if entries is None:
-            shut[where] = None
+            search.unreadable[where] = None
         for entry in entries or ():
             if self.parts[n] == "**":
-                if listing.enters(where, entry):
-                    self._descend(listing, _joined(where, entry.name), n, found, shut)
-            elif self._each[n].fullmatch(entry.name):  # type: ignore[union-attr]
-                self._enter(listing, where, entry, n, last, found, shut)
+                if search.listing.enters(where, entry):
+                    self._descend(search, _joined(where, entry.name), n)
+            elif (expression := self._each[n]) is not None and expression.fullmatch(entry.name):
+                self._enter(search, where, entry, n)
 
-    def _enter(
-        self,
-        listing: Listing,
-        where: str,
-        entry: Entry,
-        n: int,
-        last: bool,
-        found: dict[str, None],
-        shut: dict[str, None],
-    ) -> None:
+    def _enter(self, search: _Search, where: str, entry: Entry, n: int) -> None:
         path = _joined(where, entry.name)
-        if last:
-            found[path] = None
+        if n == len(self.parts) - 1:
+            search.matched[path] = None
         elif entry.folder:
-            self._descend(listing, path, n + 1, found, shut)
+            self._descend(search, path, n + 1)
 
-    def _read(
-        self,
-        path: str,
-        n: int,
-        at: int,
-        names: dict[str, str],
-        known: Mapping[str, Collection[str]],
-        seen: set[tuple[int, int, str, str]],
-        found: list[dict[str, str]],
-    ) -> None:
+    def _match(self, matching: _Matching, n: int, at: int, names: dict[str, str]) -> None:
+        """Match token `n` and those after it with the path from position `at`, given the names matched so far."""
         state = (n, at, names.get("case", ""), names.get("patient", ""))
-        if state in seen:
+        if state in matching.visited:
             return
-        seen.add(state)
+        matching.visited.add(state)
+        path = matching.path
         if n == len(self._tokens):
             if at == len(path):
-                found.append(names)
+                matching.readings.append(names)
             return
         token, end = self._tokens[n], path.find("/", at)
         end = len(path) if end < 0 else end
         name = _NAMES.get(token)
         if name and name not in names:
             for to in range(at + 1, end + 1):
-                if path[at:to] in known[name]:
-                    self._read(path, n + 1, to, {**names, name: path[at:to]}, known, seen, found)
+                if path[at:to] in matching.known[name]:
+                    self._match(matching, n + 1, to, {**names, name: path[at:to]})
         elif token == "**/":
-            self._read(path, n + 1, at, names, known, seen, found)
+            self._match(matching, n + 1, at, names)
             if end < len(path):
-                self._read(path, n, end + 1, names, known, seen, found)
-        elif token in ("*", "?"):
-            for to in range(at, end + 1) if token == "*" else [at + 1] if at < end else []:
-                self._read(path, n + 1, to, names, known, seen, found)
+                self._match(matching, n, end + 1, names)
+        elif token == "*":
+            for to in range(at, end + 1):
+                self._match(matching, n + 1, to, names)
+        elif token == "?":
+            if at < end:
+                self._match(matching, n + 1, at + 1, names)
         elif path.startswith(literal := names[name] if name else token, at):
-            self._read(path, n + 1, at + len(literal), names, known, seen, found)
+            self._match(matching, n + 1, at + len(literal), names)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search below a root, with what it found so far, in order."""
+
+    listing: Listing
+    matched: dict[str, None] = field(default_factory=dict)
+    unreadable: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Matching:
+    """The matching of one path with known names; `visited` keeps it from trying a state twice."""
+
+    path: str
+    known: Mapping[str, Collection[str]]
+    visited: set[tuple[int, int, str, str]] = field(default_factory=set)
+    readings: list[dict[str, str]] = field(default_factory=list)
 
 
 def _regex(tokens: list[str], named: bool) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""Leakage: what stands both where something is learned or chosen and in the target's test; looked for five ways."""
+"""Leakage: finds what the training or selection data share with the target's test cases; five checks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from xmed.cohort.case import Case, Cohort
-from xmed.cohort.near_duplicates import LIMIT, closest, likeness
+from xmed.cohort.near_duplicates import NEAR_DUPLICATE_CORRELATION, stored_thumbnail, thumbnail_correlations
 from xmed.cohort.store import Store
 from xmed.spec import Split
 
 LEARNED: tuple[Split, ...] = ("train", "select")
+"""Partitions that a model is trained on or selected with."""
 Member = tuple[Cohort, Case]
 NO_UIDS = "the files name none (no DICOM, or read before headers' facts were kept)"
 TEXTS = {
@@ -22,28 +23,33 @@ TEXTS = {
 }
 
 
-def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
-    """Lists of what the train and select cases of `learned` share with the test cases of `target`.
+def find_leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
+    """Find what the train and select cases of some cohorts share with the test cases of the target.
 
-    And `checks`: what was compared with what, how much was found, and how near the nearest pair of images came.
+    A renamed or repacked copy is found by the digest of its voxels; one that was rescaled, compressed or slightly
+    disturbed by the correlation of its thumbnail. A person must look at near duplicates: two healthy organs can look
+    alike.
 
-    A renamed or repacked copy is found by the digest of its voxels, one that was rescaled, compressed or disturbed a
-    little by its likeness. Near duplicates are for a person to look at: two healthy organs may be alike.
+    Args:
+        learned: The cohorts that are trained on or selected with.
+        target: The cohort whose test cases are used for evaluation.
+
+    Returns:
+        For each key of `TEXTS` the list of what is shared, and `checks`: for each of them how many items were
+        compared on both sides, how many are shared, and the correlation of the most similar pair of images.
     """
     known = [(cohort, case) for cohort in learned for case in cohort.split(*LEARNED)]
     tested = [(target, case) for case in target.split("test")]
-    near, nearest = _near(known, tested, target)
-    found: dict[str, list[Any]] = {
+    near, nearest = _near_duplicates(known, tested, target)
+    uids = {name: (_uids(known, name), _uids(tested, name)) for name in ("study", "series")}
+    shared: dict[str, list[Any]] = {
         "patient_overlap": sorted({c.patient for _, c in known} & {c.patient for _, c in tested}),
-        "study_overlap": _shared(_facts(known, "study"), _facts(tested, "study")),
-        "series_overlap": _shared(_facts(known, "series"), _facts(tested, "series")),
-        "pixel_overlap": _shared(_pixels(known), _pixels(tested)),
+        "study_overlap": sorted(set.intersection(*uids["study"])),
+        "series_overlap": sorted(set.intersection(*uids["series"])),
+        "pixel_overlap": sorted(_pixels(known) & _pixels(tested)),
         "near_duplicates": near,
     }
-    sides = {
-        "study_overlap": (_facts(known, "study"), _facts(tested, "study")),
-        "series_overlap": (_facts(known, "series"), _facts(tested, "series")),
-    }
+    sides = {"study_overlap": uids["study"], "series_overlap": uids["series"]}
     checks = []
     for key, text in TEXTS.items():
         n_learned, n_tested = (len(side) for side in sides.get(key, (known, tested)))
@@ -54,42 +60,45 @@ def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
             "between": "what is learned or chosen from, and what is tested on",
             "n_learned": n_learned,
             "n_tested": n_tested,
-            "found": len(found[key]) if possible else None,
+            "found": len(shared[key]) if possible else None,
             "reason": None if possible else NO_UIDS,
-            "limit": LIMIT if key == "near_duplicates" else None,
+            "limit": NEAR_DUPLICATE_CORRELATION if key == "near_duplicates" else None,
             "closest": nearest if key == "near_duplicates" else None,
         })  # fmt: skip
-    return {**found, "checks": checks}
+    return {**shared, "checks": checks}
 
 
-def _near(
+def _near_duplicates(
     known: list[Member], tested: list[Member], target: Cohort
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Pairs at or above LIMIT that are not the very same voxels, and the nearest pair of all; of one modality only."""
-    alike = [(cohort, case) for cohort, case in known if case.image and cohort.spec.modality == target.spec.modality]
+    """Pairs of images of one modality at or above the limit with different voxels, and the most similar pair of all."""
+    same_modality = [(cohort, case) for cohort, case in known if cohort.spec.modality == target.spec.modality]
+    candidates = [(cohort, case) for cohort, case in same_modality if case.image]
     images = [(cohort, case) for cohort, case in tested if case.image]
-    if not alike or not images:
+    if not candidates or not images:
         return [], None
-    table = closest([likeness(c, case) for c, case in alike], [likeness(c, case) for c, case in images])
-    of = {case.image: Store(cohort.home).meta(str(case.image))["sha256"] for cohort, case in (*alike, *images)}
+    learned_thumbnails = [stored_thumbnail(cohort, case) for cohort, case in candidates]
+    table = thumbnail_correlations(learned_thumbnails, [stored_thumbnail(cohort, case) for cohort, case in images])
+    digest_of = {case.image: _voxel_digest(cohort, case) for cohort, case in (*candidates, *images)}
     pairs: list[dict[str, Any]] = []
-    for row, (_, there) in enumerate(images):
-        for column, (cohort, here) in enumerate(alike):
-            if of[here.image] != of[there.image]:  # the very same voxels are found by their digest
-                pair = {"learned": here.id, "dataset": cohort.spec.name, "tested": there.id}
+    for row, (_, tested_case) in enumerate(images):
+        for column, (cohort, learned_case) in enumerate(candidates):
+            if digest_of[learned_case.image] != digest_of[tested_case.image]:  # identical voxels: `pixel_overlap`
+                pair = {"learned": learned_case.id, "dataset": cohort.spec.name, "tested": tested_case.id}
                 pairs.append({**pair, "correlation": round(float(table[row, column]), 6)})
     pairs.sort(key=lambda pair: (-pair["correlation"], pair["tested"], pair["learned"]))
-    return [pair for pair in pairs if pair["correlation"] >= LIMIT], next(iter(pairs), None)
+    return [pair for pair in pairs if pair["correlation"] >= NEAR_DUPLICATE_CORRELATION], next(iter(pairs), None)
 
 
-def _facts(members: list[Member], name: str) -> set[str]:
-    found = (Store(cohort.home).meta(case.image).get("facts", {}).get(name) for cohort, case in members if case.image)
-    return {text for text in found if text}
+def _uids(members: list[Member], name: str) -> set[str]:
+    """The keyed UIDs of study or series that the images' headers name."""
+    texts = (Store(cohort.home).meta(case.image).get("facts", {}).get(name) for cohort, case in members if case.image)
+    return {text for text in texts if text}
 
 
 def _pixels(members: list[Member]) -> set[str]:
-    return {Store(cohort.home).meta(case.image)["sha256"] for cohort, case in members if case.image}
+    return {_voxel_digest(cohort, case) for cohort, case in members if case.image}
 
 
-def _shared(one: set[str], other: set[str]) -> list[str]:
-    return sorted(one & other)
+def _voxel_digest(cohort: Cohort, case: Case) -> str:
+    return str(Store(cohort.home).meta(str(case.image))["sha256"])

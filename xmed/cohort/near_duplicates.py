@@ -1,4 +1,4 @@
-"""Near duplicates: whether two images are nearly the same: small pictures of volumes, correlated."""
+"""Near duplicates: compares images by the correlation of small thumbnails."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from xmed.files.atomic import write_atomically
 from xmed.volume import Volume
 
 EDGE = 16
+"""Voxels along each edge of a thumbnail."""
 _SHA = 32
-LIMIT = 0.99
-"""Correlation from which two images are called near duplicates."""
+NEAR_DUPLICATE_CORRELATION = 0.99
+"""Correlation from which on two images are reported as near duplicates."""
 
 
 def thumbnail(volume: Volume) -> np.ndarray:
-    """A volume as EDGE³ block means, zero mean and unit norm: what survives rescaling, noise and lossy compression.
+    """Reduce a volume to EDGE³ block means, which change little under rescaling, noise and lossy compression.
 
-    float64 (EDGE³,). Axes of fewer voxels repeat them; outside the field of view counts as its darkest value.
+    An axis with fewer voxels repeats them. Voxels outside the field of view get the smallest value inside it.
+
+    Returns:
+        float64 (EDGE³,) with zero mean and unit norm; zeros for a constant volume.
     """
     array = volume.array
     if volume.fov is not None:
@@ -40,24 +44,24 @@ def thumbnail(volume: Volume) -> np.ndarray:
     return flat / norm if norm > 0 else flat
 
 
-def likeness(cohort: Cohort, case: Case) -> np.ndarray:
-    """The thumbnail of a case's image, kept below the store's home: reading every voxel again would take longer.
+def stored_thumbnail(cohort: Cohort, case: Case) -> np.ndarray:
+    """The thumbnail of a case's image, float64 (EDGE³,), read from a cache below the home or computed and cached.
 
-    It is kept behind its sha256; what does not have that any more is made anew.
+    The cached file begins with a sha256 of its content; a file that does not match it is computed again.
     """
     path = cohort.home / "store" / "likeness" / f"{case.image}.thumb"
     with suppress(OSError):
-        kept = path.read_bytes()
-        if hashlib.sha256(f"{case.image}".encode() + kept[_SHA:]).digest() == kept[:_SHA]:
-            return np.frombuffer(kept[_SHA:], dtype="<f8")
-    found = thumbnail(cohort.image(case))
-    content = found.astype("<f8").tobytes()
+        cached = path.read_bytes()
+        if hashlib.sha256(f"{case.image}".encode() + cached[_SHA:]).digest() == cached[:_SHA]:
+            return np.frombuffer(cached[_SHA:], dtype="<f8")
+    computed = thumbnail(cohort.image(case))
+    content = computed.astype("<f8").tobytes()
     write_atomically(path, hashlib.sha256(f"{case.image}".encode() + content).digest() + content)
-    return found
+    return computed
 
 
-def closest(learned: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> np.ndarray:
-    """Correlations (tested, learned) of thumbnails."""
+def thumbnail_correlations(learned: Sequence[np.ndarray], tested: Sequence[np.ndarray]) -> np.ndarray:
+    """Pearson correlations (tested, learned) of thumbnails, each (EDGE³,)."""
     if not learned or not tested:
         return np.zeros((len(tested), len(learned)))
     return np.clip(np.stack(tested) @ np.stack(learned).T, -1, 1)

@@ -1,4 +1,4 @@
-"""Pseudonymise: what keeps names that stand in folder names, file names and headers out of everything ingest writes."""
+"""Pseudonymise: keeps names from folders, files and headers out of everything that ingest writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from xmed.cohort.layout import Found
+from xmed.cohort.layout import CaseFiles
 from xmed.deidentify import Crosswalk, Secret
 from xmed.deidentify.allowed_attributes import VENDORS
 from xmed.errors import XmedError
@@ -18,68 +18,78 @@ from xmed.spec import DatasetSpec, FractionSplits, Split
 from xmed.volume import Volume
 
 _NUMBER = re.compile(r"\d{1,5}")
-"""A name of a file that is too short a number to be anybody's, and too common in sentences to be looked for."""
+"""A file name that is a short number identifies nobody, and occurs too often in sentences to be replaced."""
 
 
-def pseudonyms(
-    spec: DatasetSpec, found: list[Found], split_of: dict[str, Split], crosswalk: Crosswalk
-) -> tuple[list[Found], dict[str, Split]]:
-    """The same cases and partitions under the ids that ingest writes.
+def pseudonymise_cases(
+    spec: DatasetSpec, on_disk: list[CaseFiles], split_of: dict[str, Split], crosswalk: Crosswalk
+) -> tuple[list[CaseFiles], dict[str, Split]]:
+    """Replace case and patient ids that come from folder and file names by keyed pseudonyms.
 
-    Ids that a spec names are its writer's own. Where it names nobody, but lets a share of whoever is there be drawn,
-    ids come from folder and file names: they become keyed pseudonyms, and who is who goes to the crosswalk first,
-    unless the spec's `pseudonyms` says otherwise. What xmed made, or fetched under pseudonyms, keeps its names.
+    Ids that a spec lists in its splits were chosen by its author and stay. Where a spec only gives fractions, ids come
+    from folder and file names: they become pseudonyms, and the crosswalk is written first. The spec's `pseudonyms`
+    overrides this. Data that xmed generated, or fetched under pseudonyms, keep their names.
 
-    Raises XmedError KEY_INVALID, NOT_WRITABLE.
+    Args:
+        spec: The dataset spec.
+        on_disk: The files of each case.
+        split_of: Patient → partition.
+        crosswalk: Takes the pairs of pseudonym and original.
+
+    Returns:
+        The same cases and partitions under the ids that ingest writes.
+
+    Raises:
+        XmedError: KEY_INVALID, NOT_WRITABLE.
     """
     drawn = isinstance(spec.splits, FractionSplits) and not (spec.made or spec.pacs or spec.files)
     if not (drawn if spec.pseudonyms is None else spec.pseudonyms):
-        return found, split_of
+        return on_disk, split_of
     secret = crosswalk.secret
-    cases = {files.case: secret.name("case", files.case) for files in found}
-    patients = {files.patient: secret.name("patient", files.patient) for files in found}
+    cases = {files.case: secret.name("case", files.case) for files in on_disk}
+    patients = {files.patient: secret.name("patient", files.patient) for files in on_disk}
     pairs = [(kind, new, old) for kind, names in (("case", cases), ("patient", patients)) for old, new in names.items()]
     crosswalk.commit(pairs)
-    renamed = [replace(files, case=cases[files.case], patient=patients[files.patient]) for files in found]
+    renamed = [replace(files, case=cases[files.case], patient=patients[files.patient]) for files in on_disk]
     return renamed, {patients[patient]: split for patient, split in split_of.items()}
 
 
-def unnamed(problem: XmedError, files: Found, reach: LinkPolicy) -> str:
-    """What a refusal says, with the place in the case's sorted files instead of their names."""
+def message_without_names(problem: XmedError, files: CaseFiles, reach: LinkPolicy) -> str:
+    """The text of an error in which file names are replaced by their position among the case's sorted files."""
     parts = (problem.what, problem.expected, problem.do)
     text = " · ".join(" ".join(part.split()) for part in parts if part)
     paths = sorted(path for outer in (*files.image, *files.label) for path in _files(outer, reach))
-    spoken = {name: f"file {n} of {len(paths)}" for n, path in enumerate(paths, 1) for name in (str(path), path.name)}
-    spoken |= {name: "its folder" for outer in (*files.image, *files.label) for name in (str(outer), outer.name)
+    shown_as = {name: f"file {n} of {len(paths)}" for n, path in enumerate(paths, 1) for name in (str(path), path.name)}
+    shown_as |= {name: "its folder" for outer in (*files.image, *files.label) for name in (str(outer), outer.name)
                if outer.is_dir()}  # fmt: skip
-    names = sorted((name for name in spoken if not _NUMBER.fullmatch(name)), key=len, reverse=True)
+    names = sorted((name for name in shown_as if not _NUMBER.fullmatch(name)), key=len, reverse=True)
     if not names:
         return text
-    return re.sub("|".join(map(re.escape, names)), lambda match: spoken[match.group()], text)
+    return re.sub("|".join(map(re.escape, names)), lambda match: shown_as[match.group()], text)
 
 
-def framed_anew(volume: Volume, secret: Secret) -> Volume:
-    """The volume with a keyed Frame of Reference UID: the original one finds the patient's study in an archive."""
+def with_keyed_frame(volume: Volume, secret: Secret) -> Volume:
+    """The volume with a keyed Frame of Reference UID; the original UID would lead to the study in an archive."""
     return replace(volume, frame=secret.uid(volume.frame)) if volume.frame else volume
 
 
-def keyed(facts: dict[str, str], secret: Secret) -> dict[str, str]:
-    """The facts of a header as ingest keeps them.
+def keyed_metadata(facts: dict[str, str], secret: Secret) -> dict[str, str]:
+    """Header metadata in the form that ingest stores.
 
-    UIDs of study and series as keyed digests: equal where they were, and of no other use. Of the manufacturer only the
-    word of a vendor that everybody knows: in free text anything may stand.
+    UIDs of study and series become keyed digests, which are equal where the UIDs were equal. Of the manufacturer only
+    the name of a well-known vendor is kept, because free text may contain anything.
     """
-    out = {name: secret.name(name, text) if name in ("study", "series") else text for name, text in facts.items()}
-    words = set(re.findall(r"[A-Z]+", out.pop("vendor", "").upper()))
+    kept = {name: secret.name(name, text) if name in ("study", "series") else text for name, text in facts.items()}
+    words = set(re.findall(r"[A-Z]+", kept.pop("vendor", "").upper()))
     vendor = next((word for word in sorted(VENDORS) if word in words), None)
-    return out | ({"vendor": vendor} if vendor else {})
+    return kept | ({"vendor": vendor} if vendor else {})
 
 
 def _files(path: Path, reach: LinkPolicy) -> Iterator[Path]:
     if path.is_dir():
-        with suppress(XmedError):  # a tree without end, of whose files its refusal names none
+        with suppress(XmedError):  # too many files: the error names none of them
             yield from (
                 inner for inner, _ in walk_with_problems(path, reach)
-            )  # unsafe ones, too: their refusals name them
+            )  # unsafe files as well: their errors name them
     else:
         yield path

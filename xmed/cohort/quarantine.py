@@ -1,4 +1,4 @@
-"""Quarantine: one record for each refused case, with its code, for as long as it is refused."""
+"""Quarantine: one record for each refused case, with its error code, as long as the case is refused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmed.cohort.case import Refusal
-from xmed.cohort.store import writing
+from xmed.cohort.case import QuarantinedCase
+from xmed.cohort.store import naming_disk_errors
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
@@ -22,42 +22,47 @@ LONGEST_ID = 150
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The records of one dataset, by case. The files stay where they are: a clinical archive is not ours to move.
+    """The quarantine records of one dataset, by case.
 
-    Their paths are not recorded, for they may name people; the case id and the spec's layout lead to them.
+    The refused files are not moved. Their paths are not recorded because they may contain names of patients; the case
+    id and the spec's layout lead to them.
     """
 
     folder: Path
 
-    def hold(self, refusal: Refusal) -> None:
-        """Record a refusal; `since` keeps the time at which this very refusal was first seen."""
-        record = asdict(refusal)
-        path = self._record(refusal.case)
+    def hold(self, refused: QuarantinedCase) -> None:
+        """Record a refused case; `since` keeps the time at which this code and message were first recorded.
+
+        Raises:
+            XmedError: DISK_FULL, NOT_WRITABLE.
+        """
+        record = asdict(refused)
+        path = self._record(refused.case)
         try:
-            held = mapping(read_json(path), path.name)
-            if {key: held.get(key) for key in record} == record:
+            previous = mapping(read_json(path), path.name)
+            if {key: previous.get(key) for key in record} == record:
                 return
         except (OSError, XmedError):
             pass  # none yet, or an unreadable one: written anew
         record["since"] = datetime.now(UTC).isoformat(timespec="seconds")
-        with writing(self.folder):
+        with naming_disk_errors(self.folder):
             write_atomically(path, json.dumps(record, indent=1) + "\n")
 
     def release(self, case: str) -> None:
-        """Forget a case that has become good."""
-        with writing(self.folder):
+        """Remove the record of a case that can be read now."""
+        with naming_disk_errors(self.folder):
             self._record(case).unlink(missing_ok=True)
 
     def keep_only(self, cases: Collection[str]) -> None:
-        """Forget every case but these: the others are gone from the dataset."""
+        """Remove the records of all cases but these: the others are no longer in the dataset."""
         kept = {self._record(case) for case in cases}
-        with writing(self.folder):
+        with naming_disk_errors(self.folder):
             for path in self.folder.glob("*.json"):
                 if path not in kept:
                     path.unlink(missing_ok=True)
 
     def _record(self, case: str) -> Path:
-        """Where the record of a case lies: under its id, or a digest of it where that is no name for a file."""
+        """The path of a case's record: its id, or a digest of it where the id cannot be a file name."""
         plain = case.isprintable() and not case.startswith(".") and "/" not in case and "\\" not in case
         if not (plain and case and len(os.fsencode(case)) <= LONGEST_ID):
             case = f"case-{hashlib.sha256(os.fsencode(case)).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Store: volumes on disk by the sha256 of what they were read from; an entry is there whole or not at all.
+"""Store: volumes on disk by the sha256 of what they were read from; an entry is complete or absent.
 
 store/volumes/<first two>/<key>/     image.npy  fov.npy (packed bits, if any)  meta.json
 store/datasets/<name>.json           which entries make a dataset
@@ -23,23 +23,27 @@ from typing import Any
 
 import numpy as np
 
-from xmed.cohort.digest_index import Index, Stamp
+from xmed.cohort.digest_index import DigestIndex, FileState
 from xmed.errors import XmedError
 from xmed.files.documents import read_json
-from xmed.files.permissions import make
-from xmed.files.sealed_document import is_whole, sealed
+from xmed.files.permissions import make_private_home
+from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.notes import Note
 from xmed.volume import Grid, Volume
 
 MAX_META = 16 << 20
 """Bytes of a meta.json; a thousand notes take 200 kB."""
 STALE_SECONDS = 3600.0
-"""A half-written entry this old has no writer any more: no volume takes an hour to write."""
+"""A half-written entry of this age is abandoned: no volume takes an hour to write."""
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Name what the operating system refuses. Raises XmedError DISK_FULL, NOT_WRITABLE."""
+def naming_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the operating system into coded ones.
+
+    Raises:
+        XmedError: DISK_FULL, NOT_WRITABLE.
+    """
     try:
         yield
     except OSError as problem:
@@ -60,27 +64,31 @@ class Store:
     home: Path
 
     @cached_property
-    def index(self) -> Index:
-        """What is known of the files of this home's entries, and of those that they were read from."""
-        return Index(self.home)
+    def index(self) -> DigestIndex:
+        """The digests of this home's entries and of the files that they were read from."""
+        return DigestIndex(self.home)
 
     @property
     def volumes(self) -> Path:
+        """The folder of all entries."""
         return self.home / "store" / "volumes"
 
     def folder(self, key: str) -> Path:
-        """Where the entry of a key lies, whether it exists or not."""
+        """The folder of an entry, whether it exists or not."""
         return self.volumes / key[:2] / key
 
     def dataset(self, name: str) -> Path:
-        """Where the manifest of a dataset lies, whether it exists or not."""
+        """The path of a dataset's manifest, whether it exists or not."""
         return self.home / "store" / "datasets" / f"{name}.json"
 
     def meta(self, key: str) -> dict[str, Any]:
-        """shape, spacing_mm, affine (LPS+), frame, modality, digest, notes and facts of an entry, without its voxels.
+        """Read the document of an entry, without its voxels.
 
-        Raises XmedError PATH_NOT_FOUND when the entry is gone, or does not say any more what it said when it was
-        written.
+        Returns:
+            shape, spacing_mm, affine (LPS+), frame, modality, sha256 of the voxels, notes and facts.
+
+        Raises:
+            XmedError: PATH_NOT_FOUND when the entry is missing, or its document was changed since it was written.
         """
         try:
             document = read_json(self.folder(key) / "meta.json", most=MAX_META)
@@ -91,33 +99,34 @@ class Store:
         return dict(document)
 
     def get(self, key: str) -> Volume:
-        """The volume of an entry, memory-mapped and read-only.
+        """Open the volume of an entry, memory-mapped and read-only.
 
-        Its voxels are read once more where a file of the entry is not as it was when last they had their digest.
+        Its voxels are digested again if a file of the entry changed since the digest was last checked.
 
-        Raises XmedError PATH_NOT_FOUND when it is gone or damaged.
+        Raises:
+            XmedError: PATH_NOT_FOUND when the entry is missing or damaged.
         """
         meta = self.meta(key)
         try:
-            seen = self._seen(key, "seal" in meta)
-            volume = _opened(self.folder(key), meta)
-            if self.index.find(seen) != seen:
-                if digest_of(volume) != meta["sha256"]:
+            states = self._states(key, "seal" in meta)
+            volume = _open(self.folder(key), meta)
+            if self.index.find(states) != states:
+                if voxel_digest(volume) != meta["sha256"]:
                     raise _gone(key)
-                self.index.keep(seen)
+                self.index.keep(states)
             return volume
         except Exception as problem:  # a damaged array makes its reader raise anything, from EOFError to BadZipFile
             raise _gone(key) from problem
 
     def intact(self, key: str) -> bool:
-        """Whether the entry is there, sealed, and its voxels still have the digest they were written with.
+        """Whether the entry exists, is sealed, and its voxels have the digest they were written with.
 
-        They are read again only where a file of the entry is not as it was when last they had it. Entries of version
-        0.1.0 have no seal: they open, and an ingest of their files writes them anew.
+        The voxels are read again only if a file of the entry changed since the digest was last checked. Entries of
+        version 0.1.0 have no seal: they can be opened, and an ingest of their files writes them again.
         """
         try:
-            seen = self._seen(key, True)
-            if self.index.find(seen) == seen:
+            states = self._states(key, True)
+            if self.index.find(states) == states:
                 return True
             if "seal" not in self.meta(key):
                 return False
@@ -127,16 +136,25 @@ class Store:
             return False
 
     def put(self, key: str, volume: Volume, notes: Sequence[Note] = (), facts: Mapping[str, str] | None = None) -> None:
-        """Write an entry, its reader's notes and the facts of its header.
+        """Write an entry.
 
-        Its bytes are on the disk when it gets its name; the name itself is after `flush`. Whoever comes second with the
-        same key throws its own copy away; a damaged entry is replaced. Raises XmedError DISK_FULL, NOT_WRITABLE.
+        Its bytes are on the disk before it gets its name; the name is on the disk after `flush`. If another process
+        writes the same key first, its copy stays. A damaged entry is replaced.
+
+        Args:
+            key: sha256 (hex) of what the volume was read from.
+            volume: The volume; stored in the narrowest type that holds its values.
+            notes: The repairs that its reader made.
+            facts: Header metadata.
+
+        Raises:
+            XmedError: DISK_FULL, NOT_WRITABLE.
         """
-        volume = volume.with_array(compact(volume.array))
+        volume = volume.with_array(narrowest_type(volume.array))
         final = self.folder(key)
         part = self.volumes / f".part-{secrets.token_hex(8)}"
-        with writing(self.home):
-            make(self.home)
+        with naming_disk_errors(self.home):
+            make_private_home(self.home)
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
@@ -144,7 +162,7 @@ class Store:
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
-                self.index.keep(self._seen(key, True))
+                self.index.keep(self._states(key, True))
             except OSError as problem:
                 if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
@@ -152,23 +170,27 @@ class Store:
                 shutil.rmtree(part, ignore_errors=True)
 
     def flush(self, keys: Iterable[str]) -> None:
-        """See to it that the names of these entries outlast a power cut. Raises XmedError DISK_FULL, NOT_WRITABLE."""
+        """Write the names of these entries to the disk, so that a power cut does not lose them.
+
+        Raises:
+            XmedError: DISK_FULL, NOT_WRITABLE.
+        """
         folders = {self.folder(key).parent for key in keys}
-        with writing(self.home):
+        with naming_disk_errors(self.home):
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
                 _flush(folder)
 
-    def _seen(self, key: str, with_seal: bool) -> dict[Stamp, str]:
-        """What the index keeps of a whole entry: what each of its files is like, of how many. Raises OSError."""
-        with os.scandir(self.folder(key)) as found:
-            stamps = [Stamp.of(entry.stat()) for entry in found]
-        return dict.fromkeys(stamps, f"{key} {'sealed' if with_seal else 'old'} of {len(stamps)}")
+    def _states(self, key: str, with_seal: bool) -> dict[FileState, str]:
+        """What the index keeps for a complete entry: the state of each of its files, and their number."""
+        with os.scandir(self.folder(key)) as scan:
+            states = [FileState.of(entry.stat()) for entry in scan]
+        return dict.fromkeys(states, f"{key} {'sealed' if with_seal else 'old'} of {len(states)}")
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left behind."""
+        """Remove the half-written entries of processes that were killed."""
         for part in [*self.volumes.glob(".part-*"), *(self.home / "store" / "datasets").glob(".*")]:
             try:
-                age = abs(time.time() - part.stat().st_mtime)  # clocks are set back, too
+                age = abs(time.time() - part.stat().st_mtime)  # a clock may have been set back
             except FileNotFoundError:  # another ingest swept it
                 continue
             if age > STALE_SECONDS and part.is_dir():
@@ -177,10 +199,10 @@ class Store:
                 part.unlink(missing_ok=True)
 
 
-def compact(array: np.ndarray) -> np.ndarray:
-    """The same values in a type no wider than needed: int8 … int32, uint8, uint16 or float32.
+def narrowest_type(array: np.ndarray) -> np.ndarray:
+    """The same values in the narrowest type that holds them: int8 … int32, uint8, uint16 or float32.
 
-    In Fortran order, i fastest: so scanners write them, and nothing has to be turned round on the way to the disk.
+    The array is in Fortran order (i varies fastest), as scanners write it, so that it is written without a copy.
     """
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
@@ -192,8 +214,8 @@ def compact(array: np.ndarray) -> np.ndarray:
     return np.asfortranarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def digest_of(volume: Volume) -> str:
-    """sha256 (hex) of voxel type, shape, values (i fastest) and field of view: the same pixels, wherever from."""
+def voxel_digest(volume: Volume) -> str:
+    """sha256 (hex) of voxel type, shape, values (i varies fastest) and field of view, whatever file they came from."""
     head = f"{volume.array.dtype.str} {volume.array.shape} ".encode()
     total = hashlib.sha256(head)
     total.update(np.ascontiguousarray(volume.array.T).data)
@@ -202,8 +224,8 @@ def digest_of(volume: Volume) -> str:
     return total.hexdigest()
 
 
-def _opened(folder: Path, meta: Mapping[str, Any]) -> Volume:
-    """The volume that an entry's files hold; whatever is wrong with them raises."""
+def _open(folder: Path, meta: Mapping[str, Any]) -> Volume:
+    """The volume in an entry's files; raises whatever NumPy or Volume raise for damaged ones."""
     array, fov = _array(folder / "image.npy"), None
     if list(array.shape) != meta["shape"]:
         raise ValueError("another shape")
@@ -215,22 +237,24 @@ def _opened(folder: Path, meta: Mapping[str, Any]) -> Volume:
 
 def _array(path: Path) -> np.ndarray:
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError("no ordinary file")  # a pipe would be waited for
-    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: no more than there is
-    return found
+        raise ValueError("no ordinary file")  # reading a named pipe would block
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: allocates no more than the file
+    return array
 
 
 def _is_meta(document: Any, key: str) -> bool:
-    """Whether a document is what `_write` wrote for this key; one of version 0.1.0, without a seal, by what it says
-    twice: voxel edges by themselves and in the affine."""
+    """Whether a document is what `_write` wrote for this key.
+
+    A document of version 0.1.0 has no seal; there the voxel edges must agree with the affine.
+    """
     if not isinstance(document, dict):
         return False
     try:
         if "seal" in document:
-            return is_whole(document, key)
+            return is_intact(document, key)
         edges = Grid(tuple(document["shape"]), np.array(document["affine"]), document["frame"]).spacing
-        told = {"modality", "fov", "sha256"} <= document.keys() and np.shape(document["spacing_mm"]) == (3,)
-        return told and bool(np.allclose(edges, document["spacing_mm"], rtol=1e-6, atol=0))
+        complete = {"modality", "fov", "sha256"} <= document.keys() and np.shape(document["spacing_mm"]) == (3,)
+        return complete and bool(np.allclose(edges, document["spacing_mm"], rtol=1e-6, atol=0))
     except (KeyError, TypeError, ValueError, XmedError):
         return False
 
@@ -244,9 +268,9 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
             np.save(file, array, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-            if hasattr(os, "posix_fadvise"):  # left in memory, a thousand series would push out what others work with
+            if hasattr(os, "posix_fadvise"):  # a thousand series would displace other cached files
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # Of a DICOM header only xmed.io.facts are kept, UIDs keyed: what is not stored cannot leak.
+    # Only selected metadata of a DICOM header is stored, with keyed UIDs: what is not stored cannot leak.
     meta = {
         "shape": list(volume.array.shape),
         "spacing_mm": list(volume.spacing),
@@ -254,12 +278,12 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
         "frame": volume.frame,
         "modality": volume.modality,
         "fov": volume.fov is not None,
-        "sha256": digest_of(volume),
-        "notes": [asdict(made) for made in notes],
+        "sha256": voxel_digest(volume),
+        "notes": [asdict(note) for note in notes],
         "facts": dict(facts),
     }
     with (folder / "meta.json").open("x", encoding="utf-8") as text:
-        json.dump(sealed(meta, key), text, allow_nan=False)
+        json.dump(seal_document(meta, key), text, allow_nan=False)
         text.flush()
         os.fsync(text.fileno())
 

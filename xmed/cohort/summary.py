@@ -1,4 +1,4 @@
-"""Summary: both cohorts of a study as the report shows them, and every case's facts without its voxels."""
+"""Summary: both cohorts of a study as the report shows them, with the metadata of every case."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from typing import Any
 import numpy as np
 
 from xmed.cohort.case import Case, Cohort
-from xmed.cohort.leakage import leakage
+from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
 from xmed.spec import SPLITS
 
 
-def summary(source: Cohort, target: Cohort) -> dict[str, Any]:
-    """The run's data.json: source, target (cases, quarantine, flow) and leakage (see `leakage`).
+def summarise_cohorts(source: Cohort, target: Cohort) -> dict[str, Any]:
+    """The run's data.json: source and target (cases, quarantine, flow) and leakage (see `find_leakage`).
 
-    Of the target no label is opened here; of the source, each one's volume per structure is kept.
+    No label of the target is opened. For each label of the source, the volume of every structure is kept.
     """
     return {
-        "source": described(source, labels=True),
-        "target": described(target),
-        "leakage": leakage([source, target], target),
+        "source": describe_cohort(source, labels=True),
+        "target": describe_cohort(target),
+        "leakage": find_leakage([source, target], target),
     }
 
 
-def described(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
-    """One side of data.json. labels: whether label maps are opened for the volumes of their structures."""
+def describe_cohort(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
+    """One cohort in data.json.
+
+    Args:
+        cohort: The cohort.
+        labels: Whether label maps are opened to compute the volumes of their structures.
+    """
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
     keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
@@ -42,7 +47,7 @@ def described(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
         "structures": spec.label_table.names,
         "spacing_credible": spec.spacing_credible,
         "cases": [_case(cohort, case, labels) for case in cohort.cases],
-        "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
+        "quarantined": [asdict(refused) for refused in cohort.quarantined],
         "flow": {
             "found": cohort.found,
             "readable": len(cohort.cases),
@@ -70,7 +75,7 @@ def _case(cohort: Cohort, case: Case, labels: bool) -> dict[str, Any]:
 
 
 def _volumes(cohort: Cohort, case: Case) -> dict[str, float]:
-    """Volume of every structure of a label map, ml; none where the header's spacing is not credible."""
+    """Structure → its volume in ml; empty where the header's spacing is not credible."""
     if not cohort.spec.spacing_credible:
         return {}
     label = cohort.label(case)
@@ -80,7 +85,10 @@ def _volumes(cohort: Cohort, case: Case) -> dict[str, float]:
 
 
 def merkle_root(leaves: list[str]) -> str | None:
-    """Root (hex) of a hash tree over digests: one number that changes with any of them; None without leaves."""
+    """Root (hex) of a Merkle tree over digests, which changes with any of them; None without leaves.
+
+    Source: Merkle, A digital signature based on a conventional encryption function, CRYPTO 1987.
+    """
     level = leaves
     while len(level) > 1:
         level = [digest(level[n : n + 2]) for n in range(0, len(level), 2)]

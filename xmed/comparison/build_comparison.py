@@ -8,7 +8,7 @@ from xmed.comparison.comparison_document import compose
 from xmed.comparison.comparison_page import page
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
-from xmed.files.json_numbers import whole
+from xmed.files.json_numbers import without_nan
 from xmed.run import Run
 
 
@@ -23,7 +23,7 @@ def build(run: Run) -> Path:
             raise XmedError(
                 "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "a judged comparison", "finish it first"
             )
-    document = whole(compose(run))
+    document = without_nan(compose(run))
     html = page(run, document)
     run.write("comparison", document)
     write_atomically(run.folder / "comparison.html", html)

@@ -32,7 +32,10 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
     alive = [arm for arm in blind if not all(map(failed, rows.of(arm, structure)))]
     everyone = sorted(set.intersection(*(set(dice[arm]) for arm in alive))) if alive else []
     scores = [[dice[arm][p] for p in everyone] for arm in alive] if everyone else []
-    places, means = dict(zip(alive, stats.ranks(scores) if scores else [])), dict(zip(alive, stats.mean_ranks(scores)))
+    places, means = (
+        dict(zip(alive, stats.bootstrap_ranks(scores) if scores else [])),
+        dict(zip(alive, stats.mean_ranks(scores))),
+    )
     several = len(everyone) > 1
     best = min(places, key=lambda arm: places[arm].rank) if places else None
     trivial = best_trivial(dice)
@@ -67,7 +70,7 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
     """Of every arm but `other` itself: paired Dice difference to `other`; p_holm adjusts for all of them together."""
     found = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
     tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
-    adjusted = dict(zip(tested, stats.holm([found[arm]["p_sign_flip"] for arm in tested])))
+    adjusted = dict(zip(tested, stats.holm_adjusted([found[arm]["p_sign_flip"] for arm in tested])))
     return {arm: {**one, "p_holm": adjusted.get(arm)} for arm, one in found.items()}
 
 
@@ -78,7 +81,7 @@ def rank_agreement(ranking: list[Document]) -> float | None:
     differ.
     """
     ranked = [one["rank"] for one in ranking if one["rank"]]
-    return stats.agreement([one["value"] for one in ranked], [one["mean"] for one in ranked])
+    return stats.kendall_tau([one["value"] for one in ranked], [one["mean"] for one in ranked])
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:
@@ -91,7 +94,7 @@ def statistic(rows: Rows, arm: str, structure: str) -> Document:
 def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
     chosen = [dice.get(name, {}) for name in ("source_only", arm, "target_supervised")]
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
-    found = stats.gap_closed(*([values[p] for p in everyone] for values in chosen))
+    found = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
     gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
     return measurable(gap, ceiling(dice))
 
@@ -103,7 +106,7 @@ def ceiling(dice: dict[str, dict[str, float]]) -> Document:
 
 def _difference(a: dict[str, float], b: dict[str, float]) -> Document:
     shared = sorted(set(a) & set(b))
-    found = stats.paired([a[p] for p in shared], [b[p] for p in shared])
+    found = stats.compare_paired([a[p] for p in shared], [b[p] for p in shared])
     ci = None if found.difference.lo is None else [found.difference.lo, found.difference.hi]
     return {
         "value": found.difference.mean,

@@ -1,8 +1,8 @@
-"""Deidentify: copies that name nobody, built from what is permitted; keyed, so that who belongs together still does."""
+"""Deidentify: writes copies of images without identity, built from permitted attributes, with keyed pseudonyms."""
 
 from xmed.deidentify.crosswalk import Crosswalk
-from xmed.deidentify.deidentify_folder import Outcome, Withheld, deidentify
-from xmed.deidentify.description import explain, lines
+from xmed.deidentify.deidentify_folder import Outcome, Withheld, deidentify_files
+from xmed.deidentify.description import explain_rules, explanation_lines
 from xmed.deidentify.dicom_file import Face, Policy, clean_header
 from xmed.deidentify.key import Secret
 
@@ -14,7 +14,7 @@ __all__ = [
     "Secret",
     "Withheld",
     "clean_header",
-    "deidentify",
-    "explain",
-    "lines",
+    "deidentify_files",
+    "explain_rules",
+    "explanation_lines",
 ]

@@ -1,8 +1,8 @@
-"""Allowed attributes: the attributes that may cross, and what of each may; whatever is not named here stays behind.
+"""Allowed attributes: the attributes that a de-identified copy may contain, and which of their values.
 
-The profile of PS3.15 Annex E names what must go, so what it does not name stays. This table is the other way round: a
-new data set is built from it, at every depth of nesting by the same rules. No free text crosses: a word does only
-where it is one of the words listed here.
+The confidentiality profile of DICOM PS3.15 Annex E lists attributes to remove, so that an attribute it does not list
+stays. This table lists the attributes to keep: a new data set is built from it, by the same rules at every depth of
+nesting. No free text is kept: a word is kept only if it is listed here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xmed.io.dicom.private_elements import SCALING
 
 
 class Rule(StrEnum):
-    """What becomes of a permitted value. The text is what `xmed deidentify --explain` says."""
+    """What happens to the value of a permitted attribute. The text is what `xmed deidentify --explain` prints."""
 
     NUMBER = "kept where it is a finite number"
     COUNT = "kept where it is a whole number below 100 000"
@@ -95,7 +95,7 @@ PERMITTED: dict[str, Mapping[str, Rule | Words]] = {
         ),
         "RealWorldValueMappingSequence": S,
         "MeasurementUnitsCodeSequence": Rule.CODE,
-        "LUTLabel": _words("OTHER"),  # must be there (type 1), and is free text
+        "LUTLabel": _words("OTHER"),  # required (type 1), and free text
         "RescaleType": _words("HU US OD HGL BQML SUV PCT Z_EFF ED EDW HU_MOD MGML"),  # PS3.3 C.11.1.1.2
     },
     "display": {
@@ -219,34 +219,34 @@ PERMITTED: dict[str, Mapping[str, Rule | Words]] = {
         ),
     },
 }
-"""Group → attribute → what crosses of it: a rule, or the words that may."""
+"""Group → attribute → the rule for its values, or the words that are permitted."""
 
 PATIENT: dict[str, Rule | Words] = {"PatientSex": _words("M F O"), **_all(N, "PatientWeight PatientSize")}
-"""Of the patient, and only for positron emission: without them there is no standardized uptake value."""
+"""Attributes of the patient that are kept for PET only: the standardized uptake value is computed from them."""
 
 PRIVATE = SCALING
-"""Private elements that scale stored values, and are numbers and moments: they cross, in PET and MR, as such do."""
+"""Private elements of PET and MR that scale stored values; they are kept as numbers, dates and times."""
 
 RULES: dict[str, Rule | Words] = {keyword: rule for group in PERMITTED.values() for keyword, rule in group.items()}
 ESSENTIAL = frozenset(
     keyword for group in ("geometry", "pixels") for keyword, rule in PERMITTED[group].items() if rule in (N, C)
 )
-"""What an image means: a file whose value of one of these is no number is withheld, it is not passed on without it."""
+"""Attributes that an image cannot be interpreted without: a file is withheld if one of them is not a number."""
 
 VENDORS = _words(
     "SIEMENS GE PHILIPS CANON TOSHIBA HITACHI SAMSUNG MINDRAY ESAOTE FUJIFILM SHIMADZU ALOKA BK VARIAN SONOSITE"
     " MEDISON UIH"
 )
-"""Manufacturer becomes the first of these words that it holds: who built the scanner tells domains apart."""
+"""Manufacturer becomes the first of these words that it contains; the manufacturer distinguishes domains."""
 
 EMPTY = (
     "PatientBirthDate", "PatientSex", "ReferringPhysicianName", "StudyID", "AccessionNumber", "Manufacturer",
     "StudyDate", "StudyTime", "SeriesNumber", "InstanceNumber",
 )  # fmt: skip
-"""Attributes of type 2 in every image: there, and empty where nothing may cross (PS3.3 C.7.1 to C.7.5)."""
+"""Attributes of type 2 in every image: present, and empty where no value may be kept (PS3.3 C.7.1 to C.7.5)."""
 
 MUST_SAY = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "PulseSequenceName")
-"""Attributes that enhanced images must state in words (PS3.3 C.7.5.2, C.8.13.4): they say REMOVED."""
+"""Text attributes that enhanced images must contain (PS3.3 C.7.5.2, C.8.13.4): their value becomes REMOVED."""
 
 METHOD_CODES = {
     "113100": "Basic Application Confidentiality Profile",
@@ -255,4 +255,4 @@ METHOD_CODES = {
     "113108": "Retain Patient Characteristics Option",
     "113111": "Retain Safe Private Option",
 }
-"""What De-identification Method Code Sequence may say (PS3.16 CID 7050)."""
+"""Codes for De-identification Method Code Sequence (PS3.16 CID 7050)."""

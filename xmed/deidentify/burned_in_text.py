@@ -1,8 +1,8 @@
-"""Burned in text: whether something in a picture looks like burned-in writing.
+"""Burned in text: detects whether something in an image looks like burned-in text.
 
-Writing is thin, of one brightness, in pieces of one height that stand side by side, and in a film it stands still while
-the tissue moves. That is looked for; nothing is read. What it cannot see: words of one to three letters, handwriting,
-letters that touch each other or are fainter than two fifths of the picture's range, writing that runs up or down.
+Text consists of thin pieces of one brightness and one height in a row, and in a cine loop it does not move while the
+tissue does. Such rows are detected; nothing is read. Not detected are words of one to three letters, handwriting,
+letters that touch each other or are fainter than two fifths of the image's range, and vertical text.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-LETTERS = 4
-"""Pieces in a row that make writing. Of 68 pictures of usgra-seg without any, none has more than 3."""
-HEIGHT = (5, 80)  # pixels; below, no font is legible
-STROKES = (5, 9, 17)  # widths of the brush, in pixels, that takes thin things off a picture
-CONTRAST = 0.4  # of the picture's range, between a stroke and what it stands on
-EVENNESS = 0.08  # of the range, within a letter and between neighbours
+MIN_LETTERS = 4
+"""Pieces in a row that count as text. None of 68 images of usgra-seg without text has more than 3."""
+HEIGHT = (5, 80)  # pixels; smaller fonts are not legible
+STROKES = (5, 9, 17)  # widths in pixels of the structuring element that separates thin strokes
+CONTRAST = 0.4  # between a stroke and its background, as a share of the image's range
+EVENNESS = 0.08  # within a letter and between neighbours, as a share of the range
 
 
 class Letter(NamedTuple):
-    """A piece that could be one: the box around it, and how bright its brightest pixel is."""
+    """A piece that could be a letter: its bounding box in pixels and the value of its brightest pixel."""
 
     top: int
     bottom: int
@@ -31,13 +31,20 @@ class Letter(NamedTuple):
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return self.bottom - self.top
 
 
 def longest_line(frames: np.ndarray) -> int:
-    """How many letters stand side by side in the longest line of what looks like writing; 0 for none.
+    """Count the letters in the longest line of what looks like text.
 
-    frames: (frames, rows, columns), grey. Bright and dark writing is looked for, in what all frames have in common.
+    Bright and dark text is looked for in what all frames have in common.
+
+    Args:
+        frames: Grey values (frames, rows, columns).
+
+    Returns:
+        The number of letters in a row; 0 for none.
     """
     low, high = float(frames.min()), float(frames.max())
     if low == high:
@@ -59,8 +66,8 @@ def _longest(picture: np.ndarray, brush: int) -> int:
             if gap > 3 * height:
                 break
             in_line = abs(other.bottom - last.bottom) <= 0.3 * height and min(last.height, other.height) >= height / 2
-            alike = abs(other.level - letter.level) < EVENNESS
-            if gap <= 1.2 * height and in_line and alike and other.left > last.left:
+            same_level = abs(other.level - letter.level) < EVENNESS
+            if gap <= 1.2 * height and in_line and same_level and other.left > last.left:
                 length, last = length + 1, other
         best = max(best, length)
     return best
@@ -68,7 +75,7 @@ def _longest(picture: np.ndarray, brush: int) -> int:
 
 def _letters(picture: np.ndarray, brush: int) -> list[Letter]:
     parts, _ = ndimage.label(ndimage.white_tophat(picture, size=(brush, brush)) > CONTRAST, np.ones((3, 3)))
-    found = []
+    letters = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if not HEIGHT[0] <= height <= HEIGHT[1] or width > 2 * height:
@@ -76,5 +83,5 @@ def _letters(picture: np.ndarray, brush: int) -> list[Letter]:
         values = picture[rows, columns][parts[rows, columns] == number]
         level = float(values.max())
         if (values > level - EVENNESS).mean() >= 0.3:
-            found.append(Letter(rows.start, rows.stop, columns.start, columns.stop, level))
-    return found
+            letters.append(Letter(rows.start, rows.stop, columns.start, columns.stop, level))
+    return letters

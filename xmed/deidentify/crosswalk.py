@@ -1,4 +1,4 @@
-"""Crosswalk: who is behind which pseudonym; encrypted, apart from the output, on the disk before a pixel is."""
+"""Crosswalk: the encrypted table of pseudonyms and originals, written apart from the output and before it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from xmed.errors import XmedError
 class Crosswalk:
     """Pairs (kind, pseudonym) → original, appended to one file of encrypted lines (mode 0600).
 
-    Nothing is ever changed in it: a line that a crash cut short is passed over, and what it would have said is said
-    again by the next run, because no file leaves before its line is on the disk.
+    Lines are never changed. A line that a crash cut short is skipped; the next run writes it again, because no output
+    file is written before its line is on the disk.
     """
 
     path: Path
@@ -32,9 +32,10 @@ class Crosswalk:
         return cls(home / "deidentify" / "crosswalk", secret)
 
     def read(self) -> Iterator[dict[str, str]]:
-        """Every record {kind, pseudonym, original} in the order of writing; a record may come twice.
+        """Read every record {kind, pseudonym, original} in the order of writing; a record may occur twice.
 
-        Raises XmedError KEY_INVALID when it was written with another key.
+        Raises:
+            XmedError: KEY_INVALID when the file was written with another key.
         """
         lines = self.path.read_bytes().splitlines() if self.path.exists() else []
         opened = [self._open(line) for line in lines]
@@ -44,14 +45,16 @@ class Crosswalk:
             yield from records
 
     def commit(self, pairs: list[tuple[str, str, str]]) -> None:
-        """Put (kind, pseudonym, original) on the disk, those that are not there yet, before returning."""
+        """Write the (kind, pseudonym, original) that are not recorded yet to the disk before returning."""
         if self._known is None:
             self._known = {(record["kind"], record["pseudonym"]) for record in self.read()}
         new = [pair for pair in dict.fromkeys(pairs) if pair[:2] not in self._known]
         if not new:
             return
         records = [dict(zip(("kind", "pseudonym", "original"), pair)) for pair in new]
-        line = b"\n" + self.secret.cipher.encrypt(json.dumps(records).encode()) + b"\n"  # what a crash cut short ends
+        line = (
+            b"\n" + self.secret.cipher.encrypt(json.dumps(records).encode()) + b"\n"
+        )  # the first newline ends a line that a crash cut short
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
             file.write(line)

@@ -1,4 +1,4 @@
-"""De-identify every file below a folder into another folder; a file that cannot be is withheld, with its code."""
+"""Deidentify folder: de-identifies every file below a folder; a file that cannot be is withheld, with a code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xmed import __version__
 from xmed.deidentify.crosswalk import Crosswalk
-from xmed.deidentify.dicom_file import Clean, Policy, clean_dicom
+from xmed.deidentify.dicom_file import CleanFile, Policy, clean_dicom
 from xmed.deidentify.key import Secret
 from xmed.deidentify.nifti_file import clean_nifti
 from xmed.errors import CODES, XmedError
@@ -21,11 +21,12 @@ from xmed.io.notes import collect_notes
 from xmed.io.sandbox.worker import run_in_sandbox
 
 Progress = Callable[[str, int, int, str], None]
+"""Called with what is being done, how many files are done, how many there are, and a note."""
 
 
 @dataclass(frozen=True)
 class Withheld:
-    """A file that did not leave. file: its pseudonym, which only the crosswalk can turn back into a path."""
+    """A file that was not copied. file: the pseudonym of its path, which only the crosswalk resolves."""
 
     file: str
     code: str
@@ -34,7 +35,15 @@ class Withheld:
 
 @dataclass
 class Outcome:
-    """What left and what did not. Names nobody. key: where a key was made just now, or None."""
+    """What was copied and what was withheld, without names.
+
+    Attributes:
+        written: Number of files written.
+        patients: Number of patients in the output.
+        skipped: Number of files of other kinds.
+        withheld: The files that were not copied.
+        key: The path of the key if it was created by this run, or None.
+    """
 
     written: int = 0
     patients: int = 0
@@ -44,33 +53,41 @@ class Outcome:
 
     @property
     def codes(self) -> dict[str, int]:
-        """How many files were withheld for which reason."""
-        return dict(sorted(Counter(one.code for one in self.withheld).items()))
+        """Error code → number of files withheld with it."""
+        return dict(sorted(Counter(file.code for file in self.withheld).items()))
 
 
-def deidentify(
+def deidentify_files(
     source: Path, out: Path, home: Path, policy: Policy | None = None, progress: Progress | None = None
 ) -> Outcome:
     """Write a de-identified copy of every DICOM image and NIfTI at `source` (a file or folder) below `out`.
 
-    out/<patient>/<series>/<instance>.dcm; for NIfTI, a pseudonym for each part of its path. The same input gives the
-    same output under the same key, on every machine. Who is who goes to the crosswalk below `home` and is on the disk
-    before the file is. `out`/deidentification.json says what was done. Files of other kinds are skipped.
+    DICOM files become out/<patient>/<series>/<instance>.dcm; for NIfTI each part of the path becomes a pseudonym. The
+    same input and key give the same output on every machine. The crosswalk below `home` is written to the disk before
+    each file. `out`/deidentification.json records what was done. Files of other kinds are skipped.
 
-    Raises XmedError PATH_NOT_FOUND, USAGE (one of the two lies in the other), KEY_INVALID, NOT_WRITABLE.
+    Args:
+        source: A file or folder.
+        out: The output folder.
+        home: The home that holds key and crosswalk.
+        policy: Decisions about colour flow, burned-in text and faces; by default such files are withheld.
+        progress: Called for each file.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, USAGE (one folder lies within the other), KEY_INVALID, NOT_WRITABLE, DISK_FULL.
     """
     files = list(walk_with_problems(source)) if source.is_dir() else [(path, None) for path in list_files(source)]
-    below = _apart(source, out)
+    below = _root_of(source, out)
     policy = policy or Policy()
-    secret, made = Secret.find(home)
-    crosswalk, outcome = Crosswalk.below(home, secret), Outcome(key=None if made is None else str(made))
-    left: dict[str, str] = {}
+    secret, new_key = Secret.find(home)
+    crosswalk, outcome = Crosswalk.below(home, secret), Outcome(key=None if new_key is None else str(new_key))
+    digests: dict[str, str] = {}
     for done, (path, problem) in enumerate(files):
         if progress:
             progress("deidentify", done, len(files), "")
-        path = path if problem else path.resolve()  # what may not be opened is not followed either
+        path = path if problem else path.resolve()  # a link that may not be opened is not resolved
         token = secret.name("path", path.relative_to(below).as_posix())
-        known = ("path", token, str(path))
+        path_pair = ("path", token, str(path))
         try:
             if problem:
                 raise problem
@@ -78,24 +95,24 @@ def deidentify(
             if clean is None:
                 outcome.skipped += 1
                 continue
-            crosswalk.commit([*clean.pairs, known])  # before any pixel of it
-            _write(out, clean, left)
+            crosswalk.commit([*clean.pairs, path_pair])  # before the file itself
+            _write(out, clean, digests)
             outcome.written += 1
         except XmedError as why:
             if why.code in ("DISK_FULL", "NOT_WRITABLE", "KEY_INVALID"):
-                raise  # not this file's fault
-            crosswalk.commit([known])
-            # The code's own sentence: that of the problem may quote the file.
+                raise  # every other file would meet it as well
+            crosswalk.commit([path_pair])
+            # The meaning of the code, because the message of the error may quote the file.
             outcome.withheld.append(Withheld(token, why.code, CODES[why.code]))
-    outcome.patients = len({name.split("/")[0] for name in left if name.endswith(".dcm")})
+    outcome.patients = len({name.split("/")[0] for name in digests if name.endswith(".dcm")})
     _record(out, outcome, policy)
     if progress:
         progress("deidentify", len(files), len(files), f"{outcome.written} written, {len(outcome.withheld)} withheld")
     return outcome
 
 
-def _apart(source: Path, out: Path) -> Path:
-    """The folder that names are told from. Raises XmedError USAGE where input and output lie within each other."""
+def _root_of(source: Path, out: Path) -> Path:
+    """The folder that paths are relative to; USAGE if input and output lie within each other."""
     below, to = (source if source.is_dir() else source.parent).resolve(), out.resolve()
     if below.is_relative_to(to) or (source.is_dir() and to.is_relative_to(below)):
         raise XmedError("USAGE", f"{out} and {source} lie within each other", "two separate folders")
@@ -107,9 +124,9 @@ def _record(out: Path, outcome: Outcome, policy: Policy) -> None:
     write_atomically(out / "deidentification.json", json.dumps(document, indent=1) + "\n")
 
 
-def _clean(path: Path, below: Path, secret: Secret, policy: Policy) -> Clean | None:
+def _clean(path: Path, below: Path, secret: Secret, policy: Policy) -> CleanFile | None:
     kind = file_kind(path)
-    with collect_notes():  # what a reader put right matters to who reads the copy
+    with collect_notes():  # the readers of the copy report the repairs again
         if kind == "dicom":
             return run_in_sandbox(clean_dicom, path, secret, policy)
         if kind == "nifti":
@@ -119,9 +136,9 @@ def _clean(path: Path, below: Path, secret: Secret, policy: Policy) -> Clean | N
     return None
 
 
-def _write(out: Path, clean: Clean, left: dict[str, str]) -> None:
-    """The file, whole or not at all. Raises XmedError OUTPUT_EXISTS where another input has taken its name."""
-    found = hashlib.sha256(clean.data).hexdigest()
-    if left.setdefault(clean.name, found) != found:
+def _write(out: Path, clean: CleanFile, digests: dict[str, str]) -> None:
+    """Write the file atomically; OUTPUT_EXISTS if another input already has its name."""
+    digest = hashlib.sha256(clean.data).hexdigest()
+    if digests.setdefault(clean.name, digest) != digest:
         raise XmedError("OUTPUT_EXISTS", "two different files under one identifier", "one file each")
     write_atomically(out / clean.name, clean.data)

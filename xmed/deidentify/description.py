@@ -1,4 +1,4 @@
-"""Description: what de-identification does, said by the tables that it works with."""
+"""Description: explains de-identification, from the tables that it works with."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from xmed.deidentify.nifti_file import KEPT
 _PRIVATE = {"DS": Rule.NUMBER.value, "FL": Rule.NUMBER.value, "DT": Rule.TIME.value}
 
 
-def explain() -> dict[str, Any]:
-    """Every rule by name: attributes that cross and how, what becomes of pixels, names, NIfTI headers; the limits."""
+def explain_rules() -> dict[str, Any]:
+    """Every rule by name: which attributes are kept and how, what happens to pixels, names and NIfTI headers."""
     return {
         "attributes": {
-            group: {keyword: _said(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
+            group: {keyword: _rule_text(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
         },
-        "of the patient, in positron emission alone": {keyword: _said(rule) for keyword, rule in PATIENT.items()},
+        "of the patient, in positron emission alone": {keyword: _rule_text(rule) for keyword, rule in PATIENT.items()},
         "private, which scale stored values": {
-            f"({one.group:04X},xx{one.element:02X}) {one.creator}": _PRIVATE[one.kind] for one in PRIVATE
+            f"({element.group:04X},xx{element.element:02X}) {element.creator}": _PRIVATE[element.kind]
+            for element in PRIVATE
         },
         "empty where nothing crosses": list(EMPTY),
         "made anew": {
@@ -47,32 +48,33 @@ def explain() -> dict[str, Any]:
         "screens": {
             "kinds": _names(pixel_mask.PICTURES),
             "kept": "tissue regions calibrated in cm, to the bit; 0 elsewhere, in every frame",
-            "withheld": f"without such a region, or where they cover {pixel_mask.WHOLE:.0%} of the picture or more",
+            "withheld": "without such a region, or where they cover "
+            f"{pixel_mask.MAX_REGION_SHARE:.0%} of the picture or more",
         },
         "slices": {"kinds": _names(pixel_mask.SLICES), "kept": "the stored bits of every pixel"},
         "every other kind": "withheld",
         "writing": " ".join((burned_in_text.__doc__ or "").split())
-        + f" {burned_in_text.LETTERS} in a row withhold the file.",
+        + f" {burned_in_text.MIN_LETTERS} in a row withhold the file.",
         "faces": "MR, CT and PET of what the header calls a head are withheld until --face says what holds for them",
         "nifti": {"kept": list(KEPT), "dropped": "every other field, extensions, what follows the voxels"},
         "method codes (PS3.16 CID 7050)": dict(METHOD_CODES),
     }
 
 
-def lines(document: Any, depth: int = 0) -> list[str]:
-    """A document of `explain` for a person to read."""
+def explanation_lines(document: Any, depth: int = 0) -> list[str]:
+    """The lines of text that show a document of `explain_rules` on a terminal."""
     if not isinstance(document, dict):
         return [f"{'  ' * depth}{', '.join(document) if isinstance(document, list) else document}"]
-    found = []
+    text_lines = []
     for name, value in document.items():
         if isinstance(value, str):
-            found.append(f"{'  ' * depth}{name}: {value}")
+            text_lines.append(f"{'  ' * depth}{name}: {value}")
         else:
-            found += [f"{'  ' * depth}{name}", *lines(value, depth + 1)]
-    return found
+            text_lines += [f"{'  ' * depth}{name}", *explanation_lines(value, depth + 1)]
+    return text_lines
 
 
-def _said(rule: Rule | Words) -> str:
+def _rule_text(rule: Rule | Words) -> str:
     return rule.value if isinstance(rule, Rule) else f"kept where it is one of {', '.join(sorted(rule))}"
 
 

@@ -1,4 +1,4 @@
-"""Dicom file: one file becomes a new one that names nobody, with what the crosswalk must know about it."""
+"""DICOM file: de-identifies one DICOM image into a new file, with the records for the crosswalk."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from xmed import __version__
 from xmed.deidentify.allowed_attributes import METHOD_CODES
 from xmed.deidentify.key import Secret
-from xmed.deidentify.pixel_mask import put_pixels, refuse
-from xmed.deidentify.quantity_check import check_same
+from xmed.deidentify.pixel_mask import check_permitted, put_pixels
+from xmed.deidentify.quantity_check import check_same_quantities
 from xmed.deidentify.rebuild import Rebuilder
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import read_instance
@@ -32,9 +32,12 @@ _HEAD_CODES = {"69536005", "12738006", "89546000", "774007", "T-D1100", "T-A0100
 
 @dataclass(frozen=True)
 class Policy:
-    """What a person decided. flow: colour flow is tissue. written: writing that is left was looked at and may stay.
+    """Decisions of the user.
 
-    face: what holds for images of heads, whose surface shows a face; None withholds them.
+    Attributes:
+        flow: Colour flow regions are kept as tissue.
+        written: Burned-in text was inspected and may stay.
+        face: The state of faces in images of heads; None withholds such images.
     """
 
     flow: bool = False
@@ -43,22 +46,35 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Clean:
-    """The new file's name below the output, its bytes, and whom and what it stands for (never to be printed)."""
+class CleanFile:
+    """A de-identified file.
+
+    Attributes:
+        name: Path below the output folder.
+        data: The bytes of the file.
+        pairs: Records for the crosswalk; they identify the patient and must not be printed.
+    """
 
     name: str
     data: bytes
     pairs: tuple[Pair, ...]
 
 
-def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
-    """De-identify one DICOM image; nothing is written.
+def clean_dicom(path: Path, secret: Secret, policy: Policy) -> CleanFile:
+    """De-identify one DICOM image (PS3.15 E.1.1); nothing is written.
 
-    Raises XmedError as `read_instance`, `refuse` and `put_pixels` do, and FACE_VISIBLE.
+    Args:
+        path: The file.
+        secret: The key for pseudonyms, UIDs and the date shift.
+        policy: Decisions of the user.
+
+    Raises:
+        XmedError: FACE_VISIBLE, DEID_UNSAFE, US_NO_REGION, BURNED_IN_TEXT, UID_INVALID, TSUID_MISMATCH, and the codes
+            of `read_instance`.
     """
     old = read_instance(path)
     with reader_errors("the file"):
-        refuse(old)
+        check_permitted(old)
         person = _person(old.dataset)
         patient = secret.name("patient", person)
         head = _shows_head(old.dataset) and old.modality in ("MR", "CT", "PT")
@@ -70,17 +86,22 @@ def clean_dicom(path: Path, secret: Secret, policy: Policy) -> Clean:
         cleaned = put_pixels(old, new, flow=policy.flow, written=policy.written)
         _declare(new, cleaned, policy.face if head else None)
         data = _bytes(new)
-        check_same(old, data)
+        check_same_quantities(old, data)
         series, instance = str(new.SeriesInstanceUID), str(new.SOPInstanceUID)
         name = f"{patient}/{secret.name('series', series)}/{secret.name('instance', instance)}.dcm"
-        return Clean(name, data, (("patient", patient, person), *_uids(old.dataset, secret)))
+        return CleanFile(name, data, (("patient", patient, person), *_uids(old.dataset, secret)))
 
 
 def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...]]:
-    """What of an image's header may leave, for objects that refer to the image; and whom and what it stands for.
+    """De-identify the header of an image, for objects that refer to the image.
 
-    No pixel of the image goes along, so nothing is asked about faces and writing. Raises XmedError DEID_UNSAFE,
-    UID_INVALID.
+    There are no pixels, so that faces and burned-in text are not checked.
+
+    Returns:
+        The new data set, and the records for the crosswalk.
+
+    Raises:
+        XmedError: DEID_UNSAFE, UID_INVALID.
     """
     person = _person(old)
     patient = secret.name("patient", person)
@@ -94,13 +115,13 @@ def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...
 
 
 def _person(data: Dataset) -> str:
-    """Whom an image shows: Patient ID, else the name and birth date, else the study that it belongs to."""
+    """The identity that pseudonyms are made from: Patient ID, else name and birth date, else the study's UID."""
     known = [str(data.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName", "PatientBirthDate")]
     return known[0] or " ".join(known[1:]).strip() or str(data.get("StudyInstanceUID", ""))
 
 
 def _shows_head(data: Dataset) -> bool:
-    """By what the header says: Body Part Examined, the anatomic region, and the descriptions that stay behind."""
+    """Whether Body Part Examined, the anatomic region or a description in the header names a part of the head."""
     words = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
     text = " ".join(str(data.get(keyword, "")) for keyword in words).upper()
     shared = data.get("SharedFunctionalGroupsSequence") or [Dataset()]
@@ -116,7 +137,7 @@ def _uids(old: Dataset, secret: Secret) -> Iterator[Pair]:
 
 
 def _declare(new: Dataset, cleaned: bool, face: Face | None) -> None:
-    """What was done, in the words of PS3.15 E.1.1 and E.3."""
+    """Record what was done in the attributes of PS3.15 E.1.1 and E.3."""
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
         if keyword not in new:
             raise XmedError("UID_INVALID", f"an image without {keyword}", "an identifier")
@@ -136,7 +157,7 @@ def _method(code: str) -> Dataset:
 
 
 def _bytes(new: Dataset) -> bytes:
-    """A DICOM file (PS3.10) of its own: preamble of zeros, meta information of the new object alone."""
+    """The bytes of a new DICOM file (PS3.10): preamble of zeros, meta information of the new object only."""
     _meta(new)
     file = BytesIO()
     dcmwrite(file, new, enforce_file_format=True)

@@ -1,4 +1,4 @@
-"""Key: the key that every pseudonym, date shift and new UID is made with, and that nothing can be undone without."""
+"""Key: the secret key from which every pseudonym, date shift and new UID is derived."""
 
 from __future__ import annotations
 
@@ -17,44 +17,55 @@ from xmed.errors import XmedError
 
 VARIABLE = "XMED_DEID_KEY"
 MIN_CHARACTERS = 32
-"""128 bits in hexadecimal: what NIST SP 800-107 (5.3.4) asks of an HMAC key at the least."""
+"""128 bits in hexadecimal, the minimum for an HMAC key in NIST SP 800-107 (5.3.4)."""
 NAME_CHARACTERS = 16
-"""Base 32, 80 bits: two among a million patients share a pseudonym with a probability of 4e-13."""
+"""Base 32, 80 bits: the probability that two of a million patients share a pseudonym is 4e-13."""
 MAX_DAYS = 3650
+"""Largest date shift."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Keyed HMAC-SHA256 (RFC 2104) under several labels, so that no kind of name can be compared with another.
+    """Derives pseudonyms by HMAC-SHA256 (RFC 2104), with a label for each kind so that kinds cannot be compared.
 
-    An unkeyed hash of a patient's id is found again by hashing every id there is; this is not, without the key.
+    An unkeyed hash of a patient's id can be reversed by hashing all possible ids; this one only with the key.
     """
 
     key: bytes = field(repr=False)
 
     @classmethod
     def find(cls, home: Path) -> tuple[Secret, Path | None]:
-        """The key in XMED_DEID_KEY, else in the file below `home`, which is made when it is not there.
+        """Take the key from XMED_DEID_KEY, or else from the file below `home`, which is created if it is missing.
 
-        Returns the secret, and the file when it was made just now: whoever calls says so to the person.
+        Returns:
+            The secret, and the path of the file if it was created now (the caller reports it), else None.
 
-        Raises XmedError KEY_INVALID (too short, or a file that others may read), NOT_WRITABLE.
+        Raises:
+            XmedError: KEY_INVALID (too short, or a file that others may read), NOT_WRITABLE.
         """
         stated = os.environ.get(VARIABLE)
         if stated is not None:
             return cls.of(stated, VARIABLE), None
         path = home / "deidentify" / "key"
         try:
-            made = _make(path)
+            created = _create(path)
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise XmedError("KEY_INVALID", f"others may read {path}", "mode 0600", f"chmod 600 {path}")
-            return cls.of(path.read_text(encoding="ascii"), str(path)), path if made else None
+            return cls.of(path.read_text(encoding="ascii"), str(path)), path if created else None
         except OSError as problem:
             raise XmedError("NOT_WRITABLE", f"{path}: {problem.strerror}", "a key file", f"set {VARIABLE}") from problem
 
     @classmethod
     def of(cls, text: str, where: str) -> Secret:
-        """The secret that a text is. Raises XmedError KEY_INVALID."""
+        """The secret in a text.
+
+        Args:
+            text: The key, at least MIN_CHARACTERS long.
+            where: Where it came from, for the error message.
+
+        Raises:
+            XmedError: KEY_INVALID.
+        """
         text = text.strip()
         if len(text) < MIN_CHARACTERS:
             do = "python -c 'import secrets; print(secrets.token_hex(32))'"
@@ -64,31 +75,31 @@ class Secret:
         return cls(text.encode())
 
     def name(self, kind: str, text: str) -> str:
-        """A pseudonym: the same for the same text, lower-case letters and digits, fit for a file name."""
+        """The pseudonym of a text of some kind: lower-case letters and digits that are valid in a file name."""
         return base64.b32encode(self._digest(kind, text)).decode().lower()[:NAME_CHARACTERS]
 
     def uid(self, uid: str) -> str:
-        """A UID below 2.25 (PS3.5 B.2) in place of `uid`.
+        """The new UID (below 2.25, DICOM PS3.5 B.2) for a UID.
 
-        The key alone decides, not the patient: references stay whole where one object writes the Patient ID otherwise.
+        It does not depend on the patient, so that references stay valid if objects write the Patient ID differently.
         """
         return f"2.25.{int.from_bytes(self._digest('uid', uid)[:16], 'big')}"
 
     def shift(self, patient: str) -> int:
-        """Seconds by which everything of a patient moves into the past: more than a day, up to ten years."""
+        """The date shift of a patient in seconds: more than a day, up to MAX_DAYS and one day."""
         return 86400 + int.from_bytes(self._digest("shift", patient)[:8], "big") % (86400 * MAX_DAYS)
 
     @property
     def cipher(self) -> Fernet:
-        """What the crosswalk is encrypted with (AES-128 in CBC with an HMAC: the Fernet specification)."""
+        """The cipher of the crosswalk (Fernet specification: AES-128 in CBC mode with an HMAC)."""
         return Fernet(base64.urlsafe_b64encode(self._digest("crosswalk", "")))
 
     def _digest(self, kind: str, text: str) -> bytes:
         return hmac.new(self.key, f"{kind}\0{text}".encode(errors="surrogateescape"), hashlib.sha256).digest()
 
 
-def _make(path: Path) -> bool:
-    """Write a new key, whole or not at all; whoever comes second keeps what is there. Whether it was written."""
+def _create(path: Path) -> bool:
+    """Create the key file atomically unless it exists; returns whether it was created."""
     if path.exists():
         return False
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,7 +109,7 @@ def _make(path: Path) -> bool:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(part, path)  # unlike a rename it fails where another process was first
+        os.link(part, path)  # unlike a rename it fails if another process was first
     except FileExistsError:
         return False
     finally:

@@ -1,4 +1,4 @@
-"""De-identify a NIfTI file: voxels and their place in a new header; text fields and extensions are dropped."""
+"""NIfTI file: de-identifies a NIfTI file; voxels and geometry are kept, text fields and extensions are dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from xmed.deidentify.dicom_file import Clean
+from xmed.deidentify.dicom_file import CleanFile
 from xmed.deidentify.key import Secret
 from xmed.io.file_kinds import reader_errors
 from xmed.io.nifti.file import parse_nifti
@@ -17,14 +17,17 @@ from xmed.io.nifti.file import parse_nifti
 KEPT = ("dim", "datatype", "bitpix", "pixdim", "xyzt_units", "scl_slope", "scl_inter", "dim_info", "slice_start",
         "slice_end", "slice_code", "slice_duration", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
         "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")  # fmt: skip
-"""Fields of the header (nifti1.h) that cross: numbers of shape, place and scale."""
+"""Fields of the header (nifti1.h) that are kept: shape, geometry and scaling."""
 
 
-def clean_nifti(path: Path, below: Path, secret: Secret) -> Clean:
-    """De-identify a NIfTI file: the stored voxels to the bit, and the numbers in KEPT. Nothing is written.
+def clean_nifti(path: Path, below: Path, secret: Secret) -> CleanFile:
+    """De-identify a NIfTI file; nothing is written.
 
-    Every part of the path below `below` gets a pseudonym of its own, so that an image and its label map keep one name.
-    Raises XmedError as `xmed.io.nifti.parsed` does.
+    The stored voxels are kept bit by bit, and of the header the fields in KEPT. Every part of the path below `below`
+    becomes a pseudonym, so that an image and its label map still have the same name.
+
+    Raises:
+        XmedError: The codes of `xmed.io.nifti.parsed`.
     """
     parts = path.relative_to(below).parts
     stem = parts[-1].split(".nii")[0]
@@ -37,5 +40,5 @@ def clean_nifti(path: Path, below: Path, secret: Secret) -> Clean:
             new[field] = old[field]
         new["vox_offset"] = new.single_vox_offset
         voxels = np.asanyarray(cast(ArrayProxy, image.dataobj).get_unscaled()).astype(new.get_data_dtype())
-        out = new.binaryblock + b"\0" * (new.single_vox_offset - new.sizeof_hdr) + voxels.tobytes(order="F")
-    return Clean("/".join(names) + ".nii.gz", gzip.compress(out, compresslevel=1, mtime=0), pairs)
+        content = new.binaryblock + b"\0" * (new.single_vox_offset - new.sizeof_hdr) + voxels.tobytes(order="F")
+    return CleanFile("/".join(names) + ".nii.gz", gzip.compress(content, compresslevel=1, mtime=0), pairs)

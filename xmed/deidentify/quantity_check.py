@@ -1,4 +1,4 @@
-"""Check that the voxels of a de-identified copy measure the same quantity as those of its original."""
+"""Quantity check: whether the voxels of a de-identified copy have the same values and units as the original."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, private_number
 from xmed.io.dicom.suv import suv_scale
 from xmed.io.notes import collect_notes
 
-_SAID = {"PET_UNITS", "SUV", "REAL_WORLD"}
+_UNIT_NOTES = {"PET_UNITS", "SUV", "REAL_WORLD"}
 
 
 class _Measured(NamedTuple):
@@ -27,23 +27,28 @@ class _Measured(NamedTuple):
     rest: Any
 
 
-def check_same(old: Instance, data: bytes) -> None:
-    """Compare the quantities of one image with those of its copy, a whole file, to a millionth.
+def check_same_quantities(old: Instance, data: bytes) -> None:
+    """Compare the values and units of an image with those of its copy, to a relative difference of 1e-6.
 
-    Raises XmedError DEID_UNSAFE where they are not the same: something that scales or names them did not cross.
+    Args:
+        old: The original image.
+        data: The bytes of the de-identified file.
+
+    Raises:
+        XmedError: DEID_UNSAFE if they differ, because an attribute that scales or names the values was not kept.
     """
     if old.sop_class not in SLICES:
         return
     header = Header(dcmread(BytesIO(data)))
     copy = replace(old, header=header, pixel_length=header.pixel_length)
     before, after = _measured(old), _measured(copy)
-    if not (_alike(before.values, after.values) and _alike(before.uptake, after.uptake) and before.rest == after.rest):
+    if not (_equal(before.values, after.values) and _equal(before.uptake, after.uptake) and before.rest == after.rest):
         raise XmedError("DEID_UNSAFE", "values that mean something else without what may not cross",
                         "a unit and a scale in the standard's own attributes")  # fmt: skip
 
 
 def _measured(instance: Instance) -> _Measured:
-    """Modality values, SUV scale, and what is said of units; a code for what is refused."""
+    """Modality values, SUV scale and units of an image; an error code in place of what the reader refuses."""
     with collect_notes() as notes:
         try:
             values: np.ndarray | str = modality_values(instance)
@@ -54,11 +59,13 @@ def _measured(instance: Instance) -> _Measured:
         except XmedError as problem:
             uptake = problem.code
     units = [str(frame.get("RescaleType") or "") for frame in instance.frames] if instance.modality == "CT" else []
-    said = {made for made in notes if made.code in _SAID}
-    return _Measured(values, uptake, (units, said, np.float32(private_number(instance.dataset, PHILIPS_MR_SLOPE))))
+    unit_notes = {note for note in notes if note.code in _UNIT_NOTES}
+    return _Measured(
+        values, uptake, (units, unit_notes, np.float32(private_number(instance.dataset, PHILIPS_MR_SLOPE)))
+    )
 
 
-def _alike(a: np.ndarray | float | str | None, b: np.ndarray | float | str | None) -> bool:
+def _equal(a: np.ndarray | float | str | None, b: np.ndarray | float | str | None) -> bool:
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return a is b if a is None or b is None else isinstance(a, str) and isinstance(b, str) and a == b
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)

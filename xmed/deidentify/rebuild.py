@@ -1,4 +1,4 @@
-"""Rebuild: a new data set from the permitted attributes of another one, at every depth."""
+"""Rebuild: builds a new data set from the permitted attributes of another one, at every depth of nesting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xmed.deidentify.allowed_attributes import (
     Rule,
     Words,
 )
-from xmed.deidentify.date_shift import moved, moved_stamp
+from xmed.deidentify.date_shift import shift_dates, shift_stamp
 from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 from xmed.io.dicom.clock import Clock
@@ -41,16 +41,23 @@ _MOST = 100_000
 
 @dataclass(frozen=True)
 class Rebuilder:
-    """What one patient's data sets are rebuilt with. seconds: how far the patient's time moves back."""
+    """Rebuilds the data sets of one patient.
+
+    Attributes:
+        secret: The key for UIDs.
+        patient: The patient's pseudonym.
+        seconds: The patient's date shift.
+    """
 
     secret: Secret
     patient: str
     seconds: int
 
     def rebuild(self, old: Dataset) -> Dataset:
-        """A data set of everything permitted in `old`, and of nothing else; without pixels and method codes.
+        """Build a data set from everything permitted in `old`, without pixels and method codes.
 
-        Raises XmedError DEID_UNSAFE for a number that an image cannot be understood without and that is none.
+        Raises:
+            XmedError: DEID_UNSAFE if an attribute of `ESSENTIAL` is not a number.
         """
         rules = RULES | PATIENT if old.get("Modality") == "PT" else RULES
         clock = Clock.of(old)
@@ -58,7 +65,7 @@ class Rebuilder:
         if clock.zone is not None:
             new.TimezoneOffsetFromUTC = "+0000"
         elif "TimezoneOffsetFromUTC" in new:
-            del new.TimezoneOffsetFromUTC  # what was no zone is none
+            del new.TimezoneOffsetFromUTC  # it was not a valid zone
         self._keep_private(old, new, clock)
         for keyword in EMPTY:
             if keyword not in new:
@@ -67,7 +74,7 @@ class Rebuilder:
         if "FrameOfReferenceUID" in new or "PositionReferenceIndicator" in old:
             new.PositionReferenceIndicator = ""  # type 2 beside it
         if "BodyPartExamined" in old and not {"ImageLaterality", "SharedFunctionalGroupsSequence"} & set(new.dir()):
-            new.Laterality = new.get("Laterality", "")  # type 2C: which part it is, nobody is told any more
+            new.Laterality = new.get("Laterality", "")  # type 2C: required because the body part is not kept
         maker = re.split("[^A-Z]+", str(old.get("Manufacturer", "")).upper())
         new.Manufacturer = next((word for word in sorted(VENDORS) if word in maker), "")
         if "Enhanced" in getattr(new.get("SOPClassUID"), "name", ""):
@@ -77,38 +84,39 @@ class Rebuilder:
 
     def _permitted(self, old: Dataset, rules: dict[str, Rule | Words], clock: Clock) -> Dataset:
         new = Dataset()
-        for keyword in old.dir():  # what the dictionary names: nothing private, no curve, no overlay
+        for keyword in old.dir():  # attributes of the dictionary: nothing private, no curve, no overlay
             rule = rules.get(keyword)
             if rule is not None and rule is not Rule.TIME:
-                # What may not cross leaves its attribute behind, empty: many must be there (type 2).
-                setattr(new, keyword, self._crossing(old, keyword, rule, rules, clock))
+                # A value that is not permitted leaves the attribute empty, because many are required (type 2).
+                setattr(new, keyword, self._permitted_value(old, keyword, rule, rules, clock))
         times = [keyword for keyword, rule in rules.items() if rule is Rule.TIME]
-        for keyword, text in moved(old, times, self.seconds, clock).items():
+        for keyword, text in shift_dates(old, times, self.seconds, clock).items():
             setattr(new, keyword, text)
         return new
 
     def _keep_private(self, old: Dataset, new: Dataset, clock: Clock) -> None:
-        """The private elements that scale stored values, as numbers and moved moments, each in a block of its own."""
-        for asked in PRIVATE:
-            value = private_value(old, asked)
-            text = value.decode("ascii", "replace") if isinstance(value, bytes) and asked.kind != "FL" else value
+        """Copy the private elements that scale stored values, as numbers and shifted times, each in its own block."""
+        for element in PRIVATE:
+            value = private_value(old, element)
+            text = value.decode("ascii", "replace") if isinstance(value, bytes) and element.kind != "FL" else value
             kept: Any
-            if asked.kind == "DT":
-                kept = moved_stamp(str(text or ""), self.seconds, clock)
-            elif asked.kind == "DS":
+            if element.kind == "DT":
+                kept = shift_stamp(str(text or ""), self.seconds, clock)
+            elif element.kind == "DS":
                 kept = _decimal(text)
             else:
-                kept = private_number(old, asked) or None
+                kept = private_number(old, element) or None
             if kept is not None:
-                new.private_block(asked.group, asked.creator, create=True).add_new(asked.element, asked.kind, kept)
+                block = new.private_block(element.group, element.creator, create=True)
+                block.add_new(element.element, element.kind, kept)
 
-    def _crossing(
+    def _permitted_value(
         self, old: Dataset, keyword: str, rule: Rule | Words, rules: dict[str, Rule | Words], clock: Clock
     ) -> Any:
-        """What of one attribute crosses, or None. Its VR is the dictionary's, whatever the file says it is."""
+        """The permitted part of one attribute's value, or None; the VR is the dictionary's, not the file's."""
         try:
             value = old[keyword].value
-        except Exception:  # a value that does not even parse; what it says must not get into a message
+        except Exception:  # cannot be parsed; its content must not appear in a message
             value = None if old.get_item(keyword).is_empty else object()
         if rule is Rule.SEQUENCE or rule is Rule.CODE:
             items = [item for item in value if isinstance(item, Dataset)] if _many(value) else []
@@ -117,13 +125,13 @@ class Rebuilder:
             return [self._permitted(item, rules, clock) for item in items]
         values = list(value) if _many(value) else [] if value in (None, "") else [value]
         clean = self._uid if rule is Rule.UID else _cleaner(rule, dictionary_VR(tag_for_keyword(keyword) or 0))
-        kept = [clean(one) for one in values]
+        kept = [clean(element) for element in values]
         if None in kept:
             if keyword in ESSENTIAL:
                 raise XmedError("DEID_UNSAFE", f"{keyword} holds something else than numbers", "numbers")
             words = rule if isinstance(rule, frozenset) else frozenset()
-            # The place of a word in a list means something: where OTHER is a word, it stands in for what may not cross.
-            kept = [one or "OTHER" for one in kept if one or "OTHER" in words] if words else []
+            # The position of a word in a list has a meaning: OTHER replaces a word that is not permitted, if it may.
+            kept = [word or "OTHER" for word in kept if word or "OTHER" in words] if words else []
         return kept[0] if len(kept) == 1 else kept or None
 
     def _uid(self, value: Any) -> str | None:
@@ -135,7 +143,7 @@ def _many(value: Any) -> bool:
 
 
 def _cleaner(rule: Rule | Words, vr: str) -> Callable[[Any], Any]:
-    """What makes one value of a rule fit to cross, and answers None to every other."""
+    """The function that returns one value as it may be kept, or None for a value that is not permitted."""
     if isinstance(rule, frozenset):
         return lambda value: word if (word := str(value).strip()) in rule else None
     if rule is Rule.NUMBER:
@@ -157,7 +165,7 @@ def _number(value: Any) -> float | None:
 
 
 def _decimal(value: Any) -> Any:
-    """A Decimal String digit by digit as it was, where it is one; shortened where it is too long (PS3.5 6.2)."""
+    """A valid Decimal String with its digits unchanged, or shortened if it is too long (PS3.5 6.2); else None."""
     text = str(value).strip()
     if not _DECIMAL.fullmatch(text):
         return None
@@ -186,7 +194,7 @@ def _permitted_tag(value: Any) -> Any:
 
 
 def _standard_code(item: Dataset) -> Dataset | None:
-    code = _found(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")))
+    code = _lookup(str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", "")))
     if code is None:
         return None
     new = Dataset()
@@ -195,10 +203,10 @@ def _standard_code(item: Dataset) -> Dataset | None:
 
 
 @cache
-def _found(value: str, scheme: str) -> Code | None:
-    """The standard's own code that this one is; SNOMED RT's (SRT) are found as SNOMED CT's, which replaced them."""
-    asked = Code(value, scheme, "")
+def _lookup(value: str, scheme: str) -> Code | None:
+    """The standard's code with this value; codes of SNOMED RT (SRT) are found as those of SNOMED CT."""
+    wanted = Code(value, scheme, "")
     return next(
-        (code for name in ("SCT", "DCM", "UCUM") for code in getattr(codes, name).concepts.values() if code == asked),
+        (code for name in ("SCT", "DCM", "UCUM") for code in getattr(codes, name).concepts.values() if code == wanted),
         None,
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xmed import __version__
-from xmed.cohort import Case, Cohort, image_files, load
+from xmed.cohort import Case, Cohort, find_image_files, load_cohort
 from xmed.deidentify import Crosswalk, Secret, clean_header
 from xmed.errors import CODES, XmedError
 from xmed.evaluate.evaluate_run import LABELS, judged, kept_name
@@ -57,7 +57,7 @@ def write_objects(
     Raises:
         XmedError: KEY_INVALID, NOT_WRITABLE.
     """
-    target, seed = load(run.study.target, home), run.study.seeds[0]
+    target, seed = load_cohort(run.study.target, home), run.study.seeds[0]
     arm = run.arm("adapted", seed)
     if not (arm / LABELS).is_file():
         return {}
@@ -66,7 +66,7 @@ def write_objects(
     if run.has("objects") and run.read("objects")["of"] == of:
         return dict(run.read("objects"))
     cases = judged(target)
-    sources = {case: path for case, path in image_files(target, cases, data_root).items() if _is_dicom(path)}
+    sources = {case: path for case, path in find_image_files(target, cases, data_root).items() if _is_dicom(path)}
     secret = Secret.find(home)[0]
     crosswalk, by = Crosswalk.below(home, secret), Algorithm(run.study.name[:64], weights[:12], weights)
     run.objects.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xmed import __version__, metrics
-from xmed.cohort import Case, Cohort, load
+from xmed.cohort import Case, Cohort, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import evaluate_perturbed
 from xmed.evaluate.reference import ReferenceCase, measurement_digest
@@ -22,8 +22,8 @@ from xmed.files.json_numbers import as_json
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
-from xmed.prepare.domain import truth
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.prepare.study_samples import reference_labels
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -53,7 +53,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
         XmedError: NO_CASES where the target has no labelled test case.
     """
     study = run.study
-    target, cells = load(study.target, home), run.arms()
+    target, cells = load_cohort(study.target, home), run.arms()
     cases, bench = judged(target), ArmEvaluator.of(run, target)
     rows: list[Row] = []
     disturb = study.robustness and ("adapted", study.seeds[0]) in cells
@@ -81,7 +81,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
 def known_source(study: Study, home: Path) -> Cohort | None:
     """Return the source from which the trivial baselines are made; None where its data are not in the store."""
     try:
-        source = load(study.source, home)
+        source = load_cohort(study.source, home)
     except XmedError as problem:
         if problem.code != "PATH_NOT_FOUND":
             raise
@@ -143,7 +143,7 @@ class ArmEvaluator:
 
     def truth(self, case: Case) -> ReferenceCase:
         """Return the reference segmentation of a case."""
-        reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
+        reference, credible = reference_labels(self.target, case, self.study), self.target.spec.spacing_credible
         return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[Row]:

@@ -15,9 +15,9 @@ from xmed.evaluate.reference import measurement_digest
 from xmed.files.digest import digest, folder_digest
 from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_at_test_time, predict
-from xmed.prepare import onto
-from xmed.prepare.domain import truth
-from xmed.prepare.geometry import divided
+from xmed.prepare import resample_to
+from xmed.prepare.geometry import divide_grid
+from xmed.prepare.study_samples import reference_labels
 from xmed.run import Run
 from xmed.volume import Grid, Volume
 
@@ -49,7 +49,7 @@ def resolution(image: Volume, label: Volume, factor: float, random: np.random.Ge
     """Resample to voxels `factor` times as long along every axis with several voxels, and back."""
     del random
     i, j, k = (max(2, round(n / factor)) if n > 1 else 1 for n in image.grid.shape)
-    blurred = onto(onto(image, divided(image.grid, (i, j, k))), image.grid)
+    blurred = resample_to(resample_to(image, divide_grid(image.grid, (i, j, k))), image.grid)
     return image.with_array(np.where(image.inside, blurred.array, image.array)), label
 
 
@@ -72,7 +72,7 @@ def rotation(image: Volume, label: Volume, degrees: float, random: np.random.Gen
     """Rotate the patient by `degrees` in the plane of i and j about the middle, without a change of the header."""
     del random
     turned = _turned(image.grid, np.deg2rad(degrees))
-    moved, truth_moved = onto(image, turned), onto(label, turned, labels=True)
+    moved, truth_moved = resample_to(image, turned), resample_to(label, turned, labels=True)
     return replace(moved, affine=image.affine), truth_moved
 
 
@@ -106,7 +106,7 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
     chosen = few(target, cases, 1 if adapts_at_test_time(model) else MOST_CASES)
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(chosen):
-        image, label = target.image(case), truth(target, case, run.study)
+        image, label = target.image(case), reference_labels(target, case, run.study)
         rows += _scores(model, case, "none", 0, image, label, run.study.structures)
         for name, (change, _, levels, _) in DISTURBANCES.items():
             for n, level in enumerate(levels, start=1):

@@ -15,7 +15,7 @@ from xmed.cohort import Case
 from xmed.files.digest import array_digest, digest
 from xmed.metrics.masks import CONNECTED
 from xmed.model.prediction import Prediction
-from xmed.prepare import onto, upright
+from xmed.prepare import orthogonal_grid, resample_to
 from xmed.volume import Grid, Volume
 
 Row = dict[str, Any]
@@ -69,10 +69,12 @@ class ReferenceCase:
         """
         known = self.reference.array == value
         guess = np.zeros_like(known) if label is None else label == value
-        place = upright(self.reference.grid)  # distances are measured between voxels at right angles
+        place = orthogonal_grid(self.reference.grid)  # distances are measured between voxels at right angles
         masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
-        drawn, true = (onto(mask, place, labels=True).array > 0 for mask in masks)
-        numbers = metrics.measure(drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible)
+        drawn, true = (resample_to(mask, place, labels=True).array > 0 for mask in masks)
+        numbers = metrics.measure_structure(
+            drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible
+        )
         status = "empty_prediction" if known.any() and not guess.any() else "ok"
         return {
             "arm": arm,
@@ -92,7 +94,7 @@ class ReferenceCase:
     def certainty(self, value: int, made: Prediction) -> Row:
         """Return confidence, and the sums of the calibration, where probabilities are at hand."""
         p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
-        sums = metrics.calibration(p, guess, known, self.reference.spacing)
+        sums = metrics.measure_calibration(p, guess, known, self.reference.spacing)
         return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xmed.cohort import Case, Cohort, load
+from xmed.cohort import Case, Cohort, load_cohort
 from xmed.cohort.store import Store
 from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name, known_source
 from xmed.evaluate.reference import ReferenceCase
@@ -42,7 +42,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
     Raises:
         XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """
-    target = load(run.study.target, home)
+    target = load_cohort(run.study.target, home)
     bench = ArmEvaluator.of(run, target)
     rows: dict[Key, dict[str, Any]] = {_key(row): row for row in run.read("rows")}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xmed.cohort import Case, load
+from xmed.cohort import Case, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name
 from xmed.evaluate.remeasure import kept
@@ -62,7 +62,7 @@ def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
     Raises:
         XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """
-    target = load(run.study.target, home)
+    target = load_cohort(run.study.target, home)
     bench, lot = ArmEvaluator.of(run, target), random.SystemRandom()
     registered = "adapted", run.study.seeds[0]
     first = [(registered, case) for case in bench.cases]

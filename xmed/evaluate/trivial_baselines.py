@@ -14,8 +14,8 @@ import numpy as np
 
 from xmed import metrics
 from xmed.cohort import Case, Cohort
-from xmed.prepare import Sample, onto, sample, window_of
-from xmed.prepare.domain import samples, truth
+from xmed.prepare import Sample, make_sample, resample_to, window_of
+from xmed.prepare.study_samples import load_samples, reference_labels
 from xmed.rendering.synthesise import renderings_as_target
 from xmed.run import TRIVIAL_ARMS
 from xmed.spec import Study
@@ -50,7 +50,7 @@ class Baselines:
         all_rules = cls(study, target, mean_masks(labelled_source_cases(study, source, target), values), {})
         scores: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for case in cases:
-            volume, reference = target.image(case), truth(target, case, study).array
+            volume, reference = target.image(case), reference_labels(target, case, study).array
             for arm, value, rule, label in all_rules.of_case(case, volume):
                 score = metrics.dice(label == value, reference == value, volume.spacing)
                 scores[arm, value][rule].append(score or 0.0)
@@ -60,23 +60,23 @@ class Baselines:
     def of_case(self, case: Case, volume: Volume) -> Iterator[tuple[str, int, str, np.ndarray]]:
         """Yield (arm, value, rule, native label map) of the best rules, or of all rules before they are chosen."""
         spec = self.target.spec
-        seen = sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
+        seen = make_sample(case.id, volume, self.study.grid, window_of(spec.modality, spec.window))
         for value, usually in self.usual.items():
             families = threshold_masks(seen, value, usually.share), position_masks(seen, value, usually)
             for arm, family in zip(TRIVIAL_ARMS, families):
                 for rule, label in family:
                     if not self.best or self.best[arm, value] == rule:
-                        home = onto(Volume(label, seen.grid.affine, volume.frame), volume, labels=True)
+                        home = resample_to(Volume(label, seen.grid.affine, volume.frame), volume, labels=True)
                         yield arm, value, rule, home.array
 
 
 def labelled_source_cases(study: Study, source: Cohort, target: Cohort) -> list[Sample]:
     """Return labelled source cases; where they are label maps, SCENES cases drawn from them."""
-    labelled = samples(source, study, ["train", "select"], labelled=True)
+    labelled = load_samples(source, study, ["train", "select"], labelled=True)
     if source.spec.scene is None:
         return labelled
     window = window_of(target.spec.modality, target.spec.window)
-    unlabelled = samples(target, study, ["train"], labelled=False)
+    unlabelled = load_samples(target, study, ["train"], labelled=False)
     random = np.random.default_rng(0)
     return renderings_as_target(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
 

@@ -1,1 +1,1 @@
-"""Files: atomic writes, digests, documents, archives, permissions: everything that touches the disk in the same way."""
+"""Files: atomic writes, digests, documents, archives and permissions, shared by everything that uses the disk."""

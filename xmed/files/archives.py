@@ -1,7 +1,7 @@
-"""Archives: the members of a zip or tar, one after the other, none larger than it says and none of a harmful name.
+"""Archives: reads the members of a zip or tar archive one after the other, with checks of names and sizes.
 
-What an archive says of sizes binds while it is read: of each member, of all of them, and of what a packed tar inflates
-to, its headers included (a header may claim gigabytes, and readers keep it in memory).
+Sizes are limited while an archive is read: that of each member, that of all members, and what a compressed tar
+decompresses to including its headers (a header may claim gigabytes, and readers keep it in memory).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from xmed.errors import XmedError
 
 MAX_MEMBERS = 1_000_000
 PIECE = 1 << 20
+"""Bytes that are read at once."""
 MAX_NAME, MAX_PATH, MAX_FOLDERS = 255, 4096, 64
-"""Bytes of a name and of a path (NAME_MAX, PATH_MAX of Linux), and folders in one another, as when they are read."""
+"""Bytes of a name and of a path (NAME_MAX, PATH_MAX of Linux), and depth of nested folders."""
 XZ_MEMORY = 128 << 20
-"""Bytes that unpacking xz may take; `xz -9` asks for 65 MiB (its manual), a hostile stream for 4 GiB."""
+"""Memory in bytes for decompressing xz; `xz -9` needs 65 MiB (its manual), a malicious stream 4 GiB."""
 MAX_RECORD = 1 << 20
-"""Bytes of a tar's record about its next member, which tarfile keeps in memory: its longest name has 4,096."""
+"""Bytes of a tar record about the next member, which tarfile keeps in memory; the longest name has 4,096."""
 _HEADERS = 4
-"""A packed tar may inflate to so many times what its members may: header and padding take up to 1,023 bytes."""
-
+"""A tar may be so many times as large as its members: header and padding take up to 1,023 bytes each."""
 
 _RECORDS = (
     tarfile.GNUTYPE_LONGNAME,
@@ -50,7 +50,7 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, Arith
 
 @dataclass(frozen=True)
 class Member:
-    """One file of an archive. `pieces` reads it, once, before the next member is asked for."""
+    """One file of an archive. `pieces` reads it, once, before the next member is requested."""
 
     name: str
     size: int
@@ -59,7 +59,7 @@ class Member:
 
 @dataclass
 class Names:
-    """The names so far; none may be met twice, and none may be a file here and a folder there."""
+    """The names read so far; none may occur twice, or as a file and as a folder."""
 
     archive: str
     code: str = "ARCHIVE_INVALID"
@@ -67,21 +67,33 @@ class Names:
     folders: set[PurePosixPath] = field(default_factory=set)
 
     def add(self, name: str) -> None:
-        """One more. Raises XmedError `code`."""
+        """Add a name.
+
+        Raises:
+            XmedError: With `code` for a name that exists already.
+        """
         path = PurePosixPath(name)
         above = set(path.parents) - {PurePosixPath(".")}
         if path in self.files or path in self.folders or above & self.files:
-            raise invalid(self.archive, f"{name[:80]!r} stands there twice, or as a file and as a folder", self.code)
+            raise invalid_archive(
+                self.archive, f"{name[:80]!r} stands there twice, or as a file and as a folder", self.code
+            )
         self.files.add(path)
         self.folders |= above
 
 
 @contextmanager
-def opened(path: Path, most: int) -> Iterator[Iterator[Member]]:
-    """The files of an archive whose members may have `most` bytes together, links and devices refused.
+def open_archive(path: Path, most: int) -> Iterator[Iterator[Member]]:
+    """Open an archive and iterate over its files.
 
-    Raises XmedError PATH_UNSAFE (a link, a device, an absolute name, one that climbs out), SIZE_CLAIM (too many
-    members, or too large for its own size), ARCHIVE_INVALID (damaged, or no archive). OSErrors of the disk pass.
+    Args:
+        path: The archive.
+        most: The largest total size of its members in bytes.
+
+    Raises:
+        XmedError: PATH_UNSAFE (a link, a device, an absolute name, a name that leaves the folder), SIZE_CLAIM (too many
+            members, or too large), ARCHIVE_INVALID (damaged, or no archive).
+        OSError: If the disk fails.
     """
     try:
         with path.open("rb") as file:
@@ -91,15 +103,18 @@ def opened(path: Path, most: int) -> Iterator[Iterator[Member]]:
     except XmedError:
         raise
     except OSError as problem:
-        if problem.errno not in (None, errno.EINVAL):  # the disk's; not a decompressor's, nor a place before the file
+        if problem.errno not in (
+            None,
+            errno.EINVAL,
+        ):  # of the disk, not of a decompressor or a seek
             raise
-        raise invalid(path.name, type(problem).__name__) from problem
+        raise invalid_archive(path.name, type(problem).__name__) from problem
     except (MemoryError, *_DAMAGE) as problem:
-        raise invalid(path.name, type(problem).__name__) from problem
+        raise invalid_archive(path.name, type(problem).__name__) from problem
 
 
-def invalid(name: str, why: str, code: str = "ARCHIVE_INVALID") -> XmedError:
-    """The refusal of a damaged archive."""
+def invalid_archive(name: str, why: str, code: str = "ARCHIVE_INVALID") -> XmedError:
+    """The error for a damaged archive."""
     return XmedError(code, f"{name}: {why}", "a whole archive without a password", "take another copy")
 
 
@@ -117,15 +132,25 @@ def _too_much(archive: str, total: int, most: int) -> XmedError:
     return XmedError("SIZE_CLAIM", f"{archive} unpacks to over {total} bytes", f"{most} bytes at most, for its size")
 
 
-def safe(archive: str, name: str, plain: bool, code: str = "ARCHIVE_INVALID") -> str:
-    """A member's name as it may be written. Raises XmedError PATH_UNSAFE, and `code` where it is too long."""
+def safe_member_name(archive: str, name: str, plain: bool, code: str = "ARCHIVE_INVALID") -> str:
+    """Check the name of a member and return it as a path that may be written.
+
+    Args:
+        archive: The archive's name, for the error message.
+        name: The member's name.
+        plain: Whether the member is an ordinary file or folder.
+        code: The error code for a name that is too long.
+
+    Raises:
+        XmedError: PATH_UNSAFE, or `code`.
+    """
     inside = PurePosixPath(name.replace("\\", "/"))
     signs = any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name)
     if not plain or inside.is_absolute() or ".." in inside.parts or ":" in name.split("/")[0] or signs:
         raise XmedError("PATH_UNSAFE", f"{archive} holds {ascii(name)[:120]}", "ordinary files below one folder")
     long = len(name.encode()) > MAX_PATH or len(inside.parts) > MAX_FOLDERS
     if long or any(len(part.encode()) > MAX_NAME for part in inside.parts):
-        raise invalid(archive, f"a name of {len(name)} letters in {len(inside.parts)} folders", code)
+        raise invalid_archive(archive, f"a name of {len(name)} letters in {len(inside.parts)} folders", code)
     return str(inside)
 
 
@@ -135,12 +160,12 @@ def _zipped(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
         if sum(entry.file_size for entry in entries) > most or len(entries) > MAX_MEMBERS:
             raise _too_much(archive, sum(entry.file_size for entry in entries), most)
         for entry in entries:
-            # Unzippers make links of entries whose Unix mode says so.
+            # Other programs create links from entries with the Unix mode of one.
             plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            name = safe(archive, entry.filename, plain)
+            name = safe_member_name(archive, entry.filename, plain)
             if entry.is_dir() or name == ".":
                 if entry.file_size:
-                    raise invalid(archive, "a folder with bytes")
+                    raise invalid_archive(archive, "a folder with bytes")
                 continue
 
             def pieces(entry: zipfile.ZipInfo = entry) -> Iterator[bytes]:
@@ -152,24 +177,24 @@ def _zipped(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
 
 def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
     bound = _Bounded(_inflated(file), archive, _HEADERS * most + PIECE)
-    with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|", tarinfo=_Entry) as packed:  # it reads forward alone
+    with tarfile.open(fileobj=cast(IO[bytes], bound), mode="r|", tarinfo=_Entry) as packed:  # reads forward only
         for entry in packed:
-            name = safe(archive, entry.name, entry.isreg() or entry.isdir())
+            name = safe_member_name(archive, entry.name, entry.isreg() or entry.isdir())
             if entry.size < 0:
-                raise invalid(archive, "a size below zero")
+                raise invalid_archive(archive, "a size below zero")
             if entry.isdir():
                 continue
             if name == ".":
-                raise invalid(archive, "a file without a name")
+                raise invalid_archive(archive, "a file without a name")
             source = packed.extractfile(entry)
             assert source is not None  # it is a regular file
             yield Member(name, entry.size, lambda s=source, n=entry.size: _pieces(s, n, archive))  # type: ignore[misc]
-    while bound.read(PIECE):  # what is packed proves its checksum only at its end
+    while bound.read(PIECE):  # the checksum of compressed data is checked at the end
         pass
 
 
 class _Entry(tarfile.TarInfo):
-    """A tar's entry that is refused where it is a record beyond MAX_RECORD; tarfile asks here before it reads one."""
+    """A tar entry that refuses records above MAX_RECORD; tarfile calls `_proc_member` before it reads one."""
 
     def _proc_member(self, packed: tarfile.TarFile) -> Any:
         if self.type in _RECORDS and self.size > MAX_RECORD:
@@ -179,7 +204,7 @@ class _Entry(tarfile.TarInfo):
 
 
 def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:
-    """What a member holds, which must be as much as it says."""
+    """The content of a member, which must have the size that the archive states."""
     got = 0
     while data := source.read(PIECE):
         got += len(data)
@@ -187,11 +212,11 @@ def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:
             break
         yield data
     if got != size:
-        raise invalid(archive, "a member of another size than it says")
+        raise invalid_archive(archive, "a member of another size than it says")
 
 
 def _inflated(file: IO[bytes]) -> Any:
-    """What a packed tar inflates to, by its first bytes, not by its name."""
+    """The decompressed stream of a tar, by its first bytes, not by its name."""
     first = file.read(6)
     file.seek(0)
     if first.startswith(b"\x1f\x8b"):
@@ -202,7 +227,7 @@ def _inflated(file: IO[bytes]) -> Any:
 
 
 class _Xz:
-    """An xz stream within XZ_MEMORY, which lzma's own file class does not bound."""
+    """An xz stream with a memory limit, which lzma's own file class does not have."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -219,7 +244,7 @@ class _Xz:
 
 
 class _Bounded:
-    """A stream that refuses to give more than `most` bytes."""
+    """A stream that raises SIZE_CLAIM after `most` bytes."""
 
     def __init__(self, inner: Any, archive: str, most: int) -> None:
         self.inner, self.archive, self.most, self.given = inner, archive, most, 0

@@ -1,4 +1,4 @@
-"""Atomic: a file that is there whole or not at all, whatever ends the process that writes it."""
+"""Atomic: writes files so that they are complete or absent, whatever ends the writing process."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import os
 import secrets
 from pathlib import Path
 
-from xmed.files.permissions import mask
+from xmed.files.permissions import private_umask
 
 LONGEST = 240
-"""Bytes of a name that leave room for what is put around it; file systems have 255 (NAME_MAX)."""
+"""Longest name in bytes that can take a prefix and suffix; file systems allow 255 (NAME_MAX)."""
 
 
 def write_atomically(path: Path, data: str | bytes, *, private: bool = False) -> None:
-    """Write so that a reader sees the old file or the whole new one, never a part (kill -9 and power loss included).
+    """Write a file so that readers see the old or the complete new one, also after kill -9 or a power cut.
 
-    data: text goes as UTF-8. private: readable by its owner alone; else by the group that shares the home, too, where
-    there is one (`xmed.files.permissions`). Raises OSError; nothing is left behind then.
+    Args:
+        path: The file.
+        data: The content; text is encoded as UTF-8.
+        private: Whether only the owner may read it; otherwise the group that shares the home may too, if there is one.
+
+    Raises:
+        OSError: If the file cannot be written; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     short = path.name[: LONGEST // 4] if len(os.fsencode(path.name)) > LONGEST else path.name
     part = path.with_name(f".{short}.{secrets.token_hex(4)}")
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666 & ~mask())
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666 & ~private_umask())
     try:
-        with os.fdopen(opened, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Json numbers: what is written down as JSON. A number that is none becomes null with a reason, and ends no run."""
+"""JSON numbers: writes documents as JSON, with null in place of NaN and infinity."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ NO_NUMBER = "not a number: it could not be computed from what was measured"
 
 
 def as_json(document: Any, *, indent: int | None = 1, ensure_ascii: bool = True) -> str:
-    """A document as JSON (RFC 8259, which knows neither NaN nor infinity), with a line end."""
-    return json.dumps(whole(document), indent=indent, allow_nan=False, ensure_ascii=ensure_ascii) + "\n"
+    """A document as JSON text with a final newline (RFC 8259, which has neither NaN nor infinity)."""
+    return json.dumps(without_nan(document), indent=indent, allow_nan=False, ensure_ascii=ensure_ascii) + "\n"
 
 
-def whole(found: Any) -> Any:
-    """The document with null in place of NaN and infinity; where a reason can be given beside one, it says so.
+def without_nan(value: Any) -> Any:
+    """Replace NaN and infinity by null; a statistic or row that has no reason for it gets one.
 
-    The last line before a file: whatever computes numbers says itself why it has none.
+    This is a safeguard before writing: code that computes numbers gives its own reasons.
     """
-    if isinstance(found, dict):
-        out = {key: whole(value) for key, value in found.items()}
-        explained = "reason" in out or "status" in out  # a statistic, or a measured row
-        if explained and not out.get("reason") and any(_none(value) for value in found.values()):
-            out["reason"] = NO_NUMBER
-        return out
-    if isinstance(found, list | tuple):
-        return [whole(value) for value in found]
-    return None if _none(found) else found
+    if isinstance(value, dict):
+        cleaned = {key: without_nan(item) for key, item in value.items()}
+        explained = "reason" in cleaned or "status" in cleaned  # a statistic, or a measured row
+        if explained and not cleaned.get("reason") and any(_is_not_finite(item) for item in value.values()):
+            cleaned["reason"] = NO_NUMBER
+        return cleaned
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if _is_not_finite(value) else value
 
 
-def _none(value: Any) -> bool:
+def _is_not_finite(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)

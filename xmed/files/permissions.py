@@ -1,7 +1,7 @@
-"""Permissions: what xmed writes is for its user alone, or for one group that XMED_GROUP names.
+"""Permissions: files that xmed writes can be read by its user only, or also by the group that XMED_GROUP names.
 
-A home holds volumes, reports and logs of patients. The usual umask of 022 would let every account of the machine read
-them. A command therefore works under umask 077 (with a group 007), and a home is closed to others as a folder, too.
+A home contains volumes, reports and logs of patients. With the usual umask of 022 every account of the machine could
+read them. Commands therefore use umask 077 (007 with a group), and the folder of a home is closed to others as well.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from pathlib import Path
 from xmed.errors import XmedError
 
 GROUP = "XMED_GROUP"
-"""A group, by name or number, whose members share a home: files 0660, folders 2770 (new ones inherit the group)."""
+"""Variable with a group, by name or number, that shares a home: files 0660, folders 2770 (inherit the group)."""
 LET_THROUGH = ("", "stack")
-"""Folders of a home that another account may have to pass through: PostgreSQL refuses to run as root (`xmed up`)."""
+"""Folders of a home that another account may have to enter: PostgreSQL does not run as root (`xmed up`)."""
 KNOWN_BY = ("mlflow.db", "audit.jsonl", "store/volumes", "locks", "stack/stack.json")
-"""What tells a home from any other folder."""
+"""Names that distinguish a home from other folders."""
 _umask: int | None = None
-"""The user's own, as it was before `keep`."""
+"""The user's umask before `set_umask`."""
 
 
-def group() -> int | None:
-    """The number of the group that shares the home, where one is named. Raises XmedError USAGE."""
+def sharing_group() -> int | None:
+    """The number of the group that shares the home, or None.
+
+    Raises:
+        XmedError: USAGE for a group that does not exist.
+    """
     named = os.environ.get(GROUP)
     if not named:
         return None
@@ -39,51 +43,57 @@ def group() -> int | None:
         ) from problem
 
 
-def mask() -> int:
-    """The umask of whatever writes into a home."""
+def private_umask() -> int:
+    """The umask for writing into a home."""
     return 0o007 if os.environ.get(GROUP) else 0o077
 
 
-def keep() -> None:
-    """From now on this process, and what it starts, writes for its user (and the group) alone."""
+def set_umask() -> None:
+    """Set the umask of this process, which its children inherit, to `private_umask`."""
     global _umask
-    before = os.umask(mask())
+    before = os.umask(private_umask())
     _umask = before if _umask is None else _umask
 
 
-def as_usual(folder: Path) -> None:
-    """What lies below a folder is as open as the user's own umask says: for what names nobody, and is passed on."""
+def apply_user_umask(folder: Path) -> None:
+    """Give everything below a folder the modes of the user's own umask, for data without identity that is shared."""
     for path in _everything(folder):
         with contextlib.suppress(OSError):
             if not path.is_symlink():
                 path.chmod((0o777 if path.is_dir() else 0o666) & ~(0o077 if _umask is None else _umask))
 
 
-def make(home: Path) -> None:
-    """A home, closed to everybody else: made where it is not there yet, closed where it is one. Raises OSError.
+def make_private_home(home: Path) -> None:
+    """Create a home that others cannot read, or close an existing one.
 
-    A folder that holds other things besides, such as a user's own or /tmp, is not xmed's to close.
+    A folder that is not a home, such as a user's own folder or /tmp, keeps its mode.
+
+    Raises:
+        OSError: If the folder cannot be created or its mode not changed.
     """
-    gid = group()
+    gid = sharing_group()
     try:
         home.mkdir(parents=True, exist_ok=True)
     except FileExistsError as problem:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home)) from problem
-    found = home.stat()
-    if found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX and _is_home(home):
+    facts = home.stat()
+    if facts.st_uid == os.geteuid() and not facts.st_mode & stat.S_ISVTX and _is_home(home):
         _close(home, home, gid)
 
 
-def lax(home: Path) -> Iterator[Path]:
-    """Every file and folder of a home that others than its user (and the group) may read, enter or write to."""
+def readable_by_others(home: Path) -> Iterator[Path]:
+    """The files and folders of a home that accounts other than its user (and group) may access."""
     for path in _everything(home):
         if _mode(home, path) is not None:
             yield path
 
 
-def tighten(folder: Path, home: Path) -> int:
-    """Close whatever others may read below a folder of a home; returns how much that was. What is not ours stays."""
-    gid, closed = group(), 0
+def close_to_others(folder: Path, home: Path) -> int:
+    """Close files and folders below a folder of a home to others; returns their number.
+
+    Files of other accounts are left as they are.
+    """
+    gid, closed = sharing_group(), 0
     for path in _everything(folder):
         if _mode(home, path) is not None:
             with contextlib.suppress(OSError):
@@ -93,7 +103,7 @@ def tighten(folder: Path, home: Path) -> int:
 
 
 def _is_home(folder: Path) -> bool:
-    """Whether a folder is a home, or empty and about to become one."""
+    """Whether a folder is a home, or empty."""
     return any((folder / name).exists() for name in KNOWN_BY) or not any(folder.iterdir())
 
 
@@ -106,24 +116,24 @@ def _close(path: Path, home: Path, gid: int | None) -> None:
 
 
 def _mode(home: Path, path: Path) -> int | None:
-    """The mode that a file or folder should have instead of its own; None where it is well as it is."""
+    """The mode that a file or folder should have, or None if its mode is right."""
     try:
-        found = path.lstat()
+        facts = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+    if stat.S_ISLNK(facts.st_mode) or facts.st_uid != os.geteuid():
         return None
-    now = stat.S_IMODE(found.st_mode)
-    wanted = now & ~mask()
+    current = stat.S_IMODE(facts.st_mode)
+    wanted = current & ~private_umask()
     if path.is_dir() and os.environ.get(GROUP):
         wanted |= 0o2070
     if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and (home / "stack").is_dir():
-        wanted |= now & 0o001
-    return wanted if wanted != now else None
+        wanted |= current & 0o001
+    return wanted if wanted != current else None
 
 
 def _everything(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield folder
-        for here, folders, files in os.walk(folder):
-            yield from (Path(here, name) for name in (*folders, *files))
+        for parent, folders, files in os.walk(folder):
+            yield from (Path(parent, name) for name in (*folders, *files))

@@ -1,4 +1,4 @@
-"""Uri: paths as URIs, in one place: `?`, `#`, `%` and a colon mean something in a URI and nothing in a path."""
+"""URI: converts paths to URIs, in which `?`, `#`, `%` and a colon have a meaning that they do not have in a path."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 
 def database_uri(path: Path, driver: str = "sqlite") -> str:
-    """A SQLite file for SQLAlchemy, which takes what follows a `?` for options, and does not decode `%`.
+    """The URI of a SQLite file for SQLAlchemy, which reads options after a `?` and does not decode `%`.
 
-    A name that is the same in both comes as it is; any other goes through SQLite's own URI (sqlite.org/uri.html), and
-    with its driver named: of what follows `sqlite:///` MLflow makes a folder, in the folder it happens to be in.
+    A path without special characters is used as it is. Any other becomes SQLite's own URI (sqlite.org/uri.html) with
+    the driver named, because MLflow creates a folder from what follows a plain `sqlite:///`.
     """
     place = path.absolute()
     if quote(str(place)) == str(place):
@@ -19,17 +19,17 @@ def database_uri(path: Path, driver: str = "sqlite") -> str:
 
 
 def read_only_uri(path: Path) -> str:
-    """A SQLite file that is only read, for `sqlite3.connect(…, uri=True)`."""
+    """The URI of a SQLite file to open read-only with `sqlite3.connect(…, uri=True)`."""
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def folder_uri(path: Path) -> str:
-    """A file or folder for MLflow, which decodes paths too, once, as if they were URIs."""
+    """The URI of a file or folder for MLflow, which decodes even plain paths as if they were URIs."""
     return path.absolute().as_uri()
 
 
 def path_of(uri: str) -> Path | None:
-    """The path that a file URI, or a plain path, names; None for any other URI."""
+    """The path of a file URI or plain absolute path; None for any other URI."""
     if uri.startswith("file:"):
         return Path(unquote(urlsplit(uri).path))
     return Path(uri) if uri.startswith("/") else None

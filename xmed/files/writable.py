@@ -1,4 +1,4 @@
-"""Writable: whether a file can come to be at a place, and what a system's refusal means to whoever asked."""
+"""Writable: checks whether a file can be written, and translates errors of the operating system."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from xmed.errors import XmedError
 
 
-def refused(problem: OSError, place: Path) -> XmedError:
-    """What a system's refusal to write means to whoever asked."""
+def write_refusal(problem: OSError, place: Path) -> XmedError:
+    """The coded error (DISK_FULL or NOT_WRITABLE) for an error of the operating system when writing."""
     why = problem.strerror or type(problem).__name__
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         do = "free some, or set XMED_HOME to another disk"
@@ -19,8 +19,13 @@ def refused(problem: OSError, place: Path) -> XmedError:
     return XmedError("NOT_WRITABLE", f"{place} cannot be written to: {why}", "a writable folder", "set XMED_HOME")
 
 
-def output(out: Path) -> None:
-    """Raises XmedError PATH_NOT_FOUND, NOT_WRITABLE, OUTPUT_EXISTS, USAGE where a file cannot come to be there."""
+def check_output(out: Path) -> None:
+    """Check that a file can be written at a path.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND (no such folder), OUTPUT_EXISTS (a folder has the name), USAGE (the name is too long),
+            NOT_WRITABLE, DISK_FULL.
+    """
     folder = out.absolute().parent
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {folder}", "an existing folder to write into")
@@ -33,4 +38,4 @@ def output(out: Path) -> None:
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as problem:
-        raise refused(problem, folder) from problem
+        raise write_refusal(problem, folder) from problem

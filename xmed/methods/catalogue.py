@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.methods.facts import FIXED_ARGUMENTS, facts
 from xmed.methods.without_training import COMPOSITIONS
 from xmed.spec import MethodSpec
-from xmed.spec.said import meant
+from xmed.spec.validation_messages import did_you_mean
 
 if TYPE_CHECKING:
     from xmed.methods.method import Method
@@ -33,7 +33,7 @@ def require_known(name: str) -> None:
     """
     if name not in names():
         every_name = sorted([*names(), *COMPOSITIONS])
-        what = f"no method '{name}'{meant(name, every_name)}"
+        what = f"no method '{name}'{did_you_mean(name, every_name)}"
         raise XmedError("METHOD_UNKNOWN", what, f"one of {', '.join(every_name)}", "see `xmed methods`")
 
 
@@ -92,7 +92,7 @@ def check_hyperparameters(name: str, given: dict[str, Any]) -> None:
     allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
     unknown = sorted(set(given) - set(allowed))
     if unknown:
-        listed = ", ".join(parameter + meant(parameter, allowed) for parameter in unknown)
+        listed = ", ".join(parameter + did_you_mean(parameter, allowed) for parameter in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")
     for member in given.get("of", []) if name in COMPOSITIONS else []:
         require_known(member)

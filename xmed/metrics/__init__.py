@@ -1,9 +1,9 @@
-"""Metrics: pure functions from masks and probabilities to numbers."""
+"""Metrics: pure functions that compute numbers from masks and probabilities."""
 
-from xmed.metrics.calibration import Calibration, calibration, region
+from xmed.metrics.calibration import Calibration, measure_calibration, scored_region
 from xmed.metrics.confidence import pairwise_dice, soft_dice_confidence
 from xmed.metrics.conventions import BOTH_EMPTY, CONVENTIONS, CROSSCHECK, NO_MM, TRAPS
-from xmed.metrics.masks import assd, components, dice, hd, hd95, measure, nsd, volume_ml
+from xmed.metrics.masks import assd, components, dice, hd, hd95, measure_structure, nsd, volume_ml
 
 __all__ = [
     "BOTH_EMPTY",
@@ -13,15 +13,15 @@ __all__ = [
     "TRAPS",
     "Calibration",
     "assd",
-    "calibration",
     "components",
     "dice",
     "hd",
     "hd95",
-    "measure",
+    "measure_calibration",
+    "measure_structure",
     "nsd",
     "pairwise_dice",
-    "region",
+    "scored_region",
     "soft_dice_confidence",
     "volume_ml",
 ]

@@ -1,8 +1,8 @@
-"""Calibration: of the voxels given 80 %, are 80 % the structure; counted where it is a question at all.
+"""Calibration: whether predicted probabilities agree with observed frequencies, near the structure.
 
-Most of an image is background that every model is sure of: counted too, it makes any model look calibrated (.162 became
-.0026). Only voxels near the prediction or the reference are counted. What is kept of a case is a few sums in fixed
-cells of probability: they add up over cases, and the probabilities themselves can be thrown away.
+Most of an image is background that every model predicts with certainty. Counting it makes any model look calibrated (an
+error of .162 became .0026), so only voxels near the prediction or the reference are counted. Of each case a few sums in
+fixed cells of probability are kept; they can be added over cases without the probabilities themselves.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from scipy import ndimage
 
 from xmed.errors import XmedError
-from xmed.metrics.confidence import probabilities
+from xmed.metrics.confidence import checked_probabilities
 from xmed.metrics.marching import Spacing
-from xmed.metrics.surface import bounds
+from xmed.metrics.surface import bounding_box
 
 BINS = 15
-"""Equal widths of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
+"""Bins of equal width of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
 LEAST = 1e-7
-"""Probabilities are kept this far from 0 and 1 in the logarithmic score, near what float32 can hold."""
+"""Smallest distance of probabilities from 0 and 1 in the logarithmic score, near the resolution of float32."""
 CELLS = np.unique(np.concatenate([np.arange(BINS + 1) / BINS, 1 / (1 + np.exp(np.linspace(-10, 10, 41)))]))
 """Edges of the cells: those of the bins, and finer ones near 0 and 1, where most voxels are."""
 _BIN_OF = np.minimum((CELLS[:-1] + CELLS[1:]) / 2 * BINS, BINS - 1).astype(int)
@@ -29,9 +29,12 @@ _BIN_OF = np.minimum((CELLS[:-1] + CELLS[1:]) / 2 * BINS, BINS - 1).astype(int)
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """sums: (3, cells), per cell of probability: voxels, sum of their probabilities, how many are the structure.
+    """Sums from which calibration errors are computed; `a + b` is the calibration of both cases together.
 
-    squared, logarithmic: sums of the two proper scores. `a + b` is the calibration of both cases together.
+    Attributes:
+        sums: (3, cells): voxels, sum of their probabilities, and voxels of the structure, per cell of probability.
+        squared: Sum of the squared errors.
+        logarithmic: Sum of the negative log-likelihoods.
     """
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros((3, len(CELLS) - 1)))
@@ -40,7 +43,7 @@ class Calibration:
 
     @property
     def n(self) -> int:
-        """Voxels."""
+        """Number of voxels."""
         return int(self.sums[0].sum())
 
     def __add__(self, other: Calibration) -> Calibration:
@@ -48,13 +51,18 @@ class Calibration:
         return Calibration(self.sums + other.sums, *scores)
 
     def ece(self) -> float | None:
-        """Expected calibration error over 15 bins of equal width; None without a voxel."""
+        """Expected calibration error Σ |Σp − Σy| / n over `BINS` bins of equal width; None without voxels.
+
+        Source: Guo et al. 2017, arXiv 1706.04599, equation 3.
+        """
         return _error(*self._binned(_BIN_OF)) if self.n else None
 
     def ace(self) -> float | None:
-        """The same over up to 15 bins of about equal many voxels (Nixon et al. 2019, arXiv 1904.01685).
+        """Calibration error over up to `BINS` bins with about equal numbers of voxels; None without voxels.
 
-        Bins are made of whole cells: voxels of nearly equal probability are never parted.
+        Bins consist of whole cells, so that voxels of nearly equal probability stay together.
+
+        Source: Nixon et al. 2019, arXiv 1904.01685.
         """
         if not self.n:
             return None
@@ -62,15 +70,15 @@ class Calibration:
         return _error(*self._binned(np.minimum(before * BINS / self.n, BINS - 1).astype(int)))
 
     def brier(self) -> float | None:
-        """Mean squared error of the probabilities (Brier 1950); None without a voxel."""
+        """Mean squared error of the probabilities (Brier 1950); None without voxels."""
         return self.squared / self.n if self.n else None
 
     def nll(self) -> float | None:
-        """Mean negative log-likelihood, natural logarithm; None without a voxel."""
+        """Mean negative log-likelihood, natural logarithm; None without voxels."""
         return self.logarithmic / self.n if self.n else None
 
     def reliability(self) -> list[dict[str, float | None]]:
-        """The 15 bins of the reliability diagram: edges, voxels, mean probability, and how often it was true."""
+        """The bins of the reliability diagram: edges, voxels, mean probability, and observed frequency."""
         rows: list[dict[str, float | None]] = []
         for n, (count, probability, events) in enumerate(zip(*self._binned(_BIN_OF))):
             shares = (float(probability / count), float(events / count)) if count else (None, None)
@@ -79,34 +87,44 @@ class Calibration:
         return rows
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` reads; empty cells are left out."""
+        """The document that `from_json` reads; empty cells are left out."""
         cells = [[n, *row] for n, row in enumerate(self.sums.T.tolist()) if row[0]]
         return {"cells": cells, "squared": self.squared, "logarithmic": self.logarithmic}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Calibration:
-        found = cls(squared=document["squared"], logarithmic=document["logarithmic"])
+        """The calibration in a document of `as_json`."""
+        calibration = cls(squared=document["squared"], logarithmic=document["logarithmic"])
         for n, *row in document["cells"]:
-            found.sums[:, n] = row
-        return found
+            calibration.sums[:, n] = row
+        return calibration
 
     def _binned(self, bin_of: np.ndarray) -> np.ndarray:
         return np.stack([np.bincount(bin_of, row, BINS) for row in self.sums])
 
 
-def calibration(
+def measure_calibration(
     probability: np.ndarray, prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, margin_mm: float = 5.0
 ) -> Calibration:
-    """The calibration of one structure of one case, over the voxels within `margin_mm` of prediction or reference.
+    """Measure the calibration of one structure of one case, over the voxels of `scored_region`.
 
-    probability: float (i, j, k) of the structure; prediction, reference: bool (i, j, k). Raises XmedError METRIC_INPUT
-    for different shapes or probabilities beyond 0 and 1.
+    Args:
+        probability: Probability of the structure, float (i, j, k).
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+        margin_mm: Distance from the masks up to which voxels count.
+
+    Raises:
+        XmedError: METRIC_INPUT for different shapes, or probabilities outside 0 to 1.
     """
-    p, truth = probabilities(probability), np.asarray(reference, dtype=bool)
-    if p.shape != truth.shape:
-        raise XmedError("METRIC_INPUT", f"probabilities {p.shape}, reference {truth.shape}", "both on one grid")
-    where = region(prediction, truth, spacing, margin_mm)
-    x, y = p[where].astype(np.float64), truth[where]
+    p, reference_mask = checked_probabilities(probability), np.asarray(reference, dtype=bool)
+    if p.shape != reference_mask.shape:
+        raise XmedError(
+            "METRIC_INPUT", f"probabilities {p.shape}, reference {reference_mask.shape}", "both on one grid"
+        )
+    where = scored_region(prediction, reference_mask, spacing, margin_mm)
+    x, y = p[where].astype(np.float64), reference_mask[where]
     cells = len(CELLS) - 1
     cell = np.clip(np.searchsorted(CELLS, x, side="right") - 1, 0, cells - 1)
     kept = np.clip(x, LEAST, 1 - LEAST)
@@ -117,20 +135,29 @@ def calibration(
     )
 
 
-def region(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, margin_mm: float = 5.0) -> np.ndarray:
-    """Bool (i, j, k): voxels within `margin_mm` of either mask, and always those that share a face with it."""
+def scored_region(
+    prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, margin_mm: float = 5.0
+) -> np.ndarray:
+    """The voxels within `margin_mm` of either mask, and always those that share a face with it, bool (i, j, k).
+
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+        margin_mm: The distance.
+    """
     either = np.asarray(prediction, dtype=bool) | np.asarray(reference, dtype=bool)
-    out = np.zeros(either.shape, dtype=bool)
+    region = np.zeros(either.shape, dtype=bool)
     if not either.any():
-        return out
+        return region
     grown = []
-    for part, n, length in zip(bounds(either), either.shape, spacing):
+    for part, n, length in zip(bounding_box(either), either.shape, spacing):
         reach = max(1, int(margin_mm // length))
         grown.append(slice(max(part.start - reach, 0), min(part.stop + reach, n)))
     box = tuple(grown)
     near = ndimage.distance_transform_edt(~either[box], spacing) <= margin_mm + 1e-6
-    out[box] = near | ndimage.binary_dilation(either[box])
-    return out
+    region[box] = near | ndimage.binary_dilation(either[box])
+    return region
 
 
 def _error(count: np.ndarray, probability: np.ndarray, events: np.ndarray) -> float:

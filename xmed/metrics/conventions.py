@@ -1,4 +1,4 @@
-"""Conventions: how each metric is defined here, and what was decided where libraries disagree; part of every report."""
+"""Conventions: the definition of each metric, and the choices where libraries disagree; printed in every report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CONVENTIONS: dict[str, dict[str, str]] = {
         "empty": "0",
     },
 }
-"""How each metric is defined here, for the report: libraries give one pair of masks an HD95 of 0, 12 or 35 mm."""
+"""Metric → its definition, for the report. For one pair of masks, libraries give an HD95 of 0, 12 or 35 mm."""
 
 TRAPS: dict[str, str] = {
     "T1": "empty masks: both empty is not defined and counted; one empty is Dice and NSD 0, and distances the diagonal",
@@ -89,7 +89,7 @@ TRAPS: dict[str, str] = {
     "T21": "a signed-rank test counts the pairs that differ, and says how many; none at all has no p value",
     "T22": "every labelled case is in the table: what was not predicted is a failure, not a gap",
 }
-"""What is decided here in each of 22 known traps (§1.8 of the evidence that this was built on), one sentence each."""
+"""The choice made here for each of 22 known pitfalls of metrics, in one sentence each."""
 
 CROSSCHECK: dict[str, str] = {
     "dice": "equal to MONAI 1.6.1, MedPy 0.5.2 and surface-distance 0.1 to 1e-6 on random masks",
@@ -98,4 +98,4 @@ CROSSCHECK: dict[str, str] = {
     "where MONAI and MedPy give 2.24, 2.12, 3.00 and 5.00",
     "assd_mm": "1.99, 1.99, 1.93 and 1.90 mm for these spheres, where voxel counting gives 1.92, 1.91, 1.78 and 1.55",
 }
-"""Against what these metrics were checked; tests and benchmarks/metrics.py do it again."""
+"""What these metrics were checked against; the tests and benchmarks/metrics repeat it."""

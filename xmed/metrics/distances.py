@@ -1,4 +1,4 @@
-"""Distances: how far two boundaries are apart, measured once for every metric that asks."""
+"""Distances: the distances between two boundaries, computed once for all surface metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from pykdtree.kdtree import KDTree
 from xmed.metrics.surface import Surface
 
 NANOMETRES = 1e-5
-"""Slack in mm where a distance is compared with a tolerance: rounding must not decide."""
+"""Slack in mm when a distance is compared with a tolerance, so that rounding does not decide."""
 
 
 @dataclass(frozen=True, eq=False)
 class Directed:
-    """How far one boundary lies from another, in mm: at each vertex (n,), over each cell (m,), and its area (mm²)."""
+    """The distance of one boundary from another.
+
+    Attributes:
+        at_points: Distance at each vertex (n,), mm.
+        over_cells: Mean distance over each cell (m,), mm.
+        area: Area of the boundary in each cell (m,), mm².
+    """
 
     at_points: np.ndarray
     over_cells: np.ndarray
@@ -34,16 +40,16 @@ class Distances:
         return float(max(self.forth.at_points.max(), self.back.at_points.max()))
 
     def percentile(self, q: float) -> float:
-        """The larger of the two directed, area-weighted percentiles, mm. Weighted inverse CDF: no interpolation."""
-        return max(_percentile(way.over_cells, way.area, q) for way in (self.forth, self.back))
+        """The larger of the two directed percentiles, mm: inverse of the area-weighted CDF, without interpolation."""
+        return max(_percentile(side.over_cells, side.area, q) for side in (self.forth, self.back))
 
     def mean(self) -> float:
-        """Mean over both boundaries together, mm: every mm² counts once."""
-        moment = sum(float(way.over_cells @ way.area) for way in (self.forth, self.back))
+        """Area-weighted mean over both boundaries together, mm."""
+        moment = sum(float(side.over_cells @ side.area) for side in (self.forth, self.back))
         return moment / float(self.forth.area.sum() + self.back.area.sum())
 
     def within(self, tolerance_mm: float) -> float:
-        """Share (0 to 1) of both boundaries that lies no farther than `tolerance_mm` from the other one."""
+        """Share (0 to 1) of the area of both boundaries that is within `tolerance_mm` of the other one."""
         near = sum(
             float(way.area[way.over_cells <= tolerance_mm + NANOMETRES].sum()) for way in (self.forth, self.back)
         )
@@ -51,7 +57,7 @@ class Distances:
 
 
 def distances(prediction: Surface, reference: Surface) -> Distances:
-    """How far the boundaries are apart; a vertex that both have is at 0 and needs no search."""
+    """The distances between two boundaries; a vertex that both share has distance 0 and is not searched for."""
     at = np.searchsorted(reference.keys, prediction.keys).clip(max=len(reference.keys) - 1)
     same = reference.keys[at] == prediction.keys
     same[same] = (reference.points[at[same]] == prediction.points[same]).all(axis=1)
@@ -60,25 +66,32 @@ def distances(prediction: Surface, reference: Surface) -> Distances:
     return Distances(_directed(prediction, reference, same), _directed(reference, prediction, known))
 
 
-def _directed(here: Surface, there: Surface, same: np.ndarray) -> Directed:
-    at = np.zeros(len(here.points))
+def _directed(of: Surface, to: Surface, same: np.ndarray) -> Directed:
+    at_points = np.zeros(len(of.points))
     if not same.all():
-        at[~same] = to_surface(here.points[~same], there)
-    return Directed(at, np.round(here.over_cells(at), 9), here.area)
+        at_points[~same] = to_surface(of.points[~same], to)
+    return Directed(at_points, np.round(of.over_cells(at_points), 9), of.area)
 
 
-def to_surface(points: np.ndarray, there: Surface) -> np.ndarray:
-    """Distance in mm (n,) of each point to a boundary: to the plane around the boundary's nearest vertex.
+def to_surface(points: np.ndarray, boundary: Surface) -> np.ndarray:
+    """Distance of points to a boundary: to the plane around the nearest vertex.
 
-    A vertex stands for a piece of plane about as large as its share of the area. Beside that, the boundary is taken to
-    turn away, and the distance grows to that of the vertex itself. Against measuring every triangle this errs by some
-    hundredths of a voxel, up to a tenth where slices are thick, at a fraction of the time. Rounded to a nanometre.
+    A vertex represents a piece of plane of about the size of its share of the area. Beside that piece the boundary is
+    assumed to bend away, and the distance grows to that of the vertex itself. Compared with the distance to every
+    triangle the error is some hundredths of a voxel, up to a tenth for thick slices.
+
+    Args:
+        points: Points (n, 3), mm.
+        boundary: The boundary.
+
+    Returns:
+        Distances (n,) in mm, rounded to a nanometre.
     """
-    away, nearest = KDTree(there.points).query(points)
-    off = points - there.points[nearest]
-    height = np.einsum("ni,ni->n", off, there.normals[nearest]) ** 2
+    away, nearest = KDTree(boundary.points).query(points)
+    off = points - boundary.points[nearest]
+    height = np.einsum("ni,ni->n", off, boundary.normals[nearest]) ** 2
     aside = np.sqrt(np.maximum(away * away - height, 0.0))
-    beyond = np.clip(2.0 * (aside - there.reach[nearest]), 0.0, aside)
+    beyond = np.clip(2.0 * (aside - boundary.reach[nearest]), 0.0, aside)
     return np.round(np.sqrt(height + beyond * beyond), 6)
 
 

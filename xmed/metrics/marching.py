@@ -1,8 +1,8 @@
-"""Marching: which boundary runs through a cube of eight voxel centres, as tables over its 256 patterns.
+"""Marching: the boundary in a cube of eight voxel centres, as tables over the 256 patterns of inside and outside.
 
 Marching cubes (Lorensen & Cline 1987, in the variant of Lewiner et al. 2003 that scikit-image ships) puts a vertex on
-each edge of the cube between an inside and an outside voxel, and joins them by triangles. The pattern is one byte, bit
-4·i + 2·j + k for the voxel at offset (i, j, k). An edge is numbered 4·axis + 2·a + b, where a and b are the offsets
+each edge of the cube between an inside and an outside voxel, and joins them by triangles. The pattern is one byte; bit
+4·i + 2·j + k is the voxel at offset (i, j, k). The number of an edge is 4·axis + 2·a + b, where a and b are the offsets
 along the two other axes, in order.
 """
 
@@ -14,13 +14,18 @@ import numpy as np
 from skimage.measure import marching_cubes
 
 Spacing = tuple[float, float, float]
+"""Voxel edges in mm along i, j, k."""
 ACROSS = ((1, 2), (0, 2), (0, 1))
 """The two other axes of each axis."""
 
 
 @lru_cache(maxsize=64)
 def areas_of(spacing: Spacing) -> tuple[np.ndarray, np.ndarray]:
-    """A third of the area (12, 256) in mm², and of the area vector (12, 256, 3), of each edge's triangles."""
+    """For each edge and pattern a third of the area of its triangles.
+
+    Returns:
+        Areas (12, 256) and area vectors (12, 256, 3), mm².
+    """
     pattern, edges = _triangles()
     a, b, c = (_middles() * spacing)[edges.T]
     vector = np.cross(b - a, c - a) / 6.0
@@ -47,8 +52,8 @@ def _triangles() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _middles() -> np.ndarray:
-    """Where the vertex of each edge lies in the cube, (12, 3)."""
-    out = np.full((12, 3), 0.5)
+    """The middle of each edge of the unit cube, (12, 3)."""
+    middles = np.full((12, 3), 0.5)
     for edge in range(12):
-        out[edge, list(ACROSS[edge // 4])] = divmod(edge % 4, 2)
-    return out
+        middles[edge, list(ACROSS[edge // 4])] = divmod(edge % 4, 2)
+    return middles

@@ -1,8 +1,8 @@
-"""Masks: what one structure's prediction and reference say together, in numbers that never hide a miss.
+"""Masks: metrics that compare the predicted mask of one structure with the reference mask.
 
-Every function takes `prediction` and `reference` as bool arrays (i, j, k) on the scanner's own grid and `spacing`, the
-voxel edges in mm along i, j, k. Conventions are in `CONVENTIONS`. All raise XmedError METRIC_INPUT for masks of
-different shape, not three-dimensional, not of two values, or a spacing that is not three positive lengths.
+Every function takes `prediction` and `reference` as bool arrays (i, j, k) on the scanner's own grid, and `spacing`, the
+voxel edges in mm along i, j, k. `CONVENTIONS` has the definitions. All raise XmedError METRIC_INPUT for masks that have
+different shapes, are not three-dimensional or not binary, and for a spacing that is not three positive lengths.
 """
 
 from __future__ import annotations
@@ -16,23 +16,47 @@ from xmed.errors import XmedError
 from xmed.metrics.conventions import BOTH_EMPTY, NO_MM
 from xmed.metrics.distances import Distances, distances
 from xmed.metrics.marching import Spacing
-from xmed.metrics.surface import bounds, surface
+from xmed.metrics.surface import bounding_box, surface
 
 CONNECTED = np.ones((3, 3, 3), dtype=bool)
+"""26-connectivity: voxels that share a face, an edge or a corner are connected."""
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
-    """Dice similarity coefficient, 0 to 1; None when both masks are empty, 0 when exactly one is."""
+    """Dice similarity coefficient 2|P∩R| / (|P| + |R|), 0 to 1 (Dice, Ecology 1945).
+
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm; checked, but without influence.
+
+    Returns:
+        The coefficient; None if both masks are empty, 0 if exactly one is.
+
+    Raises:
+        XmedError: METRIC_INPUT.
+    """
     p, r, _ = _checked(prediction, reference, spacing)
     total = int(np.count_nonzero(p)) + int(np.count_nonzero(r))
     return 2.0 * int(np.count_nonzero(p & r)) / total if total else None
 
 
 def nsd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, tolerance_mm: float) -> float | None:
-    """Normalised surface Dice, 0 to 1; None when both masks are empty, 0 when exactly one is.
+    """Normalised surface Dice at a tolerance, 0 to 1.
 
-    Nikolov et al. 2021, doi 10.2196/26151. A tolerance below half the largest spacing would measure the voxel grid, not
-    the boundary, and is refused: METRIC_INPUT.
+    Source: Nikolov et al. 2021, doi 10.2196/26151.
+
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+        tolerance_mm: The tolerance, at least half the largest spacing, below which the voxel grid would be measured.
+
+    Returns:
+        The share of both boundaries within the tolerance; None if both masks are empty, 0 if exactly one is.
+
+    Raises:
+        XmedError: METRIC_INPUT.
     """
     checked = _checked(prediction, reference, spacing)
     _check_tolerance(tolerance_mm, checked[2])
@@ -40,32 +64,53 @@ def nsd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, toleran
 
 
 def hd95(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
-    """95th percentile Hausdorff distance, mm; None when both masks are empty, the diagonal when exactly one is."""
+    """95th percentile Hausdorff distance in mm (Huttenlocher et al., IEEE TPAMI 1993, as a partial distance).
+
+    Arguments, errors and empty masks are those of `hd`.
+    """
     return _boundary(_checked(prediction, reference, spacing), lambda apart: apart.percentile(95))
 
 
 def hd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
-    """Hausdorff distance, mm; None when both masks are empty, the image diagonal when exactly one is."""
+    """Hausdorff distance in mm: the largest distance from either boundary to the other.
+
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+
+    Returns:
+        The distance; None if both masks are empty, the image diagonal if exactly one is.
+
+    Raises:
+        XmedError: METRIC_INPUT.
+    """
     return _boundary(_checked(prediction, reference, spacing), Distances.maximum)
 
 
 def assd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
-    """Average symmetric surface distance, mm; None when both masks are empty, the diagonal when exactly one is."""
+    """Average symmetric surface distance in mm: area-weighted mean over both boundaries together.
+
+    Arguments, errors and empty masks are those of `hd`.
+    """
     return _boundary(_checked(prediction, reference, spacing), Distances.mean)
 
 
 def volume_ml(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float:
-    """Volume of the prediction in ml. The reference must lie on the same grid; ask for its volume in its turn."""
+    """Volume of the prediction in ml.
+
+    The reference is only checked to be on the same grid; its volume is that of a call with exchanged masks.
+    """
     p, _, (di, dj, dk) = _checked(prediction, reference, spacing)
     return int(np.count_nonzero(p)) * di * dj * dk / 1000.0
 
 
 def components(mask: np.ndarray) -> int:
-    """Connected pieces of a bool mask (i, j, k); voxels that share a face, an edge or a corner are connected."""
-    return int(ndimage.label(mask[bounds(mask)], CONNECTED)[1]) if mask.any() else 0
+    """Number of connected components of a bool mask (i, j, k), with 26-connectivity."""
+    return int(ndimage.label(mask[bounding_box(mask)], CONNECTED)[1]) if mask.any() else 0
 
 
-def measure(
+def measure_structure(
     prediction: np.ndarray,
     reference: np.ndarray,
     spacing: Spacing,
@@ -73,9 +118,20 @@ def measure(
     *,
     spacing_credible: bool = True,
 ) -> dict[str, float | int | str | None]:
-    """Every metric of one structure of one case, boundaries built once: the metric columns of rows.json.
+    """Compute every metric of one structure of one case: the metric columns of rows.json.
 
-    Null values come with a "reason". Where `spacing_credible` is false only what needs no length is measured.
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+        tolerance_mm: Tolerance of the surface Dice; None takes the largest spacing.
+        spacing_credible: Whether the spacing can be trusted; otherwise only metrics without a length are computed.
+
+    Returns:
+        Metric → value; undefined values are None with a "reason".
+
+    Raises:
+        XmedError: METRIC_INPUT.
     """
     checked = _checked(prediction, reference, spacing)
     p, r, _ = checked

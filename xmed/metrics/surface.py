@@ -1,12 +1,12 @@
-"""Surface: the boundary of a mask as area-weighted points on a triangle mesh, freed of the voxels' staircase.
+"""Surface: the boundary of a mask as area-weighted points of a triangle mesh, without the staircase of the voxels.
 
-Voxel-counted boundaries make the same pair of masks 0, 12 or 35 mm apart, depending on the library; a mesh weighs every
-piece of boundary by its area (Podobnik & Vrtovec, HDilemma, MICCAI 2024; arXiv 2410.02630). The mesh of a mask still
-has its steps, which bring two parallel oblique surfaces nearer to each other than they are. Where the boundary is seen
-to be a plain height over the voxels around it, a vertex therefore moves, along the line between the same two voxel
-centres, to the mean height (the height functions of fluid dynamics: Cummins et al. 2005,
-doi 10.1016/j.compstruc.2004.08.017). At edges, corners and in thin structures nothing is moved: cubes stay
-cubes, and no speck shrinks.
+With boundaries that count voxels, the distance of one pair of masks is 0, 12 or 35 mm, depending on the library; a mesh
+weights every part of a boundary by its area (Podobnik & Vrtovec, HDilemma, MICCAI 2024; arXiv 2410.02630). The mesh of
+a mask still has the steps of the voxels, which make the distance of two parallel oblique surfaces too small. Where the
+boundary is the graph of a height over nine columns of voxels, a vertex therefore moves to the mean height, along the
+line between the same two voxel centres (height functions of fluid dynamics: Cummins et al. 2005,
+doi 10.1016/j.compstruc.2004.08.017). At edges, at corners and in thin structures nothing is moved, so that cubes keep
+their shape and small structures their size.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ import numpy as np
 from xmed.metrics.marching import ACROSS, Spacing, areas_of
 
 REACH = 4
-"""Voxels looked at on either side of a vertex: eight bits of one byte, and less would see too few oblique surfaces."""
+"""Voxels used on either side of a vertex: eight bits of one byte; fewer would cover too few oblique surfaces."""
 COLUMNS = np.array([(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)])
-"""The columns whose heights are averaged: offsets along the two other axes."""
+"""Offsets along the two other axes of the columns whose heights are averaged."""
 WEIGHTS = np.array([[1, 2, 1, 2, 4, 2, 1, 2, 1], *(COLUMNS.T * [1, 2, 1, 2, 4, 2, 1, 2, 1] * 2)], dtype=np.float32)
-"""Sixteenths: their binomial mean, and the slopes along the two axes."""
+"""Weights in sixteenths: the binomial mean of the columns, and the slopes along the two axes."""
 TURNED, NO_HEIGHT = 1000.0, 30000.0
+"""Marks in a table of heights: added to the height of a column that begins outside; a column without a height."""
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
     """A boundary of n vertices in m cells (cubes of eight voxel centres that it runs through).
 
-    points: (n, 3) mm. keys: (n,), rising, which line between two voxel centres of the image a vertex lies on. normals:
-    (n, 3), unit vectors, or 0 where there is none. reach: (n,) mm, how far the boundary goes on as a plane around a
-    vertex. cells, share: (4, n), the cells that a vertex belongs to, and its part (mm²) of the area in each. area: (m,)
-    mm².
+    Attributes:
+        points: Vertices (n, 3), mm.
+        keys: Increasing numbers (n,) of the line between two voxel centres that a vertex lies on.
+        normals: Unit vectors (n, 3), or 0 without a normal.
+        reach: Radius (n,) in mm within which the boundary continues as a plane around a vertex.
+        cells: The cells (4, n) that a vertex belongs to.
+        share: The area (4, n) in mm² of a vertex in each of these cells.
+        area: Area (m,) of the boundary in each cell, mm².
     """
 
     points: np.ndarray
@@ -45,17 +50,21 @@ class Surface:
     area: np.ndarray
 
     def over_cells(self, at_points: np.ndarray) -> np.ndarray:
-        """The mean (m,) over each cell of what is known at the vertices (n,), weighted by area."""
+        """Area-weighted means (m,) over the cells of values at the vertices (n,)."""
         return np.bincount(self.cells.ravel(), (self.share * at_points).ravel(), len(self.area)) / self.area
 
 
 def surface(mask: np.ndarray, spacing: Spacing) -> Surface:
-    """The boundary of a non-empty bool mask (i, j, k), closed also where the structure touches the image's edge.
+    """The boundary of a mask, closed also where the structure touches the edge of the image.
 
-    It lies half-way between neighbouring voxel centres, unless moved. Along an axis of a single voxel the image is a
-    picture, not a volume: there the boundary is the outline, without lids.
+    It is half-way between neighbouring voxel centres unless a vertex is moved. An image with an axis of one voxel is
+    two-dimensional: its boundary is the outline.
+
+    Args:
+        mask: Non-empty mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
     """
-    box = bounds(mask)
+    box = bounding_box(mask)
     flat = [n == 1 and max(mask.shape) > 1 for n in mask.shape]
     margin = [0 if single else REACH for single in flat]
     # Neighbours are found by adding to a flat index: the margin keeps rows from running into each other.
@@ -87,30 +96,30 @@ def surface(mask: np.ndarray, spacing: Spacing) -> Surface:
     return Surface(np.concatenate(points), np.concatenate(keys), unit, reach * unit.any(axis=1), cell, share, area)
 
 
-def bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
-    """The smallest box that holds every voxel of a non-empty mask."""
-    out = [slice(None)] * 3
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box that contains every voxel of a non-empty mask (i, j, k)."""
+    box = [slice(None)] * 3
     for axis in range(3):
-        inside = mask[tuple(out)]
+        inside = mask[tuple(box)]
         filled = np.flatnonzero(inside.any(axis=ACROSS[axis]))
-        out[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
-    return out[0], out[1], out[2]
+        box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
+    return box[0], box[1], box[2]
 
 
 def _patterns(voxels: np.ndarray, steps: list[int]) -> np.ndarray:
-    """The byte of the cell that begins at each voxel; a picture is thought of as two equal slices."""
-    out = voxels
+    """The pattern of the cell that begins at each voxel; a 2-D image counts as two equal slices."""
+    patterns = voxels
     for step, bits in ((steps[2], 2), (steps[1], 4), (steps[0], 16)):
-        out = _joined(out, step, bits)
-    return out
+        patterns = _joined(patterns, step, bits)
+    return patterns
 
 
 def _level(
     voxels: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where between voxel `at` and the next along the axis the boundary crosses, 0 to 1 (n,), and its normal (n, 3).
+    """Where the boundary crosses between voxel `at` and the next along the axis, 0 to 1 (n,), and its normal (n, 3).
 
-    The normal is NaN, and the place half-way, where the boundary is no height above the voxels around.
+    Where the boundary is not the graph of a height, the crossing is half-way and the normal NaN.
     """
     column = voxels
     for run, bits in ((1, 2), (2, 4), (4, 16)):  # eight voxels in a row become the bits of one byte
@@ -120,7 +129,7 @@ def _level(
     heights = HEIGHTS[column[at + offsets[:, None]]]
     total, *slopes = WEIGHTS @ heights / 16
     total -= (total >= TURNED) * TURNED
-    plain = total < 2 * REACH  # one turned the other way, or no height at all, makes the mean too large
+    plain = total < 2 * REACH  # a column of the other direction, or without a height, makes the mean too large
     normal = np.zeros((len(at), 3))
     normal[:, axis] = 1.0
     for other, slope in zip((one, two), slopes):
@@ -130,41 +139,41 @@ def _level(
 
 
 def _around(
-    pattern: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing, asked: np.ndarray
+    pattern: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cells (4, n) that meet at each crossing, its share (4, n) of their areas, and its area vector where asked.
+    """The cells (4, n) at each crossing, its share (4, n) of their areas, and its area vector where `wanted`.
 
-    A picture's cells are as deep as its one slice, and meet it with both ends.
+    The cells of a 2-D image are as deep as its slice.
     """
     areas, vectors = areas_of(spacing)
     one, two = ACROSS[axis]
     cells, shares = np.empty((4, len(at)), dtype=at.dtype), np.empty((4, len(at)))
-    vector = np.zeros((int(asked.sum()), 3))
+    vector = np.zeros((int(wanted.sum()), 3))
     for n, (a, b) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         cells[n] = at - (a * steps[one] + b * steps[two])
         byte = pattern[cells[n]]
         shares[n] = areas[4 * axis + n][byte]
-        vector += vectors[4 * axis + n][byte[asked]]
+        vector += vectors[4 * axis + n][byte[wanted]]
     return cells, shares, vector
 
 
 def _joined(array: np.ndarray, step: int, bits: int) -> np.ndarray:
-    """Each byte, and the one `step` further on moved by so many bits; multiplied, which is ten times as fast as <<."""
+    """Combine each byte with the one `step` further on, shifted (by multiplication, ten times as fast as <<)."""
     return array[: len(array) - step] | array[step:] * np.uint8(bits)
 
 
 def _keys(axis: int, place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """One number for each line between two voxel centres of an image: the axis, and the voxel that it begins at."""
+    """One number for each line between two voxel centres, from its axis and the voxel that it begins at."""
     i, j, k = place + 1  # the line may begin one voxel before the image
     return ((axis * (shape[0] + 2) + i) * (shape[1] + 2) + j) * (shape[2] + 2) + k
 
 
 def _heights() -> np.ndarray:
-    """Of eight voxels in a row: how many come before the one crossing (+ TURNED: and are outside), or NO_HEIGHT."""
-    out = np.full(256, NO_HEIGHT, dtype=np.float32)
+    """For eight voxels in a row: the number before the only crossing (+ TURNED if they are outside), or NO_HEIGHT."""
+    heights = np.full(256, NO_HEIGHT, dtype=np.float32)
     for n in range(1, 2 * REACH):
-        out[(1 << n) - 1], out[255 ^ (1 << n) - 1] = n, TURNED + n
-    return out
+        heights[(1 << n) - 1], heights[255 ^ (1 << n) - 1] = n, TURNED + n
+    return heights
 
 
 HEIGHTS = _heights()

@@ -26,8 +26,8 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
-from xmed.prepare import Sample, augmentation_for, enlarged, sample
-from xmed.prepare.geometry import resized
+from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
+from xmed.prepare.geometry import resize
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation, location_prior
@@ -91,7 +91,7 @@ class Model:
 
     def sample(self, case: str, volume: Volume) -> Sample:
         """Convert a raw volume to the model's input."""
-        return sample(case, volume, self.grid, self.window)
+        return make_sample(case, volume, self.grid, self.window)
 
     @torch.inference_mode()
     def logits(self, image: Tensor) -> Tensor:
@@ -115,8 +115,8 @@ class Model:
         Outside the field of view everything is background.
         """
         if self.enlarges:
-            larger = self._of_network(enlarged(seen, self.grid))
-            p = np.stack([resized(one, seen.image.shape) for one in larger])
+            larger = self._of_network(enlarge(seen, self.grid))
+            p = np.stack([resize(one, seen.image.shape) for one in larger])
         else:
             p = self._of_network(seen)
         p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xmed.cohort import Case, Cohort, described
+from xmed.cohort import Case, Cohort, describe_cohort
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import DISTURBANCES
 from xmed.model.deployed import Model
@@ -30,7 +30,7 @@ class Bench:
 
     @cached_property
     def facts(self) -> dict[str, dict[str, str]]:
-        return {case["case"]: case["facts"] for case in described(self.cohort)["cases"]}
+        return {case["case"]: case["facts"] for case in describe_cohort(self.cohort)["cases"]}
 
     def measure(self, cases: Sequence[Case]) -> tuple[dict[str, Row], dict[str, XmedError]]:
         """The row of every case that the model can read, and why it cannot read the others."""

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
-from xmed.files.json_numbers import as_json, whole
+from xmed.files.json_numbers import as_json, without_nan
 from xmed.monitor.drift_page import page
 
 
@@ -21,7 +21,7 @@ def build(document: dict[str, Any], folder: Path) -> Path:
 
     Raises XmedError REPORT_MISMATCH where the document breaks the schema that it promises.
     """
-    document = whole(document)
+    document = without_nan(document)
     problems = [
         f"{'.'.join(map(str, one.absolute_path)) or 'drift'}: {one.message[:200]}"
         for one in Draft202012Validator(schema()).iter_errors(document)

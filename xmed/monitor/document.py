@@ -92,20 +92,20 @@ def _numbers(known: Sequence[Row], rows: Sequence[Row], modality: str) -> list[D
     for group in [one for one in GROUPS if one != "embedding"]:
         for name in sorted({key for row in [*known, *rows] for key in row["numbers"][group]}):
             old, new = ([row["numbers"][group][name] for row in side] for side in (known, rows))
-            shift = stats.ks(old, new)
-            psi = stats.psi_of(old, new) if min(len(old), len(new)) >= LEAST_FOR_PSI else None
+            shift = stats.ks_test(old, new)
+            psi = stats.psi_of_values(old, new) if min(len(old), len(new)) >= LEAST_FOR_PSI else None
             both = {"reference": _spread(old), "new": _spread(new), "psi": psi}
             unit = unit_of(group, name, modality, credible)
             out.append({"group": group, "name": name, "unit": unit, **both, **_tested(shift)})
     for name in sorted({key for row in [*known, *rows] for key in row["categories"]}):
         before, now = ([row["categories"].get(name, "not said") for row in side] for side in (known, rows))
         counted = [{"counts": dict(sorted(Counter(side).items()))} for side in (before, now)]
-        shift = stats.chi2(before, now)
+        shift = stats.chi2_test(before, now)
         both = {"reference": counted[0], "new": counted[1], "psi": None}
         out.append({"group": "acquisition", "name": name, "unit": "patients", **both, **_tested(shift)})
     out += _components(known, rows)
     tested = [one for one in out if one["p"] is not None]
-    for one, p in zip(tested, stats.holm([one["p"] for one in tested])):
+    for one, p in zip(tested, stats.holm_adjusted([one["p"] for one in tested])):
         one["p_holm"] = p
     return out
 
@@ -114,7 +114,7 @@ def _components(known: Sequence[Row], rows: Sequence[Row]) -> list[Document]:
     if min(len(known), len(rows)) < 2:
         return []
     old, new = (side["embedding"] for side in matrices(known, rows))
-    found = stats.ks_components(old, new, COMPONENTS)
+    found = stats.ks_component_tests(old, new, COMPONENTS)
     blank = {"unit": None, "reference": None, "new": None, "psi": None}
     return [
         {"group": "embedding", "name": f"component {n} ({share:.0%} of the spread)", **blank, **_tested(shift)}
@@ -164,18 +164,18 @@ def _warning(card: stats.EstimateCard, found: Alarm) -> str | None:
     return f"{card.warning}. The embedding differs by itself ({p}, not adjusted), though that is no alarm by the rule"
 
 
-def _embedding(found: Alarm) -> stats.Mmd | None:
+def _embedding(found: Alarm) -> stats.MmdTest | None:
     """The test of exchangeability that an estimate must carry: of the embeddings alone, not adjusted."""
     if found.shift is None:
         return None
     one = found.shift.groups["embedding"]
     if one.mmd2 is None or one.sigma is None:
         return None
-    return stats.Mmd(one.mmd2, one.sigma, one.p, found.shift.n_reference, found.shift.n_new)
+    return stats.MmdTest(one.mmd2, one.sigma, one.p, found.shift.n_reference, found.shift.n_new)
 
 
 def _patient(name: str, reference: Mapping[str, Any], row: Row) -> Document:
     """One structure of one patient: size (see `measured`), confidence, and where the Dice is to be expected."""
     confidence = row["numbers"]["confidence"][name]
-    ends = stats.conformal(reference["errors"][name], INTERVAL_ALPHA).around(confidence)
+    ends = stats.conformal_interval(reference["errors"][name], INTERVAL_ALPHA).around(confidence)
     return {"volume": row["numbers"]["volumes"][name], "confidence": confidence, "interval": ends and list(ends)}

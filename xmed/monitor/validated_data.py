@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xmed import __version__
-from xmed.cohort import Case, load
+from xmed.cohort import Case, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate import judged
 from xmed.files.digest import digest, folder_digest
@@ -43,7 +43,7 @@ def reference(run: Run, home: Path, progress: Progress | None = None) -> Documen
 
     Raises XmedError DATA_CHANGED where the target is not the one that the run was evaluated on, PATH_NOT_FOUND.
     """
-    study, target = run.study, load(run.study.target, home)
+    study, target = run.study, load_cohort(run.study.target, home)
     if target.fingerprint != run.read("data")["target"]["fingerprint"]:
         what = f"{target.spec.name} has changed since run {run.id}"
         raise XmedError("DATA_CHANGED", what, "the data that the model was validated on", "run the study again")

@@ -1,23 +1,11 @@
-"""Prepare: a Volume onto the net's grid, its intensities normalised, its patches drawn and augmented in batches."""
+"""Prepare: resamples a Volume onto the network's grid, normalises its intensities, draws and augments patches."""
 
-from xmed.prepare.geometry import acquisition_axes, fitted, grid_for, onto, upright
+from xmed.prepare.geometry import acquisition_axes, fit_grid, grid_for, onto, orthogonal_grid, resample_to
 from xmed.prepare.intensity import normalise, window_of
 from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
-from xmed.prepare.sample import Sample, enlarged, map_sample, sample
+from xmed.prepare.sample import Sample, enlarge, make_sample, map_sample
 
 __all__ = [
-    "Augmentation",
-    "Sample",
-    "Sampler",
-    "acquisition_axes",
-    "augmentation_for",
-    "enlarged",
-    "fitted",
-    "grid_for",
-    "map_sample",
-    "normalise",
-    "onto",
-    "sample",
-    "upright",
-    "window_of",
-]
+    "Augmentation", "Sample", "Sampler", "acquisition_axes", "augmentation_for", "enlarge", "fit_grid", "grid_for",
+    "make_sample", "map_sample", "normalise", "onto", "orthogonal_grid", "resample_to", "window_of",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Geometry: one Volume onto another's grid; the target geometry is the only inverse ever needed."""
+"""Geometry: the grids that networks work on, and resampling of a Volume onto another grid in patient space."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from xmed.errors import XmedError
 from xmed.volume import Grid, Volume
 
 PROBE_MODALITIES = frozenset({"US", "IVUS", "OCT"})
-"""Modalities whose own axes (lateral, depth, elevation) mean more than the patient's: they are not reoriented."""
+"""Modalities that keep their own axes (lateral, depth, elevation) instead of being reoriented to the patient's."""
 
 
 def acquisition_axes(grid: Grid) -> Grid:
-    """The same voxels, axes permuted and flipped so that i, j, k run most nearly to L, P, S; nothing is resampled."""
+    """The same voxels, axes permuted and flipped so that i, j, k run most nearly to left, posterior and superior."""
     directions = grid.affine[:3, :3] / np.linalg.norm(grid.affine[:3, :3], axis=0)
     order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(directions[row, p[row]]) for row in range(3)))
     affine, shape = grid.affine.copy(), (grid.shape[order[0]], grid.shape[order[1]], grid.shape[order[2]])
@@ -28,10 +28,11 @@ def acquisition_axes(grid: Grid) -> Grid:
     return Grid(shape, affine, grid.frame)
 
 
-def upright(grid: Grid) -> Grid:
-    """A grid of three right angles around a sheared one (a tilted gantry's), or the grid itself where it has them.
+def orthogonal_grid(grid: Grid) -> Grid:
+    """A grid with orthogonal axes that covers a sheared one (gantry tilt); an orthogonal grid as it is.
 
-    i keeps its direction, j stays in its plane, k stands on both. Voxels keep their size, and the box covers the other.
+    Axis i keeps its direction, j stays in the plane of i and j, and k is perpendicular to both (QR decomposition).
+    Voxels keep their volume.
     """
     directions = grid.affine[:3, :3] / np.array(grid.spacing)
     if np.abs(directions.T @ directions - np.eye(3)).max() * max(grid.shape) < 1e-2:  # of a voxel, across the grid
@@ -47,10 +48,14 @@ def upright(grid: Grid) -> Grid:
 
 
 def grid_for(volume: Volume, spacing_mm: tuple[float, float, float]) -> Grid:
-    """The net's grid for one volume: its own box, `spacing_mm` along i, j, k.
+    """The network's grid for a volume: the volume's own box with another spacing.
 
-    Axes run most nearly to left, posterior and superior, oblique angles kept, and stand at right angles; a probe's
-    volume keeps its own axes.
+    The axes are orthogonal and run most nearly to left, posterior and superior, with oblique angles kept. A volume of
+    `PROBE_MODALITIES` keeps its own axes.
+
+    Args:
+        volume: The volume.
+        spacing_mm: Voxel edges along i, j, k of the new grid.
     """
     old = _own_axes(volume)
     extent = np.array(old.shape) * old.spacing
@@ -64,20 +69,20 @@ def grid_for(volume: Volume, spacing_mm: tuple[float, float, float]) -> Grid:
 
 
 def _own_axes(volume: Volume) -> Grid:
-    """The volume's grid, upright, its axes named after the patient's unless they are a probe's."""
-    grid = upright(volume.grid)
+    """The volume's grid, made orthogonal, and reoriented to the patient's axes unless a probe acquired it."""
+    grid = orthogonal_grid(volume.grid)
     return grid if volume.modality in PROBE_MODALITIES else acquisition_axes(grid)
 
 
-def fitted(volume: Volume, shape: tuple[int, int, int]) -> Grid:
-    """The net's grid for a volume without a scale: the box of its field of view, divided into `shape` voxels.
+def fit_grid(volume: Volume, shape: tuple[int, int, int]) -> Grid:
+    """The network's grid for a volume without a known scale: the box of its field of view in `shape` voxels.
 
-    Axes as in `grid_for`. The spacing that comes out is the case's own, and means as much as the volume's does.
+    The axes are those of `grid_for`. The spacing differs from case to case, and is as reliable as the volume's.
     """
     old = _own_axes(volume)
     to_old = np.linalg.inv(old.affine) @ volume.affine
-    seen = np.argwhere(volume.inside) if volume.inside.any() else np.argwhere(np.ones_like(volume.inside))
-    ends = np.stack([seen.min(0), seen.max(0)]) @ to_old[:3, :3].T + to_old[:3, 3]
+    inside = np.argwhere(volume.inside if volume.inside.any() else np.ones_like(volume.inside))
+    ends = np.stack([inside.min(0), inside.max(0)]) @ to_old[:3, :3].T + to_old[:3, 3]
     low, extent = ends.min(0) - 0.5, np.ptp(ends, axis=0) + 1  # from edge to edge of the outermost voxels
     step = extent / np.array(shape)
     affine = old.affine.copy()
@@ -86,14 +91,23 @@ def fitted(volume: Volume, shape: tuple[int, int, int]) -> Grid:
     return Grid(shape, affine, old.frame)
 
 
-def onto(volume: Volume, where: Volume | Grid, labels: bool = False) -> Volume:
-    """`volume` resampled onto the grid of `where`, in patient space.
+def resample_to(volume: Volume, where: Volume | Grid, labels: bool = False) -> Volume:
+    """Resample a volume onto another grid, in patient space.
 
-    Images are interpolated linearly, after a Gaussian against aliasing where the new grid is coarser. With `labels`
-    every value is interpolated as a mask of its own and the largest share wins (ties go to background), so no value is
-    invented. Outside the volume: the image's minimum, label 0, and no field of view.
+    Images are interpolated linearly, after a Gaussian filter against aliasing where the new grid is coarser. Label
+    maps are interpolated value by value as masks: a voxel gets the value whose share of it is more than half, and
+    background otherwise, so that no new value appears.
 
-    Raises XmedError FRAME_MISMATCH when both sides name different frames of reference.
+    Args:
+        volume: The volume.
+        where: The grid, or a volume whose grid is used.
+        labels: Whether the volume is a label map.
+
+    Returns:
+        The volume on the new grid. Outside the old box it has the image's minimum (label 0) and no field of view.
+
+    Raises:
+        XmedError: FRAME_MISMATCH when the volume and the grid name different frames of reference.
     """
     grid = where.grid if isinstance(where, Volume) else where
     if volume.frame and grid.frame and volume.frame != grid.frame:
@@ -103,7 +117,7 @@ def onto(volume: Volume, where: Volume | Grid, labels: bool = False) -> Volume:
     if volume.grid.same(grid):
         return volume
     if labels:
-        array = _labels_onto(volume.array, volume.grid, grid)
+        array = _resample_labels(volume.array, volume.grid, grid)
     else:
         low = float(volume.array.min())
         array = interpolate(volume.array, volume.grid, grid, outside=low)
@@ -112,13 +126,27 @@ def onto(volume: Volume, where: Volume | Grid, labels: bool = False) -> Volume:
     return replace(volume, array=array, affine=grid.affine, frame=grid.frame or volume.frame, fov=fov)
 
 
+onto = resample_to
+"""The name of `resample_to` in version 0.1.0; it will be removed after the next release."""
+
+
 def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.ndarray:
-    """Linear interpolation of `array` (i, j, k) from grid `old` to grid `new` as float32, `outside` beyond the box."""
+    """Interpolate an array linearly from one grid to another, after a Gaussian filter where the new one is coarser.
+
+    Args:
+        array: Values (i, j, k) on `old`.
+        old: The grid of `array`.
+        new: The grid of the result.
+        outside: The value beyond the old box.
+
+    Returns:
+        float32 (i, j, k) on `new`.
+    """
     to_old = np.linalg.inv(old.affine) @ new.affine
     smooth = ndimage.gaussian_filter(
         array.astype(np.float32, copy=False), _antialias(to_old), mode="nearest", truncate=3
     )
-    # Half a voxel of margin is still inside the box; without it a border of `outside` would be blended in.
+    # The outer half of a border voxel is inside the box; without the padding, `outside` would be blended in there.
     return ndimage.affine_transform(
         np.pad(smooth, 1, mode="edge"),
         to_old[:3, :3],
@@ -130,8 +158,8 @@ def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.n
     )
 
 
-def nearest(volume: Volume, grid: Grid) -> np.ndarray:
-    """The values (i, j, k) of the voxels that lie nearest to those of `grid`, 0 beyond the box."""
+def nearest_values(volume: Volume, grid: Grid) -> np.ndarray:
+    """The values (i, j, k) of the volume's voxels that are nearest to the voxels of `grid`, 0 beyond the box."""
     to_old = np.linalg.inv(volume.affine) @ grid.affine
     return ndimage.affine_transform(
         volume.array, to_old[:3, :3], to_old[:3, 3], grid.shape, order=0, mode="grid-constant", cval=0
@@ -139,26 +167,29 @@ def nearest(volume: Volume, grid: Grid) -> np.ndarray:
 
 
 def _antialias(to_old: np.ndarray) -> np.ndarray:
-    """Gaussian sigma per old axis (old voxels) for a coarser new grid: 0.42·√(f²−1), f old voxels per new voxel."""
+    """Gaussian sigma per old axis, in old voxels: 0.42·√(f²−1), where f is the number of old voxels per new voxel.
+
+    A voxel of edge f has about the resolution of a Gaussian with a full width at half maximum of f, sigma 0.42·f; the
+    variance that the old voxels already have is subtracted.
+    """
     factor = np.linalg.norm(to_old[:3, :3], axis=1)
     return 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
 
 
-def _labels_onto(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
+def _resample_labels(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     best = np.full(new.shape, 0.5, dtype=np.float32)
-    out = np.zeros(new.shape, dtype=array.dtype)
+    labels = np.zeros(new.shape, dtype=array.dtype)
     for value in np.unique(array):
         if value == 0:
             continue
         share = interpolate(array == value, old, new, outside=0.0)
-        won = share > best
-        # Two structures may share a voxel in which neither holds half; the larger one still beats background there.
-        out[won], best[won] = value, share[won]
-    return out
+        larger = share > best
+        labels[larger], best[larger] = value, share[larger]
+    return labels
 
 
-def divided(grid: Grid, shape: tuple[int, int, int]) -> Grid:
-    """The box of a grid, from edge to edge of its outermost voxels, divided into another number of voxels."""
+def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
+    """The same box (from edge to edge of the outermost voxels) divided into another number of voxels."""
     ratio = np.array(grid.shape) / np.array(shape)
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
@@ -166,7 +197,7 @@ def divided(grid: Grid, shape: tuple[int, int, int]) -> Grid:
     return replace(grid, shape=shape, affine=affine)
 
 
-def resized(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Linear resampling of an array (i, j, k) onto its own box, divided into another number of voxels."""
+def resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Resample an array (i, j, k) linearly to another number of voxels in the same box."""
     ratio = np.array(array.shape) / np.array(shape)
     return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")

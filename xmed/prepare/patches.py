@@ -1,4 +1,4 @@
-"""Patches: random crops of Samples, warped and disturbed as whole batches of tensors."""
+"""Patches: random crops of Samples, augmented as whole batches of tensors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,22 @@ from xmed.prepare.sample import Sample
 from xmed.spec import GridSpec
 
 MARGIN = 1.25
-"""Crops are this much larger than the patch, so that a rotated patch still finds anatomy in its corners."""
+"""Crops are larger than the patch by this factor, so that the corners of a rotated patch contain anatomy."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a patch may stray. Angles in radians, shift as a share of the patch's half-width, noise in sd units."""
+    """The largest random changes of a patch.
+
+    Attributes:
+        rotation: Angle in radians, in the plane of i and j; half of it in the other planes.
+        scale: Logarithm of the scale factor.
+        shift: Shift as a share of the patch's half-width.
+        flips: Whether the patch may be mirrored along i, j, k.
+        gain: Standard deviation of the relative intensity gain.
+        offset: Standard deviation of the intensity offset, in units of the normalised intensity.
+        noise: Largest standard deviation of Gaussian noise, in units of the normalised intensity.
+    """
 
     rotation: float = 0.5
     scale: float = 0.2
@@ -34,10 +44,10 @@ class Augmentation:
 
 
 def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
-    """The augmentation that leaves a modality plausible and every structure's name true.
+    """The augmentation that keeps images of a modality plausible and the names of structures correct.
 
-    Ultrasound is never turned upside down (depth is physics), and nothing is mirrored where left and right are told
-    apart by name.
+    Ultrasound is never flipped in depth, because attenuation and shadows have a direction. Nothing is mirrored if a
+    structure's name contains left or right.
     """
     sided = any({"left", "right"} & set(re.split(r"[\W_]+", name.lower())) for name in structures)
     if modality in PROBE_MODALITIES:
@@ -46,10 +56,16 @@ def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
 
 
 class Sampler:
-    """An endless source of Batches from Samples.
+    """An endless iterator of Batches from Samples.
 
-    spec: patch and context. size: patches per batch. foreground: share of patches centred on a labelled voxel; the
-    rest, and all patches of unlabelled samples, are centred anywhere in the field of view.
+    Args:
+        samples: The samples that patches are drawn from.
+        spec: Patch size, spacing and number of neighbouring slices.
+        size: Patches per batch.
+        augmentation: The largest random changes.
+        seed: Seed of all random numbers.
+        foreground: Share of patches centred on a labelled voxel. The others, and all patches of unlabelled samples,
+            are centred anywhere in the field of view.
     """
 
     def __init__(
@@ -64,7 +80,7 @@ class Sampler:
         self.spec, self.size, self.augmentation, self.foreground = spec, size, augmentation, foreground
         self.random = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        # Pictures laid on `fit` voxels have no scale: there a voxel counts as a cube.
+        # Images on a `fit` grid have no known scale: their voxels count as cubes.
         self.spacing = (1.0, 1.0, 1.0) if spec.fit or not spec.spacing_mm else spec.spacing_mm
         self.crop = [n if n == 1 else int(np.ceil(n * MARGIN)) for n in spec.patch]
         self.crop[2] = 1 + 2 * spec.context if spec.spatial_dims == 2 else self.crop[2]
@@ -72,9 +88,10 @@ class Sampler:
         self._fill(samples)
 
     def share(self, part: int, parts: int) -> None:
-        """From here on make only one of `parts` equal parts of each batch, out of the same patches.
+        """Make only part number `part` of `parts` equal parts of each batch from now on.
 
-        Everybody who shares a batch draws all that is random in it, so the order is the same for any number of parts.
+        Every process draws the random numbers of the whole batch, so that the patches are the same for any number of
+        parts.
         """
         size = self.size // parts
         self.own = slice(part * size, (part + 1) * size)
@@ -101,45 +118,46 @@ class Sampler:
         return Batch(image, label, fov, self.spacing)
 
     def state(self) -> dict:
-        """What `restore` needs to go on exactly here."""
+        """The state of the random generators, for `restore`."""
         return {"random": self.random.bit_generator.state, "generator": self.generator.get_state()}
 
     def restore(self, state: dict) -> None:
+        """Continue from a state that `state` returned."""
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
 
     def _place(self) -> tuple[int, np.ndarray]:
-        """Where a crop comes from: the number of a sample, and a voxel of it."""
+        """Draw where a crop comes from: the index of a sample, and the voxel at its centre."""
         n = int(self.random.integers(len(self.layers)))
         image, fov, *_ = self.layers[n]
         if self.labelled[n] and self.random.random() < self.foreground:
-            spots = self.labelled[n][int(self.random.integers(len(self.labelled[n])))]  # every structure alike
+            spots = self.labelled[n][int(self.random.integers(len(self.labelled[n])))]  # structures are equally likely
             centre = np.array(np.unravel_index(int(spots[int(self.random.integers(len(spots)))]), image.shape))
         else:
             centre = self._anywhere(fov)
         for axis, (whole, patch) in enumerate(zip(image.shape, self.spec.patch)):
-            if patch > 1 and whole <= patch:  # all of it fits: show all of it, position is information
+            if patch > 1 and whole <= patch:  # the axis fits: keep all of it, because position is informative
                 centre[axis] = whole // 2
         return n, centre
 
     def _crop(self, n: int, centre: np.ndarray) -> Tensor:
-        """One crop as (channels, i, j[, k]): image and neighbouring slices, field of view, label where there is one."""
+        """One crop (channels, i, j[, k]): image and neighbouring slices, field of view, and the label if any."""
         image, *rest = self.layers[n]
-        seen = self._box(image, centre, self.darkest[n])
+        intensities = self._box(image, centre, self.darkest[n])
         others = torch.stack([self._box(layer, centre, 0).float() for layer in rest])
         if self.spec.spatial_dims == 3:
-            return torch.cat([seen[None], others])
-        return torch.cat([seen.permute(2, 0, 1), others[..., self.spec.context]])
+            return torch.cat([intensities[None], others])
+        return torch.cat([intensities.permute(2, 0, 1), others[..., self.spec.context]])
 
     def _anywhere(self, fov: Tensor) -> np.ndarray:
-        """A voxel of the field of view, each as likely as any other: drawn from the box until one lies inside."""
+        """Draw a voxel uniformly from the field of view, by drawing from the box until one lies inside."""
         while True:
             centre = self.random.integers(0, fov.shape)
             if fov[tuple(centre)] or not fov.any():
                 return centre
 
     def _box(self, layer: Tensor, centre: np.ndarray, beyond: float) -> Tensor:
-        """The crop around `centre` of one layer (i, j, k), with `beyond` where it leaves the volume."""
+        """The crop of one layer (i, j, k) around `centre`, filled with `beyond` outside the volume."""
         low = centre - np.array(self.crop) // 2
         high = low + self.crop
         inner = layer[tuple(slice(max(a, 0), b) for a, b in zip(low, high))]
@@ -147,12 +165,12 @@ class Sampler:
         return functional.pad(inner, [side for pair in reversed(pads) for side in pair], value=beyond)
 
     def _warp(self, stack: Tensor) -> Tensor:
-        """Random affine of a batch (b, c, i, j[, k]) onto the patch; image linear, field of view and label nearest."""
+        """Apply random affine maps to crops (b, c, i, j[, k]): linear for images, nearest for the other layers."""
         dims, context, a = self.spec.spatial_dims, self.spec.channels, self.augmentation
         patch = self.spec.patch[:dims]
         matrix = self._matrices(self.size, dims, a)[self.own]
         shrink = torch.tensor([p / c for p, c in zip(patch, stack.shape[2:])])
-        matrix = matrix * shrink[None, :, None]  # grid_sample's ±1 is the crop's edge, the patch lies inside it
+        matrix = matrix * shrink[None, :, None]  # grid_sample's ±1 is the edge of the crop, not of the patch
         theta = torch.flip(
             torch.cat([matrix[:, :, :dims].flip(2), matrix[:, :, dims:]], 2), dims=[1]
         )  # torch: x is last
@@ -162,7 +180,7 @@ class Sampler:
         return torch.cat([image, rest], 1)
 
     def _matrices(self, count: int, dims: int, a: Augmentation) -> Tensor:
-        """(b, dims, dims + 1) affines in patch half-widths, axes in the order i, j[, k]."""
+        """Draw affine maps (b, dims, dims + 1) in patch half-widths, axes in the order i, j[, k]."""
         uniform = lambda *shape: torch.rand(*shape, generator=self.generator) * 2 - 1  # noqa: E731
         linear = torch.eye(dims).repeat(count, 1, 1)
         planes = [(0, 1)] if dims == 2 else [(0, 1), (0, 2), (1, 2)]
@@ -177,12 +195,12 @@ class Sampler:
         signs = 1 - 2 * ((torch.rand(count, dims, generator=self.generator) < 0.5) * flips)
         half = torch.tensor(
             [n * mm for n, mm in zip(self.spec.patch[:dims], self.spacing)]
-        )  # turn in mm, not in voxels
+        )  # rotate in mm, not in voxels
         linear = linear * signs[:, None, :] * half[None, None, :] / half[None, :, None]
         return torch.cat([linear, uniform(count, dims, 1) * a.shift], 2)
 
     def _disturb(self, image: Tensor) -> Tensor:
-        """Random gain, offset and noise per patch."""
+        """Apply random gain, offset and noise to each patch."""
         a, ones = self.augmentation, [self.size] + [1] * (image.ndim - 1)
         normal = lambda *shape: torch.randn(*shape, generator=self.generator)[self.own]  # noqa: E731
         level = torch.rand(*ones, generator=self.generator)[self.own] * a.noise

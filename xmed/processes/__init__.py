@@ -1,1 +1,1 @@
-"""Processes: children that end with their parent, and an end that lets a training save."""
+"""Processes: child processes that end with their parent, and a stop that lets a training save its state."""

@@ -1,9 +1,9 @@
-"""Child: processes that end with whoever started them, kill -9 included, whatever they are at and whoever starts them.
+"""Child: child processes that end with this process, even after kill -9 and if a library started them.
 
-The kernel tells a child of its parent's death only where the child asks for it, and takes the end of the *thread* that
-started it for that death (prctl(2), PR_SET_PDEATHSIG). Servers and pools that libraries start ask for nothing. So
-every child, and every child of a child, bears a mark in its environment, and a watcher kills what bears the mark of a
-process that has ended. Without /proc (no Linux) nothing is watched.
+The kernel signals the death of a parent only to children that request it, and counts the end of the *thread* that
+started them as that death (prctl(2), PR_SET_PDEATHSIG). Servers and pools of libraries do not request it. Therefore
+every child, and every child of a child, has a mark in its environment, and a watcher process kills all processes with
+the mark of a process that has ended. Without /proc (not Linux) nothing is watched.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 MARK = "XMED_TIED_"
+"""Prefix of the environment variable that marks a child; the parent's process id follows."""
 _watched: tuple[int, str, subprocess.Popen[bytes]] | None = None
-"""Who is watched (a forked child is somebody else), what the mark says, and by whom."""
-_alone = threading.Lock()
+"""The process that is watched (a forked child is another one), the value of its mark, and its watcher."""
+_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    global _alone
-    _alone = threading.Lock()  # a thread of the parent may have held it
+    global _lock
+    _lock = threading.Lock()  # a thread of the parent may have held it
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def tie() -> dict[str, str]:
-    """What the environment of a child must hold that shall end with this process; the marks that this one bears too."""
+def child_environment() -> dict[str, str]:
+    """The environment variables for a child that must end with this process, including this process's own marks."""
     inherited = {name: value for name, value in os.environ.items() if name.startswith(MARK)}
     if not Path("/proc/self/environ").is_file():
         return inherited
-    with _alone:
+    with _lock:
         return {**inherited, f"{MARK}{os.getpid()}": _mark(os.getpid())}
 
 
 def _mark(pid: int) -> str:
-    """The value of this process's mark, once a watcher of it is at work."""
+    """The value of this process's mark; starts its watcher if there is none."""
     global _watched
     if _watched is None or _watched[0] != pid or _watched[2].poll() is not None:
         value = _watched[1] if _watched and _watched[0] == pid else secrets.token_hex(8)
@@ -63,16 +64,16 @@ def _mark(pid: int) -> str:
     return _watched[1]
 
 
-def tie_all() -> None:
-    """From now on every child of this process ends with it, whichever library starts it."""
-    os.environ.update(tie())
+def tie_all_children() -> None:
+    """Mark this process, so that every child that it starts from now on ends with it."""
+    os.environ.update(child_environment())
 
 
 @contextlib.contextmanager
-def tying() -> Iterator[None]:
-    """What this process starts within the block ends with it; what it starts afterwards is its own affair again."""
+def tied_children() -> Iterator[None]:
+    """Mark this process within the block, so that children that it starts there end with it."""
     before = set(os.environ)
-    os.environ.update(tie())
+    os.environ.update(child_environment())
     try:
         yield
     finally:
@@ -81,14 +82,14 @@ def tying() -> Iterator[None]:
                 del os.environ[name]
 
 
-def untied(environment: Mapping[str, str]) -> dict[str, str]:
-    """The same environment for a process that shall outlive this one."""
+def untied_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without marks, for a process that must outlive this one."""
     return {name: value for name, value in environment.items() if not name.startswith(MARK)}
 
 
 @atexit.register
-def _in_good_order() -> None:
-    """Whoever ends by itself has told its children to end already, or lets them live on purpose."""
+def _end_watcher() -> None:
+    """A process that exits normally has ended its children already, or leaves them running on purpose."""
     if _watched and _watched[0] == os.getpid():
         _watched[2].kill()
         with contextlib.suppress(subprocess.TimeoutExpired):

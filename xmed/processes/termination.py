@@ -1,4 +1,4 @@
-"""Termination: a training that is asked to end saves after the step it is in; whoever is in none can end at once."""
+"""Termination: a training that is asked to stop saves after the current step; other processes end at once."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
-"""prctl(2)."""
+"""Option of prctl(2): the signal that a process gets when its parent ends."""
 _asked, _busy = threading.Event(), threading.Event()
 _received: list[int] = []
 
 
-def ask() -> bool:
-    """Ask the training of this process to save and to end; False where there is none."""
+def ask_to_stop() -> bool:
+    """Ask the training of this process to save and stop; returns whether there is one."""
     if _busy.is_set():
         _asked.set()
     return _busy.is_set()
 
 
-def asked() -> bool:
-    """Whether this process's training should save, and raise KeyboardInterrupt."""
+def stop_requested() -> bool:
+    """Whether the training of this process should save its state and raise KeyboardInterrupt."""
     return _asked.is_set()
 
 
 @contextmanager
-def heeding() -> Iterator[None]:
-    """Within the block `asked` is looked at after every step."""
+def stoppable_training() -> Iterator[None]:
+    """Mark a block in which a training checks `stop_requested` after every step."""
     _asked.clear()
     _busy.set()
     try:
@@ -40,12 +40,12 @@ def heeding() -> Iterator[None]:
         _busy.clear()
 
 
-def heed_as_worker() -> None:
-    """In a worker process: SIGTERM and SIGINT ask, and it does not outlive whoever started it."""
+def prepare_worker() -> None:
+    """Prepare a worker process: SIGTERM and SIGINT ask it to stop, and it ends with its parent."""
 
     def stop(number: int, frame: object) -> None:
         del number, frame
-        if not ask():
+        if not ask_to_stop():
             raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,14 +54,14 @@ def heed_as_worker() -> None:
 
 
 def end_with_parent() -> None:
-    """A process of a pool ends when the one that started it was killed; where it is stopped, too (Linux).
+    """End this pool process when its parent is killed, also while it is stopped (Linux).
 
-    Else it would train on beside the next run, which goes on from its checkpoint. The kernel takes the end of the
-    thread that started it for the parent's death, so that thread must stay for as long as the pool does.
+    Otherwise it would continue to train beside the next run, which resumes from its checkpoint. The kernel counts the
+    end of the thread that started it as the parent's death, so that this thread must live as long as the pool.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_wait_for_parent, daemon=True).start()  # what the kernel does not tell, or told too early
+    threading.Thread(target=_wait_for_parent, daemon=True).start()  # if the kernel does not signal
 
 
 def _wait_for_parent() -> None:
@@ -73,7 +73,7 @@ def _wait_for_parent() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within the block SIGTERM does what Ctrl-C does: trainings save and end, and nobody waits for workers in vain."""
+    """Make SIGTERM act like Ctrl-C within the block: trainings save and stop, and workers are terminated."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -82,9 +82,11 @@ def stoppable() -> Iterator[None]:
         del frame
         _received.append(number)
         for child in multiprocessing.active_children():
-            if "Manager" not in child.name:  # through it the others still say how far they are
+            if "Manager" not in child.name:  # the other workers report their progress through it
                 child.terminate()
-        if not ask() or len(_received) > 1:  # a training in this very process raises by itself, when it has saved
+        if (
+            not ask_to_stop() or len(_received) > 1
+        ):  # a training in this very process raises by itself, when it has saved
             raise KeyboardInterrupt
 
     _received.clear()
@@ -96,6 +98,6 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def ended_by() -> int:
-    """The number of the last signal that asked this process to end: SIGINT where there was none."""
+def last_signal() -> int:
+    """The number of the last signal that asked this process to end; SIGINT if there was none."""
     return _received[-1] if _received else signal.SIGINT

@@ -1,7 +1,7 @@
-"""Watcher: a small process that ends what another one has left at work when it is killed (see `xmed.processes.child`).
+"""Watcher: a process that kills the children of another process when that was killed (see `xmed.processes.child`).
 
-Run by itself with the standard library alone, `python -I -S watcher.py PID NAME VALUE`: once process PID has ended,
-every process is killed whose environment holds NAME=VALUE. Whoever ends in good order ends its watcher first.
+It runs with the standard library only, as `python -I -S watcher.py PID NAME VALUE`: when process PID has ended, every
+process whose environment contains NAME=VALUE is killed. A process that exits normally ends its watcher first.
 """
 
 import contextlib
@@ -12,26 +12,26 @@ import sys
 import time
 
 SWEEPS_SECONDS = 5.0
-"""How long it goes on looking: what was just being started when the other was killed bears the mark a moment later."""
+"""How long it looks for processes: one that was being started at the kill has the mark a moment later."""
 LOOK_SECONDS = 0.2
 
 
-def main(parent: int, mark: bytes) -> None:
-    """Wait for a process's end, then kill whoever bears its mark, until nobody does."""
+def watch_process(parent: int, mark: bytes) -> None:
+    """Wait for the end of a process, then kill the processes with its mark for some seconds."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    wait(parent)
+    wait_for_end(parent)
     until = time.monotonic() + SWEEPS_SECONDS
     while time.monotonic() < until:
-        for pid in marked(mark):
+        for pid in marked_processes(mark):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(LOOK_SECONDS)
 
 
-def wait(parent: int) -> None:
+def wait_for_end(parent: int) -> None:
     """Return when the process that started this one has ended."""
-    with contextlib.suppress(OSError, AttributeError):  # a kernel before Linux 5.3 knows no pidfd
+    with contextlib.suppress(OSError, AttributeError):  # kernels before Linux 5.3 have no pidfd
         ended = select.poll()
         ended.register(os.pidfd_open(parent), select.POLLIN)
         while os.getppid() == parent and not ended.poll(60_000):
@@ -40,16 +40,16 @@ def wait(parent: int) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def marked(mark: bytes) -> list[int]:
-    """The processes of this user whose environment holds a mark."""
-    found = []
+def marked_processes(mark: bytes) -> list[int]:
+    """The ids of the processes whose environment contains a mark."""
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
             with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
                 if mark in file.read().split(b"\0"):
-                    found.append(int(name))
-    return found
+                    pids.append(int(name))
+    return pids
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), f"{sys.argv[2]}={sys.argv[3]}".encode())
+    watch_process(int(sys.argv[1]), f"{sys.argv[2]}={sys.argv[3]}".encode())

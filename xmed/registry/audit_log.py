@@ -27,7 +27,7 @@ from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
-from xmed.files.permissions import make
+from xmed.files.permissions import make_private_home
 from xmed.registry import signatures
 
 LOG, HEAD, LOCK = "audit.jsonl", "audit.head.json", "audit.lock"
@@ -48,7 +48,7 @@ def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
 
     However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
     """
-    make(path.parent)
+    make_private_home(path.parent)
     lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=look_again_s), None
     while not lock.is_locked:
         try:

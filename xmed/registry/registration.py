@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
-from xmed.files.permissions import tighten
+from xmed.files.permissions import close_to_others
 from xmed.registry import audit_log, audit_state, ledger, ownership
 from xmed.registry.audit_state import CANDIDATE
 from xmed.registry.log_run import arm_run, write_run
@@ -60,7 +60,9 @@ def register(run: Run, home: Path) -> dict[str, Any]:
         if promoted:
             _candidate(found, home)
     if (home / ARTIFACTS).is_dir():
-        tighten(home / ARTIFACTS, home)  # MLflow copies files with the mode that they had in the installed package
+        close_to_others(
+            home / ARTIFACTS, home
+        )  # MLflow copies files with the mode that they had in the installed package
     return {
         "name": name,
         "version": int(found.version),

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
-from xmed.files.permissions import make
+from xmed.files.permissions import make_private_home
 from xmed.files.uri import database_uri, folder_uri
 from xmed.registry.audit_log import locked
 from xmed.registry.relocation import relocate
@@ -51,7 +51,7 @@ def client(home: Path) -> MlflowClient:
     Raises XmedError NOT_WRITABLE where the home was moved, and its registry cannot be told.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        make(home)
+        make_private_home(home)
         relocate(home)
     uri = tracking_uri(home)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -92,7 +92,7 @@ def _scored(structure: str, cases: Sequence[Document]) -> list[tuple[Document, f
 def _risk(structure: str, cases: Sequence[Document], below: float, unknown: str) -> Document:
     scored = _scored(structure, cases)
     confidence, dice = [one[1] for one in scored], [one[2] for one in scored]
-    found = stats.risk_coverage(confidence, [1 - one for one in dice])
+    found = stats.risk_coverage_curve(confidence, [1 - one for one in dice])
     point = stats.operating_point(confidence, [one < below for one in dice], MOST_FAILURES)
     detector = stats.failure_detection(confidence, dice, below)
     source = "the protocol" if below != TAU else "a convention, not agreement between raters"
@@ -151,10 +151,10 @@ def _estimate(structure: str, cases: Sequence[Document], unknown: str) -> Docume
     for case, confidence, dice in scored:
         errors[case["patient"]] = max(errors[case["patient"]], abs(confidence - dice))  # a patient counts once
     patients = sorted(errors)
-    halves = {p: stats.conformal([errors[q] for q in patients if q != p], ALPHA).half_width for p in patients}
+    halves = {p: stats.conformal_interval([errors[q] for q in patients if q != p], ALPHA).half_width for p in patients}
     known = {p: half for p, half in halves.items() if half is not None}
     held = sum(errors[p] <= half for p, half in known.items())
-    final = stats.conformal([errors[p] for p in patients], ALPHA)
+    final = stats.conformal_interval([errors[p] for p in patients], ALPHA)
     n = len(scored)
     return {
         "method": "soft Dice confidence as an estimate of Dice",
@@ -166,7 +166,7 @@ def _estimate(structure: str, cases: Sequence[Document], unknown: str) -> Docume
             "alpha": ALPHA,
             "half_width": final.half_width,
             "n": final.n,
-            "coverage": proportion(stats.proportion(held, len(known))) if known else None,
+            "coverage": proportion(stats.proportion_interval(held, len(known))) if known else None,
             "reason": final.reason,
         },
         "reason": None if n else unknown,

@@ -100,7 +100,7 @@ def failures(sources: Sources, rows: Rows, cases: Sequence[Document]) -> Documen
 def _rate(rows: Rows, arm: str, structure: str) -> Document:
     mine = rows.of(arm, structure)
     bad, everyone = {row["case"] for row in mine if failed(row)}, {row["case"] for row in mine}
-    found = proportion(stats.proportion(len(bad), len(everyone)))
+    found = proportion(stats.proportion_interval(len(bad), len(everyone)))
     counted = {"n_failed": len(bad), "n_cases": len(everyone)}
     if structure in rows.unsupported:
         return {**counted, "rate": None, "ci": None, "reason": NO_REFERENCE}

@@ -7,7 +7,7 @@ from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files.digest import file_digest
-from xmed.spec import read_yaml
+from xmed.spec import read_spec
 
 Document = dict[str, Any]
 NOT_PROVIDED = "NOT PROVIDED"
@@ -48,7 +48,7 @@ def read_text(path: Path) -> Document:
 
     Raises XmedError SPEC_INVALID for unknown keys or values that are no text, SPEC_NOT_FOUND.
     """
-    found = read_yaml(path)
+    found = read_spec(path)
     strange = [key for key in found if key not in TEXTS]
     if strange:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(map(str, strange))}", f"some of {', '.join(TEXTS)}")

@@ -41,7 +41,7 @@ def tried(simulation: Document | None) -> Document | None:
     if not simulation or not simulation["in_control"]:
         return simulation
     n, calm = simulation["repeats"], simulation["in_control"]
-    found, allowed = stats.proportion(calm["alarms"], n), simulation.get("allowed", ALLOWED)
+    found, allowed = stats.proportion_interval(calm["alarms"], n), simulation.get("allowed", ALLOWED)
     said = f"{calm['alarms']} of {n} checks, where the rule may be wrong in at most {100 * allowed:g} of 100"
     far = (
         f"{said}: more often than the rule allows" if found.lo > allowed else f"{said}; {n} checks do not contradict it"

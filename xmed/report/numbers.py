@@ -7,7 +7,7 @@ from typing import Any
 
 from xmed import stats
 from xmed.files.digest import digest
-from xmed.files.json_numbers import whole
+from xmed.files.json_numbers import without_nan
 from xmed.report.agreement import volume_agreement
 from xmed.report.boilerplate import methods
 from xmed.report.certainty import calibration, label_free, risk_coverage, tau
@@ -83,7 +83,7 @@ def compose(sources: Sources) -> Document:
     report["claim"] = claim(report)
     report["claim_counts"] = counts(report["claim"])
     report["banner"] = banner(sources, report)
-    report = whole(report)
+    report = without_nan(report)
     return {"report_id": identity(report), **report}
 
 
@@ -144,7 +144,9 @@ def _compared(rows: Rows, structures: list[str], edition: int) -> Document:
         dice = {arm: rows.by_patient(arm, s, "dice")[0] for arm in ARMS}
         chosen = [dice[arm] for arm in ("source_only", "adapted", "target_supervised")]
         everyone = sorted(set.intersection(*(set(values) for values in chosen)))
-        out["gap_closed"][s] = interval(stats.gap_closed(*([values[p] for p in everyone] for values in chosen)))
+        out["gap_closed"][s] = interval(
+            stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
+        )
         best = best_trivial(dice)
         named = {
             "baseline": best if dice[best] else None,
@@ -160,7 +162,7 @@ def _compared(rows: Rows, structures: list[str], edition: int) -> Document:
                 out[key][s]["reason"] = NO_REFERENCE
     tests = out["adapted_minus_source_only"]
     tested = [s for s in structures if tests[s]["p_sign_flip"] is not None]
-    adjusted = dict(zip(tested, stats.holm([tests[s]["p_sign_flip"] for s in tested])))
+    adjusted = dict(zip(tested, stats.holm_adjusted([tests[s]["p_sign_flip"] for s in tested])))
     for s in structures:
         tests[s]["p_holm"] = adjusted.get(s)
     cells = {

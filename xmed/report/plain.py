@@ -36,7 +36,7 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[list[str], l
 def difference(a: Mapping[str, float], b: Mapping[str, float]) -> Document:
     """a − b over the patients that both have: `interval`, the two tests, and what they could show at best."""
     _, x, y = paired(a, b)
-    found = stats.paired(x, y)
+    found = stats.compare_paired(x, y)
     return {
         **interval(found.difference),
         "p_sign_flip": found.p_sign_flip,

@@ -157,7 +157,7 @@ class Rows:
         if (arm, structure) not in self._rates:
             rows = self.of(arm, structure)
             n_failed, n = len({row["case"] for row in rows if failed(row)}), len({row["case"] for row in rows})
-            found = stats.proportion(n_failed, n)
+            found = stats.proportion_interval(n_failed, n)
             rate = {"value": found.value, "ci": [found.lo, found.hi] if n else None, "method": "Clopper–Pearson"}
             rate |= NO_RATE if structure in self.unsupported else {}
             self._rates[arm, structure] = n_failed, n, rate

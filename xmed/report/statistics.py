@@ -49,7 +49,7 @@ def holm(dice: dict[str, dict[str, dict[str, float]]], structures: list[str]) ->
     """The family of tests, each with the p that Holm's procedure makes of it."""
     found = {s: difference(dice[s].get("adapted", {}), dice[s].get("source_only", {})) for s in structures}
     tested = [s for s in structures if found[s]["p_sign_flip"] is not None]
-    adjusted = dict(zip(tested, stats.holm([found[s]["p_sign_flip"] for s in tested])))
+    adjusted = dict(zip(tested, stats.holm_adjusted([found[s]["p_sign_flip"] for s in tested])))
     kept = ("ci", "n", "n_nonzero", "p_sign_flip", "p_wilcoxon", "smallest_p", "note", "reason")
     return [
         {
@@ -67,7 +67,7 @@ def holm(dice: dict[str, dict[str, dict[str, float]]], structures: list[str]) ->
 def _assumptions(dice: dict[str, dict[str, float]], a: str, b: str) -> list[Document]:
     """The same difference under three assumptions: normal means, the sample itself, exchangeable signs; and ranks."""
     _, x, y = paired(dice.get(a, {}), dice.get(b, {}))
-    found = stats.sensitivity(x, y)
+    found = stats.paired_sensitivity(x, y)
     mean = found.t.mean
     no_test, no_span = "an interval, no test", "a test, no interval"
 
@@ -100,7 +100,9 @@ def _non_inferiority(structure: str, dice: dict[str, dict[str, float]], asked: D
             **shown, "estimate": found.mean, "ci": span(found.lo, found.hi), "n": found.n, "alpha_one_sided": 0.025,
             **empty, "reason": why,
         }  # fmt: skip
-    made = stats.noninferiority(adapted, supervised, asked["margin"], asked["source"], planned_sd=asked.get("sd"))
+    made = stats.assess_noninferiority(
+        adapted, supervised, asked["margin"], asked["source"], planned_sd=asked.get("sd")
+    )
     return {
         **shown,
         "estimate": made.difference.mean,

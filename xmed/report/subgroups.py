@@ -45,7 +45,7 @@ def _factor(name: str, structure: str, sources: Sources, rows: Rows) -> Document
             **shown, "levels": [], "n": len(values), "n_unknown": unknown, "worst": None, "gap": nothing,
             "interaction": {"p": None, "method": "permutation", "reason": why}, "reason": why,
         }  # fmt: skip
-    found = stats.subgroups(values, level_of)
+    found = stats.compare_subgroups(values, level_of)
     p = found.p_interaction
     return {
         **shown,

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from xmed import __version__
 from xmed.console.run_lock import locked
 from xmed.errors import XmedError
-from xmed.files.writable import output
+from xmed.files.writable import check_output
 from xmed.server.prefect_server import server_lock
 from xmed.server.stack import postgres
 from xmed.server.stack.paths import Place, mlflow_url
@@ -56,7 +56,7 @@ def backup(home: Path, out: Path) -> dict[str, Any]:
     if not home.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no home {home}", "a folder that xmed wrote", "set XMED_HOME")
     out.parent.mkdir(parents=True, exist_ok=True)
-    output(out)
+    check_output(out)
     place = Place(home)
     _registry_is_here(place)
     part = out.with_name(f".{out.name}.part")

@@ -17,7 +17,7 @@ from typing import Any
 
 from xmed.console.run_lock import locked, owner
 from xmed.errors import XmedError
-from xmed.processes.child import tie
+from xmed.processes.child import child_environment
 
 LOOPBACK, START_SECONDS, STOP_SECONDS = "127.0.0.1", 180.0, 20.0
 UP = "xmed up"
@@ -78,7 +78,7 @@ def running(command: list[str], environment: dict[str, str], log: Path | None) -
     asks it to end (Linux): else it would hold its port against the next.
     """
     tied = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", UNLESS_ORPHANED, "sh", str(os.getpid())]
-    process = begin([*(tied if shutil.which("setpriv") else ()), *command], environment | tie(), log)
+    process = begin([*(tied if shutil.which("setpriv") else ()), *command], environment | child_environment(), log)
     try:
         yield process
     finally:

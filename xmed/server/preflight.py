@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files.writable import refused
+from xmed.files.writable import write_refusal
 
 LEAST_BYTES, LEAST_FILES = 256 << 20, 1000
 """The least that a run writes besides its data: a run of two steps on eight phantoms left 32 MB in 506 files, most of
@@ -37,7 +37,7 @@ def room(home: Path) -> None:
         finally:
             probe.unlink(missing_ok=True)
     except OSError as problem:
-        raise refused(problem, home) from problem
+        raise write_refusal(problem, home) from problem
 
 
 def servers() -> None:

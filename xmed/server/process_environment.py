@@ -18,10 +18,10 @@ from xmed import __version__
 from xmed.console.printable import one_line, printable
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
-from xmed.files.permissions import keep, make
+from xmed.files.permissions import make_private_home, set_umask
 from xmed.files.uri import database_uri
-from xmed.files.writable import refused
-from xmed.processes.child import tie_all
+from xmed.files.writable import write_refusal
+from xmed.processes.child import tie_all_children
 from xmed.run import home, stack_file
 from xmed.server.moved_schedules import bring_schedules
 from xmed.server.preflight import room, servers
@@ -40,7 +40,7 @@ def prepare() -> Path:
     MLflow's and Prefect's is set already stays as it is. Raises XmedError KEY_INVALID.
     """
     place = home()
-    keep()
+    set_umask()
     _name_the_user(place)
     os.environ["XMED_HOME"] = str(place)  # ${XMED_HOME} in a dataset's root means this folder too
     os.environ["DO_NOT_TRACK"] = "true"  # MLflow heeds no other spelling
@@ -91,7 +91,7 @@ def open_home() -> None:
     room(home())
     servers()
     bring_schedules(home())
-    tie_all()  # Prefect's own server, workers of trainings, readers
+    tie_all_children()  # Prefect's own server, workers of trainings, readers
     if stack_file(home()).is_file() and not os.environ.get("PREFECT_API_URL"):
         raise XmedError("SERVER_FAILED", f"the servers of {home()} are down", "servers that answer", "xmed up")
 
@@ -99,9 +99,9 @@ def open_home() -> None:
 def make_home() -> None:
     """Make the home where it is not there yet. Raises XmedError NOT_WRITABLE, DISK_FULL."""
     try:
-        make(home())
+        make_private_home(home())
     except OSError as problem:
-        raise refused(problem, home()) from problem
+        raise write_refusal(problem, home()) from problem
     if not os.access(home(), os.W_OK):
         raise XmedError("NOT_WRITABLE", f"{home()} cannot be written to", "a writable folder", "set XMED_HOME")
 

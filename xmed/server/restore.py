@@ -13,7 +13,7 @@ from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files import archives, documents
-from xmed.files.permissions import tighten
+from xmed.files.permissions import close_to_others
 from xmed.registry.relocation import rewrite
 from xmed.server.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL, SQLITE, held
 from xmed.server.stack import passwords, postgres
@@ -50,7 +50,7 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
                 raise _invalid(file, f"its registry is no database: {problem}") from problem
         if home.exists():
             home.rmdir()
-        tighten(part / FILES, part / FILES)
+        close_to_others(part / FILES, part / FILES)
         (part / FILES).rename(home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -63,7 +63,7 @@ def _unpack(file: Path, into: Path) -> dict[str, Any]:
     hashes: dict[str, str] = {}
     document: Any = None
     try:
-        with archives.opened(file, max(file.stat().st_size * MAX_RATIO, SLACK)) as members:
+        with archives.open_archive(file, max(file.stat().st_size * MAX_RATIO, SLACK)) as members:
             for member in members:
                 if member.name == MANIFEST:
                     document = _manifest(file, member)

@@ -1,4 +1,4 @@
-"""Spec: the YAML files that say what exists (datasets) and what to do with it (studies)."""
+"""Spec: the YAML files that describe datasets (what exists) and studies (what to do)."""
 
 from xmed.spec.archive_query import PacsSpec
 from xmed.spec.dataset import (
@@ -17,10 +17,10 @@ from xmed.spec.find_specs import (
     load_dataset,
     load_protocol,
     load_study,
-    names,
-    read_yaml,
+    read_spec,
     spec_folders,
-    text_beside,
+    spec_names,
+    study_text_path,
 )
 from xmed.spec.study import (
     NETWORKS,
@@ -37,8 +37,33 @@ from xmed.spec.study import (
 )  # fmt: skip
 
 __all__ = [
-    "NETWORKS", "SPLITS", "Accept", "Budget", "DatasetSpec", "FileSpec", "FractionSplits", "GridSpec", "Layout",
-    "MapsSpec", "MethodSpec", "NetworkSpec", "NonInferiority", "PacsSpec", "PhantomSpec", "Primary", "Protocol",
-    "Split", "Splits", "StructureSpec", "Study", "TaskSpec", "load_dataset", "load_protocol", "load_study", "names",
-    "read_yaml", "spec_folders", "text_beside",
+    "NETWORKS",
+    "SPLITS",
+    "Accept",
+    "Budget",
+    "DatasetSpec",
+    "FileSpec",
+    "FractionSplits",
+    "GridSpec",
+    "Layout",
+    "MapsSpec",
+    "MethodSpec",
+    "NetworkSpec",
+    "NonInferiority",
+    "PacsSpec",
+    "PhantomSpec",
+    "Primary",
+    "Protocol",
+    "Split",
+    "Splits",
+    "StructureSpec",
+    "Study",
+    "TaskSpec",
+    "load_dataset",
+    "load_protocol",
+    "load_study",
+    "read_spec",
+    "spec_folders",
+    "spec_names",
+    "study_text_path",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Archive query: which images of a picture archive make a dataset, and where the archive answers."""
+"""Archive query: the address of a picture archive, and the query that selects a dataset's images in it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ Key = Literal[
     "PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyDescription", "StudyInstanceUID",
     "ModalitiesInStudy", "Modality", "SeriesDescription", "SeriesInstanceUID", "BodyPartExamined", "ProtocolName",
 ]  # fmt: skip
-"""What may be asked for: keys of the study and series levels (PS3.4 C.6.2.1.2 and C.6.2.1.3)."""
+"""Keys that a query may contain: those of the study and series levels (DICOM PS3.4 C.6.2.1.2 and C.6.2.1.3)."""
 _DIMSE = ("dimse", "dimses")
 IDENTIFYING = frozenset({"PatientID", "PatientName", "AccessionNumber"})
+"""Keys whose values identify a patient; they are not written into manifests and runs."""
 
 Wanted = dict[Key, str | list[str]]
 
 
 class PacsSpec(Strict):
-    """A dataset that is fetched from a picture archive to below `root`; see xmed.io.pacs for what comes to lie where.
+    """A dataset that is fetched from a picture archive into `root`; xmed.io.pacs documents the folders.
 
-    Passwords and tokens never stand here: they come from the environment or from ~/.netrc.
+    Passwords and tokens are not part of a spec: they come from the environment or from ~/.netrc.
     """
 
     server: str = Field(
@@ -49,12 +50,12 @@ class PacsSpec(Strict):
 
     @field_serializer("query", "labels")
     def _without_persons(self, wanted: Wanted | None) -> Wanted | None:
-        """The spec is written into manifests and runs: what was asked for stays, whom it was asked of does not."""
+        """Hide identifying values: the spec is written into manifests and runs."""
         return wanted and {key: "…" if key in IDENTIFYING else value for key, value in wanted.items()}
 
 
 def address_problem(server: str) -> str:
-    """What is wrong with an archive's address; empty when nothing is."""
+    """Describe what is wrong with the address of an archive; an empty text for a valid one."""
     try:
         parts = urlsplit(server)
         port = parts.port

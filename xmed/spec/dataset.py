@@ -1,4 +1,4 @@
-"""Dataset: WHAT exists: the files of one modality, how they pair up, what their labels mean, who serves what."""
+"""Dataset: the files of one modality, how images and labels pair up, what labels mean, and the partitions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Split = Literal["train", "select", "test"]
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
 
 MOST_CHANNELS = 32767
-"""NIfTI keeps the length of an axis in 16 bits."""
+"""NIfTI stores the length of an axis as a 16-bit signed integer."""
 BIDS_SUFFIX = {"MR": "T1w", "PT": "pet"}
-"""Which images `layout: bids` means, by modality; of any other, those with the modality's name for a suffix."""
+"""Modality → suffix of the images of `layout: bids`; for other modalities the suffix is the modality's name."""
 
 
 class StructureSpec(Strict):
@@ -34,10 +34,10 @@ class StructureSpec(Strict):
 
 
 class Layout(Strict):
-    """How files pair up below `root`: {case} is the case id, {patient} the patient when it differs.
+    """How files pair up below `root`: {case} is the case id, {patient} the patient id when it differs.
 
-    `layout: bids` is short for {bids: T1w}, or for {bids: pet} and so on, as the modality goes. It stands for patterns
-    of the Brain Imaging Data Structure 1.10: raw images, and discrete segmentations among the derivatives.
+    `layout: bids` is short for {bids: T1w}, {bids: pet} and so on, depending on the modality. It stands for patterns of
+    the Brain Imaging Data Structure 1.10: raw images, and discrete segmentations among the derivatives.
     """
 
     bids: Name | None = Field(None, description="suffix of the images of a BIDS dataset: T1w, T2w, FLAIR, pet ...")
@@ -62,7 +62,7 @@ class Layout(Strict):
         return {"image": image, "label": "derivatives/**/sub-{patient}/**/{case}_*dseg.nii*", **data}
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.image and not self.label:
             raise ValueError("a layout needs an image, a label, or both")
         return self
@@ -91,20 +91,20 @@ class FractionSplits(Strict):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _sum_is_one(self) -> Self:
         if abs(sum(self.fraction.values()) - 1.0) > 1e-6:
             raise ValueError(f"fractions add up to {sum(self.fraction.values()):g}, not 1")
         return self
 
 
 def _which(given: Any) -> str:
-    """Which kind of splits somebody wrote, so that what is wrong with it is said of that kind alone."""
+    """Which type of splits a spec contains, so that messages are about that type only."""
     drawn = "fraction" in given if isinstance(given, dict) else isinstance(given, FractionSplits)
     return "fractions" if drawn else "splits"
 
 
 class PhantomSpec(Strict):
-    """A dataset that xmed's own phantom scanner writes below `root` when it is not there yet."""
+    """A dataset that xmed's own phantom writes into `root` when it does not exist yet."""
 
     modality: Literal["MR", "US"]
     patients: Count
@@ -112,7 +112,7 @@ class PhantomSpec(Strict):
 
 
 class MapsSpec(Strict):
-    """A dataset of label maps that a scene of xmed's own writes below `root` when it is not there yet."""
+    """A dataset of label maps that a scene writes into `root` when it does not exist yet."""
 
     scene: Name = Field(description="a file of rendering/scenes with a function `anatomy`")
     patients: Count
@@ -120,7 +120,7 @@ class MapsSpec(Strict):
 
 
 class FileSpec(Strict):
-    """One file to fetch to below `root` and to check before it is read; archives (.zip, .tar.gz ...) are unpacked."""
+    """One file to fetch into `root` and to check before it is read; archives (.zip, .tar.gz ...) are unpacked."""
 
     url: Annotated[str, Field(pattern=r"^https://[^/\s]+/\S+$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -128,7 +128,7 @@ class FileSpec(Strict):
 
     @property
     def name(self) -> str:
-        """What the file is called below `root`."""
+        """The name of the file below `root`."""
         return self.to or Path(unquote(urlsplit(self.url).path)).name
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ def _inside(given: Any) -> Any:
 
 
 def _link_folder(text: str) -> str:
-    """A folder that links may lead into, as it is written in a spec. Raises ValueError."""
+    """Check a folder that links may lead into, as it is written in a spec; ValueError for an invalid one."""
     if not text.startswith(("/", "~", "$")):
         raise ValueError(f"'{text[:60]}' is no absolute folder: begin with /, ~ or ${{VARIABLE}}")
     if ".." in text.split("/"):
@@ -164,7 +164,7 @@ def _which_links(given: Any) -> str:
 
 
 class DatasetSpec(Strict):
-    """WHAT exists: one dataset of one modality."""
+    """One dataset of one modality."""
 
     name: Name
     modality: Annotated[str, Field(pattern=r"^[A-Z]{2,4}$", description="DICOM modality: MR CT PT US ...")]
@@ -221,36 +221,39 @@ class DatasetSpec(Strict):
 
     @property
     def made(self) -> PhantomSpec | MapsSpec | None:
-        """What xmed writes itself when it is not there."""
+        """The data that xmed generates when they do not exist, or None."""
         return self.phantom or self.maps
 
     @property
     def label_table(self) -> LabelTable:
+        """The label table of `labels`."""
         return LabelTable(tuple(Structure(v, s.name, s.category, s.type) for v, s in sorted(self.labels.items())))
 
     def folder(self, data_root: Path | None = None) -> Path:
-        """`root` with environment variables and `~` expanded, or `data_root` in its place.
+        """The folder of the data: `root` with environment variables and `~` expanded, or `data_root` if given.
 
-        Raises XmedError PATH_NOT_FOUND when a variable is not set (not when the folder is missing).
+        Raises:
+            XmedError: PATH_NOT_FOUND when a variable is not set; whether the folder exists is not checked.
         """
         if data_root is not None:
             return Path(os.path.expanduser(data_root))
         return self._expanded("root", self.root, " or pass --data-root")
 
     def link_folders(self) -> tuple[Path, ...]:
-        """The folders of `links`, expanded and resolved; none where links must stay inside.
+        """The folders of `links`, expanded and resolved; empty where links must stay inside the root.
 
-        Raises XmedError PATH_NOT_FOUND for one that is not there, or whose variable is not set.
+        Raises:
+            XmedError: PATH_NOT_FOUND for a folder that does not exist, or whose environment variable is not set.
         """
-        found = []
+        folders = []
         for text in () if self.links == "inside" else self.links:
             folder = os.path.realpath(path := self._expanded("links", text))
             if not os.path.isdir(folder) or not path.is_absolute() or folder == "/":
                 what = f"dataset {self.name}: links names {text}, which is " + ("/" if folder == "/" else "no folder")
                 do = "mount it, or take it out of `links`"
                 raise XmedError("PATH_NOT_FOUND", what, "an absolute folder that links may lead into", do)
-            found.append(Path(folder))
-        return tuple(found)
+            folders.append(Path(folder))
+        return tuple(folders)
 
     def _expanded(self, key: str, text: str, instead: str = "") -> Path:
         """A path of the spec, with environment variables and `~` expanded."""

@@ -1,8 +1,8 @@
-"""Decathlon: a dataset.json of the Medical Segmentation Decathlon or of nnU-Net (v1, v2), read as a dataset spec.
+"""Decathlon: reads a dataset.json of the Medical Segmentation Decathlon or of nnU-Net (v1, v2) as a dataset spec.
 
-The folder that it lies in names the dataset and is its root. Only its labelled images (`imagesTr`) are taken; since the
-format knows no validation on a target, they are divided by patient into 60 % train, 15 % select and 25 % test, seed 0.
-Whoever wants another division, one of several channels, or regions writes the few lines of YAML.
+The folder of the file gives the dataset's name and root. Only the labelled images (`imagesTr`) are used. They are split
+by patient into 60 % train, 15 % select and 25 % test with seed 0, because the format has no such partitions. For other
+partitions, one of several channels, or regions, write a YAML spec.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.spec.dataset import DatasetSpec
-from xmed.spec.said import sentences
+from xmed.spec.validation_messages import validation_messages
 
 SPLITS = {"fraction": {"train": 0.6, "select": 0.15, "test": 0.25}, "seed": 0}
 _MODALITIES = {
@@ -25,11 +25,15 @@ _MODALITIES = {
     "PT": r"pet|pt|suv|fdg.*",
     "US": r"us|ultra-?sound",
 }
-"""What datasets call their channels, by DICOM modality; the format itself prescribes no names but CT."""
+"""DICOM modality → channel names that datasets use; the format itself prescribes only CT."""
 
 
 def read_decathlon(path: Path) -> DatasetSpec:
-    """The dataset that a dataset.json describes. Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID."""
+    """Read a dataset.json as a dataset spec.
+
+    Raises:
+        XmedError: SPEC_NOT_FOUND, SPEC_INVALID.
+    """
     document = documents.read_json(path, "SPEC_INVALID", documents.MAX_YAML, "SPEC_NOT_FOUND")
     channels = document.get("channel_names", document.get("modality")) if isinstance(document, dict) else None
     if not isinstance(channels, dict) or not isinstance(document.get("labels"), dict):
@@ -39,15 +43,16 @@ def read_decathlon(path: Path) -> DatasetSpec:
         raise _invalid(path, f"has {len(channels)} channels ({listed})", "one modality in one channel")
     with documents.guarded(str(path), "SPEC_INVALID", "a dataset.json of nnU-Net or the Decathlon"):
         documents.refuse_characters(document)
-        found = _described(document, str(next(iter(channels.values()))), path)
+        described = _as_spec(document, str(next(iter(channels.values()))), path)
     try:
-        return DatasetSpec.model_validate(found)
+        return DatasetSpec.model_validate(described)
     except ValidationError as problem:
-        raise _invalid(path, "; ".join(sentences(problem, DatasetSpec, found)), "what a dataset has") from problem
+        what = "; ".join(validation_messages(problem, DatasetSpec, described))
+        raise _invalid(path, what, "what a dataset has") from problem
 
 
-def _described(document: dict[str, Any], channel: str, path: Path) -> dict[str, Any]:
-    """The same as a spec says it."""
+def _as_spec(document: dict[str, Any], channel: str, path: Path) -> dict[str, Any]:
+    """The content of a dataset spec for a dataset.json."""
     root = path.resolve().parent
     return {
         "name": _plain(root.name),
@@ -69,28 +74,28 @@ def _modality(channel: str, path: Path) -> str:
 
 
 def _labels(labels: dict[str, Any], path: Path) -> dict[int, dict[str, str]]:
-    """Value → structure, from v2's name → value or from value → name; background, value 0, is no structure."""
-    pairs = [(value, name) if not _number(name) else (name, value) for name, value in labels.items()]
-    found = {}
+    """Value → structure, from name → value (nnU-Net v2) or value → name; value 0, background, is left out."""
+    pairs = [(value, name) if not _is_label_value(name) else (name, value) for name, value in labels.items()]
+    structures = {}
     for value, name in pairs:
-        if not _number(value) or not isinstance(name, str) or name == "ignore":
+        if not _is_label_value(value) or not isinstance(name, str) or name == "ignore":
             raise _invalid(
                 path, f"has the label {name}: {value}", "one value for each structure, no regions, no ignore"
             )
         if int(value):
-            found[int(value)] = {"name": _plain(name)}
-    if not found:
+            structures[int(value)] = {"name": _plain(name)}
+    if not structures:
         raise _invalid(path, "names no structure beside the background", "labels with a value of 1 or more")
-    return found
+    return structures
 
 
-def _number(value: Any) -> bool:
-    """Whether it is a label's value: the format writes them as numbers and, where they are keys, as text."""
+def _is_label_value(value: Any) -> bool:
+    """Whether this is a label value: the format writes them as numbers, or as text where they are keys."""
     return isinstance(value, int | str) and re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
 def _layout(document: dict[str, Any], root: Path, path: Path) -> dict[str, str]:
-    """Patterns for images and labels; nnU-Net adds the channel, _0000, to the image's name and leaves it unsaid."""
+    """Patterns for images and labels; nnU-Net adds the channel, _0000, to an image's name without listing it."""
     listed = document.get("training")
     if not listed and listed in (None, [], 0):  # nnU-Net v2 lists no files
         ending = document.get("file_ending", ".nii.gz")
@@ -107,7 +112,7 @@ def _layout(document: dict[str, Any], root: Path, path: Path) -> dict[str, str]:
 
 
 def _below(name: Any) -> bool:
-    """Whether it names a file below the dataset's folder, of a length that file systems have (PATH_MAX)."""
+    """Whether this is the name of a file below the dataset's folder, of a length that file systems allow (PATH_MAX)."""
     path = PurePosixPath(name) if isinstance(name, str) and 0 < len(name) < 4096 else None
     if path is None or path.is_absolute() or ".." in path.parts:
         return False
@@ -115,7 +120,7 @@ def _below(name: Any) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A name in the letters that names in specs have."""
+    """The name with characters that are not allowed in specs replaced."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "dataset"
 
 

@@ -1,4 +1,4 @@
-"""Study: WHAT to do: a source, a target, a method, and what counts as success."""
+"""Study: what to do: a source, a target, a method, and what counts as success."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from xmed.spec.strict import Count, Edge, Finite, Millimetres, Name, Seed, Share, Strict
 
 MOST_VOXELS = 1 << 27
-"""Of a patch: 512 × 512 × 512. A network's first features of one, 16 in float32, already take 8 GB."""
+"""Largest number of voxels of a patch, 512³: the first 16 feature maps of one in float32 take 8 GB."""
 
 
 class GridSpec(Strict):
-    """The net's grid: voxel spacing, patch, and how many neighbouring slices a 2-D net sees on each side.
+    """The network's grid: voxel spacing, patch, and how many neighbouring slices a 2-D network gets on each side.
 
-    Pictures have no scale: `fit` lays each one's field of view on that many voxels instead, whatever its size.
+    Images without a known scale use `fit`: each field of view is resampled to that many voxels, whatever its size.
     """
 
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
@@ -35,7 +35,7 @@ class GridSpec(Strict):
 
     @property
     def channels(self) -> int:
-        """Input channels of the net: the slice itself and its neighbours (2.5-D)."""
+        """Input channels of the network: the slice itself and its neighbours (2.5-D)."""
         return 1 + 2 * self.context
 
     @model_validator(mode="after")
@@ -53,7 +53,7 @@ class GridSpec(Strict):
 
 
 NETWORKS = ("unet", "segresnet")
-"""Names of networks, each of which xmed.networks builds."""
+"""Names of the networks that xmed.networks builds."""
 
 
 class NetworkSpec(Strict):
@@ -68,7 +68,7 @@ class NetworkSpec(Strict):
 
     @property
     def stride(self) -> int:
-        """How many voxels one cell of the deepest level spans: patches must be multiples of it."""
+        """Voxels per cell of the deepest level; patch edges must be multiples of it."""
         return 2 ** (len(self.channels) - 1)
 
 
@@ -80,6 +80,7 @@ class MethodSpec(BaseModel):
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
+        """Every key but `name`."""
         return dict(self.model_extra or {})
 
 
@@ -108,7 +109,7 @@ class TaskSpec(Strict):
 
 
 class Primary(Strict):
-    """The one number the study is about."""
+    """The primary outcome of the study."""
 
     metric: Literal["dice", "nsd"] = "dice"
     structure: str
@@ -128,12 +129,12 @@ class Accept(Strict):
 
     @field_validator("gain_over_trivial", mode="before")
     @classmethod
-    def _asked(cls, given: Any) -> Any:
+    def _gain(cls, given: Any) -> Any:
         return {True: 0.0, False: None}[given] if isinstance(given, bool) else given
 
 
 class NonInferiority(Strict):
-    """How much worse than target supervision the adapted model may be, in Dice, and who says so."""
+    """The non-inferiority margin: how much worse than target supervision, in Dice, the adapted model may be."""
 
     margin: Annotated[float, Field(gt=0, le=1)]
     source: Annotated[str, Field(min_length=1, description="where the margin comes from: rater data, a paper, a board")]
@@ -146,7 +147,7 @@ Factor = Literal["size", "spacing", "sex", "age", "vendor"]
 
 
 class Protocol(Strict):
-    """Fixed and hashed before the test labels are read."""
+    """The validation protocol, fixed and hashed before the test labels are read."""
 
     primary: Primary
     accept: Accept = Accept()
@@ -160,7 +161,7 @@ class Protocol(Strict):
 
 
 class Study(Strict):
-    """WHAT to do: one labelled source, one unlabelled target, one method."""
+    """A study: one labelled source, one unlabelled target, one method."""
 
     name: Name
     source: str

@@ -1,24 +1,34 @@
-"""Stats: what a handful of patients can and cannot show.
+"""Stats: estimates, intervals and tests for small numbers of patients.
 
-The patient is the unit: slices, cases and seeds of one patient are averaged first, never counted as more evidence
-(a bootstrap of slices gave intervals 4.7 times too narrow). Intervals are two-sided, of 95 % unless told otherwise. A
-number that cannot be had is None with a reason, never NaN; NaN that comes in is refused.
+The patient is the unit: slices, cases and seeds of one patient are averaged first, because they are not independent (a
+bootstrap of slices gave intervals 4.7 times too narrow). Intervals are two-sided, 95 % by default. A number that cannot
+be computed is None with a reason, never NaN; NaN in the input is refused.
 """
 
-from xmed.stats.conformal import Conformal, EstimateCard, conformal, estimate_card
-from xmed.stats.coverage import OperatingPoint, RiskCoverage, operating_point, risk_coverage
+from xmed.stats.conformal import Conformal, EstimateCard, conformal_interval, estimate_card
+from xmed.stats.coverage import OperatingPoint, RiskCoverage, operating_point, risk_coverage_curve
 from xmed.stats.failure import FailureDetection, failure_detection
-from xmed.stats.family import holm
-from xmed.stats.gap import gap_closed
+from xmed.stats.family import holm_adjusted
+from xmed.stats.gap import gap_closed_interval
 from xmed.stats.interval import RESAMPLES, T_BELOW, Interval, Median, bootstrap_ci, mean_ci, median_ci, t_ci
 from xmed.stats.joint import LABELLINGS, GroupShift, JointShift, joint_shift, smallest_p
-from xmed.stats.noninferiority import NonInferiority, margin_from_raters, noninferiority, planned_n
-from xmed.stats.paired import EXACT_UP_TO, Paired, Sensitivity, paired, sensitivity
-from xmed.stats.patients import Defined, by_patient, defined, macro, seeds_and_patients
-from xmed.stats.proportion import Proportion, clopper_pearson, proportion
-from xmed.stats.rank_intervals import Rank, agreement, mean_ranks, ranks
-from xmed.stats.subgroup_tests import Level, Subgroups, subgroups, tertiles
-from xmed.stats.two_samples import ComponentShift, Mmd, Shift, chi2, ks, ks_components, mmd2, psi, psi_of
+from xmed.stats.noninferiority import NonInferiorityResult, assess_noninferiority, margin_from_raters, planned_n
+from xmed.stats.paired import EXACT_UP_TO, Paired, Sensitivity, compare_paired, paired_sensitivity
+from xmed.stats.patients import Defined, count_defined, macro_mean, mean_by_patient, seeds_and_patients
+from xmed.stats.proportion import Proportion, clopper_pearson, proportion_interval
+from xmed.stats.rank_intervals import RankInterval, bootstrap_ranks, kendall_tau, mean_ranks
+from xmed.stats.subgroup_tests import Level, Subgroups, compare_subgroups, tertiles
+from xmed.stats.two_samples import (
+    ComponentShift,
+    MmdTest,
+    Shift,
+    chi2_test,
+    ks_component_tests,
+    ks_test,
+    mmd_test,
+    psi,
+    psi_of_values,
+)
 from xmed.stats.volume_agreement import BlandAltman, Limit, RatioLimits, bland_altman, ccc, icc_a1
 
 __all__ = [
@@ -38,53 +48,53 @@ __all__ = [
     "Level",
     "Limit",
     "Median",
-    "Mmd",
-    "NonInferiority",
+    "MmdTest",
+    "NonInferiorityResult",
     "OperatingPoint",
     "Paired",
     "Proportion",
-    "Rank",
+    "RankInterval",
     "RatioLimits",
     "RiskCoverage",
     "Sensitivity",
     "Shift",
     "Subgroups",
-    "agreement",
+    "assess_noninferiority",
     "bland_altman",
     "bootstrap_ci",
-    "by_patient",
+    "bootstrap_ranks",
     "ccc",
-    "chi2",
+    "chi2_test",
     "clopper_pearson",
-    "conformal",
-    "defined",
+    "compare_paired",
+    "compare_subgroups",
+    "conformal_interval",
+    "count_defined",
     "estimate_card",
     "failure_detection",
-    "gap_closed",
-    "holm",
+    "gap_closed_interval",
+    "holm_adjusted",
     "icc_a1",
     "joint_shift",
-    "ks",
-    "ks_components",
-    "macro",
+    "kendall_tau",
+    "ks_component_tests",
+    "ks_test",
+    "macro_mean",
     "margin_from_raters",
+    "mean_by_patient",
     "mean_ci",
     "mean_ranks",
     "median_ci",
-    "mmd2",
-    "noninferiority",
+    "mmd_test",
     "operating_point",
-    "paired",
+    "paired_sensitivity",
     "planned_n",
-    "proportion",
+    "proportion_interval",
     "psi",
-    "psi_of",
-    "ranks",
-    "risk_coverage",
+    "psi_of_values",
+    "risk_coverage_curve",
     "seeds_and_patients",
-    "sensitivity",
     "smallest_p",
-    "subgroups",
     "t_ci",
     "tertiles",
 ]

@@ -1,4 +1,4 @@
-"""Coverage: what is gained when a model keeps silent on the cases it is least sure of."""
+"""Coverage: the risk that remains when a model abstains on the cases with the lowest confidence."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.stats.interval import finite, ordinary
-from xmed.stats.proportion import Proportion, proportion
+from xmed.stats.interval import as_finite, scale_to_ordinary
+from xmed.stats.proportion import Proportion, proportion_interval
 
 CHOSEN_HERE = "chosen on the same cases that it is reported on, which flatters it"
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """Risk among the k surest cases, k = 1 … n; equally sure cases share their mean, so their order cannot matter.
+    """Risk among the k cases with the highest confidence, k = 1 … n.
 
-    coverage k/n; risk: the mean among those kept; undetected: their sum divided by n, which cannot be made small by
-    keeping a lucky few. augrc is the area under `undetected` from 0; `_ideal` that of the perfect order, `_random` that
-    of none. aurc_trapezoid integrates `risk` from 1/n to 1, aurc_mean averages it; e_ is what is above the ideal.
+    Cases of equal confidence each get their mean risk, so that the order of rows has no influence.
+
+    Attributes:
+        n: Number of cases.
+        coverage: k / n.
+        risk: Selective risk: mean risk of the cases that are kept.
+        undetected: Generalized risk: sum of the risks of the cases that are kept, divided by n.
+        augrc: Area under `undetected` from 0 to 1.
+        augrc_ideal: The same for the order by risk.
+        augrc_random: The same for a random order.
+        aurc_trapezoid: Area under `risk` from 1/n to 1, by the trapezoidal rule.
+        aurc_mean: Mean of `risk`.
+        e_aurc_trapezoid: `aurc_trapezoid` minus that of the ideal order.
+        e_aurc_mean: `aurc_mean` minus that of the ideal order.
+        degenerate: Why the curve shows nothing, or None.
     """
 
     n: int
@@ -36,35 +48,42 @@ class RiskCoverage:
     degenerate: str | None = None
 
     def risk_at(self, coverage: float) -> float | None:
-        """Mean risk of the surest cases that make up at least `coverage` (0 to 1) of all; None without cases."""
+        """Mean risk of the most confident cases that are at least the share `coverage` of all; None without cases."""
         reached = [risk for at, risk in zip(self.coverage, self.risk) if at >= coverage - 1e-12]
         return reached[0] if reached else None
 
 
-def risk_coverage(confidence: Sequence[float], risk: Sequence[float]) -> RiskCoverage:
-    """Risk (1 − Dice, or whatever is to be small) against coverage.
+def risk_coverage_curve(confidence: Sequence[float], risk: Sequence[float]) -> RiskCoverage:
+    """Compute the risk-coverage curve and the areas under it.
 
-    AUGRC: Traub et al., NeurIPS 2024, arXiv 2407.01032. AURC: Geifman & El-Yaniv 2017, as mean and as trapezoid.
+    Source: AUGRC of Traub et al., NeurIPS 2024, arXiv 2407.01032; AURC of Geifman & El-Yaniv, NeurIPS 2017.
+
+    Args:
+        confidence: Confidence of each case.
+        risk: Risk of each case, such as 1 − Dice.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
     """
-    c, r = finite(confidence), finite(risk)
+    c, r = as_finite(confidence), as_finite(risk)
     if c.shape != r.shape:
         raise ValueError(f"{c.size} confidences and {r.size} risks")
     n = int(c.size)
     if n == 0:
         nothing = (None, None, None, None, None, None, None)
         return RiskCoverage(0, (), (), (), *nothing, degenerate="no case with a confidence")
-    (r,), by = ordinary(r)
-    places, total, mean = np.arange(1, n + 1), _summed(c, r), _summed(-r, r)
-    selective, ideal = total / places, mean / places
+    (r,), by = scale_to_ordinary(r)
+    kept, total, total_ideal = np.arange(1, n + 1), _summed(c, r), _summed(-r, r)
+    selective, ideal = total / kept, total_ideal / kept
     first = _area(total / n) + float(total[0]) / n / 2 / n
-    best = _area(mean / n) + float(mean[0]) / n / 2 / n
+    best = _area(total_ideal / n) + float(total_ideal[0]) / n / 2 / n
 
     def back(value: float) -> float:
         return float(np.ldexp(value, by))
 
     return RiskCoverage(
         n,
-        tuple((places / n).tolist()),
+        tuple((kept / n).tolist()),
         tuple(np.ldexp(selective, by).tolist()),
         tuple(np.ldexp(total / n, by).tolist()),
         back(first),
@@ -80,7 +99,17 @@ def risk_coverage(confidence: Sequence[float], risk: Sequence[float]) -> RiskCov
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Keep the cases of at least `threshold` confidence: how many those are, and how many of them fail."""
+    """The outcome of keeping the cases with a confidence of at least `threshold`.
+
+    Attributes:
+        threshold: The threshold, or None if none keeps the failures rare enough.
+        n: Number of cases.
+        n_kept: Number of cases kept.
+        n_failed_kept: Number of failures among them.
+        coverage: Share of cases kept, with its interval.
+        failures: Share of failures among them, with its interval.
+        note: How the threshold was chosen, or why there is none.
+    """
 
     threshold: float | None
     n: int
@@ -92,26 +121,36 @@ class OperatingPoint:
 
 
 def operating_point(confidence: Sequence[float], failed: Sequence[bool], most_failures: float = 0.05) -> OperatingPoint:
-    """The threshold that keeps most cases with no more than this share of failures among them, or none."""
-    c, bad = finite(confidence), np.asarray(failed, dtype=bool)
+    """Choose the threshold that keeps the most cases with at most a given share of failures among them.
+
+    Args:
+        confidence: Confidence of each case.
+        failed: Whether each case failed.
+        most_failures: The largest share of failures among the cases kept.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
+    """
+    c, bad = as_finite(confidence), np.asarray(failed, dtype=bool)
     if c.shape != bad.shape:
         raise ValueError(f"{c.size} confidences and {bad.size} outcomes")
     n, best = int(c.size), None
-    for threshold in np.unique(c):  # equally sure cases are kept or left together
+    for threshold in np.unique(c):  # cases of equal confidence are kept or left together
         kept = c >= threshold
         if bad[kept].mean() <= most_failures + 1e-12:
             best = threshold
             break
     if best is None:
         note = "no threshold keeps the failures this rare" if n else "no case with a confidence"
-        return OperatingPoint(None, n, 0, 0, proportion(0, n), proportion(0, 0), note)
+        return OperatingPoint(None, n, 0, 0, proportion_interval(0, n), proportion_interval(0, 0), note)
     kept = c >= best
     n_kept, n_bad = int(kept.sum()), int(bad[kept].sum())
-    return OperatingPoint(float(best), n, n_kept, n_bad, proportion(n_kept, n), proportion(n_bad, n_kept), CHOSEN_HERE)
+    coverage, failures = proportion_interval(n_kept, n), proportion_interval(n_bad, n_kept)
+    return OperatingPoint(float(best), n, n_kept, n_bad, coverage, failures, CHOSEN_HERE)
 
 
 def _summed(order: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """Running sum of risk, largest `order` first, each replaced by the mean of those that tie with it."""
+    """Cumulative sum of risk by decreasing `order`; tied cases each get their mean risk."""
     groups, which = np.unique(-order, return_inverse=True)
     mean = np.bincount(which, risk, len(groups)) / np.bincount(which, minlength=len(groups))
     return np.cumsum(mean[np.sort(which)])

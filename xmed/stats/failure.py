@@ -1,4 +1,4 @@
-"""Failure: can the confidence of a prediction tell that it is bad."""
+"""Failure: how well the confidence of predictions detects failed ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import finite
+from xmed.stats.interval import as_finite
 
 
 @dataclass(frozen=True)
 class FailureDetection:
-    """How well low confidence finds predictions with Dice under `below`, and how many of those there are.
+    """How well low confidence detects predictions with a Dice below a limit.
 
-    auroc: the chance that a failed case is less sure than a good one, ties counted half. fpr95: the share of good cases
-    that are rejected with the failures when at least 95 % of the failures are.
+    Attributes:
+        below: The limit.
+        n: Number of cases.
+        n_failed: Number of failed cases.
+        prevalence: Share of failed cases.
+        auroc: Probability that a failed case has a lower confidence than a good one; ties count half.
+        fpr95: Share of good cases that are rejected by a threshold that rejects at least 95 % of the failures.
+        degenerate: Why there is no result, or None.
     """
 
     below: float
@@ -29,8 +35,19 @@ class FailureDetection:
 
 
 def failure_detection(confidence: Sequence[float], dice: Sequence[float], below: float) -> FailureDetection:
-    """below: what counts as failed, from the raters' agreement where it is known. Equal confidences stay together."""
-    c, bad = finite(confidence), finite(dice) < below
+    """Compute how well confidence detects failed predictions.
+
+    Source: AUROC as the Mann-Whitney statistic (Hanley & McNeil, Radiology 1982).
+
+    Args:
+        confidence: Confidence of each case.
+        dice: Dice of each case.
+        below: Dice below which a case counts as failed; from the agreement of raters where it is known.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
+    """
+    c, bad = as_finite(confidence), as_finite(dice) < below
     if c.shape != bad.shape:
         raise ValueError(f"{c.size} confidences and {bad.size} predictions")
     n, n_bad = int(c.size), int(bad.sum())

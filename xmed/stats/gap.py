@@ -1,4 +1,4 @@
-"""Gap: the share of the distance between no adaptation and target labels that a method closes."""
+"""Gap: the share of the difference between no adaptation and target supervision that a method closes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xmed.stats.interval import RESAMPLES, TOO_LARGE, Interval, finite, ordinary, resampled
+from xmed.stats.interval import RESAMPLES, TOO_LARGE, Interval, as_finite, bootstrap_statistic, scale_to_ordinary
 
 
-def gap_closed(
+def gap_closed_interval(
     source_only: Sequence[float],
     adapted: Sequence[float],
     supervised: Sequence[float],
@@ -18,16 +18,27 @@ def gap_closed(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """(adapted − source_only) / (supervised − source_only) of the means, with a percentile bootstrap over patients.
+    """Compute (adapted − source_only) / (supervised − source_only) of the means, with its interval.
 
-    The three lists run over the same patients. Not measurable, and flagged so, when supervision gains no more than
-    `least_gap`; without interval when that happens in more than 1 % of the resamples.
+    The interval is a percentile bootstrap over patients. There is no value if supervision gains no more than
+    `least_gap`, and no interval if that happens in more than 1 % of the resamples.
+
+    Args:
+        source_only: Values of the arm without adaptation, one per patient.
+        adapted: Values of the adapted arm, same patients in the same order.
+        supervised: Values of the arm with target labels, same patients in the same order.
+        least_gap: The smallest gain of supervision that makes the ratio meaningful.
+        level: Confidence level.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
     """
-    s, a, t = (finite(x) for x in (source_only, adapted, supervised))
+    s, a, t = (as_finite(x) for x in (source_only, adapted, supervised))
     if not s.shape == a.shape == t.shape:
         raise ValueError("gap closed needs the same patients in all three arms")
     n = int(s.size)
-    (s, a, t, least), by = ordinary(s, a, t, np.array([least_gap]))
+    (s, a, t, least), by = scale_to_ordinary(s, a, t, np.array([least_gap]))
     if n == 0 or t.mean() - s.mean() <= least[0] + np.ldexp(1e-12, -by):
         why = "no patient in all three arms" if n == 0 else f"supervision gains no more than {least_gap:g}"
         return Interval(None, None, None, n, "none", why)
@@ -36,7 +47,7 @@ def gap_closed(
         return Interval(None, None, None, n, "none", TOO_LARGE)
     if n == 1:
         return Interval(closed, None, None, 1, "none", "one patient has no interval")
-    draws = resampled(
+    draws = bootstrap_statistic(
         n, seed, lambda pick: np.stack([a[pick].mean(1) - s[pick].mean(1), t[pick].mean(1) - s[pick].mean(1)])
     )
     gained, gap = draws[:, draws[1] > least[0]]

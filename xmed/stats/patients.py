@@ -1,4 +1,4 @@
-"""Patients: many rows of one person become one value; what is undefined is left out aloud; seeds are never patients."""
+"""Patients: averages the values of each patient, and counts undefined values instead of dropping them silently."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmed.stats.interval import finite, ordinary, scaled
+from xmed.stats.interval import as_finite, scale_back, scale_to_ordinary
 
 
 @dataclass(frozen=True)
 class Defined:
-    """The values that exist, and how many cases there were: n_used + n_excluded is n_cases, always."""
+    """The defined values and the numbers of cases; n_used + n_excluded is always n_cases."""
 
     values: tuple[float, ...]
     n_cases: int
@@ -25,44 +25,65 @@ class Defined:
             raise ValueError(f"{self.n_used} used and {self.n_excluded} left out are not {self.n_cases} cases")
 
 
-def defined(values: Sequence[float | None]) -> Defined:
-    """The values that are not None, counted. NaN is refused: a library that drops it calls a miss perfect."""
-    kept = tuple(finite([value for value in values if value is not None]).tolist())
+def count_defined(values: Sequence[float | None]) -> Defined:
+    """Select and count the values that are not None.
+
+    Raises:
+        ValueError: For NaN, because libraries that drop it would ignore missed structures.
+    """
+    kept = tuple(as_finite([value for value in values if value is not None]).tolist())
     return Defined(kept, len(values), len(kept), len(values) - len(kept))
 
 
-def by_patient(values: Sequence[float | None], patients: Sequence[str]) -> dict[str, float]:
-    """Mean of each patient's defined values, patients in alphabetical order; who has none is not in it."""
+def mean_by_patient(values: Sequence[float | None], patients: Sequence[str]) -> dict[str, float]:
+    """Mean of each patient's defined values, patients in alphabetical order; patients without one are left out.
+
+    Raises:
+        ValueError: For lists of different length.
+    """
     if len(values) != len(patients):
         raise ValueError(f"{len(values)} values of {len(patients)} patients")
-    found: dict[str, list[float]] = defaultdict(list)
+    of_patient: dict[str, list[float]] = defaultdict(list)
     for value, patient in zip(values, patients):
         if value is not None:
-            found[patient].append(value)
-    return {patient: _mean(found[patient]) for patient in sorted(found)}
+            of_patient[patient].append(value)
+    return {patient: _mean(of_patient[patient]) for patient in sorted(of_patient)}
 
 
-def macro(table: Mapping[str, Mapping[str, float | None]]) -> float | None:
-    """Mean over structures of the mean over patients, of {structure: {patient: value}}; None where nothing is defined.
+def macro_mean(table: Mapping[str, Mapping[str, float | None]]) -> float | None:
+    """Mean over structures of the means over patients.
 
-    Neither the mean over patients of means over structures (.6 for [[.9, –], [.5, .1]]) nor the pooled one (.5): .4.
+    For the values [[.9, –], [.5, .1]] (patients × structures) this is .4; the mean over patients of their means over
+    structures would be .6, and the pooled mean .5.
+
+    Args:
+        table: Structure → patient → value or None.
+
+    Returns:
+        The mean, or None if nothing is defined.
     """
-    means = [_mean(kept) for kept in (defined(list(row.values())).values for row in table.values()) if kept]
+    means = [_mean(kept) for kept in (count_defined(list(row.values())).values for row in table.values()) if kept]
     return _mean(means) if means else None
 
 
 def seeds_and_patients(values: Mapping[tuple[int, str], float]) -> tuple[dict[str, float], float | None]:
-    """Per-patient mean over seeds, and the standard deviation (ddof 1) of the seeds' own means; None for one seed.
+    """Separate the variation between patients from that between seeds.
 
-    `values` maps (seed, patient) to a number. The two spreads answer different questions and are never pooled.
+    Args:
+        values: (seed, patient) → value.
+
+    Returns:
+        Patient → mean over seeds, and the standard deviation (ddof 1) of the seeds' means; None for one seed.
     """
     patients = sorted({patient for _, patient in values})
     seeds = sorted({seed for seed, _ in values})
     means = {p: _mean([values[s, p] for s in seeds if (s, p) in values]) for p in patients}
-    (by_seed,), by = ordinary(np.array([_mean([values[s, p] for p in patients if (s, p) in values]) for s in seeds]))
-    return means, scaled(float(np.std(by_seed, ddof=1)), by) if len(seeds) > 1 else None
+    (by_seed,), by = scale_to_ordinary(
+        np.array([_mean([values[s, p] for p in patients if (s, p) in values]) for s in seeds])
+    )
+    return means, scale_back(float(np.std(by_seed, ddof=1)), by) if len(seeds) > 1 else None
 
 
 def _mean(values: Sequence[float]) -> float:
-    (x,), by = ordinary(finite(values))
+    (x,), by = scale_to_ordinary(as_finite(values))
     return float(np.ldexp(x.mean(), by))

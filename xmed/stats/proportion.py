@@ -1,4 +1,4 @@
-"""Proportion: so many of so many, and how many it may be in truth."""
+"""Proportion: a number of events among n cases with its exact interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Proportion:
-    """Events among n with the exact interval, and the one-sided upper limit that a safety statement needs."""
+    """A proportion with its exact interval.
+
+    Attributes:
+        value: events / n, or None without cases.
+        lo: Lower limit of the two-sided interval.
+        hi: Upper limit of the two-sided interval.
+        events: Number of events.
+        n: Number of cases.
+        upper_one_sided: One-sided upper limit, for statements about safety.
+    """
 
     value: float | None
     lo: float
@@ -19,16 +28,22 @@ class Proportion:
     upper_one_sided: float
 
 
-def proportion(events: int, n: int, level: float = 0.95) -> Proportion:
-    """`events` of `n`. None has happened in 20: two-sided upper limit .168, one-sided .139."""
+def proportion_interval(events: int, n: int, level: float = 0.95) -> Proportion:
+    """The proportion of events with its exact interval.
+
+    For 0 events in 20 cases the two-sided upper limit is .168 and the one-sided one .139.
+    """
     lo, hi = clopper_pearson(events, n, level)
     _, upper = clopper_pearson(events, n, 2 * level - 1)
     return Proportion(events / n if n else None, lo, hi, events, n, upper)
 
 
 def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact two-sided interval of a proportion (Clopper & Pearson 1934): 0 of 20 is still up to 0.168."""
+    """Exact two-sided interval of a proportion; (0, 1) without cases.
+
+    Source: Clopper & Pearson, Biometrika 1934.
+    """
     if n < 1:
         return 0.0, 1.0
-    found = stats.binomtest(events, n).proportion_ci(level, "exact")
-    return float(found.low), float(found.high)
+    interval = stats.binomtest(events, n).proportion_ci(level, "exact")
+    return float(interval.low), float(interval.high)

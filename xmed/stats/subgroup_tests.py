@@ -1,4 +1,4 @@
-"""Subgroup tests: does a model serve some patients worse, without saying who they are."""
+"""Subgroup tests: compares subgroups of patients without revealing values of individual patients."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import RESAMPLES, Interval, finite, mean_ci, ordinary, rescaled, scaled
+from xmed.stats.interval import RESAMPLES, Interval, as_finite, mean_ci, rescale_interval, scale_back, scale_to_ordinary
 
 INFER_FROM = 5
-"""Fewer patients: their mean is shown without limits and tested against nothing."""
+"""With fewer patients the mean is shown without limits and not tested."""
 SHOW_FROM = 3
-"""Fewer patients: nothing of them is shown, a mean of two says what each of them is."""
+"""With fewer patients nothing is shown, because the mean of two reveals individual values."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a subgroup. `suppressed`: "display" (too few), "complement" (would give one away by subtraction),
-    "inference" (shown without limits), or None."""
+    """One level of a subgroup variable.
+
+    Attributes:
+        name: The level.
+        n: Number of patients, or None if hidden.
+        mean: Mean with its interval, or None if hidden.
+        suppressed: "display" (hidden, too few patients), "complement" (hidden, because a hidden level could be computed
+            by subtraction), "inference" (shown without limits), or None.
+    """
 
     name: str
     n: int | None
@@ -29,7 +36,18 @@ class Level:
 
 @dataclass(frozen=True)
 class Subgroups:
-    """Every level of a subgroup variable, the worst and the best, how far they are apart, and whether levels differ."""
+    """The comparison of all levels of a subgroup variable.
+
+    Attributes:
+        levels: The levels.
+        n: Number of patients with a known level.
+        n_unknown: Number of patients without one.
+        worst: The level with the worst mean, or None.
+        best: The level with the best mean, or None.
+        gap: Best minus worst, with its interval.
+        p_interaction: P value of the test that the means of the levels differ.
+        note: Why there is no comparison, or None.
+    """
 
     levels: tuple[Level, ...]
     n: int
@@ -41,7 +59,7 @@ class Subgroups:
     note: str | None = None
 
 
-def subgroups(
+def compare_subgroups(
     values: Mapping[str, float],
     level_of: Mapping[str, str | None],
     *,
@@ -49,40 +67,51 @@ def subgroups(
     level: float = 0.95,
     seed: int = 0,
 ) -> Subgroups:
-    """Per-patient values (a metric, or the gain of one arm over another) by the level of each, None where unknown.
+    """Compare the levels of a subgroup variable.
 
-    gap: best minus worst, with limits that allow for having picked the two (Games & Howell, J Educ Stat 1976).
-    p_interaction: whether the levels' means differ at all, from permutations of who belongs where. With the gain of an
-    arm as value that is the interaction of arm and subgroup. Levels of fewer than five patients take no part in either,
-    nor does one that is hidden beside them.
+    The interval of the gap allows for the selection of the best and the worst level. `p_interaction` is a permutation
+    test; with the gain of an arm as value it tests the interaction of arm and subgroup. Levels with fewer than
+    `INFER_FROM` patients, and hidden ones, are not part of either.
+
+    Source: Games & Howell, J Educ Stat 1976 (interval of the gap).
+
+    Args:
+        values: Patient → value: a metric, or the gain of one arm over another.
+        level_of: Patient → level, None if unknown.
+        higher_is_better: Whether larger values are better.
+        level: Confidence level.
+        seed: Seed of bootstrap and permutations.
+
+    Raises:
+        ValueError: For NaN or infinite values.
     """
-    found: dict[str, list[float]] = {}
+    of_level: dict[str, list[float]] = {}
     known = [patient for patient in sorted(values) if level_of.get(patient) is not None]
     for patient in known:
-        found.setdefault(str(level_of[patient]), []).append(values[patient])
-    groups = {name: finite(found[name]) for name in sorted(found)}
+        of_level.setdefault(str(level_of[patient]), []).append(values[patient])
+    groups = {name: as_finite(of_level[name]) for name in sorted(of_level)}
     levels = _levels(groups, level, seed)
-    arrays, by = ordinary(*groups.values())
+    arrays, by = scale_to_ordinary(*groups.values())
     groups = dict(zip(groups, arrays))
-    tested = {one.name: groups[one.name] for one in levels if one.suppressed is None}
+    tested = {shown.name: groups[shown.name] for shown in levels if shown.suppressed is None}
     means = {name: float(x.mean()) * (1 if higher_is_better else -1) for name, x in tested.items()}
     worst, best = (min(means, key=means.__getitem__), max(means, key=means.__getitem__)) if means else (None, None)
-    sure = len(tested) > 1
+    comparable = len(tested) > 1
     return Subgroups(
         levels,
         len(known),
         len(values) - len(known),
-        worst if sure else None,
-        best if sure else None,
-        rescaled(_gap(tested, best, worst, level), by) if sure else _no_gap(len(known)),
-        _interaction(list(tested.values()), seed) if sure else None,
-        None if sure else f"fewer than two levels with {INFER_FROM} patients",
+        worst if comparable else None,
+        best if comparable else None,
+        rescale_interval(_gap(tested, best, worst, level), by) if comparable else _no_gap(len(known)),
+        _interaction(list(tested.values()), seed) if comparable else None,
+        None if comparable else f"fewer than two levels with {INFER_FROM} patients",
     )
 
 
 def tertiles(values: Mapping[str, float]) -> dict[str, str]:
-    """Every patient as small, middle or large by a number (the structure's volume); equal numbers stay together."""
-    cut = np.quantile(finite(list(values.values())), (1 / 3, 2 / 3)) if values else (0.0, 0.0)
+    """Divide patients into small, middle and large by a number, such as a structure's volume; ties stay together."""
+    cut = np.quantile(as_finite(list(values.values())), (1 / 3, 2 / 3)) if values else (0.0, 0.0)
     return {p: "small" if v <= cut[0] else "middle" if v <= cut[1] else "large" for p, v in values.items()}
 
 
@@ -91,15 +120,15 @@ def _levels(groups: dict[str, np.ndarray], level: float, seed: int) -> tuple[Lev
     rest = [name for name in groups if name not in hidden]
     beside = None
     if hidden and rest and sum(groups[name].size for name in hidden) < SHOW_FROM:
-        # the mean of all patients minus the shown levels would give the hidden ones: hide the next smallest too
+        # Subtracting the shown levels from the mean of all would reveal the hidden ones: hide the next smallest too.
         beside = min(rest, key=lambda name: (groups[name].size, name))
     out = []
     for name, x in groups.items():
         if name in hidden or name == beside:
             out.append(Level(name, None, None, "complement" if name == beside else "display"))
         elif x.size < INFER_FROM:
-            (kept,), by = ordinary(x)
-            value = scaled(float(kept.mean()), by)
+            (kept,), by = scale_to_ordinary(x)
+            value = scale_back(float(kept.mean()), by)
             mean = Interval(value, None, None, int(x.size), "none", f"fewer than {INFER_FROM} patients")
             out.append(Level(name, int(x.size), mean, "inference"))
         else:
@@ -141,5 +170,5 @@ def _interaction(groups: list[np.ndarray], seed: int) -> float | None:
 
     random = np.random.default_rng(seed)
     drawn = between(random.permuted(np.broadcast_to(x, (RESAMPLES, x.size)), axis=1))
-    seen = between(x[None])[0] * (1 - 1e-12)  # sums in another order differ in their last digits
-    return float((1 + (drawn >= seen).sum()) / (1 + RESAMPLES))
+    observed = between(x[None])[0] * (1 - 1e-12)  # the last digits depend on the order of a sum
+    return float((1 + (drawn >= observed).sum()) / (1 + RESAMPLES))

@@ -1,4 +1,4 @@
-"""Volume agreement: do two measurements of one volume mean the same; correlation alone hides that they do not."""
+"""Volume agreement: agreement of predicted and reference volumes, which correlation alone does not show."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from xmed.stats.interval import TOO_LARGE, Interval, alike, finite, ordinary, rescaled, scaled, t_ci
+from xmed.stats.interval import (
+    TOO_LARGE,
+    Interval,
+    as_finite,
+    nearly_constant,
+    rescale_interval,
+    scale_back,
+    scale_to_ordinary,
+    t_ci,
+)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of agreement with its own interval."""
+    """A limit of agreement with its confidence interval."""
 
     value: float
     lo: float
@@ -22,7 +31,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class RatioLimits:
-    """Predicted divided by reference: geometric mean and limits of agreement."""
+    """Geometric mean and limits of agreement of the ratio predicted / reference."""
 
     bias: float
     lower: float
@@ -31,7 +40,21 @@ class RatioLimits:
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """Bias and limits of agreement of predicted − reference, in the unit of the measurements."""
+    """Agreement of predicted and reference measurements.
+
+    Attributes:
+        n: Number of patients.
+        bias: Mean of predicted − reference, in the unit of the measurements.
+        lower: Lower limit of agreement.
+        upper: Upper limit of agreement.
+        sd: Standard deviation of the differences.
+        slope: Slope of the difference on the mean of both.
+        ratio: Limits of agreement of the ratio, if the error grows with the size.
+        ccc: Lin's concordance correlation coefficient.
+        icc: Intraclass correlation ICC(A,1).
+        pearson: Pearson correlation.
+        degenerate: Why there are no limits, or None.
+    """
 
     n: int
     bias: Interval
@@ -47,13 +70,23 @@ class BlandAltman:
 
 
 def bland_altman(predicted: Sequence[float], reference: Sequence[float], level: float = 0.95) -> BlandAltman:
-    """Bland & Altman, Lancet 1986, and Stat Methods Med Res 1999, doi 10.1177/096228029900800204, section 2 and 3.
+    """Bland-Altman analysis with concordance and intraclass correlation.
 
-    Limits are bias ± 1.96 standard deviations (ddof 1), each with the standard error sd·√(1/n + 1.96²/(2(n−1))). slope
-    is that of the difference on the mean of both; where its interval leaves 0 out, the error grows with the volume and
-    `ratio` gives the limits of predicted / reference. One value per patient.
+    The limits of agreement are bias ± 1.96 standard deviations (ddof 1), each with the standard error
+    sd·√(1/n + 1.96²/(2(n−1))). If the interval of the slope excludes 0, the error grows with the size, and `ratio`
+    gives the limits of predicted / reference.
+
+    Source: Bland & Altman, Lancet 1986; Stat Methods Med Res 1999, doi 10.1177/096228029900800204, sections 2 and 3.
+
+    Args:
+        predicted: Predicted values, one per patient.
+        reference: Reference values, same patients in the same order.
+        level: Confidence level.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
     """
-    x, y, by = _two(predicted, reference)
+    x, y, by = _as_pairs(predicted, reference)
     if by:
         return _rescaled(bland_altman(x.tolist(), y.tolist(), level), by)
     d, n = x - y, int(x.size)
@@ -72,23 +105,32 @@ def bland_altman(predicted: Sequence[float], reference: Sequence[float], level: 
         logs = np.log(x / y)
         middle, reach = float(logs.mean()), z * float(logs.std(ddof=1))
         ratio = RatioLimits(*(float(np.exp(at)) for at in (middle, middle - reach, middle + reach)))
-    pearson = None if alike(x) or alike(y) else float(np.corrcoef(ordinary(x)[0][0], ordinary(y)[0][0])[0, 1])
+    pearson = None
+    if not (nearly_constant(x) or nearly_constant(y)):
+        pearson = float(np.corrcoef(scale_to_ordinary(x)[0][0], scale_to_ordinary(y)[0][0])[0, 1])
     return BlandAltman(n, bias, lower, upper, sd, slope, ratio, *agree, pearson, bias.degenerate)
 
 
 def ccc(predicted: Sequence[float], reference: Sequence[float], level: float = 0.95) -> Interval:
-    """Lin's concordance correlation, with the interval of its z-transform (Biometrics 1989, doi 10.2307/2532051).
+    """Lin's concordance correlation coefficient with the interval of its z-transform.
 
-    Variances are divided by n; the standard error is the corrected one of 2000 (Biometrics 56:324).
+    Variances are divided by n.
+
+    Source: Lin, Biometrics 1989, doi 10.2307/2532051, with the standard error corrected in Biometrics 2000, 56:324.
+
+    Args:
+        predicted: Predicted values, one per patient.
+        reference: Reference values, same patients in the same order.
+        level: Confidence level.
     """
-    x, y, _ = _two(predicted, reference)
+    x, y, _ = _as_pairs(predicted, reference)
     n = int(x.size)
-    if n < 2 or (alike(x) and alike(y)):
+    if n < 2 or (nearly_constant(x) and nearly_constant(y)):
         return Interval(None, None, None, n, "none", "no spread to agree about")
     covariance = float(((x - x.mean()) * (y - y.mean())).mean())
     apart = float((x.mean() - y.mean()) ** 2)
     value = 2 * covariance / (float(x.var() + y.var()) + apart)
-    if n < 4 or alike(x) or alike(y):
+    if n < 4 or nearly_constant(x) or nearly_constant(y):
         return Interval(value, None, None, n, "none", "fewer than four patients, or one measurement is constant")
     r = covariance / np.sqrt(x.var() * y.var())
     if abs(value) >= 1 - 1e-12 or abs(r) < 1e-12:
@@ -105,15 +147,22 @@ def ccc(predicted: Sequence[float], reference: Sequence[float], level: float = 0
 
 
 def icc_a1(predicted: Sequence[float], reference: Sequence[float], level: float = 0.95) -> Interval:
-    """ICC(A,1): two-way, absolute agreement, one measurement (McGraw & Wong 1996, doi 10.1037/1082-989X.1.1.30).
+    """Intraclass correlation ICC(A,1): two-way model, absolute agreement, single measurement.
 
-    It is not defined where neither patients nor measurements differ in their means (two patients, exchanged), and has
-    no limits where patients do not: then their F distribution has none. As an estimate it may lie below −1.
+    It is not defined if neither the patients nor the two measurements differ in their means, and has no limits if the
+    patients do not. The estimate can be below −1.
+
+    Source: McGraw & Wong 1996, doi 10.1037/1082-989X.1.1.30.
+
+    Args:
+        predicted: Predicted values, one per patient.
+        reference: Reference values, same patients in the same order.
+        level: Confidence level.
     """
-    x, y, _ = _two(predicted, reference)
+    x, y, _ = _as_pairs(predicted, reference)
     n, k = int(x.size), 2
     table = np.stack([x, y], 1)
-    if n < 2 or alike(table):
+    if n < 2 or nearly_constant(table):
         return Interval(None, None, None, n, "none", "no spread to agree about")
     rows, columns = table.mean(1), table.mean(0)
     msr = k * float(rows.var(ddof=1))
@@ -141,31 +190,36 @@ def icc_a1(predicted: Sequence[float], reference: Sequence[float], level: float 
     return Interval(value, float(lo), float(hi), n, "McGraw & Wong F")
 
 
-def _two(predicted: Sequence[float], reference: Sequence[float]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as arrays divided by 2^e, and e (see `ordinary`)."""
-    x, y = finite(predicted), finite(reference)
+def _as_pairs(predicted: Sequence[float], reference: Sequence[float]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both lists as arrays (n,) divided by 2^e, and e (see `scale_to_ordinary`)."""
+    x, y = as_finite(predicted), as_finite(reference)
     if x.shape != y.shape:
         raise ValueError(f"agreement needs two equally long lists, not {x.size} and {y.size}")
-    (x, y), by = ordinary(x, y)
+    (x, y), by = scale_to_ordinary(x, y)
     return x, y, by
 
 
-def _rescaled(found: BlandAltman, e: int) -> BlandAltman:
-    """What has a unit, in its own again; slope, ratio and the coefficients have none."""
-    bias, sd = rescaled(found.bias, e), scaled(found.sd, e)
-    ends = [scaled(end, e) for one in (found.lower, found.upper) if one for end in (one.value, one.lo, one.hi)]
+def _rescaled(result: BlandAltman, e: int) -> BlandAltman:
+    """Multiply the quantities that have a unit by 2^e; slope, ratio and the coefficients have none."""
+    bias, sd = rescale_interval(result.bias, e), scale_back(result.sd, e)
+    ends = [
+        scale_back(end, e)
+        for limit in (result.lower, result.upper)
+        if limit
+        for end in (limit.value, limit.lo, limit.hi)
+    ]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends) or not known:
-        why = found.degenerate or (TOO_LARGE if ends else None)
-        return replace(found, bias=bias, sd=sd, lower=None, upper=None, degenerate=why)
-    return replace(found, bias=bias, sd=sd, lower=Limit(*known[:3]), upper=Limit(*known[3:]))
+        why = result.degenerate or (TOO_LARGE if ends else None)
+        return replace(result, bias=bias, sd=sd, lower=None, upper=None, degenerate=why)
+    return replace(result, bias=bias, sd=sd, lower=Limit(*known[:3]), upper=Limit(*known[3:]))
 
 
 def _slope(at: np.ndarray, d: np.ndarray, level: float) -> Interval:
     n = int(at.size)
-    if n < 3 or alike(at):
+    if n < 3 or nearly_constant(at):
         return Interval(None, None, None, n, "none", "fewer than three patients, or all of one size")
-    if alike(d):
+    if nearly_constant(d):
         return Interval(0.0, None, None, n, "none", "all differences are the same")
     found = stats.linregress(at, d)
     half = float(stats.t.ppf((1 + level) / 2, n - 2)) * float(found.stderr)

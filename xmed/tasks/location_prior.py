@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from xmed.prepare.geometry import resized
+from xmed.prepare.geometry import resize
 
 CELLS = 32
 """Cells per edge of the common frame in which masks are averaged: the bounding box of the field of view, of any
@@ -37,14 +37,14 @@ def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def to_box_frame(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
     """Resample a mask (i, j, k) from its field of view's bounding box, float32 (CELLS, CELLS, CELLS)."""
-    return resized(mask[_bounding_box(fov)].astype(np.float32), (CELLS,) * 3)
+    return resize(mask[_bounding_box(fov)].astype(np.float32), (CELLS,) * 3)
 
 
 def from_box_frame(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
     """Resample a map of the common frame to the box of a field of view (i, j, k), float32; 0 outside the field."""
     whole = np.zeros(fov.shape, dtype=np.float32)
     box = _bounding_box(fov)
-    whole[box] = resized(atlas, whole[box].shape)
+    whole[box] = resize(atlas, whole[box].shape)
     return np.where(fov, whole, 0)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from xmed import methods
-from xmed.cohort import Cohort, load
+from xmed.cohort import Cohort, load_cohort
 from xmed.errors import XmedError
 from xmed.prepare import Augmentation, Sample, augmentation_for, window_of
-from xmed.prepare.domain import samples
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.prepare.study_samples import load_samples
 from xmed.rendering.synthesise import pictures_as_source, renderings_as_target
 from xmed.spec import GridSpec, MethodSpec, Study
 
@@ -48,13 +48,13 @@ class Data:
     @classmethod
     def of(cls, study: Study, spec: MethodSpec, home: Path) -> Data:
         """Load the data of one arm from the store below `home`."""
-        source, target = load(study.source, home), load(study.target, home)
+        source, target = load_cohort(study.source, home), load_cohort(study.target, home)
         kind = "none" if spec.name in methods.COMPOSITIONS else methods.find(spec.name).target_labels
         labelled_from = target if kind == "all" else source
-        few = samples(target, study, ["train"], labelled=True) if kind == "few" else []
-        labelled = samples(labelled_from, study, ["train"], labelled=True)
+        few = load_samples(target, study, ["train"], labelled=True) if kind == "few" else []
+        labelled = load_samples(labelled_from, study, ["train"], labelled=True)
         return cls(
-            study, source, target, labelled_from, labelled, samples(target, study, ["train"], labelled=False), few
+            study, source, target, labelled_from, labelled, load_samples(target, study, ["train"], labelled=False), few
         )
 
     @property
@@ -77,7 +77,7 @@ class Data:
         """Return labelled source cases that no training saw."""
         if not self.source.split("select") or self.labelled_from is self.target:
             return []
-        return samples(self.source, self.study, ["select"], labelled=True)
+        return load_samples(self.source, self.study, ["select"], labelled=True)
 
     @property
     def judges(self) -> list[Sample]:

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from xmed import methods, networks
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.errors import XmedError
 from xmed.processes import termination
-from xmed.processes.child import tying
+from xmed.processes.child import tied_children
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_distributed
@@ -65,7 +65,7 @@ def fit_all(
     workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
     context = multiprocessing.get_context("spawn")
     manager = SyncManager(ctx=context)
-    with tying(), contextlib.ExitStack() as held:
+    with tied_children(), contextlib.ExitStack() as held:
         manager.start(termination.end_with_parent)
         held.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
@@ -93,7 +93,7 @@ def fit_single_threaded(run: Run, arm: str, seed: int, home: Path) -> Path:
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Return every job with the jobs that it waits for, in an order that respects this, expensive jobs early."""
     study = run.study
-    ceiling = any(case.label for case in load(study.target, home).split("train"))
+    ceiling = any(case.label for case in load_cohort(study.target, home).split("train"))
     wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
     before: dict[str, list[str]] = {}
 
@@ -192,4 +192,4 @@ def _fit_in_worker(run: Run, arm: str, seed: int, home: Path, progress: Progress
 
 def _initialise_worker() -> None:
     torch.set_num_threads(1)
-    termination.heed_as_worker()
+    termination.prepare_worker()

@@ -15,7 +15,7 @@ import torch
 
 from xmed import methods, networks
 from xmed.errors import XmedError
-from xmed.processes.child import tie
+from xmed.processes.child import child_environment
 from xmed.run import Run
 from xmed.train.arms import fit, method_of
 from xmed.train.loop import Progress
@@ -48,7 +48,7 @@ def fit_distributed(run: Run, arm: str, seed: int, under: Path, progress: Progre
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command += ["-m", "xmed.train.distributed_process", str(run.folder), arm, str(seed)]
     raised: list[list[Any]] = []
-    with _running(command, {**os.environ, **tie(), "XMED_HOME": str(under)}, folder / LOG) as output:
+    with _running(command, {**os.environ, **child_environment(), "XMED_HOME": str(under)}, folder / LOG) as output:
         for line in output:
             said = json.loads(line) if line.startswith("{") else {}  # else a library's, of before it was told where to
             raised += [said["raised"]] if "raised" in said else []

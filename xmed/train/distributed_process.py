@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     part = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is for the log
-    termination.heed_as_worker()
+    termination.prepare_worker()
     threading.Thread(target=_end_when_alone, daemon=True).start()
     if networks.default_device().type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -70,7 +70,7 @@ def train(
     done, trained = checkpoint.restore()
     now = next(one for one in rounds if done < one.last)
     losses_of = distributed.average_gradients(method, method.losses)
-    with _Log(folder / "losses.csv", done) as log, termination.heeding():
+    with _Log(folder / "losses.csv", done) as log, termination.stoppable_training():
         started, before = time.monotonic(), trained.seconds
         for step in range(done + 1, steps + 1):
             if step in begins:
@@ -87,7 +87,7 @@ def train(
             schedule.step()
             method.after_step()
             distributed.average_buffers(method)
-            asked = distributed.any_rank(termination.asked(), device)
+            asked = distributed.any_rank(termination.stop_requested(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = {

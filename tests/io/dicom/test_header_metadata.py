@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from support.synthetic_dicom import oblique, save, slices, texture
-from xmed.cohort import ingest, summary
-from xmed.cohort.pseudonymise import keyed
+from xmed.cohort import ingest_cases, summarise_cohorts
+from xmed.cohort.pseudonymise import keyed_metadata
 from xmed.cohort.store import Store
 from xmed.deidentify import Secret
 from xmed.io import read_header_metadata, write_nifti
@@ -54,7 +54,7 @@ def test_a_nifti_says_nothing_of_its_patient(tmp_path):
     ],
 )
 def test_of_a_manufacturer_only_the_word_everybody_knows_is_kept(maker, kept):
-    assert keyed({"vendor": maker}, SECRET).get("vendor") == kept
+    assert keyed_metadata({"vendor": maker}, SECRET).get("vendor") == kept
 
 
 def test_uids_cross_ingest_as_keyed_digests_only_and_the_same_study_is_found_again(tmp_path, home):
@@ -65,10 +65,10 @@ def test_uids_cross_ingest_as_keyed_digests_only_and_the_same_study_is_found_aga
     def cohort(name, splits):
         document = {"name": name, "modality": "MR", "root": str(tmp_path), "layout": {"image": "{case}"}, "splits": splits,
                     "labels": {1: {"name": "x"}}}  # fmt: skip
-        return ingest(DatasetSpec.model_validate(document), home)
+        return ingest_cases(DatasetSpec.model_validate(document), home)
 
     source, target = cohort("one", {"train": ["a"]}), cohort("two", {"train": ["b"], "test": ["c"]})
-    found = summary(source, target)
+    found = summarise_cohorts(source, target)
     assert len(found["leakage"]["study_overlap"]) == 1  # a and c are of one study, under different names
     assert found["leakage"]["series_overlap"] == []
     facts = found["target"]["cases"][1]["facts"]

@@ -35,7 +35,7 @@ from pynetdicom.sop_class import (
 
 from support.synthetic_dicom import image, oblique, refusal, rtstruct, save, slices, texture
 from xmed.cli.main import main
-from xmed.cohort import ingest
+from xmed.cohort import ingest_cases
 from xmed.deidentify.key import Secret
 from xmed.errors import XmedError
 from xmed.io.pacs import archive, retrieve, send
@@ -206,7 +206,7 @@ def names(root):
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_query_names_comes_over_every_protocol_and_becomes_a_cohort(orthanc, login, home, tmp_path, way):
     pacs = asked(orthanc, way, labels={"Modality": "RTSTRUCT"})
-    found = ingest(dataset(pacs, tmp_path / "cache"), home)
+    found = ingest_cases(dataset(pacs, tmp_path / "cache"), home)
     assert len(found.cases) == 2
     assert not found.quarantined
     arrays = sorted((found.image(case).array for case in found.cases), key=lambda array: array.flat[0])
@@ -272,25 +272,25 @@ def test_an_unfinished_series_is_refused_never_taken_for_a_shorter_one(orthanc, 
         fetching(self, one, [uid for uid in objects if uid not in lost], keep)
 
     monkeypatch.setattr(DicomWebArchive, "fetch", all_but_one)
-    found = ingest(spec, home)
+    found = ingest_cases(spec, home)
     assert [refusal.code for refusal in found.quarantined] == ["EMPTY_FILE"]
     assert len(found.cases) == 1
     monkeypatch.undo()
     monkeypatch.setenv("XMED_PACS_USER", orthanc.login[0])
     monkeypatch.setenv("XMED_PACS_PASSWORD", orthanc.login[1])
-    assert len(ingest(spec, home).cases) == 2
+    assert len(ingest_cases(spec, home).cases) == 2
 
 
 @pytest.mark.services
 def test_what_is_new_in_the_archive_comes_and_what_was_withdrawn_goes(orthanc, login, home, tmp_path):
     spec = dataset(asked(orthanc, "web"), tmp_path)
-    before = ingest(spec, home).fingerprint
+    before = ingest_cases(spec, home).fingerprint
     upload(orthanc.base, orthanc.login, series("ZZ-3", seed=3))
     try:
-        assert len(ingest(spec, home).cases) == 3
+        assert len(ingest_cases(spec, home).cases) == 3
     finally:
         forget(orthanc.base, orthanc.login, "ZZ-3")
-    again = ingest(spec, home)
+    again = ingest_cases(spec, home)
     assert again.fingerprint == before
     assert len(names(tmp_path)) == 2 * SHAPE[2]
 
@@ -324,7 +324,7 @@ def test_a_query_that_names_nothing_says_so_and_removes_nothing(orthanc, login, 
 @pytest.mark.services
 def test_no_name_of_a_person_becomes_part_of_a_path_a_manifest_or_a_message(orthanc, login, home, tmp_path):
     spec = dataset(asked(orthanc, "web", {"PatientID": ["ZZ-1", "ZZ-2"], "Modality": "MR"}), tmp_path / "cache")
-    found = ingest(spec, home)
+    found = ingest_cases(spec, home)
     paths = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
     written = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
     manifest = json.dumps([found.spec.model_dump(mode="json"), [repr(case) for case in found.cases]])

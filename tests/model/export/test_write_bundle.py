@@ -117,7 +117,9 @@ def test_the_metadata_has_what_the_schema_that_it_names_requires(tmp_path):
     ],
 )
 def test_what_monai_has_no_words_for_is_refused_and_nothing_is_written(tmp_path, asked, lacks):
-    with pytest.raises(XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: the model has {lacks} · a plain network"):
+    with pytest.raises(
+        XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: found the model has {lacks} · expected a plain network"
+    ):
         write_bundle(model(tmp_path / "model", **asked), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -125,7 +127,9 @@ def test_what_monai_has_no_words_for_is_refused_and_nothing_is_written(tmp_path,
 def test_a_model_that_enlarges_small_volumes_is_refused(tmp_path):
     enlarging = replace(Model.load(model(tmp_path / "plain")), enlarges=True)
     lacks = "small volumes that are enlarged before the network sees them"
-    with pytest.raises(XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: the model has {lacks} · a plain network"):
+    with pytest.raises(
+        XmedError, match=rf"error\[EXPORT_UNSUPPORTED\]: found the model has {lacks} · expected a plain network"
+    ):
         write_bundle(enlarging.save(tmp_path / "model"), tmp_path / "bundle")
 
 

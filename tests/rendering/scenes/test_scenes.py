@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from xmed import report, train
-from xmed.cohort import ingest, load, summary
+from xmed.cohort import ingest_cases, load_cohort, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.prepare import Sample
-from xmed.prepare.domain import samples
+from xmed.prepare.study_samples import load_samples
 from xmed.rendering import scenes
 from xmed.rendering.scenes import heads
 from xmed.rendering.scenes.section import random_section
@@ -128,7 +128,7 @@ def test_label_maps_are_drawn_in_turn_and_a_scene_without_plain_pictures_paints_
 def test_the_folder_lists_what_draws_and_an_unknown_scene_is_answered_with_it():
     assert "heads" in scenes.scene_names()
     assert not {"section", "sector", "womb"} & set(scenes.scene_names())
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: no scene 'feet' · one of .*heads"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found no scene 'feet' · expected one of .*heads"):
         scenes.find_scene("feet")
 
 
@@ -168,7 +168,7 @@ def study(tmp_path) -> tuple[Run, object]:
         "layout": {"image": "{case}.png", "label": "{case}_label.png", "label_outline": True},
         "spacing_credible": False, "splits": {"train": cases[:6], "test": cases[6:]},
     }  # fmt: skip
-    cohorts = [ingest(DatasetSpec.model_validate(spec), home) for spec in (source, target)]
+    cohorts = [ingest_cases(DatasetSpec.model_validate(spec), home) for spec in (source, target)]
     asked = {
         "name": "maps-to-pictures", "source": "maps", "target": "pictures", "structures": ["head"],
         "grid": {"spacing_mm": [4, 4, 4], "fit": [32, 24, 1], "patch": [32, 24, 1]},
@@ -176,17 +176,17 @@ def study(tmp_path) -> tuple[Run, object]:
         "budget": {"steps": 6, "batch": 4}, "protocol": {"primary": {"structure": "head"}}, "register_as": "heads",
     }  # fmt: skip
     run = Run.create(Study.model_validate(asked), home)
-    run.write("data", summary(*cohorts))
+    run.write("data", summarise_cohorts(*cohorts))
     return run, home
 
 
 def test_label_maps_come_with_their_ids_and_pictures_on_one_size(study):
     run, home = study
-    (source,) = samples(load("maps", home), run.study, ["train"], labelled=True)
+    (source,) = load_samples(load_cohort("maps", home), run.study, ["train"], labelled=True)
     assert source.spacing == (4, 4, 4)
     assert set(np.unique(source.image)) == {0, 2, 3, 4}
     np.testing.assert_array_equal(source.truth, source.image > 0)
-    target = samples(load("pictures", home), run.study, ["train"], labelled=True)
+    target = load_samples(load_cohort("pictures", home), run.study, ["train"], labelled=True)
     assert {one.image.shape for one in target} == {(32, 24, 1)}
     assert all(0.1 < one.truth.mean() < 0.6 for one in target)  # the outlines were filled
 

@@ -152,7 +152,7 @@ def test_invented_maps_are_written_once_and_are_the_same_again(tmp_path):
 def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
     spec = plan_dataset("vessel-scenes", tmp_path / "maps")  # not there yet, and no reason to refuse
     spec = spec.model_copy(update={"maps": spec.maps.model_copy(update={"patients": 6})})
-    made = cohort.ingest(spec, tmp_path, data_root=tmp_path / "maps", generate=write_label_maps.write_label_maps)
+    made = cohort.ingest_cases(spec, tmp_path, data_root=tmp_path / "maps", generate=write_label_maps.write_label_maps)
     assert len(made.cases) == 6
     assert made.spec.label_table.names == ["vessel", "nerve", "muscle", "bone"]
     assert {case.split for case in made.cases} <= {"train", "select"}
@@ -161,7 +161,7 @@ def test_the_dataset_of_vessel_scenes_is_made_when_it_is_not_there(tmp_path):
 
 
 def test_a_scene_that_draws_from_given_maps_invents_none():
-    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: scene 'heads' invents no label maps"):
+    with pytest.raises(XmedError, match=r"error\[SPEC_INVALID\]: found scene 'heads' invents no label maps"):
         scenes.label_map_generator("heads")
     assert {"heads", "vessels"} <= set(scenes.scene_names())
     assert not {"limb", "linear", "pieces", "tissue", "write"} & set(scenes.scene_names())

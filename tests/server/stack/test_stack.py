@@ -38,7 +38,9 @@ def test_a_password_is_for_its_owner_alone_and_stays(place):
     for path in passwords.folder(place.home).iterdir():
         assert path.stat().st_mode & 0o077 == 0
     (passwords.folder(place.home) / "mlflow").chmod(0o640)
-    with pytest.raises(XmedError, match=r"error\[KEY_INVALID\]: others may read .*mlflow · mode 0600 · chmod 600"):
+    with pytest.raises(
+        XmedError, match=r"error\[KEY_INVALID\]: found others may read .*mlflow · expected mode 0600 · fix chmod 600"
+    ):
         passwords.secret(place.home, "mlflow")
 
 
@@ -50,7 +52,7 @@ def test_a_password_that_the_environment_states_is_not_written_down(place, monke
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {*passwords.NAMES} - {"mlflow-database"}
     monkeypatch.delenv("XMED_SECRET_MLFLOW_DATABASE")
     with pytest.raises(
-        XmedError, match=r"KEY_INVALID\]: no password 'mlflow-database' in .*XMED_SECRET_MLFLOW_DATABASE"
+        XmedError, match=r"KEY_INVALID\]: found no password 'mlflow-database' in .*XMED_SECRET_MLFLOW_DATABASE"
     ):
         passwords.secret(place.home, "mlflow-database")
 
@@ -60,7 +62,9 @@ def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place
     assert tracking_uri(place.home).startswith("sqlite:")
     place.settle(Ports(4200, 5000, 5432))
     assert is_there(place.home)
-    with pytest.raises(XmedError, match=r"error\[SERVER_FAILED\]: the servers of .* are down · .* · xmed up"):
+    with pytest.raises(
+        XmedError, match=r"error\[SERVER_FAILED\]: found the servers of .* are down · expected .* · fix xmed up"
+    ):
         tracking_uri(place.home)
     assert main(["models"]) == 2
     assert main(["schedule"]) == 2
@@ -87,19 +91,19 @@ def test_what_the_environment_says_wins_over_the_stack_and_is_never_told_its_pas
 def test_no_stack_comes_up_beside_other_servers(variable, monkeypatch, capsys, place):
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
     assert main(["up"]) == 2
-    assert f"error[USAGE]: {variable} is set · no other servers" in capsys.readouterr().err
+    assert f"error[USAGE]: found {variable} is set · expected no other servers" in capsys.readouterr().err
 
 
 def test_no_stack_comes_up_where_somebody_serves_this_home(place, capsys):
     with locked(server_lock(place.home), what="xmed serve", url="http://127.0.0.1:9/api"):
         assert main(["up"]) == 2
-        assert "error[BUSY]: xmed serve, process" in capsys.readouterr().err
+        assert "error[BUSY]: found xmed serve, process" in capsys.readouterr().err
 
 
 def test_where_a_stack_is_up_nobody_else_serves(place, capsys):
     with locked(server_lock(place.home), what="xmed up", url="http://127.0.0.1:9/api"):
         assert main(["serve"]) == 2
-        assert "error[BUSY]: xmed up starts scheduled runs of this home already" in capsys.readouterr().err
+        assert "error[BUSY]: found xmed up starts scheduled runs of this home already" in capsys.readouterr().err
 
 
 def test_without_postgresql_one_sentence_says_what_to_install(place, monkeypatch, capsys):
@@ -108,7 +112,7 @@ def test_without_postgresql_one_sentence_says_what_to_install(place, monkeypatch
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
     assert main(["up"]) == 2
     said = capsys.readouterr().err
-    assert "error[SERVER_FAILED]: no PostgreSQL · its server · apt-get install postgresql" in said
+    assert "error[SERVER_FAILED]: found no PostgreSQL · expected its server · fix apt-get install postgresql" in said
     assert not place.folder.exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from support.corpus import Row
-from xmed.cohort import ingest, summary
+from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.io import inspect, write_nifti
 from xmed.spec import DatasetSpec
@@ -47,7 +47,7 @@ def inspected(row: Row, folder: Path) -> Answer:
 
 
 def ingested(row: Row, root: Path) -> tuple[Answer, Answer]:
-    """What `ingest` makes of a row's files as one case, and of a good case beside it.
+    """What `ingest_cases` makes of a row's files as one case, and of a good case beside it.
 
     Which volume is meant, ingest must be told: a row of several is refused here.
     """
@@ -66,11 +66,11 @@ def ingested(row: Row, root: Path) -> tuple[Answer, Answer]:
         "labels": {1: {"name": "prostate", "category": "123037004", "type": "41216001"}},
         "splits": {"train": ["bad"], "select": ["good"]},
     })  # fmt: skip
-    found = ingest(spec, root / "home")
+    found = ingest_cases(spec, root / "home")
     answers = dict.fromkeys(("train", "select"), Answer())  # by split: names are pseudonyms by now
     for refusal in found.quarantined:
         answers[refusal.split] = Answer(codes=(refusal.code,))
-    for case in summary(found, found)["source"]["cases"]:
+    for case in summarise_cohorts(found, found)["source"]["cases"]:
         answers[case["split"]] = Answer(1, notes=tuple(sorted(note["code"] for note in case["notes"])))
     return answers["train"], answers["select"]
 

@@ -28,7 +28,7 @@ from xmed.io.notes import Note, add_note, collect_notes
 from xmed.io.sandbox.channel import Channel
 from xmed.io.sandbox.deadline import Deadline, DeadlineWatcher
 from xmed.io.sandbox.limits import ReaderBudget, resource_limits
-from xmed.processes.child import tie
+from xmed.processes.child import child_environment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,7 +94,13 @@ class _Worker:
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from xmed.io.sandbox.worker import serve_tasks; serve_tasks{shared}"],
-            env={**environment, **tie(), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                **environment,
+                **child_environment(),
+                "PYTHONPATH": paths,
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             pass_fds=shared,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C ends the caller, which then ends this process

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from xmed.files.permissions import GROUP, lax, make, tighten
+from xmed.files.permissions import GROUP, close_to_others, make_private_home, readable_by_others
 from xmed.registry.relocation import elsewhere, relocate
 from xmed.server.doctor.check import Check
 from xmed.server.moved_schedules import bring_schedules, schedules_elsewhere
@@ -26,10 +26,10 @@ def place(home: Path, fix: bool) -> Iterator[Check]:
 
 def privacy(home: Path, fix: bool) -> Iterator[Check]:
     """Files and folders that other accounts of this machine may read, or write to."""
-    open_ = [path.relative_to(home).as_posix() for path in lax(home)]
+    open_ = [path.relative_to(home).as_posix() for path in readable_by_others(home)]
     if fix and open_:
-        make(home)
-        tighten(home, home)
+        make_private_home(home)
+        close_to_others(home, home)
     some = ", ".join(open_[:SHOWN]) + (" …" if len(open_) > SHOWN else "")
     told = f"others may read or write {len(open_)} files and folders ({some}); " + ("closed" if fix else HOW_TO_FIX)
     yield Check("privacy", not open_ or fix, told if open_ else f"for its owner alone, or the group of {GROUP}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xmed.errors import XmedError
-from xmed.processes.child import tie
+from xmed.processes.child import child_environment
 from xmed.server.prefect_server import LOOPBACK, begin, end, free
 from xmed.server.stack.passwords import secret
 from xmed.server.stack.paths import Place
@@ -173,7 +173,7 @@ def client(place: Place, port: int, program: str, *words: str) -> None:
 def alone(place: Place) -> Iterator[int]:
     """PostgreSQL without the others, for the time of the block, where the stack is down; yields its port."""
     data, port, log = make(place), free(0), place.log("postgres")
-    process = begin(command(place, port), _plain() | tie(), log, **whose(data))
+    process = begin(command(place, port), _plain() | child_environment(), log, **whose(data))
     try:
         until = time.monotonic() + START_SECONDS
         while not answers(place, port):

@@ -13,7 +13,7 @@ from typing import Any
 
 from xmed.console.run_lock import owner
 from xmed.errors import XmedError
-from xmed.processes.child import untied
+from xmed.processes.child import untied_environment
 from xmed.server.prefect_server import LOOPBACK, free, server_lock
 from xmed.server.serve import SAVE_SECONDS
 from xmed.server.stack import postgres, supervisor
@@ -115,7 +115,8 @@ def _keeper(place: Place, ports: Ports) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "xmed.server.stack.supervisor", *words],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=untied(os.environ),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env=untied_environment(os.environ),
         )  # fmt: skip
 
 

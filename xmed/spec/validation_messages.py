@@ -1,4 +1,4 @@
-"""Said: what is wrong with a spec, key by key as they stand in the file, in words that tell what to write instead."""
+"""Validation messages: one sentence for each wrong key of a spec, which says what to write instead."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPECTED = {
     "too_long": "at most {max_length} of them, not {actual_length}",
     "string_too_short": "text that is not empty", "string_too_long": "at most {max_length} letters",
 }  # fmt: skip
-"""By pydantic's kind of error; what is not here keeps pydantic's own sentence."""
+"""Type of pydantic error → what is expected; other types keep pydantic's own message."""
 PATTERNS = {
     NAME: "letters, digits, '.', '_' and '-', the first a letter or digit",
     r"^[A-Z]{2,4}$": "a DICOM modality in capital letters, such as MR, CT, PT or US",
@@ -34,41 +34,48 @@ PATTERNS = {
     r"^[0-9a-f]{64}$": "a sha256: 64 hexadecimal digits",
 }
 PERSONAL = ("splits", "pacs")
-"""Below these keys stand names of patients: messages do not repeat them."""
+"""Values below these keys may name patients, so messages do not quote them."""
 Place = tuple[int | str, ...]
+"""The keys and indices that lead to a value of a document."""
 
 
-def sentences(problem: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
-    """One sentence for each key that is wrong: where, what stands there, what is expected.
+def validation_messages(problem: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
+    """Describe each wrong key of a document: where it is, its value, and what is expected.
 
-    model: what the document should be. given: the document as it was read.
+    Args:
+        problem: What pydantic found.
+        model: The model of the document.
+        given: The document as it was read.
+
+    Returns:
+        One sentence for each wrong key.
     """
-    found: dict[str, tuple[str, list[str]]] = {}
+    messages: dict[str, tuple[str, list[str]]] = {}
     for error in problem.errors():
-        place = _written(error["loc"], given, error["type"] in ("missing", "extra_forbidden"))
-        head, expected = _told(error, place, model)
-        known = found.setdefault(".".join(map(str, place)) or "document", (head, []))
-        if expected and expected not in known[1]:
-            known[1].append(expected)  # of a key that may be of several kinds, one for each
-    return [f"{where}: {head}{' or '.join(expected)}" for where, (head, expected) in found.items()]
+        place = _place_in_file(error["loc"], given, error["type"] in ("missing", "extra_forbidden"))
+        head, expected = _describe(error, place, model)
+        _, alternatives = messages.setdefault(".".join(map(str, place)) or "document", (head, []))
+        if expected and expected not in alternatives:
+            alternatives.append(expected)  # a key that allows several types has one for each
+    return [f"{where}: {head}{' or '.join(expected)}" for where, (head, expected) in messages.items()]
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean …?" for a misspelled name, nothing where no known one is near."""
-    near = difflib.get_close_matches(name.lower(), {one.lower(): one for one in known}, n=1, cutoff=0.7)
-    spelled = {one.lower(): one for one in known}
-    return f"; did you mean '{spelled[near[0]]}'?" if near else ""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The text "; did you mean …?" with the known name most similar to a misspelled one, or an empty text."""
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
+    similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.7)
+    return f"; did you mean '{by_lower_case[similar[0]]}'?" if similar else ""
 
 
-def _told(error: ErrorDetails, place: Place, model: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong, and what is expected in its place."""
+def _describe(error: ErrorDetails, place: Place, model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong, and what is expected instead."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         return "is missing", ""
     if kind == "extra_forbidden":
         known = sorted(_keys(model, place[:-1]))
-        near = meant(str(place[-1]), known)
-        return "no such key" + (near or f"; there are {', '.join(known)}"), ""
+        suggestion = did_you_mean(str(place[-1]), known)
+        return "no such key" + (suggestion or f"; there are {', '.join(known)}"), ""
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", error["msg"])), ""
     if kind == "string_pattern_mismatch":
@@ -79,7 +86,8 @@ def _told(error: ErrorDetails, place: Place, model: type[BaseModel]) -> tuple[st
         expected = error["msg"]
     value = error["input"]
     if kind == "literal_error" and isinstance(value, str):
-        expected += meant(value, [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")])
+        allowed = context["expected"].replace(" or ", ", ").split(", ")
+        expected += did_you_mean(value, [word.strip("'") for word in allowed])
     return f"{_value(value, place)} stands there, expected is ", expected
 
 
@@ -91,31 +99,31 @@ def _value(value: Any, place: Place) -> str:
     return "a value" if place[:1] and place[0] in PERSONAL else repr(value)[:60]
 
 
-def _written(place: Sequence[int | str], given: Any, named: bool) -> Place:
-    """The keys of a place that stand in the file; pydantic puts names of its own kinds between them."""
-    out: list[int | str] = []
+def _place_in_file(place: Sequence[int | str], given: Any, named: bool) -> Place:
+    """The part of pydantic's location that is in the file; pydantic inserts names of union members."""
+    in_file: list[int | str] = []
     for number, part in enumerate(place):
         last = number == len(place) - 1
         if isinstance(given, dict):
             key = next((key for key in given if key == part or str(key) == str(part)), None)
-            there = key is not None
+            exists = key is not None
         else:
-            key, there = part, isinstance(given, list) and isinstance(part, int) and part < len(given)
-        if there:
-            out.append(part)
+            key, exists = part, isinstance(given, list) and isinstance(part, int) and part < len(given)
+        if exists:
+            in_file.append(part)
             given = given[key]
         elif (last and named) or (not isinstance(given, dict | list) and isinstance(part, int)):
-            out.append(part)
-    return tuple(out)
+            in_file.append(part)
+    return tuple(in_file)
 
 
 def _keys(model: type[BaseModel], place: Place) -> set[str]:
-    """The keys that may stand at a place of a document."""
+    """The keys that are allowed at a place of a document."""
     models = [model]
     for part in place:
-        fields = [one.model_fields[part] for one in models if part in one.model_fields]
+        fields = [kind.model_fields[part] for kind in models if part in kind.model_fields]
         models = [kind for field in fields for kind in _models(field.annotation)] if fields else models
-    return {name for one in models for name in one.model_fields}
+    return {name for kind in models for name in kind.model_fields}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,0 +1,56 @@
+"""Study samples: the cases of a cohort on a study's grid, with the reference labels of the study's structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from xmed.cohort import Case, Cohort
+from xmed.errors import XmedError
+from xmed.prepare import Sample, make_sample, map_sample, window_of
+from xmed.spec import Split, Study
+from xmed.volume import Volume
+
+
+def reference_labels(cohort: Cohort, case: Case, study: Study) -> Volume:
+    """The reference segmentation of a case on its native grid, in the study's values 1, 2, ...
+
+    Raises:
+        XmedError: LABEL_MISSING.
+    """
+    label = cohort.label(case)
+    return label.with_array(cohort.spec.label_table.renumber(label.array, study.structures))
+
+
+def load_samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled: bool) -> list[Sample]:
+    """Load the cases of some partitions on the study's grid.
+
+    The sample of a case that is a label map alone has the label map's values as its image; a scene renders it.
+
+    Args:
+        cohort: The cohort.
+        study: The study, whose grid and structures are used.
+        splits: The partitions.
+        labelled: Whether to load labelled cases with their labels; otherwise all cases, and no label file is opened.
+
+    Raises:
+        XmedError: NO_CASES when there are none.
+    """
+    window = window_of(cohort.spec.modality, cohort.spec.window)
+    table = cohort.spec.label_table.select(study.structures) if labelled else ()
+    fluid = {structure.value: structure.fluid for structure in table if structure.fluid is not None}
+    samples = []
+    for case in cohort.split(*splits):
+        if labelled and case.label is None:
+            continue
+        if labelled and case.image is None:
+            dense = map_sample(case.id, cohort.label(case), study.grid)
+            label_array = cohort.spec.label_table.renumber(dense.image, study.structures)
+            samples.append(replace(dense, label=label_array, fluid=fluid))
+            continue
+        label = reference_labels(cohort, case, study) if labelled else None
+        samples.append(replace(make_sample(case.id, cohort.image(case), study.grid, window, label), fluid=fluid))
+    if not samples:
+        wanted = "labelled cases" if labelled else "cases"
+        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {wanted} in {' or '.join(splits)}", "at least one")
+    return samples
