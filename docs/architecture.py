@@ -82,7 +82,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
     ),
     "The loss of a method": (
         Hop("xmed/train/arms.py:fit", "builds the network and the method"),
-        Hop("xmed/train/loop.py:train", "the loop that every method shares: batches, precision, optimiser, checkpoints"),
+        Hop("xmed/train/loop.py:train", "the loop that all methods share: batches, precision, optimiser, checkpoints"),
         Hop("xmed/methods/gin.py:Gin.losses", "the method itself: named losses of a source and a target batch"),
         Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
@@ -94,8 +94,8 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/registry/fetch_model.py:fetch", "a reference such as `models:/name@alias` to a checked model folder"),
         Hop("xmed/model/deployed.py:Model.load", "weights and card, checked before they are used"),
         Hop("xmed/model/prediction.py:predict", "Volume to label map"),
-        Hop("xmed/model/prediction.py:segment", "probabilities carried back to the grid of the image; the largest wins"),
-        Hop("xmed/model/deployed.py:Model.probabilities", "the network in overlapping windows, averaged over mirrorings"),
+        Hop("xmed/model/prediction.py:segment", "probabilities, back on the grid of the image; the largest wins"),
+        Hop("xmed/model/deployed.py:Model.probabilities", "the network in overlapping windows, averaged over flips"),
         Hop("xmed/prepare/geometry.py:interpolate", "linear interpolation from the network's grid to the image's"),
         Hop("xmed/io/objects/write_seg.py:write_seg", "the label map as a DICOM Segmentation (PS3.3 A.51)"),
         Hop("xmed/io/objects/source_images.py:referenced", "the images that its frames refer to"),
@@ -273,11 +273,14 @@ def _listed(rooms: set[str]) -> str:
 
 
 def _journey(title: str, hops: Sequence[Hop]) -> str:
-    lines = [f"### {title}", "", f"{len(hops)} steps; rooms: {' → '.join(f'`{_shown(r)}`' for r in rooms_of(hops))}.", ""]
+    lines = [
+        f"### {title}",
+        "",
+        f"{len(hops)} steps; rooms: {' → '.join(f'`{_shown(r)}`' for r in rooms_of(hops))}.",
+        "",
+    ]
     for number, hop in enumerate(hops):
-        how = next(
-            (f" ({how} {n + 1})" for n in range(number - 1, -1, -1) if (how := connection(hop, hops[n]))), ""
-        )
+        how = next((f" ({how} {n + 1})" for n in range(number - 1, -1, -1) if (how := connection(hop, hops[n]))), "")
         lines.append(f"{number + 1}. `{hop.file}`: `{hop.function}`{how}: {hop.does}")
     return "\n".join(lines)
 
@@ -315,7 +318,8 @@ enforces it, without exceptions.
 
 ## Doors
 
-A heavy package is imported in few rooms, so that it can be replaced there, and so that what does not need it starts fast.
+A heavy package is imported in few rooms, so that it can be replaced there, and so that what does not need it starts
+fast.
 
 {doors}
 
@@ -336,22 +340,22 @@ The rooms that work on tensors are {tensors}.
 7. **Facts without torch.** Names, citations and settings of methods and networks can be read without loading torch.
 8. **A package's `__init__` only re-exports.** Logic lives in modules with names. A file under 40 lines joins the
    neighbour that it serves; functions stay short.
-9. **Classes of errors above the codes:** what the user gave, the data, the model, a service. The codes stay as they are.
+9. **Classes of errors above the codes:** what the user gave, the data, the model, a service. The codes stay.
 
 ## Where this differs from the first plan, and why
 
 - **More floors, fewer rooms on each.** The plan had eleven floors with up to seven rooms, some of which imported their
-  neighbours, with a list of exceptions. Here the order is (almost) linear: every import that was an exception became the
-  difference between two floors. A reader needs no list of exceptions, and a test has none to forget.
+  neighbours, with a list of exceptions. Here the order is almost linear: every import that was an exception became
+  the difference between two floors. A reader needs no list of exceptions.
 - **`train` stands above `select` and `evaluate`.** A training asks `select` which of its checkpoints to keep, so the
   three cannot be neighbours.
-- **`registry` stands above `report`.** The gate verifies a report before it opens. `html` stands directly below
-  `report`, beside nothing: comparison and drift pages use it from above.
-- **The room for comparisons is `xmed.comparison`.** `compare` is the function of the front door; a module of the same name
-  would hide it.
-- **`files` and `processes` are rooms of their own.** Atomic writes, digests, and processes that end with their parent are
-  needed by nearly every room.
-- **`console` is a room.** Progress, tables and the lock of a home are shown by `app` and by `cli`, so they lie below both.
+- **`registry` stands above `report`.** The gate verifies a report before it opens. `html` stands below
+  `report`, since the pages of comparisons and drift checks use it, too.
+- **The room for comparisons is `xmed.comparison`.** `compare` is a function of the front door; a module of the same
+  name would hide it.
+- **`files` and `processes` are rooms of their own.** Nearly every room needs atomic writes, digests, and processes that
+  end with their parent.
+- **`console` is a room.** `app` and `cli` both need progress, tables and the lock of a home, so these lie below both.
 - **`xmed.predict` stays,** as a module that can be called. Scripts, and models registered by version 0.1.0, import it.
 - **`home` lies below `run`,** since a run knows its home.
 

@@ -119,9 +119,7 @@ def test_no_module_leads_back_to_itself():
     # A package's __init__ re-exports what lies below it; that its modules import from it is no circle of theirs.
     plain = [path for path in modules() if path.name != "__init__.py"]
     names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("pipelines.") for path in plain}
-    needs = {
-        name: {imported for _, imported in imports(path)} & set(names.values()) for path, name in names.items()
-    }
+    needs = {name: {imported for _, imported in imports(path)} & set(names.values()) for path, name in names.items()}
     TopologicalSorter(needs).prepare()  # CycleError names the circle
 
 
