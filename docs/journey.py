@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import xmed
+from xmed import cohort, evaluate, phantom, report, train
+from xmed.app.environment import environment, errors
 
 DATASET = """\
 name: {name}
@@ -44,15 +47,19 @@ register_as: journey-prostate
 
 @dataclass(frozen=True)
 class Journey:
-    """What the journey leaves behind. folder: with the specs; model: of the adapted arm; report, validation: pages."""
+    """What the journey leaves behind.
+
+    folder: with the specs. model: the folder of the adapted model. page: of the report. problems: what of the report
+    differs from the run's files; nothing, if all is well.
+    """
 
     folder: Path
     home: xmed.Home
     study: Path
     run: xmed.Run
     model: Path
-    report: Path
-    validation: Path
+    page: Path
+    problems: tuple[str, ...]
 
 
 def write_dataset(folder: Path, name: str, modality: str, seed: int, train: int, test: int) -> Path:
@@ -77,16 +84,28 @@ def write_specs(folder: Path) -> Path:
 
 
 def journey(folder: Path) -> Journey:
-    """Go the whole way below `folder`."""
-    study, home = write_specs(folder), xmed.Home(folder / "home")
+    """Go the whole way below `folder`; `xmed.adapt` does the same, and registers the model, too."""
+    started, study_file, home = datetime.now(UTC), write_specs(folder), xmed.Home(folder / "home")
     with home.in_use():
-        result = xmed.adapt(str(study))  # ingest, train, adapt, select, validate, report, register
-        run = xmed.Run.find(result["run"], home.folder)
-        model = run.arm("adapted", seed=0) / "model"
-        validation = xmed.validate(str(model), str(folder / "other-clinic-us.yaml"))  # on patients of another clinic
-    return Journey(folder, home, study, run, model, Path(result["report"]), Path(validation["report"]))
+        study = xmed.load_study(study_file)
+        source, target = (
+            cohort.ingest(xmed.load_dataset(name), home.folder, generate=phantom.write)
+            for name in (study.source, study.target)
+        )
+        run = xmed.Run.create(study, home.folder)  # fixes and hashes the protocol
+        run.write("data", cohort.summary(source, target))
+        train.fit(run, "source_only", 0, home.folder)  # the baseline, which the method may begin with
+        train.fit(run, "adapted", 0, home.folder)  # the method of the study
+        train.promote(run, home.folder)  # without labels: may the adapted model become a candidate?
+        evaluate.evaluate(run, home.folder)  # here, and not before, the labels of the test patients are read
+        run.write("environment", environment(run, started))
+        run.write("errors", errors(run))
+        page = report.build(run)
+    return Journey(
+        folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify(run.folder))
+    )
 
 
 if __name__ == "__main__":
     outcome = journey(Path(sys.argv[1]).absolute())
-    sys.stdout.write(f"{outcome.report}\n{outcome.validation}\n")
+    sys.stdout.write(f"{outcome.page}\n")
