@@ -1,4 +1,4 @@
-"""Deidentify: copies that name nobody, built from what is permitted; keyed, so that who belongs together still does."""
+"""Deidentify: copies of DICOM and NIfTI files without identifiers, built from allowed attributes, pseudonyms by key."""
 
 from xmed.deidentify.crosswalk import Crosswalk
 from xmed.deidentify.deidentify_folder import Outcome, Withheld, deidentify

@@ -1,4 +1,4 @@
-"""Evaluate: predictions × truth → tidy rows, on the scanner's own grid, trivial baselines included."""
+"""Evaluate: predicts and measures the test cases of a run, on the scanner's own grid, trivial baselines included."""
 
 from xmed.evaluate.dicom_objects import write_objects
 from xmed.evaluate.evaluate_run import evaluate, judged

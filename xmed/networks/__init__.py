@@ -1,4 +1,4 @@
-"""Nets: networks by name, from MONAI, sized by the study."""
+"""Networks: networks by name, from MONAI, sized by the study, and what several methods do with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phantom: two modalities of one procedurally varied pelvis, written as files that know nothing of each other."""
+"""Phantom: synthetic patients, an MR and an ultrasound of a varied pelvis, written as DICOM and NIfTI files."""
 
 from xmed.phantom.pelvis import Anatomy
 from xmed.phantom.write import names, patient, write

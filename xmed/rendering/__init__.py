@@ -1,4 +1,4 @@
-"""Appearance: one anatomy in the manner of another modality.
+"""Rendering: labelled anatomy as an image that another modality would show.
 
 A renderer is one file with one function `render(anatomy, random)` and the DICOM modalities it speaks for; the folder is
 the registry, as for methods. `randomise` speaks for every modality that has no physics of its own here yet.

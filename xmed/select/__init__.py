@@ -1,4 +1,4 @@
-"""Select: which checkpoint, which method, and whether to adapt at all, without a single target label."""
+"""Select: chooses checkpoints and methods, and whether to adapt at all, without target labels."""
 
 from xmed.select.rank_models import SOURCE, decide, pick
 from xmed.select.regret import oracle, regret, weighted_spearman

@@ -1,4 +1,4 @@
-"""Stats: what a handful of patients can and cannot show.
+"""Stats: intervals, tests and error measures over few patients.
 
 The patient is the unit: slices, cases and seeds of one patient are averaged first, never counted as more evidence
 (a bootstrap of slices gave intervals 4.7 times too narrow). Intervals are two-sided, of 95 % unless told otherwise. A
