@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from xmed import registry, report
 from xmed.cli.main import main
 from xmed.cohort import load
+from xmed.evaluate.remeasure import damaged
 from xmed.home import Home
 from xmed.io import read_nifti
 from xmed.model import Model
@@ -107,9 +109,19 @@ def test_its_registered_model_is_the_one_that_was_trained(old):
     assert registered.card["weights_sha256"] == trained.card["weights_sha256"]
 
 
-def test_the_gate_measures_and_predicts_again_and_finds_nothing_but_what_todays_rule_adds(old):
-    answer = registry.check("balls-ct", 1, old.home.folder)
-    assert {refusal["code"] for refusal in answer["refused"]} <= TODAYS_RULES, answer["refused"]
+def test_the_gate_measures_and_predicts_again_and_finds_nothing_but_that_todays_rule_is_stricter(old):
+    (refusal,) = registry.check("balls-ct", 1, old.home.folder)["refused"]
+    assert refusal["code"] == "verdict"
+    assert refusal["text"].startswith("by today's rules it does not pass: gain over the best trivial baseline, ball")
+
+
+def test_an_entry_of_the_store_that_was_changed_is_still_noticed(old, tmp_path):
+    shutil.copytree(old.home.store, tmp_path / "store")
+    case = next(case for case in load("balls-ct", tmp_path).split("test"))
+    assert damaged([case], tmp_path) == []
+    path = tmp_path / "store" / "volumes" / case.image[:2] / case.image / "image.npy"
+    path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x00\x00")
+    assert damaged([case], tmp_path) == [f"{case.id}: its image in the store is not the one that was ingested"]
 
 
 def test_clinical_use_asks_for_a_second_person(old):
@@ -118,7 +130,3 @@ def test_clinical_use_asks_for_a_second_person(old):
     )
     assert answer["approved"] is False
     assert "person" in {refusal["code"] for refusal in answer["refused"]}
-
-
-TODAYS_RULES: set[str] = set()
-"""Reasons against a new approval that version 0.1.0 did not know."""
