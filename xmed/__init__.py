@@ -1,7 +1,7 @@
-"""xmed: volumes come in, a method learns from them, evaluate judges, report shows, registry keeps.
+"""Domain adaptation for medical images: train on a labelled modality, adapt to an unlabelled one, validate, report.
 
-The names below are the front door for scripts and notebooks (docs/python.md has an example of each). They are imported
-when they are first used, so that `import xmed` costs nothing.
+The names below are for scripts and notebooks; docs/python.md has an example of each. Each is imported when it is first
+used, so that `import xmed` itself loads no other package.
 """
 
 from importlib import import_module
@@ -13,6 +13,7 @@ _PLACES = {
     "xmed.volume": ("Volume",),
     "xmed.labels": ("LabelTable",),
     "xmed.errors": ("XmedError",),
+    "xmed.home": ("Home",),
     "xmed.run": ("Run",),
     "xmed.spec": ("DatasetSpec", "Study", "load_dataset", "load_study"),
     "xmed.io": ("inspect", "read_image", "read_nifti", "read_picture", "read_series", "read_volumes", "write_nifti"),
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from xmed.app.predict_image import predict_file as predict_file
     from xmed.app.read_dataset import ingest as ingest
     from xmed.errors import XmedError as XmedError
+    from xmed.home import Home as Home
     from xmed.io import inspect as inspect
     from xmed.io import read_image as read_image
     from xmed.io import read_nifti as read_nifti
@@ -64,9 +66,9 @@ def __getattr__(name: str) -> Any:
         return import_module("xmed.predict")
     if name not in _PLACE:
         raise AttributeError(f"module 'xmed' has no attribute '{name}'")
-    found = getattr(import_module(_PLACE[name]), name)
-    globals()[name] = found
-    return found
+    attribute = getattr(import_module(_PLACE[name]), name)
+    globals()[name] = attribute
+    return attribute
 
 
 def __dir__() -> list[str]:

@@ -32,6 +32,7 @@ from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
 from xmed.files.permissions import make_private_home
+from xmed.home import Home
 from xmed.spec import Study
 
 TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
@@ -42,12 +43,12 @@ SIGNOFF = "SIGNOFF.json"
 
 def home() -> Path:
     """The folder that holds everything xmed writes: XMED_HOME, or .xmed in the working directory."""
-    return Path(os.path.expanduser(os.environ.get("XMED_HOME") or ".xmed")).absolute()
+    return Home.current().folder
 
 
 def stack_file(home: Path) -> Path:
     """The file that is there when a home's registry lives in servers of its own, and says where (`xmed up`)."""
-    return home / "stack" / "stack.json"
+    return Home(home).stack_file
 
 
 def registry_is_there(home: Path) -> bool:
@@ -98,6 +99,12 @@ class Run:
     @property
     def id(self) -> str:
         return self.folder.name
+
+    @property
+    def home(self) -> Home | None:
+        """The home that the run lies in; None for a copy of it that lies elsewhere."""
+        place = Home(self.folder.parent.parent)
+        return place if self.folder.absolute().parent == place.runs else None
 
     @property
     def study(self) -> Study:

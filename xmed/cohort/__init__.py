@@ -1,4 +1,4 @@
-"""Cohort: a dataset's cases as ingest left them: whole, split by patient, content-addressed."""
+"""Cohort: the cases of a dataset after ingest: readable, split by patient, stored by content; others in quarantine."""
 
 from xmed.cohort.case import Case, Cohort, QuarantinedCase
 from xmed.cohort.case_reader import ReadResult, ReadShards, Shard

@@ -1,4 +1,4 @@
-"""Monitor: is what comes in still what a model was validated on."""
+"""Monitor: whether incoming images still resemble those that a model was validated on (drift)."""
 
 from xmed.monitor.bench import Bench
 from xmed.monitor.build_check import build, read, schema

@@ -1,4 +1,4 @@
-"""Report: numbers → one page a clinician can read, and its machine-readable source."""
+"""Report: the validation report of a run: report.json, the page drawn from it, and its verification."""
 
 from xmed.report.build_report import build, identity_now, read, schema
 from xmed.report.numbers import findings
