@@ -21,12 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
+from xmed.files.locks import hold_short_lock
 from xmed.files.permissions import make
 from xmed.registry import signatures
 
@@ -37,33 +36,20 @@ FIRST = "0" * 64
 SEALS = ("sha256", signatures.SEAL)
 SEALED = 2
 """Edition of signed records: from this one on the head and the anchors are signed as well."""
-PATIENCE_S = 60.0
 
 Record = dict[str, Any]
 
 
 @contextmanager
 def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
-    """Alone among all processes and threads that lock this file; a killed process holds no lock.
+    """Hold a lock of the home for the time of the block, alone among all processes and threads that use it.
 
-    However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
+    Raises:
+        XmedError: BUSY, where another process has held the lock for a minute or more.
     """
     make(path.parent)
-    lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=look_again_s), None
-    while not lock.is_locked:
-        try:
-            lock.acquire()
-        except Timeout as problem:
-            before, taken = taken, path.stat().st_mtime_ns
-            if before == taken:
-                what = f"another process has held {path} for {PATIENCE_S:.0f} s or more"
-                do = "see what is running, then try again"
-                raise XmedError("BUSY", what, "a lock held for seconds", do) from problem
-    try:
-        os.utime(path)  # whoever waits sees that the queue moves
+    with hold_short_lock(path, look_again_s):
         yield
-    finally:
-        lock.release()
 
 
 def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Record:
