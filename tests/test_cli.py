@@ -161,7 +161,7 @@ def test_a_home_that_cannot_be_written_is_said_at_once(tmp_path, monkeypatch):
 def test_telemetry_is_off_and_pickles_are_refused():
     from xmed.server import process_environment
 
-    process_environment.prepare()
+    process_environment.prepare_environment()
     wanted = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     wanted["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     assert {name: os.environ[name] for name in wanted} == wanted
@@ -171,7 +171,7 @@ def test_what_is_set_already_wins_over_the_embedded_defaults(monkeypatch):
     from xmed.server import process_environment
 
     monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
-    process_environment.prepare()
+    process_environment.prepare_environment()
     assert os.environ["PREFECT_HOME"] == "/elsewhere"
 
 
@@ -278,10 +278,10 @@ def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
     import xmed.app.plan
 
     adaptation = types.SimpleNamespace(
-        adapt=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
+        adapt_flow=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
     )
     monkeypatch.setattr(xmed.app.plan, "plan_study", lambda *_: None)
-    monkeypatch.setattr(flows, "load", lambda: adaptation)
+    monkeypatch.setattr(flows, "load_adapt_flows", lambda: adaptation)
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
         (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))

@@ -16,9 +16,17 @@ import pytest
 from ruamel.yaml import YAML
 
 from xmed.cli.main import main
-from xmed.console.run_lock import locked
+from xmed.files.locks import hold_lock
 from xmed.errors import XmedError
-from xmed.server.prefect_server import UNLESS_ORPHANED, free, password, running, server_lock, serving, use_server
+from xmed.server.prefect_server import (
+    UNLESS_ORPHANED,
+    free_port,
+    managed_process,
+    run_prefect_server,
+    server_lock,
+    server_password,
+    use_server,
+)
 from xmed.spec import Study, load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +70,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 
 @pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
-    from xmed_pipelines.deployments import cron
+    from xmed_pipelines.deployments import cron_schedule
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: --cron .* · minute hour day month weekday"):
         cron(expression, zone)
@@ -83,29 +91,29 @@ def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_th
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
-    from xmed_pipelines.deployments import _expanded
+    from xmed_pipelines.deployments import _variables_in_roots
 
     monkeypatch.setenv("XMED_SOME", "/here")
     monkeypatch.delenv("XMED_OTHER", raising=False)
     plan = SimpleNamespace(
         source=SimpleNamespace(root="${XMED_SOME}/a"), target=SimpleNamespace(root="${XMED_OTHER}/$XMED_HOME/b")
     )
-    assert _expanded(plan) == {"XMED_SOME": "/here"}
+    assert _variables_in_roots(plan) == {"XMED_SOME": "/here"}
 
 
 def test_the_password_of_a_server_is_for_its_owner_and_stays(place):
-    found = password(place)
+    found = server_password(place)
     assert found.startswith("xmed:")
     assert len(found) > 30
-    assert password(place) == found
+    assert server_password(place) == found
     assert stat.S_IMODE((place / "prefect" / "password").stat().st_mode) == 0o600
 
 
 def test_a_home_is_served_once(place):
-    with locked(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
+    with hold_lock(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
         assert use_server(place) is None, "it does not answer"
         with pytest.raises(XmedError, match=r"error\[BUSY\]: serve.json is held by process"):
-            serving(place, 0).__enter__()
+            run_prefect_server(place, 0).__enter__()
 
 
 def test_a_port_that_is_taken_is_refused_in_one_sentence():
@@ -116,8 +124,8 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(XmedError, match=rf"error\[USAGE\]: port {port} of 127.0.0.1 is taken · .*--port 0"):
-            free(port)
-    assert free(0) > 0
+            free_port(port)
+    assert free_port(0) > 0
 
 
 def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monkeypatch):
@@ -126,7 +134,7 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
     monkeypatch.setattr(prefect_server, "STOP_SECONDS", 0.5)
     script = "trap '' TERM; sleep 600 & echo $! > child; echo ready; wait; wait"
     command = ["sh", "-c", f"cd {tmp_path}; {script}"]
-    with running(command, dict(os.environ), tmp_path / "log") as process:
+    with managed_process(command, dict(os.environ), tmp_path / "log") as process:
         until = time.monotonic() + 30
         while "ready" not in (tmp_path / "log").read_text():
             assert time.monotonic() < until
@@ -140,8 +148,8 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
 def test_what_a_killed_xmed_has_started_ends_too(tmp_path):
     script = """
 import os, sys, time
-from xmed.server.prefect_server import running
-with running(["sleep", "600"], dict(os.environ), None) as process:
+from xmed.server.prefect_server import managed_process
+with managed_process(["sleep", "600"], dict(os.environ), None) as process:
     print(process.pid, flush=True)
     time.sleep(600)
 """
@@ -172,12 +180,12 @@ def test_who_was_orphaned_before_the_kernel_knew_does_not_begin(tmp_path):
     ],
 )
 def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(problem, again, monkeypatch):
-    from xmed_pipelines.run_artifacts import worth_another_try
+    from xmed_pipelines.run_artifacts import should_retry
 
     state = SimpleNamespace(result=lambda raise_on_failure: problem)
-    assert worth_another_try(None, None, state) is False
+    assert should_retry(None, None, state) is False
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "1")
-    assert worth_another_try(None, None, state) is again
+    assert should_retry(None, None, state) is again
 
 
 UNATTENDED = """
@@ -185,7 +193,7 @@ from xmed_pipelines import run_artifacts as unattended
 from xmed.console.progress import report
 from xmed.errors import XmedError
 unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
-with unattended.unattended():
+with unattended.watched_by_prefect():
     report("train adapted seed 0", 1, 2, "loss 0.3")
     raise {problem}
 """
@@ -218,7 +226,7 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    run_artifacts.show({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
+    run_artifacts.publish_result({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text
@@ -235,13 +243,13 @@ with prefect_test_harness(server_startup_timeout=180):
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
     from xmed.server.work_pool import POOL, TAG, make_pool, renew_entrypoints
-    from xmed_pipelines.adapt_flow import adapt
-    from xmed_pipelines.watch_flow import watch
+    from xmed_pipelines.adapt_flow import adapt_flow
+    from xmed_pipelines.watch_flow import watch_flow
 
     found = {}
     with get_client(sync_client=True) as client:
         make_pool(client)
-        for flow, old in ((adapt, "pipelines.flows.adapt"), (watch, "pipelines.watching.watch")):
+        for flow, old in ((adapt_flow, "pipelines.flows.adapt"), (watch_flow, "pipelines.watching.watch")):
             deployment = RunnerDeployment.from_flow(flow, "old", tags=[TAG], work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH)
             key = deployment.apply(work_pool_name=POOL)
             now = client.read_deployment(key).entrypoint

@@ -14,7 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 from test_train import write_case
 
-from xmed.console.run_lock import owner, run_lock
+from xmed.console.run_lock import run_lock
+from xmed.files.locks import lock_owner
 from xmed.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,14 +23,14 @@ SCHEDULE = """
 import sys
 from datetime import timedelta
 from pathlib import Path
-from xmed.server.process_environment import prepare
+from xmed.server.process_environment import prepare_environment
 from xmed.server.prefect_server import use_server
-home = prepare()
+home = prepare_environment()
 assert use_server(home), "the server of `xmed serve` is found by the home alone"
 from prefect.client.schemas.schedules import IntervalSchedule
 from xmed_pipelines import deployments as schedules
 from xmed.app.plan import plan_study
-print(schedules.add(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
+print(schedules.schedule_study(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
 """
 """As `xmed schedule` does, but not with cron, whose first start may be a minute away."""
 
@@ -114,7 +115,7 @@ def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home):
         assert time.monotonic() - began < 30
     (folder,) = (home / "runs").iterdir()
     assert list(folder.glob("arms/*/seed0/checkpoint-*.pt"))
-    assert owner(run_lock(home)) == (None, False)
+    assert lock_owner(run_lock(home)) == (None, False)
 
     with xmed(home, "serve", "--port", "0") as serve:
         until(serve, "scheduled runs start here")
@@ -136,5 +137,5 @@ def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home):
     report = json.loads((folder / "report" / "report.json").read_text())
     assert report["verdict"] == registered["verdict"]
     for lock in (home / "locks").iterdir():
-        assert owner(lock) == (None, False)
+        assert lock_owner(lock) == (None, False)
     assert (home / "prefect" / "password").stat().st_mode & 0o077 == 0

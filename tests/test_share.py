@@ -118,7 +118,7 @@ def test_publish_is_a_command_and_a_url_stands_for_the_run(run, url, tmp_path, m
     monkeypatch.setenv("XMED_HOME", str(run.folder.parent.parent))
     assert main(["publish", run.id, url, "--json"]) == 0
     place = json.loads(capsys.readouterr().out)["url"]
-    from xmed.cli.publish import folder_at, model_at
+    from xmed.app.published_runs import folder_at, model_at
 
     assert Run(folder_at(place)).id == run.id
     assert (Path(model_at(place)) / "weights.safetensors").is_file()

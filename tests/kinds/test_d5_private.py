@@ -84,7 +84,7 @@ def test_what_a_command_writes_is_private_file_by_file(umask, tmp_path, clinic):
 
 def test_the_log_of_a_fault_is_private(tmp_path):
     home = tmp_path / "home"
-    script = "import os; os.umask(0o022)\nfrom xmed.cli import commands, command\nfrom xmed.cli.command import Answer, answer\n"
+    script = "import os; os.umask(0o022)\nfrom xmed.cli import command\nfrom xmed.cli.command import Answer, answer\n"
     script += "def fail():\n    raise RuntimeError('x')\nanswer(fail, False, False)\n"
     subprocess.run([sys.executable, "-c", script], env=tiny_study.surroundings(home), capture_output=True, timeout=120)
     (log,) = (home / "logs").glob("*.log")
@@ -94,8 +94,8 @@ def test_the_log_of_a_fault_is_private(tmp_path):
 
 @pytest.fixture
 def doctors(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "packages", lambda: iter([Check("packages", True, "")]))
-    monkeypatch.setattr(machine, "device", lambda: iter([Check("device", True, "")]))
+    monkeypatch.setattr(machine, "check_packages", lambda: iter([Check("packages", True, "")]))
+    monkeypatch.setattr(machine, "check_device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
     monkeypatch.setattr(leftovers, "gpu_lock_folder", lambda: tmp_path / "gpus")
 

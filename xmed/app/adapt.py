@@ -18,7 +18,7 @@ from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
 from xmed.cohort import Spread
 from xmed.console.progress import report
-from xmed.console.run_lock import turn
+from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
 from xmed.rendering.scenes import write_label_maps as maps
@@ -54,7 +54,7 @@ def adapt(
     """
     started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
     asked = study if isinstance(study, Study) else load_study(study)
-    with turn(home(), f"study {asked.name}", asked.budget.devices):
+    with hold_run_lock(home(), f"study {asked.name}", asked.budget.devices):
         plan = plan_study(asked, seeds, source_root, target_root, resume)
         registry.check_name(home(), plan.study.register_as)
         run = _data_of(plan, roots, call)

@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
@@ -36,6 +38,30 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "the folder of its files")
     return digest(sorted(_files(folder, Reach(folder.resolve(), spec.link_folders()))))
+
+
+def watch_parameters(
+    target: DatasetSpec, drift_data: str | None, minutes: float, target_root: Path | None = None
+) -> dict[str, Any]:
+    """Check that new data can arrive where it is watched for, and return the parameters of the flow `watch`.
+
+    Args:
+        target: The study's target, which is watched where `drift_data` is None.
+        drift_data: A dataset, or a folder with a file or DICOM folder per case, that is checked for drift.
+        minutes: How long data must not have changed to count as complete.
+        target_root: Folder of the target's files, in place of its spec's.
+
+    Returns:
+        when (`new` or `drift`), data, minutes.
+
+    Raises:
+        XmedError: As `state_of`, and SPEC_NOT_FOUND, SPEC_INVALID.
+    """
+    if not drift_data:
+        state_of(target, target_root)
+    elif not Path(drift_data).is_dir():
+        state_of(plan_dataset(drift_data))
+    return {"when": "drift" if drift_data else "new", "data": drift_data, "minutes": minutes}
 
 
 @dataclass(frozen=True)

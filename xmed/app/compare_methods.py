@@ -15,7 +15,7 @@ from xmed.app.plan import plan_comparison
 from xmed.app.steps import Call, directly
 from xmed.cohort import Spread
 from xmed.console.progress import FAILED, lay_out, report
-from xmed.console.run_lock import turn
+from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
@@ -61,7 +61,7 @@ def compare(
         XmedError: with the codes of `xmed.app.plan.plan_comparison`, and of each step.
     """
     started = datetime.now(UTC)
-    with turn(home(), f"comparison of {study}", load_study(study).budget.devices):
+    with hold_run_lock(home(), f"comparison of {study}", load_study(study).budget.devices):
         plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
         run = plan.run or Run.create(plan.study, home(), plan.methods)
         report("comparison", 1, 1, run.id)
