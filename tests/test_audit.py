@@ -16,7 +16,7 @@ from xmed.registry import audit_log
 WRITER = """
 import sys
 from pathlib import Path
-from xmed import audit
+from xmed.registry import audit_log as audit
 for n in range(int(sys.argv[3])):
     audit.append(Path(sys.argv[1]), "registered", writer=int(sys.argv[2]), n=n)
 """

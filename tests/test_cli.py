@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -16,7 +17,9 @@ from xmed.console.progress import progress, report
 from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 COMMANDS = [
     "demo", "inspect", "ingest", "run", "compare", "predict", "validate", "drift", "methods", "models", "schema", "doctor",
     "schedule", "serve",
@@ -297,9 +300,9 @@ def test_interrupting_is_not_a_fault(monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().err
 
 
-def blocks(language):
-    """The README's code blocks of one language."""
-    return [text.split("```")[0] for text in README.split(f"```{language}\n")[1:]]
+def blocks(language, pages=(README,)):
+    """The code blocks of one language, in the README or in other pages."""
+    return [text.split("```")[0] for page in pages for text in page.split(f"```{language}\n")[1:]]
 
 
 def test_the_specs_in_the_readme_are_valid():
@@ -308,8 +311,8 @@ def test_the_specs_in_the_readme_are_valid():
     assert study.target == dataset.name
 
 
-def test_every_command_in_the_readme_is_one(capsys):
-    lines = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("xmed ")]
+def test_every_command_in_the_readme_and_the_docs_is_one(capsys):
+    lines = [line for text in blocks("sh", PAGES) for line in text.splitlines() if line.startswith("xmed ")]
     assert len(lines) >= 6
     for line in lines:
         _, name, *words = line.split("#")[0].split()
@@ -317,6 +320,12 @@ def test_every_command_in_the_readme_is_one(capsys):
         assert main([*group, "--help"]) == 0
         help_ = capsys.readouterr().out
         assert all(word in help_ for word in words if word.startswith("-")), line
+
+
+def test_every_page_and_folder_that_the_readme_links_to_is_there():
+    targets = re.findall(r"\]\(([\w./-]+)\)", README)
+    assert "docs/data.md" in targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def test_an_interruption_stays_one_when_prefect_stumbles_over_it(monkeypatch):
