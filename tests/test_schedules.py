@@ -16,8 +16,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from xmed.cli.main import main
-from xmed.files.locks import hold_lock
 from xmed.errors import XmedError
+from xmed.files.locks import hold_lock
 from xmed.server.prefect_server import (
     UNLESS_ORPHANED,
     free_port,
@@ -73,8 +73,8 @@ def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
     from xmed_pipelines.deployments import cron_schedule
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: --cron .* · minute hour day month weekday"):
-        cron(expression, zone)
-    assert cron("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
+        cron_schedule(expression, zone)
+    assert cron_schedule("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
 
 
 def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_that_it_names():
@@ -226,7 +226,9 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    run_artifacts.publish_result({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
+    run_artifacts.publish_result(
+        {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
+    )
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text
@@ -270,3 +272,70 @@ def test_schedules_of_an_older_version_start_todays_flows(tmp_path):
         [sys.executable, "-c", RENEW], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.stdout.strip().endswith("renewed 2"), done.stderr[-2000:]
+
+
+WATCH = """
+import os, subprocess, sys
+from pathlib import Path
+from prefect.testing.utilities import prefect_test_harness
+with prefect_test_harness(server_startup_timeout=180):
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+    from xmed.app.plan import plan_study
+    from xmed_pipelines import deployments
+
+    plan, home = plan_study("toy.yaml"), Path(os.environ["XMED_HOME"])
+    parameters = {"when": "new", "data": None, "minutes": 10.0}
+    deployments.schedule_study(plan, deployments.interval_schedule(10), home, file="toy.yaml", watch=parameters)
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("watch/toy")
+        flow_run = client.create_flow_run_from_deployment(deployment.id)
+        job = deployment.job_variables
+        environment = os.environ | job["env"] | {
+            "PREFECT__FLOW_RUN_ID": str(flow_run.id), "PREFECT_API_URL": PREFECT_API_URL.value()
+        }
+        subprocess.run(job["command"], shell=True, check=True, cwd=job["working_dir"], env=environment, timeout=300)
+        print(job["working_dir"], client.read_flow_run(flow_run.id).state_name)
+"""
+"""Schedules a study, then starts its flow as Prefect's process worker does: the same command, folder and environment."""
+TOY_DATASET = """
+name: {name}
+modality: {modality}
+root: {root}
+layout: {{image: "{{case}}.nii.gz", label: "{{case}}-label.nii.gz"}}
+labels: {{1: {{name: ball}}}}
+splits: {{train: [a, b], test: [c]}}
+"""
+TOY_STUDY = """
+name: toy
+source: {folder}/bright.yaml
+target: {folder}/dark.yaml
+structures: [ball]
+grid: {{spacing_mm: [1, 1, 2], patch: [24, 24, 1]}}
+method: {{name: gin}}
+budget: {{steps: 2, batch: 2}}
+protocol: {{primary: {{metric: dice, structure: ball}}}}
+register_as: toy
+"""
+
+
+@pytest.mark.slow
+def test_a_scheduled_flow_starts_in_a_folder_with_a_pipelines_package_of_somebody_else(tmp_path):
+    folder = tmp_path / "work"
+    for package in ("pipelines", "pipelines/xmed_pipelines"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").write_text("raise RuntimeError('this package belongs to somebody else')\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "c.nii.gz").write_bytes(b"arrived")
+    for name, modality in (("bright", "MR"), ("dark", "PT")):
+        text = TOY_DATASET.format(name=name, modality=modality, root=folder / "data")
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "toy.yaml").write_text(TOY_STUDY.format(folder=folder))
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**os.environ, "XMED_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH], env=environment, cwd=folder, capture_output=True, text=True, timeout=600
+    )
+    assert done.stdout.strip().splitlines()[-1] == f"{folder} Completed", done.stderr[-3000:]
+    assert "seen" in json.loads((home / "watch" / "toy-new.json").read_text())

@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from xmed.cli.main import main
-from xmed.files.locks import hold_lock, lock_owner
 from xmed.errors import XmedError
+from xmed.files.locks import hold_lock, lock_owner
 from xmed.registry.tracking_store import is_there, tracking_uri
 from xmed.run import Run
 from xmed.server.doctor import examine
@@ -316,7 +316,9 @@ def test_a_scheduled_run_fires_by_itself_and_leaves_a_candidate_which_a_restored
         assert answer(again, "models") == models
         assert answer(again, "audit", "verify")["ok"]
         assert answer(again, "report", "verify", str(again / "runs" / folder.name))["ok"]
-        assert passwords.stack_password(again, "mlflow") != passwords.stack_password(standing.with_name("gone"), "mlflow")
+        assert passwords.stack_password(again, "mlflow") != passwords.stack_password(
+            standing.with_name("gone"), "mlflow"
+        )
         os.kill(lock_owner(server_lock(again))[0]["pid"], signal.SIGKILL)
         assert set(answer(again, "down")["ended"]) == {"postgres", "mlflow", "prefect", "worker"}
         assert not [line for line in processes() if str(again) in line]

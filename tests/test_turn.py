@@ -9,10 +9,10 @@ import pytest
 from forked import FORK
 
 from xmed.console import run_lock as module
-from xmed.files import locks
 from xmed.console.progress import shown_by
 from xmed.console.run_lock import gpu_locks, hold_run_lock, run_lock
 from xmed.errors import XmedError
+from xmed.files import locks
 from xmed.files.locks import clear_lock, hold_lock, lock_owner
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,7 @@ import fsspec
 from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
+from xmed.files.progress import Progress
 from xmed.run import Run
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
@@ -28,7 +29,6 @@ UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
 """How files begin that only the machine needs on which a training is at work."""
 LARGEST = 64 << 20
 """Bytes of a manifest; a run of 100,000 files has one of 20 MB."""
-Progress = Callable[[str, int, int, str], None]
 
 
 def is_url(reference: str) -> bool:

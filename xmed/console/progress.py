@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from xmed.console.printable import escape_line, print_line
-
-Report = Callable[[str, int, int, str], None]
-"""(what, done, total, note): how every library function reports progress. `done` and `total` count steps."""
+from xmed.files.progress import Progress
 
 FAILED = "failed: "
 """The note of a training that failed begins with this."""
 PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
 SHARE_PER_LINE = 0.1  # without a terminal: one line per tenth of the work
-_current: ContextVar[Report | None] = ContextVar("progress", default=None)
+_current: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 def report(what: str, done: int, total: int, note: str = "") -> None:
@@ -61,7 +60,7 @@ def progress(console: Console) -> Iterator[None]:
 
 
 @contextmanager
-def shown_by(show: Report) -> Iterator[None]:
+def shown_by(show: Progress) -> Iterator[None]:
     """Pass what `report` is given within the block to a function."""
     token = _current.set(show)
     try:
@@ -70,7 +69,7 @@ def shown_by(show: Report) -> Iterator[None]:
         _current.reset(token)
 
 
-class _BarsAndTable(Progress):
+class _BarsAndTable(RichProgress):
     """Bars, and above them the table of trainings where `lay_out` asked for one."""
 
     cells: Mapping[tuple[str, int], str] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from xmed.deidentify.key import Secret
 from xmed.deidentify.nifti_file import clean_nifti
 from xmed.errors import CODES, XmedError
 from xmed.files.atomic import write_atomically
+from xmed.files.progress import Progress
 from xmed.io.file_kinds import entries, kind_of, listed
 from xmed.io.notes import collected
 from xmed.io.sandbox.worker import guarded
-
-Progress = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +11,10 @@ import numpy as np
 from xmed.cohort import Case, Cohort, described
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import DISTURBANCES
+from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.monitor.measure import Row, measured
 
-Progress = Callable[[str, int, int, str], None]
 DISTURBED = ("noise", "gain", "resolution")
 """What a scanner may begin to do differently; each at the middle one of its three levels."""
 

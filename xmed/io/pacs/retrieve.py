@@ -19,6 +19,7 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
+from xmed.files.progress import Progress
 from xmed.io.file_kinds import reading
 from xmed.io.pacs.archive import Archive, Series, patiently
 from xmed.io.pacs.catalogue import catalogue
@@ -28,7 +29,6 @@ from xmed.spec.archive_query import PacsSpec
 Name = Callable[[str, str], str]
 """(kind, identifier) → a name for a file; the same for the same, and nobody can turn it back."""
 STALE_SECONDS = 3600.0
-Progress = Callable[[str, int, int, str], None]
 
 
 def retrieve(spec: PacsSpec, root: Path, name: Name, progress: Progress | None = None) -> None:

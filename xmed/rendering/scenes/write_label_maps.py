@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from xmed.files.progress import Progress
 from xmed.io import write_nifti
 from xmed.rendering import scenes
 from xmed.spec import MapsSpec
 from xmed.volume import Volume
-
-Progress = Callable[[str, int, int, str], None]
 
 
 def names(spec: MapsSpec) -> list[str]:
