@@ -1,4 +1,4 @@
-"""Compare methods: the same study under several methods: both datasets once, every method and seed, one table."""
+"""Compare methods on one study: both datasets are ingested once, every method and seed is trained, one table."""
 
 from __future__ import annotations
 
@@ -77,7 +77,16 @@ def compare(
 
 
 def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = None) -> None:
-    """Train every cell; one that fails is written down, and the others go on. Without source-only there is no table."""
+    """Train every method and seed. A training that fails is written to failed.json, and the others go on.
+
+    Args:
+        folder: The run's folder.
+        jobs: Trainings at the same time on a CPU; None: as many as cores.
+        elsewhere: Trains on other machines in place of this one.
+
+    Raises:
+        Exception: What made source-only fail: without it there is no table.
+    """
     run, failed = Run(folder), list[dict[str, Any]]()
 
     def refuse(arm: str, seed: int, problem: Exception) -> None:
@@ -106,11 +115,12 @@ def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = 
 
 
 def choose_method(folder: Path) -> None:
-    """What would be chosen without target labels, before any test label is read."""
+    """Write what would be chosen without target labels, before any test label is read."""
     run = Run(folder)
     plain = dict.fromkeys(arm for arm, _ in run.arms() if arm not in COMPOSITIONS)
     train.promote(run, home(), list(plain), progress=report)
 
 
 def build_comparison(folder: Path) -> Path:
+    """Write comparison.json and comparison.html, and return the page's path."""
     return comparison.build(Run(folder))

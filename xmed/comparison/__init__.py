@@ -1,4 +1,4 @@
-"""Compare: several methods on one study: how each did, and how sure that is."""
+"""Comparison: how several methods did on one study, and how certain that is."""
 
 from xmed.comparison.build_comparison import build
 from xmed.comparison.comparison_document import compose

@@ -1,4 +1,4 @@
-"""Monitor: is what comes in still what a model was validated on."""
+"""Monitor: checks whether new data still resembles the data that a model was validated on."""
 
 from xmed.monitor.bench import Bench
 from xmed.monitor.build_check import build, read, schema

@@ -1,4 +1,4 @@
-"""Validated data: what a model was validated on, kept beside it in numbers alone, to hold new data against."""
+"""Describes the patients that a model was validated on in numbers, to compare new data with."""
 
 from __future__ import annotations
 
