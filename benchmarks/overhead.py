@@ -42,8 +42,8 @@ WAYS = {
 
 BEGIN = """
 import functools, json, os, sys, time
-from xmed.server.process_environment import open_home, prepare
-prepare()
+from xmed.server.process_environment import open_home, prepare_environment
+prepare_environment()
 open_home()
 from prefect import Task
 from xmed_pipelines import adapt_flow as flows
@@ -65,8 +65,8 @@ LIBRARY = """
 from xmed.spec import load_study
 for name, one in tasks.items():
     setattr(flows, name, clock(name, one.fn))
-flows.log_run = flows.register_model = flows.show = lambda *_: {}
-flows.adapt.fn(load_study(sys.argv[1]))
+flows.log_run = flows.register_model = flows.publish_result = lambda *_: {}
+flows.adapt_flow.fn(load_study(sys.argv[1]))
 """
 FLOW = """
 from xmed.cli.main import main
@@ -147,12 +147,12 @@ def servers(work: Path) -> Iterator[dict[str, str]]:
             held.callback(process.wait)
             held.callback(os.killpg, process.pid, 15)
         for url in asked:
-            while not answers(url):
+            while not server_answers(url):
                 time.sleep(0.5)
         yield {"PREFECT_API_URL": f"{prefect}/api", "MLFLOW_TRACKING_URI": mlflow}
 
 
-def answers(url: str) -> bool:
+def server_answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:

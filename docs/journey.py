@@ -89,7 +89,7 @@ def journey(folder: Path) -> Journey:
     with home.in_use():
         study = xmed.load_study(study_file)
         source, target = (
-            cohort.ingest(xmed.load_dataset(name), home.folder, generate=phantom.write)
+            cohort.ingest(xmed.load_dataset(name), home.folder, generate=phantom.write_patients)
             for name in (study.source, study.target)
         )
         run = xmed.Run.create(study, home.folder)  # fixes and hashes the protocol

@@ -13,7 +13,7 @@ import pytest
 
 from xmed import registry, report
 from xmed.cli.main import main
-from xmed.cohort import load
+from xmed.cohort import load_cohort
 from xmed.evaluate.remeasure import damaged
 from xmed.home import Home
 from xmed.io import read_nifti
@@ -67,7 +67,7 @@ def test_the_run_and_its_report_open(old):
 
 @pytest.mark.parametrize("name", SIDES)
 def test_the_store_opens(name, old):
-    cohort = load(name, old.home.folder)
+    cohort = load_cohort(name, old.home.folder)
     assert len(cohort.cases) == SIDES[name]
     assert all(cohort.image(case).grid.same(cohort.label(case).grid) for case in cohort.cases)
 

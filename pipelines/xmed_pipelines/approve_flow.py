@@ -1,4 +1,4 @@
-"""Flow that checks the gate of a model version, waits for a named person's decision, and records the answer."""
+"""Flow that checks a model version, waits for a person's decision, and records it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from pydantic import Field
 from xmed import registry
 from xmed.console.progress import report
 from xmed.run import home
-from xmed_pipelines.pending_approvals import note
+from xmed_pipelines.pending_approvals import note_waiting_flow
 from xmed_pipelines.prefect_tasks import as_task
 
-POLL_S = 5
+POLL_SECONDS = 5
 
 
 class Decision(RunInput):
-    """What the person who is asked fills in, in Prefect's interface or through `xmed approve`."""
+    """The form that a person fills in, on Prefect's pages or through `xmed approve`."""
 
     decision: Literal["approve", "decline"] = "decline"
-    by: str = Field("", description="the name of the person who answers for it")
-    meaning: str = Field("", description="what the signature means: reviewed what, approved for what")
-    record: str = Field("", description="the audit record, where the decision is on record already")
+    by: str = Field("", description="full name of the person who decides")
+    meaning: str = Field("", description="what the signature means: what was reviewed, what it is approved for")
+    record: str = Field("", description="the audit record, where the decision was recorded already")
 
 
 def check_gate(name: str, version: int, alias: str) -> dict[str, Any]:
+    """Check whether a version may have an alias, without a person."""
     return registry.check(name, version, home(), alias=alias)
 
 
 def record_decision(name: str, version: int, alias: str, given: Decision) -> dict[str, Any]:
+    """Record a decision, unless `xmed approve` has recorded it already; returns the answer of the registry."""
     if given.record:
         return registry.decided(name, version, home(), alias=alias, record=given.record)
     return registry.approve(
@@ -42,29 +44,35 @@ def record_decision(name: str, version: int, alias: str, given: Decision) -> dic
 
 
 @flow(name="approve", persist_result=False)
-def approve(name: str, version: int, alias: str = "clinical-evaluation", hours: float = 72.0) -> dict[str, Any]:
-    """A registered version through the gate: nothing is asked of a person that the files have refused already.
+def approve_flow(name: str, version: int, alias: str = "clinical-evaluation", hours: float = 72.0) -> dict[str, Any]:
+    """Check a registered version and, where it passes, wait for a person who approves or declines it.
 
-    Under a deployment the run is suspended and its process ends; else it waits here. The identity of whoever answers is
-    their own word, as everywhere in Prefect: the audit record adds the account under which the flow runs.
+    Under a deployment the flow run is suspended and its process ends; elsewhere it waits in this process. Prefect does
+    not check who answers: the audit record adds the account under which the flow runs.
+
+    Args:
+        name: The registered model.
+        version: Its version.
+        alias: The alias that is asked for: clinical-evaluation or clinical-use.
+        hours: How long to wait.
     """
-    found = as_task(check_gate, name, version, alias)
-    if found["approved"] or found["refused"]:
-        return found
-    asked = Decision.with_initial_data(description=f"{name} version {version} passed the gate. Give it `{alias}`?")
-    marker = note(home(), str(flow_run.id), name, version, alias)
+    answer = as_task(check_gate, name, version, alias)
+    if answer["approved"] or answer["refused"]:
+        return answer
+    form = Decision.with_initial_data(description=f"{name} version {version} passed the gate. Give it `{alias}`?")
+    marker = note_waiting_flow(home(), str(flow_run.id), name, version, alias)
     report("approve", 0, 1, f"waiting for a decision: xmed approve {name} {version} --for {alias} --by … --meaning …")
     try:
         seconds = max(1, round(hours * 3600))
         if deployment.id:
-            given = suspend_flow_run(asked, timeout=seconds)
+            decision = suspend_flow_run(form, timeout=seconds)
         else:
-            given = pause_flow_run(asked, timeout=seconds, poll_interval=POLL_S)
+            decision = pause_flow_run(form, timeout=seconds, poll_interval=POLL_SECONDS)
     except FlowPauseTimeout:
-        late = {"code": "timeout", "text": f"nobody decided within {hours:g} h", "detail": []}
-        return {**found, "refused": [late]}
+        reason = {"code": "timeout", "text": f"nobody decided within {hours:g} h", "detail": []}
+        return {**answer, "refused": [reason]}
     finally:
         if not deployment.id:
             marker.unlink(missing_ok=True)
     marker.unlink(missing_ok=True)
-    return as_task(record_decision, name, version, alias, given)
+    return as_task(record_decision, name, version, alias, decision)

@@ -1,8 +1,8 @@
-"""Cluster: trainings and pieces of ingest as Prefect tasks on a Dask cluster that is there already.
+"""Trainings and parts of an ingest as Prefect tasks on an existing Dask cluster.
 
-Its machines have this xmed installed, see the same home and files under the same paths, and reach one Prefect server:
-without it each worker would start a server of its own for every task. A worker does one training at a time: give it one
-thread, and where there are GPUs one of these.
+All machines of the cluster have this xmed installed, see the same home and files under the same paths, and reach one
+Prefect server: without it each worker would start a server of its own for every task. A worker does one training at a
+time: give it one thread, and one GPU where there are GPUs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from prefect.settings import get_current_settings
 
 from xmed import train
 from xmed.cohort import ReadResult, Shard
-from xmed.console.run_lock import locked
 from xmed.errors import XmedError
+from xmed.files.locks import hold_lock
 from xmed.run import Run
 
 if TYPE_CHECKING:
@@ -30,61 +30,75 @@ CONNECT_SECONDS = 20.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def far(name: str) -> Callable[[F], Any]:
-    """A task that another machine does; named by its parameters."""
+def remote_task(name: str) -> Callable[[F], Any]:
+    """Make a function a Prefect task for another machine.
+
+    Args:
+        name: Name of the task run, with the function's parameters in braces.
+    """
     return task(cache_policy=NO_CACHE, persist_result=False, task_run_name=name)
 
 
-@far("train {arm} seed {seed}")
+@remote_task("train {arm} seed {seed}")
 def train_cell(folder: Path, arm: str, seed: int, home: Path) -> None:
-    """One training, by whoever comes first: one that was given up may still be at it on another machine."""
+    """Train one arm with one seed, once: a task that Prefect gave up may still be at work on another machine."""
     if not folder.is_dir():
         raise XmedError("PATH_NOT_FOUND", f"no folder {folder} on a worker", "a home that all machines share")
     run = Run(folder)
-    with locked(run.arm(arm, seed) / "lock.json", what=f"{arm} seed {seed}"):
+    with hold_lock(run.arm(arm, seed) / "lock.json", what=f"{arm} seed {seed}"):
         train.fit_single_threaded(run, arm, seed, home)
 
 
-@far("read")
+@remote_task("read")
 def read_piece(piece: Shard) -> tuple[list[ReadResult], list[str]]:
+    """Read one part of a dataset."""
     return piece.read()
 
 
-def train_everywhere(
+def train_on_cluster(
     address: str, run: Run, home: Path, arms: Sequence[str], progress: train.Progress, refuse: train.OnFailure
 ) -> None:
-    """What `train.fit_all` does, on a cluster; each training begins when those that it needs have ended."""
-    jobs, lost = train.jobs(run, home, arms), set[train.Job]()
-    with _runner(address) as runner:
+    """Train all arms as `train.fit_all` does, on a cluster; a training starts when those that it needs have ended.
+
+    Args:
+        address: The cluster's scheduler, such as tcp://host:8786.
+        run: The run.
+        home: The home, which all machines share.
+        arms: Arms to train.
+        progress: Reports each training that ended.
+        refuse: Called with arm, seed and error for each training that failed.
+    """
+    jobs, failed = train.jobs(run, home, arms), set[train.Job]()
+    with _connected_runner(address) as runner:
         futures: dict[train.Job, PrefectFuture[None]] = {}
         for job, needed in jobs.items():
-            arguments = dict(zip(("folder", "arm", "seed", "home"), (run.folder, *job, home)))
+            parameters = dict(zip(("folder", "arm", "seed", "home"), (run.folder, *job, home)))
             before = [futures[other] for other in needed]
-            futures[job] = runner.submit(train_cell, arguments, wait_for=before)  # type: ignore[arg-type]
-        names = {future.task_run_id: job for job, future in futures.items()}
+            futures[job] = runner.submit(train_cell, parameters, wait_for=before)  # type: ignore[arg-type]
+        job_of = {future.task_run_id: job for job, future in futures.items()}
         for future in as_completed(list(futures.values())):
-            job = names[future.task_run_id]
+            job = job_of[future.task_run_id]
             try:
                 future.result()
                 progress(f"train {job[0]} seed {job[1]}", 1, 1, "")
             except OSError:
                 raise
             except Exception as problem:
-                missing = next((other for other in jobs[job] if other in lost), None)
-                lost.add(job)
+                missing = next((other for other in jobs[job] if other in failed), None)
+                failed.add(job)
                 refuse(*job, train.skipped_because(job, missing) if missing else problem)
 
 
-def read_everywhere(address: str, pieces: Sequence[Shard]) -> Iterator[tuple[list[ReadResult], list[str]]]:
-    """Each piece of an ingest, read by some worker; in their order."""
-    with _runner(address) as runner:
+def read_on_cluster(address: str, pieces: Sequence[Shard]) -> Iterator[tuple[list[ReadResult], list[str]]]:
+    """Read the parts of a dataset on a cluster; yields their results in the order of the parts."""
+    with _connected_runner(address) as runner:
         for future in [runner.submit(read_piece, {"piece": piece}) for piece in pieces]:
             yield future.result()
 
 
 @contextmanager
-def _runner(address: str) -> Iterator[DaskTaskRunner]:
-    """Prefect's way to a cluster. Raises XmedError USAGE, CLUSTER_UNREACHABLE."""
+def _connected_runner(address: str) -> Iterator[DaskTaskRunner]:
+    """Prefect's task runner for a cluster that answers. Raises XmedError USAGE, CLUSTER_UNREACHABLE."""
     try:
         from distributed import Client
         from prefect_dask import DaskTaskRunner

@@ -1,4 +1,4 @@
-"""Deployments: studies that Prefect starts by itself: deployments of `adapt` and `watch` in the work pool `xmed`."""
+"""Schedules of studies: Prefect deployments of the flows `adapt` and `watch` in the work pool `xmed`."""
 
 from __future__ import annotations
 
@@ -38,27 +38,36 @@ from xmed.app.plan import Plan
 from xmed.errors import XmedError
 from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
-from xmed_pipelines import adapt_flow, watch_flow
+from xmed_pipelines.adapt_flow import adapt_flow
+from xmed_pipelines.watch_flow import watch_flow
 
 KINDS = ("adapt", "watch")
-"""Flows that a study can be scheduled for: at a time, or when something has come."""
+"""Flows that a study can be scheduled with: at a time, or when data has arrived."""
 
 
-def cron(expression: str, timezone: str) -> CronSchedule:
-    """A cron expression in a time zone (IANA). Raises XmedError USAGE."""
+def cron_schedule(expression: str, timezone: str) -> CronSchedule:
+    """Make a schedule from a cron expression.
+
+    Args:
+        expression: Minute, hour, day, month and weekday, such as "0 2 * * *".
+        timezone: IANA name, such as Europe/Vienna.
+
+    Raises:
+        XmedError: USAGE, where either is invalid, or where the time never comes.
+    """
     try:
-        found = CronSchedule(cron=expression, timezone=timezone)
+        schedule = CronSchedule(cron=expression, timezone=timezone)
         _refuse_never(expression, timezone)
-        return found
+        return schedule
     except ValidationError as problem:
-        said = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in problem.errors())
+        message = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in problem.errors())
         expected = "minute hour day month weekday, such as '0 2 * * *', and a zone such as Europe/Vienna"
-        raise XmedError("USAGE", f"--cron '{expression}' --timezone {timezone}: {said}", expected) from problem
+        raise XmedError("USAGE", f"--cron '{expression}' --timezone {timezone}: {message}", expected) from problem
 
 
 def _refuse_never(expression: str, timezone: str) -> None:
-    """Raises XmedError USAGE for an expression whose day never comes, such as 30 February."""
-    if expression.startswith("@"):  # a word for one that does
+    """Raise XmedError USAGE for an expression whose day never comes, such as 30 February."""
+    if expression.startswith("@"):  # such as @daily
         return
     try:
         next(CronSim(expression, datetime.now(ZoneInfo(timezone))))
@@ -67,66 +76,87 @@ def _refuse_never(expression: str, timezone: str) -> None:
         raise XmedError("USAGE", what, "a day that there is, such as '0 2 * * *' for every night at two") from problem
 
 
-def every(minutes: float) -> IntervalSchedule:
-    """A look every so many minutes."""
+def interval_schedule(minutes: float) -> IntervalSchedule:
+    """Make a schedule that fires every so many minutes."""
     return IntervalSchedule(interval=timedelta(minutes=minutes))
 
 
-def add(
+def schedule_study(
     plan: Plan, schedule: SCHEDULE_TYPES, home: Path, source_root: Path | None = None, target_root: Path | None = None,
     file: str | None = None, watch: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Schedule a study, in place of an earlier schedule of its kind; returns what `listed` says of it.
+    """Schedule a study; an earlier schedule of the same kind is replaced.
 
-    file: the study's name or path, beside which people wrote of it. watch: what to look for (`when`, `data`, `minutes`
-    of the flow `watch`), where the schedule says when to look and not when to run.
+    Args:
+        plan: The study with its datasets.
+        schedule: When to run, or when to look.
+        home: The home that runs write to.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        file: The study's name or path; see `adapt_flow`.
+        watch: Parameters `when`, `data` and `minutes` of `watch_flow`, where the schedule says when to look for data.
+
+    Returns:
+        The schedule's row of `list_schedules`.
     """
     roots = {"source_root": source_root, "target_root": target_root}
-    where = {name: str(path.absolute()) for name, path in roots.items() if path}
+    given_roots = {name: str(path.absolute()) for name, path in roots.items() if path}
     kind = "watch" if watch else "adapt"
     deployment = RunnerDeployment.from_flow(
-        watch_flow.watch if watch else adapt_flow.adapt,
+        watch_flow if watch else adapt_flow,
         plan.study.name,
         description=f"Adapts {plan.study.source} to {plan.study.target} and registers {plan.study.register_as}.",
-        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **where, **(watch or {})},
+        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **given_roots, **(watch or {})},
         tags=[TAG],
         work_pool_name=POOL,
         job_variables={
             "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
             "working_dir": str(Path.cwd()),  # a study may name its datasets by paths from here
-            "env": {"XMED_HOME": str(home), **_expanded(plan, *_checked(watch or {}))},
+            "env": {"XMED_HOME": str(home), **_variables_in_roots(plan, *_watched_dataset(watch or {}))},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     with get_client(sync_client=True) as client:
         make_pool(client)
-        # In place: a run of it may be at work, and has a deployment to report its end to.
-        made = DeploymentScheduleUpdate if _find(client, kind, plan.study.name) else DeploymentScheduleCreate
-        deployment.schedules = [made(schedule=schedule, active=True)]
+        # Updated, not made anew: a run of it may be at work and must report its end to the same deployment.
+        action = DeploymentScheduleUpdate if _find(client, kind, plan.study.name) else DeploymentScheduleCreate
+        deployment.schedules = [action(schedule=schedule, active=True)]
         deployment.apply(work_pool_name=POOL)
-        found = _find(client, kind, plan.study.name)
-        assert found is not None  # it was applied the line before
-        return _told(client, found)
+        applied = _find(client, kind, plan.study.name)
+        assert applied is not None  # it was applied the line before
+        return _row(client, applied)
 
 
-def remove(name: str) -> list[dict[str, Any]]:
-    """Forget the schedules of a study; what they made stays. Raises XmedError SCHEDULE_NOT_FOUND."""
+def remove_schedules(name: str) -> list[dict[str, Any]]:
+    """Remove the schedules of a study; runs, models and reports stay.
+
+    Returns:
+        The rows of `list_schedules` that were removed.
+
+    Raises:
+        XmedError: SCHEDULE_NOT_FOUND.
+    """
     with get_client(sync_client=True) as client:
-        found = [one for kind in KINDS if (one := _find(client, kind, name))]
-        if not found:
+        deployments = [deployment for kind in KINDS if (deployment := _find(client, kind, name))]
+        if not deployments:
             raise XmedError("SCHEDULE_NOT_FOUND", f"no schedule of a study '{name}'", "one that `xmed schedule` lists")
-        told = [_told(client, one) for one in found]
-        for one in found:
-            client.delete_deployment(one.id)
-    return told
+        rows = [_row(client, deployment) for deployment in deployments]
+        for deployment in deployments:
+            client.delete_deployment(deployment.id)
+    return rows
 
 
-def listed() -> list[dict[str, Any]]:
-    """Every scheduled study: name, cron, timezone, active, next (when), last (state, when and what it said)."""
+def list_schedules() -> list[dict[str, Any]]:
+    """List every schedule.
+
+    Returns:
+        Rows with study, schedule (cron expression, or what is waited for), timezone, active, next (ISO 8601), and the
+        last run: last (state), last_at (ISO 8601), last_said (message).
+    """
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        found = client.read_deployments(deployment_filter=ours)
-        return [_told(client, one) for one in sorted(found, key=lambda one: one.name)]
+        deployments = client.read_deployments(deployment_filter=ours)
+        return [_row(client, deployment) for deployment in sorted(deployments, key=lambda entry: entry.name)]
 
 
 def _find(client: SyncPrefectClient, kind: str, name: str) -> DeploymentResponse | None:
@@ -136,53 +166,53 @@ def _find(client: SyncPrefectClient, kind: str, name: str) -> DeploymentResponse
         return None
 
 
-def _told(client: SyncPrefectClient, found: DeploymentResponse) -> dict[str, Any]:
-    schedule = found.schedules[0] if found.schedules else None
-    waiting = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-    coming = _run(client, found.id, FlowRunSort.EXPECTED_START_TIME_ASC, state=waiting)
-    begun = FlowRunFilterStartTime(is_null_=False)
-    last = _run(client, found.id, FlowRunSort.START_TIME_DESC, start_time=begun)
+def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> dict[str, Any]:
+    """A schedule as a row of `list_schedules`."""
+    entry = deployment.schedules[0] if deployment.schedules else None
+    schedule = entry and entry.schedule
+    is_waiting = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    next_run = _first_run(client, deployment.id, FlowRunSort.EXPECTED_START_TIME_ASC, state=is_waiting)
+    has_started = FlowRunFilterStartTime(is_null_=False)
+    last_run = _first_run(client, deployment.id, FlowRunSort.START_TIME_DESC, start_time=has_started)
     return {
-        "study": found.name,
-        "schedule": _when_to(found)
-        or getattr(schedule and schedule.schedule, "cron", None)
-        or str(schedule and schedule.schedule),
-        "timezone": getattr(schedule and schedule.schedule, "timezone", None),
-        "active": bool(schedule and schedule.active and not found.paused),
-        "next": coming and _when(coming.expected_start_time),
-        "last": last and last.state_name,
-        "last_at": last and _when(last.start_time),
-        "last_said": last and last.state and last.state.message,
+        "study": deployment.name,
+        "schedule": _watch_condition(deployment) or getattr(schedule, "cron", None) or str(schedule),
+        "timezone": getattr(schedule, "timezone", None),
+        "active": bool(entry and entry.active and not deployment.paused),
+        "next": next_run and _local_time(next_run.expected_start_time),
+        "last": last_run and last_run.state_name,
+        "last_at": last_run and _local_time(last_run.start_time),
+        "last_said": last_run and last_run.state and last_run.state.message,
     }
 
 
-def _when_to(found: DeploymentResponse) -> str | None:
+def _watch_condition(deployment: DeploymentResponse) -> str | None:
     """What a watch waits for; None for a schedule by the clock."""
-    asked = found.parameters
-    if "when" not in asked:
+    parameters = deployment.parameters
+    if "when" not in parameters:
         return None
-    what = f"drift of {asked['data']}" if asked["when"] == "drift" else "new data"
-    return f"{what}, {asked['minutes']:g} min quiet"
+    condition = f"drift of {parameters['data']}" if parameters["when"] == "drift" else "new data"
+    return f"{condition}, {parameters['minutes']:g} min quiet"
 
 
-def _run(client: SyncPrefectClient, deployment: UUID, sort: FlowRunSort, **only: Any) -> FlowRun | None:
+def _first_run(client: SyncPrefectClient, deployment: UUID, sort: FlowRunSort, **conditions: Any) -> FlowRun | None:
     """The first flow run of a deployment in some order, among those that pass a filter."""
-    its = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), **only)
-    found = client.read_flow_runs(flow_run_filter=its, sort=sort, limit=1)
-    return found[0] if found else None
+    run_filter = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), **conditions)
+    runs = client.read_flow_runs(flow_run_filter=run_filter, sort=sort, limit=1)
+    return runs[0] if runs else None
 
 
-def _when(moment: datetime | None) -> str | None:
+def _local_time(moment: datetime | None) -> str | None:
     return moment.astimezone().isoformat(timespec="seconds") if moment else None
 
 
-def _checked(watch: Mapping[str, Any]) -> list[DatasetSpec]:
-    """The dataset that is watched for drift, where it is one and no plain folder."""
+def _watched_dataset(watch: Mapping[str, Any]) -> list[DatasetSpec]:
+    """The dataset that is watched for drift, where it is a dataset and no plain folder."""
     data = watch.get("data")
     return [load_dataset(data)] if data and not Path(data).is_dir() else []
 
 
-def _expanded(plan: Plan, *more: DatasetSpec) -> dict[str, str]:
-    """The environment variables that the datasets' roots name, as they are now: a service may not know them."""
+def _variables_in_roots(plan: Plan, *more: DatasetSpec) -> dict[str, str]:
+    """The environment variables in the roots of datasets, with today's values: a service may not have them."""
     names = {name for spec in (plan.source, plan.target, *more) for name in re.findall(r"\$\{?(\w+)\}?", spec.root)}
     return {name: os.environ[name] for name in sorted(names - {"XMED_HOME"}) if name in os.environ}

@@ -12,9 +12,12 @@ from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="drift", persist_result=False)
-def drift(model: str, data: str, data_root: Path | None = None) -> dict[str, Any]:
-    """Are these data still what the model was validated on: ingest, measure, judge, report, log.
+def drift_flow(model: str, data: str, data_root: Path | None = None) -> dict[str, Any]:
+    """Check whether new data still resembles what a model was validated on: ingest, measure, decide, report, log.
 
-    data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.
+    Args:
+        model: A registered model or a model folder.
+        data: A dataset (name or YAML file), or a folder in which every file or DICOM folder is one case.
+        data_root: Folder of the dataset's files, in place of the spec's.
     """
     return check_drift.drift(model, data, data_root, call=as_task)

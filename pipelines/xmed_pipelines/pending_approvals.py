@@ -1,4 +1,4 @@
-"""Pending approvals: who waits for a person's decision about a model, in which flow, and how they are told of it."""
+"""Flows that wait for a person's decision about a model: noted in the home, and resumed when somebody has decided."""
 
 from __future__ import annotations
 
@@ -15,37 +15,56 @@ from xmed.server.process_environment import open_home
 FOLDER = "waiting"
 
 
-def note(home: Path, flow_run: str, name: str, version: int, alias: str) -> Path:
-    """Leave word that a flow waits, so that whoever decides elsewhere can wake it; returns the note."""
+def note_waiting_flow(home: Path, flow_run: str, name: str, version: int, alias: str) -> Path:
+    """Write a file that says that a flow waits, so that a decision elsewhere can resume it.
+
+    Args:
+        home: The home.
+        flow_run: Id of the flow run that waits.
+        name: The model.
+        version: Its version.
+        alias: The alias that is asked for.
+
+    Returns:
+        The file.
+    """
     path = home / FOLDER / f"{flow_run}.json"
     document = {"flow_run": flow_run, "name": name, "version": version, "alias": alias}
     write_atomically(path, json.dumps(document, indent=1) + "\n")
     return path
 
 
-def tell_who_waits(home: Path, answer: dict[str, Any], meaning: str) -> int:
-    """Wake every flow that waits for this decision, which is on record already; returns how many there were.
+def resume_waiting_flows(home: Path, answer: dict[str, Any], meaning: str) -> int:
+    """Resume every flow that waits for a decision which is on record already.
 
-    A refusal wakes nobody: the flow goes on waiting for what was refused to be put right.
+    A refusal resumes none: the flow waits on, until what was refused is put right.
+
+    Args:
+        home: The home.
+        answer: What `xmed.registry.approve` returned.
+        meaning: What the person's signature means.
+
+    Returns:
+        How many flows were resumed.
     """
     if not (answer["approved"] or answer.get("declined")):
         return 0
-    asked = {key: answer[key] for key in ("name", "version", "alias")}
-    told = 0
+    decided = {key: answer[key] for key in ("name", "version", "alias")}
+    resumed = 0
     for path in sorted((home / FOLDER).glob("*.json")):
         try:
             document = documents.read_mapping(path)
-        except XmedError:  # damaged: it names no flow that could be woken
+        except XmedError:  # damaged: it names no flow that could be resumed
             continue
         flow_run = document.pop("flow_run", None)
-        if flow_run and document == asked:
-            told += _wake(home, flow_run, answer, meaning)
+        if flow_run and document == decided:
+            resumed += _resume(home, flow_run, answer, meaning)
             path.unlink(missing_ok=True)
-    return told
+    return resumed
 
 
-def _wake(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
-    """Resume a paused flow; one that was killed, or has been woken already, is passed over."""
+def _resume(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
+    """Resume a paused flow; False for one that was killed or has been resumed already."""
     open_home()
     use_server(home)
     from uuid import UUID
@@ -54,9 +73,9 @@ def _wake(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> bo
     from prefect.flow_runs import resume_flow_run
 
     decision = "decline" if answer.get("declined") else "approve"
-    given = {"decision": decision, "by": answer["by"], "meaning": meaning, "record": answer.get("record", "")}
+    run_input = {"decision": decision, "by": answer["by"], "meaning": meaning, "record": answer.get("record", "")}
     try:
-        resume_flow_run(UUID(flow_run), run_input=given)
+        resume_flow_run(UUID(flow_run), run_input=run_input)
     except (NotPausedError, ObjectNotFound, FlowRunWaitTimeout):
         return False
     return True

@@ -1,4 +1,4 @@
-"""Progress and results of a flow run as Prefect artifacts, and a log file where it failed."""
+"""Shows progress and result of a flow run on Prefect's pages, and writes a log file where it failed."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from xmed.console.printable import Screen
-from xmed.console.progress import PIPED_WIDTH, Lines, shown_by
+from xmed.console.printable import SafeConsole
+from xmed.console.progress import PIPED_WIDTH, ProgressLines, shown_by
 from xmed.console.tables import show_result
 from xmed.errors import XmedError
 from xmed.files.uri import folder_uri
 from xmed.processes.child import tie_all_children
 from xmed.report import read
-from xmed.server.process_environment import listen, prepare
+from xmed.server.fault_log import start_journal
+from xmed.server.process_environment import prepare_environment
 
 UPDATE_SECONDS = 10.0
-OUTSIDE = ("PACS_UNREACHABLE", "FETCH_FAILED", "REGISTRY_UNREACHABLE")
-"""Codes of what may be better in ten minutes; whatever else went wrong will go wrong again."""
+TEMPORARY_ERRORS = ("PACS_UNREACHABLE", "FETCH_FAILED", "REGISTRY_UNREACHABLE")
+"""Codes of errors whose cause is on another machine and may be gone in ten minutes; others would occur again."""
 
 
-def alone() -> bool:
-    """Whether a worker started this process for a flow run: nobody looks at it."""
+def runs_under_worker() -> bool:
+    """Whether a Prefect worker started this process for a flow run, so that nobody watches its output."""
     return bool(os.environ.get("PREFECT__FLOW_RUN_ID"))
 
 
 @contextmanager
-def unattended() -> Iterator[None]:
-    """Under a worker, keep progress as artifacts and write a log of a fault; elsewhere the command does its own."""
-    if not alone():
+def watched_by_prefect() -> Iterator[None]:
+    """Under a worker, show progress as artifacts and write a log file after a fault; elsewhere the command does so."""
+    if not runs_under_worker():
         yield
         return
-    prepare()
+    prepare_environment()
     tie_all_children()
-    journal = listen(debug=False)
-    with shown_by(_Artifacts()):
+    journal = start_journal(debug=False)
+    with shown_by(_ProgressArtifacts()):
         try:
             yield
         except Exception as problem:
@@ -53,42 +54,48 @@ def unattended() -> Iterator[None]:
             raise
 
 
-def worth_another_try(task: Any, run: Any, state: Any) -> bool:
-    """Prefect's question before a retry: only where nobody waits, and only for what lies outside this machine."""
+def should_retry(task: Any, run: Any, state: Any) -> bool:
+    """Answer Prefect's question before a retry: only under a worker, and only for causes on other machines."""
     del task, run
     problem = state.result(raise_on_failure=False)
-    known = problem.code in OUTSIDE if isinstance(problem, XmedError) else isinstance(problem, ConnectionError)
-    return alone() and known
+    is_temporary = (
+        problem.code in TEMPORARY_ERRORS if isinstance(problem, XmedError) else isinstance(problem, ConnectionError)
+    )
+    return runs_under_worker() and is_temporary
 
 
-def show(result: dict[str, Any]) -> None:
-    """The result table and the report's place, as a Markdown artifact of the flow run that is at work."""
+def publish_result(result: dict[str, Any]) -> None:
+    """Publish the result table and the report's path as a Markdown artifact of the current flow run.
+
+    Args:
+        result: What the job `adapt` returned.
+    """
     report = read(Path(result["folder"]) / "report")
     text = StringIO()
-    show_result(Screen(file=text, width=PIPED_WIDTH), result, report)
-    place = Path(result["report"]).absolute()
-    page = f"[{place}]({folder_uri(place)})\n\n```\n{text.getvalue()}\n```\n"
-    with suppress(Exception):  # the run is done; a server that went away meanwhile does not undo it
+    show_result(SafeConsole(file=text, width=PIPED_WIDTH), result, report)
+    path = Path(result["report"]).absolute()
+    page = f"[{path}]({folder_uri(path)})\n\n```\n{text.getvalue()}\n```\n"
+    with suppress(Exception):  # the run is done, whether or not the server still answers
         create_markdown_artifact(page, key="result", description=f"{result['run']}: {report['verdict']}")
 
 
-class _Artifacts:
-    """Progress as Prefect's progress artifacts, one for each piece of work, and as lines in the worker's output."""
+class _ProgressArtifacts:
+    """Shows progress as Prefect artifacts, one for each piece of work, and as lines in the worker's output."""
 
     def __init__(self) -> None:
-        self.lines, self.known = Lines(Screen(file=sys.stderr, width=PIPED_WIDTH)), dict[str, UUID]()
-        self.told = dict[str, float]()
+        self.lines = ProgressLines(SafeConsole(file=sys.stderr, width=PIPED_WIDTH))
+        self.artifacts, self.updated = dict[str, UUID](), dict[str, float]()
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
         self.lines(what, done, total, note)
         share, now = 100.0 * done / max(total, 1), time.monotonic()
-        if share < 100 and now - self.told.get(what, -UPDATE_SECONDS) < UPDATE_SECONDS:
+        if share < 100 and now - self.updated.get(what, -UPDATE_SECONDS) < UPDATE_SECONDS:
             return
-        self.told[what] = now
-        with suppress(Exception):  # a server that does not answer is no reason to end a training
-            if what not in self.known:
+        self.updated[what] = now
+        with suppress(Exception):  # a server that does not answer must not end a training
+            if what not in self.artifacts:
                 key = re.sub(r"[^a-z0-9]+", "-", what.lower()).strip("-")
-                found = create_progress_artifact(share, key=key, description=f"{what} {note}")
-                self.known[what] = found if isinstance(found, UUID) else UUID(str(found))
+                artifact = create_progress_artifact(share, key=key, description=f"{what} {note}")
+                self.artifacts[what] = artifact if isinstance(artifact, UUID) else UUID(str(artifact))
             else:
-                update_progress_artifact(self.known[what], progress=share, description=f"{what} {note}")
+                update_progress_artifact(self.artifacts[what], progress=share, description=f"{what} {note}")

@@ -1,4 +1,4 @@
-"""Watch flow: a study is adapted again when new data has come and is quiet, or when a drift check raises the alarm."""
+"""Flow that runs a study again when new data has arrived, or when a drift check raises an alarm."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from xmed.console.progress import report
 from xmed.errors import XmedError
 from xmed.run import home
 from xmed.spec import Study
-from xmed_pipelines.adapt_flow import AnyStudy, adapt
-from xmed_pipelines.drift_flow import drift
-from xmed_pipelines.run_artifacts import OUTSIDE, unattended
+from xmed_pipelines.adapt_flow import AnyStudy, adapt_flow
+from xmed_pipelines.drift_flow import drift_flow
+from xmed_pipelines.run_artifacts import TEMPORARY_ERRORS, watched_by_prefect
 
 When = Literal["new", "drift"]
+"""Run when data is new, or only when it has also changed."""
 
 
 @flow(name="watch", persist_result=False)
-def watch(
+def watch_flow(
     study: AnyStudy,
     when: When = "new",
     data: str | None = None,
@@ -33,41 +34,58 @@ def watch(
     target_root: Path | None = None,
     file: str | None = None,
 ) -> dict[str, Any]:
-    """Look once: adapt if the data are new and have been quiet for so many minutes, and, with `drift`, have changed.
+    """Look once at incoming data, and run the study if the data is new, complete and, with `drift`, has changed.
 
-    data: what is held against the model in use (see `drift`); with `new` it is the study's target that is looked at.
-    Data is dealt with once, whatever came of it, unless the cause lies outside: then the next look tries again.
+    The same data is handled once, whatever the result, except after an error whose cause is on another machine: then
+    the next look tries again.
+
+    Args:
+        study: The study to run.
+        when: `new`: look at the study's target. `drift`: look at `data`, and check it for drift.
+        data: With `drift`: a dataset, or a folder with a file or DICOM folder per case.
+        minutes: How long data must not have changed to count as complete.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        file: The study's name or path; see `adapt_flow`.
     """
-    with unattended():
-        seen = Watch(home() / "watch" / f"{study.name}-{when}.json")
-        state = _state(study, when, data, target_root)
-        waiting = seen.due(state, minutes)
-        report(f"watch {study.name}", 1, 1, waiting or "new, and quiet")
-        if waiting:
-            return {"started": False, "reason": waiting}
+    with watched_by_prefect():
+        arrivals = Watch(home() / "watch" / f"{study.name}-{when}.json")
+        state = _data_state(study, when, data, target_root)
+        reason = arrivals.due(state, minutes)
+        report(f"watch {study.name}", 1, 1, reason or "new, and quiet")
+        if reason:
+            return {"started": False, "reason": reason}
         try:
-            result = _act(study, when, data, {"source_root": source_root, "target_root": target_root, "file": file})
+            result = _check_and_adapt(
+                study, when, data, {"source_root": source_root, "target_root": target_root, "file": file}
+            )
         except XmedError as problem:
-            if problem.code not in OUTSIDE:
-                seen.done(state)
+            if problem.code not in TEMPORARY_ERRORS:
+                arrivals.done(state)
             raise
-        seen.done(state)
+        arrivals.done(state)
         return result
 
 
-def _act(study: Study, when: When, data: str | None, places: dict[str, Any]) -> dict[str, Any]:
+def _check_and_adapt(study: Study, when: When, data: str | None, roots: dict[str, Any]) -> dict[str, Any]:
+    """Run the study, with `drift` only if the check raises an alarm."""
     checked: dict[str, Any] = {}
     if when == "drift":
-        page = drift(in_use(study), str(data))
-        found = monitor.read(Path(page["folder"]))
-        checked = {"drift": {"verdict": found["verdict"], "reason": found["reason"], "report": page["report"]}}
-        if found["verdict"] != "alarm":
-            return {"started": False, "reason": found["reason"], **checked}
-    return {"started": True, "reason": "new data", **checked, **adapt(study, **places)}
+        result = drift_flow(model_in_use(study), str(data))
+        document = monitor.read(Path(result["folder"]))
+        verdict, reason = document["verdict"], document["reason"]
+        checked = {"drift": {"verdict": verdict, "reason": reason, "report": result["report"]}}
+        if verdict != "alarm":
+            return {"started": False, "reason": reason, **checked}
+    return {"started": True, "reason": "new data", **checked, **adapt_flow(study, **roots)}
 
 
-def in_use(study: Study) -> str:
-    """The version of a study's model with the most trusted alias. Raises XmedError MODEL_NOT_FOUND."""
+def model_in_use(study: Study) -> str:
+    """Find the version of a study's model that has the highest alias, such as models:/NAME@clinical-use.
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, where no version has an alias.
+    """
     for alias in registry.ALIASES:
         if registry.holder(study.register_as, alias, home()) is not None:
             return f"models:/{study.register_as}@{alias}"
@@ -75,9 +93,10 @@ def in_use(study: Study) -> str:
     raise XmedError("MODEL_NOT_FOUND", what, f"one of {', '.join(registry.ALIASES)}", f"xmed run {study.name}")
 
 
-def _state(study: Study, when: When, data: str | None, target_root: Path | None) -> str:
+def _data_state(study: Study, when: When, data: str | None, target_root: Path | None) -> str:
+    """sha256 (hex) of the data that is looked at."""
     if when == "new":
         return state_of(plan_dataset(study.target, target_root), target_root)
     if data is None:
         raise XmedError("USAGE", "a watch for drift without data", "a dataset or a folder that is checked")
-    return state_of(incoming(data, card_of(registry.fetch(in_use(study), home()))))
+    return state_of(incoming(data, card_of(registry.fetch(model_in_use(study), home()))))

@@ -88,7 +88,7 @@ def watching(tmp_path, clinic, monkeypatch):
     """The flow's own function on a real folder; what it starts is written down in place of being run."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path / "home")
-    process_environment.prepare()
+    process_environment.prepare_environment()
     process_environment.open_home()
     from xmed_pipelines import watch_flow as module
 
@@ -105,11 +105,11 @@ def watching(tmp_path, clinic, monkeypatch):
         (tmp_path / "drift.json").write_text(json.dumps({"verdict": module.verdict, "reason": "because"}))
         return {"folder": str(tmp_path), "report": "page"}
 
-    monkeypatch.setattr(module, "adapt", adapt)
-    monkeypatch.setattr(module, "drift", drift)
-    monkeypatch.setattr(module, "unattended", nullcontext)
+    monkeypatch.setattr(module, "adapt_flow", adapt)
+    monkeypatch.setattr(module, "drift_flow", drift)
+    monkeypatch.setattr(module, "watched_by_prefect", nullcontext)
     monkeypatch.setattr(module, "plan_dataset", lambda name, root=None: clinic.spec())
-    monkeypatch.setattr(module, "in_use", lambda study: "models:/balls@candidate")
+    monkeypatch.setattr(module, "model_in_use", lambda study: "models:/balls@candidate")
     monkeypatch.setattr(module, "incoming", lambda data, card: clinic.spec())
     monkeypatch.setattr(module, "card_of", lambda folder: {})
     monkeypatch.setattr(module, "registry", SimpleNamespace(fetch=lambda model, home: tmp_path))
@@ -119,7 +119,7 @@ def watching(tmp_path, clinic, monkeypatch):
 
 
 def look(module, **asked):
-    return module.watch.fn(STUDY, minutes=0.0, **asked)
+    return module.watch_flow.fn(STUDY, minutes=0.0, **asked)
 
 
 def test_new_data_starts_one_run_when_it_is_quiet(watching, clinic):

@@ -28,7 +28,7 @@ def drift(home):
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(home)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    process_environment.prepare()
+    process_environment.prepare_environment()
     process_environment.open_home()
     from xmed.app import check_drift
 
@@ -97,7 +97,7 @@ def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monk
     page = monitor.build(found, tmp_path / "check")
     from xmed_pipelines import drift_flow
 
-    monkeypatch.setattr(drift_flow, "drift", lambda *asked: {"folder": str(page.parent), "report": str(page)})
+    monkeypatch.setattr(drift_flow, "drift_flow", lambda *asked: {"folder": str(page.parent), "report": str(page)})
     (tmp_path / "in").mkdir()
     assert main(["drift", "models:/balls/1", str(tmp_path / "in"), "--json"]) == code
     assert json.loads(capsys.readouterr().out)["verdict"] == found["verdict"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import types
 
@@ -17,6 +18,7 @@ from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
 COMMANDS = [
     "demo", "inspect", "ingest", "run", "compare", "predict", "validate", "drift", "methods", "models", "schema", "doctor",
     "schedule", "serve",
@@ -170,7 +172,7 @@ def test_a_home_that_cannot_be_written_is_said_at_once(tmp_path, monkeypatch):
 def test_telemetry_is_off_and_pickles_are_refused():
     from xmed.server import process_environment
 
-    process_environment.prepare()
+    process_environment.prepare_environment()
     wanted = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     wanted["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     assert {name: os.environ[name] for name in wanted} == wanted
@@ -180,7 +182,7 @@ def test_what_is_set_already_wins_over_the_embedded_defaults(monkeypatch):
     from xmed.server import process_environment
 
     monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
-    process_environment.prepare()
+    process_environment.prepare_environment()
     assert os.environ["PREFECT_HOME"] == "/elsewhere"
 
 
@@ -287,10 +289,10 @@ def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
     import xmed.app.plan
 
     adaptation = types.SimpleNamespace(
-        adapt=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
+        adapt_flow=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
     )
     monkeypatch.setattr(xmed.app.plan, "plan_study", lambda *_: None)
-    monkeypatch.setattr(flows, "load", lambda: adaptation)
+    monkeypatch.setattr(flows, "load_adapt_flows", lambda: adaptation)
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
         (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))
@@ -306,9 +308,9 @@ def test_interrupting_is_not_a_fault(monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().err
 
 
-def blocks(language):
-    """The README's code blocks of one language."""
-    return [text.split("```")[0] for text in README.split(f"```{language}\n")[1:]]
+def blocks(language, pages=(README,)):
+    """The code blocks of one language, in the README or in other pages."""
+    return [text.split("```")[0] for page in pages for text in page.split(f"```{language}\n")[1:]]
 
 
 def test_the_specs_in_the_readme_are_valid():
@@ -317,8 +319,8 @@ def test_the_specs_in_the_readme_are_valid():
     assert study.target == dataset.name
 
 
-def test_every_command_in_the_readme_is_one(capsys):
-    lines = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("xmed ")]
+def test_every_command_in_the_readme_and_the_docs_is_one(capsys):
+    lines = [line for text in blocks("sh", PAGES) for line in text.splitlines() if line.startswith("xmed ")]
     assert len(lines) >= 6
     for line in lines:
         _, name, *words = line.split("#")[0].split()
@@ -326,6 +328,12 @@ def test_every_command_in_the_readme_is_one(capsys):
         assert main([*group, "--help"]) == 0
         help_ = capsys.readouterr().out
         assert all(word in help_ for word in words if word.startswith("-")), line
+
+
+def test_every_page_and_folder_that_the_readme_links_to_is_there():
+    targets = re.findall(r"\]\(([\w./-]+)\)", README)
+    assert "docs/data.md" in targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def test_an_interruption_stays_one_when_prefect_stumbles_over_it(monkeypatch):

@@ -64,7 +64,7 @@ def test_an_approval_passes_on_who_what_and_for_what(registry, capsys, monkeypat
 
     registry(approve=approve)
     monkeypatch.setattr(
-        "xmed_pipelines.pending_approvals.tell_who_waits", lambda home, answer, meaning: told.append(meaning)
+        "xmed_pipelines.pending_approvals.resume_waiting_flows", lambda home, answer, meaning: told.append(meaning)
     )
     assert main(["approve", "toy", "1", *SAID, "--for", "clinical-use"]) == 0
     said = {"by": "Ada Reader", "meaning": "reviewed the report", "alias": "clinical-use", "decision": "approve"}

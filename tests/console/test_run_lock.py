@@ -10,12 +10,14 @@ import pytest
 from support.forked_process import FORK
 from xmed.console import run_lock as module
 from xmed.console.progress import shown_by
-from xmed.console.run_lock import clear, gpu_locks, locked, owner, run_lock, turn
+from xmed.console.run_lock import gpu_locks, hold_run_lock, run_lock
 from xmed.errors import XmedError
+from xmed.files import locks
+from xmed.files.locks import clear_lock, hold_lock, lock_owner
 
 
 def hold(home, ready, release):
-    with turn(home, "study other"):
+    with hold_run_lock(home, "study other"):
         ready.set()
         release.wait(60)
 
@@ -34,59 +36,59 @@ def other(home):
 
 
 def test_the_second_waits_is_told_for_whom_and_then_goes_on(home, other, monkeypatch):
-    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "POLL_SECONDS", 0.01)
     told = []
 
     def show(what, done, total, note):
         told.append((what, note))
         other.release.set()
 
-    with shown_by(show), turn(home, "study mine"):
-        who, alive = owner(run_lock(home))
+    with shown_by(show), hold_run_lock(home, "study mine"):
+        who, alive = lock_owner(run_lock(home))
         assert alive
         assert (who["pid"], who["what"]) == (os.getpid(), "study mine")
     assert told[0][0] == "waiting for a turn"
     assert f"process {other.pid} on " in told[0][1]
     assert told[0][1].endswith("study other")
-    assert owner(run_lock(home)) == (None, False)
+    assert lock_owner(run_lock(home)) == (None, False)
 
 
 def test_a_holder_that_was_killed_stands_in_the_lock_and_holds_nobody_up(home, other):
     os.kill(other.pid, signal.SIGKILL)
     other.join()
-    who, alive = owner(run_lock(home))
+    who, alive = lock_owner(run_lock(home))
     assert (who["pid"], alive) == (other.pid, False)
-    with turn(home, "study mine"):
+    with hold_run_lock(home, "study mine"):
         pass
-    assert owner(run_lock(home)) == (None, False)
+    assert lock_owner(run_lock(home)) == (None, False)
 
 
 def test_only_a_lock_that_nobody_holds_is_cleared(home, other):
-    assert not clear(run_lock(home))
-    assert owner(run_lock(home))[0]["pid"] == other.pid
+    assert not clear_lock(run_lock(home))
+    assert lock_owner(run_lock(home))[0]["pid"] == other.pid
     os.kill(other.pid, signal.SIGKILL)
     other.join()
-    assert clear(run_lock(home))
-    assert owner(run_lock(home)) == (None, False)
+    assert clear_lock(run_lock(home))
+    assert lock_owner(run_lock(home)) == (None, False)
 
 
 def test_who_will_not_wait_is_told_at_once(home, other):
     with pytest.raises(
         XmedError, match=rf"error\[BUSY\]: found run.json is held by process {other.pid} on .* study other"
     ):
-        locked(run_lock(home), wait=False).__enter__()
+        hold_lock(run_lock(home), wait=False).__enter__()
 
 
 def test_a_fault_within_a_turn_gives_it_back(home):
-    with pytest.raises(ZeroDivisionError), turn(home, "study mine"):
+    with pytest.raises(ZeroDivisionError), hold_run_lock(home, "study mine"):
         raise ZeroDivisionError
-    assert owner(run_lock(home)) == (None, False)
+    assert lock_owner(run_lock(home)) == (None, False)
 
 
 def test_a_lock_caught_half_written_is_still_a_lock(home):
     run_lock(home).parent.mkdir(parents=True)
     run_lock(home).write_text('{"pid": 1')
-    who, alive = owner(run_lock(home))
+    who, alive = lock_owner(run_lock(home))
     assert "what" in who
     assert not alive
 
@@ -103,8 +105,8 @@ def test_homes_on_one_gpu_share_its_lock_and_others_do_not(monkeypatch, tmp_path
     (path,) = gpu_locks()
     assert path.name == "gpu-3.json"
     assert [path.name for path in gpu_locks(2)] == ["gpu-3.json", "gpu-4.json"]
-    with turn(tmp_path / "one", "study one"), pytest.raises(XmedError, match="BUSY"):
-        locked(path, wait=False).__enter__()
+    with hold_run_lock(tmp_path / "one", "study one"), pytest.raises(XmedError, match="BUSY"):
+        hold_lock(path, wait=False).__enter__()
     assert json.loads((tmp_path / "one" / "locks" / "run.json").read_text() or "{}") == {}
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert [path.name for path in gpu_locks(2)] == ["gpu-0.json", "gpu-1.json"]
@@ -130,12 +132,12 @@ def test_eight_at_once_take_turns(home):
 
     def add():
         for _ in range(5):
-            with turn(home, "adding"):
+            with hold_run_lock(home, "adding"):
                 seen = int(count.read_text())
                 time.sleep(0.001)
                 count.write_text(str(seen + 1))
 
-    module_seconds, module.LOOK_AGAIN_SECONDS = module.LOOK_AGAIN_SECONDS, 0.002
+    poll_seconds, locks.POLL_SECONDS = locks.POLL_SECONDS, 0.002
     try:
         processes = [FORK.Process(target=add) for _ in range(8)]
         for process in processes:
@@ -143,5 +145,5 @@ def test_eight_at_once_take_turns(home):
         for process in processes:
             process.join(60)
     finally:
-        module.LOOK_AGAIN_SECONDS = module_seconds
+        locks.POLL_SECONDS = poll_seconds
     assert count.read_text() == "40"

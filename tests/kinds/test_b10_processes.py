@@ -39,8 +39,8 @@ time.sleep(600)
 """
 SERVER = """
 import subprocess, sys, time
-from xmed.server.process_environment import open_home, prepare
-prepare(); open_home()
+from xmed.server.process_environment import open_home, prepare_environment
+prepare_environment(); open_home()
 child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
 time.sleep(1)
@@ -50,8 +50,8 @@ time.sleep(600)
 RUNNING = """
 import os, sys, time
 from pathlib import Path
-from xmed.server.prefect_server import running
-with running([sys.executable, "-c", {child!r}], dict(os.environ), Path(os.environ["XMED_HOME"]) / "log"):
+from xmed.server.prefect_server import managed_process
+with managed_process([sys.executable, "-c", {child!r}], dict(os.environ), Path(os.environ["XMED_HOME"]) / "log"):
     time.sleep(1)
     print("ready", flush=True)
     time.sleep(600)

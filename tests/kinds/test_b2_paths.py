@@ -64,8 +64,8 @@ def test_a_model_is_registered_fetched_backed_up_and_restored(name, tmp_path):
 
 
 PREFECT = """
-from xmed.server.process_environment import prepare, open_home
-prepare(); open_home()
+from xmed.server.process_environment import open_home, prepare_environment
+prepare_environment(); open_home()
 from prefect.server.database.dependencies import provide_database_interface
 import asyncio
 asyncio.run(provide_database_interface().create_db())
@@ -105,8 +105,8 @@ def test_an_account_that_the_system_does_not_know_works(tmp_path, lacks):
         "import getpass, os, pwd\n"
         "def unknown(uid):\n    raise KeyError(f'getpwuid(): uid not found: {uid}')\n"
         "pwd.getpwuid = unknown\n"
-        "from xmed.server.process_environment import prepare\n"
-        "prepare()\n"
+        "from xmed.server.process_environment import prepare_environment\n"
+        "prepare_environment()\n"
         "from pathlib import Path\n"
         "print(Path.home(), getpass.getuser(), sep='|')\n"
     )

@@ -25,8 +25,8 @@ def sound(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(report, "verify", registrable_runs.verify)
     monkeypatch.setattr(report, "build", registrable_runs.build)
-    monkeypatch.setattr(machine, "packages", lambda: iter([Check("packages", True, "")]))
-    monkeypatch.setattr(machine, "device", lambda: iter([Check("device", True, "")]))
+    monkeypatch.setattr(machine, "check_packages", lambda: iter([Check("packages", True, "")]))
+    monkeypatch.setattr(machine, "check_device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
     monkeypatch.setattr(leftovers, "gpu_lock_folder", lambda: tmp_path / "gpus")
 

@@ -89,14 +89,14 @@ def test_a_misspelled_name_is_answered_with_the_one_meant(tmp_path):
 )
 def test_a_cron_that_never_fires_is_refused(expression):
     with pytest.raises(XmedError, match="USAGE"):
-        deployments.cron(expression, "UTC")
+        deployments.cron_schedule(expression, "UTC")
 
 
 @pytest.mark.parametrize(
     "expression", ["0 2 * * *", "0 0 29 2 *", "0 0 31 1,3 *", "*/5 * * * 1-5", "0 0 L 2 *", "@daily", "0 0 1 jan mon"]
 )
 def test_a_cron_that_fires_is_taken(expression):
-    assert deployments.cron(expression, "Europe/Vienna").cron == expression
+    assert deployments.cron_schedule(expression, "Europe/Vienna").cron == expression
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from support.server_stack import password, place, standing
-from xmed.server.stack.paths import Place, mlflow_url
+from xmed.server.stack.paths import StackPlace, mlflow_url
 
 __all__ = ["place", "standing"]
 pytestmark = pytest.mark.services
@@ -73,7 +73,7 @@ WRITES = [
 @pytest.fixture(scope="module")
 def server(standing):
     """URL and administrator of MLflow, with two accounts: one without any permission, one with one on an experiment."""
-    url, admin = mlflow_url(Place(standing).ports()), password(standing, "mlflow")
+    url, admin = mlflow_url(StackPlace(standing).ports()), password(standing, "mlflow")
     for name, secret in (NOBODY, SOMEBODY):
         made = requests.post(
             f"{url}{API}/users/create", json={"username": name, "password": secret}, auth=admin, timeout=60

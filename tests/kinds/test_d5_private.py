@@ -96,8 +96,8 @@ def test_the_log_of_a_fault_is_private(tmp_path):
 
 @pytest.fixture
 def doctors(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "packages", lambda: iter([Check("packages", True, "")]))
-    monkeypatch.setattr(machine, "device", lambda: iter([Check("device", True, "")]))
+    monkeypatch.setattr(machine, "check_packages", lambda: iter([Check("packages", True, "")]))
+    monkeypatch.setattr(machine, "check_device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
     monkeypatch.setattr(leftovers, "gpu_lock_folder", lambda: tmp_path / "gpus")
 

@@ -13,7 +13,7 @@ from torch import nn
 from support.checkout import ROOT
 from xmed import methods, networks
 from xmed.batch import Batch
-from xmed.cli.run_commands import methods as methods_command
+from xmed.cli.run_commands import methods_command
 from xmed.errors import XmedError
 from xmed.methods.bridge import Bridge
 from xmed.rendering.random_convolution import random_convolutions

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from xmed.errors import XmedError
+from xmed.files import locks
 from xmed.registry import audit_log
 
 WRITER = """
@@ -180,7 +181,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(log, monkeypatch):
 
 
 def test_a_lock_that_somebody_holds_on_to_is_said_and_not_waited_for_without_end(log, monkeypatch):
-    monkeypatch.setattr(audit_log, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.05)
     with (
         audit_log.locked(log / audit_log.LOCK),
         pytest.raises(XmedError, match=r"error\[BUSY\]: found another process has held .*audit.lock for 0 s"),
@@ -203,7 +204,7 @@ def test_whoever_waits_goes_on_waiting_while_others_get_their_turn(home, monkeyp
     queue = threading.Thread(target=others)
     queue.start()
     assert held.wait(10)
-    monkeypatch.setattr(audit_log, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.5)
     audit_log.append(home, "registered")
     queue.join()
     assert len(lines(home)) == 1

@@ -9,7 +9,8 @@ import pytest
 
 from support.command_processes import SCHEDULE, balls, until, xmed
 from support.ready_databases import give_prefect_database
-from xmed.console.run_lock import owner, run_lock
+from xmed.console.run_lock import run_lock
+from xmed.files.locks import lock_owner
 from xmed.run import Run
 
 
@@ -31,7 +32,7 @@ def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home, pr
         assert time.monotonic() - began < 30
     (folder,) = (home / "runs").iterdir()
     assert list(folder.glob("arms/*/seed0/checkpoint-*.pt"))
-    assert owner(run_lock(home)) == (None, False)
+    assert lock_owner(run_lock(home)) == (None, False)
 
     with xmed(home, "serve", "--port", "0") as serve:
         until(serve, "scheduled runs start here")
@@ -53,5 +54,5 @@ def test_a_killed_run_is_finished_by_the_schedule_and_registered(study, home, pr
     report = json.loads((folder / "report" / "report.json").read_text())
     assert report["verdict"] == registered["verdict"]
     for lock in (home / "locks").iterdir():
-        assert owner(lock) == (None, False)
+        assert lock_owner(lock) == (None, False)
     assert (home / "prefect" / "password").stat().st_mode & 0o077 == 0

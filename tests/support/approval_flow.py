@@ -8,7 +8,7 @@ from xmed import report
 
 report.verify, report.build = verify, build
 
-from xmed_pipelines.approve_flow import approve  # noqa: E402
+from xmed_pipelines.approve_flow import approve_flow as approve  # noqa: E402
 
 __all__ = ["approve"]
 if "PREFECT__FLOW_RUN_ID" in os.environ:  # a process of its own, which the worker started for a flow run

@@ -16,14 +16,14 @@ SCHEDULE = """
 import sys
 from datetime import timedelta
 from pathlib import Path
-from xmed.server.process_environment import prepare
+from xmed.server.process_environment import prepare_environment
 from xmed.server.prefect_server import use_server
-home = prepare()
+home = prepare_environment()
 assert use_server(home), "the server of `xmed serve` is found by the home alone"
 from prefect.client.schemas.schedules import IntervalSchedule
 from xmed_pipelines import deployments as schedules
 from xmed.app.plan import plan_study
-print(schedules.add(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
+print(schedules.schedule_study(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
 """
 """As `xmed schedule` does, but not with cron, whose first start may be a minute away."""
 

@@ -14,7 +14,7 @@ import pytest
 from support.command_processes import ROOT, environment
 from xmed.errors import XmedError
 from xmed.server.stack import passwords, postgres
-from xmed.server.stack.paths import Place
+from xmed.server.stack.paths import StackPlace
 
 OURS = ("PREFECT_", "MLFLOW_", "XMED_SECRET")
 
@@ -26,7 +26,7 @@ def place(tmp_path):
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ["XMED_HOME"] = str(tmp_path / "home")
-    yield Place(tmp_path / "home")
+    yield StackPlace(tmp_path / "home")
     os.environ.clear()
     os.environ.update(before)
 
@@ -40,7 +40,7 @@ def answer(home, *words):
 
 
 def password(home, name):
-    return "xmed", passwords.secret(home, name)
+    return "xmed", passwords.stack_password(home, name)
 
 
 @pytest.fixture(scope="module")

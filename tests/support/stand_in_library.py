@@ -128,7 +128,7 @@ def prefect_server(tmp_path_factory, prefect_database):
     """One embedded Prefect server for this module."""
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path_factory.mktemp("home"))
-    process_environment.prepare()
+    process_environment.prepare_environment()
     from prefect.testing import utilities
 
     folder = tmp_path_factory.mktemp("prefect")

@@ -28,7 +28,7 @@ class TestUnderPrefect:
     def test_adapt_calls_the_library_in_its_order(self, study, place, library):
         from xmed_pipelines import adapt_flow
 
-        result = adapt_flow.adapt(str(study))
+        result = adapt_flow.adapt_flow(str(study))
         assert library.calls == ORDER
         assert result["registered"]["alias"] == "candidate"
         run = Run.find(result["run"], place)
@@ -44,7 +44,7 @@ class TestUnderPrefect:
         with pytest.raises(
             XmedError, match=r"^error\[TRAINING_DIVERGED\]: found step 3 · expected finite losses · fix lower the rate$"
         ):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         assert "register" not in library.calls
 
     def test_a_run_that_fails_before_it_trains_leaves_no_folder(self, study, place, library):
@@ -52,7 +52,7 @@ class TestUnderPrefect:
 
         library.raises["ingest toy-us"] = XmedError("NO_CASES", "toy-us: nothing left after quarantine")
         with pytest.raises(XmedError, match="NO_CASES"):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         assert not (place / "runs").exists()
 
     def test_a_target_without_test_labels_is_refused_before_training(self, study, place, library):
@@ -60,7 +60,7 @@ class TestUnderPrefect:
 
         library.raises["judged"] = XmedError("NO_CASES", "toy-us has no labelled test case")
         with pytest.raises(XmedError, match="NO_CASES"):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         assert "train" not in library.calls
         assert not (place / "runs").exists()
 
@@ -69,45 +69,45 @@ class TestUnderPrefect:
 
         library.raises["evaluate"] = RuntimeError("out of memory")
         with pytest.raises(RuntimeError, match="out of memory"):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
-        assert adapt_flow.adapt(str(study), resume=folder.name)["run"] == folder.name
+        assert adapt_flow.adapt_flow(str(study), resume=folder.name)["run"] == folder.name
         assert len(list((place / "runs").iterdir())) == 1
 
     def test_a_run_does_not_go_on_with_other_data_than_it_began_with(self, study, library):
         from xmed_pipelines import adapt_flow
 
-        run = adapt_flow.adapt(str(study))["run"]
+        run = adapt_flow.adapt_flow(str(study))["run"]
         library.fingerprint = "0" * 64
         with pytest.raises(
             XmedError, match=r"error\[DATA_CHANGED\]: found source .*toy-mr.* has changed since run toy-"
         ):
-            adapt_flow.adapt(str(study), resume=run)
+            adapt_flow.adapt_flow(str(study), resume=run)
 
     def test_the_same_command_goes_on_with_a_run_that_was_interrupted(self, study, place, library):
         from xmed_pipelines import adapt_flow
 
         library.raises["evaluate"] = KeyboardInterrupt()
         with pytest.raises(KeyboardInterrupt):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
         library.calls.clear()
-        assert adapt_flow.adapt(str(study))["run"] == folder.name
+        assert adapt_flow.adapt_flow(str(study))["run"] == folder.name
         assert library.calls == ORDER
-        assert adapt_flow.adapt(str(study))["run"] != folder.name, "a finished run is finished"
+        assert adapt_flow.adapt_flow(str(study))["run"] != folder.name, "a finished run is finished"
 
     def test_a_run_whose_data_changed_since_it_was_interrupted_is_given_up(self, study, place, library):
         from xmed_pipelines import adapt_flow
 
         library.raises["evaluate"] = RuntimeError("out of memory")
         with pytest.raises(RuntimeError):
-            adapt_flow.adapt(str(study))
+            adapt_flow.adapt_flow(str(study))
         (folder,) = (place / "runs").iterdir()
         library.raises.clear()
         library.fingerprint = "0" * 64
-        assert adapt_flow.adapt(str(study))["run"] != folder.name
+        assert adapt_flow.adapt_flow(str(study))["run"] != folder.name
         assert "has changed since run" in Run(folder).read("ended")["given_up"]
 
     def test_a_study_may_come_whole_as_a_schedule_passes_it_on(self, study, library):
@@ -116,15 +116,15 @@ class TestUnderPrefect:
         from xmed.spec import load_study
 
         document = load_study(study).model_dump(mode="json")
-        assert adapt_flow.adapt(document)["registered"]["name"] == "toy"
-        assert adapt_flow.adapt.parameters.properties["study"]["$ref"].endswith("/Study")
+        assert adapt_flow.adapt_flow(document)["registered"]["name"] == "toy"
+        assert adapt_flow.adapt_flow.parameters.properties["study"]["$ref"].endswith("/Study")
         with pytest.raises(Exception, match=r"study\.budget\.steps"):
-            adapt_flow.adapt({**document, "budget": {"steps": 0}})
+            adapt_flow.adapt_flow({**document, "budget": {"steps": 0}})
 
     def test_ingest_takes_another_root(self, study, tmp_path, library):
         from xmed_pipelines import adapt_flow
 
-        assert adapt_flow.ingest(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
+        assert adapt_flow.ingest_flow(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
         assert library.calls == ["ingest toy-mr"]
 
 

@@ -48,14 +48,14 @@ def ask(prefect_server, place, monkeypatch):
     """Start the flow in a thread; returns what to call for its answer."""
     from xmed_pipelines import approve_flow
 
-    monkeypatch.setattr(approve_flow, "POLL_S", 1)
+    monkeypatch.setattr(approve_flow, "POLL_SECONDS", 1)
 
     def start(gate=OPEN, hours=1.0):
         registry, answer = Registry(gate), {}
         monkeypatch.setattr(approve_flow, "registry", registry)
         context = contextvars.copy_context()  # where the test's server is known
         work = threading.Thread(
-            target=lambda: answer.update(context.run(approve_flow.approve, *ASKED.values(), hours)), daemon=True
+            target=lambda: answer.update(context.run(approve_flow.approve_flow, *ASKED.values(), hours)), daemon=True
         )
         work.start()
 
@@ -93,15 +93,15 @@ def test_a_decision_made_elsewhere_wakes_the_flow_and_is_not_recorded_twice(ask,
     flow = ask()
     assert {key: marker(place)[key] for key in ASKED} == ASKED
     refused = {**ASKED, "by": "Ada Reader", "approved": False}
-    assert pending_approvals.tell_who_waits(place, refused, "reviewed") == 0
+    assert pending_approvals.resume_waiting_flows(place, refused, "reviewed") == 0
     other = {**ASKED, "version": 4, "by": "Ada Reader", "approved": True, "record": "ef" * 32}
-    assert pending_approvals.tell_who_waits(place, other, "reviewed") == 0
+    assert pending_approvals.resume_waiting_flows(place, other, "reviewed") == 0
     decided = {**ASKED, "by": "Ada Reader", "approved": True, "record": "ab" * 32}
-    assert pending_approvals.tell_who_waits(place, decided, "reviewed") == 1
+    assert pending_approvals.resume_waiting_flows(place, decided, "reviewed") == 1
     assert flow.answer()["approved"] is True
     assert flow.registry.told == ["ab" * 32]
     assert list((place / pending_approvals.FOLDER).iterdir()) == []
-    assert pending_approvals.tell_who_waits(place, decided, "reviewed") == 0
+    assert pending_approvals.resume_waiting_flows(place, decided, "reviewed") == 0
 
 
 @pytest.mark.slow
@@ -130,4 +130,6 @@ def test_when_nobody_decides_the_answer_is_no(ask, place):
 
 def test_without_anybody_waiting_prefect_is_not_even_imported(place, monkeypatch):
     monkeypatch.setattr(pending_approvals, "_wake", lambda *_: pytest.fail("nobody waits"))
-    assert pending_approvals.tell_who_waits(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
+    assert (
+        pending_approvals.resume_waiting_flows(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
+    )

@@ -18,9 +18,9 @@ from xmed.registry.registration import EVALUATION, holder
 NAME = STUDY.register_as
 DEPLOY = """
 import shlex, sys, time
-from xmed.server.process_environment import prepare
+from xmed.server.process_environment import prepare_environment
 from xmed.server.prefect_server import use_server
-home = prepare()
+home = prepare_environment()
 assert use_server(home)
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment

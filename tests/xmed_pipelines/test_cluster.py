@@ -72,7 +72,7 @@ def compared(study, home, monkeypatch, cluster):
     from xmed_pipelines import compare_flow
 
     monkeypatch.setenv("XMED_HOME", str(home))
-    return Run(home / "runs" / compare_flow.compare(str(study), METHODS, [0], cluster=cluster)["run"])
+    return Run(home / "runs" / compare_flow.compare_flow(str(study), METHODS, [0], cluster=cluster)["run"])
 
 
 def numbers(run):
@@ -106,10 +106,10 @@ def test_a_cluster_that_is_not_there_or_has_no_server_is_one_line(monkeypatch):
     with pytest.raises(
         XmedError, match=r"error\[CLUSTER_UNREACHABLE\]: found no Dask scheduler answers at tcp://127.0.0.1:9"
     ):
-        list(room.read_everywhere("tcp://127.0.0.1:9", []))
+        list(room.read_on_cluster("tcp://127.0.0.1:9", []))
     nowhere = temporary_settings(restore_defaults={PREFECT_API_URL})
     with nowhere, pytest.raises(XmedError, match=r"error\[USAGE\]: found a cluster, and no Prefect server"):
-        list(room.read_everywhere("tcp://127.0.0.1:9", []))
+        list(room.read_on_cluster("tcp://127.0.0.1:9", []))
 
 
 def test_a_worker_with_another_home_or_key_reads_nothing(clinic, home):

@@ -78,9 +78,9 @@ def test_a_run_and_a_comparison_are_not_taken_for_each_other(study, place):
 def test_the_doctor_knows_when_a_comparison_is_finished(study, place, monkeypatch):
     comparison = Run.create(plan_study(str(study)).study, place, ["gin"])
     monkeypatch.setattr(leftovers, "ALIVE_SECONDS", -1.0)
-    assert comparison.id in next(leftovers.runs(place)).detail
+    assert comparison.id in next(leftovers.check_runs(place)).detail
     comparison.write("comparison", {})
-    assert next(leftovers.runs(place)).ok
+    assert next(leftovers.check_runs(place)).ok
 
 
 def told(lost, problem):
@@ -187,8 +187,8 @@ def test_seeds_are_a_count_or_a_list(monkeypatch, tmp_path, capsys, seeds, numbe
     asked = []
     monkeypatch.setattr(xmed.app.plan, "plan_comparison", lambda *given: asked.append(given))
     (tmp_path / "comparison.json").write_text(json.dumps(FOUND))
-    comparing = SimpleNamespace(compare=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
-    monkeypatch.setattr(flows, "load", lambda cluster: None)
+    comparing = SimpleNamespace(compare_flow=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
+    monkeypatch.setattr(flows, "_prepare", lambda **_: None)
     monkeypatch.setitem(__import__("sys").modules, "xmed_pipelines.compare_flow", comparing)
     before = dict(os.environ)
     extra = ["--seeds", seeds] if seeds else []
@@ -219,11 +219,11 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     monkeypatch.setattr(compare_methods, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
     build = SimpleNamespace(build=lambda run: library.call("build") or run.folder / "comparison.html")
     monkeypatch.setattr(compare_methods, "comparison", build)
-    result = compare_flow.compare(str(study), ["gin"], [0])
+    result = compare_flow.compare_flow(str(study), ["gin"], [0])
     run = Run.find(result["run"], place)
     assert run.methods == ["source_only", "gin", "target_supervised"]
     assert run.read("failed") == [{"method": "gin", "seed": 0, "code": "TRAINING_DIVERGED", "message": "step 3"}]
     trained = ["train source_only,gin,target_supervised", "train", "choose source_only,adapted,target_supervised"]
     assert library.calls == ["ingest toy-mr", "ingest toy-us", "judged", *trained, "evaluate", "objects", "build"]
-    assert compare_flow.compare(str(study), resume=result["run"])["run"] == result["run"]
+    assert compare_flow.compare_flow(str(study), resume=result["run"])["run"] == result["run"]
     assert len(list((place / "runs").iterdir())) == 1

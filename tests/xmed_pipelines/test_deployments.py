@@ -17,9 +17,17 @@ from ruamel.yaml import YAML
 
 from support.checkout import ROOT
 from xmed.cli.main import main
-from xmed.console.run_lock import locked
 from xmed.errors import XmedError
-from xmed.server.prefect_server import UNLESS_ORPHANED, free, password, running, server_lock, serving, use_server
+from xmed.files.locks import hold_lock
+from xmed.server.prefect_server import (
+    UNLESS_ORPHANED,
+    free_port,
+    managed_process,
+    run_prefect_server,
+    server_lock,
+    server_password,
+    use_server,
+)
 from xmed.spec import Study, load_study
 
 
@@ -64,11 +72,11 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 
 @pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
-    from xmed_pipelines.deployments import cron
+    from xmed_pipelines.deployments import cron_schedule
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: found --cron .* · expected minute hour day month weekday"):
-        cron(expression, zone)
-    assert cron("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
+        cron_schedule(expression, zone)
+    assert cron_schedule("0 2 * * *", "Europe/Vienna").timezone == "Europe/Vienna"
 
 
 def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_that_it_names():
@@ -85,29 +93,29 @@ def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_th
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
-    from xmed_pipelines.deployments import _expanded
+    from xmed_pipelines.deployments import _variables_in_roots
 
     monkeypatch.setenv("XMED_SOME", "/here")
     monkeypatch.delenv("XMED_OTHER", raising=False)
     plan = SimpleNamespace(
         source=SimpleNamespace(root="${XMED_SOME}/a"), target=SimpleNamespace(root="${XMED_OTHER}/$XMED_HOME/b")
     )
-    assert _expanded(plan) == {"XMED_SOME": "/here"}
+    assert _variables_in_roots(plan) == {"XMED_SOME": "/here"}
 
 
 def test_the_password_of_a_server_is_for_its_owner_and_stays(place):
-    found = password(place)
+    found = server_password(place)
     assert found.startswith("xmed:")
     assert len(found) > 30
-    assert password(place) == found
+    assert server_password(place) == found
     assert stat.S_IMODE((place / "prefect" / "password").stat().st_mode) == 0o600
 
 
 def test_a_home_is_served_once(place):
-    with locked(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
+    with hold_lock(server_lock(place), what="xmed serve", url="http://127.0.0.1:9/api"):
         assert use_server(place) is None, "it does not answer"
         with pytest.raises(XmedError, match=r"error\[BUSY\]: found serve.json is held by process"):
-            serving(place, 0).__enter__()
+            run_prefect_server(place, 0).__enter__()
 
 
 def test_a_port_that_is_taken_is_refused_in_one_sentence():
@@ -120,8 +128,8 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence():
         with pytest.raises(
             XmedError, match=rf"error\[USAGE\]: found port {port} of 127.0.0.1 is taken · expected .*--port 0"
         ):
-            free(port)
-    assert free(0) > 0
+            free_port(port)
+    assert free_port(0) > 0
 
 
 def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monkeypatch):
@@ -130,7 +138,7 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
     monkeypatch.setattr(prefect_server, "STOP_SECONDS", 0.5)
     script = "trap '' TERM; sleep 600 & echo $! > child; echo ready; wait; wait"
     command = ["sh", "-c", f"cd {tmp_path}; {script}"]
-    with running(command, dict(os.environ), tmp_path / "log") as process:
+    with managed_process(command, dict(os.environ), tmp_path / "log") as process:
         until = time.monotonic() + 30
         while "ready" not in (tmp_path / "log").read_text():
             assert time.monotonic() < until
@@ -144,8 +152,8 @@ def test_whoever_will_not_end_is_made_to_with_all_that_he_started(tmp_path, monk
 def test_what_a_killed_xmed_has_started_ends_too(tmp_path):
     script = """
 import os, sys, time
-from xmed.server.prefect_server import running
-with running(["sleep", "600"], dict(os.environ), None) as process:
+from xmed.server.prefect_server import managed_process
+with managed_process(["sleep", "600"], dict(os.environ), None) as process:
     print(process.pid, flush=True)
     time.sleep(600)
 """
@@ -176,12 +184,12 @@ def test_who_was_orphaned_before_the_kernel_knew_does_not_begin(tmp_path):
     ],
 )
 def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(problem, again, monkeypatch):
-    from xmed_pipelines.run_artifacts import worth_another_try
+    from xmed_pipelines.run_artifacts import should_retry
 
     state = SimpleNamespace(result=lambda raise_on_failure: problem)
-    assert worth_another_try(None, None, state) is False
+    assert should_retry(None, None, state) is False
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "1")
-    assert worth_another_try(None, None, state) is again
+    assert should_retry(None, None, state) is again
 
 
 UNATTENDED = """
@@ -189,7 +197,7 @@ from xmed_pipelines import run_artifacts as unattended
 from xmed.console.progress import report
 from xmed.errors import XmedError
 unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
-with unattended.unattended():
+with unattended.watched_by_prefect():
     report("train adapted seed 0", 1, 2, "loss 0.3")
     raise {problem}
 """
@@ -222,7 +230,9 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    run_artifacts.show({"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered})
+    run_artifacts.publish_result(
+        {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
+    )
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text
@@ -239,13 +249,13 @@ with prefect_test_harness(server_startup_timeout=180):
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
     from xmed.server.work_pool import POOL, TAG, make_pool, renew_entrypoints
-    from xmed_pipelines.adapt_flow import adapt
-    from xmed_pipelines.watch_flow import watch
+    from xmed_pipelines.adapt_flow import adapt_flow
+    from xmed_pipelines.watch_flow import watch_flow
 
     found = {}
     with get_client(sync_client=True) as client:
         make_pool(client)
-        for flow, old in ((adapt, "pipelines.flows.adapt"), (watch, "pipelines.watching.watch")):
+        for flow, old in ((adapt_flow, "pipelines.flows.adapt"), (watch_flow, "pipelines.watching.watch")):
             deployment = RunnerDeployment.from_flow(flow, "old", tags=[TAG], work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH)
             key = deployment.apply(work_pool_name=POOL)
             now = client.read_deployment(key).entrypoint
@@ -266,3 +276,70 @@ def test_schedules_of_an_older_version_start_todays_flows(tmp_path):
         [sys.executable, "-c", RENEW], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.stdout.strip().endswith("renewed 2"), done.stderr[-2000:]
+
+
+WATCH = """
+import os, subprocess, sys
+from pathlib import Path
+from prefect.testing.utilities import prefect_test_harness
+with prefect_test_harness(server_startup_timeout=180):
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+    from xmed.app.plan import plan_study
+    from xmed_pipelines import deployments
+
+    plan, home = plan_study("toy.yaml"), Path(os.environ["XMED_HOME"])
+    parameters = {"when": "new", "data": None, "minutes": 10.0}
+    deployments.schedule_study(plan, deployments.interval_schedule(10), home, file="toy.yaml", watch=parameters)
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("watch/toy")
+        flow_run = client.create_flow_run_from_deployment(deployment.id)
+        job = deployment.job_variables
+        environment = os.environ | job["env"] | {
+            "PREFECT__FLOW_RUN_ID": str(flow_run.id), "PREFECT_API_URL": PREFECT_API_URL.value()
+        }
+        subprocess.run(job["command"], shell=True, check=True, cwd=job["working_dir"], env=environment, timeout=300)
+        print(job["working_dir"], client.read_flow_run(flow_run.id).state_name)
+"""
+"""Schedules a study, then starts its flow as Prefect's process worker does: the same command, folder and environment."""
+TOY_DATASET = """
+name: {name}
+modality: {modality}
+root: {root}
+layout: {{image: "{{case}}.nii.gz", label: "{{case}}-label.nii.gz"}}
+labels: {{1: {{name: ball}}}}
+splits: {{train: [a, b], test: [c]}}
+"""
+TOY_STUDY = """
+name: toy
+source: {folder}/bright.yaml
+target: {folder}/dark.yaml
+structures: [ball]
+grid: {{spacing_mm: [1, 1, 2], patch: [24, 24, 1]}}
+method: {{name: gin}}
+budget: {{steps: 2, batch: 2}}
+protocol: {{primary: {{metric: dice, structure: ball}}}}
+register_as: toy
+"""
+
+
+@pytest.mark.slow
+def test_a_scheduled_flow_starts_in_a_folder_with_a_pipelines_package_of_somebody_else(tmp_path):
+    folder = tmp_path / "work"
+    for package in ("pipelines", "pipelines/xmed_pipelines"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").write_text("raise RuntimeError('this package belongs to somebody else')\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "c.nii.gz").write_bytes(b"arrived")
+    for name, modality in (("bright", "MR"), ("dark", "PT")):
+        text = TOY_DATASET.format(name=name, modality=modality, root=folder / "data")
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "toy.yaml").write_text(TOY_STUDY.format(folder=folder))
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**os.environ, "XMED_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH], env=environment, cwd=folder, capture_output=True, text=True, timeout=600
+    )
+    assert done.stdout.strip().splitlines()[-1] == f"{folder} Completed", done.stderr[-3000:]
+    assert "seen" in json.loads((home / "watch" / "toy-new.json").read_text())

@@ -1,4 +1,4 @@
-"""Adapt: the main job: ingest both datasets, train, decide, evaluate, report, register."""
+"""The main job: ingest both datasets, train, decide whether to adapt, evaluate, report, register."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
 from xmed.cohort import ReadShards
 from xmed.console.progress import report
-from xmed.console.run_lock import turn
+from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
 from xmed.rendering.scenes import write_label_maps as maps
@@ -54,7 +54,7 @@ def adapt(
     """
     started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
     asked = study if isinstance(study, Study) else load_study(study)
-    with turn(home(), f"study {asked.name}", asked.budget.devices):
+    with hold_run_lock(home(), f"study {asked.name}", asked.budget.devices):
         plan = plan_study(asked, seeds, source_root, target_root, resume)
         registry.check_name(home(), plan.study.register_as)
         run = _data_of(plan, roots, call)
@@ -73,7 +73,12 @@ def adapt(
 
 @contextlib.contextmanager
 def nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
-    """A run that fails before its first training leaves no folder behind."""
+    """Delete the folder of a run that fails before its first training.
+
+    Args:
+        run: The run.
+        unless: Whether to keep the folder after all, as for a run that was resumed.
+    """
     try:
         yield
     except BaseException:
@@ -106,7 +111,10 @@ def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
 
 
 def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
-    """What ingest calls for a dataset that xmed writes itself; ingest stands below the floor of whatever writes it."""
+    """Write a dataset that xmed makes itself: simulated patients, or label maps of a scene.
+
+    Ingest calls this; it cannot import the modules that write, because they are above it.
+    """
     if isinstance(spec, PhantomSpec):
         phantom.write_patients(spec, folder, report)
     else:
@@ -115,7 +123,16 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 @outward
 def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = None) -> dict[str, Any]:
-    """Read a dataset's cases into the store. spread: reads pieces of it on other machines."""
+    """Read a dataset's cases into the store.
+
+    Args:
+        spec: A dataset: its name or YAML file.
+        root: Folder of the dataset's files, in place of the spec's.
+        spread: Reads parts of the dataset on other machines.
+
+    Returns:
+        name and fingerprint of the dataset.
+    """
     found = cohort.ingest_cases(
         load_dataset(spec), home(), data_root=root, progress=report, generate=make, read_shards=spread
     )
@@ -140,25 +157,29 @@ def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
 
 
 def train_arms(folder: Path) -> None:
+    """Train all arms and seeds of a run that are not trained yet."""
     with stoppable():  # again: under a flow Prefect takes SIGTERM for itself, and would let the workers finish
         train.fit_all(Run(folder), home(), progress=report)
 
 
 def promote_model(folder: Path) -> None:
+    """Write selection.json: whether the adapted model may become the candidate, decided without target labels."""
     train.promote(Run(folder), home(), progress=report)
 
 
 def evaluate_run(folder: Path, target_root: Path | None = None) -> None:
+    """Measure all arms on the test patients, and write DICOM objects of the adapted model's predictions."""
     evaluate.evaluate(Run(folder), home(), progress=report)
     evaluate.write_objects(Run(folder), home(), target_root, progress=report)
 
 
 def keep_reference(folder: Path) -> None:
-    """Write monitor.json: what new data will be held against."""
+    """Write monitor.json: what new data will be compared with to find drift."""
     monitor.keep(Run(folder), home(), progress=report)
 
 
 def describe_environment(folder: Path, started: datetime) -> None:
+    """Write environment.json, errors.json and, for a run that has none yet, sbom.json."""
     run = Run(folder)
     run.write("environment", environment(run, started))
     run.write("errors", errors(run))
@@ -167,21 +188,24 @@ def describe_environment(folder: Path, started: datetime) -> None:
 
 
 def note_what_is_known(folder: Path, study: str | None) -> None:
-    """Beside the numbers: what people wrote of the study, and the version of the model before this one."""
+    """Keep the text that people wrote about the study, and the report of the model's version before this one."""
     remember_prior(Run(folder), home())
     if study:
         note_text(Run(folder), study)
 
 
 def build_report(folder: Path) -> Path:
+    """Build the report and return the path of its page."""
     return reports.build(Run(folder))
 
 
 @outward
 def log_run(folder: Path) -> str:
+    """Log the run to MLflow and return the id of its MLflow run."""
     return registry.log_run(Run(folder), home())
 
 
 @outward
 def register_model(folder: Path) -> dict[str, Any]:
+    """Register the adapted model; see `xmed.registry.register`."""
     return registry.register(Run(folder), home())

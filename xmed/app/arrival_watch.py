@@ -1,4 +1,4 @@
-"""Arrival watch: whether data that is coming in has stopped coming, found out by looking twice."""
+"""Find out whether new data has arrived and is complete, by looking at it twice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
@@ -19,10 +21,16 @@ from xmed.spec import DatasetSpec
 
 
 def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
-    """sha256 (hex) of what a dataset consists of now: its folder's files, or the objects that its PACS query names.
+    """Digest what a dataset consists of now: its folder's files, or the objects that its PACS query names.
 
-    Nothing is read or fetched. Raises XmedError PATH_NOT_FOUND, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER, and USAGE
-    for a dataset to which nothing new can come.
+    No image is read or fetched.
+
+    Returns:
+        sha256 (hex).
+
+    Raises:
+        XmedError: PATH_NOT_FOUND, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER; USAGE for a dataset to which no new data
+            can come.
     """
     if spec.pacs:
         archive = connect(spec.pacs.server, spec.pacs.listen)
@@ -38,14 +46,47 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     return digest(sorted(_files(folder, LinkPolicy(folder.resolve(), spec.link_folders()))))
 
 
+def watch_parameters(
+    target: DatasetSpec, drift_data: str | None, minutes: float, target_root: Path | None = None
+) -> dict[str, Any]:
+    """Check that new data can arrive where it is watched for, and return the parameters of the flow `watch`.
+
+    Args:
+        target: The study's target, which is watched where `drift_data` is None.
+        drift_data: A dataset, or a folder with a file or DICOM folder per case, that is checked for drift.
+        minutes: How long data must not have changed to count as complete.
+        target_root: Folder of the target's files, in place of its spec's.
+
+    Returns:
+        when (`new` or `drift`), data, minutes.
+
+    Raises:
+        XmedError: As `state_of`, and SPEC_NOT_FOUND, SPEC_INVALID.
+    """
+    if not drift_data:
+        state_of(target, target_root)
+    elif not Path(drift_data).is_dir():
+        state_of(plan_dataset(drift_data))
+    return {"when": "drift" if drift_data else "new", "data": drift_data, "minutes": minutes}
+
+
 @dataclass(frozen=True)
 class Watch:
-    """What was seen at the last look, kept in a file; whether something is due is decided here and nowhere else."""
+    """The state of a dataset at the last look, kept in a file; decides whether there is something to do."""
 
     path: Path
 
     def due(self, state: str, minutes: float, now: datetime | None = None) -> str:
-        """Remember a look. Empty when what is there is new and has not changed for so many minutes, else why not."""
+        """Record a look at the data.
+
+        Args:
+            state: What `state_of` returned.
+            minutes: How long the data must not have changed to count as complete.
+            now: The time of the look; by default the present.
+
+        Returns:
+            An empty string where the data is new and complete; else the reason why not.
+        """
         now, known = now or datetime.now(UTC), self._known()
         if known.get("done") == state:
             return "nothing new"
@@ -61,7 +102,7 @@ class Watch:
         return ""
 
     def done(self, state: str) -> None:
-        """What is there now is dealt with, whatever came of it; the same is not due again."""
+        """Record that this state was handled, whatever the result, so that it is not due again."""
         self._write({**self._known(), "done": state})
 
     def _known(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Check drift: incoming, unlabelled data against what a model was validated on: measured, judged by a rule, logged."""
+"""Check new, unlabelled data for drift: measure it, apply the alarm rule, write a page, log."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def drift(model: str, data: str, data_root: Path | None = None, call: Call = dir
 
 @outward
 def take_in(spec: DatasetSpec) -> None:
+    """Read the new data into the store."""
     cohort.ingest_cases(spec, home(), progress=report, generate=make)
 
 
@@ -104,7 +105,7 @@ def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Pat
 
 @outward
 def log_drift(page: Path) -> str:
-    """p values, counts and what is expected of the model as MLflow metrics, the files beside them."""
+    """Log a check to MLflow: p values, counts, expected Dice, and the files. Returns the id of the MLflow run."""
     found = monitor.read(page.parent)
     measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
     measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
@@ -118,9 +119,15 @@ def log_drift(page: Path) -> str:
 
 
 def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> DatasetSpec:
-    """The dataset that is checked, without its labels, whatever it is given as.
+    """Describe the data that is checked as a dataset without labels.
 
-    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES.
+    Args:
+        data: A dataset (name or YAML file), or a folder in which every file or DICOM folder is one case.
+        card: The model's card (model.json).
+        data_root: Folder of the dataset's files, in place of the spec's.
+
+    Raises:
+        XmedError: SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES, USAGE.
     """
     given = Path(data)
     if given.is_dir() and data not in spec_names("dataset"):

@@ -1,4 +1,4 @@
-"""Compare methods: the same study under several methods: both datasets once, every method and seed, one table."""
+"""Compare methods on one study: both datasets are ingested once, every method and seed is trained, one table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xmed.app.plan import plan_comparison
 from xmed.app.steps import Call, directly
 from xmed.cohort import ReadShards
 from xmed.console.progress import FAILED, lay_out, report
-from xmed.console.run_lock import turn
+from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
@@ -61,7 +61,7 @@ def compare(
         XmedError: with the codes of `xmed.app.plan.plan_comparison`, and of each step.
     """
     started = datetime.now(UTC)
-    with turn(home(), f"comparison of {study}", load_study(study).budget.devices):
+    with hold_run_lock(home(), f"comparison of {study}", load_study(study).budget.devices):
         plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
         run = plan.run or Run.create(plan.study, home(), plan.methods)
         report("comparison", 1, 1, run.id)
@@ -77,7 +77,16 @@ def compare(
 
 
 def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = None) -> None:
-    """Train every cell; one that fails is written down, and the others go on. Without source-only there is no table."""
+    """Train every method and seed. A training that fails is written to failed.json, and the others go on.
+
+    Args:
+        folder: The run's folder.
+        jobs: Trainings at the same time on a CPU; None: as many as cores.
+        elsewhere: Trains on other machines in place of this one.
+
+    Raises:
+        Exception: What made source-only fail: without it there is no table.
+    """
     run, failed = Run(folder), list[dict[str, Any]]()
 
     def refuse(arm: str, seed: int, problem: Exception) -> None:
@@ -106,11 +115,12 @@ def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = 
 
 
 def choose_method(folder: Path) -> None:
-    """What would be chosen without target labels, before any test label is read."""
+    """Write what would be chosen without target labels, before any test label is read."""
     run = Run(folder)
     plain = dict.fromkeys(arm for arm, _ in run.arms() if arm not in COMPOSITIONS)
     train.promote(run, home(), list(plain), progress=report)
 
 
 def build_comparison(folder: Path) -> Path:
+    """Write comparison.json and comparison.html, and return the page's path."""
     return comparison.build(Run(folder))

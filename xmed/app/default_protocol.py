@@ -1,4 +1,4 @@
-"""The protocol of an external validation where the user gives none: the one the model was validated with."""
+"""The protocol of an external validation where the user gives none: the one that the model was validated with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,27 @@ NOT_AGAIN: dict[str, Any] = {"gap_closed": None, "not_below_source_only": False}
 
 
 def least_protocol(structure: str) -> Protocol:
-    """What is asked of a model whose own protocol is nowhere to be found: to be better than what learns nothing."""
+    """Make the protocol for a model whose own is unknown: it must be better than the trivial baselines.
+
+    Args:
+        structure: The primary structure.
+    """
     return Protocol(primary=Primary(structure=structure), accept=Accept(gain_over_trivial=0.0, **NOT_AGAIN))
 
 
 def own_protocol(
     card: dict[str, Any], report: dict[str, Any] | None, names: list[str]
 ) -> tuple[Protocol | None, float | None]:
-    """The protocol that the model was made under, as far as it can be asked of it alone, and the NSD tolerance (mm)."""
+    """Find the protocol that a model was validated with, without criteria that need other arms.
+
+    Args:
+        card: The model's card (model.json).
+        report: The report of the model's version, where there is one.
+        names: Structures that the new data has.
+
+    Returns:
+        The protocol, and the NSD tolerance in mm; None for what is unknown.
+    """
     for found, tolerance in _told(card, report):
         try:
             own = Protocol.model_validate(found)

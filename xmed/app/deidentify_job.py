@@ -1,4 +1,4 @@
-"""Deidentify job: `xmed deidentify`, from the options to the answer."""
+"""`xmed deidentify`: from the options to the answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,20 @@ from xmed.files.permissions import apply_user_umask
 
 
 def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) -> tuple[dict[str, Any], Outcome]:
-    """De-identify `source` into `out`. Raises XmedError USAGE without both, and as `deidentify_files` does."""
+    """De-identify a file or folder.
+
+    Args:
+        source: The file or folder.
+        out: The folder to write copies to.
+        home: The home, which holds the key and the crosswalk.
+        policy: What the user decided.
+
+    Returns:
+        The answer as a JSON document, and the outcome.
+
+    Raises:
+        XmedError: USAGE without `source` and `out`, and as `xmed.deidentify.deidentify_files`.
+    """
     if source is None or out is None:
         raise XmedError("USAGE", "xmed deidentify without IN and OUT", "IN OUT, --explain or --crosswalk")
     outcome = deidentify_files(source, out, home, policy, report)
@@ -25,7 +38,7 @@ def remove(source: Path | None, out: Path | None, home: Path, policy: Policy) ->
 
 
 def show_outcome(console: Console, outcome: Outcome, out: Path | None) -> None:
-    """What left, what was withheld and why; a key that was made just now is told of."""
+    """Print what was written, what was withheld and why, and where a new key is."""
     if outcome.key:
         console.print(f"a new key was made: {outcome.key} · keep a copy: without it nobody is ever found again")
     console.print(f"{outcome.written} written of {outcome.patients} patients, {outcome.skipped} of other kinds skipped")
@@ -35,7 +48,11 @@ def show_outcome(console: Console, outcome: Outcome, out: Path | None) -> None:
 
 
 def who(home: Path) -> list[dict[str, str]]:
-    """What the crosswalk of this home says. Raises XmedError KEY_INVALID, PATH_NOT_FOUND."""
+    """Read the crosswalk of a home: rows of kind, pseudonym, original.
+
+    Raises:
+        XmedError: KEY_INVALID, PATH_NOT_FOUND.
+    """
     crosswalk = Crosswalk.below(home, Secret.find(home)[0])
     if not crosswalk.path.exists():
         raise XmedError(

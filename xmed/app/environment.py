@@ -1,4 +1,4 @@
-"""Environment: on what, with what and when a run was made, for its provenance."""
+"""Describe for a run's provenance when, with what and on which machine it was made."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def environment(run: Run, started: datetime) -> dict[str, Any]:
 
 
 def bill_of_materials(run: Run) -> dict[str, Any]:
-    """sbom.json of a run: its adapted model of the first seed, and every package that it was made with (CycloneDX)."""
+    """Make sbom.json of a run (CycloneDX): the adapted model of its first seed, and every package it was made with."""
     from xmed.registry.sbom import sbom
 
     trained = run.trained("adapted", run.study.seeds[0])
@@ -51,7 +51,7 @@ def bill_of_materials(run: Run) -> dict[str, Any]:
 
 
 def surroundings() -> dict[str, Any]:
-    """What a run can be made again with: the code's difference to its commit, every package, the lock, the machine."""
+    """Describe what is needed to repeat a run: the code's difference to its commit, packages, lock file, machine."""
     from xmed.train.device import machine  # torch, which the doctor does without
 
     lock, seen = CHECKOUT / "constraints.txt", machine()
@@ -79,7 +79,7 @@ def errors(run: Run) -> list[dict[str, str]]:
 
 
 def cpu() -> str:
-    """The processor's own name, where the system tells it."""
+    """The processor's name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

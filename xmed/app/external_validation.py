@@ -1,4 +1,4 @@
-"""External validation: a finished model on labelled data that it was not trained on; a run without training."""
+"""External validation: measure a finished model on labelled data that it was not trained on; nothing is trained."""
 
 from __future__ import annotations
 
@@ -77,13 +77,19 @@ def describe_external(folder: Path, target: str) -> dict[str, Any]:
 def external_study(
     model: Path, spec: DatasetSpec, protocol: Protocol | None, report: dict[str, Any] | None = None
 ) -> Study:
-    """The study that a validation is: the model's own grid, network, method and protocol on a new target.
+    """Make the study of a validation: the model's own grid, network, method and protocol, with a new target.
 
-    protocol: what is asked instead of the model's own protocol; report: that of the model, where its version has one.
-    Without either the model's run, then its card are asked; a tolerance that is not given is that of its report.
+    The protocol is the one that is given, else that of the model's report, of its run, or of its card.
 
-    Raises XmedError SPEC_INVALID where the data lack a structure of the model, or the protocol names another one,
-    MODALITY_MISMATCH, MODEL_INVALID.
+    Args:
+        model: The model's folder.
+        spec: The new dataset.
+        protocol: What counts as success, in place of the model's own protocol.
+        report: The report of the model's version, where there is one.
+
+    Raises:
+        XmedError: SPEC_INVALID, where the data lacks a structure of the model or the protocol names another one;
+            MODALITY_MISMATCH, MODEL_INVALID.
     """
     card = card_of(model)
     names = [one["name"] for one in card["structures"]]
@@ -123,9 +129,14 @@ def external_study(
 
 
 def begin(model: Path, reference: str, study: Study, home: Path, version: str | None = None) -> Run:
-    """A run of that study whose one arm, `adapted`, is the finished model; its protocol is fixed and hashed here.
+    """Make the run of a validation, whose one arm, `adapted`, is the finished model; its protocol is fixed and hashed.
 
-    reference, version: of the model, as it was asked for, and what its registry calls it.
+    Args:
+        model: The model's folder.
+        reference: The model as the user named it.
+        study: The study of the validation.
+        home: The home.
+        version: The version that the registry found, where the model is registered.
     """
     card, run = card_of(model), Run.create(study, home)
     folder = run.arm("adapted", card["seed"])
@@ -173,7 +184,11 @@ def describe(run: Run, target: Cohort, home: Path) -> dict[str, Any]:
 
 
 def card_of(model: Path) -> dict[str, Any]:
-    """What a model's folder says of itself. Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID."""
+    """Read a model's card (model.json).
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
+    """
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
@@ -185,7 +200,7 @@ def card_of(model: Path) -> dict[str, Any]:
 
 
 def spoken(reference: str) -> str:
-    """A registered model's name; of a folder its last part: a machine's paths are nobody's business."""
+    """The name of a model to show: of a folder only its last part, since the paths of this machine are private."""
     return reference if reference.startswith("models:/") else Path(reference).name
 
 

@@ -1,4 +1,4 @@
-"""Plan: a study with everything it names, checked before anything is written."""
+"""Check a study and everything it names before anything is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from xmed.spec.validation_messages import did_you_mean
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: a study, its two datasets, and the run it continues, if any."""
+    """What a run will do.
+
+    Attributes:
+        study: The study.
+        source: Its source dataset.
+        target: Its target dataset.
+        run: The run that it continues, if any.
+        methods: The methods of a comparison; empty for an ordinary run.
+    """
 
     study: Study
     source: DatasetSpec
@@ -30,9 +38,17 @@ def plan_study(
     target_root: Path | None = None,
     resume: str | None = None,
 ) -> Plan:
-    """Read and check a study, or the run of it that is to be resumed; nothing is written.
+    """Read and check a study, or the run that is to be resumed; nothing is written.
 
-    Raises XmedError SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, METHOD_NEEDS, PATH_NOT_FOUND, RUN_NOT_FOUND or USAGE.
+    Args:
+        study: A study: its name, its YAML file, or the study itself.
+        seeds: Random seeds, in place of the study's.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        resume: Id or folder of the run to continue.
+
+    Raises:
+        XmedError: SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, METHOD_NEEDS, PATH_NOT_FOUND, RUN_NOT_FOUND, USAGE.
     """
     run = Run.find(resume, home()) if resume else None
     if run is not None and run.methods:
@@ -48,9 +64,20 @@ def plan_comparison(
     target_root: Path | None = None,
     resume: str | None = None,
 ) -> Plan:
-    """The same of a comparison: of the named methods or `all`, with the floor, the ceiling and what they begin with.
+    """Read and check a comparison; nothing is written.
 
-    A comparison that is resumed has its methods and seeds already.
+    Source-only, target-supervised and the methods that others begin with are added.
+
+    Args:
+        study: A study: its name or YAML file.
+        names: Names of methods, or `["all"]`; None with `resume`, which has its methods and seeds already.
+        seeds: Random seeds, in place of the study's.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        resume: Id or folder of the comparison to continue.
+
+    Raises:
+        XmedError: As `plan_study`.
     """
     run = Run.find(resume, home()) if resume else None
     if run is not None and (names or not run.methods):
@@ -109,7 +136,11 @@ def _plan(
 
 
 def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
-    """A dataset spec whose folder is there, or is one that xmed writes itself. Raises XmedError PATH_NOT_FOUND too."""
+    """Read a dataset spec, and check that its folder exists or that xmed makes the data itself.
+
+    Raises:
+        XmedError: SPEC_NOT_FOUND, SPEC_INVALID, PATH_NOT_FOUND.
+    """
     spec = load_dataset(name)
     folder = spec.folder(root)
     spec.link_folders()

@@ -1,4 +1,4 @@
-"""Predict image: one image through one model, into files that are whole or not there."""
+"""Segment one image with one model, into files that are complete or not there."""
 
 from __future__ import annotations
 
@@ -34,13 +34,24 @@ def predict_file(
     sr: Path | None = None,
     channel: int | None = None,
 ) -> dict[str, Any]:
-    """Segment `source` with the model that `reference` names, write `out`; returns what was done and measured.
+    """Segment an image and write the result.
 
-    channel: which volume of a file or series that holds several, from 0.
-    sr: where the measurements go as a DICOM report, beside a DICOM SEG.
+    Args:
+        reference: The model: models:/NAME@alias, models:/NAME/3, or a model folder.
+        source: A DICOM folder or file, or a NIfTI.
+        out: The file to write.
+        form: `nifti` or `dicom-seg`.
+        force: Whether to replace `out` where it exists.
+        home: The home.
+        sr: With `dicom-seg`: also write the measurements to this file, as a DICOM SR.
+        channel: Which volume, from 0, of a file or series with several.
 
-    Raises XmedError USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
-    reading the image raises; NOT_REFERABLE and SPEC_INVALID for what no DICOM SEG can be written of, before inference.
+    Returns:
+        output, measurements (path), model, weights_sha256, shape, spacing_mm, voxels and volume_ml by structure, notes.
+
+    Raises:
+        XmedError: USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
+            reading the image raises. NOT_REFERABLE, SPEC_INVALID, before inference, where no DICOM SEG can be written.
     """
     if not source.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
@@ -98,7 +109,7 @@ def _check_output(out: Path, form: str, force: bool) -> None:
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:
-    """What was put right at reading, what was measured, the output, and what an archive said to it."""
+    """Print what was corrected while reading, the measurements, the output, and what the archive answered."""
     for made in document["notes"]:
         console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
     for name, volume in (document["volume_ml"] or {}).items():

@@ -1,7 +1,7 @@
-"""Published runs: finished runs in a place that others read too, by any URL that fsspec knows (s3, sftp, file ...).
+"""Finished runs in a shared store, under any URL that fsspec knows (s3, sftp, file ...).
 
-URL/RUN/ holds a run's files as they lie in its folder, and MANIFEST.json: their sizes and sha256. It is written last:
-a copy without it is none. What is read back is what was published, or it is refused.
+URL/RUN/ holds a run's files as they lie in its folder, and MANIFEST.json with their sizes and sha256. The manifest is
+written last: a copy without it is incomplete. What is read back is what was published, or it is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,7 @@ import fsspec
 from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
+from xmed.files.progress import Progress
 from xmed.run import Run
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
@@ -28,20 +29,26 @@ UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
 """How files begin that only the machine needs on which a training is at work."""
 LARGEST = 64 << 20
 """Bytes of a manifest; a run of 100,000 files has one of 20 MB."""
-Progress = Callable[[str, int, int, str], None]
 
 
 def is_url(reference: str) -> bool:
-    """Whether it names a place in a shared store; `models:/name/3` does not."""
+    """Whether a reference is the URL of a shared store; `models:/name/3` is not."""
     return "://" in reference
 
 
 def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, Any]:
-    """Copy a run that has its report, or its comparison, below a URL; {url, files, copied, bytes, sha256}.
+    """Copy a run that has a report or a comparison to a shared store; files that are there already are not sent again.
 
-    Files that are there already are not sent again. sha256: of the manifest's list.
+    Args:
+        run: The run.
+        url: Where to copy it; the run gets a folder below.
+        progress: Reports each file.
 
-    Raises XmedError USAGE, SHARE_FAILED.
+    Returns:
+        url, files (count), copied (count), bytes, sha256 (of the manifest's list).
+
+    Raises:
+        XmedError: USAGE, SHARE_FAILED.
     """
     if not (run.has("comparison") or (run.report / "report.json").is_file()):
         raise XmedError("USAGE", f"run {run.id} has no report yet", "a finished run", "`xmed run` goes on with it")
@@ -68,9 +75,10 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
 
 
 def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
-    """The run that was published as `url`, as a folder below `home`; it is fetched once.
+    """Fetch a published run into a folder of the home; a run that was fetched before is not fetched again.
 
-    Raises XmedError SHARE_FAILED (no answer, or nothing published there), FETCH_MISMATCH, PATH_UNSAFE.
+    Raises:
+        XmedError: SHARE_FAILED (no answer, or nothing published there), FETCH_MISMATCH, PATH_UNSAFE, DISK_FULL.
     """
     with _store(url) as (store, root):
         files = _listed(store, root)
@@ -159,7 +167,7 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def model_at(reference: str, home: Path, progress: Progress | None = None) -> str:
-    """What `reference` names, or where the adapted model of the published run lies that it is the URL of."""
+    """Turn the URL of a published run into the folder of its adapted model; other references stay as they are."""
     if not is_url(reference):
         return reference
     run = fetch(reference, home, progress)
@@ -167,5 +175,5 @@ def model_at(reference: str, home: Path, progress: Progress | None = None) -> st
 
 
 def folder_at(reference: str, home: Path, progress: Progress | None = None) -> Path:
-    """The folder that `reference` names, or of the published run that it is the URL of."""
+    """Turn the URL of a published run into its folder; other references are folders already."""
     return fetch(reference, home, progress).folder if is_url(reference) else Path(reference)

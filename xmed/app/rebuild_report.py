@@ -22,7 +22,7 @@ SHOWN = 20
 def remember_prior(run: Run, home: Path) -> None:
     """Write prior.json where an earlier version of this model has a report among the runs of this home.
 
-    Once written it stays: a report that is built again says what it said.
+    Once written it stays, so that a report that is built again says the same.
     """
     if run.has("prior") or run.has("external"):
         return
@@ -44,17 +44,27 @@ def remember_prior(run: Run, home: Path) -> None:
 
 
 def note_text(run: Run, study: str) -> None:
-    """Keep the human text that stands beside the study's file, `NAME.text.yaml`, unless the run has one already."""
+    """Keep the human answers that stand beside the study's file, `NAME.text.yaml`, unless the run has some already."""
     beside = None if run.has("text") else study_text_path(study)
     if beside is not None:
         run.write("text", read_text(beside))
 
 
 def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> dict[str, Any]:
-    """Build a run's report again, from its files and what people say of it; versions registered by it follow.
+    """Build a run's report again from its files and from what people add; versions that it registered follow.
 
-    Raises XmedError REPORT_SIGNED where a clinical version stands on the report and it would change, RUN_NOT_FOUND,
-    SPEC_INVALID.
+    Args:
+        name: The run: its id or folder.
+        home: The home.
+        text: A YAML file with answers that only people can give.
+        ratings: The ratings that the contact sheet exported.
+
+    Returns:
+        run, report (path), report_id, verdict, claim (counts of the CLAIM checklist), versions (that follow).
+
+    Raises:
+        XmedError: REPORT_SIGNED where a clinical version rests on the report and it would change; RUN_NOT_FOUND,
+            SPEC_INVALID.
     """
     run = Run.find(name, home)
     registry.unsigned(run, home, told=bool(text or ratings))
@@ -71,7 +81,16 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
 
 
 def check(folder: Path, home: Path, deep: bool) -> dict[str, Any]:
-    """Every mismatch of a report; deep: its predictions are also measured again against the stored truth."""
+    """Verify a report.
+
+    Args:
+        folder: A run's folder, a report's folder, or a copy of one.
+        home: The home.
+        deep: Whether to measure the predictions again against the stored references.
+
+    Returns:
+        ok, folder, deep, problems (one sentence each).
+    """
     problems = reports.verify(folder)
     run = Run(folder.absolute() if (folder / "study.json").is_file() else folder.absolute().parent)
     if deep:
@@ -84,7 +103,7 @@ def check(folder: Path, home: Path, deep: bool) -> dict[str, Any]:
 
 
 def show_check(console: Console, found: dict[str, Any]) -> None:
-    """Whether a report agrees with its files, and where not."""
+    """Print whether a report agrees with its files, and where not."""
     if found["ok"]:
         console.print("the report agrees with its files: every hash and every number was made again", highlight=False)
     for line in found["problems"][:SHOWN]:
@@ -94,7 +113,7 @@ def show_check(console: Console, found: dict[str, Any]) -> None:
 
 
 def show_rebuilt(console: Console, found: dict[str, Any]) -> None:
-    """The verdict, what people still have to write, and where the page is."""
+    """Print the verdict, what people still have to write, and where the page is."""
     missing = found["claim"]["human_required"]
     console.print(f"verdict  {found['verdict']}", highlight=False)
     console.print(f"CLAIM    {found['claim']['filled']} of 44 filled, {missing} wait for a person", highlight=False)

@@ -1,4 +1,4 @@
-"""Resume: a run that was killed, and that the same command, or the next scheduled start, goes on with."""
+"""Find a run that was killed, so that the same command or the next scheduled start continues it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ BEGUN, ENDED = "begun", "ended"
 
 
 def begin(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run:
-    """A new run of a study, that knows how to recognise itself."""
+    """Make a new run of a study, and write down what it was asked and by which code."""
     run = Run.create(study, home)
     run.write(BEGUN, {**_asked(roots), "at": datetime.now(UTC).isoformat()})
     return run
 
 
 def end(run: Run, result: Mapping[str, Any]) -> None:
-    """Nothing is left to do for a run; `result` says why."""
+    """Mark a run as finished; `result` says how it ended."""
     run.write(ENDED, {**result, "at": datetime.now(UTC).isoformat()})
 
 
 def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run | None:
-    """The latest run of this very study on these roots, begun by this very code, that did not end.
+    """Find the latest unfinished run of the same study, on the same data folders, begun by the same code.
 
-    Other code would finish something of which one half was made by the code of yesterday.
+    A run begun by other code is not continued: its parts would be made by two versions.
     """
     asked, wanted = _asked(roots), study.model_dump(mode="json")
     for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
@@ -54,7 +54,7 @@ def _asked(roots: Mapping[str, Path | None]) -> dict[str, Any]:
 
 @cache
 def code() -> str:
-    """sha256 (hex) of the source files that this process would run."""
+    """sha256 (hex) of xmed's source files, as this process would run them."""
     found = hashlib.sha256()
     for name in CODE:
         spec = find_spec(name)

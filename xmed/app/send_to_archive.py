@@ -1,4 +1,4 @@
-"""Send to archive: what a prediction wrote goes to a picture archive, and how each object fared."""
+"""Send the DICOM objects of a prediction to an archive (PACS)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from xmed.spec import load_dataset
 
 
 def archive(named: str, form: str) -> str:
-    """The address of an archive, given as it is or as the dataset whose spec has it; checked before anything is done.
+    """Find the address of an archive and check it before anything is done.
 
-    Raises XmedError USAGE, SPEC_INVALID, SPEC_NOT_FOUND.
+    Args:
+        named: An address, such as https://… or dimse://…, or a dataset whose spec has `pacs`.
+        form: The format of the prediction; only `dicom-seg` can be sent.
+
+    Raises:
+        XmedError: USAGE, SPEC_INVALID, SPEC_NOT_FOUND.
     """
     if form != "dicom-seg":
         raise XmedError("USAGE", f"--send beside {form}", "--format dicom-seg: archives store DICOM alone")
@@ -27,10 +32,13 @@ def archive(named: str, form: str) -> str:
 
 
 def send_back(files: list[Path], server: str) -> list[dict[str, Any]]:
-    """Store every file; returns name and status of each.
+    """Store files in an archive; to send them again does no harm.
 
-    Raises XmedError PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER; its sentence says what became of every file. Sending
-    again does no harm.
+    Returns:
+        file and status of each.
+
+    Raises:
+        XmedError: PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER; the sentence says what became of every file.
     """
     found: list[dict[str, Any]] = []
     failed: XmedError | None = None

@@ -1,4 +1,4 @@
-"""How a job calls its steps: directly, or through a scheduler that records each step and tries some of them again."""
+"""How a job calls its steps: directly, or through Prefect, which records each step and may try it again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def directly(step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def outward(step: Callable[P, R]) -> Callable[P, R]:
-    """Mark a step that speaks to other machines (an archive, a tracking server): it may be tried again later.
+    """Mark a step that needs other machines (an archive, a tracking server), so that it may be tried again later.
 
-    All other steps are tried once: what they compute would come out the same.
+    All other steps are tried once: they would give the same result again.
     """
     _outward.add(f"{step.__module__}.{step.__qualname__}")
     return step
 
 
 def is_outward(step: Callable[..., object]) -> bool:
-    """Whether a step speaks to other machines."""
+    """Whether a step needs other machines."""
     return f"{step.__module__}.{step.__qualname__}" in _outward

@@ -1,8 +1,7 @@
-"""Data: the commands that look at images, read them into the store, and take names out of them."""
+"""Commands that look at images, read them into the store, and de-identify them."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Annotated
 import typer
 
 from xmed.cli import flows
-from xmed.cli.command import DONE, NO, Answer, command
-from xmed.cli.flows import Cluster
+from xmed.cli.command import DONE, NO, Answer
+from xmed.cli.options import Cluster, DataRoot, DatasetFile
 from xmed.errors import XmedError
 
 
-class Face(StrEnum):
+class FaceDecision(StrEnum):
     """What a person decided about the faces in images of heads."""
 
     not_in_view = "not-in-view"
@@ -24,8 +23,8 @@ class Face(StrEnum):
     retained = "retained"
 
 
-class Document(StrEnum):
-    """What `xmed schema` knows the JSON Schema of."""
+class SchemaName(StrEnum):
+    """Documents that `xmed schema` prints the JSON Schema of."""
 
     dataset = "DatasetSpec"
     study = "Study"
@@ -33,89 +32,105 @@ class Document(StrEnum):
     drift = "drift"
 
 
-def add(app: typer.Typer) -> None:
-    """Make these the commands of `app`."""
-    for function in (inspect, ingest, deidentify, schema):
-        command(app)(function)
+def inspect_command(path: Annotated[Path, typer.Argument(help="A file or folder: DICOM, NIfTI, PNG, JPEG.")]) -> Answer:
+    """List what a folder or file holds: series, modality, geometry, and why an image would be refused.
 
-
-def inspect(path: Annotated[Path, typer.Argument(help="A file or a folder: DICOM, NIfTI, PNG, JPEG.")]) -> Answer:
-    """What is in a folder or file, without writing: series, modality, geometry, verdict and reason code for each."""
+    Writes nothing. Example: xmed inspect /data/ultrasound
+    """
     if not path.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {path}", "a path that exists")
-    from xmed.console.inspect_table import show_findings
-    from xmed.io import inspect as look
+    from xmed.console.inspect_table import relative_to_folder, show_findings
+    from xmed.io import inspect
 
-    rows = [asdict(finding) for finding in look(path)]
-    base = path if path.is_dir() else path.parent
-    short = [{**row, "path": os.path.relpath(row["path"], base)} for row in rows]
-    return Answer(rows, lambda console: show_findings(console, short))
+    rows = [asdict(finding) for finding in inspect(path)]
+    return Answer(rows, lambda console: show_findings(console, relative_to_folder(rows, path)))
 
 
-def ingest(
-    spec: Annotated[str, typer.Argument(help="A dataset spec's name or its YAML file.")],
-    data_root: Annotated[Path | None, typer.Option(help="Where the files lie, instead of the spec's root.")] = None,
-    cluster: Cluster = None,
-) -> Answer:
-    """A dataset spec → store and quarantine. Does nothing twice; goes on where it was interrupted."""
+def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Cluster = None) -> Answer:
+    """Read a dataset's images into the store; images that cannot be read go to quarantine with a reason.
+
+    Files that have not changed are not read again. Example: xmed ingest my-target
+    """
     from xmed.app.plan import plan_dataset
 
-    name = plan_dataset(spec, data_root).name  # before Prefect starts and anything is written
-    adaptation = flows.load(cluster)
+    name = plan_dataset(spec, data_root).name  # refuses wrong input before Prefect starts and anything is written
+    adapt_flows = flows.load_adapt_flows(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
     from xmed.run import home
 
-    adaptation.ingest(spec, data_root, cluster)
-    found = cohort.load_cohort(name, home())
-    document = cohort.describe_cohort(found)
-    hidden = (home() / "deidentify" / "crosswalk").is_file()
-    return Answer(document, lambda console: show_cohort(console, document, hidden))
+    adapt_flows.ingest_flow(spec, data_root, cluster)
+    document = cohort.describe_cohort(cohort.load_cohort(name, home()))
+    has_crosswalk = (home() / "deidentify" / "crosswalk").is_file()
+    return Answer(document, lambda console: show_cohort(console, document, has_crosswalk))
 
 
-def deidentify(
-    source: Annotated[Path | None, typer.Argument(metavar="IN", help="A file or folder: DICOM, NIfTI.")] = None,
-    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The folder to write below.")] = None,
+def deidentify_command(
+    source: Annotated[Path | None, typer.Argument(metavar="IN", help="A file or folder: DICOM or NIfTI.")] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The folder to write the copies to.")] = None,
     face: Annotated[
-        Face | None, typer.Option(help="What holds for images of heads; without it they stay here.")
+        FaceDecision | None,
+        typer.Option(help="Your decision about faces. Without it, images of heads are withheld.", show_default=False),
     ] = None,
-    colour_flow: Annotated[bool, typer.Option("--colour-flow", help="Ultrasound colour flow is tissue, too.")] = False,
-    keep_writing: Annotated[bool, typer.Option("--keep-writing", help="Writing left in pixels was looked at.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say what it does, and do nothing.")] = False,
-    crosswalk: Annotated[bool, typer.Option("--crosswalk", help="Say who is behind which pseudonym.")] = False,
+    colour_flow: Annotated[
+        bool, typer.Option("--colour-flow", help="Keep coloured pixels of ultrasound: they are blood flow.")
+    ] = False,
+    keep_writing: Annotated[
+        bool, typer.Option("--keep-writing", help="Keep images with writing in their pixels: you looked at it.")
+    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the rules and write nothing.")] = False,
+    crosswalk: Annotated[
+        bool, typer.Option("--crosswalk", help="Print which patient and case each pseudonym stands for.")
+    ] = False,
 ) -> Answer:
-    """Copies that name nobody: what is permitted crosses, ultrasound within its regions only. Exit 1: some withheld."""
-    from xmed import deidentify as room
+    """Write copies without patient data: only permitted attributes, and only the image regions of ultrasound screens.
+
+    Exit code 1: some files were withheld. Example: xmed deidentify dicom-folder copies --face not-in-view
+    """
+    from xmed import deidentify
     from xmed.app import deidentify_job
-    from xmed.console.tables import show_lines, table
+    from xmed.console.tables import plain_table, show_lines
     from xmed.run import home
 
     if explain:
-        rules = room.explain_rules()
-        return Answer(rules, lambda console: show_lines(console, room.explanation_lines(rules)))
+        rules = deidentify.explain_rules()
+        return Answer(rules, lambda console: show_lines(console, deidentify.explanation_lines(rules)))
     if crosswalk:
-        known = deidentify_job.who(home())
-        return Answer(known, lambda console: console.print(table(known, ["kind", "pseudonym", "original"])))
-    policy = room.Policy(colour_flow, keep_writing, face.value if face else None)
+        rows = deidentify_job.who(home())
+        return Answer(rows, lambda console: console.print(plain_table(rows, ["kind", "pseudonym", "original"])))
+    policy = deidentify.Policy(colour_flow, keep_writing, face.value if face else None)
     document, outcome = deidentify_job.remove(source, out, home(), policy)
     return Answer(
         document, lambda console: deidentify_job.show_outcome(console, outcome, out), NO if outcome.withheld else DONE
     )
 
 
-def schema(document: Annotated[Document, typer.Argument(help="Of which document.")] = Document.dataset) -> Answer:
-    """The JSON Schema of a dataset spec, a study, a report or a drift check; editors check YAML files against it."""
-    if document is Document.report:
-        from xmed.report import schema as of_report
+def schema_command(
+    document: Annotated[SchemaName, typer.Argument(help="The kind of document.")] = SchemaName.dataset,
+) -> Answer:
+    """Print the JSON Schema of a dataset spec, a study, a report or a drift check; editors check YAML against it.
 
-        found = of_report()
-    elif document is Document.drift:
-        from xmed.monitor import schema as of_drift
+    Example: xmed schema Study --json
+    """
+    if document is SchemaName.report:
+        from xmed.report import schema as report_schema
 
-        found = of_drift()
+        json_schema = report_schema()
+    elif document is SchemaName.drift:
+        from xmed.monitor import schema as drift_schema
+
+        json_schema = drift_schema()
     else:
         from xmed import spec
 
-        found = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        found |= getattr(spec, document.value).model_json_schema()
-    return Answer(found, lambda console: console.print_json(data=found))
+        json_schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        json_schema |= getattr(spec, document.value).model_json_schema()
+    return Answer(json_schema, lambda console: console.print_json(data=json_schema))
+
+
+COMMANDS = {
+    "inspect": inspect_command,
+    "ingest": ingest_command,
+    "deidentify": deidentify_command,
+    "schema": schema_command,
+}

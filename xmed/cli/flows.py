@@ -1,32 +1,66 @@
-"""Flows: Prefect's flows, loaded once a command is sure to need them."""
+"""Loads Prefect's flows when a command is sure to need them.
+
+Prefect writes to its folder and reads its settings when it is imported: so the home is prepared first, and a command
+that is refused for wrong input never gets here.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from types import ModuleType
+from typing import Any
 
-import typer
-
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        envvar="XMED_CLUSTER", help="A Dask scheduler, such as tcp://host:8786, whose workers share the home."
-    ),
-]
+from xmed.run import home
 
 
-def load(cluster: str | None = None) -> Any:
-    """The flows, imported once it is clear that they will be needed: Prefect writes when it is imported.
+def load_adapt_flows(cluster: str | None = None) -> ModuleType:
+    """Load the flows that ingest, adapt and validate.
 
-    cluster: its workers and this process speak to one server, that of `xmed serve` where no other is named.
+    Args:
+        cluster: Address of a Dask cluster. Its workers and this process speak to one Prefect server: the one of
+            `xmed serve`, where PREFECT_API_URL names no other.
     """
-    from xmed.server.process_environment import open_home
-
-    open_home()
-    if cluster:
-        from xmed.run import home
-        from xmed.server.prefect_server import use_server
-
-        use_server(home())
+    _prepare(use_home_server=bool(cluster))
     from xmed_pipelines import adapt_flow
 
     return adapt_flow
+
+
+def load_compare_flow(cluster: str | None = None) -> Any:
+    """Load the flow that compares methods; `cluster` as in `load_adapt_flows`."""
+    _prepare(use_home_server=bool(cluster))
+    from xmed_pipelines.compare_flow import compare_flow
+
+    return compare_flow
+
+
+def load_drift_flow() -> Any:
+    """Load the flow that checks new data for drift."""
+    _prepare()
+    from xmed_pipelines.drift_flow import drift_flow
+
+    return drift_flow
+
+
+def load_approve_flow() -> Any:
+    """Load the flow that waits for a person's decision."""
+    _prepare(use_home_server=True)
+    from xmed_pipelines.approve_flow import approve_flow
+
+    return approve_flow
+
+
+def load_deployments() -> ModuleType:
+    """Load the module that lists and changes schedules."""
+    _prepare(use_home_server=True)
+    from xmed_pipelines import deployments
+
+    return deployments
+
+
+def _prepare(use_home_server: bool = False) -> None:
+    from xmed.server.prefect_server import use_server
+    from xmed.server.process_environment import open_home
+
+    open_home()
+    if use_home_server:
+        use_server(home())

@@ -1,109 +1,137 @@
-"""Operations: the commands for whoever looks after a home: doctor, servers, backups, published runs."""
+"""Commands for whoever looks after a home: doctor, servers, backups, published runs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from xmed.cli.command import DONE, NO, Answer, command
+from xmed.cli.command import DONE, NO, Answer
+from xmed.cli.options import RunId
+from xmed.console.printable import print_line
 from xmed.console.progress import report
 
 
-def add(app: typer.Typer) -> None:
-    """Make these the commands of `app`."""
-    for function in (publish, doctor, up, down, backup, restore):
-        command(app)(function)
-
-
-def publish(
-    run: Annotated[str, typer.Argument(help="A run's id or its folder.")],
-    url: Annotated[str, typer.Argument(help="Where to: s3://bucket/xmed, file:///mnt/xmed, or what fsspec knows.")],
+def publish_command(
+    run: RunId,
+    url: Annotated[
+        str, typer.Argument(help="Where to copy it: s3://bucket/xmed, file:///mnt/xmed, or another URL of fsspec.")
+    ],
 ) -> Answer:
-    """Copy a finished run, its models and its report to a shared store; nothing is sent twice."""
+    """Copy a finished run, its models and its report to a shared store; files that are there are not sent again.
+
+    Example: xmed publish RUN s3://bucket/xmed
+    """
     from xmed.app import published_runs
     from xmed.run import Run, home
 
     document = published_runs.publish(Run.find(run, home()), url, report)
-    said = f"{document['url']}  ({document['copied']} of {document['files']} files were new)"
-    return Answer(document, lambda console: console.print(said, markup=False, highlight=False, soft_wrap=True))
+    line = f"{document['url']}  ({document['copied']} of {document['files']} files were new)"
+    return Answer(document, lambda console: print_line(console, line))
 
 
-def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Close what killed processes left behind.")] = False,
+def doctor_command(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also put right what can be: stale locks, dead runs, open files, moved homes.")
+    ] = False,
 ) -> Answer:
-    """Is this installation sound: versions, device, disk, databases, and what killed processes left. Exit 1: no."""
+    """Check this installation: versions, device, disk, databases, and what killed processes left. Exit code 1: a fault.
+
+    Example: xmed doctor
+    """
     from xmed.console.tables import show_checks
     from xmed.run import home
     from xmed.server.doctor import examine
 
     checks = [asdict(check) for check in examine(home(), fix)]
-    ok = all(check["ok"] for check in checks)
-    return Answer({"ok": ok, "checks": checks}, lambda console: show_checks(console, checks), DONE if ok else NO)
+    is_sound = all(check["ok"] for check in checks)
+    document = {"ok": is_sound, "checks": checks}
+    return Answer(document, lambda console: show_checks(console, checks), DONE if is_sound else NO)
 
 
-def up(
+def up_command(
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of Prefect's pages: as before, or 4200; 0: any that is free.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of Prefect's pages; 0 takes any free one. Default: as before, or 4200.",
+            show_default=False,
+        ),
     ] = None,
     mlflow_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of MLflow's pages: as before, or 5000; 0: any that is free.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of MLflow's pages; 0 takes any free one. Default: as before, or 5000.",
+            show_default=False,
+        ),
     ] = None,
 ) -> Answer:
-    """Servers that stand by for this home: PostgreSQL, MLflow, Prefect, and a worker that starts scheduled runs."""
+    """Start the servers of this home: PostgreSQL, MLflow, Prefect, and a worker for scheduled runs. They keep running.
+
+    Example: xmed up
+    """
+    from xmed.console.tables import show_servers
     from xmed.run import home
     from xmed.server.process_environment import make_home
-    from xmed.server.stack.up_down import up as work
+    from xmed.server.stack.up_down import up
 
     make_home()
-    document = work(home(), port, mlflow_port)
-    return Answer(document, lambda console: _show(console, document))
+    document = up(home(), port, mlflow_port)
+    return Answer(document, lambda console: show_servers(console, document))
 
 
-def down() -> Answer:
-    """End what `xmed up` started; a run at work saves first. `xmed up` goes on with the same data."""
+def down_command() -> Answer:
+    """Stop what `xmed up` started; a run at work saves first, and the next `xmed up` continues it.
+
+    Example: xmed down
+    """
     from xmed.run import home
-    from xmed.server.stack.up_down import down as work
+    from xmed.server.stack.up_down import down
 
-    document = work(home())
-    said = f"ended: {', '.join(document['ended'])}" if document["ended"] else "nothing was up"
-    return Answer(document, lambda console: console.print(said))
+    document = down(home())
+    line = f"ended: {', '.join(document['ended'])}" if document["ended"] else "nothing was up"
+    return Answer(document, lambda console: print_line(console, line))
 
 
-def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write; .tar, or .tar.gz to compress it.")],
+def backup_command(
+    file: Annotated[Path, typer.Argument(help="The file to write: NAME.tar, or NAME.tar.gz to compress it.")],
 ) -> Answer:
-    """This home in one file: registry, runs, reports, store, audit log; without any key. Servers may stay up."""
-    from xmed.run import home
-    from xmed.server.backup import backup as work
+    """Write this home to one file: registry, runs, reports, store, audit log; no keys. Servers may keep running.
 
-    document = work(home(), file.absolute())
+    Example: xmed backup /backup/xmed.tar.gz
+    """
+    from xmed.run import home
+    from xmed.server.backup import backup
+
+    document = backup(home(), file.absolute())
     line = f"{document['files']} files, {document['bytes'] / 1e6:.1f} MB: {document['file']}"
-    return Answer(document, lambda console: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    return Answer(document, lambda console: print_line(console, line))
 
 
-def restore(file: Annotated[Path, typer.Argument(help="What `xmed backup` wrote.")]) -> Answer:
-    """Bring a backup back, into a home (XMED_HOME) where there is nothing yet."""
+def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed backup` wrote.")]) -> Answer:
+    """Restore a backup into an empty home; XMED_HOME names it.
+
+    Example: XMED_HOME=/srv/xmed xmed restore /backup/xmed.tar.gz
+    """
     from xmed.run import home
-    from xmed.server.restore import restore as work
+    from xmed.server.restore import restore
 
-    document = work(file.absolute(), home())
-    up = "; `xmed up` brings its servers up" if document["registry"] == "postgresql" else ""
-    line = f"{document['files']} files of {document['made']} in {document['home']}{up}"
-    return Answer(document, lambda console: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    document = restore(file.absolute(), home())
+    next_step = "; `xmed up` starts its servers" if document["registry"] == "postgresql" else ""
+    line = f"{document['files']} files of {document['made']} in {document['home']}{next_step}"
+    return Answer(document, lambda console: print_line(console, line))
 
 
-def _show(console: Console, document: dict[str, Any]) -> None:
-    for name in ("prefect", "mlflow"):
-        one = document[name]
-        line = f"{name:9}{one['url']}   user {one['user']}, password in {one['password']}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    postgres = document["postgres"]
-    for line in (f"postgres {postgres['address']}   data in {postgres['data']}", f"logs     {document['logs']}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if document["embedded"]:
-        line = f"What was registered before stays in {document['embedded']}: MLFLOW_TRACKING_URI may name it"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+COMMANDS = {
+    "publish": publish_command,
+    "doctor": doctor_command,
+    "up": up_command,
+    "down": down_command,
+    "backup": backup_command,
+    "restore": restore_command,
+}

@@ -1,4 +1,4 @@
-"""Report commands: the commands that build a report again, print it, and verify it."""
+"""Commands that build a report again, print it, and verify it."""
 
 from __future__ import annotations
 
@@ -7,59 +7,82 @@ from typing import Annotated
 
 import typer
 
-from xmed.cli.command import DONE, NO, Answer, command
+from xmed.cli.command import DONE, NO, Answer
+from xmed.cli.options import RunId
+from xmed.console.printable import print_line
 
-app = typer.Typer(help="Build a validation report again, or verify one.", no_args_is_help=True)
+HELP = "Build a validation report again, print it, or verify it."
 
 
-@command(app)
-def build(
-    run: Annotated[str, typer.Argument(help="A run's id or folder.")],
-    text: Annotated[Path | None, typer.Option(help="A YAML of what only people can say; kept in the run.")] = None,
-    ratings: Annotated[Path | None, typer.Option(help="What the contact sheet exported; kept in the run.")] = None,
+def report_build_command(
+    run: RunId,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file with the answers that only people can give; kept in the run.", show_default=False
+        ),
+    ] = None,
+    ratings: Annotated[
+        Path | None,
+        typer.Option(help="The ratings that the contact sheet exported; kept in the run.", show_default=False),
+    ] = None,
 ) -> Answer:
-    """Build a run's report again from its files."""
+    """Build a run's report again from the run's files.
+
+    Example: xmed report build RUN --text study.text.yaml
+    """
     from xmed.run import Run, home
 
-    Run.find(run, home())  # before torch and MLflow are loaded
+    Run.find(run, home())  # refuses wrong input before torch and MLflow are loaded
     from xmed.app.rebuild_report import rebuild, show_rebuilt
 
     document = rebuild(run, home(), text, ratings)
     return Answer(document, lambda console: show_rebuilt(console, document))
 
 
-@command(app)
-def pdf(
-    run: Annotated[str, typer.Argument(help="A run's id or folder.")],
+def report_pdf_command(
+    run: RunId,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to; report.pdf in the run's folder.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write. Default: report.pdf in the run's folder.", show_default=False
+        ),
     ] = None,
 ) -> Answer:
-    """Print a run's report to A4 with an installed browser; needs the extra `pdf`."""
+    """Print a run's report to A4 with an installed browser; needs `pip install 'xmed[pdf]'`.
+
+    Example: xmed report pdf RUN -o report.pdf
+    """
     from xmed.html.pdf import write_pdf
     from xmed.run import Run, home
 
-    found = Run.find(run, home())
-    path = write_pdf(found.report / "report.html", out or found.folder / "report.pdf")
-    return Answer(
-        {"run": found.id, "pdf": str(path)},
-        lambda console: console.print(str(path), markup=False, highlight=False, soft_wrap=True),
-    )
+    known_run = Run.find(run, home())
+    path = write_pdf(known_run.report / "report.html", out or known_run.folder / "report.pdf")
+    return Answer({"run": known_run.id, "pdf": str(path)}, lambda console: print_line(console, str(path)))
 
 
-@command(app)
-def verify(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A run's folder, a report's, a copy, a published URL.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Measure the kept predictions again, too.")] = False,
+def report_verify_command(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="A run's folder, a report's folder, a copy of one, or a published URL.")
+    ],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also measure the stored predictions again; needs the run's folder.")
+    ] = False,
 ) -> Answer:
-    """Recompute every number and hash of a report; exit 1 on any mismatch."""
+    """Compute every number and checksum of a report again. Exit code 1: one differs.
+
+    Example: xmed report verify .xmed/runs/RUN
+    """
     from xmed.app.published_runs import folder_at
-    from xmed.console.progress import report as show_progress
+    from xmed.console.progress import report
     from xmed.run import home, report_at
 
-    place = folder_at(folder, home(), show_progress)
-    report_at(place)  # a folder without a report is told before anything heavy is loaded
+    place = folder_at(folder, home(), report)
+    report_at(place)  # refuses a folder without a report before anything heavy is loaded
     from xmed.app.rebuild_report import check, show_check
 
     document = check(place, home(), deep)
     return Answer(document, lambda console: show_check(console, document), DONE if document["ok"] else NO)
+
+
+COMMANDS = {"build": report_build_command, "pdf": report_pdf_command, "verify": report_verify_command}

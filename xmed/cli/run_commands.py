@@ -1,155 +1,188 @@
-"""Run: the commands that adapt a study, now or on a schedule, and compare methods."""
+"""Commands that adapt a study, now or on a schedule, and compare methods."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from xmed.cli import flows
-from xmed.cli.command import DONE, NO, Answer, command, whole_numbers
-from xmed.cli.flows import Cluster
-from xmed.console.printable import one_line
+from xmed.cli.command import DONE, NO, Answer, parse_seeds
+from xmed.cli.options import Cluster, ResumedRun, Seeds, SourceRoot, StudyFile, TargetRoot
+from xmed.console.printable import escape_line, print_line
 from xmed.errors import XmedError
 from xmed.files import documents
 
-DEMO = "phantom-mr-to-us"
-
-PORT = 4200
-
-Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")]
-
-SourceRoot = Annotated[Path | None, typer.Option(help="Where the source's files lie, instead of its root.")]
-
-TargetRoot = Annotated[Path | None, typer.Option(help="Where the target's files lie, instead of its root.")]
-
-if TYPE_CHECKING:
-    from xmed.app.plan import Plan
+DEMO_STUDY = "phantom-mr-to-us"
+DEFAULT_PORT = 4200
 
 
-def add(app: typer.Typer) -> None:
-    """Make these the commands of `app`."""
-    for function in (demo, run, compare, methods, schedule, serve):
-        command(app)(function)
+def demo_command(seeds: Seeds = None, resume: ResumedRun = None) -> Answer:
+    """Do the whole job on simulated data: MR to ultrasound, from DICOM files to a registered candidate and a report.
+
+    Takes minutes on a CPU. Example: xmed demo
+    """
+    return _adapt(DEMO_STUDY, seeds, None, None, resume)
 
 
-def demo(seeds: Seeds = None, resume: Annotated[str | None, typer.Option(help="Continue this run.")] = None) -> Answer:
-    """The whole main job on the built-in phantom: MR to ultrasound, from DICOM files to a registered candidate."""
-    return _adapt(DEMO, seeds, None, None, resume)
-
-
-def run(
-    study: Annotated[str, typer.Argument(help="A study's name or its YAML file.")],
+def run_command(
+    study: StudyFile,
     seeds: Seeds = None,
     source_root: SourceRoot = None,
     target_root: TargetRoot = None,
-    resume: Annotated[str | None, typer.Option(help="Continue this run; what is finished is kept.")] = None,
+    resume: ResumedRun = None,
 ) -> Answer:
-    """The main job for a study: ingest, train, adapt, select, validate, report, register the candidate."""
+    """Run a study: ingest, train, adapt, select, validate, report, register the candidate.
+
+    Exit code 1: the verdict is `fail`. Example: xmed run my-study --seeds 0,1,2
+    """
     return _adapt(study, seeds, source_root, target_root, resume)
 
 
-def compare(
-    study: Annotated[str, typer.Argument(help="A study's name or its YAML file.")],
-    methods: Annotated[str | None, typer.Option(help="Such as bridge,gin,coral; or all.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="How many seeds (3 is 0,1,2), or which (0,4).")] = None,
+def compare_command(
+    study: StudyFile,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Methods with commas between, such as bridge,gin,coral; or all.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="How many seeds (3 means 0,1,2), or which (0,4). Default: the study's own.", show_default=False
+        ),
+    ] = None,
     source_root: SourceRoot = None,
     target_root: TargetRoot = None,
-    resume: Annotated[str | None, typer.Option(help="Continue this comparison; finished cells are kept.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at once, on a CPU; as many as cores.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Continue this comparison (id or folder); finished trainings are kept.", show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trainings at the same time, on a CPU. Default: as many as cores.", show_default=False
+        ),
+    ] = None,
     cluster: Cluster = None,
 ) -> Answer:
-    """The same study under several methods: the table, the ranking with its uncertainty, a page, comparison.json."""
+    """Run a study with several methods and rank them: a table, a page, and comparison.json.
+
+    Example: xmed compare my-study --methods bridge,gin,coral --seeds 3
+    """
     from xmed.app.plan import plan_comparison
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
-    numbers = list(range(int(seeds))) if seeds and seeds.isdecimal() and int(seeds) > 0 else whole_numbers(seeds)
-    asked = study, chosen, numbers, source_root, target_root, resume
-    plan_comparison(*asked)  # before Prefect starts and anything is written
-    flows.load(cluster)
-    from xmed_pipelines.compare_flow import compare as flow
-
+    names = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
+    is_count = bool(seeds) and str(seeds).isdecimal() and int(str(seeds)) > 0
+    numbers = list(range(int(str(seeds)))) if is_count else parse_seeds(seeds)
+    arguments = study, names, numbers, source_root, target_root, resume
+    plan_comparison(*arguments)  # refuses wrong input before Prefect starts and anything is written
+    compare_flow = flows.load_compare_flow(cluster)
     from xmed.console.tables import show_comparison
 
-    result = flow(*asked, jobs, cluster)
+    result = compare_flow(*arguments, jobs, cluster)
     document = documents.read_mapping(Path(result["folder"]) / "comparison.json")
     return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
 
 
-def methods() -> Answer:
-    """Every adaptation method, and the baselines that stand beside each, with citations."""
-    from xmed import methods as room
-    from xmed.console.tables import show_methods
+def methods_command() -> Answer:
+    """List the adaptation methods and the baselines, one line each, with the paper they come from."""
+    from xmed.console.method_table import method_rows, show_methods
 
-    facts = {name: room.facts(name) for name in room.names()}
-    rows = [{"kind": "method", "name": n, "does": f.does, "cite": f.cite} for n, f in facts.items()]
-    rows += [
-        {"kind": "made of others", "name": n, "does": c.does, "cite": c.cite} for n, c in room.COMPOSITIONS.items()
-    ]
-    rows += [{"kind": "in every table", "name": n, "does": d, "cite": c} for n, (d, c) in room.BASELINES.items()]
+    rows = method_rows()
     return Answer(rows, lambda console: show_methods(console, rows))
 
 
-def schedule(
-    study: Annotated[str | None, typer.Argument(help="A study's name or its YAML file; none: list.")] = None,
-    cron: Annotated[str | None, typer.Option(help="When: minute hour day month weekday, such as '0 2 * * *'.")] = None,
+def schedule_command(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="A study: its name or YAML file. Without it: list the schedules.", show_default=False),
+    ] = None,
+    cron: Annotated[
+        str | None,
+        typer.Option(
+            help="Run at these times: minute hour day month weekday, such as '0 2 * * *' for two every night.",
+            show_default=False,
+        ),
+    ] = None,
     when_new: Annotated[
-        bool, typer.Option("--when-new", help="When the target (a folder, a PACS query) has new data that is quiet.")
+        bool, typer.Option("--when-new", help="Run when the target (a folder or PACS query) has new cases.")
     ] = False,
     when_drift: Annotated[
-        str | None, typer.Option(metavar="INPUT", help="When this dataset or folder has changed: `xmed drift` says so.")
+        str | None,
+        typer.Option(
+            metavar="INPUT",
+            help="Run when `xmed drift` raises an alarm for this dataset or folder.",
+            show_default=False,
+        ),
     ] = None,
-    quiet: Annotated[float, typer.Option(min=0.1, help="Minutes without a change before new data counts.")] = 10.0,
-    timezone: Annotated[str | None, typer.Option(help="Of which place; this machine's by default.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds instead of the study's, such as 0,1,2.")] = None,
-    source_root: Annotated[Path | None, typer.Option(help="Where the source's files lie.")] = None,
-    target_root: Annotated[Path | None, typer.Option(help="Where the target's files lie.")] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Forget this study's schedules.")] = False,
+    quiet: Annotated[
+        float, typer.Option(min=0.1, help="With --when-…: minutes without a change before new data counts.")
+    ] = 10.0,
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Time zone of --cron, such as Europe/Vienna. Default: this machine's.", show_default=False),
+    ] = None,
+    seeds: Seeds = None,
+    source_root: SourceRoot = None,
+    target_root: TargetRoot = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove this study's schedules.")] = False,
 ) -> Answer:
-    """Adapt a study again and again by itself: `xmed serve` starts its runs. Without a study: what is scheduled."""
+    """Run a study again and again; `xmed serve` or `xmed up` starts its runs. Without a study: list the schedules.
+
+    Example: xmed schedule my-study --cron "0 2 * * *"
+    """
     options = {"--cron": cron, "--when-new": when_new, "--when-drift": when_drift, "--remove": remove}
-    given = [name for name, value in options.items() if value]
-    if not study and not given:
-        return _listed(None)
-    if not study or len(given) != 1:
-        what = f"{study or 'no study'} with {' and '.join(given) or 'no option'}"
+    chosen = [name for name, value in options.items() if value]
+    if not study and not chosen:
+        return _schedules(flows.load_deployments().list_schedules())
+    if not study or len(chosen) != 1:
+        what = f"{study or 'no study'} with {' and '.join(chosen) or 'no option'}"
         raise XmedError("USAGE", what, f"STUDY with one of {', '.join(options)}; or neither, to list")
     if remove:
-        return _listed(_schedules().remove(study), "removed; what it made stays")
+        rows = flows.load_deployments().remove_schedules(study)
+        return _schedules(rows, rows[0], "removed; what it made stays")
     from tzlocal import get_localzone_name
 
+    from xmed.app.arrival_watch import watch_parameters
     from xmed.app.plan import plan_study
     from xmed.run import home
 
-    plan = plan_study(study, whole_numbers(seeds), source_root, target_root)
-    watch = None if cron else _watched(plan, when_drift, quiet, target_root)
-    deployments = _schedules()
-    when = deployments.cron(cron, timezone or get_localzone_name() or "UTC") if cron else deployments.every(quiet)
-    found = deployments.add(plan, when, home(), source_root, target_root, study, watch)
-    return _listed([found], "`xmed serve`, or `xmed up`, starts its runs")
+    plan = plan_study(study, parse_seeds(seeds), source_root, target_root)
+    watch = None if cron else watch_parameters(plan.target, when_drift, quiet, target_root)
+    deployments = flows.load_deployments()
+    if cron:
+        when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
+    else:
+        when = deployments.interval_schedule(quiet)
+    row = deployments.schedule_study(plan, when, home(), source_root, target_root, study, watch)
+    return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
 
 
-def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the server's pages; 0: any that is free.")] = PORT,
+def serve_command(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of Prefect's pages on 127.0.0.1; 0 takes any free one.")
+    ] = DEFAULT_PORT,
 ) -> Answer:
-    """Start scheduled runs, one at a time, until told to end; with a server where PREFECT_API_URL names none."""
+    """Start scheduled runs, one at a time, until Ctrl-C; brings a Prefect server unless PREFECT_API_URL names one.
+
+    Example: xmed serve
+    """
     from xmed.run import home
     from xmed.server.process_environment import open_home
-    from xmed.server.serve import serve as work
+    from xmed.server.serve import serve_home
 
     open_home()
 
-    def say(line: str) -> None:
-        sys.stderr.write(one_line(line) + "\n")
+    def log_line(line: str) -> None:
+        sys.stderr.write(escape_line(line) + "\n")
         sys.stderr.flush()
 
     with contextlib.suppress(KeyboardInterrupt):
-        work(home(), port, say)
+        serve_home(home(), port, log_line)
     return Answer({"served": True}, lambda console: console.print("ended"))
 
 
@@ -158,53 +191,35 @@ def _adapt(
 ) -> Answer:
     from xmed.app.plan import plan_study
 
-    numbers = whole_numbers(seeds)
-    plan_study(study, numbers, source_root, target_root, resume)  # before Prefect starts and anything is written
-    adaptation = flows.load()
+    numbers = parse_seeds(seeds)
+    plan_study(study, numbers, source_root, target_root, resume)  # refuses wrong input before anything is written
+    adapt_flows = flows.load_adapt_flows()
     from xmed.console.tables import show_result
 
-    result = adaptation.adapt(study, numbers, source_root, target_root, resume, study)
+    result = adapt_flows.adapt_flow(study, numbers, source_root, target_root, resume, study)
     report = documents.read_mapping(Path(result["folder"]) / "report" / "report.json")
     document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
     code = NO if report["verdict"] == "fail" else DONE
     return Answer(document, lambda console: show_result(console, result, report), code)
 
 
-def _watched(plan: Plan, drifting: str | None, minutes: float, target_root: Path | None) -> dict[str, Any]:
-    """What a scheduled look is for, once it is clear that something can come there. Raises XmedError as `state_of`."""
-    from xmed.app.arrival_watch import state_of
-    from xmed.app.plan import plan_dataset
-
-    if not drifting:
-        state_of(plan.target, target_root)
-    elif not Path(drifting).is_dir():
-        state_of(plan_dataset(drifting))
-    return {"when": "drift" if drifting else "new", "data": drifting, "minutes": minutes}
-
-
-def _schedules() -> ModuleType:
-    """The room that knows Prefect, once it is clear that it will be needed, and which server to ask."""
-    from xmed.run import home
-    from xmed.server.prefect_server import use_server
-    from xmed.server.process_environment import open_home
-
-    open_home()
-    use_server(home())
-
-    from xmed_pipelines import deployments
-
-    return deployments
-
-
-def _listed(rows: list[dict[str, Any]] | None, said: str = "") -> Answer:
-    from xmed.console.tables import table
-
-    found = _schedules().listed() if rows is None else rows
-    columns = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")
+def _schedules(rows: list[dict[str, Any]], document: Any = None, sentence: str = "") -> Answer:
+    """The answer that shows schedules as a table; `document`: what --json prints, by default all rows."""
+    from xmed.console.tables import show_schedules
 
     def show(console: Console) -> None:
-        console.print(table(found, columns) if found else "nothing is scheduled")
-        if said:
-            console.print(said, markup=False, highlight=False)
+        show_schedules(console, rows)
+        if sentence:
+            print_line(console, sentence)
 
-    return Answer(found if rows is None else found[0], show)
+    return Answer(rows if document is None else document, show)
+
+
+COMMANDS = {
+    "demo": demo_command,
+    "run": run_command,
+    "compare": compare_command,
+    "methods": methods_command,
+    "schedule": schedule_command,
+    "serve": serve_command,
+}

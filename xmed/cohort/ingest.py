@@ -26,6 +26,7 @@ from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.documents import mapping, read_json
+from xmed.files.progress import Progress
 from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import retrieve
@@ -33,8 +34,6 @@ from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
 
 SCHEMA = "xmed-dataset/1"
 _KEY = re.compile("[0-9a-f]{64}")
-Progress = Callable[[str, int, int, str], None]
-"""Called with what is being done, how many steps are done, how many there are, and a note."""
 GenerateData = Callable[[PhantomSpec | MapsSpec, Path], None]
 """Writes the phantom or the label maps that a spec asks for into a folder."""
 

@@ -1,4 +1,4 @@
-"""Write comparison.json, the source of truth of a comparison, and comparison.html from it."""
+"""Writes comparison.json, the document of a comparison, and comparison.html, the page that shows it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from xmed.run import Run
 
 
 def build(run: Run) -> Path:
-    """Write comparison.json and comparison.html of a judged comparison; return the page's path.
+    """Write comparison.json and comparison.html of an evaluated comparison; only files are read, so it can be repeated.
 
-    Only files are read, so it can be built again at any time. Raises XmedError RUN_NOT_FOUND for a run that compares
-    nothing, or that has not been judged.
+    Returns:
+        The page's path.
+
+    Raises:
+        XmedError: RUN_NOT_FOUND, for a run that compares nothing or has not been evaluated.
     """
     for name in ("methods", "data", "rows", "metrics"):
         if not run.has(name):

@@ -1,4 +1,4 @@
-"""Choice: what selection without target labels would have chosen among the compared methods, and what that costs."""
+"""What selection without target labels would have chosen among the compared methods, and what this costs."""
 
 from __future__ import annotations
 

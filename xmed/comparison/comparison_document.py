@@ -19,10 +19,13 @@ HARDEST = 3
 
 
 def compose(run: Run) -> Document:
-    """comparison.json of a judged comparison, from its files alone.
+    """Make comparison.json from the files of an evaluated comparison.
 
-    A patient's Dice is the mean over cases, then seeds; everything compares patients. Ranked are the methods that learn
-    without a target label; the others are shown beside them. Raises FileNotFoundError where nothing has been judged.
+    A patient's Dice is the mean over cases, then over seeds; everything compares patients. Methods that learn without
+    target labels are ranked; the others are shown beside them.
+
+    Raises:
+        FileNotFoundError: Where nothing has been evaluated.
     """
     study, data, measured = run.read("study"), run.read("data"), run.read("metrics")
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
@@ -67,7 +70,10 @@ def compose(run: Run) -> Document:
 
 
 def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
-    """The HARDEST cases by mean Dice over ranked methods, seeds and structures; `dice`: of the first seed."""
+    """Find the HARDEST cases: those with the lowest mean Dice over ranked methods, seeds and structures.
+
+    `dice` of each is that of the given seed.
+    """
     blind = {one["method"] for one in ranked if not one["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)
     shown: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)

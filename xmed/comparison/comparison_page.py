@@ -1,4 +1,4 @@
-"""Comparison page: a comparison's document → one self-contained HTML file in the manner of the report."""
+"""The page of a comparison: turns comparison.json into one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SECTIONS = (
 
 
 def page(run: Run, found: dict[str, Any]) -> str:
-    """comparison.html. Deterministic: the same files give the same text."""
+    """Make comparison.html; the same files always give the same text."""
     methods = [one["method"] for one in found["ranking"][found["primary"]]]
     cases = []
     for one in found["hardest"]:

@@ -1,4 +1,4 @@
-"""Conclusion: what a comparison shows, in two plain sentences."""
+"""States in two plain sentences what a comparison shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ Entry = dict[str, Any]
 
 
 def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
-    """The best method, or those that share the first place, with what it gains; then which others may be as good.
+    """Say which method is best, or which share the first place, and what it gains; then which others may be as good.
 
-    Before both, where it comes to that: that no patient has the structure, or that the test set cannot judge. found:
-    `unsupported` structures, and `ceiling_over_trivial` of this one.
+    Where no patient has the structure, or where the test set cannot tell methods apart, that is said first.
+
+    Args:
+        found: `unsupported` (structures without patients) and `ceiling_over_trivial` of this structure.
+        ranking: The ranking of the structure.
+        structure: The structure.
+        patients: How many test patients there are.
     """
     if structure in found["unsupported"]:
         return [f"No test patient has {word(structure)}.", "Nothing follows from this comparison."]

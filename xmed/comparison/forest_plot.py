@@ -1,4 +1,4 @@
-"""Forest plot: a ranking → coordinates of a forest plot and of cost bars; the template draws them, every text escaped.
+"""Coordinates of a forest plot and of cost bars from a ranking; the template draws them and escapes every text.
 
 Coordinates are in units of the drawing's viewBox, y downwards.
 """
@@ -18,7 +18,7 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
-    """One line per method that was tested: mean paired Dice difference to `against`, interval, p after Holm."""
+    """Make one line per tested method: mean paired Dice difference to `against`, its interval, p after Holm."""
     found = [(one["method"], one[f"minus_{against}"]) for one in ranking if one.get(f"minus_{against}")]
     found = [(name, test) for name, test in found if test["value"] is not None]
     if not found:
@@ -47,7 +47,7 @@ def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
 
 
 def cost(ranking: list[Entry]) -> Figure:
-    """One bar per trained method: seconds of one seed's training, with everything that it begins with."""
+    """Make one bar per trained method: seconds of one seed's training, with every training that it begins with."""
     longest = max(one["seconds"] for one in ranking) or 1.0
     lines = [
         {

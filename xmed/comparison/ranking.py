@@ -1,4 +1,4 @@
-"""Ranking: which of several methods is best, by how much over which others, and how sure the patients make that."""
+"""Ranks methods: which is best, by how much over which others, and how certain the patients make that."""
 
 from __future__ import annotations
 
@@ -67,7 +67,13 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
 
 
 def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[str]) -> dict[str, Document]:
-    """Of every arm but `other` itself: paired Dice difference to `other`; p_holm adjusts for all of them together."""
+    """Compute the paired Dice difference of every other arm to one arm; p_holm adjusts for all of them together.
+
+    Args:
+        dice: Arm → patient → Dice.
+        other: The arm to compare with.
+        arms: The arms to compare.
+    """
     found = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
     tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
     adjusted = dict(zip(tested, stats.holm_adjusted([found[arm]["p_sign_flip"] for arm in tested])))
@@ -75,10 +81,9 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
 
 
 def rank_agreement(ranking: list[Document]) -> float | None:
-    """Kendall's τ between the ranks of the means and the means of every patient's ranks: does the order hang on which.
+    """Compute Kendall's τ between ranking by mean Dice and by each patient's ranks: does the order depend on this?
 
-    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None for one method, or none that
-    differ.
+    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None for one method, or for none that differ.
     """
     ranked = [one["rank"] for one in ranking if one["rank"]]
     return stats.kendall_tau([one["value"] for one in ranked], [one["mean"] for one in ranked])
@@ -100,7 +105,7 @@ def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
 
 
 def ceiling(dice: dict[str, dict[str, float]]) -> Document:
-    """Target-supervised minus the better trivial baseline: where it is not above zero, no gap can be measured."""
+    """Compute target-supervised minus the better trivial baseline; a gap can be measured only where it is above 0."""
     return _difference(dice.get("target_supervised", {}), dice.get(best_trivial(dice), {}))
 
 

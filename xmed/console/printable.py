@@ -1,7 +1,8 @@
-"""Printable: text without what a terminal obeys. Names and values come from files, and files from anywhere.
+"""Text that is safe to print: characters that a terminal obeys are shown escaped.
 
-Shown escaped: control characters (ESC begins sequences that move the cursor, set titles and make links: ECMA-48),
-signs that turn the direction of what follows (Unicode TR 36, 2.5; UAX 9), invisible ones, and halves of pairs.
+Names and values come from files, and files from anywhere. Escaped are control characters (ESC begins sequences that
+move the cursor, set titles and make links: ECMA-48), characters that turn the writing direction of what follows
+(Unicode TR 36, section 2.5; UAX 9), invisible characters, and single surrogates.
 """
 
 from __future__ import annotations
@@ -14,52 +15,59 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-_OBEYED = re.compile(
+_CONTROL_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 
 
-def printable(text: str) -> str:
-    """Text of any number of lines with what a terminal would obey escaped."""
-    return _OBEYED.sub(lambda met: ascii(met[0])[1:-1], text)
+def escape_text(text: str) -> str:
+    """Escape what a terminal would obey; line breaks and tabs stay."""
+    return _CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
-def one_line(text: str) -> str:
-    """The same in one line: a line break in a name is no line of the log."""
-    return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
+def escape_line(text: str) -> str:
+    r"""Escape what a terminal would obey, and line breaks and tabs as \n and \t: the result is one line."""
+    return escape_text(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
-class Screen(Console):
-    """A console that shows what it is given: no markup, no emoji codes, no control characters in any text.
+def print_line(console: Console, text: str) -> None:
+    """Print one line as it is: without markup, without colours, not folded at the width of the terminal."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    Text that is printed as a string is one line, after the empty lines it may begin with. Colours are asked for with
-    `style` or a Text of one's own.
+
+class SafeConsole(Console):
+    """A console that shows text as it is: no markup, no emoji codes, control characters escaped.
+
+    Text that is printed as a string is one line, after the empty lines that it may begin with. For colours pass `style`
+    or a rich Text.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, emoji=False, **settings)
 
     def print(self, *objects: Any, **settings: Any) -> None:
-        super().print(*(_shown(one) if isinstance(one, str) else one for one in objects), **settings)
+        """Print like rich, with every string escaped."""
+        super().print(*(_escape_printed(item) if isinstance(item, str) else item for item in objects), **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        return super().render_str(printable(text), **settings)
+        """Turn a string into rich text, escaped."""
+        return super().render_str(escape_text(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Any:
-        """What is drawn, in pieces; those by which rich itself moves the cursor stay as they are."""
-        for piece in super().render(renderable, options):
-            yield piece if piece.control else Segment(printable(piece.text), piece.style)
+        """Yield what is drawn, escaped; segments with which rich itself moves the cursor stay as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(escape_text(segment.text), segment.style)
 
 
-class Cleaned(io.TextIOBase):
-    """Where libraries print by themselves: the same stream, with what a terminal would obey escaped."""
+class EscapedStream(io.TextIOBase):
+    """A stream that escapes what is written to it: for what libraries print by themselves."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(printable(text))
+        return self._stream.write(escape_text(text))
 
     def flush(self) -> None:
         self._stream.flush()
@@ -68,6 +76,6 @@ class Cleaned(io.TextIOBase):
         return True
 
 
-def _shown(text: str) -> str:
-    rest = text.lstrip("\n")
-    return "\n" * (len(text) - len(rest)) + one_line(rest)
+def _escape_printed(text: str) -> str:
+    line = text.lstrip("\n")
+    return "\n" * (len(text) - len(line)) + escape_line(line)

@@ -1,39 +1,45 @@
-"""Progress: how far long work is, as a bar on a terminal and as plain lines elsewhere; always on stderr."""
+"""Progress of long work: bars on a terminal, plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from xmed.console.printable import one_line
-
-Report = Callable[[str, int, int, str], None]
-"""(what, done, total, note): the shape every library function reports progress in."""
+from xmed.console.printable import escape_line, print_line
+from xmed.files.progress import Progress
 
 FAILED = "failed: "
-"""How the note of a training begins that did not come to its end."""
+"""The note of a training that failed begins with this."""
 PIPED_WIDTH = 160  # a table in a file or a cron mail need not be folded at 80 columns
-STEPS_PER_LINE = 0.1  # without a terminal: one line per tenth of the work
-_current: ContextVar[Report | None] = ContextVar("progress", default=None)
+SHARE_PER_LINE = 0.1  # without a terminal: one line per tenth of the work
+_current: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 def report(what: str, done: int, total: int, note: str = "") -> None:
-    """Pass progress on to whatever shows it at present; to nothing, under a Prefect worker."""
+    """Report progress to whatever shows it at present; without a display this does nothing.
+
+    Args:
+        what: The piece of work, such as "train adapted seed 0".
+        done: Steps that are done.
+        total: Steps in all.
+        note: A remark on the last step, such as the loss.
+    """
     show = _current.get()
     if show is not None:
         show(what, done, total, note)
 
 
 def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
-    """On a terminal, show trainings in one table from here on: a line per arm, a column per seed."""
+    """Show trainings in one table from here on, where a terminal is there: a line per arm, a column per seed."""
     show = _current.get()
     if isinstance(show, _Bars):
         show.bars.cells = {(row, column): "·" for row in rows for column in columns}
@@ -41,22 +47,21 @@ def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
 
 @contextmanager
 def progress(console: Console) -> Iterator[None]:
-    """Show what `report` is told, for the time of the block."""
+    """Show on a console what `report` is given within the block."""
     if not console.is_terminal:
-        with shown_by(Lines(console)):
+        with shown_by(ProgressLines(console)):
             yield
         return
-    named = TextColumn("{task.description}", markup=False)
-    noted = TextColumn("{task.fields[note]}", style="dim", markup=False)
-    with (
-        _Display(named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), noted, console=console) as bars,
-        shown_by(_Bars(bars)),
-    ):
+    name_column = TextColumn("{task.description}", markup=False)
+    note_column = TextColumn("{task.fields[note]}", style="dim", markup=False)
+    columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note_column)
+    with _BarsAndTable(*columns, console=console) as bars, shown_by(_Bars(bars)):
         yield
 
 
 @contextmanager
-def shown_by(show: Report) -> Iterator[None]:
+def shown_by(show: Progress) -> Iterator[None]:
+    """Pass what `report` is given within the block to a function."""
     token = _current.set(show)
     try:
         yield
@@ -64,8 +69,8 @@ def shown_by(show: Report) -> Iterator[None]:
         _current.reset(token)
 
 
-class _Display(Progress):
-    """Bars, and above them the table of trainings where one is laid out."""
+class _BarsAndTable(RichProgress):
+    """Bars, and above them the table of trainings where `lay_out` asked for one."""
 
     cells: Mapping[tuple[str, int], str] = {}
 
@@ -75,7 +80,7 @@ class _Display(Progress):
             grid = Table("", *(f"seed {column}" for column in columns), box=None, pad_edge=False, header_style="bold")
             for row in dict.fromkeys(row for row, _ in self.cells):
                 cells = (Text.from_markup(self.cells.get((row, column), "")) for column in columns)
-                grid.add_row(Text(one_line(row)), *cells)
+                grid.add_row(Text(escape_line(row)), *cells)
             yield grid
         yield from super().get_renderables()
 
@@ -83,41 +88,42 @@ class _Display(Progress):
 class _Bars:
     """One bar per piece of work; a finished one keeps its time. Trainings fill the table's cells where there is one."""
 
-    def __init__(self, bars: _Display) -> None:
+    def __init__(self, bars: _BarsAndTable) -> None:
         self.bars, self.tasks, self.began = bars, dict[str, TaskID](), dict[tuple[str, int], float]()
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
-        named = re.fullmatch(r"train (\S+) seed (\d+)", what)
-        if named and self.bars.cells:
-            self.fill((named[1], int(named[2])), done / max(total, 1), note)
+        training = re.fullmatch(r"train (\S+) seed (\d+)", what)
+        if training and self.bars.cells:
+            self.fill((training[1], int(training[2])), done / max(total, 1), note)
             return
-        what, note = one_line(what), one_line(note)
+        what, note = escape_line(what), escape_line(note)
         if what not in self.tasks:
             self.tasks[what] = self.bars.add_task(what, total=total, note=note)
         self.bars.update(self.tasks[what], completed=done, total=total, note=note)
 
     def fill(self, cell: tuple[str, int], share: float, note: str) -> None:
+        """Show in a cell how far its training is (share of 1), or how it ended."""
         now = time.monotonic()
-        over = f"[green]✓[/] [dim]{now - self.began[cell]:.0f} s[/]" if cell in self.began else "[green]✓[/]"
-        over = "[red]failed[/]" if note.startswith(FAILED) else over
+        end = f"[green]✓[/] [dim]{now - self.began[cell]:.0f} s[/]" if cell in self.began else "[green]✓[/]"
+        end = "[red]failed[/]" if note.startswith(FAILED) else end
         self.began.setdefault(cell, now)
-        self.bars.cells = {**self.bars.cells, cell: over if share >= 1 else f"{share:.0%}"}
+        self.bars.cells = {**self.bars.cells, cell: end if share >= 1 else f"{share:.0%}"}
 
 
-class Lines:
-    """One line per tenth of each piece of work, with the seconds since the start."""
+class ProgressLines:
+    """Prints one line per tenth of each piece of work, with the seconds since the start."""
 
     def __init__(self, console: Console) -> None:
-        self.console, self.start, self.said = console, time.monotonic(), dict[str, float]()
+        self.console, self.start, self.printed_share = console, time.monotonic(), dict[str, float]()
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
         share = done / max(total, 1)
-        before = self.said.get(what)
-        if before is not None and share < 1.0 and share - before < STEPS_PER_LINE:
+        before = self.printed_share.get(what)
+        if before is not None and share < 1.0 and share - before < SHARE_PER_LINE:
             return
         if before == 1.0 and share == 1.0:
             return
-        self.said[what] = share
+        self.printed_share[what] = share
         seconds = time.monotonic() - self.start
         text = f"[{seconds:6.1f} s] {what} {done}/{total}" + (f" · {note}" if note else "")
-        self.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+        print_line(self.console, escape_line(text))

@@ -1,35 +1,76 @@
-"""Tables: what the commands show to a person."""
+"""Tables that commands print for a person to read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xmed.console.printable import one_line
+from xmed.console.printable import escape_line, print_line
 from xmed.run import ARMS
 
-GOOD, BAD = "green", "red"
-VERDICT = {"pass": GOOD, "fail": BAD, "inconclusive": "yellow"}
-VERDICTS = {"alarm": BAD, "no_alarm": GOOD, "undecided": "yellow"}
-"""Of a report, and of a drift check, by colour."""
+GOOD, BAD, OPEN = "green", "red", "yellow"
+VERDICT_COLOURS = {"pass": GOOD, "fail": BAD, "inconclusive": OPEN}
+"""Verdicts of a report."""
+DRIFT_COLOURS = {"alarm": BAD, "no_alarm": GOOD, "undecided": OPEN}
+"""Verdicts of a drift check."""
+NOTHING = "–"
+MODEL_COLUMNS = ("name", "version", "aliases", "verdict", "xmed.run", "weights_sha256")
+RECORD_COLUMNS = ("seq", "at", "event", "model", "version", "alias", "by", "account", "meaning", "reasons")
+SCHEDULE_COLUMNS = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
-    """Rows of plain values under the named columns; what is missing stays empty."""
+def plain_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
+    """Make a table of plain values; a value that a row lacks stays empty."""
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         grid.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(one_line(_plain(row.get(name)))) for name in columns))
+        grid.add_row(*(Text(escape_line(_format_value(row.get(name)))) for name in columns))
     return grid
 
 
+def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Print registered model versions."""
+    short = [{**row, "weights_sha256": str(row.get("weights_sha256", ""))[:12]} for row in rows]
+    console.print(plain_table(short, MODEL_COLUMNS) if rows else "no models yet")
+
+
+def show_records(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Print records of the audit log."""
+    console.print(plain_table(rows, RECORD_COLUMNS) if rows else "no records yet")
+
+
+def show_schedules(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Print schedules with their next and last run."""
+    console.print(plain_table(rows, SCHEDULE_COLUMNS) if rows else "nothing is scheduled")
+
+
+def show_servers(console: Console, document: dict[str, Any]) -> None:
+    """Print where the servers of `xmed up` answer, and who may log in."""
+    for name in ("prefect", "mlflow"):
+        server = document[name]
+        print_line(console, f"{name:9}{server['url']}   user {server['user']}, password in {server['password']}")
+    postgres = document["postgres"]
+    print_line(console, f"postgres {postgres['address']}   data in {postgres['data']}")
+    print_line(console, f"logs     {document['logs']}")
+    if document["embedded"]:
+        print_line(
+            console, f"What was registered before stays in {document['embedded']}: MLFLOW_TRACKING_URI may name it"
+        )
+
+
 def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
-    """A finished run: Dice of every arm and structure with its interval, the two headline numbers, where things are."""
+    """Print a finished run: Dice of every arm and structure, the two main numbers, the verdict, where things are.
+
+    Args:
+        console: Where to print.
+        result: What the flow `adapt` returned.
+        report: The run's report.json.
+    """
     show_dice(console, report)
     registered = result["registered"]
     _show_verdict(console, report)
@@ -38,169 +79,190 @@ def show_result(console: Console, result: dict[str, Any], report: dict[str, Any]
     else:
         alias = f"alias {registered['alias']}" if registered["alias"] else "not as candidate"
         console.print(f"registered  {registered['name']} version {registered['version']}, {alias}")
-    if why := registered.get("not_registered") or registered.get("not_promoted"):
-        console.print(f"selection   {why}", markup=False, soft_wrap=True, highlight=False)
-    console.print(f"run         {result['run']}")
-    console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
+    if reason := registered.get("not_registered") or registered.get("not_promoted"):
+        print_line(console, f"selection   {reason}")
+    _show_places(console, result)
 
 
 def show_validation(console: Console, result: dict[str, Any], report: dict[str, Any]) -> None:
-    """A model validated elsewhere: its Dice, the verdict and why, where things are."""
+    """Print an external validation: Dice, the verdict with its reasons, where things are."""
     show_dice(console, report)
     _show_verdict(console, report)
+    _show_places(console, result)
+
+
+def _show_places(console: Console, result: dict[str, Any]) -> None:
     console.print(f"run         {result['run']}")
     console.print(f"report      {result['report']}", soft_wrap=True, highlight=False)
 
 
 def _show_verdict(console: Console, report: dict[str, Any]) -> None:
-    """The verdict, and why: which criterion was not met or cannot be judged."""
+    """The verdict, and which criterion was not met or cannot be judged."""
     verdict = report["verdict"]
-    console.print(Text.assemble("verdict     ", (verdict, f"bold {VERDICT.get(verdict, '')}")))
+    console.print(Text.assemble("verdict     ", (verdict, f"bold {VERDICT_COLOURS.get(verdict, '')}")))
     for reason in report.get("banner", {}).get("reasons", ()):
-        console.print(f"            {reason}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"            {reason}")
 
 
 def show_dice(console: Console, report: dict[str, Any]) -> None:
-    """Dice of every arm and structure with its interval, and the two headline numbers."""
+    """Print the Dice of every arm and structure with its interval, gap closed, and gain over trivial."""
     summary = report["summary"]
     arms = [arm for arm in ARMS if summary.get(arm)]
-    structures = sorted({name for arm in arms for name in summary[arm]}, key=_order(report))
+    structures = sorted({name for arm in arms for name in summary[arm]}, key=_study_order(report))
     console.print("\nDice on the target's test patients: mean, 95 % interval", highlight=False)
     grid = Table(header_style="bold")
     grid.add_column("")
     for structure in structures:
         grid.add_column(structure, justify="right")
     for arm in arms:
-        grid.add_row(
-            arm.replace("_", " "), *(_dice(summary[arm].get(s)) for s in structures), end_section=arm == arms[-1]
-        )
-    for key in ("gap_closed", "gain_over_trivial"):
+        cells = [_format_dice(summary[arm].get(structure)) for structure in structures]
+        grid.add_row(arm.replace("_", " "), *cells, end_section=arm == arms[-1])
+    for key, form in (("gap_closed", ".2f"), ("gain_over_trivial", "+.2f")):
         values = summary.get(key) or {}
-        grid.add_row(
-            key.replace("_", " "), *(_number(values.get(s), "+.2f" if "gain" in key else ".2f") for s in structures)
-        )
+        cells = [_format_number(values.get(structure), form) for structure in structures]
+        grid.add_row(key.replace("_", " "), *cells)
     console.print(grid)
 
 
-def show_comparison(console: Console, result: dict[str, Any], found: dict[str, Any]) -> None:
-    """A finished comparison: one line per method, best first, for each structure; what it means; where things are."""
-    for structure in found["structures"]:
-        grid = Table(
-            header_style="bold", title=f"\n{structure}: Dice on {found['patients']} test patients, 95 % interval"
-        )
-        grid.title_justify = "left"
-        for name in ("rank", "method", "Dice", "gap closed", "over source only", "p (Holm)", "over trivial", "seconds"):
-            grid.add_column(name, justify="left" if name == "method" else "right")
-        for one in found["ranking"][structure]:
-            place, gain = one["rank"], one["minus_source_only"] or {}
-            rank = "labels" if one["target_labels_used"] else _rank(place)
-            numbers = (_number(gain.get("value"), "+z.3f"), _number(gain.get("p_holm"), ".3f"))
-            last = _number(one["gain_over_trivial"]["value"], "+z.3f"), f"{one['seconds']:.0f}"
-            grid.add_row(rank, one["method"], _dice(one), _number(one["gap_closed"]["value"], ".0%"), *numbers, *last)
-        for one in (one for one in found["baselines"] if one["structure"] == structure):
-            grid.add_row("", one["method"], _dice(one), *[""] * 5)
-        console.print(grid)
-    for one in found["failed"]:
-        console.print(f"failed      {one['method']} seed {one['seed']}: {one['message']}", markup=False, soft_wrap=True)
-    for sentence in found["verdict"]:
+def show_comparison(console: Console, result: dict[str, Any], document: dict[str, Any]) -> None:
+    """Print a finished comparison: a ranked table for each structure, what failed, the conclusion, where things are.
+
+    Args:
+        console: Where to print.
+        result: What the flow `compare` returned.
+        document: comparison.json.
+    """
+    for structure in document["structures"]:
+        console.print(_ranking_table(document, structure))
+    for failure in document["failed"]:
+        line = f"failed      {failure['method']} seed {failure['seed']}: {failure['message']}"
+        console.print(line, markup=False, soft_wrap=True)
+    for sentence in document["verdict"]:
         console.print(sentence, markup=False, highlight=False)
     console.print(f"comparison  {result['run']}")
     console.print(f"page        {result['page']}", soft_wrap=True, highlight=False)
 
 
-def show_cohort(console: Console, found: dict[str, Any], hidden: bool = False) -> None:
-    """What an ingest found: the flow of cases, and why the quarantined ones are.
+def _ranking_table(document: dict[str, Any], structure: str) -> Table:
+    title = f"\n{structure}: Dice on {document['patients']} test patients, 95 % interval"
+    grid = Table(header_style="bold", title=title)
+    grid.title_justify = "left"
+    for name in ("rank", "method", "Dice", "gap closed", "over source only", "p (Holm)", "over trivial", "seconds"):
+        grid.add_column(name, justify="left" if name == "method" else "right")
+    for row in document["ranking"][structure]:
+        over_source = row["minus_source_only"] or {}
+        grid.add_row(
+            "labels" if row["target_labels_used"] else _format_rank(row["rank"]),
+            row["method"],
+            _format_dice(row),
+            _format_number(row["gap_closed"]["value"], ".0%"),
+            _format_number(over_source.get("value"), "+z.3f"),
+            _format_number(over_source.get("p_holm"), ".3f"),
+            _format_number(row["gain_over_trivial"]["value"], "+z.3f"),
+            f"{row['seconds']:.0f}",
+        )
+    for row in document["baselines"]:
+        if row["structure"] == structure:
+            grid.add_row("", row["method"], _format_dice(row), *[""] * 5)
+    return grid
 
-    hidden: pseudonyms may stand for cases, and a crosswalk says for which.
+
+def show_cohort(console: Console, document: dict[str, Any], has_crosswalk: bool = False) -> None:
+    """Print what an ingest read: the number of cases, quarantined cases with the reason, and what was corrected.
+
+    Args:
+        console: Where to print.
+        document: What `xmed.cohort.described` returned.
+        has_crosswalk: Whether pseudonyms may stand for cases, which a crosswalk can name.
     """
-    flow = ", ".join(f"{value} {key}" for key, value in found["flow"].items())
-    console.print(f"{found['name']} ({found['modality']}): {flow}")
-    console.print(f"fingerprint {found['fingerprint'][:16]}")
-    if found["quarantined"]:
-        console.print(table(found["quarantined"], ("case", "patient", "split", "code", "message"), "in quarantine"))
-        if hidden:
+    flow = ", ".join(f"{value} {key}" for key, value in document["flow"].items())
+    console.print(f"{document['name']} ({document['modality']}): {flow}")
+    console.print(f"fingerprint {document['fingerprint'][:16]}")
+    if document["quarantined"]:
+        columns = ("case", "patient", "split", "code", "message")
+        console.print(plain_table(document["quarantined"], columns, "in quarantine"))
+        if has_crosswalk:
             console.print("`xmed deidentify --crosswalk` says which case and patient a pseudonym stands for.")
-    repaired = [{"case": case["case"], **note} for case in found.get("cases", ()) for note in case.get("notes", ())]
-    if repaired:
-        console.print(table(repaired, ("case", "code", "text"), "put right"))
+    notes = [{"case": case["case"], **note} for case in document.get("cases", ()) for note in case.get("notes", ())]
+    if notes:
+        console.print(plain_table(notes, ("case", "code", "text"), "put right"))
 
 
-def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
-    """One line per method, however long: name, what it does, citation; a heading where the kind changes."""
-    width, kind = max(len(row["name"]) for row in rows), rows[0]["kind"]
-    for row in rows:
-        if row["kind"] != kind:
-            kind = row["kind"]
-            console.print(f"\n{kind}:")
-        line = f"{row['name']:<{width}}  {row['does']} {row['cite']}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+def show_drift(console: Console, document: dict[str, Any], page: str) -> None:
+    """Print a drift check: the groups of measurements, the verdict with its reason, the Dice to expect, the rule.
+
+    Args:
+        console: Where to print.
+        document: drift.json.
+        page: Path of the page that shows it.
+    """
+    rows = [{**group, "changed": "changed" if group["changed"] else ""} for group in document["groups"]]
+    console.print(plain_table(rows, ("id", "mmd2", "p", "p_adjusted", "changed")))
+    verdict = document["verdict"]
+    console.print(Text.assemble("verdict     ", (verdict.replace("_", " "), f"bold {DRIFT_COLOURS[verdict]}")))
+    unreadable = document["unreadable"]
+    codes = ", ".join(f"{code} {count}" for code, count in unreadable["by_code"].items())
+    count = f"{unreadable['n']} of {unreadable['of']}" + (f": {codes}" if codes else "")
+    lines = [("", document["reason"]), ("", document["do"]), ("unreadable", count)]
+    lines += [("expected", _expected_dice(name, entry)) for name, entry in document["estimate"].items()]
+    lines += [("rule", document["rule"]["text"]), ("report", page)]
+    for name, text in lines:
+        print_line(console, f"{name:<11} {text}")
 
 
-def show_drift(console: Console, found: dict[str, Any], page: str) -> None:
-    """The groups, the verdict and why, what was refused, what is expected of the model, the rule, where the page is."""
-    rows: Sequence[dict[str, Any]] = [
-        {**one, "changed": "changed" if one["changed"] else ""} for one in found["groups"]
-    ]
-    console.print(table(rows, ("id", "mmd2", "p", "p_adjusted", "changed")))
-    verdict = found["verdict"]
-    console.print(Text.assemble("verdict     ", (verdict.replace("_", " "), f"bold {VERDICTS[verdict]}")))
-    lines = [("", found["reason"]), ("", found["do"])]
-    codes = ", ".join(f"{code} {n}" for code, n in found["unreadable"]["by_code"].items())
-    unread = f"{found['unreadable']['n']} of {found['unreadable']['of']}"
-    lines.append(("unreadable", unread + (f": {codes}" if codes else "")))
-    for name, one in found["estimate"].items():
-        half = f"± {one['half_width']:.2f} for one patient" if one["half_width"] is not None else one["reason"]
-        mean = "none" if one["mean"] is None else f"{one['mean']:.2f}, {half}"
-        lines.append(("expected", f"Dice of {name} {mean}" + (f"; {one['warning']}" if one["warning"] else "")))
-    lines += [("rule", found["rule"]["text"]), ("report", page)]
-    for what, text in lines:
-        console.print(f"{what:<11} {text}", markup=False, highlight=False, soft_wrap=True)
+def _expected_dice(structure: str, entry: dict[str, Any]) -> str:
+    half = f"± {entry['half_width']:.2f} for one patient" if entry["half_width"] is not None else entry["reason"]
+    mean = "none" if entry["mean"] is None else f"{entry['mean']:.2f}, {half}"
+    return f"Dice of {structure} {mean}" + (f"; {entry['warning']}" if entry["warning"] else "")
 
 
 def show_lines(console: Console, lines: Sequence[str]) -> None:
-    """Text, line by line."""
+    """Print lines of text."""
     for line in lines:
         console.print(line, markup=False, highlight=False)
 
 
 def show_checks(console: Console, checks: Sequence[dict[str, Any]]) -> None:
-    """The doctor's findings, one line each."""
+    """Print what `xmed doctor` checked, one line each."""
     for check in checks:
         mark = Text("ok   ", GOOD) if check["ok"] else Text("wrong", BAD)
         console.print(mark, f"{check['name']:<12}", end=" ")
-        console.print(check["detail"], markup=False, highlight=False, soft_wrap=True)
+        print_line(console, check["detail"])
 
 
-def _order(report: dict[str, Any]) -> Any:
+def _study_order(report: dict[str, Any]) -> Callable[[str], tuple[int, str]]:
+    """A sort key: structures in the study's order, others after them by name."""
     study = report.get("study")
     named = list(study.get("structures", [])) if isinstance(study, dict) else []
     return lambda name: (named.index(name) if name in named else len(named), name)
 
 
-def _dice(metrics: dict[str, Any] | None) -> str:
+def _format_dice(metrics: dict[str, Any] | None) -> str:
     dice = (metrics or {}).get("dice") or {}
     if dice.get("mean") is None:
-        nobody = dice.get("n_cases") and not dice.get("n")
-        return f"– ({dice['reason']})" if nobody and dice.get("reason") else "–"
+        has_no_reference = dice.get("n_cases") and not dice.get("n")
+        return f"{NOTHING} ({dice['reason']})" if has_no_reference and dice.get("reason") else NOTHING
     low, high = dice.get("ci") or (None, None)
     interval = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
     return f"{dice['mean']:.3f}{interval}"
 
 
-def _rank(place: dict[str, Any] | None) -> str:
-    """1 (1–3): the rank, and where 95 % of the resamples of patients have it."""
-    if place is None:
-        return "–"
-    return f"{place['value']}" + (f" ({place['ci'][0]}–{place['ci'][1]})" if place["ci"] else "")
+def _format_rank(rank: dict[str, Any] | None) -> str:
+    """Such as `1 (1–3)`: the rank, and the ranks that 95 % of the resamples of patients give."""
+    if rank is None:
+        return NOTHING
+    return f"{rank['value']}" + (f" ({rank['ci'][0]}–{rank['ci'][1]})" if rank["ci"] else "")
 
 
-def _number(value: Any, form: str) -> str:
-    return format(value, form) if isinstance(value, int | float) else "–"
+def _format_number(value: Any, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else NOTHING
 
 
-def _plain(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return " × ".join(_plain(one) for one in value) if value and not isinstance(value[0], str) else ", ".join(value)
+        if value and not isinstance(value[0], str):
+            return " × ".join(_format_value(item) for item in value)
+        return ", ".join(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

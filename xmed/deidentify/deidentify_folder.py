@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,12 +15,10 @@ from xmed.deidentify.key import Secret
 from xmed.deidentify.nifti_file import clean_nifti
 from xmed.errors import CODES, XmedError
 from xmed.files.atomic import write_atomically
+from xmed.files.progress import Progress
 from xmed.io.file_kinds import file_kind, list_files, walk_with_problems
 from xmed.io.notes import collect_notes
 from xmed.io.sandbox.worker import run_in_sandbox
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with what is being done, how many files are done, how many there are, and a note."""
 
 
 @dataclass(frozen=True)

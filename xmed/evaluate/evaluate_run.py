@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import array_digest, digest, folder_digest
 from xmed.files.json_numbers import as_json
+from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
@@ -28,7 +28,6 @@ from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
 
-Progress = Callable[[str, int, int, str], None]
 Row = dict[str, Any]
 LABELS = "labels.npz"
 """File beside an evaluated arm's model: its label map of every test case on the native grid (see `kept_name`)."""

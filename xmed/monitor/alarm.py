@@ -1,4 +1,4 @@
-"""Alarm: the rule that says whether new data are still what a model was validated on. Numbers only, no image.
+"""The alarm rule: decides from numbers whether new data still resembles the validation data; needs no image.
 
 The patient is the unit. Two tests share one chance of a false alarm, ALPHA: whether the images that can be read have
 changed (`joint_shift` over the groups of `measure`, p ≤ IMAGES), and whether fewer can be read than before (Fisher's
@@ -29,7 +29,7 @@ MOST_WANTED = 50
 
 @dataclass(frozen=True)
 class Alarm:
-    """What the rule says: alarm, no_alarm or undecided; `shift` is None where too few patients could be compared."""
+    """The rule's answer: alarm, no_alarm or undecided; `shift` is None where there were too few patients to compare."""
 
     verdict: str
     reason: str
@@ -38,7 +38,14 @@ class Alarm:
 
 
 def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], unread: tuple[int, int]) -> Alarm:
-    """The rule on rows of patients. read, unread: images at validation and now."""
+    """Apply the rule.
+
+    Args:
+        reference: One row of measurements per patient of the validation.
+        new: One row per new patient.
+        read: How many images could be read, at validation and now.
+        unread: How many could not, at validation and now.
+    """
     table = [[unread[1], read[1]], [unread[0], read[0]]]
     p_unreadable = float(fisher_exact(table, alternative="greater").pvalue)
     shift = shift_of(reference, new) if min(len(reference), len(new)) >= 2 else None
@@ -60,7 +67,16 @@ def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], u
 
 
 def shift_of(reference: Sequence[Row], new: Sequence[Row], labellings: int = stats.LABELLINGS) -> stats.JointShift:
-    """The first of the two tests. Raises ValueError for fewer than two patients on a side."""
+    """Run the first test: whether the readable images have changed.
+
+    Args:
+        reference: One row of measurements per patient of the validation.
+        new: One row per new patient.
+        labellings: How many random labellings the permutation test draws.
+
+    Raises:
+        ValueError: For fewer than two patients on a side.
+    """
     return stats.joint_shift(*matrices(reference, new), labellings=labellings)
 
 
@@ -70,18 +86,18 @@ def fires(shift: stats.JointShift) -> bool:
 
 
 def moved(shift: stats.JointShift) -> list[str]:
-    """The groups that changed, adjusted for all of them."""
+    """The groups of measurements that changed; p values are adjusted for all groups."""
     return [name for name, one in shift.groups.items() if one.p_adjusted is not None and one.p_adjusted <= IMAGES]
 
 
 def said(p: float | None, limit: float) -> str:
-    """A p in a sentence, as the page shows it beside its limit."""
+    """Format a p value for a sentence, so that rounding never puts it on the wrong side of its limit."""
     text = weighed(p, limit)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def wanted(n_reference: int) -> int | None:
-    """How many new patients are the fewest by which the first test can be decided; None where no number is enough."""
+    """The least number of new patients with which the first test can be decided; None where no number suffices."""
     return next((m for m in range(2, MOST_WANTED) if stats.smallest_p(n_reference, m) <= IMAGES), None)
 
 

@@ -1,8 +1,8 @@
-"""Bench: where one model measures the images of one cohort, as they are and disturbed on purpose."""
+"""Measures the images of a cohort with one model, as they are and disturbed on purpose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,17 +11,17 @@ import numpy as np
 from xmed.cohort import Case, Cohort, describe_cohort
 from xmed.errors import XmedError
 from xmed.evaluate.perturbations import DISTURBANCES
+from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.monitor.measure import Row, measured
 
-Progress = Callable[[str, int, int, str], None]
 DISTURBED = ("noise", "gain", "resolution")
 """What a scanner may begin to do differently; each at the middle one of its three levels."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A model and the cohort that it measures. credible: whether the spacing of its images can be believed."""
+    """A model and the cohort that it measures; `credible`: whether the spacing of the images can be trusted."""
 
     model: Model
     cohort: Cohort
@@ -33,7 +33,7 @@ class Bench:
         return {case["case"]: case["facts"] for case in describe_cohort(self.cohort)["cases"]}
 
     def measure(self, cases: Sequence[Case]) -> tuple[dict[str, Row], dict[str, XmedError]]:
-        """The row of every case that the model can read, and why it cannot read the others."""
+        """Measure every case that the model can read; returns rows by case, and the error of each other case."""
         rows, refused = dict[str, Row](), dict[str, XmedError]()
         for n, case in enumerate(cases, 1):
             try:
@@ -45,7 +45,7 @@ class Bench:
         return rows, refused
 
     def disturbed(self, cases: Sequence[Case]) -> dict[str, dict[str, Row]]:
-        """disturbance -> patient -> the row of one case of theirs, made worse."""
+        """Measure one disturbed case per patient; returns disturbance → patient → row."""
         rows: dict[str, dict[str, Row]] = {name: {} for name in DISTURBED}
         for n, case in enumerate(cases):
             image = self.cohort.image(case)

@@ -1,4 +1,4 @@
-"""Build check: a check's document → drift.json, its source of truth, and drift.html, the same to look at."""
+"""Writes drift.json, the document of a check, and drift.html, the page that shows it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ from xmed.monitor.drift_page import page
 
 
 def build(document: dict[str, Any], folder: Path) -> Path:
-    """Write drift.json and drift.html; return the page's path.
+    """Write drift.json and drift.html.
 
-    Raises XmedError REPORT_MISMATCH where the document breaks the schema that it promises.
+    Args:
+        document: What `compose` returned.
+        folder: The folder to write to.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        XmedError: REPORT_MISMATCH, where the document does not follow its schema.
     """
     document = without_nan(document)
     problems = [
@@ -34,7 +42,11 @@ def build(document: dict[str, Any], folder: Path) -> Path:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The document of a check's folder. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
+    """Read the drift.json of a check's folder.
+
+    Raises:
+        XmedError: DOCUMENT_INVALID, PATH_NOT_FOUND.
+    """
     return documents.read_mapping(folder / "drift.json")
 
 

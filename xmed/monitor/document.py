@@ -1,4 +1,4 @@
-"""Document: what a check found, as drift.json: the rule, every number it rests on, and what may be expected."""
+"""The document of a check, drift.json: the rule, every number that it rests on, and what Dice to expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift page: a check's document → one self-contained HTML file in the manner of the report."""
+"""The page of a check: turns drift.json into one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SECTIONS = (
 
 
 def page(found: Document) -> str:
-    """drift.html. Deterministic: the same document gives the same text."""
+    """Make drift.html; the same document always gives the same text."""
     return (
         drawing("xmed.monitor")
         .get_template("drift.html.j2")

@@ -1,4 +1,4 @@
-"""Measurement: what an image, and what a model makes of it, look like in numbers that name nobody."""
+"""Measures an image, and what a model makes of it, in numbers that identify nobody."""
 
 from __future__ import annotations
 
@@ -32,10 +32,20 @@ DIGITS, MOST_SLICES = 6, 64
 
 
 def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bool) -> Row:
-    """One image and the model's answer. credible: whether its header's spacing can be believed.
+    """Measure one image and the model's answer to it.
 
-    Lengths are mm and volumes ml; where spacing cannot be believed, voxels and shares of the field of view.
-    Raises XmedError MODALITY_MISMATCH.
+    Args:
+        model: The model.
+        image: The image.
+        facts: Acquisition facts of its header.
+        credible: Whether the spacing in the header can be trusted.
+
+    Returns:
+        Lengths in mm and volumes in mL; where the spacing cannot be trusted, in voxels and in shares of the field of
+        view.
+
+    Raises:
+        XmedError: MODALITY_MISMATCH.
     """
     made = segment(model, image)
     extent = [n * (edge if credible else 1.0) for n, edge in zip(image.array.shape, image.spacing)]
@@ -65,7 +75,7 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
 
 
 def unit_of(group: str, name: str, modality: str, credible: bool) -> str:
-    """In what one of these numbers is measured, in words; credible: as it was when they were."""
+    """The unit of a measurement, in words; `credible`: whether the spacing was trusted when it was made."""
     if group == "intensities":
         grey = "HU" if modality == "CT" and credible else "as read"
         return "share of the image" if name == "in_view" else grey
@@ -78,10 +88,11 @@ def unit_of(group: str, name: str, modality: str, credible: bool) -> str:
 
 
 def texture(image: Volume) -> dict[str, float]:
-    """grain: second differences between neighbours along i and j over first ones, mean and median; no unit.
+    """Measure the grain of an image: second differences along i and j divided by first ones; mean and median, no unit.
 
-    It has no scale, so that organs and gain hardly matter: noise raises it, blurring lowers it. In view, and only where
-    anything differs at all: padding would otherwise be half of many a volume. Of 64 slices at most.
+    The ratio has no scale, so that organs and gain hardly matter: noise raises it, blur lowers it. Only voxels in the
+    field of view count, and only where neighbours differ: padding would otherwise be half of many volumes. At most 64
+    slices.
     """
     planes = np.unique(np.linspace(0, image.array.shape[2] - 1, MOST_SLICES).round().astype(int))
     array, inside = image.array[:, :, planes].astype(np.float32), image.inside[:, :, planes]
@@ -103,7 +114,7 @@ def texture(image: Volume) -> dict[str, float]:
 
 
 def by_patient(cases: Sequence[Case], rows: Mapping[str, Row]) -> dict[str, Row]:
-    """One row of each patient from the rows of their cases: means, and the first one's categories."""
+    """Join the rows of a patient's cases to one row: means of numbers, the first case's categories."""
     found: dict[str, list[Row]] = {}
     for case in cases:
         if case.id in rows:
@@ -112,14 +123,15 @@ def by_patient(cases: Sequence[Case], rows: Mapping[str, Row]) -> dict[str, Row]
 
 
 def unlinked(patients: Mapping[str, Row]) -> list[Row]:
-    """The rows alone, in an order that says nothing about anybody."""
+    """The rows without patients, in an order that tells nothing about anybody."""
     return sorted(patients.values(), key=digest)
 
 
 def matrices(reference: Sequence[Row], new: Sequence[Row]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Both sides as group → float (patients, d), with equal columns; a category is a column for each of its words.
+    """Turn the rows of both sides into matrices: group → float (patients, d), with equal columns on both sides.
 
-    Volumes enter as logarithms: one large organ more or less would otherwise outweigh all the others.
+    A category becomes one column for each of its values. Volumes enter as logarithms: one large organ more or less
+    would otherwise outweigh all others.
     """
     both = [*reference, *new]
     words = sorted({(name, text) for row in both for name, text in row["categories"].items()})

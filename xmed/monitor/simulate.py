@@ -1,4 +1,4 @@
-"""Simulation: how often the alarm rule cries wolf, and how many patients it takes to see a change."""
+"""Simulates how often the alarm rule raises a false alarm, and how many patients it takes to see a change."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ MOST_NEW = 5
 
 
 def simulated(pool: Mapping[str, Row], copies: Mapping[str, Mapping[str, Row]], n_reference: int) -> Document:
-    """Patients of the target drawn at random as reference and as new ones, as they are and disturbed.
+    """Draw target patients at random as reference and as new ones, undisturbed and disturbed, and apply the rule.
 
-    pool: of every patient that was measured. copies: disturbance -> patient -> row of the disturbed image.
-    n_reference: as many as the real reference has, as far as the pool goes. Nobody is on both sides at once. In control
-    every check is of `n_new` patients; the disturbed come one by one and are checked each time, from the second on.
+    Nobody is on both sides at once. Undisturbed, every check has `n_new` patients. Disturbed patients come one by one,
+    and are checked each time, from the second on.
+
+    Args:
+        pool: The row of every measured patient.
+        copies: Disturbance → patient → row of the disturbed image.
+        n_reference: Patients of the real reference; the simulated one has as many, as far as the pool allows.
     """
     n_new = min(MOST_NEW, len(pool) // 2)
     n_reference = min(n_reference, len(pool) - n_new)

@@ -1,4 +1,4 @@
-"""Validated data: what a model was validated on, kept beside it in numbers alone, to hold new data against."""
+"""Describes the patients that a model was validated on in numbers, to compare new data with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from xmed.cohort import Case, load_cohort
 from xmed.errors import XmedError
 from xmed.evaluate import judged
 from xmed.files.digest import digest, folder_digest
+from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_at_test_time
 from xmed.monitor.alarm import RULE
-from xmed.monitor.bench import Bench, Progress
+from xmed.monitor.bench import Bench
 from xmed.monitor.measure import Row, by_patient, unlinked
 from xmed.monitor.simulate import simulated
 from xmed.report.certainty import TAU

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from xmed.files.progress import Progress
 from xmed.io import write_nifti
 from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
 from xmed.phantom import b_mode, mr
 from xmed.phantom.pelvis import Pelvis
 from xmed.spec import PhantomSpec
 from xmed.volume import Volume
-
-Progress = Callable[[str, int, int, str], None]
-"""(what, done, total, patient id)."""
 
 HEADERS = {"MR": ("xmed phantom MR", "T2 TSE TRA OBL"), "US": ("xmed phantom US", "3D SUPRAPUBIC")}
 """By modality: model name, series description."""

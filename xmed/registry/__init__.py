@@ -1,4 +1,4 @@
-"""Registry: what MLflow keeps of a run, and the models it hands out again. The only room that knows MLflow."""
+"""Registry: what MLflow keeps of runs, and registered models. The only room that imports MLflow."""
 
 import os
 

@@ -1,9 +1,8 @@
-"""Accounts: what MLflow's server lets an account do that has no permission for it: nothing, nor creating anything.
+"""What an account of MLflow's server may do without a permission: nothing, and it may create nothing.
 
-MLflow's own rules (3.12 to 3.17) know permissions on what is there, and none to create: any account may make
-experiments, in any folder that the server can write to, registered models and secrets. MLflow asks `authorize` who
-sends a request, in the server's process (`authorization_function`), before it looks at its own rules; what is refused
-here, is refused.
+MLflow's own rules (3.12 to 3.17) know permissions on existing things, and none to create: any account may make
+experiments (in any folder that the server can write to), registered models and secrets. MLflow calls `authorize` in the
+server's process (`authorization_function`) before it applies its own rules; what is refused here stays refused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,11 @@ WITHIN = (*PROXY, "models:/", "runs:/")
 
 
 def authorize() -> Any:
-    """Who sends the request, for MLflow: flask's Authorization, or the Response that refuses it (401, 403)."""
+    """Tell MLflow who sends the current request, or refuse it.
+
+    Returns:
+        flask's Authorization, or the Response that refuses the request (401, 403).
+    """
     from flask import Response, make_response, request
 
     auth = sys.modules["mlflow.server.auth"]  # which calls this
@@ -47,9 +50,14 @@ def authorize() -> Any:
 
 
 def refusal(method: str, path: str, said: dict[str, Any], *, admin: bool, granted: bool) -> str | None:
-    """Why a request is refused before MLflow's own rules are asked; None where it is not.
+    """Say why a request is refused before MLflow's own rules apply; None where it is not.
 
-    said: the request's keys. admin, granted: whether the account is an administrator, or has any permission at all.
+    Args:
+        method: The HTTP method.
+        path: The request's path.
+        said: The request's keys and values, of query and body.
+        admin: Whether the account is an administrator.
+        granted: Whether the account has any permission at all.
     """
     if method in READS:
         return None

@@ -1,4 +1,4 @@
-"""Approval: a named person's decision about a version, on record before anything follows from it."""
+"""A person's decision about a version: recorded before anything follows from it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,28 @@ def approve(
     alias: str = EVALUATION,
     decision: Decision = "approve",
 ) -> dict[str, Any]:
-    """Give `version` the clinical alias where a named person says so and nothing speaks against it; say what was done.
+    """Record a person's decision, and give the version the clinical alias where nothing speaks against it.
 
-    The answer's `approved` is whether the version holds the alias now and nothing speaks against it: one that holds it
-    already is looked at as every other; `refused` lists every reason why not. A version that was withdrawn comes back
-    by two people, each of whom names the withdrawal in what they say. A refusal,
-    a decline and an approval are audit records; the last two also stand in the report's sign-off. Who `by` is nobody
-    checks here: the record adds the account of the operating system.
+    A version that holds the alias already is checked like any other. A version that was withdrawn comes back only if
+    two people both name the withdrawal in `meaning`. Refusals, declines and approvals are audit records; declines and
+    approvals also stand in the report's sign-off. Nobody checks who `by` is: the record adds the account of the
+    operating system.
 
-    Raises XmedError MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN, REGISTRY_ELSEWHERE.
+    Args:
+        name: The registered model.
+        version: Its version.
+        home: The home.
+        by: Full name of the person who decides.
+        meaning: What the signature means.
+        alias: clinical-evaluation or clinical-use.
+        decision: `approve` or `decline`.
+
+    Returns:
+        name, version, alias, by, approved (whether the version holds the alias now and nothing speaks against it),
+        refused (every reason why not), record (sha256 of the audit record).
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN, REGISTRY_ELSEWHERE.
     """
     person, said = _person(by), _said(meaning)
     _clinical(alias)
@@ -79,9 +92,13 @@ def approve(
 
 
 def check(name: str, version: int, home: Path, *, alias: str = EVALUATION) -> dict[str, Any]:
-    """What `approve` would find, asked before a person is; nothing is recorded. `by` is empty.
+    """Check what `approve` would refuse, before a person is asked; nothing is recorded.
 
-    Raises XmedError MODEL_NOT_FOUND, USAGE.
+    Returns:
+        As `approve`, with an empty `by`.
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, USAGE.
     """
     _clinical(alias)
     entry = version_of(f"models:/{name}/{version}", home)
@@ -93,7 +110,11 @@ def check(name: str, version: int, home: Path, *, alias: str = EVALUATION) -> di
 
 
 def decided(name: str, version: int, home: Path, *, alias: str, record: str) -> dict[str, Any]:
-    """What an audit record says was decided about a version. Raises XmedError USAGE when there is no such record."""
+    """Read from an audit record what was decided about a version.
+
+    Raises:
+        XmedError: USAGE, where there is no such record.
+    """
     for one in ledger.about(home, name, version):
         if (one["sha256"], one.get("alias")) == (record, alias) and one["event"] in ("approved", "declined"):
             answer = {
@@ -109,9 +130,13 @@ def decided(name: str, version: int, home: Path, *, alias: str, record: str) -> 
 
 
 def withdraw(name: str, version: int, home: Path, *, by: str, meaning: str, alias: str = EVALUATION) -> dict[str, Any]:
-    """Take a clinical alias from the version that holds it, `clinical-use` with `clinical-evaluation`; on record.
+    """Take a clinical alias from the version that holds it, on record; clinical-use goes with clinical-evaluation.
 
-    Raises XmedError MODEL_NOT_FOUND, USAGE, AUDIT_BROKEN.
+    Returns:
+        name, version, by, withdrawn (the aliases that were taken away).
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND, USAGE, AUDIT_BROKEN.
     """
     person, said = _person(by), _said(meaning)
     with registry_lock(home):

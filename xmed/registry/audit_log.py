@@ -1,10 +1,10 @@
-"""Audit log: a log whose every record carries the hash of the one before, so that what was changed afterwards is found.
+"""The audit log: every record holds the hash of the one before, so that later changes are found.
 
-audit.jsonl holds one record a line, canonical JSON, appended under a lock and synced before anybody is told.
-audit.head.json names the last record, so that a log cut off at its end is found too; the registry keeps the same in its
-own database, as an anchor that this folder does not hold. Without a key whoever can write all three can forge all
-three; with XMED_AUDIT_KEY every record, the head and the anchors are signed (HMAC-SHA256), forging needs the key, and
-an old state that is brought back is found by its mark (see seal).
+audit.jsonl holds one record a line, as canonical JSON, appended under a lock and synced to disk before anybody is told.
+audit.head.json names the last record, so that a log that was cut off at its end is found too. The registry keeps the
+same in its own database, as an anchor outside this folder. Without a key, whoever can write all three can forge all
+three. With XMED_AUDIT_KEY every record, the head and the anchors are signed (HMAC-SHA256): forging needs the key, and
+an old state that is brought back is found by its mark (see `signatures`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
+from xmed.files.locks import hold_short_lock
 from xmed.files.permissions import make_private_home
 from xmed.registry import signatures
 
@@ -37,40 +36,34 @@ FIRST = "0" * 64
 SEALS = ("sha256", signatures.SEAL)
 SEALED = 2
 """Edition of signed records: from this one on the head and the anchors are signed as well."""
-PATIENCE_S = 60.0
 
 Record = dict[str, Any]
 
 
 @contextmanager
 def locked(path: Path, look_again_s: float = 0.01) -> Iterator[None]:
-    """Alone among all processes and threads that lock this file; a killed process holds no lock.
+    """Hold a lock of the home for the time of the block, alone among all processes and threads that use it.
 
-    However many wait, patience ends only where nobody has got the lock all the while. Raises XmedError BUSY.
+    Raises:
+        XmedError: BUSY, where another process has held the lock for a minute or more.
     """
     make_private_home(path.parent)
-    lock, taken = FileLock(path, timeout=PATIENCE_S, poll_interval=look_again_s), None
-    while not lock.is_locked:
-        try:
-            lock.acquire()
-        except Timeout as problem:
-            before, taken = taken, path.stat().st_mtime_ns
-            if before == taken:
-                what = f"another process has held {path} for {PATIENCE_S:.0f} s or more"
-                do = "see what is running, then try again"
-                raise XmedError("BUSY", what, "a lock held for seconds", do) from problem
-    try:
-        os.utime(path)  # whoever waits sees that the queue moves
+    with hold_short_lock(path, look_again_s):
         yield
-    finally:
-        lock.release()
 
 
 def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Record:
-    """Write one record, on disk when this returns. by: the person who answers for it; None for xmed itself.
+    """Write one record; it is on disk when this returns.
 
-    Raises XmedError AUDIT_BROKEN when the log does not end where its head, its signatures or its mark say, BUSY,
-    KEY_INVALID when the log is signed and the key is another one or none.
+    Args:
+        home: The home.
+        event: What happened.
+        by: The person who answers for it; None for xmed itself.
+        **facts: Further fields of the record.
+
+    Raises:
+        XmedError: AUDIT_BROKEN, where the log does not end as its head, its signatures or its mark say; BUSY;
+            KEY_INVALID, where the log is signed and the key is another one or missing.
     """
     key = signatures.key()
     with locked(home / LOCK):
@@ -99,22 +92,28 @@ def append(home: Path, event: str, *, by: str | None = None, **facts: Any) -> Re
 
 
 def records(home: Path) -> list[Record]:
-    """Every record that can be read, in the order of the file; whether they are to be believed `verify` says."""
+    """Read every readable record in the order of the file; `verify` says whether they can be trusted."""
     return [record for _, record in _lines(home) if record]
 
 
 def first(home: Path) -> str | None:
-    """The sha256 of the first record, which tells one log from another; None where there is none."""
+    """The sha256 of the first record, which distinguishes one log from another; None for an empty log."""
     return next((record["sha256"] for _, record in _lines(home) if record), None)
 
 
 def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]:
-    """Everything that is wrong with the log, with the number of the record; empty when nothing is.
+    """Find everything that is wrong with the log.
 
-    anchors: by name of a model, what its registry says was the last record about it: seq, sha256, log, and a signature.
-    An edited, dropped, inserted or reordered record is found from the chain; a log cut off at its end from its head and
-    the anchors. Not found without a key: a log rewritten together with both. With a key, on the account that wrote it,
-    an old state of all three is found, too.
+    An edited, dropped, inserted or reordered record is found by the chain; a log that was cut off at its end by its
+    head and the anchors. Not found without a key: a log that was rewritten together with both. With a key, on the
+    account that wrote it, an old state of all three is found, too.
+
+    Args:
+        home: The home.
+        anchors: Model → what the registry says was the last record about it: seq, sha256, log, signature.
+
+    Returns:
+        One sentence per problem, with the number of the record.
     """
     key, problems = signatures.key(), []
     with locked(home / LOCK):
@@ -141,12 +140,12 @@ def verify(home: Path, anchors: Mapping[str, Record] | None = None) -> list[str]
 
 
 def has_key() -> bool:
-    """Whether records are signed, and their signatures checked."""
+    """Whether there is a key, so that records are signed and signatures are checked."""
     return signatures.key() is not None
 
 
 def account() -> str:
-    """Which account of the operating system is at work, and where: by the process, whatever its environment says."""
+    """The account of the operating system and the machine, such as ada@node1; variables like USER do not change it."""
     user = _user(os.getuid())
     asked = os.environ.get("SUDO_UID", "")
     if os.getuid() == 0 and asked.isdecimal() and int(asked):  # only root could have set it for itself otherwise
@@ -162,7 +161,7 @@ def _user(uid: int) -> str:
 
 
 def canonical(record: Record) -> str:
-    """A record as its line: sorted keys, no spaces, so that one meaning has one spelling."""
+    """Write a record as its line: sorted keys, no spaces, so that equal records are equal texts."""
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Audit state: what the audit log says of names, versions and aliases, and where the registry shows something else.
+"""What the audit log says about names, versions and aliases, and where the registry shows something else.
 
 Whoever reaches the registry can set an alias or a tag there; only what the log has a record of counts.
 """
@@ -25,8 +25,12 @@ DECIDED = ("approved", "withdrawn")
 
 @dataclass
 class Standing:
-    """Of one name. holders: alias -> versions that may hold it; withdrawn: version -> its last withdrawal, if nothing
-    gave it a clinical alias again."""
+    """The state of one model name according to the log.
+
+    Attributes:
+        holders: Alias → versions that may hold it.
+        withdrawn: Version → its last withdrawal, where no clinical alias was given to it since.
+    """
 
     holders: dict[str, set[int]] = field(default_factory=dict)
     withdrawn: dict[int, audit_log.Record] = field(default_factory=dict)
@@ -56,17 +60,17 @@ class Standing:
 
 
 def of(home: Path, name: str) -> Standing:
-    """What the log says of a name."""
+    """Read the state of a model name from the log."""
     return Standing.of(audit_log.records(home), name)
 
 
 def known(home: Path, name: str) -> bool:
-    """Whether the log has a record of any version of a name."""
+    """Whether the log has a record of any version of a model name."""
     return any(one.get("model") == name and one.get("version") is not None for one in audit_log.records(home))
 
 
 def untold(entry: ModelVersion, records: list[audit_log.Record]) -> list[str]:
-    """What a version's tags say that no record does; the first line, if any, says that there is no record at all."""
+    """Find what a version's tags say without a record; where there is no record at all, the first line says so."""
     mine = [one for one in records if (one.get("model"), one.get("version")) == (entry.name, int(entry.version))]
     named = [one for one in mine if one["event"] in (NAMED, CHANGED) and one.get("hashes")]
     what = f"{entry.name} version {entry.version}"
@@ -87,9 +91,14 @@ def untold(entry: ModelVersion, records: list[audit_log.Record]) -> list[str]:
 
 
 def contradictions(home: Path, name: str | None = None) -> list[str]:
-    """Where the registry shows aliases, tags, versions or names that the log has no record of, one line each.
+    """Find aliases, tags, versions and names in the registry that the log has no record of.
 
-    name: of one model only. In a store that homes share, names that this log does not know are other homes'.
+    Args:
+        home: The home.
+        name: Only look at this model. In a store that homes share, names that this log does not know belong to others.
+
+    Returns:
+        One sentence per finding.
     """
     if not is_there(home):
         return []

@@ -1,4 +1,4 @@
-"""Close runs: an MLflow run whose process was killed is said to be."""
+"""Marks MLflow runs whose process was killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REASON_TAG = "xmed.closed"
 
 
 def close(run_id: str, home: Path, reason: str) -> None:
-    """Mark a run KILLED, and say why. A run of the same study that goes on logs what is still missing."""
+    """Mark an MLflow run KILLED with a reason; a run of the same study that continues logs what is still missing."""
     mlflow_client = client(home)
     mlflow_client.set_tag(run_id, REASON_TAG, reason)
     mlflow_client.set_terminated(run_id, "KILLED")

@@ -1,4 +1,4 @@
-"""Drift reference: what a registered version carries of its validation, and what later checks against that found."""
+"""What a registered version carries about its validation, and the log of later drift checks."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
 
 
 def report_of(reference: str, home: Path) -> dict[str, Any] | None:
-    """The report that a registered version was registered with; None where it is gone or another one.
+    """Read the report that a version was registered with; None where it is gone or another one.
 
-    Raises XmedError MODEL_NOT_FOUND.
+    Raises:
+        XmedError: MODEL_NOT_FOUND.
     """
     entry = served(reference, home)
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,7 +64,11 @@ def _carried(entry: ModelVersion, name: str, folder: Path, home: Path) -> Path:
 def log_check(
     study: str, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], folder: Path, home: Path
 ) -> str:
-    """Log a check of incoming data beside its study's runs: metrics, tags, the files of `folder`. Returns its id."""
+    """Log a drift check to MLflow, beside the runs of its study: metrics, tags, the files of a folder.
+
+    Returns:
+        The id of the MLflow run.
+    """
     with registry_lock(home):
         registry = client(home)
         run = str(registry.create_run(experiment(registry, study, home), run_name=name, tags=dict(tags)).info.run_id)

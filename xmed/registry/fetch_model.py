@@ -1,4 +1,4 @@
-"""Fetch model: a model by registry name or by folder, as a local folder whose weights match their checksum."""
+"""Turns the name of a model into a local folder whose weights match their checksum."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<vers
 
 
 def fetch(reference: str, home: Path) -> Path:
-    """The model folder (weights.safetensors, model.json) that a reference names; its code is neither read nor run.
+    """Find or download the folder of a model (weights.safetensors, model.json); its code is neither read nor run.
 
-    Of a registry only what the audit log has a record of is handed out; of a version that was withdrawn a note says so.
+    From a registry only models with records in the audit log are returned; a note says if a version was withdrawn.
 
-    Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID when it is not what was registered, MODEL_REFUSED for an alias or a
-    version without a record, REGISTRY_ELSEWHERE for a model whose records another home keeps.
+    Args:
+        reference: models:/NAME@alias, models:/NAME/3, or a model folder.
+        home: The home.
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND; MODEL_INVALID, where it is not what was registered; MODEL_REFUSED, for an alias or a
+            version without a record; REGISTRY_ELSEWHERE, for a model whose records are in another home.
     """
     if not reference.startswith("models:"):
         folder = Path(reference)
@@ -47,7 +52,7 @@ def fetch(reference: str, home: Path) -> Path:
 
 
 def served(reference: str, home: Path) -> ModelVersion:
-    """The version that a reference names, as the audit log knows it. Raises as `fetch` does."""
+    """Find the version that a reference names, and check it against the audit log. Raises as `fetch`."""
     entry, records = version_of(reference, home), audit_log.records(home)
     if not audit_state.known(home, entry.name):
         ledger.ours(home, entry.name)
@@ -76,7 +81,11 @@ def _lost(reference: str) -> XmedError:
 
 
 def version_of(reference: str, home: Path) -> ModelVersion:
-    """The registered version that a reference names. Raises XmedError MODEL_NOT_FOUND."""
+    """Find the registered version that a reference names.
+
+    Raises:
+        XmedError: MODEL_NOT_FOUND.
+    """
     match = REFERENCE.fullmatch(reference)
     if match is None or not is_there(home):
         raise _lost(reference)

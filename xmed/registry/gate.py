@@ -1,4 +1,4 @@
-"""Gate: every reason why a registered version may not become a clinical one, each checked against the files again."""
+"""The gate: every reason why a version may not get a clinical alias, each checked against the files again."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Refusal:
-    """One reason: a word for it, a sentence for the record, and what only the person asking is shown.
+    """One reason.
 
-    The sentence names no case and no patient; `detail` may.
+    Attributes:
+        code: A word for it.
+        text: A sentence for the record; it names no case and no patient.
+        detail: What only the person who asks is shown; may name cases.
     """
 
     code: str
@@ -44,10 +47,11 @@ class Refusal:
 
 
 def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
-    """Every reason against giving `entry` the alias `clinical-evaluation` or `clinical-use`; none opens the gate.
+    """Find every reason against giving a version `clinical-evaluation` or `clinical-use`; an empty list opens the gate.
 
-    Nothing that the version says of itself is believed: its package is hashed, its report recomputed from the run's
-    files, these from the stored data and the models (see proof), the audit log walked from its beginning.
+    Nothing that the version says about itself is trusted: its package is hashed, its report is computed again from the
+    run's files, these from the stored data and the models (see `recheck`), and the audit log is verified from its
+    beginning.
     """
     found = [*_log(entry, home), *_package(entry, home)]
     run = _run(entry, home)

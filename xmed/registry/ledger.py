@@ -1,4 +1,4 @@
-"""Ledger: each step of a registered model as an audit record, its place in the log kept in the registry as well."""
+"""Writes the steps of registered models as audit records, and notes in the registry where the log stands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANCHOR = "audit_head"
 def record(
     home: Path, event: str, name: str, version: int | None = None, by: str | None = None, **facts: Any
 ) -> audit_log.Record:
-    """Write a record about a model, then tell the registry where it stands. Raises as `audit.append` does."""
+    """Write a record about a model, then note it in the registry as the last one. Raises as `audit_log.append`."""
     known, before = audit_state.known(home, name), last(home, name)
     written = audit_log.append(home, event, by=by, model=name, version=version, **facts)
     there = any(before is not None and one["sha256"] == before["sha256"] for one in audit_log.records(home))
@@ -40,7 +40,7 @@ def _anchor_at(home: Path, name: str, at: audit_log.Record) -> None:
 
 
 def settle(home: Path, name: str, version: int) -> None:
-    """Name the registration of the very first version as the last record, where a killed process could not."""
+    """Note the registration of the first version as the last record, where a killed process could not."""
     if last(home, name) is None:
         mine = [one for one in audit_log.records(home) if one.get("model") == name]
         if len(mine) == 1 and mine[0].get("version") == version:
@@ -48,17 +48,24 @@ def settle(home: Path, name: str, version: int) -> None:
 
 
 def check_name(home: Path, name: str) -> None:
-    """Raises XmedError REGISTRY_ELSEWHERE where the name that a model would get belongs to another home."""
+    """Check that a model name does not belong to another home.
+
+    Raises:
+        XmedError: REGISTRY_ELSEWHERE.
+    """
     if is_there(home):
         ours(home, name)
 
 
 def ours(home: Path, name: str) -> None:
-    """A model's steps are kept in one home's log. Raises XmedError REGISTRY_ELSEWHERE in any other.
+    """Check that the steps of a model are kept in this home's log.
 
     Several homes may share a server, each with models of its own: a lock on a file binds the processes of one home, and
-    MLflow offers nothing that would bind two. A name that is there and that no record of this home speaks of was made
-    by somebody else, whoever that is.
+    MLflow offers nothing that would bind two. A name that exists and that this home has no record of belongs to
+    another.
+
+    Raises:
+        XmedError: REGISTRY_ELSEWHERE.
     """
     # In this order: another process of this home writes down that it makes a name before the name is taken.
     if audit_state.known(home, name) or not _is_taken(home, name) or ownership.names(home, name):
@@ -81,7 +88,7 @@ def _is_taken(home: Path, name: str) -> bool:
 
 
 def last(home: Path, name: str) -> audit_log.Record | None:
-    """Which record the registry names as the last about a model, and of which log: seq, sha256, log."""
+    """Read which record the registry notes as the last one about a model: seq, sha256, and the log it is in."""
     try:
         tags = client(home).get_registered_model(name).tags if is_there(home) else {}
     except MlflowException as problem:
@@ -92,10 +99,14 @@ def last(home: Path, name: str) -> audit_log.Record | None:
 
 
 def verify(home: Path, name: str | None = None) -> list[str]:
-    """Everything that is wrong with the audit log, or with what the registry shows that the log knows nothing of.
+    """Find everything that is wrong with the audit log, and what the registry shows without a record.
 
-    name: of the registry, only what it shows of that model. Of a registry that several homes share, models that another
-    home keeps are that one's to verify.
+    Args:
+        home: The home.
+        name: Only look at this model in the registry. In a registry that several homes share, each verifies its own.
+
+    Returns:
+        One sentence per problem.
     """
     if not is_there(home):
         return audit_log.verify(home)
@@ -141,11 +152,11 @@ def _anchor(text: str) -> audit_log.Record:
 
 
 def is_hash(tag: str) -> bool:
-    """Whether a version's tag says which very content something has; records repeat those."""
+    """Whether a version's tag identifies some content, so that records repeat it."""
     return tag.endswith(("sha256", "_id", "fingerprint"))
 
 
 def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit_log.Record]:
-    """The records of one version, of one kind or of all."""
+    """The records of one version: of one kind of event, or all."""
     mine = [one for one in audit_log.records(home) if (one.get("model"), one.get("version")) == (name, version)]
     return [one for one in mine if event in (None, one["event"])]

@@ -1,4 +1,4 @@
-"""Log run: a finished run of a study as MLflow runs, one for the study and one per arm and seed."""
+"""Logs a finished run to MLflow: one MLflow run for the study, and one per arm and seed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "m
 
 
 def log_run(run: Run, home: Path) -> str:
-    """Log a reported run: parameters, summary metrics, fingerprints and report; one child run per arm and seed.
+    """Log a run: parameters, summary metrics, fingerprints and report, with one child run per arm and seed.
 
-    Idempotent, and one process at a time: a second call adds nothing, and completes what an interrupted first call
-    left. Returns the MLflow id of the study's run. The audit log is told what the run was made with.
+    One process does so at a time. A second call adds nothing, and completes what an interrupted first call left. The
+    audit log gets a record of what the run was made with.
+
+    Returns:
+        The id of the study's MLflow run.
     """
     with registry_lock(home):
         remember(run, home)
@@ -38,7 +41,7 @@ def log_run(run: Run, home: Path) -> str:
 
 
 def write_run(run: Run, home: Path) -> str:
-    """What `log_run` does, for whoever holds the registry's lock already."""
+    """Do what `log_run` does, for a caller that holds the registry's lock."""
     mlflow_client = client(home)
     place = experiment(mlflow_client, run.study.name, home)
     parent = study_run(run, home) or _create(mlflow_client, place, run.id, {RUN_TAG: run.id})
@@ -63,20 +66,20 @@ def write_run(run: Run, home: Path) -> str:
 
 
 def study_run(run: Run, home: Path) -> str | None:
-    """The MLflow id of a run of a study, or None when it was not logged."""
+    """The id of a run's MLflow run, or None where it was not logged."""
     found = [entry for entry in _find(client(home), run) if ARM_TAG not in entry.data.tags]
     return found[0].info.run_id if found else None
 
 
 def arm_run(run: Run, arm: str, seed: int, home: Path) -> str | None:
-    """The MLflow id of one arm's training of one seed, or None when it was not logged."""
+    """The id of the MLflow run of one arm and seed, or None where it was not logged."""
     wanted = (arm, str(seed))
     found = [e for e in _find(client(home), run) if (e.data.tags.get(ARM_TAG), e.data.tags.get(SEED_TAG)) == wanted]
     return found[0].info.run_id if found else None
 
 
 def orphans(home: Path) -> list[str]:
-    """MLflow runs of xmed that say RUNNING: their process was killed while it logged, or is still at it."""
+    """MLflow runs of xmed that say RUNNING: their process was killed while it logged, or still logs."""
     if not is_there(home):
         return []
     mlflow_client = client(home)

@@ -1,7 +1,7 @@
-"""Ownership: which names and packages this home put into the registry, written down before it did.
+"""Which names and packages this home put into the registry, written down before it does so.
 
-A process may be killed between the registry and the audit log. What it left in the registry is told from what others
-put there by this file, which they cannot reach through MLflow.
+A process may be killed between the registry and the audit log. This file, which nobody can reach through MLflow, tells
+what such a process left from what others put there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILE = "registry.made.json"
 
 
 def note(home: Path, name: str, package: str | None = None) -> None:
-    """Write down that this home is about to make a name, or a version of it with that package_sha256."""
+    """Write down that this home is about to make a name, or a version of it with this package_sha256."""
     found = _read(home)
     mine = found.setdefault(name, [])
     if package and package not in mine:
@@ -31,7 +31,7 @@ def names(home: Path, name: str) -> bool:
 
 
 def packed(home: Path, name: str, package: str | None) -> bool:
-    """Whether this home made a version of a name with that package."""
+    """Whether this home made a version of a name with this package_sha256."""
     return package in _read(home).get(name, [])
 
 

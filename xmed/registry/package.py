@@ -1,4 +1,4 @@
-"""Package: a model folder as what MLflow keeps and serves: code, safetensors, signature, evidence; never a pickle."""
+"""A model as the package that MLflow keeps and serves: code, safetensors, signature, evidence; never a pickle."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ EXAMPLE_EDGE = {2: 32, 3: 16}  # voxels: MLflow keeps the example twice as JSON,
 
 
 def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], home: Path) -> ModelVersion:
-    """Log the model folder as a pyfunc model, and register it with all its tags at once: no version is without them.
+    """Log a model folder as a pyfunc model, and register it with all its tags at once.
 
-    Adds to the tags: package_sha256, sbom_sha256, environment_sha256.
+    Args:
+        run: The run that made the model.
+        folder: The model's folder.
+        name: The registered model's name.
+        run_id: The MLflow run that it is logged to.
+        tags: Tags of the version; package_sha256, sbom_sha256 and environment_sha256 are added.
+        home: The home.
     """
     registry = client(home)
     with tempfile.TemporaryDirectory() as scratch, active(run_id, home):
@@ -53,12 +59,12 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
 
 
 def unpack(entry: ModelVersion, into: Path, home: Path) -> Path:
-    """The whole package of a version as files: MLmodel, code/, artifacts/model, artifacts/evidence. Nothing is run."""
+    """Download the whole package of a version: MLmodel, code/, artifacts/model, artifacts/evidence. Nothing is run."""
     return download(client(home).get_model_version_download_uri(entry.name, entry.version), into, home)
 
 
 def has_artifacts(name: str, version: int, home: Path) -> bool:
-    """Whether the description of a version's model can be read where the registry says that it is."""
+    """Whether the files of a version can be read where the registry says they are."""
     try:
         uri = client(home).get_model_version_download_uri(name, str(version))
         with tempfile.TemporaryDirectory() as scratch:
@@ -68,7 +74,7 @@ def has_artifacts(name: str, version: int, home: Path) -> bool:
 
 
 def download(uri: str, into: Path, home: Path) -> Path:
-    """What MLflow keeps below `uri`, below `into`."""
+    """Download what MLflow keeps below a URI into a folder."""
     into.mkdir(parents=True, exist_ok=True)
     return Path(
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking_uri(home))

@@ -1,6 +1,7 @@
-"""Person names: whether two written names may be one person's, however they are spelt.
+"""Whether two written names may be one person's, however they are spelt.
 
-Two people are asked for where one is not enough, so in doubt two names are one: whoever is refused says the full name.
+Two people are needed where one is not enough. In doubt two names count as one person: whoever is refused can give the
+full name.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ MOST_WORDS = 5
 def same(one: str, other: str) -> bool:
     """Whether two names may be the same person's.
 
-    Of no account are case, accents, signs that show nothing, signs that look like others (Unicode TS 39), titles,
-    addresses, the order of the words, hyphens, and middle names; an initial may stand for every name that begins so.
+    Ignored are case, accents, invisible characters, look-alike characters (Unicode TS 39), titles, addresses, the order
+    of the words, hyphens, and middle names. An initial may stand for every name that begins with it.
     """
     pairs = [(_words(one), _words(other))]
     if _disguised(one) or _disguised(other):

@@ -1,9 +1,9 @@
-"""Recompute what a run says of itself from the store, its models and the audit log.
+"""Computes again what a run says about itself: from the store, its models and the audit log.
 
 Whoever may write in a run's folder may write any number there, and a report that agrees with it. So nothing in the
-folder is evidence of anything but itself: rows are measured again from the kept predictions, predictions are drawn
+folder is evidence of anything but itself. Rows are measured again from the stored predictions, predictions are made
 again by the models, the choice between them is made again, and models and protocol are those that the log names.
-Not found: models that were badly trained on purpose, before the log heard of them.
+Not found: models that were badly trained on purpose, before the log had a record of them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ Found = tuple[str, str, list[str]]
 
 
 def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
-    """What of a run's own account does not come out when it is made again; empty where everything does.
+    """Find what a run says about itself that does not come out when it is computed again.
 
-    whole: whether models are run again on every test case and on the unlabelled data; else on one case, drawn by lot,
-    and the choice is made from what was found beside the models. A run without rows.json has nothing to be made again,
-    which `xmed.report.verify` says of it.
+    A run without rows.json has nothing to compute again, which `xmed.report.verify` reports.
+
+    Args:
+        run: The run.
+        home: The home.
+        whole: Whether models run again on every test case and on the unlabelled data. Else they run on one random case,
+            and the choice is made from the stored results of the models.
     """
     if not run.has("rows"):
         return []
@@ -75,7 +79,7 @@ def made_with(run: Run) -> dict[str, object]:
 
 
 def remember(run: Run, home: Path) -> None:
-    """Put on record what a run was made with, once: from then on it is the run that the log knows."""
+    """Record once what a run was made with; from then on the log knows this run."""
     made = made_with(run)
     if not any(one.get("run") == run.id and one.get("made") == made for one in audit_log.records(home)):
         audit_log.append(home, LOGGED, run=run.id, made=made)

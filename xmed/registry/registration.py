@@ -1,4 +1,4 @@
-"""Register: the adapted net of a reported run becomes a version with the alias `candidate`, and nothing more."""
+"""Registers the adapted model of a reported run as a version with the alias `candidate`, and nothing more."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def register(run: Run, home: Path) -> dict[str, Any]:
 
 
 def versions(home: Path) -> list[dict[str, Any]]:
-    """Every registered version, newest first within a name: name, version, aliases, verdict, checksums, created."""
+    """List every version, newest first within a name: name, version, aliases, verdict, checksums, created."""
     if not is_there(home):
         return []
     registry, rows = client(home), []
@@ -98,7 +98,7 @@ def holder(name: str, alias: str, home: Path) -> int | None:
 
 
 def versions_of(name: str, home: Path) -> list[ModelVersion]:
-    """Every version of a name; none where nothing has it."""
+    """Every version of a model name; none where there is no such name."""
     return list(client(home).search_model_versions(f"name = '{name}'", max_results=1000))
 
 

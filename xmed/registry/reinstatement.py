@@ -1,6 +1,6 @@
-"""Reinstatement: a model that was withdrawn comes back by two people, each of whom names the withdrawal.
+"""A model that was withdrawn comes back only by two people who both name the withdrawal.
 
-It is the model that was withdrawn, not its number: registered once more from the same weights it is the same one.
+What was withdrawn is the model, not its number: registered again from the same weights, it is the same model.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ SHORTEST = 8
 
 
 def refusals(entry: ModelVersion, alias: str, person: str, meaning: str, refused: bool, home: Path) -> list[Refusal]:
-    """Why a model that was withdrawn does not come back with this approval; none where nothing was, or it may.
+    """Find why a model that was withdrawn does not come back with this approval; empty where nothing speaks against it.
 
-    refused: whether something else speaks against it; then nobody's proposal is put on record.
+    Args:
+        entry: The version.
+        alias: The alias that is asked for.
+        person: Who approves.
+        meaning: What the signature means; it must name the withdrawal.
+        refused: Whether something else speaks against the version; then no proposal is recorded.
+        home: The home.
     """
     records = audit_log.records(home)
     gone = withdrawal(entry, records)
@@ -48,7 +54,7 @@ def refusals(entry: ModelVersion, alias: str, person: str, meaning: str, refused
 
 
 def withdrawal(entry: ModelVersion, records: list[audit_log.Record]) -> audit_log.Record | None:
-    """The last withdrawal of this model, under whatever number or name; None where it was approved again since."""
+    """The last withdrawal of this model, under any number or name; None where it was approved again since."""
     weights = {entry.tags[key] for key in ("weights_sha256", "model_sha256") if key in entry.tags}
     found: audit_log.Record | None = None
     for one in records:

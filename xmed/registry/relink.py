@@ -1,7 +1,7 @@
-"""Relink: people write on the report of a registered model; its versions follow, on record, or the report stays.
+"""Lets versions follow a report that people added text or ratings to; the change is recorded.
 
-What people may add is text and ratings. A report whose numbers changed is another report: its versions stay with the
-one that they were registered with, and the gate refuses them.
+A report whose numbers changed is another report: its versions stay with the one that they were registered with, and the
+gate refuses them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ EVENT = "report changed"
 
 
 def unsigned(run: Run, home: Path, told: bool) -> None:
-    """Raises XmedError REPORT_SIGNED where a version of the run holds a clinical alias, and its report would change.
+    """Check that no version of the run holds a clinical alias if the report would change.
 
-    told: whether people have something new to say in it; if not, it may still be drawn again, saying the same.
+    Args:
+        run: The run.
+        home: The home.
+        told: Whether people add something new; if not, the report may still be built again.
+
+    Raises:
+        XmedError: REPORT_SIGNED.
     """
     for entry in _versions(run, home):
         held = [alias for alias in (EVALUATION, USE) if holder(entry.name, alias, home) == int(entry.version)]
@@ -42,9 +48,12 @@ def unsigned(run: Run, home: Path, told: bool) -> None:
 
 
 def relink(run: Run, home: Path) -> list[dict[str, Any]]:
-    """Bind the run's versions to its report as it is now, where only what people say of it is new; say of which.
+    """Bind the run's versions to its report as it is now, where only what people said is new.
 
-    Each gets the new report's id and sha256 as tags after an audit record of both; MLflow's run gets the report again.
+    Each gets the new report's id and sha256 as tags, after an audit record of both. MLflow's run gets the report again.
+
+    Returns:
+        name, version and relinked (whether it follows) of each version.
     """
     if not _versions(run, home):
         return []

@@ -1,7 +1,7 @@
-"""Relocation: a home that was moved, or copied: its registry keeps whole paths, which then lead to where it was.
+"""Corrects the registry of a home that was moved or copied.
 
-MLflow writes the place of every artifact as a whole URI into its database. In a home with another name these lead
-nowhere; in a copy they lead into the original, into which it must not write. They are put right before they are used.
+MLflow writes the place of every artifact as an absolute URI into its database. In a moved home these lead nowhere; in a
+copy they lead into the original, which it must not write to. They are corrected before they are used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 
 
 def elsewhere(home: Path) -> list[Path]:
-    """The homes that the embedded registry of this one says its artifacts lie in, and that are not this one."""
+    """List other homes that the embedded registry of this home says its artifacts lie in."""
     database = home / DATABASE
     if not database.is_file():
         return []
@@ -32,7 +32,11 @@ def elsewhere(home: Path) -> list[Path]:
 
 
 def relocate(home: Path) -> list[Path]:
-    """Have the registry name this home where it names others; returns these. Raises XmedError NOT_WRITABLE, BUSY."""
+    """Make the registry name this home where it names others; returns those.
+
+    Raises:
+        XmedError: NOT_WRITABLE, BUSY.
+    """
     found = elsewhere(home)
     for before in found:
         try:
@@ -46,7 +50,13 @@ def relocate(home: Path) -> list[Path]:
 
 
 def rewrite(database: Path, before: Path, home: Path) -> None:
-    """In every text of a SQLite database that begins with a path in one home, name the other; all of it or nothing."""
+    """Replace a home's path at the beginning of every text of a SQLite database; in one transaction.
+
+    Args:
+        database: The database.
+        before: The old home.
+        home: The new home.
+    """
     pairs = {f"{folder_uri(before)}/": f"{folder_uri(home)}/", f"file://{before}/": f"{folder_uri(home)}/"}
     pairs[f"{before}/"] = f"{home}/"
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:

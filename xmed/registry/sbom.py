@@ -1,8 +1,8 @@
-"""Sbom: every package that a model was made with and is run with, as a CycloneDX document (ECMA-424).
+"""Lists every package that a model was made with and is run with, as a CycloneDX document (ECMA-424).
 
-IEC 62304 §8.1.2 asks for it as the list of SOUP. The packages are what xmed requires here, directly or not, as they are
-installed; C libraries that a wheel brings along (its NAME.libs folder) stand below it. Statically linked ones, such as
-GDCM in SimpleITK, leave no trace in a wheel and are not seen.
+IEC 62304 §8.1.2 requires it as the list of SOUP. The packages are what xmed requires here, directly or not, as they are
+installed; C libraries that a wheel contains (its NAME.libs folder) stand below it. Statically linked libraries, such as
+GDCM in SimpleITK, leave no trace in a wheel and are not listed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIBRARY = re.compile(r"(?P<name>lib[^-/]+?|[^-/]+?)(?:-[0-9a-f]{8})?\.so(?:\.(?P
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package: what it requires here, what it says of its licence, and the libraries it brings along."""
+    """An installed package: what it requires, what it says about its licence, and the libraries it contains."""
 
     name: str
     version: str
@@ -63,7 +63,7 @@ class Package:
 
 
 def sbom(name: str, weights_sha256: str) -> str:
-    """CycloneDX 1.6 JSON of a model called `name`; the same model in the same environment gives the same document."""
+    """Make the CycloneDX 1.6 JSON of a model; the same model in the same environment gives the same document."""
     model = Component(
         name=name,
         version=weights_sha256[:12],

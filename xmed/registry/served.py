@@ -1,4 +1,4 @@
-"""Served: the script MLflow keeps beside the weights; it loads safetensors, never a pickle."""
+"""The script that MLflow keeps beside the weights; it loads safetensors, never a pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xmed.model.prediction import Model
 
 
 class Served(PythonModel):
-    """A registered net: patches in the net's own grid and window in, probabilities out."""
+    """A registered network: takes patches on the network's grid and in its intensity window, returns probabilities."""
 
     def load_context(self, context: Any) -> None:
         self.model = Model.load(Path(context.artifacts["model"]))

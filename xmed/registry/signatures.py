@@ -1,9 +1,9 @@
-"""Signatures: signatures with XMED_AUDIT_KEY, and a mark outside the home of how far its audit log had come.
+"""Signatures with XMED_AUDIT_KEY, and a mark outside the home of the last record of its audit log.
 
 A signature says that whoever wrote something had the key. It does not say that nothing came after it: an old log with
-its old head is signed, too. So with a key the last record is also written down in the account's own state folder
-(XDG_STATE_HOME, or ~/.local/state), which nobody brings back together with a home. Whoever has the account can delete
-the mark; where there is no such folder, or on another machine, there is none.
+its old head is signed, too. So with a key the last record is also written to the account's own state folder
+(XDG_STATE_HOME, or ~/.local/state), which is not restored together with a home. Whoever has the account can delete the
+mark; where there is no such folder, or on another machine, there is no mark.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ SEAL = "hmac"
 
 
 def key() -> bytes | None:
-    """The key, where there is one. Raises XmedError KEY_INVALID where it is too short."""
+    """Read the key, or None where there is none.
+
+    Raises:
+        XmedError: KEY_INVALID, where it is too short.
+    """
     text = os.environ.get(KEY, "").strip()
     if text and len(text) < KEY_CHARACTERS:
         do = "python -c 'import secrets; print(secrets.token_hex(32))'"
@@ -40,7 +44,7 @@ def signature(key: bytes, text: str) -> str:
 
 
 def sealed(kind: str, key: bytes | None, **facts: Any) -> dict[str, Any]:
-    """Facts with their signature, if there is a key. kind: what they are, so that one cannot pass for another."""
+    """Add a signature to facts, if there is a key; `kind` keeps one kind of document from passing for another."""
     return facts if key is None else {**facts, SEAL: signature(key, _text(kind, facts))}
 
 
@@ -50,7 +54,7 @@ def holds(kind: str, key: bytes, document: dict[str, Any], **facts: Any) -> bool
 
 
 def mark_file(home: Path) -> Path | None:
-    """Where the mark of a home is kept; None where the account has no folder for it."""
+    """The file of a home's mark; None where the account has no folder for it."""
     stated = os.environ.get("XDG_STATE_HOME")
     try:
         state = Path(stated) if stated else Path.home() / ".local" / "state"
@@ -60,7 +64,7 @@ def mark_file(home: Path) -> Path | None:
 
 
 def marked(home: Path, key: bytes) -> dict[str, Any] | None:
-    """The record that was the last one when this account last wrote to the log: seq and sha256; None: not known."""
+    """Read seq and sha256 of the last record that this account wrote to the log; None where that is unknown."""
     path = mark_file(home)
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path else None
@@ -73,7 +77,7 @@ def marked(home: Path, key: bytes) -> dict[str, Any] | None:
 
 
 def mark(home: Path, key: bytes, seq: int, sha256: str) -> None:
-    """Write down the last record of a home's log; where the account may write nowhere, nothing is."""
+    """Write down the last record of a home's log; where the account cannot write, nothing is written."""
     path = mark_file(home)
     if path is not None:
         with suppress(OSError):

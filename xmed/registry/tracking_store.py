@@ -1,4 +1,4 @@
-"""Tracking store: where MLflow keeps runs and models, and the client that speaks to it."""
+"""Where MLflow keeps runs and models, and the client that asks it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ logging.getLogger("alembic").setLevel(logging.WARNING)  # one INFO line per migr
 
 
 def tracking_uri(home: Path) -> str:
-    """MLFLOW_TRACKING_URI when set, else the SQLite file below `home`.
+    """MLFLOW_TRACKING_URI where it is set, else the SQLite file below the home.
 
-    Raises XmedError SERVER_FAILED for a home whose registry lives in servers that are down: the file would be another.
+    Raises:
+        XmedError: SERVER_FAILED, for a home whose registry is in servers that are down: the file would be another
+            registry.
     """
     stated = os.environ.get("MLFLOW_TRACKING_URI")
     if not stated and stack_file(home).is_file():
@@ -41,14 +43,15 @@ def is_there(home: Path) -> bool:
 
 
 def is_shared(home: Path) -> bool:
-    """Whether the store is somebody else's, so that models in it may be kept by other homes."""
+    """Whether the store may also hold models of other homes."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) and not stack_file(home).is_file()
 
 
 def client(home: Path) -> MlflowClient:
-    """A client of the store that belongs to `home`; the embedded one is created when it is not there yet.
+    """Make a client of the home's store; the embedded one is created where it does not exist.
 
-    Raises XmedError NOT_WRITABLE where the home was moved, and its registry cannot be told.
+    Raises:
+        XmedError: NOT_WRITABLE, where the home was moved and its registry cannot be corrected.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         make_private_home(home)
@@ -59,13 +62,13 @@ def client(home: Path) -> MlflowClient:
 
 @contextmanager
 def registry_lock(home: Path) -> Iterator[None]:
-    """One writer at a time among the processes that share `home`; across homes see `ledger.ours`."""
+    """Hold the registry for one writer among the processes of a home; across homes see `ledger.ours`."""
     with locked(home / "registry.lock", look_again_s=0.1):  # a registration takes a second; hundreds may wait
         yield
 
 
 def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
-    """The id of the experiment `name`, created when it is not there yet."""
+    """The id of an experiment, which is created where it does not exist."""
     found = mlflow_client.get_experiment_by_name(name)
     if found is not None:
         if found.lifecycle_stage == "deleted":
@@ -84,7 +87,7 @@ def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
 
 @contextmanager
 def active(run_id: str, home: Path) -> Iterator[None]:
-    """For what only MLflow's fluent interface can do: `run_id` is active within, everything as it was after."""
+    """Make an MLflow run active within the block, for MLflow's fluent interface; afterwards everything is as before."""
     # MLflow exports the URI it is given as MLFLOW_TRACKING_URI, where it would pass for the user's own choice later.
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(tracking_uri(home))

@@ -24,10 +24,11 @@ MONITOR = "monitor"
 
 @documents.guarded("a file of the run", "MODEL_REFUSED", "the files of a finished run", "run the study again")
 def evidence(run: Run, seed: int) -> dict[str, str]:
-    """Why this net may be registered, as tags.
+    """Collect as tags why a model may be registered.
 
-    Raises XmedError MODEL_REFUSED when the evidence is missing or about something else, MODEL_INVALID when the weights
-    are not those of their checksum.
+    Raises:
+        XmedError: MODEL_REFUSED, where evidence is missing or about something else; MODEL_INVALID, where the weights do
+            not match their checksum.
     """
     folder, report_path = run.arm("adapted", seed), run.report / REPORT
     if not report_path.is_file():
@@ -62,12 +63,12 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
 
 
 def protocol_of(run: Run) -> str:
-    """sha256 of the protocol as it stands, which is the one that was fixed unless somebody changed it."""
+    """sha256 of the protocol as it is now: equal to the one that was fixed, unless somebody changed it."""
     return digest({key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")})
 
 
 def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
-    """Copy what the version carries beside its weights into `folder`; returns the checksums of what is new in it."""
+    """Copy the evidence of a version into a folder; returns the checksums of the files that are new."""
     folder.mkdir(parents=True)
     shutil.copy(run.report / REPORT, folder / REPORT)
     for name in ("protocol", "environment", "data", MONITOR):
@@ -89,7 +90,7 @@ def _fingerprints(run: Run) -> dict[str, str]:
 
 
 def held_back(run: Run) -> dict[str, str]:
-    """Why a run's net may not become the candidate, as a tag; none where it may, or where nothing was compared."""
+    """Say in a tag why a run's model may not become the candidate; empty where it may, or was not compared."""
     if not run.has("selection"):
         return {}
     found = run.read("selection")
@@ -97,7 +98,7 @@ def held_back(run: Run) -> dict[str, str]:
 
 
 def nothing_learned(run: Run) -> str | None:
-    """Why a run's net is not registered at all: a rule that learns nothing is estimated to be better."""
+    """Say why a run's model is not registered at all: a trivial baseline is estimated to be better; else None."""
     found = run.read("selection") if run.has("selection") else {}
     return None if found.get("registered", True) else str(found["reason"])
 

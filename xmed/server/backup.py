@@ -1,11 +1,11 @@
-"""Backup: a home as one file: registry, runs, store, reports and audit log as they stood at one moment.
+"""Backup of a home as one file: registry, runs, store, reports and audit log as they were at one moment.
 
-Servers and runs may be at work meanwhile. Under the registry's lock, for as long as it takes to link files and dump a
-database, everything is set aside that may still change; volumes of the store never do, and are read afterwards.
+Servers and runs may be at work meanwhile. While the registry's lock is held, everything that may still change is set
+aside: files are linked, the database is dumped. Volumes of the store never change, and are read afterwards.
 
-No key is in it: whoever holds a backup shall not be able to undo pseudonyms or to enter a server. Left out are the key
-of de-identification (the crosswalk, which it encrypts, is in), the passwords of `xmed up` (a restored stack makes its
-own) and MLflow's table of users. So are Prefect's schedules: a copy shall not start runs by itself.
+No key is in a backup: whoever holds one must not be able to undo pseudonyms or to log in to a server. Left out are the
+key of de-identification (the crosswalk, which it encrypts, is in), the passwords of `xmed up` (a restored stack makes
+its own) and MLflow's table of users. Prefect's schedules are left out too: a copy must not start runs by itself.
 """
 
 from __future__ import annotations
@@ -27,29 +27,38 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from xmed import __version__
-from xmed.console.run_lock import locked
 from xmed.errors import XmedError
+from xmed.files.locks import hold_lock
 from xmed.files.writable import check_output
 from xmed.server.prefect_server import server_lock
 from xmed.server.stack import postgres
-from xmed.server.stack.paths import Place, mlflow_url
+from xmed.server.stack.paths import StackPlace, mlflow_url
 
 FORMAT, MANIFEST, DUMP, FILES = "xmed-backup/1", "manifest.json", "registry.dump", "home"
 VOLUMES, ARTIFACTS, EMBEDDED = Path("store/volumes"), Path("stack/mlartifacts"), Path("mlflow.db")
 LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "deidentify/key", "store/index.db")
-"""Keys; what belongs to processes of this machine; and what can be had again (fetched models, the index of files)."""
+"""Folders and files that are no part of a backup: keys, what belongs to processes of this machine, and what can be made
+again (fetched models, the index of files)."""
 GROWING, OF_PROCESSES = (".jsonl", ".csv", ".log"), (".lock", "-wal", "-shm", "-journal")
 DEIDENTIFY, CROSSWALK = "deidentify", "deidentify/crosswalk"
 DOCUMENTS = (".db", ".json", ".jsonl")
-"""Endings of the files that xmed keeps in the home itself, in no folder: registry, audit log and what goes with it."""
+"""Endings of the files that xmed keeps directly in the home: registry, audit log and what goes with it."""
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
-LIGHTLY = 1  # of gzip: voxels and weights hardly shrink, and everything else is small
+GZIP_LEVEL = 1  # voxels and weights hardly shrink, and everything else is small
 
 
 def backup(home: Path, out: Path) -> dict[str, Any]:
-    """Write a backup; returns what is in it. A name that ends with gz is compressed; the file is for its owner alone.
+    """Write a backup that only its owner can read.
 
-    Raises XmedError OUTPUT_EXISTS, PATH_NOT_FOUND, USAGE (the registry is not in this home), SERVER_FAILED, BUSY.
+    Args:
+        home: The home to back up.
+        out: The file to write; it must not exist. It is compressed where its name ends in .gz or .tgz.
+
+    Returns:
+        What is in it: file, files (count), bytes, made, home, registry.
+
+    Raises:
+        XmedError: OUTPUT_EXISTS, PATH_NOT_FOUND, USAGE (the registry is not in this home), SERVER_FAILED, BUSY.
     """
     if out.exists():
         raise XmedError("OUTPUT_EXISTS", f"{out} is there", "a new file", "another name")
@@ -57,40 +66,44 @@ def backup(home: Path, out: Path) -> dict[str, Any]:
         raise XmedError("PATH_NOT_FOUND", f"no home {home}", "a folder that xmed wrote", "set XMED_HOME")
     out.parent.mkdir(parents=True, exist_ok=True)
     check_output(out)
-    place = Place(home)
-    _registry_is_here(place)
+    place = StackPlace(home)
+    _refuse_foreign_registry(place)
     part = out.with_name(f".{out.name}.part")
-    with ExitStack() as held:
-        held.enter_context(locked(home / "locks" / "backup.json", wait=False, what="xmed backup"))
-        held.callback(part.unlink, missing_ok=True)
-        aside = held.enter_context(_aside(home))
-        kind = _set_aside(place, aside)
+    with ExitStack() as stack:
+        stack.enter_context(hold_lock(home / "locks" / "backup.json", wait=False, what="xmed backup"))
+        stack.callback(part.unlink, missing_ok=True)
+        aside = stack.enter_context(_folder_aside(home))
+        registry_kind = _set_aside(place, aside)
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            zipped = out.suffix in (".gz", ".tgz")
-            stream = (
-                held.enter_context(gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LIGHTLY)) if zipped else file
+            is_compressed = out.suffix in (".gz", ".tgz")
+            stream: Any = (
+                stack.enter_context(gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL))
+                if is_compressed
+                else file
             )
             with tarfile.open(fileobj=stream, mode="w") as archive:
-                document = _write(archive, place, aside, kind)
-            stream.close() if zipped else None
+                document = _write_archive(archive, place, aside, registry_kind)
+            if is_compressed:
+                stream.close()
             file.flush()
             os.fsync(file.fileno())
         part.rename(out)
-    told = {key: document[key] for key in ("made", "home", "registry")}
-    return {"file": str(out), "files": len(document["files"]), "bytes": out.stat().st_size, **told}
+    facts = {key: document[key] for key in ("made", "home", "registry")}
+    return {"file": str(out), "files": len(document["files"]), "bytes": out.stat().st_size, **facts}
 
 
-def _registry_is_here(place: Place) -> None:
-    stated, ports = os.environ.get("MLFLOW_TRACKING_URI"), place.ports()
-    if stated and (ports is None or stated != mlflow_url(ports)):
-        where = urlsplit(stated)
-        what = f"the registry is at {where.scheme}://{where.hostname or ''}{where.path if not where.hostname else ''}"
+def _refuse_foreign_registry(place: StackPlace) -> None:
+    """Refuse a home whose registry is in a server elsewhere; `xmed up`'s own is fine."""
+    uri, ports = os.environ.get("MLFLOW_TRACKING_URI"), place.ports()
+    if uri and (ports is None or uri != mlflow_url(ports)):
+        parts = urlsplit(uri)
+        what = f"the registry is at {parts.scheme}://{parts.hostname or ''}{parts.path if not parts.hostname else ''}"
         raise XmedError("USAGE", what, "one in this home", "back that server up by its own means")
 
 
 @contextmanager
-def _aside(home: Path) -> Iterator[Path]:
-    """A folder beside the files, so that they can be linked into it; one that a killed backup left goes, too."""
+def _folder_aside(home: Path) -> Iterator[Path]:
+    """A folder on the same disk, so that files can be linked into it; what a killed backup left there is deleted."""
     folder = home / "locks" / "backup"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -100,8 +113,8 @@ def _aside(home: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set_aside(place: Place, aside: Path) -> str | None:
-    """Everything that may change, as it is at this moment; returns of which kind the registry is."""
+def _set_aside(place: StackPlace, aside: Path) -> str | None:
+    """Keep everything that may change as it is at this moment; returns the kind of the registry."""
     from xmed.registry import audit_log
     from xmed.registry.tracking_store import registry_lock
 
@@ -111,16 +124,16 @@ def _set_aside(place: Place, aside: Path) -> str | None:
             _dump(place, aside / DUMP)
         for path in _files(home):
             if VOLUMES not in path.parents:
-                _keep(home / path, aside / FILES / path)
+                _keep_state(home / path, aside / FILES / path)
     return POSTGRESQL if place.ports() else SQLITE if (home / EMBEDDED).is_file() else None
 
 
-def _keep(source: Path, target: Path) -> None:
-    """A second name for a file that is replaced but never written to; a copy of one that grows, or of a database."""
+def _keep_state(source: Path, target: Path) -> None:
+    """Link a file that is replaced but never written to; copy one that grows, and a database."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".db":
-        with closing(sqlite3.connect(source)) as theirs, closing(sqlite3.connect(target)) as copy:
-            theirs.backup(copy)
+        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+            original.backup(copy)
         return
     with suppress(FileNotFoundError):  # gone meanwhile, as a checkpoint may be
         if source.suffix not in GROWING:
@@ -130,44 +143,48 @@ def _keep(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def held(path: PurePath) -> bool:
-    """Whether a backup holds this file of a home: what `backup` writes, and all that `restore` takes.
+def belongs_in_backup(path: PurePath) -> bool:
+    """Whether a file of a home is part of a backup: `backup` writes such files, and `restore` accepts no others.
 
-    Capitals make no other file of it, since there are disks that see no difference.
+    Upper and lower case make no difference, as on some disks.
+
+    Args:
+        path: The file, relative to the home.
     """
     name = path.as_posix().casefold()
-    above = [one.as_posix() for one in PurePath(name).parents]
+    parents = [parent.as_posix() for parent in PurePath(name).parents]
     if any(part.startswith(".") for part in PurePath(name).parts) or name.endswith(OF_PROCESSES):
         return False
-    if ARTIFACTS.as_posix() in above:
+    if ARTIFACTS.as_posix() in parents:
         return path.is_relative_to(ARTIFACTS)
-    if any(one in LEFT_OUT for one in (name, *above)) or (DEIDENTIFY in above and not name.startswith(CROSSWALK)):
+    is_left_out = any(part in LEFT_OUT for part in (name, *parents))
+    if is_left_out or (DEIDENTIFY in parents and not name.startswith(CROSSWALK)):
         return False
-    return len(above) > 1 or name.endswith(DOCUMENTS)
+    return len(parents) > 1 or name.endswith(DOCUMENTS)
 
 
 def _files(home: Path) -> Iterator[Path]:
-    """What a backup holds, relative to the home; half-written files, which begin with a dot, are not."""
+    """The files of a backup, relative to the home; files whose name begins with a dot are half-written and left out."""
     for start in (home, home / ARTIFACTS):
         for folder, names, files in os.walk(start):
             here = Path(folder).relative_to(home)
-            names[:] = [one for one in names if not one.startswith(".") and str(here / one) not in LEFT_OUT]
-            yield from (here / one for one in files if held(here / one))
+            names[:] = [name for name in names if not name.startswith(".") and str(here / name) not in LEFT_OUT]
+            yield from (here / name for name in files if belongs_in_backup(here / name))
 
 
-def _dump(place: Place, out: Path) -> None:
-    """MLflow's tracking database as one transaction sees it. A stack that is down lends its database for it."""
-    with ExitStack() as held:
+def _dump(place: StackPlace, out: Path) -> None:
+    """Dump MLflow's tracking database as one transaction sees it; where the stack is down, its database is started."""
+    with ExitStack() as stack:
         ports = place.ports()
-        if ports and place.keeper():
+        if ports and place.supervisor_pid():
             port = ports.postgres
         else:
-            held.enter_context(locked(server_lock(place.home), wait=False, what="xmed backup"))
-            port = held.enter_context(postgres.alone(place))
-        postgres.client(place, port, "pg_dump", "--format=custom", "--file", str(out), "mlflow")
+            stack.enter_context(hold_lock(server_lock(place.home), wait=False, what="xmed backup"))
+            port = stack.enter_context(postgres.standalone_server(place))
+        postgres.run_client(place, port, "pg_dump", "--format=custom", "--file", str(out), "mlflow")
 
 
-class _Hashed:
+class _HashedFile:
     """A file that is hashed while it is read."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -179,25 +196,27 @@ class _Hashed:
         return data
 
 
-def _write(archive: tarfile.TarFile, place: Place, aside: Path, kind: str | None) -> dict[str, Any]:
-    """Every file, and last of all the manifest with their hashes."""
-    named = {path.relative_to(aside).as_posix(): path for path in aside.rglob("*")}
-    named |= {f"{FILES}/{path.relative_to(place.home).as_posix()}": path for path in (place.home / VOLUMES).rglob("*")}
+def _write_archive(
+    archive: tarfile.TarFile, place: StackPlace, aside: Path, registry_kind: str | None
+) -> dict[str, Any]:
+    """Write every file, and last of all the manifest with their hashes."""
+    paths = {path.relative_to(aside).as_posix(): path for path in aside.rglob("*")}
+    paths |= {f"{FILES}/{path.relative_to(place.home).as_posix()}": path for path in (place.home / VOLUMES).rglob("*")}
     hashes: dict[str, str] = {}
-    for name, path in sorted(named.items()):
+    for name, path in sorted(paths.items()):
         if path.is_file():
             with path.open("rb") as file:
-                read = _Hashed(file)
-                _add(archive, name, os.fstat(file.fileno()).st_size, read)
-                hashes[name] = read.sha256.hexdigest()
-    document = {"format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "xmed": __version__}
-    found = {**document, "home": str(place.home), "registry": kind, "files": hashes}
-    text = json.dumps(found, indent=1).encode()
-    _add(archive, MANIFEST, len(text), BytesIO(text))
-    return found
+                hashed = _HashedFile(file)
+                _add_member(archive, name, os.fstat(file.fileno()).st_size, hashed)
+                hashes[name] = hashed.sha256.hexdigest()
+    head = {"format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "xmed": __version__}
+    manifest = {**head, "home": str(place.home), "registry": registry_kind, "files": hashes}
+    text = json.dumps(manifest, indent=1).encode()
+    _add_member(archive, MANIFEST, len(text), BytesIO(text))
+    return manifest
 
 
-def _add(archive: tarfile.TarFile, name: str, size: int, file: Any) -> None:
-    facts = tarfile.TarInfo(name)
-    facts.size, facts.mode, facts.mtime = size, 0o600, int(time.time())
-    archive.addfile(facts, file)
+def _add_member(archive: tarfile.TarFile, name: str, size: int, file: Any) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o600, int(time.time())
+    archive.addfile(member, file)

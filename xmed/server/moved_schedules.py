@@ -1,4 +1,4 @@
-"""Schedules of a home that was moved or copied: they still name the old place, and are corrected."""
+"""Schedules of a home that was moved or copied: they still name the old folder, and are corrected."""
 
 from __future__ import annotations
 
@@ -12,56 +12,57 @@ from typing import Any
 from xmed.files.uri import read_only_uri
 
 COLUMNS = ("job_variables", "infra_overrides")
-"""What Prefect calls a deployment's settings, of late and before."""
+"""The column of a deployment's settings: the name in today's Prefect, and in older versions."""
 
 
 def schedules_elsewhere(home: Path) -> list[str]:
-    """The homes that schedules of this one's embedded database would work in, and that are not this one."""
+    """List other homes that schedules in this home's embedded database would work in."""
     database = home / "prefect" / "prefect.db"
     if not database.is_file():
         return []
     try:
         with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=30)) as connection:
-            return sorted({before for _, _, before in _rows(connection, home)})
-    except sqlite3.Error:  # damaged, or not made yet: the doctor says so
+            return sorted({old_home for _, _, old_home in _misplaced(connection, home)})
+    except sqlite3.Error:  # damaged, or not complete yet: the doctor reports it
         return []
 
 
-def bring_schedules(home: Path) -> list[str]:
-    """Have the schedules work in this home, where they name others; returns these."""
-    found = schedules_elsewhere(home)
-    if not found:
+def correct_schedules(home: Path) -> list[str]:
+    """Make schedules that name another home work in this one; returns the homes that they named."""
+    old_homes = schedules_elsewhere(home)
+    if not old_homes:
         return []
     with closing(sqlite3.connect(home / "prefect" / "prefect.db", timeout=60)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
-        column = _column(connection)
-        for key, document, before in list(_rows(connection, home)):
-            text = json.dumps(_renamed(document, before, str(home)))
+        column = _settings_column(connection)
+        for key, settings, old_home in list(_misplaced(connection, home)):
+            text = json.dumps(_with_paths_moved(settings, old_home, str(home)))
             connection.execute(f"UPDATE deployment SET {column} = ? WHERE id = ?", (text, key))
-    return found
+    return old_homes
 
 
-def _rows(connection: sqlite3.Connection, home: Path) -> list[tuple[Any, dict[str, Any], str]]:
-    column, found = _column(connection), []
+def _misplaced(connection: sqlite3.Connection, home: Path) -> list[tuple[Any, dict[str, Any], str]]:
+    """Id, settings and home of each deployment that works in another home."""
+    column, rows = _settings_column(connection), []
     for key, text in connection.execute(f"SELECT id, {column} FROM deployment"):
-        document = json.loads(text or "{}")
-        before = (document.get("env") or {}).get("XMED_HOME") if isinstance(document, dict) else None
-        if before and os.path.realpath(before) != os.path.realpath(home):
-            found.append((key, document, str(before)))
-    return found
+        settings = json.loads(text or "{}")
+        old_home = (settings.get("env") or {}).get("XMED_HOME") if isinstance(settings, dict) else None
+        if old_home and os.path.realpath(old_home) != os.path.realpath(home):
+            rows.append((key, settings, str(old_home)))
+    return rows
 
 
-def _column(connection: sqlite3.Connection) -> str:
-    there = {row[1] for row in connection.execute("PRAGMA table_info(deployment)")}
-    return next(name for name in COLUMNS if name in there) if there & set(COLUMNS) else "job_variables"
+def _settings_column(connection: sqlite3.Connection) -> str:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(deployment)")}
+    return next((name for name in COLUMNS if name in columns), COLUMNS[0])
 
 
-def _renamed(value: Any, before: str, home: str) -> Any:
-    """The same document, with every path in the one home in the other."""
+def _with_paths_moved(value: Any, old_home: str, home: str) -> Any:
+    """The same JSON value with every path below the old home moved to the new one."""
     if isinstance(value, dict):
-        return {key: _renamed(one, before, home) for key, one in value.items()}
+        return {key: _with_paths_moved(item, old_home, home) for key, item in value.items()}
     if isinstance(value, list):
-        return [_renamed(one, before, home) for one in value]
-    if isinstance(value, str) and (value == before or value.startswith(f"{before}/")):
-        return home + value[len(before) :]
+        return [_with_paths_moved(item, old_home, home) for item in value]
+    if isinstance(value, str) and (value == old_home or value.startswith(f"{old_home}/")):
+        return home + value[len(old_home) :]
     return value

@@ -1,4 +1,4 @@
-"""Preflight: what a run would fail at after hours, looked at before anything is read: room, rights, servers, names."""
+"""Checks before a run of what it would otherwise fail at after hours: disk space, permissions, servers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from xmed.files.writable import write_refusal
 
 LEAST_BYTES, LEAST_FILES = 256 << 20, 1000
 """The least that a run writes besides its data: a run of two steps on eight phantoms left 32 MB in 506 files, most of
-them MLflow's and Prefect's. Less is not tried; whether more is needed only the data know."""
+them MLflow's and Prefect's. Whether more is needed depends on the data."""
 LEAST_MLFLOW = (3, 12)
 """Logged models, which a version is registered from (see pyproject.toml for the package)."""
 ANSWER_SECONDS = 10.0
 
 
-def room(home: Path) -> None:
-    """Raises XmedError DISK_FULL, NOT_WRITABLE where a home cannot take what a run writes."""
+def check_room(home: Path) -> None:
+    """Check that a home can take what a run writes.
+
+    Raises:
+        XmedError: DISK_FULL, NOT_WRITABLE.
+    """
     try:
-        found = os.statvfs(home)
-        free, files = found.f_bavail * found.f_frsize, found.f_favail if found.f_files else LEAST_FILES
-        if free < LEAST_BYTES or files < LEAST_FILES:
-            left = f"{free / 1e6:.0f} MB" if free < LEAST_BYTES else f"{files} files"
+        disk = os.statvfs(home)
+        free_bytes, free_files = disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else LEAST_FILES
+        if free_bytes < LEAST_BYTES or free_files < LEAST_FILES:
+            left = f"{free_bytes / 1e6:.0f} MB" if free_bytes < LEAST_BYTES else f"{free_files} files"
             what = f"room for {left} is left on the disk of {home}"
             expected = f"{LEAST_BYTES / 1e6:.0f} MB and {LEAST_FILES} files at the least"
             raise XmedError("DISK_FULL", what, expected, "free some, or set XMED_HOME to another disk")
@@ -40,49 +44,52 @@ def room(home: Path) -> None:
         raise write_refusal(problem, home) from problem
 
 
-def servers() -> None:
-    """Raises XmedError REGISTRY_UNREACHABLE, SERVER_FAILED where a server that the environment names will not do."""
+def check_servers() -> None:
+    """Check that the servers that the environment names answer, and are new enough.
+
+    Raises:
+        XmedError: REGISTRY_UNREACHABLE for MLFLOW_TRACKING_URI, SERVER_FAILED for PREFECT_API_URL.
+    """
     tracking, prefect = os.environ.get("MLFLOW_TRACKING_URI", ""), os.environ.get("PREFECT_API_URL", "")
     if tracking.startswith(("http://", "https://")):
-        _mlflow(tracking.rstrip("/"))
+        _check_mlflow(tracking.rstrip("/"))
     if prefect:
-        from xmed.server.prefect_server import answers
+        from xmed.server.prefect_server import server_answers
 
-        if not answers(prefect.rstrip("/")):
-            what = f"Prefect's server at {_shown(prefect)} does not answer"
+        if not server_answers(prefect.rstrip("/")):
+            what = f"Prefect's server at {without_password(prefect)} does not answer"
             raise XmedError("SERVER_FAILED", what, "a server at PREFECT_API_URL", "start it, or unset PREFECT_API_URL")
 
 
-def _mlflow(url: str) -> None:
+def without_password(url: str) -> str:
+    """A URL to show: user and password are replaced by an ellipsis."""
+    return re.sub("//[^/@]*@", "//…@", url)
+
+
+def _check_mlflow(url: str) -> None:
     import requests
 
     user, token = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_TOKEN")
-    who = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
-    head = {"Authorization": f"Bearer {token}"} if token and not user else {}
+    login = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
+    headers = {"Authorization": f"Bearer {token}"} if token and not user else {}
+    shown = without_password(url)
     try:
-        answer = requests.get(f"{url}/version", auth=who, headers=head, timeout=ANSWER_SECONDS)
+        response = requests.get(f"{url}/version", auth=login, headers=headers, timeout=ANSWER_SECONDS)
     except requests.RequestException as problem:
-        what = f"MLflow's server at {_shown(url)} does not answer: {type(problem).__name__}"
-        raise _unreachable(what) from problem
-    if answer.status_code in (401, 403):
-        raise _unreachable(f"MLflow's server at {_shown(url)} does not let this account in ({answer.status_code})")
-    if not answer.ok:
-        raise _unreachable(
-            f"MLflow's server at {_shown(url)} answers {answer.status_code} to the question for its version"
-        )
-    said = re.match(r"\s*\"?(\d+)\.(\d+)", answer.text[:100])
+        raise _unreachable(f"MLflow's server at {shown} does not answer: {type(problem).__name__}") from problem
+    if response.status_code in (401, 403):
+        raise _unreachable(f"MLflow's server at {shown} does not let this account in ({response.status_code})")
+    if not response.ok:
+        raise _unreachable(f"MLflow's server at {shown} answers {response.status_code} to the question for its version")
+    version = re.match(r"\s*\"?(\d+)\.(\d+)", response.text[:100])
     least = ".".join(map(str, LEAST_MLFLOW))
-    if said is None:
-        raise _unreachable(f"what answers at {_shown(url)} is no MLflow: it names no version")
-    if (int(said[1]), int(said[2])) < LEAST_MLFLOW:
-        what = f"MLflow {answer.text.strip()[:20]} at {_shown(url)}"
+    if version is None:
+        raise _unreachable(f"what answers at {shown} is no MLflow: it names no version")
+    if (int(version[1]), int(version[2])) < LEAST_MLFLOW:
+        what = f"MLflow {response.text.strip()[:20]} at {shown}"
         do = "update that server, or unset MLFLOW_TRACKING_URI"
         raise XmedError("REGISTRY_UNREACHABLE", what, f"MLflow {least} or newer: xmed registers logged models", do)
 
 
 def _unreachable(what: str) -> XmedError:
     return XmedError("REGISTRY_UNREACHABLE", what, "a server at MLFLOW_TRACKING_URI", "start it, or unset the variable")
-
-
-def _shown(url: str) -> str:
-    return re.sub("//[^/@]*@", "//…@", url)  # a password may stand in it

@@ -1,4 +1,4 @@
-"""Restore: a home out of a backup, into a place where there is none: whole, with every hash checked, or not at all."""
+"""Restore of a backup into an empty home: complete, with every checksum verified, or not at all."""
 
 from __future__ import annotations
 
@@ -15,21 +15,30 @@ from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.permissions import close_to_others
 from xmed.registry.relocation import rewrite
-from xmed.server.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL, SQLITE, held
+from xmed.server.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL, SQLITE, belongs_in_backup
 from xmed.server.stack import passwords, postgres
-from xmed.server.stack.paths import USUAL, Place
+from xmed.server.stack.paths import USUAL_PORTS, StackPlace
 
 MAX_RATIO, SLACK = 200, 512 << 20
-"""How far a backup may unpack: voxels and weights hardly shrink, empty label maps 200 to one (gzip -1)."""
-LARGEST = 256 << 20
-"""Bytes of its manifest: a million files have one of 150 MB."""
+"""How far a backup may unpack: MAX_RATIO times its size, or SLACK bytes. Empty label maps shrink 200 to one."""
+LARGEST_MANIFEST = 256 << 20
+"""Bytes; a million files have a manifest of 150 MB."""
 
 
 def restore(file: Path, home: Path) -> dict[str, Any]:
-    """Make `home` what it was when it was backed up; returns what is in it.
+    """Restore a home from a backup.
 
-    A home whose registry was in PostgreSQL gets a stack of its own, with new passwords, which `xmed up` brings up.
-    Raises XmedError OUTPUT_EXISTS (the home is not empty), PATH_NOT_FOUND, ARCHIVE_INVALID, SERVER_FAILED.
+    A home whose registry was in PostgreSQL gets a stack of its own, with new passwords, which `xmed up` starts.
+
+    Args:
+        file: What `backup` wrote.
+        home: The folder to restore to; it is empty, or does not exist.
+
+    Returns:
+        home, files (count), from (the home that was backed up), made (when), registry (its kind).
+
+    Raises:
+        XmedError: OUTPUT_EXISTS (the home is not empty), PATH_NOT_FOUND, ARCHIVE_INVALID, SERVER_FAILED.
     """
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise XmedError("OUTPUT_EXISTS", f"{home} is not empty", "an empty home", "set XMED_HOME to another folder")
@@ -38,11 +47,13 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
     home.parent.mkdir(parents=True, exist_ok=True)
     part = home.with_name(f".{home.name}.{secrets.token_hex(4)}")
     part.mkdir()
-    part.chmod(0o711 if os.geteuid() == 0 else 0o700)  # root lends PostgreSQL another account, which must get in
+    part.chmod(
+        0o711 if os.geteuid() == 0 else 0o700
+    )  # PostgreSQL then runs under another account, which must be able to enter
     try:
         document = _unpack(file, part)
         if document["registry"] == POSTGRESQL:
-            _into_postgres(part / DUMP, part / FILES)
+            _restore_database(part / DUMP, part / FILES)
         if (part / FILES / EMBEDDED).is_file():
             try:
                 rewrite(part / FILES / EMBEDDED, Path(document["home"].rstrip("/")), home)
@@ -54,21 +65,21 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
         (part / FILES).rename(home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    told = {key: document[key] for key in ("made", "registry")}
-    return {"home": str(home), "files": len(document["files"]), "from": document["home"], **told}
+    facts = {key: document[key] for key in ("made", "registry")}
+    return {"home": str(home), "files": len(document["files"]), "from": document["home"], **facts}
 
 
 def _unpack(file: Path, into: Path) -> dict[str, Any]:
-    """Write every file below `into`; returns the manifest. Raises XmedError ARCHIVE_INVALID."""
+    """Write every file below `into`; returns the manifest."""
     hashes: dict[str, str] = {}
     document: Any = None
     try:
         with archives.open_archive(file, max(file.stat().st_size * MAX_RATIO, SLACK)) as members:
             for member in members:
                 if member.name == MANIFEST:
-                    document = _manifest(file, member)
-                elif member.name == DUMP or _of_home(member.name):
-                    hashes[member.name] = _written(member, into / member.name)
+                    document = _read_manifest(file, member)
+                elif member.name == DUMP or _is_home_file(member.name):
+                    hashes[member.name] = _write_member(member, into / member.name)
                 else:
                     raise _invalid(file, f"{member.name!r} is nothing that a backup holds")
     except XmedError as problem:
@@ -77,56 +88,56 @@ def _unpack(file: Path, into: Path) -> dict[str, Any]:
         raise _invalid(file, "two names that this disk takes for one") from problem
     if document is None:
         raise _invalid(file, f"it has no manifest of {FORMAT}")
-    wrong = sorted({*hashes.items()} ^ {*document["files"].items()})
-    if wrong:
-        raise _invalid(file, f"{wrong[0][0]} is not what was backed up")
+    differing = sorted({*hashes.items()} ^ {*document["files"].items()})
+    if differing:
+        raise _invalid(file, f"{differing[0][0]} is not what was backed up")
     if (document["registry"] == POSTGRESQL) != (DUMP in hashes):
         raise _invalid(file, "its registry is not in it")
     (into / FILES).mkdir(exist_ok=True)
     return document
 
 
-def _manifest(file: Path, member: archives.Member) -> dict[str, Any]:
-    """What a backup says of itself, in the shape that `backup` gives it. Raises XmedError ARCHIVE_INVALID."""
-    if member.size > LARGEST:
+def _read_manifest(file: Path, member: archives.Member) -> dict[str, Any]:
+    """Read the manifest of a backup and check its format."""
+    if member.size > LARGEST_MANIFEST:
         raise _invalid(file, f"a manifest of {member.size} bytes")
-    found = documents.parse_json(b"".join(member.pieces()), str(file), "ARCHIVE_INVALID", LARGEST)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    manifest = documents.parse_json(b"".join(member.pieces()), str(file), "ARCHIVE_INVALID", LARGEST_MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _invalid(file, f"it has no manifest of {FORMAT}")
-    files = documents.mapping(found.get("files"), f"{file}: files", "ARCHIVE_INVALID")
-    texts = all(isinstance(found.get(key), str) for key in ("made", "home"))
-    hashes = all(isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha) for sha in files.values())
-    if not (texts and hashes) or found.get("registry") not in (None, SQLITE, POSTGRESQL):
+    files = documents.mapping(manifest.get("files"), f"{file}: files", "ARCHIVE_INVALID")
+    has_texts = all(isinstance(manifest.get(key), str) for key in ("made", "home"))
+    has_hashes = all(isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha) for sha in files.values())
+    if not (has_texts and has_hashes) or manifest.get("registry") not in (None, SQLITE, POSTGRESQL):
         raise _invalid(file, "its manifest is of another shape")
-    return found
+    return manifest
 
 
-def _of_home(name: str) -> bool:
+def _is_home_file(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.parts[0] == FILES and len(path.parts) > 1 and held(path.relative_to(FILES))
+    return path.parts[0] == FILES and len(path.parts) > 1 and belongs_in_backup(path.relative_to(FILES))
 
 
-def _written(member: archives.Member, target: Path) -> str:
-    """The sha256 of a member, once it is written; of what an archive says of its mode and owner nothing is taken."""
+def _write_member(member: archives.Member, target: Path) -> str:
+    """Write a member and return its sha256; mode and owner that the archive gives are ignored."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with target.open("xb") as out:
         for data in member.pieces():
-            found.update(data)
+            sha256.update(data)
             out.write(data)
-    return found.hexdigest()
+    return sha256.hexdigest()
 
 
 def _invalid(file: Path, why: str) -> XmedError:
     return XmedError("ARCHIVE_INVALID", f"{file}: {why}", "a whole file that `xmed backup` wrote", "take another copy")
 
 
-def _into_postgres(dump: Path, home: Path) -> None:
-    """The registry's database into a stack made for it."""
-    place = Place(home)
+def _restore_database(dump: Path, home: Path) -> None:
+    """Restore the registry's database into a stack that is made for it."""
+    place = StackPlace(home)
     place.folder.mkdir(exist_ok=True)
-    passwords.make(home)
-    with postgres.alone(place) as port:
-        words = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname=mlflow", str(dump)]
-        postgres.client(place, port, "pg_restore", *words)
-    place.settle(USUAL)
+    passwords.make_passwords(home)
+    with postgres.standalone_server(place) as port:
+        options = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname=mlflow", str(dump)]
+        postgres.run_client(place, port, "pg_restore", *options)
+    place.save_ports(USUAL_PORTS)

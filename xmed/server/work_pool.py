@@ -1,4 +1,4 @@
-"""Work pool: where Prefect keeps scheduled runs until a worker of this home takes them, one at a time."""
+"""The work pool: where Prefect keeps scheduled runs until a worker of this home takes them, one at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from prefect.workers.process import ProcessWorker
 
 POOL = TAG = "xmed"
 RENAMED = {
-    "pipelines.flows.adapt": "xmed_pipelines.adapt_flow.adapt",
-    "pipelines.watching.watch": "xmed_pipelines.watch_flow.watch",
+    "pipelines.flows.adapt": "xmed_pipelines.adapt_flow.adapt_flow",
+    "pipelines.watching.watch": "xmed_pipelines.watch_flow.watch_flow",
 }
-"""Where the flows of schedules made by version 0.1.0 are now."""
+"""Where the flows are now that schedules made by version 0.1.0 name."""
 
 
 def make_pool(client: SyncPrefectClient) -> None:
-    """The work pool, which runs one thing at a time, where it is not there yet."""
+    """Make the work pool, which runs one thing at a time, where it is not there yet."""
     template = ProcessWorker.get_default_base_job_template()
     with contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(
@@ -28,7 +28,7 @@ def make_pool(client: SyncPrefectClient) -> None:
 
 
 def renew_entrypoints(client: SyncPrefectClient) -> None:
-    """Make schedules of an older version start the flows of this one."""
+    """Make schedules of version 0.1.0 start today's flows."""
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     for deployment in client.read_deployments(deployment_filter=ours):
         entrypoint = RENAMED.get(deployment.entrypoint or "")

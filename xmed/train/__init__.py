@@ -1,9 +1,10 @@
 """The training loop that every method shares, and the arms of a run that go through it."""
 
+from xmed.files.progress import Progress
 from xmed.train.arm_processes import Job, OnFailure, fit_all, fit_single_threaded, jobs, skipped_because
 from xmed.train.arms import fit
 from xmed.train.checkpoint import Trained
-from xmed.train.loop import Progress, train
+from xmed.train.loop import train
 from xmed.train.promotion import promote, reselect
 
 __all__ = [

@@ -20,12 +20,12 @@ import torch
 from xmed import methods, networks
 from xmed.cohort import load_cohort
 from xmed.errors import XmedError
+from xmed.files.progress import Progress
 from xmed.processes import termination
 from xmed.processes.child import tied_children
 from xmed.run import TRAINED_ARMS, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_distributed
-from xmed.train.loop import Progress
 from xmed.train.progress_relay import Relay
 
 GRACE_SECONDS = 20.0

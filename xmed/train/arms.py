@@ -14,6 +14,7 @@ import torch
 from xmed import __version__, methods, networks, select
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest, folder_digest
+from xmed.files.progress import Progress
 from xmed.methods import Domains
 from xmed.model.deployed import WEIGHTS, Model
 from xmed.networks import distributed
@@ -24,7 +25,7 @@ from xmed.tasks import Segmentation
 from xmed.train import checkpoint, compose
 from xmed.train.arm_data import Data
 from xmed.train.checkpoint import Trained
-from xmed.train.loop import Progress, steps_of, train
+from xmed.train.loop import steps_of, train
 
 FOREGROUND_SHARE = 0.7
 """Share of the source patches that contain foreground."""

@@ -15,10 +15,10 @@ import torch
 
 from xmed import methods, networks
 from xmed.errors import XmedError
+from xmed.files.progress import Progress
 from xmed.processes.child import child_environment
 from xmed.run import Run
 from xmed.train.arms import fit, method_of
-from xmed.train.loop import Progress
 
 GRACE_SECONDS = 40.0
 """torchrun gives its processes 30 s to save and to end."""

@@ -21,9 +21,6 @@ from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
 
-Progress = Callable[[str, int, int, str], None]
-"""(what, done, total, note): progress of a long piece of work."""
-
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
 

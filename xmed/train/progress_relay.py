@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Note = tuple[str, int, int, str]
-"""(what, done, total, note), as in `xmed.train.loop.Progress`."""
+"""(what, done, total, note), as in `xmed.files.progress.Progress`."""
 
 
 class Relay:

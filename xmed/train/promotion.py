@@ -16,13 +16,13 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import folder_digest
 from xmed.files.json_numbers import as_json
+from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.run import Run
 from xmed.select import SOURCE, VALIDATORS, CandidateInputs, Findings
 from xmed.select.rank_models import MARGIN
 from xmed.train.arm_data import Data
 from xmed.train.arms import method_of
-from xmed.train.loop import Progress
 
 FINDINGS, LABELS = "findings.json", "findings.npz"
 """Files beside an arm's model: its measures, and its label maps of the target volumes that were looked at."""

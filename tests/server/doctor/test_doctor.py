@@ -10,13 +10,13 @@ import pytest
 
 from xmed.app.resume import BEGUN, ENDED
 from xmed.cli.main import main
-from xmed.console.run_lock import run_lock, turn
+from xmed.console.run_lock import hold_run_lock, run_lock
 from xmed.registry import audit_log
 from xmed.server import doctor, stale_flow_runs
 from xmed.server.doctor import databases, leftovers, machine
 from xmed.server.doctor.check import Check
 
-PACKAGES = machine.packages
+PACKAGES = machine.check_packages
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,8 @@ def place(tmp_path, monkeypatch):
     os.environ["XMED_HOME"] = str(tmp_path / "home")
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         os.environ.pop(name, None)
-    monkeypatch.setattr(machine, "packages", lambda: iter([Check("packages", True, "")]))
-    monkeypatch.setattr(machine, "device", lambda: iter([Check("device", True, "")]))
+    monkeypatch.setattr(machine, "check_packages", lambda: iter([Check("packages", True, "")]))
+    monkeypatch.setattr(machine, "check_device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
     monkeypatch.setattr(leftovers, "gpu_lock_folder", lambda: tmp_path / "gpus")
     yield tmp_path / "home"
@@ -83,7 +83,7 @@ def test_a_database_is_as_new_as_its_package_or_what_to_do_is_said(name, tmp_pat
         with closing(sqlite3.connect(path)) as made, made:
             made.execute("CREATE TABLE alembic_version (version_num TEXT)")
             made.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
-        found = databases._file(path)
+        found = databases._check_file(path)
         assert said in found.detail
         assert found.ok is (revision == newest)
 
@@ -118,7 +118,7 @@ def test_a_lock_whose_holder_was_killed_is_found_and_cleared(place):
     assert "left by a killed process: run.json: study toy, process 4711" in wrong(place)["locks"]
     assert wrong(place, fix=True) == {}
     assert wrong(place) == {}
-    with turn(place, "study toy"):
+    with hold_run_lock(place, "study toy"):
         assert any(f"at work: run.json: study toy, process {os.getpid()}" in c.detail for c in doctor.examine(place))
 
 
@@ -129,7 +129,7 @@ def test_an_mlflow_run_without_a_process_is_closed_and_says_why(place):
 
     mlflow = client(place)
     found = mlflow.create_run(mlflow.create_experiment("toy"), tags={RUN_TAG: "toy-1"}).info.run_id
-    with turn(place, "study toy"):
+    with hold_run_lock(place, "study toy"):
         assert "mlflow" not in wrong(place), "whoever is at work may be logging it"
     assert found in wrong(place)["mlflow"]
     assert wrong(place, fix=True) == {}
@@ -162,13 +162,13 @@ def test_flow_runs_without_a_process_are_closed_and_others_are_not(place, monkey
     closed = []
 
     def close(home):
-        closed.extend(stale_flow_runs.orphans(home).values())
+        closed.extend(stale_flow_runs.find_stale_runs(home).values())
         return closed
 
     monkeypatch.setattr(stale_flow_runs, "close", close)
     assert wrong(place)["prefect"].startswith("RUNNING without a process: adapt of-old; ")
     assert not closed
-    with turn(place, "study toy"):
+    with hold_run_lock(place, "study toy"):
         assert "prefect" not in wrong(place, fix=True)
     assert not closed
     assert wrong(place, fix=True) == {}
@@ -208,7 +208,7 @@ def test_a_package_outside_its_bounds_is_named(monkeypatch):
 
 
 def test_a_processor_is_described_by_what_makes_training_fast():
-    assert machine._fast()
+    assert machine._fast_features()
 
 
 def test_the_doctor_says_no_with_exit_1(place, capsys):

@@ -17,16 +17,16 @@ from websockets.sync.client import connect
 from support.command_processes import SCHEDULE, balls, until, xmed
 from support.server_stack import answer, password, place, standing  # noqa: F401
 from xmed.cli.main import main
-from xmed.console.run_lock import locked, owner
 from xmed.errors import XmedError
+from xmed.files.locks import hold_lock, lock_owner
 from xmed.registry.tracking_store import is_there, tracking_uri
 from xmed.run import Run
 from xmed.server.doctor import examine
-from xmed.server.doctor.databases import IN_POSTGRES, _revisions, databases
+from xmed.server.doctor.databases import IN_POSTGRES, _revisions, check_databases
 from xmed.server.prefect_server import server_lock
 from xmed.server.stack import passwords, postgres
-from xmed.server.stack.paths import Place, Ports, use
-from xmed.server.stale_flow_runs import close_scheduled
+from xmed.server.stack.paths import Ports, StackPlace, use_stack
+from xmed.server.stale_flow_runs import close_scheduled_runs
 
 
 def test_a_password_is_for_its_owner_alone_and_stays(place):
@@ -35,30 +35,30 @@ def test_a_password_is_for_its_owner_alone_and_stays(place):
     passwords.make(place.home)
     assert {name: passwords.secret(place.home, name) for name in passwords.NAMES} == first
     assert len(set(first.values())) == len(passwords.NAMES)
-    for path in passwords.folder(place.home).iterdir():
+    for path in passwords.secrets_folder(place.home).iterdir():
         assert path.stat().st_mode & 0o077 == 0
-    (passwords.folder(place.home) / "mlflow").chmod(0o640)
+    (passwords.secrets_folder(place.home) / "mlflow").chmod(0o640)
     with pytest.raises(
         XmedError, match=r"error\[KEY_INVALID\]: found others may read .*mlflow · expected mode 0600 · fix chmod 600"
     ):
-        passwords.secret(place.home, "mlflow")
+        passwords.stack_password(place.home, "mlflow")
 
 
 def test_a_password_that_the_environment_states_is_not_written_down(place, monkeypatch, tmp_path):
     monkeypatch.setenv("XMED_SECRET_MLFLOW_DATABASE", "from the vault")
     monkeypatch.setenv("XMED_SECRETS", str(tmp_path / "elsewhere"))
-    passwords.make(place.home)
-    assert passwords.secret(place.home, "mlflow-database") == "from the vault"
+    passwords.make_passwords(place.home)
+    assert passwords.stack_password(place.home, "mlflow-database") == "from the vault"
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {*passwords.NAMES} - {"mlflow-database"}
     monkeypatch.delenv("XMED_SECRET_MLFLOW_DATABASE")
     with pytest.raises(
         XmedError, match=r"KEY_INVALID\]: found no password 'mlflow-database' in .*XMED_SECRET_MLFLOW_DATABASE"
     ):
-        passwords.secret(place.home, "mlflow-database")
+        passwords.stack_password(place.home, "mlflow-database")
 
 
 def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place, capsys):
-    assert not use(place.home)
+    assert not use_stack(place.home)
     assert tracking_uri(place.home).startswith("sqlite:")
     place.settle(Ports(4200, 5000, 5432))
     assert is_there(place.home)
@@ -78,10 +78,10 @@ def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place
 
 def test_what_the_environment_says_wins_over_the_stack_and_is_never_told_its_passwords(place, monkeypatch):
     place.settle(Ports(4200, 5000, 5432))
-    passwords.make(place.home)
+    passwords.make_passwords(place.home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry.example")
-    with locked(server_lock(place.home), what="xmed up"):
-        assert use(place.home)
+    with hold_lock(server_lock(place.home), what="xmed up"):
+        assert use_stack(place.home)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://registry.example"
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
@@ -95,13 +95,13 @@ def test_no_stack_comes_up_beside_other_servers(variable, monkeypatch, capsys, p
 
 
 def test_no_stack_comes_up_where_somebody_serves_this_home(place, capsys):
-    with locked(server_lock(place.home), what="xmed serve", url="http://127.0.0.1:9/api"):
+    with hold_lock(server_lock(place.home), what="xmed serve", url="http://127.0.0.1:9/api"):
         assert main(["up"]) == 2
         assert "error[BUSY]: found xmed serve, process" in capsys.readouterr().err
 
 
 def test_where_a_stack_is_up_nobody_else_serves(place, capsys):
-    with locked(server_lock(place.home), what="xmed up", url="http://127.0.0.1:9/api"):
+    with hold_lock(server_lock(place.home), what="xmed up", url="http://127.0.0.1:9/api"):
         assert main(["serve"]) == 2
         assert "error[BUSY]: found xmed up starts scheduled runs of this home already" in capsys.readouterr().err
 
@@ -136,7 +136,7 @@ def test_scheduled_runs_that_a_killed_worker_left_are_said_to_have_crashed_and_n
         def set_flow_run_state(self, key, state, force):
             told[key] = (state.type.value, force)
 
-    assert close_scheduled(Client()) == ["at-night"]
+    assert close_scheduled_runs(Client()) == ["at-night"]
     assert told == {1: ("CRASHED", True)}
 
 
@@ -219,10 +219,10 @@ def test_no_password_shows_in_a_list_of_processes_or_in_a_log(standing):
 
 @pytest.mark.services
 def test_the_doctor_knows_at_which_migration_both_databases_are(standing, monkeypatch):
-    assert use(standing)
+    assert use_stack(standing)
 
     def judged():
-        found = [check for check in databases(standing) if "postgresql://" in check.detail]
+        found = [check for check in check_databases(standing) if "postgresql://" in check.detail]
         return {check.detail.split("/")[-1]: check.ok for check in found}
 
     newest, _ = _revisions(*IN_POSTGRES["mlflow"][:2])
@@ -233,7 +233,7 @@ def test_the_doctor_knows_at_which_migration_both_databases_are(standing, monkey
     (mine, _) = sorted(judged())
     assert f"mlflow: migration {newest}, of a newer prefect" in mine
     assert sorted(judged().values()) == [False, True]
-    monkeypatch.setattr(Place, "ports", lambda _: Ports(1, 1, 1))
+    monkeypatch.setattr(StackPlace, "ports", lambda _: Ports(1, 1, 1))
     assert not any(judged().values())
 
 
@@ -271,8 +271,10 @@ def test_a_scheduled_run_fires_by_itself_and_leaves_a_candidate_which_a_restored
         assert answer(again, "models") == models
         assert answer(again, "audit", "verify")["ok"]
         assert answer(again, "report", "verify", str(again / "runs" / folder.name))["ok"]
-        assert passwords.secret(again, "mlflow") != passwords.secret(standing.with_name("gone"), "mlflow")
-        os.kill(owner(server_lock(again))[0]["pid"], signal.SIGKILL)
+        assert passwords.stack_password(again, "mlflow") != passwords.stack_password(
+            standing.with_name("gone"), "mlflow"
+        )
+        os.kill(lock_owner(server_lock(again))[0]["pid"], signal.SIGKILL)
         assert set(answer(again, "down")["ended"]) == {"postgres", "mlflow", "prefect", "worker"}
         assert not [line for line in processes() if str(again) in line]
     finally:

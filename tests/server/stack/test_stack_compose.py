@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 
 from support.checkout import ROOT
 from xmed.server.stack import passwords
-from xmed.server.stack.paths import Place, Ports
-from xmed.server.stack.service import mlflow
+from xmed.server.stack.paths import Ports, StackPlace
+from xmed.server.stack.service import mlflow_service
 
 COMPOSE = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
@@ -57,9 +57,9 @@ def test_secrets_are_files_and_stand_nowhere_else():
 @pytest.fixture
 def ours(tmp_path):
     """MLflow's server as `xmed up` starts it."""
-    place = Place(tmp_path / "home")
-    passwords.make(place.home)
-    return mlflow(place, Ports(4200, 5000, 5432)), (place.folder / "mlflow.ini").read_text()
+    place = StackPlace(tmp_path / "home")
+    passwords.make_passwords(place.home)
+    return mlflow_service(place, Ports(4200, 5000, 5432)), (place.folder / "mlflow.ini").read_text()
 
 
 def test_mlflow_is_as_strict_as_in_the_other_stack(ours):

@@ -19,6 +19,7 @@ from pydicom import Dataset
 
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
+from xmed.files.progress import Progress
 from xmed.io.file_kinds import reader_errors
 from xmed.io.pacs.archive import Archive, ArchiveSeries, with_retries
 from xmed.io.pacs.catalogue import find_series
@@ -28,7 +29,6 @@ from xmed.spec.archive_query import PacsSpec
 MakeName = Callable[[str, str], str]
 """Function (kind, identifier) → file name. Equal identifiers give equal names, which cannot be reversed."""
 STALE_SECONDS = 3600.0
-Progress = Callable[[str, int, int, str], None]
 
 
 def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | None = None) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from xmed.files.progress import Progress
 from xmed.io import write_nifti
 from xmed.rendering import scenes
 from xmed.spec import MapsSpec
 from xmed.volume import Volume
-
-Progress = Callable[[str, int, int, str], None]
-"""(what, done, total, id)."""
 
 
 def label_map_names(spec: MapsSpec) -> list[str]:

@@ -1,5 +1,6 @@
-"""Doctor: is this installation sound, and did anything stay half done."""
+"""The doctor: checks whether an installation is sound, and whether killed processes left anything."""
 
-from xmed.server.doctor.examine import Check, examine
+from xmed.server.doctor.check import Check
+from xmed.server.doctor.examine import examine
 
 __all__ = ["Check", "examine"]

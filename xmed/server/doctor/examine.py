@@ -1,4 +1,4 @@
-"""Examine: every check in its order; one that fails to run is a finding too."""
+"""Runs the doctor's checks in their order; a check that cannot be run is a finding too."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ from pathlib import Path
 from xmed.server.doctor import databases, homes, leftovers, machine
 from xmed.server.doctor.check import Check
 
-__all__ = ["Check", "examine"]
-
 
 def examine(home: Path, fix: bool = False) -> list[Check]:
-    """Every check of this machine and of a home. Nothing is written, unless what is left over should be put right."""
+    """Check this machine and a home.
+
+    Args:
+        home: The home.
+        fix: Whether to repair what can be repaired; without it nothing is written.
+    """
     checks: list[Callable[[], Iterator[Check]]] = [
-        machine.python,
-        machine.packages,
-        machine.device,
-        lambda: machine.disk(home),
-        lambda: homes.place(home, fix),
-        lambda: homes.privacy(home, fix),
-        lambda: databases.databases(home),
-        lambda: leftovers.locks(home, fix),
-        lambda: leftovers.tracked(home, fix),
-        lambda: leftovers.flow_runs(home, fix),
-        lambda: leftovers.runs(home),
-        lambda: leftovers.versions(home),
-        lambda: leftovers.audited(home),
-        lambda: leftovers.quarantine(home),
+        machine.check_python,
+        machine.check_packages,
+        machine.check_device,
+        lambda: machine.check_disk(home),
+        lambda: homes.check_place(home, fix),
+        lambda: homes.check_privacy(home, fix),
+        lambda: databases.check_databases(home),
+        lambda: leftovers.check_locks(home, fix),
+        lambda: leftovers.check_tracked_runs(home, fix),
+        lambda: leftovers.check_flow_runs(home, fix),
+        lambda: leftovers.check_runs(home),
+        lambda: leftovers.check_versions(home),
+        lambda: leftovers.check_audit_log(home),
+        lambda: leftovers.check_quarantine(home),
     ]
-    found: list[Check] = []
+    findings: list[Check] = []
     for check in checks:
         try:
-            found += check()
-        except Exception as problem:  # the doctor's own fault must not hide the other findings
-            found.append(Check("check", False, f"{type(problem).__name__}: {problem}"))
-    return found
+            findings += check()
+        except Exception as problem:  # a fault of one check must not hide the other findings
+            findings.append(Check("check", False, f"{type(problem).__name__}: {problem}"))
+    return findings

@@ -1,4 +1,4 @@
-"""Homes: is a home where its own databases say that it is, and can nobody else read it."""
+"""Checks of a home: is it where its own databases say, and can nobody else read it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from pathlib import Path
 
 from xmed.files.permissions import GROUP, close_to_others, make_private_home, readable_by_others
 from xmed.registry.relocation import elsewhere, relocate
-from xmed.server.doctor.check import Check
-from xmed.server.moved_schedules import bring_schedules, schedules_elsewhere
+from xmed.server.doctor.check import HOW_TO_FIX, Check, repairable
+from xmed.server.moved_schedules import correct_schedules, schedules_elsewhere
 
-HOW_TO_FIX = "`xmed doctor --fix` puts it right"
 SHOWN = 3
 
 
-def place(home: Path, fix: bool) -> Iterator[Check]:
-    """A home that was moved or copied: its registry and its schedules still name where they were."""
-    found = sorted({str(one) for one in elsewhere(home)} | set(schedules_elsewhere(home)))
+def check_place(home: Path, fix: bool) -> Iterator[Check]:
+    """Check whether a home was moved or copied: its registry and its schedules then name the old folder."""
+    old_homes = sorted({str(path) for path in elsewhere(home)} | set(schedules_elsewhere(home)))
     if fix:
         relocate(home)
-        bring_schedules(home)
-    told = f"its registry or its schedules lie in {', '.join(found)}: it was moved, or copied; "
-    yield Check("home", not found or fix, told + ("put right" if fix else HOW_TO_FIX) if found else f"{home}")
+        correct_schedules(home)
+    names = ", ".join(old_homes)
+    problem = f"its registry or its schedules lie in {names}: it was moved, or copied" if old_homes else ""
+    yield repairable("home", problem, fix, f"{home}", "put right", HOW_TO_FIX)
 
 
-def privacy(home: Path, fix: bool) -> Iterator[Check]:
-    """Files and folders that other accounts of this machine may read, or write to."""
-    open_ = [path.relative_to(home).as_posix() for path in readable_by_others(home)]
-    if fix and open_:
+def check_privacy(home: Path, fix: bool) -> Iterator[Check]:
+    """Check for files and folders that other accounts of this machine may read or write."""
+    open_paths = [path.relative_to(home).as_posix() for path in readable_by_others(home)]
+    if fix and open_paths:
         make_private_home(home)
         close_to_others(home, home)
-    some = ", ".join(open_[:SHOWN]) + (" …" if len(open_) > SHOWN else "")
-    told = f"others may read or write {len(open_)} files and folders ({some}); " + ("closed" if fix else HOW_TO_FIX)
-    yield Check("privacy", not open_ or fix, told if open_ else f"for its owner alone, or the group of {GROUP}")
+    examples = ", ".join(open_paths[:SHOWN]) + (" …" if len(open_paths) > SHOWN else "")
+    problem = f"others may read or write {len(open_paths)} files and folders ({examples})" if open_paths else ""
+    yield repairable("privacy", problem, fix, f"for its owner alone, or the group of {GROUP}", how=HOW_TO_FIX)

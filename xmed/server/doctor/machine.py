@@ -1,4 +1,4 @@
-"""Machine: Python, packages within their bounds, the device and what it is good for, the disk."""
+"""Checks of the machine: Python, packages within their bounds, the device, the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmed.app.environment import cpu
 from xmed.server.doctor.check import Check
 
 LEAST_DISK_GB, DEVICE_SECONDS = 5.0, 120.0
-DEVICE = """
+DEVICE_SCRIPT = """
 import torch
 for n in range(torch.cuda.device_count()):
     torch.ones(1, device=f"cuda:{n}").sum().item()
@@ -27,75 +27,76 @@ for n in range(torch.cuda.device_count()):
     bf16 = "" if torch.cuda.is_bf16_supported() else ", no bfloat16"
     print(f"{torch.cuda.get_device_name(n)}, CUDA {torch.version.cuda}, {memory}{bf16}")
 """
-FAST = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
-"""Flags of a processor by how much faster they make a training, the fastest first (see LOG.md)."""
+FAST_FEATURES = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""Flags of a processor that make training faster, the fastest first (see LOG.md), and their names."""
 
 
-def python() -> Iterator[Check]:
-    ok = (3, 11) <= sys.version_info[:2] < (3, 14)
-    yield Check(
-        "python", ok, f"{platform.python_version()} on {platform.platform()}" + ("" if ok else ", not 3.11–3.13")
-    )
+def check_python() -> Iterator[Check]:
+    """Check the version of Python."""
+    is_supported = (3, 11) <= sys.version_info[:2] < (3, 14)
+    detail = f"{platform.python_version()} on {platform.platform()}" + ("" if is_supported else ", not 3.11–3.13")
+    yield Check("python", is_supported, detail)
 
 
-def packages() -> Iterator[Check]:
-    """Among the bounds are the floors below which a package has a known hole."""
-    wrong, seen = [], []
+def check_packages() -> Iterator[Check]:
+    """Check that packages are within xmed's bounds; some lower bounds exclude versions with a known security hole."""
+    wrong, installed = [], []
     for requirement in _requirements():
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            there = version(requirement.name)
+            package_version = version(requirement.name)
         except PackageNotFoundError:
             wrong.append(f"{requirement.name} is not installed ({requirement.specifier})")
             continue
-        seen.append(f"{requirement.name} {there}")
-        if not requirement.specifier.contains(there, prereleases=True):
-            wrong.append(f"{requirement.name} {there} is outside {requirement.specifier}")
-    yield Check("packages", not wrong, "; ".join(wrong) or ", ".join(seen))
+        installed.append(f"{requirement.name} {package_version}")
+        if not requirement.specifier.contains(package_version, prereleases=True):
+            wrong.append(f"{requirement.name} {package_version} is outside {requirement.specifier}")
+    yield Check("packages", not wrong, "; ".join(wrong) or ", ".join(installed))
 
 
-def device() -> Iterator[Check]:
-    """Asked in a process of its own: a broken CUDA driver hangs or crashes whoever touches it."""
-    asked = [sys.executable, "-W", "ignore", "-c", DEVICE]
+def check_device() -> Iterator[Check]:
+    """Check that torch can use the device; in a process of its own, as a broken CUDA driver may hang or crash it."""
+    command = [sys.executable, "-W", "ignore", "-c", DEVICE_SCRIPT]
     try:
-        found = subprocess.run(asked, capture_output=True, text=True, timeout=DEVICE_SECONDS)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=DEVICE_SECONDS)
     except subprocess.TimeoutExpired:
         yield Check("device", False, f"torch did not answer within {DEVICE_SECONDS:.0f} s")
         return
-    if found.returncode:
-        last = found.stderr.strip().splitlines()[-1:]
-        yield Check("device", False, f"torch cannot be used: {' '.join(last) or f'exit code {found.returncode}'}")
+    if result.returncode:
+        last = result.stderr.strip().splitlines()[-1:]
+        yield Check("device", False, f"torch cannot be used: {' '.join(last) or f'exit code {result.returncode}'}")
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpus = "; ".join(found.stdout.splitlines())
-    yield Check("device", True, f"{gpus or f'{cpu()} ({_fast()})'}; {cores} cores, {memory:.0f} GiB memory")
+    gpus = "; ".join(result.stdout.splitlines())
+    yield Check("device", True, f"{gpus or f'{cpu()} ({_fast_features()})'}; {cores} cores, {memory:.0f} GiB memory")
 
 
-def disk(home: Path) -> Iterator[Check]:
-    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free / 1e9
-    writable = os.access(place, os.W_OK)
-    detail = f"{free:.0f} GB free for {home}" + ("" if writable else ", which cannot be written to")
-    yield Check("disk", writable and free >= LEAST_DISK_GB, detail)
+def check_disk(home: Path) -> Iterator[Check]:
+    """Check that the home's disk has room and can be written to."""
+    folder = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    is_writable = os.access(folder, os.W_OK)
+    detail = f"{free_gb:.0f} GB free for {home}" + ("" if is_writable else ", which cannot be written to")
+    yield Check("disk", is_writable and free_gb >= LEAST_DISK_GB, detail)
 
 
 def _requirements() -> list[Requirement]:
-    """What xmed asks for: of its installed package, or of the checkout it runs from."""
+    """The requirements of xmed's installed package, or of the checkout that it runs from."""
     try:
         lines = requires("xmed") or []
     except PackageNotFoundError:
-        text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+        text = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8")
         lines = tomllib.loads(text)["project"]["dependencies"]
     return [Requirement(line) for line in lines]
 
 
-def _fast() -> str:
-    """What of a processor makes training faster, where the system tells it."""
+def _fast_features() -> str:
+    """The features of the processor that make training faster, where the system lists them."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
         return "features unknown"
-    found = [name for flag, name in FAST.items() if flag in flags]
-    return f"{', '.join(found)}" if found else "none of AMX, AVX-512, AVX2: training will be slow"
+    names = [name for flag, name in FAST_FEATURES.items() if flag in flags]
+    return ", ".join(names) if names else "none of AMX, AVX-512, AVX2: training will be slow"

@@ -1,1 +1,1 @@
-"""Stack: PostgreSQL, MLflow, Prefect and a worker that stand by for one home, without containers."""
+"""The stack of `xmed up`: PostgreSQL, MLflow, Prefect and a worker for one home, without containers."""

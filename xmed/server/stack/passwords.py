@@ -1,4 +1,4 @@
-"""Passwords: the stack's passwords: from the environment, or from files for their owner alone, made at first use."""
+"""The stack's passwords: from the environment, or from files that only their owner can read, made at first use."""
 
 from __future__ import annotations
 
@@ -13,41 +13,47 @@ from xmed.run import stack_file
 
 NAMES = ("postgres", "mlflow-database", "prefect-database", "mlflow", "mlflow-sessions", "prefect")
 """PostgreSQL's superuser, its two roles, the user of MLflow, the key of MLflow's sessions, the user of Prefect."""
-STATED = "XMED_SECRET_"
+PREFIX = "XMED_SECRET_"
+"""Environment variables that state a password begin with this."""
 FOLDER = "XMED_SECRETS"
-"""Where the files lie instead: a tmpfs, or what a service manager provides (systemd's credentials, say)."""
-BYTES = 24
+"""Environment variable: another folder for the files, such as a tmpfs or what systemd provides for credentials."""
+PASSWORD_BYTES = 24
 
 
-def folder(home: Path) -> Path:
-    """Where the files of a home's stack lie."""
+def secrets_folder(home: Path) -> Path:
+    """The folder of the password files of a home's stack."""
     return Path(os.environ.get(FOLDER) or stack_file(home).parent / "secrets")
 
 
-def variable(name: str) -> str:
-    """The environment variable that states a password."""
-    return f"{STATED}{name.upper().replace('-', '_')}"
+def password_variable(name: str) -> str:
+    """The environment variable that states a password, such as XMED_SECRET_MLFLOW."""
+    return f"{PREFIX}{name.upper().replace('-', '_')}"
 
 
-def make(home: Path) -> None:
-    """A file for each password that neither the environment nor a file states."""
+def make_passwords(home: Path) -> None:
+    """Make a file for each password that neither the environment nor a file states."""
     for name in NAMES:
-        path = folder(home) / name
-        if not os.environ.get(variable(name)) and not path.exists():
+        path = secrets_folder(home) / name
+        if not os.environ.get(password_variable(name)) and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(path, secrets.token_urlsafe(BYTES) + "\n", private=True)
+            write_atomically(path, secrets.token_urlsafe(PASSWORD_BYTES) + "\n", private=True)
 
 
-def secret(home: Path, name: str) -> str:
-    """A password: what the environment states, else what stands in its file.
+def stack_password(home: Path, name: str) -> str:
+    """Read a password: from the environment, else from its file.
 
-    Raises XmedError KEY_INVALID where neither does, or where others may read the file.
+    Args:
+        home: The home of the stack.
+        name: One of NAMES.
+
+    Raises:
+        XmedError: KEY_INVALID, where there is neither, or where others may read the file.
     """
-    if stated := os.environ.get(variable(name)):
-        return stated
-    path = folder(home) / name
+    if password := os.environ.get(password_variable(name)):
+        return password
+    path = secrets_folder(home) / name
     if not path.is_file():
-        expected = f"a file, or {variable(name)}"
+        expected = f"a file, or {password_variable(name)}"
         raise XmedError("KEY_INVALID", f"no password '{name}' in {path.parent}", expected, f"set {FOLDER}, or xmed up")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise XmedError("KEY_INVALID", f"others may read {path}", "mode 0600", f"chmod 600 {path}")
