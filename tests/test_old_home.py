@@ -117,7 +117,7 @@ def test_the_gate_measures_and_predicts_again_and_finds_nothing_but_that_todays_
 
 def test_an_entry_of_the_store_that_was_changed_is_still_noticed(old, tmp_path):
     shutil.copytree(old.home.store, tmp_path / "store")
-    case = next(case for case in load("balls-ct", tmp_path).split("test"))
+    case = next(case for case in load_cohort("balls-ct", tmp_path).split("test"))
     assert damaged([case], tmp_path) == []
     path = tmp_path / "store" / "volumes" / case.image[:2] / case.image / "image.npy"
     path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x00\x00")
