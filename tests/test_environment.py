@@ -7,7 +7,7 @@ from reporting import written
 
 from xmed import report
 from xmed.app import environment
-from xmed.report.reproducibility import reproducibility
+from xmed.report.sections.reproducibility.compute import reproducibility
 from xmed.report.sources import Sources
 
 

@@ -8,7 +8,7 @@ from measured import built, run_of
 
 from xmed.cohort import Case
 from xmed.evaluate.reference import Truth
-from xmed.report.failures import causes
+from xmed.report.failure_causes import causes
 from xmed.volume import Volume
 
 

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
+PLOT_LEFT, PLOT_TOP, PLOT_RIGHT, PLOT_BOTTOM = 48, 12, 408, 222
+PLOT = {
+    "left": PLOT_LEFT, "top": PLOT_TOP, "right": PLOT_RIGHT, "bottom": PLOT_BOTTOM, "width": 470, "height": 264,
+}  # fmt: skip
+"""The frame of a plot with two axes, and its size, in units of the drawing."""
+
 
 @dataclass(frozen=True)
 class Axis:

@@ -6,20 +6,27 @@ import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-Path = Sequence[str | int]
+Keys = Sequence[str | int]
 NONE = "–"
 
 
 @cache  # compiling the templates takes longer than drawing a page
-def drawing(*packages: str) -> Environment:
-    """How a page is drawn: every string escaped, nothing undefined; templates of `packages`, then the report's own."""
+def drawing(*packages: str, folders: tuple[Path, ...] = ()) -> Environment:
+    """Return the environment in which a page is drawn: every string is escaped, and an undefined name is an error.
+
+    Args:
+        packages: Packages with a folder `templates`, looked up in this order; those of xmed.html come last.
+        folders: Folders with further templates, looked up before xmed.html.
+    """
+    loaders = [*map(PackageLoader, packages), FileSystemLoader(folders), PackageLoader("xmed.html")]
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "xmed.report")]),
+        loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -36,13 +43,19 @@ def drawing(*packages: str) -> Environment:
     return environment
 
 
+def text_of_template(environment: Environment, name: str) -> str:
+    """Return a template's text as it stands in its file."""
+    assert isinstance(environment.loader, BaseLoader)
+    return environment.loader.get_source(environment, name)[0]
+
+
 def traced(report: dict[str, Any]) -> Callable[..., Markup]:
     """at(path, form, digits): the number at that path of the document, as text that names where it came from.
 
     The page shows what this returns, so a number with a data-json-path cannot differ from the document's.
     """
 
-    def at(path: Path, form: str = "number", *more: Any) -> Markup:
+    def at(path: Keys, form: str = "number", *more: Any) -> Markup:
         value: Any = report
         for step in path:
             value = value[step]
@@ -52,7 +65,7 @@ def traced(report: dict[str, Any]) -> Callable[..., Markup]:
     return at
 
 
-def _pointer(path: Path) -> str:
+def _pointer(path: Keys) -> str:
     """A JSON Pointer (RFC 6901): /summary/adapted/prostate/dice/mean."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 

@@ -1,9 +1,9 @@
-"""Report: numbers → one page a clinician can read, and its machine-readable source."""
+"""Report: from an evaluated run to one page that a clinician can read, and the document that it is drawn from."""
 
 from xmed.report.build_report import build, identity_now, read, schema
-from xmed.report.numbers import findings
-from xmed.report.previous import prior_of
-from xmed.report.support import unsupported_today
+from xmed.report.compose_report import numbers_digest
+from xmed.report.sections.previous_version.compute import prior_of
+from xmed.report.verdict import unsupported_today
 from xmed.report.verify import verify
 
-__all__ = ["build", "findings", "identity_now", "prior_of", "read", "schema", "unsupported_today", "verify"]
+__all__ = ["build", "identity_now", "numbers_digest", "prior_of", "read", "schema", "unsupported_today", "verify"]

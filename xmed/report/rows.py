@@ -30,6 +30,7 @@ NO_REFERENCE = "not defined: no test patient has it"
 """Why a structure has no numbers: none that every reference lacks can be right or wrong about it."""
 HELD = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "reference_volume_ml", "calibration")
 """What a row has from its reference."""
+NO_PROBABILITIES = "evaluation kept no probabilities of the adapted arm"
 NO_RATE = {"value": None, "ci": None, "reason": NO_REFERENCE}
 
 
@@ -79,6 +80,10 @@ class Rows:
         for row in self.rows:
             cells[row["arm"], row["structure"]].append(row)
         return cells
+
+    def why_no_probabilities(self, structure: str) -> str:
+        """Return why nothing is known of a structure's confidence, where that is so."""
+        return NO_REFERENCE if structure in self.unsupported else NO_PROBABILITIES
 
     @property
     def arms(self) -> list[str]:

@@ -17,8 +17,8 @@ from xmed.files import documents
 from xmed.files.digest import array_digest, file_digest, folder_digest
 from xmed.html.traced_numbers import shown_problems
 from xmed.report.build_report import MANIFEST, artefacts, schema_problems
+from xmed.report.compose_report import compose, identity
 from xmed.report.edition import older, restated
-from xmed.report.numbers import compose, identity
 from xmed.report.sources import Sources
 from xmed.run import SIGNOFF, Run, report_at
 
