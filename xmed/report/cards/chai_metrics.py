@@ -6,15 +6,18 @@ import json
 from typing import Any
 
 from xmed.html.render import number, word
+from xmed.report.author_text import NOT_PROVIDED
 
-MISSING = "NOT PROVIDED"
 Tree = dict[str, Any]
-HELD = {True: "met", False: "not met", None: "open"}
+CRITERION_STATES = {True: "met", False: "not met", None: "open"}
 
 
 def key_metrics(report: dict[str, Any]) -> Tree:
-    """The card's KeyMetrics; a metric without any number says so."""
-    about, criteria = _about(report), "; ".join(f"{one['text']}: {HELD[one['holds']]}" for one in report["criteria"])
+    """Return the card's KeyMetrics; a metric without any number says so."""
+    about, criteria = (
+        _about(report),
+        "; ".join(f"{criterion['text']}: {CRITERION_STATES[criterion['holds']]}" for criterion in report["criteria"]),
+    )
     nothing = [_result("Not measured", {"kind": "text", "text": "no number could be computed"})]
 
     def metric(goal: str, results: list[Tree], meaning: str) -> Tree:
@@ -25,24 +28,25 @@ def key_metrics(report: dict[str, Any]) -> Tree:
         "UsefulnessUsabilityEfficacy": metric(
             "Agreement of the predicted with the reference contours.", _useful(report), f"Criteria: {criteria}."
         ),
-        "FairnessEquity": metric("No group of patients served worse than others.", _fair(report), groups(report)),
+        "FairnessEquity": metric("No group of patients served worse than others.", _fair(report), worst_groups(report)),
         "SafetyReliability": metric("Few failures, and a confidence that finds them.", _safe(report), failure),
     }
 
 
-def groups(report: dict[str, Any]) -> str:
-    """The worst group of every subgroup that could be compared, in one sentence."""
-    found = [
-        f"{word(one['structure'])} by {one['text']}: worst group {one['worst']}, gap {number(one['gap']['value'], 3)}"
-        for one in report["subgroups"]
-        if one["worst"] is not None and one["gap"]["value"] is not None
+def worst_groups(report: dict[str, Any]) -> str:
+    """Return the worst group of every factor that could be compared, in one sentence."""
+    sentences = [
+        f"{word(group['structure'])} by {group['text']}: worst group {group['worst']}, gap "
+        f"{number(group['gap']['value'], 3)}"
+        for group in report["subgroups"]
+        if group["worst"] is not None and group["gap"]["value"] is not None
     ]
-    return "; ".join(found) or "No subgroup could be compared; see the report's section on subgroups."
+    return "; ".join(sentences) or "No subgroup could be compared; see the report's section on subgroups."
 
 
-def said(report: dict[str, Any], *keys: str) -> str:
-    """What people wrote under these keys of the report's human text."""
-    return " ".join(text for key in keys if (text := report["text"]["items"].get(key))) or MISSING
+def authors_words(report: dict[str, Any], *keys: str) -> str:
+    """Return what people wrote under these keys of the report's `text`."""
+    return " ".join(text for key in keys if (text := report["text"]["items"].get(key))) or NOT_PROVIDED
 
 
 def _about(report: dict[str, Any]) -> Tree:
@@ -53,8 +57,9 @@ def _about(report: dict[str, Any]) -> Tree:
     return {
         "TestType": f"Retrospective, on held-out patients of the target; {fixed}.",
         "TestingDataDescription": f"{report['data']['target']['name']}: {tested['patients']} patients, "
-        f"{tested['cases']} cases. {said(report, 'test_annotation')}",
-        "ValidationProcessAndJustification": f"xmed report verify recomputes it. {said(report, 'sample_size')}",
+        f"{tested['cases']} cases. {authors_words(report, 'test_annotation')}",
+        "ValidationProcessAndJustification": "xmed report verify recomputes it. "
+        f"{authors_words(report, 'sample_size')}",
     }
 
 
@@ -70,16 +75,16 @@ def _useful(report: dict[str, Any]) -> list[Tree]:
 
 
 def _fair(report: dict[str, Any]) -> list[Tree]:
-    found = [one for one in report["subgroups"] if one["gap"]["value"] is not None]
     return [
-        _result(f"Gap by {one['text']}, {word(one['structure'])}", _single(one["gap"]["value"], "Dice"))
-        for one in found
+        _result(f"Gap by {group['text']}, {word(group['structure'])}", _single(group["gap"]["value"], "Dice"))
+        for group in report["subgroups"]
+        if group["gap"]["value"] is not None
     ]
 
 
 def _safe(report: dict[str, Any]) -> list[Tree]:
     rates = report["failures"]["by_arm"].get("adapted", {})
-    known = {s: found["rate"] for s, found in rates.items() if found["rate"] is not None}
+    known = {s: of_structure["rate"] for s, of_structure in rates.items() if of_structure["rate"] is not None}
     return [_result(f"Failed cases, {word(s)}", _single(round(100 * rate, 4), "%")) for s, rate in known.items()]
 
 

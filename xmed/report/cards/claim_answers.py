@@ -1,4 +1,8 @@
-"""Evidence: what the run itself answers to an item of CLAIM 2024: a sentence from its numbers, or nothing."""
+"""Answers to CLAIM 2024: what the run's own numbers say of an item of the checklist.
+
+Each function takes the report's document and returns a sentence, or None where the numbers do not answer the item. The
+title of every item is in `claim_checklist`.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +40,10 @@ def _abstract(report: Document) -> str | None:
 
 
 def _goal(report: Document) -> str:
-    asked = [word(one["text"]) for one in report["criteria"] if one["id"] not in ("no_leakage", "protocol_unchanged")]
+    always = ("no_leakage", "protocol_unchanged")
+    criteria = [word(criterion["text"]) for criterion in report["criteria"] if criterion["id"] not in always]
     kind = "validation on external data" if report["kind"] == "external" else "feasibility of adaptation without labels"
-    return f"The goal is {kind}; asked beforehand: {'; '.join(asked) or 'nothing'}."
+    return f"The goal is {kind}; asked beforehand: {'; '.join(criteria) or 'nothing'}."
 
 
 def _sources(report: Document) -> str | None:
@@ -56,7 +61,7 @@ def _eligibility(report: Document) -> str:
 def _preparation(report: Document) -> str:
     grid = report["study"]["grid"]
     edges, unit = (grid["fit"], "voxels") if grid.get("fit") else (grid.get("spacing_mm") or [], "mm")
-    size, patch = (" × ".join(f"{n:g}" for n in one) for one in (edges, grid["patch"]))
+    size, patch = (" × ".join(f"{n:g}" for n in triple) for triple in (edges, grid["patch"]))
     return (
         f"Resampled to {size} {unit}, normalised, predicted in patches of {patch} voxels; metrics on the native grid."
     )
@@ -99,9 +104,9 @@ def _disjoint(report: Document) -> str | None:
     if why_not_compared(report["data"]["leakage"]):
         return None
     checks = report["data"]["leakage"]["checks"]
-    done = [f"{one['text']}: {one['found']}" for one in checks if one["found"] is not None]
+    counts = [f"{check['text']}: {check['found']}" for check in checks if check["found"] is not None]
     overlap = len(report["data"]["leakage"]["patient_overlap"])
-    return f"By patient. Overlap of learned and tested, {'; '.join(done) or f'patients: {overlap}'}."
+    return f"By patient. Overlap of learned and tested, {'; '.join(counts) or f'patients: {overlap}'}."
 
 
 def _size(report: Document) -> str | None:
@@ -127,20 +132,21 @@ def _software(report: Document) -> str:
 def _training(report: Document) -> str | None:
     if not report["training"] or report["kind"] == "external":
         return None
-    one = next((t for t in report["training"] if t["arm"] == "adapted"), report["training"][0])
+    training = report["training"]
+    record = next((record for record in training if record["arm"] == "adapted"), training[0])
     budget, seeds = report["study"]["budget"], report["study"]["seeds"]
     return (
-        f"{one['steps']} steps of {budget['batch']} patches, learning rate {budget['learning_rate']:g}, "
+        f"{record['steps']} steps of {budget['batch']} patches, learning rate {budget['learning_rate']:g}, "
         f"seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}."
     )
 
 
-def _selected(report: Document) -> str | None:
+def _selection(report: Document) -> str | None:
     rule = report["selection"]["rule"]
     return None if rule is None else f"{initial(rule)}; target labels were not used for it."
 
 
-def _begun(report: Document) -> str | None:
+def _initialisation(report: Document) -> str | None:
     known = report["training"] and report["kind"] == "adaptation"
     return "At random, by the seed; no pretrained weights." if known else None
 
@@ -151,14 +157,14 @@ def _ensemble(report: Document) -> str | None:
 
 
 def _metrics(report: Document) -> str:
-    names = ", ".join(found["name"] for found in report["metrics_conventions"]["conventions"].values())
+    names = ", ".join(metric["name"] for metric in report["metrics_conventions"]["conventions"].values())
     return f"{names}; every definition and what happens to empty masks is in the report."
 
 
 def _uncertainty(report: Document) -> str | None:
     if _dice(report).get("ci") is None:
         return None
-    tests = [one for one in report["statistics"]["holm"] if one["p_sign_flip"] is not None]
+    tests = [test for test in report["statistics"]["holm"] if test["p_sign_flip"] is not None]
     family = f" {initial(report['statistics']['family']['name'])}, Holm." if tests else " No test was made."
     method = _dice(report)["method"]
     return f"95 % intervals over patients ({INTERVAL_METHODS.get(method, method)}).{family}"
@@ -169,12 +175,12 @@ def _robust(report: Document) -> str | None:
         return None
     methods = ", ".join(line["method"] for line in report["statistics"]["sensitivity"][0]["rows"])
     curves = report["robustness"]["curves"]
-    shift = (
+    disturbed = (
         f"{len(curves)} kinds of disturbance in three severities on {report['robustness']['n_cases']} test volumes."
         if curves
         else f"Disturbed images: {report['robustness']['reason']}."
     )
-    return f"Sensitivity to assumptions: {methods}. {shift}"
+    return f"Sensitivity to assumptions: {methods}. {disturbed}"
 
 
 def _internal(report: Document) -> str | None:
@@ -196,18 +202,17 @@ def _included(report: Document) -> str:
 
 
 def _people(report: Document) -> str | None:
-    """Sex and age of the test patients, where headers give both and so many that nobody can be told."""
-    out = []
+    """Sex and age of the test patients, where headers give both, of so many patients that nobody is identified."""
+    parts = []
     for row in (row for row in report["data"].get("cohort", []) if row["patients"]):
-        told = [row[name] for name in PERSONAL]
-        known = all(one and "suppressed" not in one for one in told)
+        known = all(row[name] and "suppressed" not in row[name] for name in PERSONAL)
         tested = (row["side"], row["partition"]) == ("target", "test")
         if tested and not known:
             return None
         where = f"{initial(row['side'])}, {row['partition']}"
         text = "; ".join(f"{attribute_name(name)} {_levels(name, row)}" for name in PERSONAL) if known else "not given"
-        out.append(f"{where}: {text}.")
-    return " ".join(out) or None
+        parts.append(f"{where}: {text}.")
+    return " ".join(parts) or None
 
 
 def _levels(name: str, row: Document) -> str:
@@ -221,7 +226,7 @@ def _performance(report: Document) -> str | None:
     return None if _dice(report).get("ci") is None else report["headline"]["endpoint"]["sentence"]
 
 
-def _found(report: Document) -> str | None:
+def _detection(report: Document) -> str | None:
     structure = report["protocol"]["protocol"]["primary"]["structure"]
     rate = report["failures"]["by_arm"].get("adapted", {}).get(structure)
     if rate is None or rate["ci"] is None:
@@ -234,8 +239,8 @@ def _found(report: Document) -> str | None:
 def _failed(report: Document) -> str | None:
     if "adapted" not in report["failures"]["by_arm"]:
         return None
-    found = ", ".join(f"{word(one['code'])} {one['n']}" for one in report["failures"]["causes"] if one["n"])
-    return f"Every case is listed, worst first, with causes: {found or 'none below the threshold'}."
+    causes = ", ".join(f"{word(cause['code'])} {cause['n']}" for cause in report["failures"]["causes"] if cause["n"])
+    return f"Every case is listed, worst first, with causes: {causes or 'none below the threshold'}."
 
 
 def _limits(report: Document) -> str:
@@ -247,19 +252,46 @@ def _protocol(report: Document) -> str:
 
 
 def _available(report: Document) -> str | None:
-    known = _sources(report)
-    return known and f"Software: xmed, Apache-2.0. Model: {report['model']['name']} in the registry. Data: {known}"
+    data = _sources(report)
+    return data and f"Software: xmed, Apache-2.0. Model: {report['model']['name']} in the registry. Data: {data}"
 
 
-def _listed(found: Document | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in (found or {}).items())
+def _listed(counts: Document | None) -> str:
+    return ", ".join(f"{key} {n}" for key, n in (counts or {}).items())
 
 
 ANSWERS: dict[int, Callable[[Document], str | None]] = {
-    1: _title, 2: _abstract, 6: _goal, 7: _sources, 8: _eligibility, 9: _preparation, 10: _subsets, 11: _deidentified,
-    12: _missing, 13: _acquisition, 19: _assigned, 20: _disjoint, 21: _size, 22: _model, 23: _software, 24: _begun,
-    25: _training, 26: _selected, 27: _ensemble, 28: _metrics, 29: _uncertainty, 30: _robust, 32: _internal,
-    33: _external, 35: _included, 36: _people, 37: _performance, 38: _found, 39: _failed, 40: _limits, 42: _protocol,
+    1: _title,
+    2: _abstract,
+    6: _goal,
+    7: _sources,
+    8: _eligibility,
+    9: _preparation,
+    10: _subsets,
+    11: _deidentified,
+    12: _missing,
+    13: _acquisition,
+    19: _assigned,
+    20: _disjoint,
+    21: _size,
+    22: _model,
+    23: _software,
+    24: _initialisation,
+    25: _training,
+    26: _selection,
+    27: _ensemble,
+    28: _metrics,
+    29: _uncertainty,
+    30: _robust,
+    32: _internal,
+    33: _external,
+    35: _included,
+    36: _people,
+    37: _performance,
+    38: _detection,
+    39: _failed,
+    40: _limits,
+    42: _protocol,
     43: _available,
-}  # fmt: skip
-"""item of CLAIM 2024 -> what the report's own numbers say of it; None where they do not."""
+}
+"""Item of CLAIM 2024 -> what the report's own numbers say of it."""

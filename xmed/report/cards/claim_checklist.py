@@ -1,4 +1,4 @@
-"""Claim: the 44 items of CLAIM 2024, each answered from the run, by a person, by both, or visibly not at all.
+"""CLAIM checklist: the 44 items of CLAIM 2024, each answered from the run, by a person, by both, or not at all.
 
 Tejani et al., Checklist for Artificial Intelligence in Medical Imaging: 2024 update, doi 10.1148/ryai.240300. Wording
 condensed. What this pipeline did not measure is left to a person, never marked as filled.
@@ -62,30 +62,36 @@ ITEMS: tuple[tuple[str, str], ...] = (
 )
 NOT_USED = {31: "No explainability method was used; cases are shown with contours, and failures with their causes."}
 PARTLY = frozenset({8, 40})
-"""Items to which the machine adds what it knows, without that being an answer."""
+"""Items to which the run adds what it knows, without that being an answer."""
+EXTERNAL = 33
+"""Testing on external data: a run that tested none says so, which is no answer either."""
 
 
 def claim(report: Document) -> list[Document]:
-    """The checklist as {item, title, text, status, anchor, by, machine}."""
-    said: dict[int, list[str]] = defaultdict(list)
-    for key, (item, what) in TEXTS.items():
+    """Return the checklist as {item, title, text, status, anchor, by, machine}.
+
+    Args:
+        report: The report's document, apart from `claim` and `banner`.
+    """
+    by_people: dict[int, list[str]] = defaultdict(list)
+    for key, (item, description) in TEXTS.items():
         if report["text"]["items"][key]:
-            said[item].append(f"{what}: {report['text']['items'][key]}")
-    return [_item(n, title, anchor, said[n], report) for n, (title, anchor) in enumerate(ITEMS, start=1)]
+            by_people[item].append(f"{description}: {report['text']['items'][key]}")
+    return [_item(n, title, anchor, by_people[n], report) for n, (title, anchor) in enumerate(ITEMS, start=1)]
 
 
-def counts(found: list[Document]) -> dict[str, int]:
-    """How many items have each status; a board may begin when none is human_required."""
-    counted = Counter(one["status"] for one in found)
+def counts(items: list[Document]) -> dict[str, int]:
+    """Return how many items have each status; a report is ready for a board when none is human_required."""
+    counted = Counter(item["status"] for item in items)
     return {status: counted.get(status, 0) for status in (FILLED, HUMAN, NOT)}
 
 
 def _item(n: int, title: str, anchor: str, people: list[str], report: Document) -> Document:
-    known = ANSWERS[n](report) if n in ANSWERS else None
-    enough = known is not None and n not in PARTLY and not (n == 33 and report["kind"] != "external")
-    by = " and ".join(name for name, given in (("people", people), ("machine", enough)) if given) or None
+    answer = ANSWERS[n](report) if n in ANSWERS else None
+    sufficient = answer is not None and n not in PARTLY and not (n == EXTERNAL and report["kind"] != "external")
+    by = " and ".join(name for name, answered in (("people", people), ("machine", sufficient)) if answered) or None
     if by:
-        status, text = FILLED, " ".join([*people, *([known] if known else [])])
+        status, text = FILLED, " ".join([*people, *([answer] if answer else [])])
     elif n in NOT_USED:
         status, text = NOT, NOT_USED[n]
     else:
@@ -97,5 +103,5 @@ def _item(n: int, title: str, anchor: str, people: list[str], report: Document) 
         "text": text,
         "anchor": f"#{anchor}",
         "by": by,
-        "machine": known,
+        "machine": answer,
     }

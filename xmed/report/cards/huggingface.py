@@ -1,4 +1,4 @@
-"""Hugging Face: the report as a model card, README.md with `model-index` metadata.
+"""Hugging Face card: the report as a model card, README.md with `model-index` metadata.
 
 https://huggingface.co/docs/hub/model-card-annotated says which sections a card has; its metadata is YAML on top.
 """
@@ -11,33 +11,33 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from xmed.html.render import NONE, initial, number, span, word
+from xmed.report.author_text import NOT_PROVIDED
 from xmed.report.display_names import ARM_NAMES, METRIC_NAMES
 
-MISSING = "NOT PROVIDED"
 SHOWN = ("dice", "nsd", "hd95_mm")
 
 
 def huggingface_card(report: dict[str, Any]) -> str:
-    """README.md of a model: what it is, for whom, how good, how bad, and where the evidence is."""
-    data, said = report["data"]["target"], report["text"]["items"]
+    """Return README.md of a model: its use, limitations, training and results, and where the evidence is."""
+    data, author = report["data"]["target"], report["text"]["items"]
     names = ", ".join(map(word, report["study"]["structures"]))
     parts = [
         f"---\n{_metadata(report)}---\n",
-        f"# {_plain(report['model']['name'])}\n",
-        f"{_plain(report['headline']['sentence'])}\n",
-        f"**Verdict: {report['verdict']}.** {_plain('; '.join(report['banner']['reasons']))}.\n",
-        f"Research use only, not for diagnosis. Judged on {_plain(data['name'])} ({data['modality']}); structures: "
-        f"{_plain(names)}.\n",
+        f"# {_escaped(report['model']['name'])}\n",
+        f"{_escaped(report['headline']['sentence'])}\n",
+        f"**Verdict: {report['verdict']}.** {_escaped('; '.join(report['banner']['reasons']))}.\n",
+        f"Research use only, not for diagnosis. Judged on {_escaped(data['name'])} ({data['modality']}); structures: "
+        f"{_escaped(names)}.\n",
         "## Uses\n",
-        f"- Intended use: {_plain(said.get('intended_use') or MISSING)}",
-        f"- Users: {_plain(said.get('users') or MISSING)}",
-        f"- Patients: {_plain(said.get('population') or MISSING)}",
-        *(f"- Out of scope: {_plain(one)}" for one in report["intended_use"]["out_of_scope"]),
+        f"- Intended use: {_escaped(author.get('intended_use') or NOT_PROVIDED)}",
+        f"- Users: {_escaped(author.get('users') or NOT_PROVIDED)}",
+        f"- Patients: {_escaped(author.get('population') or NOT_PROVIDED)}",
+        *(f"- Out of scope: {_escaped(use)}" for use in report["intended_use"]["out_of_scope"]),
         "\n## Risks and limitations\n",
-        *(f"- {_plain(one)}" for one in report["limitations"]["machine"]),
-        f"- By a person: {_plain(said.get('limitations') or MISSING)}",
+        *(f"- {_escaped(limitation)}" for limitation in report["limitations"]["machine"]),
+        f"- By a person: {_escaped(author.get('limitations') or NOT_PROVIDED)}",
         "\n## Training\n",
-        *(f"{_plain(text)}\n" for text in report["methods"]["paragraphs"]),
+        *(f"{_escaped(text)}\n" for text in report["methods"]["paragraphs"]),
         "## Evaluation\n",
         *_table(report),
         "\nMean over patients, 95 % interval in brackets. A failed prediction counts as Dice 0.\n",
@@ -46,12 +46,12 @@ def huggingface_card(report: dict[str, Any]) -> str:
         f"- Protocol `{report['protocol_sha256']}`, fixed before the test labels were read",
         f"- Weights: safetensors, sha256 `{report['banner']['weights_sha256'] or NONE}`",
         "\n## References\n",
-        *(f"{n}. {_plain(one['text'])}" for n, one in enumerate(report["methods"]["references"], start=1)),
+        *(f"{n}. {_escaped(source['text'])}" for n, source in enumerate(report["methods"]["references"], start=1)),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text that cannot become markup in Markdown, nor HTML in it."""
     flat = " ".join(str(text).split())
     for sign in "\\`*_[]|":
@@ -71,9 +71,9 @@ def _table(report: dict[str, Any]) -> list[str]:
             cell = report["summary"].get(arm, {}).get(s)
             if cell:
                 shown, dice = " | ".join(_cell(cell[m]) for m in metrics), cell["dice"]
-                nobody = dice["failure_rate"]["value"] is None and dice["n_cases"]
-                failed = _plain(dice["reason"]) if nobody else f"{dice['n_failed']} of {dice['n_cases']}"
-                rows.append(f"| {_plain(initial(word(s)))} | {name} | {shown} | {failed} |")
+                no_rate = dice["failure_rate"]["value"] is None and dice["n_cases"]
+                failed = _escaped(dice["reason"]) if no_rate else f"{dice['n_failed']} of {dice['n_cases']}"
+                rows.append(f"| {_escaped(initial(word(s)))} | {name} | {shown} | {failed} |")
     return rows
 
 
