@@ -41,7 +41,7 @@ class Section:
         title: Heading on the page and in the table of contents.
         order: Position on the page; sections are shown in increasing order.
         how_to_read: What the section shows and what a good result looks like; shown below the heading.
-        anchor: Id of the section on the page and in report.json; the folder's name where it is empty.
+        anchor: Id of the section on the page and in report.json, lower-case letters; the folder's name where empty.
         is_subsection: Whether it is numbered as a part of the section before it (3.1 after 3).
         provides: Top-level keys of report.json that `compute` returns.
         needs: Keys of other sections that `compute` reads; it gets no others.
