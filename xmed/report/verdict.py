@@ -28,7 +28,7 @@ def verdict(judged: list[Criterion], edition: int = EDITION) -> str:
         judged: The criteria as `criteria` gives them.
         edition: In edition 1 an open criterion came before one that is not met.
     """
-    decisive = [*judged[-ALWAYS_ASKED:], *(one for one in judged if one["id"] == "not_all_failed")]
+    decisive = [*judged[-ALWAYS_ASKED:], *(criterion for criterion in judged if criterion["id"] == "not_all_failed")]
     if any(criterion["holds"] is False for criterion in decisive):
         return "fail"
     not_met = any(criterion["holds"] is False for criterion in judged)

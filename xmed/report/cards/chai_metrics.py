@@ -14,10 +14,8 @@ CRITERION_STATES = {True: "met", False: "not met", None: "open"}
 
 def key_metrics(report: dict[str, Any]) -> Tree:
     """Return the card's KeyMetrics; a metric without any number says so."""
-    about, criteria = (
-        _about(report),
-        "; ".join(f"{criterion['text']}: {CRITERION_STATES[criterion['holds']]}" for criterion in report["criteria"]),
-    )
+    about = _about(report)
+    states = [f"{criterion['text']}: {CRITERION_STATES[criterion['holds']]}" for criterion in report["criteria"]]
     nothing = [_result("Not measured", {"kind": "text", "text": "no number could be computed"})]
 
     def metric(goal: str, results: list[Tree], meaning: str) -> Tree:
@@ -26,7 +24,9 @@ def key_metrics(report: dict[str, Any]) -> Tree:
     failure = f"A failure: {report['failures']['definition']}."
     return {
         "UsefulnessUsabilityEfficacy": metric(
-            "Agreement of the predicted with the reference contours.", _useful(report), f"Criteria: {criteria}."
+            "Agreement of the predicted with the reference contours.",
+            _useful(report),
+            f"Criteria: {'; '.join(states)}.",
         ),
         "FairnessEquity": metric("No group of patients served worse than others.", _fair(report), worst_groups(report)),
         "SafetyReliability": metric("Few failures, and a confidence that finds them.", _safe(report), failure),

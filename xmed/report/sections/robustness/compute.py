@@ -22,10 +22,10 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     There are few disturbed volumes, so no interval is given. A structure that no reference has is left out: a Dice of 0
     says nothing about it.
     """
-    asked = bool(sources.study.get("robustness", True))
+    in_study = bool(sources.study.get("robustness", True))
     if not sources.robustness:
         return {"robustness": {
-            "asked": asked, "reason": NEVER if asked else OFF, "arm": "adapted", "seed": None, "cases": [],
+            "asked": in_study, "reason": NEVER if in_study else OFF, "arm": "adapted", "seed": None, "cases": [],
             "n_cases": 0, "baseline": {}, "curves": [],
         }}  # fmt: skip
     measured, structures = sources.robustness, sources.structures
@@ -49,7 +49,7 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     ]
     cases = measured["cases"]
     return {"robustness": {
-        "asked": asked, "reason": None, "arm": "adapted", "seed": measured["seed"], "cases": cases,
+        "asked": in_study, "reason": None, "arm": "adapted", "seed": measured["seed"], "cases": cases,
         "n_cases": len(cases), "baseline": baseline, "curves": curves,
     }}  # fmt: skip
 

@@ -36,12 +36,12 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 
     A factor with one level alone is no comparison and gives a reason. Small groups are not shown.
     """
-    asked = sources.protocol["protocol"].get("subgroups") or list(FACTORS)
+    factors = sources.protocol["protocol"].get("subgroups") or list(FACTORS)
     return {
         "subgroups": [
             _factor(name, structure, sources, rows)
             for name in FACTORS
-            if name in asked
+            if name in factors
             for structure in sources.structures
         ]
     }
