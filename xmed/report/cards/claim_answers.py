@@ -46,7 +46,7 @@ def _goal(report: Document) -> str:
     return f"The goal is {kind}; asked beforehand: {'; '.join(criteria) or 'nothing'}."
 
 
-def _sources(report: Document) -> str | None:
+def _data_sources(report: Document) -> str | None:
     sides = [report["data"][side] for side in ("source", "target")]
     if not all(side["source"] and side["licence"] for side in sides):
         return None
@@ -58,7 +58,7 @@ def _eligibility(report: Document) -> str:
     return f"Of {steps['received']} target cases {steps['quarantined']['n']} were refused by a technical check."
 
 
-def _preparation(report: Document) -> str:
+def _preprocessing(report: Document) -> str:
     grid = report["study"]["grid"]
     edges, unit = (grid["fit"], "voxels") if grid.get("fit") else (grid.get("spacing_mm") or [], "mm")
     size, patch = (" × ".join(f"{n:g}" for n in triple) for triple in (edges, grid["patch"]))
@@ -72,15 +72,15 @@ def _subsets(report: Document) -> str:
     return "Target: " + ", ".join(f"{parts[name]['cases']} {name}" for name in ("train", "select", "test")) + "."
 
 
-def _deidentified(report: Document) -> str:
-    del report  # what ingest keeps is the same for every run
+def _deidentification(report: Document) -> str:
+    del report  # ingest keeps the same of every dataset
     return (
         "Ingest keeps voxels and geometry only; of a header it keeps sex, age in bands, the vendor and the field "
         "strength, and keyed digests in place of UIDs; where a spec names no patients, names become keyed pseudonyms."
     )
 
 
-def _missing(report: Document) -> str:
+def _missing_data(report: Document) -> str:
     cell = _dice(report)
     lines = len(report["data"]["missing"])
     return (
@@ -96,11 +96,11 @@ def _acquisition(report: Document) -> str | None:
     return " ".join(f"{row['dataset']}, {row['partition']}: {_listed(row['vendor'])}." for row in rows)
 
 
-def _assigned(report: Document) -> str:
+def _assignment(report: Document) -> str:
     return f"By patient, as the dataset specs say: {_subsets(report)}"
 
 
-def _disjoint(report: Document) -> str | None:
+def _disjointness(report: Document) -> str | None:
     if why_not_compared(report["data"]["leakage"]):
         return None
     checks = report["data"]["leakage"]["checks"]
@@ -109,14 +109,14 @@ def _disjoint(report: Document) -> str | None:
     return f"By patient. Overlap of learned and tested, {'; '.join(counts) or f'patients: {overlap}'}."
 
 
-def _size(report: Document) -> str | None:
+def _sample_size(report: Document) -> str | None:
     planned = report["statistics"]["planned"]
     return (
         None if planned["n"] is None else f"{planned['n']} test patients were planned, {planned['achieved']} reached."
     )
 
 
-def _model(report: Document) -> str | None:
+def _model_description(report: Document) -> str | None:
     model = report["model"]
     if model["parameters"] is None:
         return None
@@ -125,7 +125,7 @@ def _model(report: Document) -> str | None:
 
 
 def _software(report: Document) -> str:
-    del report  # versions stand where the id of the report does not depend on them
+    del report  # no versions here: the report's id covers this text, and must not change with a package
     return "Python, PyTorch, MONAI, NumPy, SciPy, scikit-image and xmed; every package is listed with its version."
 
 
@@ -147,8 +147,8 @@ def _selection(report: Document) -> str | None:
 
 
 def _initialisation(report: Document) -> str | None:
-    known = report["training"] and report["kind"] == "adaptation"
-    return "At random, by the seed; no pretrained weights." if known else None
+    trained_here = report["training"] and report["kind"] == "adaptation"
+    return "At random, by the seed; no pretrained weights." if trained_here else None
 
 
 def _ensemble(report: Document) -> str | None:
@@ -170,7 +170,7 @@ def _uncertainty(report: Document) -> str | None:
     return f"95 % intervals over patients ({INTERVAL_METHODS.get(method, method)}).{family}"
 
 
-def _robust(report: Document) -> str | None:
+def _robustness(report: Document) -> str | None:
     if _dice(report).get("mean") is None:
         return None
     methods = ", ".join(line["method"] for line in report["statistics"]["sensitivity"][0]["rows"])
@@ -195,13 +195,13 @@ def _external(report: Document) -> str | None:
     return report["headline"]["endpoint"]["sentence"]
 
 
-def _included(report: Document) -> str:
+def _numbers_included(report: Document) -> str:
     steps = report["data"]["steps"]["target"]
     codes = steps["quarantined"]["by_code"]
     return f"{_eligibility(report)} {_listed(codes) or 'No code applies'}. {_subsets(report)}"
 
 
-def _people(report: Document) -> str | None:
+def _demographics(report: Document) -> str | None:
     """Sex and age of the test patients, where headers give both, of so many patients that nobody is identified."""
     parts = []
     for row in (row for row in report["data"].get("cohort", []) if row["patients"]):
@@ -226,7 +226,7 @@ def _performance(report: Document) -> str | None:
     return None if _dice(report).get("ci") is None else report["headline"]["endpoint"]["sentence"]
 
 
-def _detection(report: Document) -> str | None:
+def _failure_rate(report: Document) -> str | None:
     structure = report["protocol"]["protocol"]["primary"]["structure"]
     rate = report["failures"]["by_arm"].get("adapted", {}).get(structure)
     if rate is None or rate["ci"] is None:
@@ -236,14 +236,14 @@ def _detection(report: Document) -> str | None:
     return f"{initial(word(structure))}: {counted} (95 % CI {low:.3f} to {high:.3f})."
 
 
-def _failed(report: Document) -> str | None:
+def _failure_analysis(report: Document) -> str | None:
     if "adapted" not in report["failures"]["by_arm"]:
         return None
     causes = ", ".join(f"{word(cause['code'])} {cause['n']}" for cause in report["failures"]["causes"] if cause["n"])
     return f"Every case is listed, worst first, with causes: {causes or 'none below the threshold'}."
 
 
-def _limits(report: Document) -> str:
+def _limitations(report: Document) -> str:
     return " ".join(report["limitations"]["machine"])
 
 
@@ -251,8 +251,8 @@ def _protocol(report: Document) -> str:
     return f"protocol.json, sha256 {report['protocol_sha256']}, fixed {report['protocol'].get('fixed_at', '')}."
 
 
-def _available(report: Document) -> str | None:
-    data = _sources(report)
+def _availability(report: Document) -> str | None:
+    data = _data_sources(report)
     return data and f"Software: xmed, Apache-2.0. Model: {report['model']['name']} in the registry. Data: {data}"
 
 
@@ -264,17 +264,17 @@ ANSWERS: dict[int, Callable[[Document], str | None]] = {
     1: _title,
     2: _abstract,
     6: _goal,
-    7: _sources,
+    7: _data_sources,
     8: _eligibility,
-    9: _preparation,
+    9: _preprocessing,
     10: _subsets,
-    11: _deidentified,
-    12: _missing,
+    11: _deidentification,
+    12: _missing_data,
     13: _acquisition,
-    19: _assigned,
-    20: _disjoint,
-    21: _size,
-    22: _model,
+    19: _assignment,
+    20: _disjointness,
+    21: _sample_size,
+    22: _model_description,
     23: _software,
     24: _initialisation,
     25: _training,
@@ -282,16 +282,16 @@ ANSWERS: dict[int, Callable[[Document], str | None]] = {
     27: _ensemble,
     28: _metrics,
     29: _uncertainty,
-    30: _robust,
+    30: _robustness,
     32: _internal,
     33: _external,
-    35: _included,
-    36: _people,
+    35: _numbers_included,
+    36: _demographics,
     37: _performance,
-    38: _detection,
-    39: _failed,
-    40: _limits,
+    38: _failure_rate,
+    39: _failure_analysis,
+    40: _limitations,
     42: _protocol,
-    43: _available,
+    43: _availability,
 }
 """Item of CLAIM 2024 -> what the report's own numbers say of it."""
