@@ -215,12 +215,13 @@ def absent(row: Row) -> bool:
 
 def invented(row: Row) -> bool:
     """Return whether a prediction has a structure that its reference lacks."""
-    return row["status"] == "ok" and absent(row) and bool(row.get("components") or row.get("volume_ml"))
+    drawn = row.get("components") or row.get("volume_ml")
+    return bool(row["status"] == "ok" and absent(row) and drawn)
 
 
 def failed(row: Row) -> bool:
     """Return whether a row is a failure as FAILURE defines it."""
-    return row["status"] != "ok" or row["dice"] == 0
+    return bool(row["status"] != "ok" or row["dice"] == 0)
 
 
 def unsupported(rows: Iterable[Row]) -> frozenset[str]:

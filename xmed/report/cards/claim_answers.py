@@ -19,7 +19,8 @@ Document = dict[str, Any]
 
 def _dice(report: Document, arm: str = "adapted") -> Document:
     structure = report["protocol"]["protocol"]["primary"]["structure"]
-    return report["summary"][arm].get(structure, {}).get("dice", {})
+    cell: Document = report["summary"][arm].get(structure, {}).get("dice", {})
+    return cell
 
 
 def _title(report: Document) -> str:
@@ -186,13 +187,13 @@ def _robustness(report: Document) -> str | None:
 def _internal(report: Document) -> str | None:
     if report["kind"] == "external" or _dice(report).get("mean") is None:
         return None
-    return report["headline"]["endpoint"]["sentence"]
+    return str(report["headline"]["endpoint"]["sentence"])
 
 
 def _external(report: Document) -> str | None:
     if report["kind"] != "external":
         return "No external data set was tested in this run."
-    return report["headline"]["endpoint"]["sentence"]
+    return str(report["headline"]["endpoint"]["sentence"])
 
 
 def _numbers_included(report: Document) -> str:
