@@ -121,7 +121,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[], list[bytes]], Read]
     return {
         "dataset spec (YAML)": ("clinic.yaml", lambda: specs(""), late("xmed.spec", "load_dataset")),
         "study (YAML)": ("trial.yaml", lambda: specs("studies"), late("xmed.spec", "load_study")),
-        "text of people (YAML)": ("text.yaml", texts, late("xmed.report.human", "read_text")),
+        "text of people (YAML)": ("text.yaml", texts, late("xmed.report.author_text", "read_text")),
         "ratings (JSON)": ("ratings.json", lambda: [ratings()], rated),
         "dataset.json": ("dataset.json", dataset_json, late("xmed.spec", "load_dataset")),
         "BIDS folder (its names; of sidecars nothing is read)": ("names.txt", bids, lambda path: paired(path, folder / "bids")),

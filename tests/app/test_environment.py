@@ -6,7 +6,7 @@ import json
 from support.evaluated_runs import written
 from xmed import report
 from xmed.app import environment
-from xmed.report.reproducibility import reproducibility
+from xmed.report.sections.reproducibility.compute import reproducibility
 from xmed.report.sources import Sources
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.chosen_dice import built, run_of
 from xmed.cohort import Case
 from xmed.evaluate.reference import ReferenceCase
-from xmed.report.failures import causes
+from xmed.report.failure_causes import causes
 from xmed.volume import Volume
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.untrusted_inputs import DATASET, STUDY, answer
-from xmed.report.human import read_text
+from xmed.report.author_text import read_text
 from xmed.report.ratings import read_ratings
 from xmed.spec import load_dataset, load_protocol, load_study
 

@@ -12,12 +12,12 @@ import pytest
 from support.evaluated_runs import missed, undefined, written
 from xmed import report
 from xmed.errors import XmedError
+from xmed.report.author_text import TEXTS
 from xmed.report.build_report import schema_problems
-from xmed.report.casetable import cases_csv, read_cases
-from xmed.report.failures import causes
-from xmed.report.human import TEXTS
-from xmed.report.numbers import completed, compose
-from xmed.report.previous import prior_of
+from xmed.report.cases_csv import cases_csv, read_cases
+from xmed.report.compose_report import completed, compose
+from xmed.report.failure_causes import causes
+from xmed.report.sections.previous_version.compute import prior_of
 from xmed.report.sources import Sources
 
 
@@ -307,9 +307,9 @@ def test_findings_are_the_same_whatever_people_say_and_others_with_any_number(do
     run.write("ratings", {"file": "r.json", "sha256": "0" * 64, "rater": "Ada", "items": items})
     after = compose(Sources.of(run))
     assert before["report_id"] != after["report_id"]
-    assert report.findings(before) == report.findings(json.loads(json.dumps(after)))
+    assert report.numbers_digest(before) == report.numbers_digest(json.loads(json.dumps(after)))
     worse = document(patients=4, change=on(missed, lambda row: row["case"] == "us-1-0"))
-    assert report.findings(before) != report.findings(worse)
+    assert report.numbers_digest(before) != report.numbers_digest(worse)
 
 
 def test_that_a_model_enlarges_small_volumes_is_among_the_limitations(tmp_path):

@@ -23,15 +23,16 @@ from xmed.html.axis import Axis
 from xmed.html.pdf import write_pdf
 from xmed.html.render import chance, number, signed
 from xmed.html.slices import views
-from xmed.report import charts, words
-from xmed.report.chai import NAMESPACE
-from xmed.report.extras import extras
-from xmed.report.gallery import MOST
-from xmed.report.numbers import compose
+from xmed.report.build_report import extras
+from xmed.report.cards.chai import NAMESPACE
+from xmed.report.case_pictures import MOST
+from xmed.report.compose_report import compose
 from xmed.report.ratings import read_ratings
 from xmed.report.report_page import page
+from xmed.report.section_registry import sections
+from xmed.report.sections.robustness.figure import without_shared_words
 from xmed.report.sources import Sources
-from xmed.report.viewer import NIIVUE
+from xmed.report.volume_viewer import NIIVUE
 
 EVIL = '"><script>alert(1)</script>'
 SHAPE, SPACING = (26, 30, 16), (1.5, 1.5, 3.0)
@@ -146,7 +147,7 @@ def test_an_axis_holds_its_values_and_has_round_ticks_on_it(values):
 def test_the_twenty_sections_stand_in_their_order_and_every_link_leads_somewhere(whole):
     _, document, html, _ = whole
     found = Page(html)
-    wanted = [name for name, _, _ in words.SECTIONS]
+    wanted = [section.anchor for section in sections()]
     assert wanted == document["sections"]
     assert [name for name in found.ids if name in wanted] == wanted
     assert len(set(found.ids)) == len(found.ids)
@@ -179,7 +180,7 @@ def test_every_drawing_has_a_text_for_those_who_do_not_see_it(whole):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_the_paper_in_light_and_dark(scheme):
     """Contrast as WCAG 2 defines it: 4.5 for text, 3 for what is drawn."""
-    css = files("xmed.report").joinpath("templates", "style.css").read_text()
+    css = files("xmed.html").joinpath("templates", "style.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", css, flags=re.S)
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[0]))
     colours |= dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[1])) if scheme == "dark" else {}
@@ -274,11 +275,11 @@ def test_every_section_and_every_file_is_there_whatever_came_out(tmp_path, how):
 
 
 def test_labels_below_an_axis_leave_out_what_they_all_say():
-    assert charts._shared(["gamma 0.8", "gamma 0.6"]) == (["0.8", "0.6"], "gamma")
-    assert charts._shared(["5% off each side", "10% off each side"]) == (["5%", "10%"], "off each side")
-    assert charts._shared(["5°", "10°"]) == (["5°", "10°"], "")
-    assert charts._shared(["one"]) == (["one"], "")
-    assert charts._shared([]) == ([], "")
+    assert without_shared_words(["gamma 0.8", "gamma 0.6"]) == (["0.8", "0.6"], "gamma")
+    assert without_shared_words(["5% off each side", "10% off each side"]) == (["5%", "10%"], "off each side")
+    assert without_shared_words(["5°", "10°"]) == (["5°", "10°"], "")
+    assert without_shared_words(["one"]) == (["one"], "")
+    assert without_shared_words([]) == ([], "")
 
 
 def test_no_document_is_shown_as_code(whole):

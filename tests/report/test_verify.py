@@ -15,8 +15,8 @@ from xmed.errors import XmedError
 from xmed.files.digest import digest, folder_digest
 from xmed.html.traced_numbers import shown_problems
 from xmed.report.build_report import MANIFEST, manifest
-from xmed.report.casetable import cases_csv
-from xmed.report.numbers import completed, compose, identity
+from xmed.report.cases_csv import cases_csv
+from xmed.report.compose_report import completed, compose, identity
 from xmed.report.sources import Sources
 from xmed.run import Run
 

@@ -5,7 +5,7 @@ import re
 
 from support.evaluated_runs import missed, undefined, written
 from xmed import report
-from xmed.report.numbers import compose
+from xmed.report.compose_report import compose
 from xmed.report.sources import Sources
 
 PATIENTS = 8

@@ -10,7 +10,7 @@ from rich.console import Console
 from xmed import evaluate, registry
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.report.human import read_text
+from xmed.report.author_text import read_text
 from xmed.run import Run
 from xmed.spec import study_text_path
 

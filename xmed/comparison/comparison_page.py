@@ -6,8 +6,8 @@ from typing import Any
 
 from xmed import __version__
 from xmed.comparison.forest_plot import cost, forest
+from xmed.html.render import drawing
 from xmed.html.slices import views
-from xmed.report.report_page import drawing
 from xmed.run import Run
 
 SECTIONS = (

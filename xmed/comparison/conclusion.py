@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xmed.html.render import word
-from xmed.report.support import CEILING
+from xmed.report.trivial_baseline import CEILING
 
 ALPHA = 0.05
 NOT_CERTAIN = ", which is not certain to be above zero"

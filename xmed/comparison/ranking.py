@@ -9,7 +9,7 @@ import numpy as np
 
 from xmed import stats
 from xmed.report.rows import Rows, failed
-from xmed.report.support import best_trivial, measurable
+from xmed.report.trivial_baseline import best_trivial, measurable
 from xmed.run import TRIVIAL_ARMS
 
 REFERENCE = "bridge"

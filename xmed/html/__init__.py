@@ -1,1 +1,1 @@
-"""HTML: what every page shares: templates, axes, slices, escaping, and numbers that can be traced to a document."""
+"""HTML: what all pages share: templates, axes, slices, escaping, and numbers that can be traced to a document."""

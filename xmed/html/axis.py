@@ -1,7 +1,7 @@
-"""Axis: numbers → coordinates in a drawing, with round ticks.
+"""Axis: from numbers to coordinates in a drawing, with round ticks.
 
 Units are those of the drawing's viewBox; y runs downwards. A drawing is at most a few hundred units wide, so that its
-12-unit text can still be read where it is shown on a telephone.
+12-unit text can still be read on a telephone.
 """
 
 from __future__ import annotations
@@ -10,10 +10,23 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
+PLOT_LEFT, PLOT_TOP, PLOT_RIGHT, PLOT_BOTTOM = 48, 12, 408, 222
+PLOT = {
+    "left": PLOT_LEFT, "top": PLOT_TOP, "right": PLOT_RIGHT, "bottom": PLOT_BOTTOM, "width": 470, "height": 264,
+}  # fmt: skip
+"""The frame of a plot with two axes, and its size, in units of the drawing."""
+
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear scale from [low, high] of the numbers to [start, end] of the drawing; start > end for an upward axis."""
+    """A linear scale from [low, high] of the numbers to [start, end] of the drawing; start > end for an upward axis.
+
+    Attributes:
+        low: Lowest number on the axis.
+        high: Highest number on the axis.
+        start: Coordinate of `low`.
+        end: Coordinate of `high`.
+    """
 
     low: float
     high: float
@@ -22,18 +35,25 @@ class Axis:
 
     @classmethod
     def over(cls, values: list[float], start: float, end: float, margin: float = 0.06) -> Axis:
-        """An axis that holds all values with some room; one that is a unit wide where they do not differ."""
+        """Return an axis that holds all values.
+
+        Args:
+            values: The numbers to show.
+            start: Coordinate of the lowest number.
+            end: Coordinate of the highest number.
+            margin: Room at both ends as a share of the values' range; a range of zero is widened.
+        """
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         room = (high - low) * margin or max(abs(high) * 0.1, 0.5)
         return cls(low - room, high + room, start, end)
 
     def __call__(self, value: float) -> float:
-        """Where a number lies, cut at the axis' ends."""
+        """Return the coordinate of a number; one beyond the axis is moved to its end."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, about: int = 5) -> list[dict[str, Any]]:
-        """Some `about` round numbers on the axis, as {at, label}."""
+        """Return about so many round numbers on the axis, as {at, label}."""
         rough = (self.high - self.low) / max(about, 1)
         power = 10 ** floor(log10(rough))
         step = power * min((1, 2, 2.5, 5, 10), key=lambda n: abs(n * power - rough))
@@ -44,5 +64,5 @@ class Axis:
 
 
 def path(points: list[tuple[float, float]]) -> str:
-    """The points of a polyline."""
+    """Return the points of a polyline as SVG writes them."""
     return " ".join(f"{x},{y}" for x, y in points)

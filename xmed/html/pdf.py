@@ -1,4 +1,4 @@
-"""PDF: report.html printed to A4 by a browser, through Playwright (the extra `pdf`); no network and no script."""
+"""PDF: a report's page printed to A4 by a browser, through Playwright (the extra `pdf`); no network and no script."""
 
 from __future__ import annotations
 
@@ -17,10 +17,19 @@ FOOT = (
 
 
 def write_pdf(html: Path, out: Path | None = None) -> Path:
-    """Print a report's page; return the PDF's path, beside the page unless `out` names another.
+    """Print a report's page to PDF.
 
-    A browser that is installed is used (XMED_BROWSER names another), else Playwright's own. Raises XmedError
-    PDF_UNAVAILABLE where there is none, PATH_NOT_FOUND where there is no page.
+    A browser that is installed is used (XMED_BROWSER names another), else Playwright's own.
+
+    Args:
+        html: The report's page.
+        out: Where the PDF is written; beside the page where it is not given.
+
+    Returns:
+        The PDF's path.
+
+    Raises:
+        XmedError: PDF_UNAVAILABLE where there is no browser, PATH_NOT_FOUND where there is no page.
     """
     html = Path(html).absolute()
     if not html.is_file():

@@ -1,7 +1,9 @@
-"""Slices: a case in three planes through the truth, with truth and predictions as contours, true to scale.
+"""Slices: a case in three planes through the reference, with reference and predictions as contours, true to scale.
 
-One square window per case, the same number of millimetres in every plane. The picture is embedded once; contours are
-vectors in millimetres on top of it, so they stay sharp and can be switched off.
+One square window per case shows the same number of millimetres in every plane. The picture is embedded once; contours
+are vectors in millimetres on top of it, so they stay sharp and can be switched off.
+
+A picture file (.npz) names its arrays `image`, `truth` (the reference) and by the arms; they have one shape.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from skimage.measure import find_contours
 
 from xmed.run import TRAINED_ARMS
 
+Arrays = dict[str, np.ndarray]
 PLANES = ((2, "axial", 0, 1), (1, "coronal", 0, 2), (0, "sagittal", 1, 2))
 """(normal axis, name, axis to the right, axis downwards) of an array along left, posterior, superior."""
 ENDS = ("RL", "AP", "IS")
+"""Letters at the low and high end of each of these axes."""
 MARGIN, LEAST_SHARE = 1.9, 0.45
 """The window is so many times the structure's extent, and at least this share of the image's smallest long side."""
 MOST_PIXELS = 360
 LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100)
+"""Lengths of a scale bar."""
 
 
 def views(
@@ -34,67 +39,77 @@ def views(
     planes: int = 3,
     pixels: int = MOST_PIXELS,
 ) -> list[dict[str, Any]]:
-    """One view per plane that is more than a voxel thick both ways: picture, contours by arm, letters, scale bar.
+    """Return one view per plane that is more than a voxel thick in both directions.
 
-    through: the label value whose largest section is shown, where the truth (else the prediction) has it; None: that of
-    all structures. planes: at most so many; pixels: the picture's longer side, at most.
+    Args:
+        path: A picture file of a run.
+        arms: Arms whose contours are shown beside the reference.
+        through: The label value whose largest section is shown, where the reference (else the prediction) has it;
+            None for all structures together.
+        planes: At most so many views.
+        pixels: The picture's longer side, at most.
+
+    Returns:
+        Picture, contours by arm, letters of the patient's sides, scale bar, plane and slice of every view; lengths and
+        coordinates in mm.
     """
     with np.load(path, allow_pickle=False) as file:
         wanted = {"image", "truth", "spacing", "affine", *arms}
         arrays = {name: file[name] for name in file.files if name in wanted}
-    spacing, turn, patient = _orientation(arrays)
-    image = _turned(arrays["image"].astype(np.float32), turn)
+    spacing, axes, oriented = _orientation(arrays)
+    image = _reordered(arrays["image"].astype(np.float32), axes)
     labels = {"truth": arrays["truth"]} | {arm: arrays[arm] for arm in arms if arm in arrays}
-    labels = {name: _turned(label, turn) for name, label in labels.items()}
+    labels = {name: _reordered(label, axes) for name, label in labels.items()}
     centre, middle, side = _window(labels, np.array(image.shape), np.array(spacing), through)
     out: list[dict[str, Any]] = []
     for normal, name, right, down in PLANES:
         if min(image.shape[right], image.shape[down]) > 1 and len(out) < planes:
-            flip = down == 2 and patient  # superior is up
+            flip = down == 2 and oriented  # superior is up
             cut = {key: _plane(label, normal, centre[normal], right, down, flip) for key, label in labels.items()}
             picture = _plane(image, normal, centre[normal], right, down, flip)
             about = (middle[right], image.shape[down] - 1 - middle[down] if flip else middle[down])
             view = _view(picture, cut, (spacing[right], spacing[down]), about, side, pixels)
             across, along = ENDS[right], ENDS[down][::-1] if flip else ENDS[down]
-            letters = {"left": across[0], "top": along[0]} if patient else None
-            named = name if patient else f"across axis {'ijk'[normal]}"
-            out.append({**view, "plane": named, "slice": int(centre[normal]), "letters": letters})
+            letters = {"left": across[0], "top": along[0]} if oriented else None
+            plane = name if oriented else f"across axis {'ijk'[normal]}"
+            out.append({**view, "plane": plane, "slice": int(centre[normal]), "letters": letters})
     return out
 
 
-def _orientation(arrays: dict[str, np.ndarray]) -> tuple[tuple[float, ...], list[tuple[int, bool]], bool]:
-    """Spacing after turning, for each of L, P, S the array axis nearest to it and whether to mirror it, if known."""
-    spacing = tuple(float(s) for s in arrays["spacing"])
+def _orientation(arrays: Arrays) -> tuple[tuple[float, ...], list[tuple[int, bool]], bool]:
+    """Spacing along L, P, S; for each the nearest array axis and whether to mirror it; whether that is known."""
+    spacing = tuple(float(edge) for edge in arrays["spacing"])
     if "affine" not in arrays:
         return spacing, [(0, False), (1, False), (2, False)], False
-    axes = arrays["affine"][:3, :3] / np.linalg.norm(arrays["affine"][:3, :3], axis=0)
-    turn, free = [], [0, 1, 2]
+    directions = arrays["affine"][:3, :3] / np.linalg.norm(arrays["affine"][:3, :3], axis=0)
+    axes, free = [], [0, 1, 2]
     for direction in range(3):
-        axis = max(free, key=lambda n: abs(axes[direction, n]))
+        axis = max(free, key=lambda n: abs(directions[direction, n]))
         free.remove(axis)
-        turn.append((axis, bool(axes[direction, axis] < 0)))
-    return tuple(spacing[axis] for axis, _ in turn), turn, True
+        axes.append((axis, bool(directions[direction, axis] < 0)))
+    return tuple(spacing[axis] for axis, _ in axes), axes, True
 
 
-def _turned(array: np.ndarray, turn: list[tuple[int, bool]]) -> np.ndarray:
-    out = array.transpose([axis for axis, _ in turn])
-    return out[tuple(slice(None, None, -1 if mirrored else 1) for _, mirrored in turn)]
+def _reordered(array: np.ndarray, axes: list[tuple[int, bool]]) -> np.ndarray:
+    out = array.transpose([axis for axis, _ in axes])
+    return out[tuple(slice(None, None, -1 if mirrored else 1) for _, mirrored in axes)]
 
 
 def _window(
-    labels: dict[str, np.ndarray], shape: np.ndarray, spacing: np.ndarray, through: int | None
+    labels: Arrays, shape: np.ndarray, spacing: np.ndarray, through: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Slice (3,) with the largest section of the truth (else of the prediction), middle voxel (3,), side in mm."""
+    """Slice (3,) with the largest section of the reference (else the prediction), middle voxel (3,), side in mm."""
     extent = shape * spacing
-    shown = next((labels[name] for name in ("truth", "adapted") if name in labels and labels[name].any()), None)
+    judged = [labels[name] for name in ("truth", "adapted") if name in labels]
+    shown = next((label for label in judged if label.any()), None)
     least = LEAST_SHARE * float(np.sort(extent)[1])
     if shown is None:
         return shape // 2, (shape - 1) / 2, max(least, float(extent.max()))
-    sectioned = next((labels[n] for n in ("truth", "adapted") if n in labels and (labels[n] == through).any()), None)
-    found = np.argwhere(shown > 0 if sectioned is None else sectioned == through)
-    both = np.argwhere(np.any([labels[name] > 0 for name in ("truth", "adapted") if name in labels], axis=0))
+    with_structure = next((label for label in judged if (label == through).any()), None)
+    voxels = np.argwhere(shown > 0 if with_structure is None else with_structure == through)
+    both = np.argwhere(np.any([label > 0 for label in judged], axis=0))
     size = float(((both.max(0) - both.min(0) + 1) * spacing).max())
-    areas = [np.bincount(found[:, axis], minlength=shape[axis]) for axis in range(3)]
+    areas = [np.bincount(voxels[:, axis], minlength=shape[axis]) for axis in range(3)]
     centre = np.array([int(np.argmax(area)) for area in areas])
     return centre, (both.min(0) + both.max(0)) / 2, min(max(MARGIN * size, least), float(extent.max()))
 
@@ -107,7 +122,7 @@ def _plane(array: np.ndarray, normal: int, at: int, right: int, down: int, flip:
 
 def _view(
     picture: np.ndarray,
-    labels: dict[str, np.ndarray],
+    labels: Arrays,
     spacing: tuple[float, float],
     middle: tuple[float, float],
     side: float,
@@ -116,7 +131,7 @@ def _view(
     """Everything in mm from the corner of voxel (0, 0): x to the right, y downwards."""
     box = []
     for about, s, n in zip(middle, spacing, picture.shape[::-1]):
-        room = n * s - side  # inside the picture where there is room, else the picture in the middle
+        room = n * s - side  # the window lies inside the picture where it fits, else the picture in its middle
         box.append(min(max((about + 0.5) * s - side / 2, 0.0), room) if room >= 0 else room / 2)
     low = [max(0, int(b // s)) for b, s in zip(box, spacing)]
     high = [min(n, int(np.ceil((b + side) / s))) for b, s, n in zip(box, spacing, picture.shape[::-1])]

@@ -1,4 +1,4 @@
-"""Traced numbers: the numbers that a page shows, each held against the document that it says it comes from."""
+"""Traced numbers: the numbers that a page shows, compared with the document that it says they come from."""
 
 from __future__ import annotations
 
@@ -11,39 +11,44 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def shown_problems(page: str, report: dict[str, Any]) -> list[str]:
-    """Where a traced number of report.html differs from report.json, beyond the digits it is shown with.
+    """Return where a traced number of report.html differs from report.json, beyond the digits it is shown with.
 
-    This needs nothing but the two files: it finds an edited page also where every digest was made to fit.
+    Nothing but the two files is needed. So an edited page is found even where every digest was adapted to it.
+
+    Args:
+        page: The text of report.html, or a part of it.
+        report: The document.
     """
     problems = []
-    for pointer, text in TRACED.findall(page):
-        path, said = html.unescape(pointer), html.unescape(text).strip()
+    for pointer, element in TRACED.findall(page):
+        path, text = html.unescape(pointer), html.unescape(element).strip()
         try:
-            value = _at(report, path)
+            value = _value_at(report, path)
         except (KeyError, IndexError, ValueError, TypeError):
             problems.append(f"report.html: {path} is shown, and not in report.json")
             continue
-        if not _agrees(said, value):
-            problems.append(f"report.html: {path} is shown as {said}, and is {value} in report.json")
+        if not _agrees(text, value):
+            problems.append(f"report.html: {path} is shown as {text}, and is {value} in report.json")
     return problems
 
 
-def _at(report: Any, pointer: str) -> Any:
+def _value_at(document: Any, pointer: str) -> Any:
     """The value at a JSON Pointer (RFC 6901)."""
     for step in pointer.split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
-        report = report[int(key)] if isinstance(report, list) else report[key]
-    return report
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    return document
 
 
-def _agrees(said: str, value: Any) -> bool:
-    expected = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | float)]
+def _agrees(text: str, value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    expected = [number for number in values if isinstance(number, int | float)]
     if isinstance(value, bool) or not expected:
         return True  # words, yes and no, and dashes: the manifest answers for them
-    if said.startswith("<") and len(expected) == 1:
-        return bool(expected[0] < float(NUMBER.findall(said)[0]))
-    found = NUMBER.findall(said.replace("−", "-").replace("\u2009", ""))
-    return len(found) == len(expected) and all(_rounds(text, number) for text, number in zip(found, expected))
+    if text.startswith("<") and len(expected) == 1:
+        return bool(expected[0] < float(NUMBER.findall(text)[0]))
+    shown = NUMBER.findall(text.replace("−", "-").replace("\u2009", ""))
+    return len(shown) == len(expected) and all(_rounds(digits, number) for digits, number in zip(shown, expected))
 
 
 def _rounds(text: str, value: float) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 from xmed import __version__, stats
 from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, judge, moved, said, wanted
 from xmed.monitor.measure import GROUPS, Row, matrices, unit_of
-from xmed.report.monitoring import tried
-from xmed.report.plain import quantiles
+from xmed.report.sections.monitoring.compute import alarm_trial
+from xmed.report.stats_as_json import quantiles
 
 Document = dict[str, Any]
 SCHEMA = "xmed-drift/1"
@@ -50,7 +50,7 @@ def compose(
             "images": IMAGES,
             "unreadable": UNREADABLE,
             "least_patients": least,
-            "simulation": tried({**reference["simulation"], "allowed": ALPHA}),
+            "simulation": alarm_trial({**reference["simulation"], "allowed": ALPHA}),
         },
         "verdict": found.verdict,
         "reason": found.reason,

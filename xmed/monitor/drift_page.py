@@ -7,7 +7,7 @@ from typing import Any
 from xmed.html.axis import Axis
 from xmed.html.render import drawing, initial, traced
 from xmed.monitor.measure import GROUPS
-from xmed.report import words
+from xmed.report import display_names
 
 Document = dict[str, Any]
 MOST_DOTS = 200
@@ -57,7 +57,7 @@ SECTIONS = (
 def page(found: Document) -> str:
     """Make drift.html; the same document always gives the same text."""
     return (
-        drawing("xmed.monitor")
+        drawing("xmed.monitor", "xmed.report")
         .get_template("drift.html.j2")
         .render(
             found=found,
@@ -70,7 +70,7 @@ def page(found: Document) -> str:
             thinned=any(len(_values(one[side])) > MOST_DOTS for one in found["numbers"] for side in SIDES),
             most=MOST_DOTS,
             sized=next((one["unit"] for one in found["numbers"] if one["group"] == "volumes"), ""),
-            words=words,
+            display=display_names,
         )
     )
 
@@ -79,8 +79,8 @@ def _name(one: Document) -> str:
     """A number's name as the report writes it."""
     kinds = {"intensities": "image", "volumes": "volume_ml", "confidence": "confidence"}
     if one["group"] in kinds:
-        return words.measure(f"{kinds[one['group']]}.{one['name']}")
-    return WORDS.get(one["name"]) or initial(words.fact(one["name"]))
+        return display_names.measurement_name(f"{kinds[one['group']]}.{one['name']}")
+    return WORDS.get(one["name"]) or initial(display_names.attribute_name(one["name"]))
 
 
 def _spread(one: Document) -> dict[str, list[float]] | None:

@@ -18,7 +18,7 @@ from xmed.monitor.alarm import RULE
 from xmed.monitor.bench import Bench
 from xmed.monitor.measure import Row, by_patient, unlinked
 from xmed.monitor.simulate import simulated
-from xmed.report.certainty import TAU
+from xmed.report.failure_causes import TAU
 from xmed.report.rows import unsupported
 from xmed.run import Run
 

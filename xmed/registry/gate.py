@@ -116,7 +116,7 @@ def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator
     tags = entry.tags
     if report.get("report_id") != tags.get("report_id"):
         yield Refusal("report", "its report says something else than the one it was registered with")
-    if "findings_sha256" in tags and reports.findings(report) != tags["findings_sha256"]:
+    if "findings_sha256" in tags and reports.numbers_digest(report) != tags["findings_sha256"]:
         yield Refusal("report", "its numbers are not those it was registered with")
     if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")

@@ -65,7 +65,7 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
             if entry.tags.get("report_id") == report["report_id"]:
                 continue
             row = {"name": entry.name, "version": int(entry.version), "relinked": False, "record": None}
-            if entry.tags.get("findings_sha256") == reports.findings(report):
+            if entry.tags.get("findings_sha256") == reports.numbers_digest(report):
                 new = {"report_id": report["report_id"], "report_sha256": file_digest(run.report / REPORT)}
                 hashes = {key: value for key, value in sorted(entry.tags.items()) if ledger.is_hash(key)} | new
                 facts: dict[str, Any] = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}

@@ -12,7 +12,7 @@ from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.folder import check_model
 from xmed.registry.log_run import RUN_TAG
 from xmed.registry.sbom import sbom
-from xmed.report import findings
+from xmed.report import numbers_digest
 from xmed.run import Run
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
@@ -54,7 +54,7 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         "verdict": str(report["verdict"]),
         "report_id": str(report["report_id"]),
         "report_sha256": file_digest(report_path),
-        "findings_sha256": findings(report),
+        "findings_sha256": numbers_digest(report),
         "protocol_sha256": protocol["sha256"],
         **made,
         **_fingerprints(run),

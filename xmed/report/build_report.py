@@ -1,4 +1,4 @@
-"""Write report.json, the source of truth of a report, and every file that is drawn from it, with a manifest."""
+"""Build a report: report.json, the source of truth, every file that is drawn from it, and a manifest of them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,40 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.files.json_numbers import as_json
-from xmed.report.casetable import cases_csv
-from xmed.report.extras import MEASURED
-from xmed.report.human import read_text
-from xmed.report.numbers import completed, compose
+from xmed.report.author_text import read_text
+from xmed.report.cards.chai import chai_card
+from xmed.report.cards.huggingface import huggingface_card
+from xmed.report.cases_csv import cases_csv
+from xmed.report.compose_report import completed, compose
 from xmed.report.ratings import read_ratings
-from xmed.report.report_page import extras, page
+from xmed.report.report_page import page
+from xmed.report.section_registry import Files, sections
+from xmed.report.sections.reproducibility.compute import MEASUREMENT_REPORTS
 from xmed.report.sources import Sources
 from xmed.run import SIGNOFF, Run
 
+Document = dict[str, Any]
 MANIFEST = "MANIFEST.sha256"
 
 
 @documents.guarded("a file of the run", "DOCUMENT_INVALID", "files as an evaluated run has them")
 def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
-    """Write report/ of an evaluated run: report.json, report.html, cases.csv, protocol.json, MANIFEST.sha256.
+    """Write the report of an evaluated run: report.json, report.html, tables, cards and a manifest.
 
-    Only files are read, so a report can be built again at any time. text: a YAML of what only people can say; ratings:
-    what the contact sheet exported; both are kept in the run. Returns the page's path. Raises XmedError REPORT_MISMATCH
-    when the document breaks the schema it promises, RUN_NOT_FOUND when the run has not been evaluated or is a
-    comparison, SPEC_INVALID for a text or ratings of another shape, DOCUMENT_INVALID for a file of the run that is
-    damaged.
+    Only files are read, so a report can be built again at any time.
+
+    Args:
+        run: The run; the report is written into its folder `report/`.
+        text: A YAML file of what only people can say; kept in the run.
+        ratings: What the contact sheet exported; kept in the run.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        XmedError: RUN_NOT_FOUND when the run has not been evaluated or is a comparison; SPEC_INVALID for a text or
+            ratings of another shape; DOCUMENT_INVALID for a file of the run that is damaged; REPORT_MISMATCH when the
+            document breaks the schema that it promises.
     """
     sources = Sources.of(run)
     if text is not None:
@@ -47,7 +60,7 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
     problems = schema_problems(report)
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a report as schema.json describes it")
-    shutil.rmtree(run.report / MEASURED, ignore_errors=True)  # of cases that have none any more, too
+    shutil.rmtree(run.report / MEASUREMENT_REPORTS, ignore_errors=True)  # of cases that have none any more, too
     for name, content in artefacts(run, sources, report).items():
         write_atomically(run.report / name, content)
     write_atomically(run.report / MANIFEST, manifest(run.report))
@@ -55,12 +68,12 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
 
 
 def identity_now(run: Run) -> str:
-    """The id that the report of a run would have if it were built now."""
+    """Return the id that the report of a run would have if it were built now."""
     return str(compose(Sources.of(run))["report_id"])
 
 
-def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, str | bytes]:
-    """Every file of the report by its name; report.json first."""
+def artefacts(run: Run, sources: Sources, report: Document) -> Files:
+    """Return every file of the report by its name; report.json first."""
     return {
         "report.json": as_json(report, ensure_ascii=False),
         "cases.csv": cases_csv(completed(sources).rows, sources.edition),
@@ -70,24 +83,43 @@ def artefacts(run: Run, sources: Sources, report: dict[str, Any]) -> dict[str, s
     }
 
 
+def extras(run: Run, report: Document) -> Files:
+    """Return the files beside report.html by their name: both cards, and what the sections add.
+
+    They are not needed to read the report. The same files of a run give the same bytes.
+    """
+    files: Files = {"chai_model_card.xml": chai_card(report), "README.md": huggingface_card(report)}
+    for section in sections():
+        files |= section.extra_files(run, report)
+    return files
+
+
 def manifest(folder: Path) -> str:
-    """sha256 of every file of a report's folder, as `sha256sum --check` reads it; sign-offs come later and stay out."""
+    """Return the sha256 of every file of a report's folder, as `sha256sum --check` reads it.
+
+    Sign-offs are written later and are not part of it.
+    """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     kept = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
     return "".join(f"{file_digest(folder / name)}  {name}\n" for name in kept)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The document of a report's folder."""
+def read(folder: Path) -> Document:
+    """Return the document of a report's folder."""
     return documents.read_mapping(folder / "report.json")
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of report.json."""
-    return json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
+def schema() -> Document:
+    """Return the JSON Schema (2020-12) of report.json: of the common keys, and of every section's keys."""
+    document: Document = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
+    for section in sections():
+        part = section.schema
+        document["required"] += part.get("required", [])
+        document["properties"] |= part.get("properties", {})
+    return document
 
 
-def schema_problems(report: dict[str, Any]) -> list[str]:
-    """Where a document departs from the schema, one line each; empty when it does not."""
-    found = Draft202012Validator(schema()).iter_errors(report)
-    return [f"{'.'.join(map(str, e.absolute_path)) or 'report'}: {e.message[:200]}" for e in found]
+def schema_problems(report: Document) -> list[str]:
+    """Return where a document departs from the schema, one line each; empty when it does not."""
+    problems = Draft202012Validator(schema()).iter_errors(report)
+    return [f"{'.'.join(map(str, e.absolute_path)) or 'report'}: {e.message[:200]}" for e in problems]

@@ -1,4 +1,4 @@
-"""Rows: what evaluation measured, completed by what it should have, averaged patient by patient."""
+"""Rows: what evaluation measured, completed by what is missing, and averaged over patients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xmed.run import TRAINED_ARMS
 Row = dict[str, Any]
 METRICS = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "volume_error_ml")
 RANGE = {"dice": (0.0, 1.0), "nsd": (0.0, 1.0), **dict.fromkeys(METRICS[2:6], (0.0, np.inf))}
-"""What a metric can be: a t-interval of a few patients may reach beyond, and is cut there."""
+"""Lowest and highest possible value: a t-interval of a few patients may reach beyond, and is cut there."""
 SEVERITY = ("ok", "empty_prediction", "missing", "error")
 FAILURE = "no prediction, an error, an empty prediction, or not a single voxel in common with the truth (Dice 0)"
 AGGREGATION = (
@@ -27,9 +27,10 @@ AGGREGATION = (
 )
 NOT_PREDICTED = "no prediction stands in rows.json for this case"
 NO_REFERENCE = "not defined: no test patient has it"
-"""Why a structure has no numbers: none that every reference lacks can be right or wrong about it."""
-HELD = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "reference_volume_ml", "calibration")
-"""What a row has from its reference."""
+"""Why a structure has no numbers. Where no reference has it, no prediction of it can be right or wrong."""
+NO_PROBABILITIES = "evaluation kept no probabilities of the adapted arm"
+AGAINST_REFERENCE = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "reference_volume_ml", "calibration")
+"""Keys of a row whose values depend on the reference."""
 NO_RATE = {"value": None, "ci": None, "reason": NO_REFERENCE}
 
 
@@ -37,7 +38,9 @@ NO_RATE = {"value": None, "ci": None, "reason": NO_REFERENCE}
 class Rows:
     """Every (arm, seed, case, structure) that should have been measured, each with a value or a reason.
 
-    unsupported: structures that no reference has.
+    Attributes:
+        rows: One row per prediction and structure, with the keys of rows.json.
+        unsupported: Structures that no reference has.
     """
 
     rows: tuple[Row, ...]
@@ -53,12 +56,19 @@ class Rows:
         mm: bool,
         edition: int = EDITION,
     ) -> Rows:
-        """What was measured, and a failed row for each labelled test case that a trained arm says nothing about.
+        """Return the measured rows, and a failed row for each test case for which a trained arm has none.
 
-        A prediction that is not there scores Dice 0, as an empty one does: leaving it out would make the mean better.
-        mm: whether spacing is credible, so that NSD exists at all. A structure that no test patient has loses what is
-        measured against a reference: a mask of it is no failure of finding, and its Dice of 0 no result (edition 1 had
-        it so).
+        A missing prediction scores Dice 0, as an empty one does: leaving it out would make the mean better. A structure
+        that no test patient has loses what is measured against a reference: drawing it is no failure to find it, and
+        its Dice of 0 is no result (in edition 1 both counted).
+
+        Args:
+            rows: rows.json.
+            arms: (arm, seed) of every training.
+            cases: The labelled test cases.
+            structures: The study's structures.
+            mm: Whether the spacing is credible, so that NSD exists.
+            edition: The edition by whose rules the rows are completed.
         """
         worst: Row = {"dice": 0.0, "nsd": 0.0 if mm else None}
         out = [row if row["status"] == "ok" or row["dice"] is not None else {**row, **worst} for row in rows]
@@ -67,9 +77,9 @@ class Rows:
             for case in cases:
                 for structure in structures:
                     if (arm, seed, case["case"], structure) not in known:
-                        place = {"arm": arm, "seed": seed, "case": case["case"], "patient": case["patient"]}
+                        keys = {"arm": arm, "seed": seed, "case": case["case"], "patient": case["patient"]}
                         empty = {"structure": structure, "status": "missing", "reason": NOT_PREDICTED, "components": 0}
-                        out.append({**dict.fromkeys(METRICS), **place, **empty, **worst})
+                        out.append({**dict.fromkeys(METRICS), **keys, **empty, **worst})
         lacking = unsupported(out) if edition > 1 else frozenset[str]()
         return cls(tuple(_without_reference(row) if row["structure"] in lacking else row for row in out), lacking)
 
@@ -80,146 +90,154 @@ class Rows:
             cells[row["arm"], row["structure"]].append(row)
         return cells
 
+    @cached_property
+    def _by_case(self) -> dict[tuple[str, str, str], list[Row]]:
+        by_case: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            by_case[row["arm"], row["structure"], row["case"]].append(row)
+        return by_case
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, str], tuple[int, int, Row]]:
+        return {}
+
     @property
     def arms(self) -> list[str]:
         """The arms that have rows, in the order met."""
         return list(dict.fromkeys(row["arm"] for row in self.rows))
 
     def of(self, arm: str, structure: str) -> list[Row]:
+        """Return the rows of one arm and structure, of every seed and case."""
         return self._cells.get((arm, structure), [])
 
     def of_case(self, arm: str, structure: str, case: str) -> list[Row]:
-        """Every seed's row of one case."""
+        """Return every seed's row of one case."""
         return self._by_case.get((arm, structure, case), [])
 
-    @cached_property
-    def _by_case(self) -> dict[tuple[str, str, str], list[Row]]:
-        found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-        for row in self.rows:
-            found[row["arm"], row["structure"], row["case"]].append(row)
-        return found
+    def why_no_probabilities(self, structure: str) -> str:
+        """Return why nothing is known of a structure's confidence, where that is so."""
+        return NO_REFERENCE if structure in self.unsupported else NO_PROBABILITIES
 
     def by_patient(self, arm: str, structure: str, metric: str) -> tuple[dict[str, float], float | None]:
-        """Mean of each patient over cases, then seeds; and the standard deviation between the seeds' means."""
+        """Return patient -> mean over the patient's cases, then over seeds; and the SD between the seeds' means."""
         values: dict[tuple[int, str], list[float]] = defaultdict(list)
         for row in self.of(arm, structure):
-            found = value(row, metric)
-            if found is not None:
-                values[row["seed"] or 0, row["patient"]].append(found)
+            number = value(row, metric)
+            if number is not None:
+                values[row["seed"] or 0, row["patient"]].append(number)
         if not values:
             return {}, None
         return stats.seeds_and_patients({key: float(np.mean(cases)) for key, cases in values.items()})
 
     def statistic(self, arm: str, structure: str, metric: str) -> Row:
-        """{mean, ci, median, iqr, n, n_failed, ...} of one cell of the table; nulls come with a reason.
+        """Return one cell of the results table: {mean, ci, median, iqr, n, n_failed, ...}; null comes with a reason.
 
-        n counts patients. Cases are used, or excluded because the metric is not defined for them, and nothing else:
+        n counts patients. A case is used, or excluded because the metric is not defined for it, and nothing else:
         n_used + n_excluded == n_cases. Failures are never excluded.
         """
         rows = self.of(arm, structure)
-        by_patient, between_seeds = self.by_patient(arm, structure, metric)
+        by_patient, sd_between_seeds = self.by_patient(arm, structure, metric)
         values = list(by_patient.values())
-        found, middle = stats.mean_ci(values), stats.median_ci(values)
-        least, most = RANGE.get(metric, (-np.inf, np.inf))
+        mean, median = stats.mean_ci(values), stats.median_ci(values)
+        lowest, highest = RANGE.get(metric, (-np.inf, np.inf))
         undefined = [row for row in rows if value(row, metric) is None]
         used = {row["case"] for row in rows if value(row, metric) is not None}
         excluded = {row["case"] for row in undefined} - used
-        reason = found.degenerate
-        if structure in self.unsupported:
-            reason = NO_REFERENCE
-        elif found.mean is None and undefined:
-            reason = Counter(row.get("reason") or "not measured" for row in undefined).most_common(1)[0][0]
         n_failed, n_cases, rate = self._failures(arm, structure)
         assert len(used) + len(excluded) == n_cases, "a case is used or excluded, never lost"
         return {
-            "mean": found.mean,
-            "ci": None if found.lo is None or found.hi is None else [max(found.lo, least), min(found.hi, most)],
-            "n": found.n,
+            "mean": mean.mean,
+            "ci": None if mean.lo is None or mean.hi is None else [max(mean.lo, lowest), min(mean.hi, highest)],
+            "n": mean.n,
             "n_failed": n_failed,
             "n_cases": n_cases,
             "n_used": len(used),
             "n_excluded": len(excluded),
             "n_undefined": len({row["case"] for row in undefined}),
             "failure_rate": rate,
-            "median": middle.value,
-            "median_ci": None if middle.lo is None or middle.hi is None else [middle.lo, middle.hi],
-            "iqr": None if middle.q1 is None or middle.q3 is None else [middle.q1, middle.q3],
+            "median": median.value,
+            "median_ci": None if median.lo is None or median.hi is None else [median.lo, median.hi],
+            "iqr": None if median.q1 is None or median.q3 is None else [median.q1, median.q3],
             "min": min(values, default=None),
             "max": max(values, default=None),
             "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "sd_between_seeds": between_seeds,
-            "method": found.method,
-            "reason": reason,
+            "sd_between_seeds": sd_between_seeds,
+            "method": mean.method,
+            "reason": self._reason(structure, mean, undefined),
         }
 
+    def _reason(self, structure: str, mean: stats.Interval, undefined: Sequence[Row]) -> str | None:
+        if structure in self.unsupported:
+            return NO_REFERENCE
+        if mean.mean is None and undefined:
+            return Counter(row.get("reason") or "not measured" for row in undefined).most_common(1)[0][0]
+        return mean.degenerate
+
     def _failures(self, arm: str, structure: str) -> tuple[int, int, Row]:
-        """Failed and all cases of a cell, and their share with exact limits: one search for the limits a cell."""
+        """Failed and all cases of a cell, and their share with exact limits; computed once for all its metrics."""
         if (arm, structure) not in self._rates:
             rows = self.of(arm, structure)
             n_failed, n = len({row["case"] for row in rows if failed(row)}), len({row["case"] for row in rows})
-            found = stats.proportion_interval(n_failed, n)
-            rate = {"value": found.value, "ci": [found.lo, found.hi] if n else None, "method": "Clopper–Pearson"}
+            share = stats.proportion_interval(n_failed, n)
+            rate = {"value": share.value, "ci": [share.lo, share.hi] if n else None, "method": "Clopper–Pearson"}
             rate |= NO_RATE if structure in self.unsupported else {}
             self._rates[arm, structure] = n_failed, n, rate
         return self._rates[arm, structure]
 
-    @cached_property
-    def _rates(self) -> dict[tuple[str, str], tuple[int, int, Row]]:
-        return {}
-
-    def cases(self, structures: Sequence[str], order: str) -> list[Row]:
-        """One entry per case, means over seeds, worst first by the adapted arm's Dice of structure `order`."""
-        grouped: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    def cases(self, structures: Sequence[str], primary: str) -> list[Row]:
+        """Return one entry per case, means over seeds, worst first by the adapted Dice of the primary structure."""
+        by_case: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in self.rows:
-            grouped[row["case"], row["patient"]].append(row)
-        entries = [_entry(case, patient, rows, structures) for (case, patient), rows in grouped.items()]
+            by_case[row["case"], row["patient"]].append(row)
+        entries = [_entry(case, patient, rows, structures) for (case, patient), rows in by_case.items()]
 
-        def badness(entry: Row) -> tuple[float, str]:
-            dice = entry["metrics"].get(order, {}).get("dice")
+        def worst_first(entry: Row) -> tuple[float, str]:
+            dice = entry["metrics"].get(primary, {}).get("dice")
             return (2.0 if dice is None else dice, entry["case"])
 
-        ordered = sorted(entries, key=badness)
+        ordered = sorted(entries, key=worst_first)
         return [{**entry, "id": f"c{n:03d}", "anchor": f"#c{n:03d}"} for n, entry in enumerate(ordered, start=1)]
 
 
 def value(row: Row, metric: str) -> float | None:
-    """One number of a row; volume_error_ml is predicted minus reference volume."""
+    """Return one number of a row; volume_error_ml is predicted minus reference volume."""
     if metric != "volume_error_ml":
         return row.get(metric)
-    found, truth = row.get("volume_ml"), row.get("reference_volume_ml")
-    return None if found is None or truth is None else found - truth
+    predicted, reference = row.get("volume_ml"), row.get("reference_volume_ml")
+    return None if predicted is None or reference is None else predicted - reference
 
 
 def absent(row: Row) -> bool:
-    """Whether the reference of a row lacks the structure."""
+    """Return whether the reference of a row lacks the structure."""
     empty = row.get("reference_empty")
     return bool(empty) if empty is not None else row.get("reference_volume_ml") == 0
 
 
 def invented(row: Row) -> bool:
-    """Whether a prediction has a structure that its reference lacks."""
-    return row["status"] == "ok" and absent(row) and bool(row.get("components") or row.get("volume_ml"))
+    """Return whether a prediction has a structure that its reference lacks."""
+    drawn = row.get("components") or row.get("volume_ml")
+    return bool(row["status"] == "ok" and absent(row) and drawn)
+
+
+def failed(row: Row) -> bool:
+    """Return whether a row is a failure as FAILURE defines it."""
+    return bool(row["status"] != "ok" or row["dice"] == 0)
 
 
 def unsupported(rows: Iterable[Row]) -> frozenset[str]:
-    """Structures whose reference is known in every case that has a row, and empty in all of them."""
-    known: dict[str, dict[str, bool]] = defaultdict(dict)
+    """Return the structures whose reference is known in every case that has a row, and empty in all of them."""
+    absent_in: dict[str, dict[str, bool]] = defaultdict(dict)
     for row in rows:
         if row.get("reference_empty") is not None or row.get("reference_volume_ml") is not None:
-            known[row["structure"]][row["case"]] = absent(row)
+            absent_in[row["structure"]][row["case"]] = absent(row)
         else:
-            known[row["structure"]].setdefault(row["case"], False)
-    return frozenset(structure for structure, cases in known.items() if all(cases.values()))
+            absent_in[row["structure"]].setdefault(row["case"], False)
+    return frozenset(structure for structure, cases in absent_in.items() if all(cases.values()))
 
 
 def _without_reference(row: Row) -> Row:
     reason = NO_REFERENCE if row["status"] == "ok" else row.get("reason") or NO_REFERENCE
-    return {**row, **dict.fromkeys(HELD), "reference_empty": True, "reason": reason}
-
-
-def failed(row: Row) -> bool:
-    """Whether a row is a failure in the sense of FAILURE."""
-    return row["status"] != "ok" or row["dice"] == 0
+    return {**row, **dict.fromkeys(AGAINST_REFERENCE), "reference_empty": True, "reason": reason}
 
 
 def _entry(case: str, patient: str, rows: list[Row], structures: Sequence[str]) -> Row:
@@ -227,21 +245,21 @@ def _entry(case: str, patient: str, rows: list[Row], structures: Sequence[str]) 
     for arm in dict.fromkeys(row["arm"] for row in rows):
         arms[arm] = {}
         for structure in structures:
-            mine = [row for row in rows if row["arm"] == arm and row["structure"] == structure]
-            if mine:
-                arms[arm][structure] = _means(mine)
-    mine = [row for row in rows if row["arm"] == "adapted"]
-    status = [row["status"] for row in mine] or ["missing"]
-    drawn = {str(row["seed"]): row.get("prediction_sha256") for row in mine}
+            of_structure = [row for row in rows if row["arm"] == arm and row["structure"] == structure]
+            if of_structure:
+                arms[arm][structure] = _means(of_structure)
+    adapted = [row for row in rows if row["arm"] == "adapted"]
+    by_structure = {s: [row for row in adapted if row["structure"] == s] for s in structures}
+    status = [row["status"] for row in adapted] or ["missing"]
     return {
         "case": case,
         "patient": patient,
         "status": max(status, key=SEVERITY.index),
         "metrics": arms.get("adapted", {}),
-        "arms": {arm: arms[arm] for arm in sorted(arms, key=_order)},
-        "confidence": {s: _mean(row.get("confidence") for row in mine if row["structure"] == s) for s in structures},
-        "seeds": {s: {str(row["seed"]): row["dice"] for row in mine if row["structure"] == s} for s in structures},
-        "prediction_sha256": drawn,
+        "arms": {arm: arms[arm] for arm in sorted(arms, key=_arm_order)},
+        "confidence": {s: _mean(row.get("confidence") for row in of_s) for s, of_s in by_structure.items()},
+        "seeds": {s: {str(row["seed"]): row["dice"] for row in of_s} for s, of_s in by_structure.items()},
+        "prediction_sha256": {str(row["seed"]): row.get("prediction_sha256") for row in adapted},
         "reference_sha256": next((row["reference_sha256"] for row in rows if row.get("reference_sha256")), None),
     }
 
@@ -255,16 +273,16 @@ def _means(rows: list[Row]) -> Row:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [found for found in values if found is not None]
+    known = [number for number in values if number is not None]
     return float(np.mean(known)) if known else None
 
 
-def _order(arm: str) -> tuple[int, str]:
+def _arm_order(arm: str) -> tuple[int, str]:
     return (TRAINED_ARMS.index(arm) if arm in TRAINED_ARMS else len(TRAINED_ARMS), arm)
 
 
 def conventions(document: Row) -> Row:
-    """metrics.json as the report keeps it: definitions, and how cases become the numbers of the table."""
+    """Return metrics.json as the report keeps it: definitions, and how cases become the numbers of the table."""
     mm = document["spacing_credible"]
     return {
         **document,

@@ -1,4 +1,4 @@
-"""Sources: every file that a report is made from, of a run or of a report that was copied elsewhere."""
+"""Sources: every file that a report is computed from, of a run or of a report that was copied elsewhere."""
 
 from __future__ import annotations
 
@@ -9,40 +9,35 @@ from typing import Any
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
-from xmed.report.casetable import read_cases
+from xmed.report.cases_csv import read_cases
 from xmed.report.edition import EDITION
 from xmed.run import Run
 
 Document = dict[str, Any]
-NEEDED = ("study", "protocol", "data", "rows", "metrics")
+REQUIRED = ("study", "protocol", "data", "rows", "metrics")
 OPTIONAL = (
-    "selection",
-    "environment",
-    "errors",
-    "reference",
-    "robustness",
-    "monitor",
-    "text",
-    "ratings",
-    "prior",
-    "external",
-    "objects",
-    "sbom",
-)
-SIDES = ("source", "target")
-GIVEN = (
-    "data", "text", "ratings", "robustness", "monitoring", "calibration", "previous", "subgroups", "intended_use",
-    "reproducibility",
+    "selection", "environment", "errors", "reference", "robustness", "monitor", "text", "ratings", "prior", "external",
+    "objects", "sbom",
 )  # fmt: skip
-"""What a report's own folder does not suffice to recompute: taken as it stands there, held by digests alone."""
+SIDES = ("source", "target")
+SELECTION_KEYS = ("promoted", "reason", "registered", "seeds")
+"""What a report keeps of selection.json as it is."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What `compose` reads, as plain documents. hashes: sha256 (hex) of the run's files, by name.
+    """The documents that `compose` reads, each as it stands in its file.
 
-    cards: of every trained arm, what its model's folder says of itself. report: what stood in report.json, where only
-    the report's own folder is there. edition: by whose rules it is judged; an older one is what `verify` asks for.
+    Attributes:
+        run: The run's id.
+        trained: train.json of every trained arm and seed.
+        cards: model.json of every trained arm and seed whose model is there.
+        signoff: The entries of SIGNOFF.json.
+        hashes: sha256 (hex) of the run's files, by file name.
+        report: report.json, where the sources are a copied report's folder; None beside a run.
+        edition: The edition by whose rules the report is computed; `verify` asks for that of the report it checks.
+
+    The other attributes are named after the run's files, see `xmed.run`.
     """
 
     run: str
@@ -72,56 +67,59 @@ class Sources:
 
     @classmethod
     def of(cls, run: Run) -> Sources:
-        """The files of an evaluated run. Raises XmedError RUN_NOT_FOUND for a comparison, or one that lacks a file."""
+        """Read the files of an evaluated run.
+
+        Raises:
+            XmedError: RUN_NOT_FOUND for a comparison, or for a run that lacks a required file.
+        """
         if run.methods:
             what = f"run {run.id} is a comparison"
             raise XmedError("RUN_NOT_FOUND", what, "an ordinary run", "see comparison.html there")
-        for name in NEEDED:
+        for name in REQUIRED:
             if not run.has(name):
                 raise XmedError(
                     "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "an evaluated run", "finish the run first"
                 )
-        there = [name for name in OPTIONAL if run.has(name)]
-        folders = [run.arm(arm, seed) for arm, seed in run.arms()]
+        names = [*REQUIRED, *(name for name in OPTIONAL if run.has(name))]
+        cards = [run.arm(arm, seed) / "model" / "model.json" for arm, seed in run.arms()]
         return cls(
             run=run.id,
-            **{name: run.read(name) for name in (*NEEDED, *there)},
+            **{name: run.read(name) for name in names},
             trained=[run.trained(arm, seed) for arm, seed in run.arms()],
-            cards=[
-                documents.read_mapping(path)
-                for folder in folders
-                if (path := folder / "model" / "model.json").is_file()
-            ],
+            cards=[documents.read_mapping(path) for path in cards if path.is_file()],
             signoff=run.signoff,
-            hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in (*NEEDED, *there)},
+            hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in names},
         )
 
     @classmethod
     def copied(cls, folder: Path) -> Sources:
-        """The same from a report's folder alone: its numbers are recomputed from cases.csv.
+        """Read a report's folder that was copied away from its run; the rows come from cases.csv.
 
-        Raises XmedError RUN_NOT_FOUND where report.json, protocol.json or cases.csv is not there.
+        Raises:
+            XmedError: RUN_NOT_FOUND where report.json, protocol.json or cases.csv is missing.
         """
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
         report = documents.read_mapping(folder / "report.json")
-        arms = {(one["arm"], one["seed"]): one for one in report["selection"]["arms"]}
-        chosen = [
-            {key: value for key, value in arms[one["arm"], one["seed"]].items() if key not in ("arm", "seed")}
-            for one in report["training"]
+        selection, data = report["selection"], report["data"]
+        arms = {(entry["arm"], entry["seed"]): entry for entry in selection["arms"]}
+        selections = [
+            {key: value for key, value in arms[entry["arm"], entry["seed"]].items() if key not in ("arm", "seed")}
+            for entry in report["training"]
         ]
-        kept, shown = ("promoted", "reason", "registered", "seeds"), report["data"]
-        sides = {s: {**shown[s], "flow": shown["flow"][s], "fingerprint": shown["fingerprint"][s]} for s in SIDES}
+        sides = {
+            side: {**data[side], "flow": data["flow"][side], "fingerprint": data["fingerprint"][side]} for side in SIDES
+        }
         return cls(
             run=report["run"],
             study=report["study"],
             protocol=documents.read_mapping(folder / "protocol.json"),
-            data={**sides, "leakage": shown["leakage"]},
+            data={**sides, "leakage": data["leakage"]},
             rows=read_cases(folder / "cases.csv"),
             metrics=report["metrics_conventions"],
-            trained=[{**one, "selection": how} for one, how in zip(report["training"], chosen)],
-            selection={key: report["selection"][key] for key in kept if key in report["selection"]},
+            trained=[{**entry, "selection": chosen} for entry, chosen in zip(report["training"], selections)],
+            selection={key: selection[key] for key in SELECTION_KEYS if key in selection},
             environment=report["environment"],
             errors=report["errors"],
             external=report["external"] or {},
@@ -130,22 +128,19 @@ class Sources:
         )
 
     @property
-    def given(self) -> Document:
-        """The parts of a copied report that are taken as they stand; empty beside a run."""
-        return {} if self.report is None else {key: self.report[key] for key in GIVEN}
-
-    @property
     def structures(self) -> list[str]:
+        """The study's structures, in its order."""
         return list(self.study["structures"])
 
     @property
     def primary(self) -> str:
-        """The structure that the study is about."""
+        """The structure of the primary endpoint."""
         return str(self.protocol["protocol"]["primary"]["structure"])
 
     @property
     def arms(self) -> list[tuple[str, int]]:
-        return [(one["arm"], one["seed"]) for one in self.trained]
+        """(arm, seed) of every training."""
+        return [(entry["arm"], entry["seed"]) for entry in self.trained]
 
     @property
     def tested(self) -> list[Document]:

@@ -1,0 +1,1 @@
+"""Sections of the report, one folder each; `xmed.report.section_registry` says what is in a folder."""

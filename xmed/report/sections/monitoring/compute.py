@@ -1,0 +1,110 @@
+"""Section Deployment monitoring: what the validated data looked like, to compare with incoming data, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xmed import stats
+from xmed.html.render import word
+from xmed.report.rows import Rows
+from xmed.report.section_registry import Section
+from xmed.report.sections.monitoring.figure import distribution_plot
+from xmed.report.sources import Sources
+from xmed.report.stats_as_json import limits, quantiles
+from xmed.run import Run
+
+Document = dict[str, Any]
+ALLOWED = 0.05
+"""Share of false alarms that the rule allows, where the trial of an older version does not say it."""
+
+
+def compute(sources: Sources, rows: Rows, report: Document) -> Document:
+    """Return monitoring: reference distributions over the target's test cases, rules, and the trial of the alarm.
+
+    Values are sorted, so that no case can be told from its place.
+    """
+    cases, distributions = report["cases"], {}
+    for structure in sources.structures:
+        confidences = [case["confidence"].get(structure) for case in cases]
+        distributions[f"confidence.{structure}"] = _distribution(confidences, None)
+        volumes = [case["metrics"].get(structure, {}).get("volume_ml") for case in cases]
+        distributions[f"volume_ml.{structure}"] = _distribution(volumes, "ml")
+    images = sources.reference.values()
+    for name in sorted({key for image in images for key in image}):
+        unit = "share of the image" if name == "in_view" else "as read"
+        distributions[f"image.{name}"] = _distribution([image.get(name) for image in images], unit)
+    edges = [max(case["spacing_mm"]) for case in sources.tested if case.get("spacing_mm")]
+    distributions["spacing_mm.max"] = _distribution(edges, "mm")
+    monitoring = {
+        "reference": f"{sources.data['target']['name']}, test",
+        "n": len(sources.tested),
+        "distributions": distributions,
+        "rules": _rules(sources, edges, report["risk_coverage"]),
+        "simulation": alarm_trial(sources.monitor.get("simulation")),
+    }
+    return {"monitoring": monitoring}
+
+
+def alarm_trial(simulation: Document | None) -> Document | None:
+    """Return the trial of the alarm with exact intervals, and whether it was wrong more often than the rule allows.
+
+    Args:
+        simulation: What xmed.monitor wrote of the trial; None where there was none.
+    """
+    if not simulation or not simulation["in_control"]:
+        return simulation
+    n, in_control = simulation["repeats"], simulation["in_control"]
+    rate, allowed = stats.proportion_interval(in_control["alarms"], n), simulation.get("allowed", ALLOWED)
+    counted = f"{in_control['alarms']} of {n} checks, where the rule may be wrong in at most {100 * allowed:g} of 100"
+    too_often = rate.lo > allowed
+    judged = (
+        f"{counted}: more often than the rule allows" if too_often else f"{counted}; {n} checks do not contradict it"
+    )
+    disturbed = [
+        {**entry, "ci": limits(*stats.clopper_pearson(round(entry["seen"] * n), n))}
+        for entry in simulation["disturbed"]
+    ]
+    in_control = {**in_control, "ci": limits(rate.lo, rate.hi), "text": judged}
+    return {**simulation, "in_control": in_control, "disturbed": disturbed}
+
+
+def _distribution(values: Sequence[float | None], unit: str | None) -> Document:
+    known = sorted(value for value in values if value is not None)
+    reason = None if known else "not measured"
+    return {"n": len(known), "unit": unit, "quantiles": quantiles(known), "values": known, "reason": reason}
+
+
+def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document]) -> list[Document]:
+    rules = [{"id": "modality", "text": f"another modality than {sources.data['target']['modality']} is refused"}]
+    if edges and sources.metrics["spacing_credible"]:
+        least, most = f"{min(edges):.3g}", f"{max(edges):.3g}"
+        untested = f"other than {least} mm" if least == most else f"outside {least} to {most} mm"
+        rules.append({"id": "spacing", "text": f"largest voxel edge {untested}: never tested, ask a person"})
+    threshold = risk.get(sources.primary, {}).get("operating_point", {}).get("threshold")
+    if threshold is not None:
+        text = f"confidence of {word(sources.primary)} below {threshold:.3f}: a person draws it"
+        rules.append({"id": "confidence", "text": text})
+    how = f"; {sources.monitor['rule']}" if sources.monitor else ""
+    rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again{how}"})
+    return rules
+
+
+def template_values(run: Run, report: Document) -> Document:
+    """A small plot of every reference distribution."""
+    distributions = report["monitoring"]["distributions"]
+    return {"spreads": {name: distribution_plot(values) for name, values in distributions.items()}}
+
+
+SECTION = Section(
+    title="Deployment monitoring",
+    order=150,
+    how_to_read="What the model met here, to compare with what it meets later: every value, the middle half and the "
+    "5th to 95th percentile. New data should lie inside. When a rule below is broken, stop and validate "
+    "again.",
+    provides=("monitoring",),
+    needs=("cases", "risk_coverage"),
+    kept_from_copy=("monitoring",),
+    compute=compute,
+    template_values=template_values,
+)

@@ -1,0 +1,125 @@
+"""Section Subgroups and fairness: whether a good mean hides patients whom the model serves worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xmed import stats
+from xmed.report.display_names import attribute_name
+from xmed.report.rows import NO_REFERENCE, Rows
+from xmed.report.section_registry import Section
+from xmed.report.sections.subgroups.figure import forest_plot
+from xmed.report.sources import Sources
+from xmed.report.stats_as_json import interval
+from xmed.run import Run
+
+Document = dict[str, Any]
+FACTORS = {
+    "size": "reference volume, in thirds of the patients",
+    "spacing": "largest voxel edge",
+    "sex": "sex, by the image header",
+    "age": "age at the study in bands of ten years, by the image header",
+    "vendor": "manufacturer, by the image header",
+}
+HIDDEN = {
+    "inference": "fewer than 5 patients: a mean, no interval",
+    "display": "fewer than 3 patients: not shown, it could identify someone",
+    "complement": "not shown: the group it would give away by subtraction is hidden",
+}
+HEADERS = ("sex", "age", "vendor")
+"""Factors that come from image headers."""
+
+
+def compute(sources: Sources, rows: Rows, report: Document) -> Document:
+    """Return subgroups: Dice of the adapted arm for every level of every factor and structure.
+
+    A factor with one level alone is no comparison and gives a reason. Small groups are not shown.
+    """
+    factors = sources.protocol["protocol"].get("subgroups") or list(FACTORS)
+    return {
+        "subgroups": [
+            _factor(name, structure, sources, rows)
+            for name in FACTORS
+            if name in factors
+            for structure in sources.structures
+        ]
+    }
+
+
+def _factor(name: str, structure: str, sources: Sources, rows: Rows) -> Document:
+    values = rows.by_patient("adapted", structure, "dice")[0]
+    level_of = _levels(name, structure, sources, rows, values)
+    shown: Document = {"factor": name, "text": FACTORS[name], "structure": structure, "metric": "dice"}
+    known = {level for level in level_of.values() if level is not None}
+    if len(known) < 2:
+        reason = NO_REFERENCE if structure in rows.unsupported else _why_one_level(name, known)
+        gap, n_unknown = {"value": None, "ci": None, "reason": reason}, sum(v is None for v in level_of.values())
+        return {
+            **shown, "levels": [], "n": len(values), "n_unknown": n_unknown, "worst": None, "gap": gap,
+            "interaction": {"p": None, "method": "permutation", "reason": reason}, "reason": reason,
+        }  # fmt: skip
+    result = stats.compare_subgroups(values, level_of)
+    p = result.p_interaction
+    return {
+        **shown,
+        "levels": [_level(level) for level in result.levels],
+        "n": result.n,
+        "n_unknown": result.n_unknown,
+        "worst": result.worst,
+        "gap": interval(result.gap),
+        "interaction": {"p": p, "method": "permutation", "reason": None if p is not None else result.note},
+        "reason": result.note,
+    }
+
+
+def _level(level: stats.Level) -> Document:
+    mean = interval(level.mean) if level.mean is not None else {"value": None, "ci": None}
+    suppressed = HIDDEN[level.suppressed] if level.suppressed else None
+    return {
+        "level": level.name, "n_patients": level.n, "mean": mean["value"], "ci": mean["ci"], "suppressed": suppressed,
+    }  # fmt: skip
+
+
+def _levels(
+    name: str, structure: str, sources: Sources, rows: Rows, values: Mapping[str, float]
+) -> dict[str, str | None]:
+    """The level of every patient that has a value; None where it is not known."""
+    if name == "size":
+        volumes = rows.by_patient("adapted", structure, "reference_volume_ml")[0]
+        thirds = stats.tertiles({p: ml for p, ml in volumes.items() if p in values and ml > 0})
+        return {patient: thirds.get(patient) for patient in values}
+    cases = {case["patient"]: case for case in sources.tested}
+    if name == "spacing":
+        credible = sources.metrics["spacing_credible"]
+        edges = {p: max(case["spacing_mm"]) for p, case in cases.items() if case.get("spacing_mm") and credible}
+        return {patient: f"{edges[patient]:.1f} mm" if patient in edges else None for patient in values}
+    key = {"age": "age_band"}.get(name, name)
+    return {patient: (cases.get(patient, {}).get("facts") or {}).get(key) for patient in values}
+
+
+def _why_one_level(name: str, known: set[str]) -> str:
+    if not known:
+        return f"the headers give no {attribute_name(name)}" if name in HEADERS else f"no {name} is known"
+    only = next(iter(known))
+    return f"all test patients are alike: {only}" if name in ("vendor", "spacing") else "all known patients are alike"
+
+
+def template_values(run: Run, report: Document) -> Document:
+    """All groups on one scale, beside each structure's mean over all patients."""
+    adapted = report["summary"].get("adapted", {})
+    means = {s: adapted.get(s, {}).get("dice", {}).get("mean") for s in report["study"]["structures"]}
+    return {"forest": forest_plot(report["subgroups"], means)}
+
+
+SECTION = Section(
+    title="Subgroups and fairness",
+    order=120,
+    how_to_read="Mean Dice of each group of patients with its interval; the upright line is the mean of all. Better "
+    "is every interval over the line. A group whose interval ends before it needs its own look, whatever "
+    "the overall mean. Groups of fewer than 3 patients are not shown, of fewer than 5 not judged.",
+    provides=("subgroups",),
+    kept_from_copy=("subgroups",),
+    compute=compute,
+    template_values=template_values,
+)
