@@ -1,4 +1,4 @@
-"""Report: from an evaluated run to report of that a run: report.json, the page drawn from it, and the document that it is drawn from."""
+"""Report: from an evaluated run to a page that a clinician can read, and to the document that the page shows."""
 
 from xmed.report.build_report import build, identity_now, read, schema
 from xmed.report.compose_report import numbers_digest
