@@ -89,11 +89,11 @@ def journey(folder: Path) -> Journey:
     with home.in_use():
         study = xmed.load_study(study_file)
         source, target = (
-            cohort.ingest(xmed.load_dataset(name), home.folder, generate=phantom.write_patients)
+            cohort.ingest_cases(xmed.load_dataset(name), home.folder, generate=phantom.write_patients)
             for name in (study.source, study.target)
         )
         run = xmed.Run.create(study, home.folder)  # fixes and hashes the protocol
-        run.write("data", cohort.summary(source, target))
+        run.write("data", cohort.summarise_cohorts(source, target))
         train.fit(run, "source_only", 0, home.folder)  # the baseline, which the method may begin with
         train.fit(run, "adapted", 0, home.folder)  # the method of the study
         train.promote(run, home.folder)  # without labels: may the adapted model become a candidate?

@@ -11,7 +11,7 @@ from xmed import comparison
 from xmed.comparison.forest_plot import cost, forest
 from xmed.comparison.ranking import differences
 from xmed.errors import XmedError
-from xmed.report import build_report
+from xmed.report import build as build_report
 
 SHAPE = (24, 20, 6)
 

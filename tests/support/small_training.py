@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmed.cohort import ingest, summary
+from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.io import write_nifti
 from xmed.methods.bridge import Bridge
 from xmed.methods.source_only import SourceOnly
@@ -65,9 +65,9 @@ def run(tmp_path, study) -> tuple[Run, object]:
             "name": name, "modality": modality, "root": str(root), "splits": cases, "labels": {1: {"name": "ball"}},
             "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"},
         }  # fmt: skip
-        cohorts.append(ingest(DatasetSpec.model_validate(document), home))
+        cohorts.append(ingest_cases(DatasetSpec.model_validate(document), home))
     made = Run.create(study, home)
-    made.write("data", summary(*cohorts))
+    made.write("data", summarise_cohorts(*cohorts))
     return made, home
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from xmed import report
 from xmed.app import external_validation
-from xmed.cohort import ingest, load_cohort
+from xmed.cohort import ingest_cases, load_cohort
 from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
@@ -34,7 +34,7 @@ def balls(folder, name, cases, seed, home, **changes):
         "layout": {"image": "image/{case}.nii.gz", "label": "label/{case}.nii.gz"}, **changes,
     }  # fmt: skip
     spec = DatasetSpec.model_validate(document)
-    return spec, ingest(spec, home)
+    return spec, ingest_cases(spec, home)
 
 
 @pytest.fixture
