@@ -40,7 +40,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def unguarded(monkeypatch):
     """Reading happens in this process, where a test can reach it."""
-    monkeypatch.setattr(case_inputs, "guarded", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(case_inputs, "run_in_sandbox", lambda function, *arguments: function(*arguments))
 
 
 def ball(seed: int, shape: tuple[int, int, int] = (12, 14, 10)) -> tuple[np.ndarray, np.ndarray]:

@@ -196,13 +196,13 @@ def test_a_permitted_folder_that_is_not_there_is_said_before_anything_is_read(cl
 @pytest.fixture
 def reads(monkeypatch):
     """The images that are read, in their order."""
-    read, met = case_inputs.guarded, []
+    read, met = case_inputs.run_in_sandbox, []
 
     def counted(function, asked, image, label):
         met.append(image)
         return read(function, asked, image, label)
 
-    monkeypatch.setattr(case_inputs, "guarded", counted)
+    monkeypatch.setattr(case_inputs, "run_in_sandbox", counted)
     return met
 
 
