@@ -246,7 +246,7 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
             os.fsync(file.fileno())
             if hasattr(os, "posix_fadvise"):  # left in memory, a thousand series would push out what others work with
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # Of a DICOM header only xmed.io.facts are kept, UIDs keyed: what is not stored cannot leak.
+    # Of a DICOM header only `read_header_metadata` is kept, UIDs keyed: what is not stored cannot leak.
     meta = {
         "shape": list(volume.array.shape),
         "spacing_mm": list(volume.spacing),

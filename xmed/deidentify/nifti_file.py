@@ -24,7 +24,7 @@ def clean_nifti(path: Path, below: Path, secret: Secret) -> Clean:
     """De-identify a NIfTI file: the stored voxels to the bit, and the numbers in KEPT. Nothing is written.
 
     Every part of the path below `below` gets a pseudonym of its own, so that an image and its label map keep one name.
-    Raises XmedError as `xmed.io.nifti.parsed` does.
+    Raises XmedError as `xmed.io.nifti.file.parse_nifti` does.
     """
     parts = path.relative_to(below).parts
     stem = parts[-1].split(".nii")[0]
