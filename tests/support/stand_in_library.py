@@ -135,7 +135,8 @@ def prefect_server(tmp_path_factory, prefect_database):
     shutil.copy(prefect_database, folder / "prefect-test.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utilities, "mkdtemp", lambda: str(folder))
-        with utilities.prefect_test_harness(server_startup_timeout=120):
+        # It takes long where the machine does other work.
+        with utilities.prefect_test_harness(server_startup_timeout=600):
             yield
     os.environ.clear()
     os.environ.update(before)
