@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.model.prediction import predict
-from xmed.networks import build_network, stride
+from xmed.networks import build_network
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.volume import Grid, Volume
 
@@ -232,7 +232,7 @@ def test_a_network_is_initialised_by_its_seed_alone_and_leaves_the_global_genera
 @pytest.mark.parametrize("dims", [2, 3])
 def test_every_network_answers_on_the_grid_it_is_given(name, dims):
     spec = NetworkSpec(name=name, channels=[8, 16, 32])
-    edge = stride(spec) * 4
+    edge = spec.stride * 4
     out = build_network(spec, dims, 3, 4)(torch.randn(1, 3, *[edge] * dims))
     assert out.shape == (1, 4, *[edge] * dims)
 
