@@ -75,7 +75,7 @@ def run(tmp_path, unguarded, monkeypatch):
         weights.write_bytes(arm.encode())
     monkeypatch.setattr(evaluate_run.Model, "load", lambda folder: "broken" if "source_only" in str(folder) else "good")
     monkeypatch.setattr(evaluate_run, "segment", thresholded)
-    monkeypatch.setattr(perturbations, "adapts_to_each", lambda model: False)
+    monkeypatch.setattr(perturbations, "adapts_at_test_time", lambda model: False)
     monkeypatch.setattr(perturbations, "predict", lambda model, volume: thresholded(model, volume).label)
     return made, home
 
@@ -164,7 +164,7 @@ def test_disturbances_are_measured_once_and_the_same_again(run):
 
 def test_what_learns_anew_for_every_volume_is_disturbed_once(run, monkeypatch):
     made, home = run
-    monkeypatch.setattr(perturbations, "adapts_to_each", lambda model: True)
+    monkeypatch.setattr(perturbations, "adapts_at_test_time", lambda model: True)
     evaluate(made, home)
     assert len(made.read("robustness")["cases"]) == 1
 

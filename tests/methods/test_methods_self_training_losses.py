@@ -310,7 +310,7 @@ def test_a_foreground_that_shrinks_to_less_than_a_quarter_has_vanished():
 
 def test_tent_leaves_a_volume_alone_whose_foreground_vanishes(monkeypatch):
     counts = iter([100, 3])
-    monkeypatch.setattr(tent, "foreground", lambda *_: torch.tensor(next(counts)))
+    monkeypatch.setattr(tent, "foreground_voxels", lambda *_: torch.tensor(next(counts)))
     method = make("tent").train()
     before = copy.deepcopy(networks.named_tensors(method.net))
     method.adapt(itertools.repeat(target()))
@@ -359,7 +359,7 @@ def test_only_what_both_poses_kept_in_view_counts():
 
 def test_dgtta_deploys_the_mean_of_its_restarts_and_the_unadapted_net_where_the_foreground_vanishes(monkeypatch):
     counts = iter([100, 90, 5])
-    monkeypatch.setattr(dgtta, "foreground", lambda *_: torch.tensor(next(counts)))
+    monkeypatch.setattr(dgtta, "foreground_voxels", lambda *_: torch.tensor(next(counts)))
     method = make("dgtta", restarts=2, steps=2, rate=1e-3).eval()
     assert method.deployed() is method.net
     before = copy.deepcopy(networks.named_tensors(method.net))

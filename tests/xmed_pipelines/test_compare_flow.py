@@ -138,7 +138,7 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     weights.with_name("model.json").write_text('{"enlarges": true}')  # the weights stay as they are
     bench.judge("gin", 0)
     assert len(loads) == 3
-    monkeypatch.setattr(evaluate_run, "measures", lambda: "another definition of a failure")
+    monkeypatch.setattr(evaluate_run, "measurement_digest", lambda: "another definition of a failure")
     bench.judge("gin", 0)
     assert len(loads) == 4
     with np.load(run.arm("gin", 0) / evaluate_run.LABELS) as file:

@@ -9,8 +9,14 @@ from xmed.networks.architectures import (
     default_device,
     network_definition,
 )
-from xmed.networks.network_parts import batchnorm_layers, deepest_block, logits_and_features, segmentation_head
-from xmed.networks.weights import load_tensors, named_tensors
+from xmed.networks.network_parts import (
+    batchnorm_layers,
+    deepest_block,
+    load_tensors,
+    logits_and_features,
+    named_tensors,
+    segmentation_head,
+)
 
 __all__ = [
     "CONVOLUTIONS", "NETWORKS", "Ensemble", "NetworkDefinition", "batchnorm_layers", "build_network", "deepest_block",

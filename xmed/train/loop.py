@@ -33,24 +33,11 @@ def train(
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Trained:
-    """Train a method; losses.csv and checkpoints are written into `folder`.
+    """Train a method; losses.csv and checkpoints are written into `folder`. Return the weights at its milestones.
 
     AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
     format where they are faster. A checkpoint in `folder` is continued, to the same weights as without the
-    interruption. Of several ranks all run through the same steps, each with its share of every batch, and rank 0
-    writes.
-
-    Args:
-        method: The method; it is moved to the device.
-        source: Sampler of labelled batches.
-        target: Sampler of unlabelled batches.
-        budget: Steps, batch size and learning rate of the study.
-        device: Where to train.
-        folder: Of the arm.
-        progress: Called with (step, steps, note).
-
-    Returns:
-        The weights at each milestone.
+    interruption. Of several ranks all run through the same steps, each with its share of every batch; rank 0 writes.
 
     Raises:
         XmedError: TRAINING_DIVERGED, DEVICE_LOST.
@@ -87,9 +74,7 @@ def train(
             asked = distributed.any_rank(termination.stop_requested(), device)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
-                trained.candidates[step] = {
-                    k: v.detach().cpu().clone() for k, v in named_tensors(method.deployed()).items()
-                }
+                trained.candidates[step] = _weights_of(method)
             if step < steps and (step % CHECKPOINT_EVERY == 0 or asked):
                 log.flush()
                 checkpoint.save(step, trained)
@@ -99,6 +84,11 @@ def train(
                 left = (time.monotonic() - started) / (step - done) * (steps - step)
                 progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
     return trained
+
+
+def _weights_of(method: Method) -> dict[str, torch.Tensor]:
+    """Return a copy of the deployable network's weights, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in named_tensors(method.deployed()).items()}
 
 
 def _descend(

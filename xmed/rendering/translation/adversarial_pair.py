@@ -88,13 +88,14 @@ class Translator(nn.Module):
         settings, (identity, target_features) = self.settings, self.generator.translate(target.image)
         content = self._patch_contrast(source_features, fake, source.fov)
         content = content + self._patch_contrast(target_features, identity, target.fov)
-        edge_change = (edge_strength(fake) - edge_strength(source.image)).abs() * view
-        return {
+        losses = {
             "critic": ((self.critic(fake * view)[-1] - 1) ** 2).mean(),
             "content": settings.nce * content / 2,
             "segment": settings.segment * self.supervised(self.segmenter(fake), source.truth, source.fov),
-            "edge": settings.edge * edge_change.sum() / view.sum().clamp_min(1),
         }
+        # Last: the order of the terms decides on the order in which gradients are added up, and so on the last bits.
+        edge_change = (edge_strength(fake) - edge_strength(source.image)).abs() * view
+        return {**losses, "edge": settings.edge * edge_change.sum() / view.sum().clamp_min(1)}
 
     def critic_losses(self, target: Batch, fake: Tensor, view: Tensor) -> dict[str, Tensor]:
         """Return what the critic minimises: least squares (Mao et al., LSGAN, ICCV 2017)."""
