@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from xmed.app import published_runs
-from xmed.cohort import fetch_files as fetching
+from xmed.cohort import fetch as fetching
 from xmed.cohort.archive_extraction import unpack_archive
 from xmed.errors import XmedError
 from xmed.io import inspect, read_image, read_nifti, read_picture
