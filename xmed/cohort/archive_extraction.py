@@ -32,8 +32,8 @@ def unpack_archive(path: Path, folder: Path) -> None:
             for member in members:
                 target = part / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("xb") as out:
-                    out.writelines(member.pieces())
+                with target.open("xb") as file:
+                    file.writelines(member.pieces())
         _move_files(part, folder)
     except FileExistsError as problem:
         raise archives.invalid_archive(path.name, "two names that this disk takes for one") from problem

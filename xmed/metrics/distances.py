@@ -51,7 +51,7 @@ class Distances:
     def within(self, tolerance_mm: float) -> float:
         """Share (0 to 1) of the area of both boundaries that is within `tolerance_mm` of the other one."""
         near = sum(
-            float(way.area[way.over_cells <= tolerance_mm + NANOMETRES].sum()) for way in (self.forth, self.back)
+            float(side.area[side.over_cells <= tolerance_mm + NANOMETRES].sum()) for side in (self.forth, self.back)
         )
         return near / float(self.forth.area.sum() + self.back.area.sum())
 

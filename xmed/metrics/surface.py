@@ -124,15 +124,15 @@ def _level(
     column = voxels
     for run, bits in ((1, 2), (2, 4), (4, 16)):  # eight voxels in a row become the bits of one byte
         column = _joined(column, run * steps[axis], bits)
-    one, two = ACROSS[axis]
-    offsets = COLUMNS @ [steps[one], steps[two]] - (REACH - 1) * steps[axis]
+    first, second = ACROSS[axis]
+    offsets = COLUMNS @ [steps[first], steps[second]] - (REACH - 1) * steps[axis]
     heights = HEIGHTS[column[at + offsets[:, None]]]
     total, *slopes = WEIGHTS @ heights / 16
     total -= (total >= TURNED) * TURNED
     plain = total < 2 * REACH  # a column of the other direction, or without a height, makes the mean too large
     normal = np.zeros((len(at), 3))
     normal[:, axis] = 1.0
-    for other, slope in zip((one, two), slopes):
+    for other, slope in zip((first, second), slopes):
         normal[:, other] = slope * (-spacing[axis] / spacing[other])
     normal[~plain] = np.nan
     return np.where(plain, np.clip(total - REACH + 0.5, 0.0, 1.0), 0.5), normal
@@ -146,11 +146,11 @@ def _around(
     The cells of a 2-D image are as deep as its slice.
     """
     areas, vectors = areas_of(spacing)
-    one, two = ACROSS[axis]
+    first, second = ACROSS[axis]
     cells, shares = np.empty((4, len(at)), dtype=at.dtype), np.empty((4, len(at)))
     vector = np.zeros((int(wanted.sum()), 3))
     for n, (a, b) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-        cells[n] = at - (a * steps[one] + b * steps[two])
+        cells[n] = at - (a * steps[first] + b * steps[second])
         byte = pattern[cells[n]]
         shares[n] = areas[4 * axis + n][byte]
         vector += vectors[4 * axis + n][byte[wanted]]

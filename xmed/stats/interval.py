@@ -87,22 +87,38 @@ def mean_ci(values: Sequence[float], level: float = 0.95, seed: int = 0) -> Inte
 
 
 def t_ci(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean of per-patient values and Student's interval, whatever their number."""
-    (x,), by = scale_to_ordinary(np.sort(as_finite(values)))  # the order of rows must not change a single digit
-    if (found := _degenerate(x)) is None:
+    """Mean of per-patient values with Student's t-interval, for any number of patients.
+
+    Args:
+        values: One value per patient.
+        level: Confidence level.
+
+    Raises:
+        ValueError: For NaN or infinite values.
+    """
+    (x,), by = scale_to_ordinary(np.sort(as_finite(values)))  # sorted: the order of rows must not change the sum
+    if (interval := _degenerate(x)) is None:
         half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size))
-        found = Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size), "t")
-    return rescale_interval(found, by)
+        interval = Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size), "t")
+    return rescale_interval(interval, by)
 
 
 def bootstrap_ci(values: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
-    """Mean of per-patient values and its BCa interval from 9999 resamples of patients, whatever their number.
+    """Mean of per-patient values with a BCa bootstrap interval, for any number of patients.
 
-    Efron 1987, doi 10.1080/01621459.1987.10478410. Each value is a patient, so resampling values resamples clusters.
+    Source: Efron 1987, doi 10.1080/01621459.1987.10478410.
+
+    Args:
+        values: One value per patient.
+        level: Confidence level.
+        seed: Seed of the resamples.
+
+    Raises:
+        ValueError: For NaN or infinite values.
     """
     (x,), by = scale_to_ordinary(np.sort(as_finite(values)))
-    if (found := _degenerate(x)) is not None:
-        return rescale_interval(found, by)
+    if (degenerate := _degenerate(x)) is not None:
+        return rescale_interval(degenerate, by)
     random = np.random.default_rng(seed)
     ci = stats.bootstrap(
         (x,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=random, batch=500

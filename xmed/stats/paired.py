@@ -89,7 +89,9 @@ def paired_sensitivity(a: Sequence[float], b: Sequence[float], level: float = 0.
     tests = compare_paired(a, b, level, seed)
     spread = d.size > 1 and np.ptp(d) > 0
     p_t = float(stats.ttest_1samp(d, 0.0).pvalue) if spread else None
-    t, drawn = (rescale_interval(way, by) for way in (t_ci(d.tolist(), level), bootstrap_ci(d.tolist(), level, seed)))
+    t, drawn = (
+        rescale_interval(interval, by) for interval in (t_ci(d.tolist(), level), bootstrap_ci(d.tolist(), level, seed))
+    )
     return Sensitivity(t, drawn, p_t, tests.p_sign_flip, tests.p_wilcoxon, tests.note)
 
 

@@ -122,18 +122,18 @@ def _levels(groups: dict[str, np.ndarray], level: float, seed: int) -> tuple[Lev
     if hidden and rest and sum(groups[name].size for name in hidden) < SHOW_FROM:
         # Subtracting the shown levels from the mean of all would reveal the hidden ones: hide the next smallest too.
         beside = min(rest, key=lambda name: (groups[name].size, name))
-    out = []
+    levels = []
     for name, x in groups.items():
         if name in hidden or name == beside:
-            out.append(Level(name, None, None, "complement" if name == beside else "display"))
+            levels.append(Level(name, None, None, "complement" if name == beside else "display"))
         elif x.size < INFER_FROM:
             (kept,), by = scale_to_ordinary(x)
             value = scale_back(float(kept.mean()), by)
             mean = Interval(value, None, None, int(x.size), "none", f"fewer than {INFER_FROM} patients")
-            out.append(Level(name, int(x.size), mean, "inference"))
+            levels.append(Level(name, int(x.size), mean, "inference"))
         else:
-            out.append(Level(name, int(x.size), mean_ci(x.tolist(), level, seed)))
-    return tuple(out)
+            levels.append(Level(name, int(x.size), mean_ci(x.tolist(), level, seed)))
+    return tuple(levels)
 
 
 def _gap(tested: dict[str, np.ndarray], best: str | None, worst: str | None, level: float) -> Interval:

@@ -111,8 +111,8 @@ def ks_test(reference: Sequence[float], new: Sequence[float]) -> Shift:
     x, y = as_finite(reference), as_finite(new)
     if not x.size or not y.size:
         return Shift(None, None, x.size, y.size, "none", "one side has no values")
-    found = stats.ks_2samp(x, y)
-    return Shift(float(found.statistic), float(found.pvalue), x.size, y.size, "Kolmogorov–Smirnov")
+    test = stats.ks_2samp(x, y)
+    return Shift(float(test.statistic), float(test.pvalue), x.size, y.size, "Kolmogorov–Smirnov")
 
 
 def ks_component_tests(reference: np.ndarray, new: np.ndarray, components: int = 5) -> ComponentShift:
@@ -156,10 +156,10 @@ def chi2_test(reference: Sequence[str], new: Sequence[str], seed: int = 0) -> Sh
         return Shift(None, None, len(reference), len(new), "none", why)
     table = np.array([[side[name] for name in names] for side in sides])
     rare = stats.contingency.expected_freq(table).min() < 5
-    way = stats.PermutationMethod(n_resamples=9999, rng=np.random.default_rng(seed)) if rare else None
-    found = stats.chi2_contingency(table, correction=False, method=way)
+    permutation = stats.PermutationMethod(n_resamples=9999, rng=np.random.default_rng(seed)) if rare else None
+    test = stats.chi2_contingency(table, correction=False, method=permutation)
     method = "χ², permuted" if rare else "χ²"
-    return Shift(float(found.statistic), float(found.pvalue), len(reference), len(new), method)
+    return Shift(float(test.statistic), float(test.pvalue), len(reference), len(new), method)
 
 
 def psi(reference_counts: Sequence[float], new_counts: Sequence[float]) -> float:
@@ -197,8 +197,8 @@ def psi_of_values(reference: Sequence[float], new: Sequence[float], bins: int = 
 def _unbiased(kernel: np.ndarray, first: np.ndarray) -> float:
     """Unbiased MMD² of a kernel with a diagonal of ones; `first` marks the samples of the first group."""
     n, m = int(first.sum()), int((~first).sum())
-    one = first.astype(np.float64)
-    toward = kernel @ one
-    inner, cross = float(one @ toward), float((1 - one) @ toward)
+    member = first.astype(np.float64)
+    toward = kernel @ member
+    inner, cross = float(member @ toward), float((1 - member) @ toward)
     outer = float(kernel.sum()) - inner - 2 * cross
     return (inner - n) / (n * (n - 1)) + (outer - m) / (m * (m - 1)) - 2 * cross / (n * m)

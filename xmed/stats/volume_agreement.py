@@ -221,8 +221,8 @@ def _slope(at: np.ndarray, d: np.ndarray, level: float) -> Interval:
         return Interval(None, None, None, n, "none", "fewer than three patients, or all of one size")
     if nearly_constant(d):
         return Interval(0.0, None, None, n, "none", "all differences are the same")
-    found = stats.linregress(at, d)
-    half = float(stats.t.ppf((1 + level) / 2, n - 2)) * float(found.stderr)
-    if not np.isfinite([found.slope, half]).all():
+    line = stats.linregress(at, d)
+    half = float(stats.t.ppf((1 + level) / 2, n - 2)) * float(line.stderr)
+    if not np.isfinite([line.slope, half]).all():
         return Interval(None, None, None, n, "none", "the differences, or the sizes, are too much alike for a slope")
-    return Interval(float(found.slope), float(found.slope) - half, float(found.slope) + half, n, "t")
+    return Interval(float(line.slope), float(line.slope) - half, float(line.slope) + half, n, "t")
