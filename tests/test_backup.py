@@ -100,7 +100,7 @@ def test_no_key_and_nothing_of_this_machine_is_in_it_and_it_is_for_its_owner(mad
 
 def test_what_is_written_meanwhile_comes_whole_or_not_at_all(home, tmp_path, monkeypatch):
     """Somebody registers, appends to the log and replaces a document between the moment of a backup and its reading."""
-    write = room._write
+    write = room._write_archive
 
     def meanwhile(archive, place, aside, kind):
         audit_log.append(home, "later")
@@ -108,7 +108,7 @@ def test_what_is_written_meanwhile_comes_whole_or_not_at_all(home, tmp_path, mon
         log_run(finished(home), home)
         return write(archive, place, aside, kind)
 
-    monkeypatch.setattr(room, "_write", meanwhile)
+    monkeypatch.setattr(room, "_write_archive", meanwhile)
     before = [one["event"] for one in audit_log.records(home)], len(client(home).search_experiments())
     backup(home, tmp_path / "b.tar")
     restore(tmp_path / "b.tar", tmp_path / "again")
@@ -178,7 +178,7 @@ def test_half_a_backup_restores_nothing_and_never_has_its_name(made, tmp_path, m
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(room, "_add", full)
+    monkeypatch.setattr(room, "_add_member", full)
     with pytest.raises(OSError, match="No space"):
         backup(made, tmp_path / "full.tar")
     assert not list(tmp_path.glob("*full*"))
