@@ -144,4 +144,6 @@ def test_when_nobody_decides_the_answer_is_no(ask, place):
 
 def test_without_anybody_waiting_prefect_is_not_even_imported(place, monkeypatch):
     monkeypatch.setattr(pending_approvals, "_resume", lambda *_: pytest.fail("nobody waits"))
-    assert pending_approvals.resume_waiting_flows(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
+    assert (
+        pending_approvals.resume_waiting_flows(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
+    )
