@@ -120,6 +120,7 @@ def test_publish_is_a_command_and_a_url_stands_for_the_run(run, url, tmp_path, m
     place = json.loads(capsys.readouterr().out)["url"]
     from xmed.app.published_runs import folder_at, model_at
 
-    assert Run(folder_at(place)).id == run.id
-    assert (Path(model_at(place)) / "weights.safetensors").is_file()
-    assert model_at("models:/toy-prostate-us@candidate") == "models:/toy-prostate-us@candidate"
+    home = run.folder.parent.parent
+    assert Run(folder_at(place, home)).id == run.id
+    assert (Path(model_at(place, home)) / "weights.safetensors").is_file()
+    assert model_at("models:/toy-prostate-us@candidate", home) == "models:/toy-prostate-us@candidate"
