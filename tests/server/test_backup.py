@@ -180,7 +180,7 @@ def test_half_a_backup_restores_nothing_and_never_has_its_name(made, tmp_path, m
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(room, "_add", full)
+    monkeypatch.setattr(room, "_add_member", full)
     with pytest.raises(OSError, match="No space"):
         backup(made, tmp_path / "full.tar")
     assert not list(tmp_path.glob("*full*"))

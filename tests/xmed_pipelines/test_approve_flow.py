@@ -129,7 +129,7 @@ def test_when_nobody_decides_the_answer_is_no(ask, place):
 
 
 def test_without_anybody_waiting_prefect_is_not_even_imported(place, monkeypatch):
-    monkeypatch.setattr(pending_approvals, "_wake", lambda *_: pytest.fail("nobody waits"))
+    monkeypatch.setattr(pending_approvals, "_resume", lambda *_: pytest.fail("nobody waits"))
     assert (
         pending_approvals.resume_waiting_flows(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
     )

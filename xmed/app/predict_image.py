@@ -51,19 +51,14 @@ def predict_file(
 
     Raises:
         XmedError: USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
-            reading the image raises. NOT_REFERABLE, SPEC_INVALID, before inference, where no DICOM SEG can be written.
+            reading the image raises; NOT_REFERABLE, SPEC_INVALID, where no DICOM SEG can be written of it.
     """
     if not source.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
     _check_output(out, form, force)
     if sr is not None:
-        if form != "dicom-seg":
-            raise XmedError("USAGE", f"--sr beside {form}", "--format dicom-seg: measurements refer to its segments")
-        if sr.absolute() == out.absolute():
-            raise XmedError("USAGE", f"--sr and --out are both {sr}", "a file for each")
-        _check_output(sr, form, force)
-    folder = fetch(reference, home)
-    model = Model.load(folder)
+        _check_measurements_output(sr, out, form, force)
+    model = Model.load(fetch(reference, home))
     weights = str(model.card["weights_sha256"])
     by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
     with collect_notes() as notes:
@@ -106,6 +101,14 @@ def _check_output(out: Path, form: str, force: bool) -> None:
     if out.exists() and not force:
         raise XmedError("OUTPUT_EXISTS", f"{out} is there already", "a new name", "--force replaces it")
     check_output(out)
+
+
+def _check_measurements_output(sr: Path, out: Path, form: str, force: bool) -> None:
+    if form != "dicom-seg":
+        raise XmedError("USAGE", f"--sr beside {form}", "--format dicom-seg: measurements refer to its segments")
+    if sr.absolute() == out.absolute():
+        raise XmedError("USAGE", f"--sr and --out are both {sr}", "a file for each")
+    _check_output(sr, form, force)
 
 
 def show_prediction(console: Console, document: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from xmed.cli.options import Cluster, ResumedRun, Seeds, SourceRoot, StudyFile, 
 from xmed.console.printable import escape_line, print_line
 from xmed.errors import XmedError
 from xmed.files import documents
+
+if TYPE_CHECKING:
+    from xmed.app.plan import Plan
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200
@@ -145,21 +148,12 @@ def schedule_command(
     if remove:
         rows = flows.load_deployments().remove_schedules(study)
         return _schedules(rows, rows[0], "removed; what it made stays")
-    from tzlocal import get_localzone_name
-
     from xmed.app.arrival_watch import watch_parameters
     from xmed.app.plan import plan_study
-    from xmed.run import home
 
     plan = plan_study(study, parse_seeds(seeds), source_root, target_root)
     watch = None if cron else watch_parameters(plan.target, when_drift, quiet, target_root)
-    deployments = flows.load_deployments()
-    if cron:
-        when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
-    else:
-        when = deployments.interval_schedule(quiet)
-    row = deployments.schedule_study(plan, when, home(), source_root, target_root, study, watch)
-    return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
+    return _add_schedule(plan, cron, timezone, watch, (source_root, target_root), study)
 
 
 def serve_command(
@@ -201,6 +195,28 @@ def _adapt(
     document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
     code = NO if report["verdict"] == "fail" else DONE
     return Answer(document, lambda console: show_result(console, result, report), code)
+
+
+def _add_schedule(
+    plan: Plan,
+    cron: str | None,
+    timezone: str | None,
+    watch: dict[str, Any] | None,
+    roots: tuple[Path | None, Path | None],
+    file: str,
+) -> Answer:
+    """Schedule a study by the clock (`cron`), or to look for new data (`watch`)."""
+    from tzlocal import get_localzone_name
+
+    from xmed.run import home
+
+    deployments = flows.load_deployments()
+    if watch is None:
+        when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
+    else:
+        when = deployments.interval_schedule(watch["minutes"])
+    row = deployments.schedule_study(plan, when, home(), *roots, file, watch)
+    return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
 
 
 def _schedules(rows: list[dict[str, Any]], document: Any = None, sentence: str = "") -> Answer:

@@ -40,9 +40,8 @@ def approve(
     """Record a person's decision, and give the version the clinical alias where nothing speaks against it.
 
     A version that holds the alias already is checked like any other. A version that was withdrawn comes back only if
-    two people both name the withdrawal in `meaning`. Refusals, declines and approvals are audit records; declines and
-    approvals also stand in the report's sign-off. Nobody checks who `by` is: the record adds the account of the
-    operating system.
+    two people both name the withdrawal in `meaning`. Every answer is an audit record; declines and approvals also stand
+    in the report's sign-off. Nobody checks who `by` is: the record adds the account.
 
     Args:
         name: The registered model.
@@ -54,8 +53,7 @@ def approve(
         decision: `approve` or `decline`.
 
     Returns:
-        name, version, alias, by, approved (whether the version holds the alias now and nothing speaks against it),
-        refused (every reason why not), record (sha256 of the audit record).
+        name, version, alias, by, approved (it holds the alias, nothing speaks against it), refused, record (sha256).
 
     Raises:
         XmedError: MODEL_NOT_FOUND, USAGE (no person, no meaning, another alias), AUDIT_BROKEN, REGISTRY_ELSEWHERE.

@@ -165,7 +165,7 @@ def test_flow_runs_without_a_process_are_closed_and_others_are_not(place, monkey
         closed.extend(stale_flow_runs.find_stale_runs(home).values())
         return closed
 
-    monkeypatch.setattr(stale_flow_runs, "close", close)
+    monkeypatch.setattr(stale_flow_runs, "close_stale_runs", close)
     assert wrong(place)["prefect"].startswith("RUNNING without a process: adapt of-old; ")
     assert not closed
     with hold_run_lock(place, "study toy"):
@@ -196,7 +196,7 @@ def test_a_check_that_fails_itself_hides_no_other(place, monkeypatch):
     def broken(home):
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(databases, "databases", broken)
+    monkeypatch.setattr(databases, "check_databases", broken)
     assert wrong(place) == {"check": "ZeroDivisionError: of all things"}
 
 
