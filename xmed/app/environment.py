@@ -16,7 +16,7 @@ from typing import Any
 from xmed import __version__
 from xmed.run import Run
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 CONTAINER = "XMED_CONTAINER"
 """Where whoever starts a container says its digest: from within it cannot be seen."""
 PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel", "SimpleITK", "mlflow", "prefect")
