@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,9 +72,9 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/io/dicom/series.py:read_series", "slices sorted by position: one Volume, in LPS+"),
         Hop("xmed/io/image.py:read_image", "the same for DICOM, NIfTI and pictures"),
         Hop("xmed/cohort/case_inputs.py:read_and_check", "image and label of one case, in a sandboxed process"),
-        Hop("xmed/cohort/case_reader.py:Desk.verdict", "the case, or its refusal with a code"),
-        Hop("xmed/cohort/store.py:Store.put", "an entry of the store, whole or not at all"),
-        Hop("xmed/cohort/case.py:Cohort.image", "the same volume, mapped into memory when a training asks for it"),
+        Hop("xmed/cohort/case_reader.py:Desk", "each case of a dataset, or its refusal with a code"),
+        Hop("xmed/cohort/store.py:Store", "writes a volume, whole or not at all, and maps it into memory again"),
+        Hop("xmed/cohort/case.py:Cohort.image", "the same volume, when a training asks for it"),
         Hop("xmed/prepare/domain.py:samples", "the cases of a split, as the network of a study sees them"),
         Hop("xmed/prepare/sample.py:sample", "resampled to the network's grid, intensities normalised"),
         Hop("xmed/prepare/patches.py:Sampler", "random patches, augmented as one batch of tensors"),
@@ -83,7 +83,8 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
     "The loss of a method": (
         Hop("xmed/train/arms.py:fit", "builds the network and the method"),
         Hop("xmed/train/loop.py:train", "the loop that all methods share: batches, precision, optimiser, checkpoints"),
-        Hop("xmed/methods/gin.py:Gin.losses", "the method itself: named losses of a source and a target batch"),
+        Hop("xmed/methods/method.py:Method", "what the loop asks of every method"),
+        Hop("xmed/methods/gin.py:Gin", "one method: named losses of a source and a target batch"),
         Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
         Hop("xmed/networks/distributed.py:summed", "a sum over all devices that share the batch"),
@@ -161,61 +162,107 @@ def exists(hop: Hop) -> bool:
     return (ROOT / hop.file).is_file() and hop.function in _definitions(hop.file)
 
 
-def _names_in(node: ast.AST) -> Iterator[str]:
-    """Every name that a piece of code uses, imports or reaches by a dot."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name):
-            yield part.id
-        elif isinstance(part, ast.Attribute):
-            yield part.attr
-        elif isinstance(part, ast.alias):
-            yield part.name.rpartition(".")[2]
+@dataclass(frozen=True)
+class Used:
+    """The names that a piece of code uses: plain ones, those that it reaches by a dot, and of these what it calls."""
+
+    plain: set[str]
+    dotted: set[str]
+    called: set[str]
+
+    @classmethod
+    def by(cls, node: ast.AST) -> Used:
+        """The names in a function or class; what it imports counts as plain, under its own name."""
+        parts = list(ast.walk(node))
+        imported = {part.name.rpartition(".")[2] for part in parts if isinstance(part, ast.alias)}
+        return cls(
+            {part.id for part in parts if isinstance(part, ast.Name)} | imported,
+            {part.attr for part in parts if isinstance(part, ast.Attribute)},
+            {part.func.attr for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)},
+        )
 
 
-def _mentioned(hop: Hop) -> set[str]:
-    """The names that a function uses, itself or in the functions of its own file that it calls.
+def _imports(file: str) -> Iterator[tuple[str, str, str]]:
+    """(module, name, name in this file) of everything of xmed that a file imports, at its top or in a function."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("xmed"):
+            yield from ((node.module, alias.name, alias.asname or alias.name) for alias in node.names)
 
-    A function of another file that was imported under another name is mentioned by its own name.
-    """
+
+def _imports_module_of(hop: Hop, other: Hop) -> bool:
+    """Whether the file of one function imports the module of another, or the package that re-exports it."""
+    target = other.file.removeprefix("pipelines/").removesuffix(".py").replace("/", ".")
+    if hop.file == other.file:
+        return True
+    for module, name, _ in _imports(hop.file):
+        if target.startswith(f"xmed.{name}" if module == "xmed" else module):
+            return True
+    return False
+
+
+@cache
+def _names_of(hop: Hop) -> Used:
+    """The names that a function uses, itself or in the functions of its own file that it calls."""
     definitions = _definitions(hop.file)
-    methods = {name.rpartition(".")[2]: name for name in definitions}
-    renamed = {
-        alias.asname: alias.name
-        for node in _tree(hop.file).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.asname
-    }
-    waiting, seen, names = [hop.function], set[str](), set[str]()
+    renamed = {alias: name for _, name, alias in _imports(hop.file) if alias != name}
+    waiting, seen, total = [hop.function], set[str](), Used(set(), set(), set())
     while waiting:
         function = waiting.pop()
         if function in seen:
             continue
         seen.add(function)
-        used = set(_names_in(definitions[function]))
-        names |= used | {renamed[name] for name in used if name in renamed}
-        waiting += [methods[name] for name in used if name in methods]
-    return names
+        used, owner = Used.by(definitions[function]), function.rpartition(".")[0]
+        total.plain.update(used.plain, {renamed[name] for name in used.plain if name in renamed})
+        total.dotted.update(used.dotted)
+        total.called.update(used.called)
+        waiting += [name for name in used.plain if name in definitions]
+        waiting += [f"{owner}.{name}" for name in used.dotted if f"{owner}.{name}" in definitions]
+    return total
 
 
-def _result_type(hop: Hop) -> set[str]:
-    """The names in the annotation of what a function returns; those of a class are its own."""
+def uses(hop: Hop, other: Hop) -> bool:
+    """Whether a function uses another: calls a method, or names a function or class whose module its file imports."""
+    used = _names_of(hop)
+    if "." in other.function:
+        return other.name in used.called
+    return other.name in used.plain | used.dotted and _imports_module_of(hop, other)
+
+
+def _result_types(hop: Hop) -> set[str]:
+    """The types of xmed in the annotation of what a function returns; for a class, itself."""
     node = _definitions(hop.file)[hop.function]
     if isinstance(node, ast.ClassDef):
         return {node.name}
-    return {name for name in _names_in(node.returns) if name[0].isupper()} if node.returns else set()
+    own = {name for name, part in _definitions(hop.file).items() if isinstance(part, ast.ClassDef)}
+    own |= {alias for _, _, alias in _imports(hop.file)}
+    return Used.by(node.returns).plain & own if node.returns else set()
 
 
-def connection(hop: Hop, other: Hop) -> str | None:
-    """How two functions of a journey are connected, as the code says it; None where they are not.
+def takes_result(hop: Hop, other: Hop) -> bool:
+    """Whether a function works with a type of xmed that another one returns."""
+    return bool(_result_types(other) & _names_of(hop).plain)
 
-    Either one calls the other (in its own file or in a function of its file), or one takes what the other returns.
-    """
-    if hop.name in _mentioned(other):
-        return "called by"
-    if other.name in _mentioned(hop):
-        return "calls"
-    return "takes the result of" if _result_type(other) & _mentioned(hop) else None
+
+CONNECTIONS: tuple[tuple[str, Callable[[Hop, Hop], bool]], ...] = (
+    ("used by", lambda hop, other: uses(other, hop)),
+    ("uses", uses),
+    ("takes the result of", takes_result),
+)
+"""How a step of a journey is connected with an earlier one; the first that holds is shown."""
+
+
+def connected(hop: Hop, other: Hop) -> bool:
+    """Whether the code connects two functions, in either direction."""
+    return any(holds(hop, other) or holds(other, hop) for _, holds in CONNECTIONS)
+
+
+def _connection(hops: Sequence[Hop], number: int) -> str:
+    """How a step is connected with the nearest earlier one, for the page; empty where only later ones lead to it."""
+    for how, holds in CONNECTIONS:
+        for earlier in range(number - 1, -1, -1):
+            if holds(hops[number], hops[earlier]):
+                return f" ({how} {earlier + 1})"
+    return ""
 
 
 def rooms_of(hops: Sequence[Hop]) -> list[str]:
@@ -232,7 +279,7 @@ def disconnected(hops: Sequence[Hop]) -> list[str]:
     reached, waiting = {hops[0]}, [hops[0]]
     while waiting:
         hop = waiting.pop()
-        near = [other for other in hops if other not in reached and connection(hop, other)]
+        near = [other for other in hops if other not in reached and connected(hop, other)]
         reached |= set(near)
         waiting += near
     return [hop.place for hop in hops if hop not in reached]
@@ -280,8 +327,7 @@ def _journey(title: str, hops: Sequence[Hop]) -> str:
         "",
     ]
     for number, hop in enumerate(hops):
-        how = next((f" ({how} {n + 1})" for n in range(number - 1, -1, -1) if (how := connection(hop, hops[n]))), "")
-        lines.append(f"{number + 1}. `{hop.file}`: `{hop.function}`{how}: {hop.does}")
+        lines.append(f"{number + 1}. `{hop.file}`: `{hop.function}`{_connection(hops, number)}: {hop.does}")
     return "\n".join(lines)
 
 
@@ -362,8 +408,9 @@ The rooms that work on tensors are {tensors}.
 ## Seven journeys
 
 Each is a list of the functions that matter, in the order in which a reader meets them. A journey has at most {longest}
-steps and does not enter again a room that it has left. What stands in brackets is read from the code by a test: which
-earlier step calls this one, which one this one calls, or whose result it takes. Helpers inside a file are no steps.
+steps and does not enter again a room that it has left. What stands in brackets is read from the code: which earlier
+step uses this one, which one this one uses, or whose result it takes. Helpers inside a file are no steps. A test fails
+where a step is gone, or where nothing in the code leads to it.
 
 {journeys}
 """
