@@ -53,12 +53,12 @@ class Hop:
 
 JOURNEYS: dict[str, tuple[Hop, ...]] = {
     "Run a study": (
-        Hop("xmed/cli/run_commands.py:run", "`xmed run STUDY`: parses, and checks the plan before anything is written"),
-        Hop("pipelines/xmed_pipelines/adapt_flow.py:adapt", "makes each step of the job a Prefect task"),
+        Hop("xmed/cli/run_commands.py:run_command", "`xmed run STUDY`: parses, checks the plan"),
+        Hop("xmed/cli/flows.py:load_adapt_flows", "starts Prefect for this home"),
+        Hop("pipelines/xmed_pipelines/adapt_flow.py:adapt_flow", "makes each step of the job a Prefect task"),
         Hop("xmed/app/adapt.py:adapt", "the job: every step, in order, in plain Python"),
-        Hop("xmed/cohort/ingest.py:ingest", "source and target, read into the store"),
+        Hop("xmed/cohort/ingest.py:ingest_cases", "source and target, read into the store"),
         Hop("xmed/train/arm_processes.py:fit_all", "every arm and seed, each in its own process"),
-        Hop("xmed/train/arms.py:fit", "one training: data, network, method, loop"),
         Hop("xmed/train/promotion.py:promote", "whether the adapted model may become a candidate (selection.json)"),
         Hop("xmed/evaluate/evaluate_run.py:evaluate", "predicts and measures the test cases (rows.json)"),
         Hop("xmed/monitor/validated_data.py:keep", "what new data will be compared with (monitor.json)"),
@@ -72,11 +72,11 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/io/dicom/series.py:read_series", "slices sorted by position: one Volume, in LPS+"),
         Hop("xmed/io/image.py:read_image", "the same for DICOM, NIfTI and pictures"),
         Hop("xmed/cohort/case_inputs.py:read_and_check", "image and label of one case, in a sandboxed process"),
-        Hop("xmed/cohort/case_reader.py:Desk", "each case of a dataset, or its refusal with a code"),
+        Hop("xmed/cohort/case_reader.py:CaseReader", "each case of a dataset, or its refusal with a code"),
         Hop("xmed/cohort/store.py:Store", "writes a volume, whole or not at all, and maps it into memory again"),
         Hop("xmed/cohort/case.py:Cohort.image", "the same volume, when a training asks for it"),
-        Hop("xmed/prepare/domain.py:samples", "the cases of a split, as the network of a study sees them"),
-        Hop("xmed/prepare/sample.py:sample", "resampled to the network's grid, intensities normalised"),
+        Hop("xmed/prepare/study_samples.py:load_samples", "the cases of a split, as the network of a study sees them"),
+        Hop("xmed/prepare/sample.py:make_sample", "resampled to the network's grid, intensities normalised"),
         Hop("xmed/prepare/patches.py:Sampler", "random patches, augmented as one batch of tensors"),
         Hop("xmed/batch.py:Batch", "what one training step gets; a batch of the target has no label"),
     ),
@@ -87,10 +87,10 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/methods/gin.py:Gin", "one method: named losses of a source and a target batch"),
         Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
-        Hop("xmed/networks/distributed.py:summed", "a sum over all devices that share the batch"),
+        Hop("xmed/networks/distributed.py:sum_over_ranks", "a sum over all devices that share the batch"),
     ),
     "From an image to a DICOM SEG": (
-        Hop("xmed/cli/model_commands.py:predict", "`xmed predict MODEL INPUT -o OUT --format dicom-seg`"),
+        Hop("xmed/cli/model_commands.py:predict_command", "`xmed predict MODEL INPUT -o OUT --format dicom-seg`"),
         Hop("xmed/app/predict_image.py:predict_file", "the job: read (see the second journey), predict, write"),
         Hop("xmed/registry/fetch_model.py:fetch", "a reference such as `models:/name@alias` to a checked model folder"),
         Hop("xmed/model/deployed.py:Model.load", "weights and card, checked before they are used"),
@@ -99,29 +99,30 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/model/deployed.py:Model.probabilities", "the network in overlapping windows, averaged over flips"),
         Hop("xmed/prepare/geometry.py:interpolate", "linear interpolation from the network's grid to the image's"),
         Hop("xmed/io/objects/write_seg.py:write_seg", "the label map as a DICOM Segmentation (PS3.3 A.51)"),
-        Hop("xmed/io/objects/source_images.py:referenced", "the images that its frames refer to"),
+        Hop("xmed/io/objects/source_images.py:read_source_images", "the images that its frames refer to"),
     ),
     "Selection without target labels": (
         Hop("xmed/app/adapt.py:promote_model", "the step of the job, after every training"),
         Hop("xmed/train/promotion.py:promote", "per seed which arm is estimated best; writes selection.json"),
-        Hop("xmed/model/prediction.py:probabilities", "what a model predicts of an unlabelled target volume"),
-        Hop("xmed/select/unlabelled_measures.py:Bench.findings", "what is measured of each model, without labels"),
-        Hop("xmed/select/validators.py:agreement", "one of these measures: consistency under disturbance"),
-        Hop("xmed/select/rank_models.py:decide", "checks, ranks over all measures, the decision and its reason"),
-        Hop("xmed/select/trivial_estimates.py:best", "whether a trivial baseline is estimated to be better than all"),
+        Hop("xmed/model/prediction.py:predicted_probabilities", "what a model predicts of an unlabelled target volume"),
+        Hop("xmed/select/unlabelled_measures.py:CandidateInputs.findings", "what is measured of each model"),
+        Hop("xmed/select/validators.py:mean_overlap", "one of these measures: consistency under disturbance"),
+        Hop("xmed/select/rank_models.py:rank_models", "checks, ranks over all measures, the decision and its reason"),
+        Hop("xmed/select/trivial_estimates.py:best_baseline", "whether a trivial baseline is estimated best"),
     ),
     "A section of the report": (
-        Hop("xmed/stats/coverage.py:risk_coverage", "the statistic: risk when the least confident cases are left out"),
-        Hop("xmed/report/certainty.py:risk_coverage", "the section's part of the document, per structure"),
-        Hop("xmed/report/numbers.py:compose", "all parts: report.json, computed from the files of the run alone"),
+        Hop("xmed/stats/coverage.py:risk_coverage_curve", "the statistic: risk when the least confident cases go"),
+        Hop("xmed/report/sections/risk_coverage/compute.py:SECTION", "the section: its rules, its keys, its place"),
+        Hop("xmed/report/sections/risk_coverage/figure.py:risk_plot", "its drawing"),
+        Hop("xmed/report/section_registry.py:Section", "what every section is; each folder of sections/ is one"),
+        Hop("xmed/report/compose_report.py:compose", "all parts: report.json, from the run's files alone"),
         Hop("xmed/report/build_report.py:build", "checks the document, writes every file of the report"),
         Hop("xmed/report/report_page.py:page", "the document to HTML: one template a section"),
-        Hop("xmed/report/charts.py:risk", "the drawing of this section"),
         Hop("xmed/html/render.py:traced", "each number on the page names its place in the document"),
         Hop("xmed/files/atomic.py:write_atomically", "the file, whole or not at all"),
     ),
     "Approve a model": (
-        Hop("xmed/cli/model_commands.py:approve", "`xmed approve NAME VERSION --by … --meaning …`"),
+        Hop("xmed/cli/model_commands.py:approve_command", "`xmed approve NAME VERSION --by … --meaning …`"),
         Hop("xmed/registry/approval.py:approve", "the decision: the alias is given when nothing speaks against it"),
         Hop("xmed/registry/ledger.py:record", "the record of it, written before the alias is given"),
         Hop("xmed/registry/audit_log.py:append", "one line of audit.jsonl, chained to the line before by its hash"),
@@ -129,7 +130,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/registry/recheck.py:disproved", "the run's own account, computed again"),
         Hop("xmed/report/verify.py:verify", "every number and hash of the report"),
         Hop("xmed/evaluate/remeasure.py:remeasure", "the kept predictions against the stored references"),
-        Hop("xmed/evaluate/repredict.py:redraw", "the predictions, by the registered model"),
+        Hop("xmed/evaluate/repredict.py:repredict", "the predictions, by the registered model"),
         Hop("xmed/train/promotion.py:reselect", "the selection without target labels"),
     ),
 }  # fmt: skip
@@ -143,15 +144,17 @@ def _tree(file: str) -> ast.Module:
     return ast.parse((ROOT / file).read_text(encoding="utf-8"))
 
 
-Definition = ast.FunctionDef | ast.ClassDef
+Definition = ast.FunctionDef | ast.ClassDef | ast.Assign
 
 
 def _definitions(file: str) -> dict[str, Definition]:
-    """Functions, classes and methods (as `Class.method`) of a file."""
+    """Functions, classes, methods (as `Class.method`) and constants of a file."""
     found: dict[str, Definition] = {}
     for node in _tree(file).body:
-        if isinstance(node, Definition):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = node
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{part.name}": part for part in node.body if isinstance(part, ast.FunctionDef)}
     return found
@@ -233,6 +236,8 @@ def _result_types(hop: Hop) -> set[str]:
     node = _definitions(hop.file)[hop.function]
     if isinstance(node, ast.ClassDef):
         return {node.name}
+    if isinstance(node, ast.Assign):
+        return set()
     own = {name for name, part in _definitions(hop.file).items() if isinstance(part, ast.ClassDef)}
     own |= {alias for _, _, alias in _imports(hop.file)}
     return Used.by(node.returns).plain & own if node.returns else set()
