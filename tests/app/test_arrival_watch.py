@@ -66,7 +66,7 @@ def test_a_folder_is_told_from_itself_by_any_file_that_comes_goes_or_grows(clini
 def test_an_archive_is_asked_what_it_names_and_nothing_is_fetched(clinic, monkeypatch):
     named = [ArchiveSeries("p", "1.2", "1.2.3", {"1.2.3.1": "", "1.2.3.2": ""})]
     monkeypatch.setattr(arrival_watch, "connect", lambda server, listen: SimpleNamespace())
-    monkeypatch.setattr(arrival_watch, "catalogue", lambda archive, query, images=(): list(named))
+    monkeypatch.setattr(arrival_watch, "find_series", lambda archive, query, images=(): list(named))
     pacs = {"server": "https://pacs/dicom-web", "query": {"Modality": "MR"}}
     spec = clinic.spec(pacs=pacs, root="/nowhere/yet")
     before = state_of(spec)

@@ -32,5 +32,5 @@ def test_a_code_outside_the_table_is_a_programming_error():
 def test_the_table_has_what_the_readers_note_and_nothing_else():
     made = set()
     for path in ROOT.glob("xmed/**/*.py"):
-        made |= set(re.findall(r"\b(?:note|_note_count)\(\s*\"([A-Z_0-9]+)\"", path.read_text(encoding="utf-8")))
+        made |= set(re.findall(r"\b(?:add_note|_note_count)\(\s*\"([A-Z_0-9]+)\"", path.read_text(encoding="utf-8")))
     assert made == set(NOTES)

@@ -124,7 +124,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         return np.stack([1 - p[1], p[1]])
 
     monkeypatch.setattr(Model, "probabilities", sees)
-    monkeypatch.setattr("xmed.model.deployed.TELLING", 0.1)
+    monkeypatch.setattr("xmed.model.deployed.MIN_SHARED_AGREEMENT", 0.1)
     settled, record = arms._finalise(model, data, enlarge=True)
     assert settled.enlarges
     assert record["as_it_is"] < record["labelled"]

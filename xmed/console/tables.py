@@ -172,7 +172,7 @@ def show_cohort(console: Console, document: dict[str, Any], has_crosswalk: bool 
 
     Args:
         console: Where to print.
-        document: What `xmed.cohort.described` returned.
+        document: What `xmed.cohort.describe_cohort` returned.
         has_crosswalk: Whether pseudonyms may stand for cases, which a crosswalk can name.
     """
     flow = ", ".join(f"{value} {key}" for key, value in document["flow"].items())

@@ -27,7 +27,7 @@ def clean_nifti(path: Path, below: Path, secret: Secret) -> CleanFile:
     becomes a pseudonym, so that an image and its label map still have the same name.
 
     Raises:
-        XmedError: The codes of `xmed.io.nifti.parsed`.
+        XmedError: The codes of `xmed.io.nifti.file.parse_nifti`.
     """
     parts = path.relative_to(below).parts
     stem = parts[-1].split(".nii")[0]

@@ -288,7 +288,7 @@ def test_no_name_of_a_patient_stands_in_a_refusal(series, tmp_path):
 
 
 def test_several_ultrasound_pictures_without_a_place_are_no_volume(tmp_path):
-    with refusal("NO_GEOMETRY", "2 ultrasound pictures"):
+    with refusal("NO_GEOMETRY", "2 ultrasound images"):
         read_series(save([film(texture((1, 9, 12), n).astype(np.uint8)) for n in range(2)], tmp_path))
 
 
