@@ -32,7 +32,7 @@ def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
     anatomy = Pelvis.draw(random)
-    return (mr if spec.modality == "MR" else b_mode).scan(anatomy, random)
+    return (mr.scan_mr if spec.modality == "MR" else b_mode.scan_ultrasound)(anatomy, random)
 
 
 def write_patients(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
