@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,12 +53,12 @@ class Hop:
 
 JOURNEYS: dict[str, tuple[Hop, ...]] = {
     "Run a study": (
-        Hop("xmed/cli/run_commands.py:run", "`xmed run STUDY`: parses, and checks the plan before anything is written"),
-        Hop("pipelines/xmed_pipelines/adapt_flow.py:adapt", "makes each step of the job a Prefect task"),
+        Hop("xmed/cli/run_commands.py:run_command", "`xmed run STUDY`: parses, checks the plan"),
+        Hop("xmed/cli/flows.py:load_adapt_flows", "starts Prefect for this home"),
+        Hop("pipelines/xmed_pipelines/adapt_flow.py:adapt_flow", "makes each step of the job a Prefect task"),
         Hop("xmed/app/adapt.py:adapt", "the job: every step, in order, in plain Python"),
-        Hop("xmed/cohort/ingest.py:ingest", "source and target, read into the store"),
+        Hop("xmed/cohort/ingest.py:ingest_cases", "source and target, read into the store"),
         Hop("xmed/train/arm_processes.py:fit_all", "every arm and seed, each in its own process"),
-        Hop("xmed/train/arms.py:fit", "one training: data, network, method, loop"),
         Hop("xmed/train/promotion.py:promote", "whether the adapted model may become a candidate (selection.json)"),
         Hop("xmed/evaluate/evaluate_run.py:evaluate", "predicts and measures the test cases (rows.json)"),
         Hop("xmed/monitor/validated_data.py:keep", "what new data will be compared with (monitor.json)"),
@@ -72,24 +72,25 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/io/dicom/series.py:read_series", "slices sorted by position: one Volume, in LPS+"),
         Hop("xmed/io/image.py:read_image", "the same for DICOM, NIfTI and pictures"),
         Hop("xmed/cohort/case_inputs.py:read_and_check", "image and label of one case, in a sandboxed process"),
-        Hop("xmed/cohort/case_reader.py:Desk.verdict", "the case, or its refusal with a code"),
-        Hop("xmed/cohort/store.py:Store.put", "an entry of the store, whole or not at all"),
-        Hop("xmed/cohort/case.py:Cohort.image", "the same volume, mapped into memory when a training asks for it"),
-        Hop("xmed/prepare/domain.py:samples", "the cases of a split, as the network of a study sees them"),
-        Hop("xmed/prepare/sample.py:sample", "resampled to the network's grid, intensities normalised"),
+        Hop("xmed/cohort/case_reader.py:CaseReader", "each case of a dataset, or its refusal with a code"),
+        Hop("xmed/cohort/store.py:Store", "writes a volume, whole or not at all, and maps it into memory again"),
+        Hop("xmed/cohort/case.py:Cohort.image", "the same volume, when a training asks for it"),
+        Hop("xmed/prepare/study_samples.py:load_samples", "the cases of a split, as the network of a study sees them"),
+        Hop("xmed/prepare/sample.py:make_sample", "resampled to the network's grid, intensities normalised"),
         Hop("xmed/prepare/patches.py:Sampler", "random patches, augmented as one batch of tensors"),
         Hop("xmed/batch.py:Batch", "what one training step gets; a batch of the target has no label"),
     ),
     "The loss of a method": (
         Hop("xmed/train/arms.py:fit", "builds the network and the method"),
         Hop("xmed/train/loop.py:train", "the loop that all methods share: batches, precision, optimiser, checkpoints"),
-        Hop("xmed/methods/gin.py:Gin.losses", "the method itself: named losses of a source and a target batch"),
+        Hop("xmed/methods/method.py:Method", "what the loop asks of every method"),
+        Hop("xmed/methods/gin.py:Gin", "one method: named losses of a source and a target batch"),
         Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
-        Hop("xmed/networks/distributed.py:summed", "a sum over all devices that share the batch"),
+        Hop("xmed/networks/distributed.py:sum_over_ranks", "a sum over all devices that share the batch"),
     ),
     "From an image to a DICOM SEG": (
-        Hop("xmed/cli/model_commands.py:predict", "`xmed predict MODEL INPUT -o OUT --format dicom-seg`"),
+        Hop("xmed/cli/model_commands.py:predict_command", "`xmed predict MODEL INPUT -o OUT --format dicom-seg`"),
         Hop("xmed/app/predict_image.py:predict_file", "the job: read (see the second journey), predict, write"),
         Hop("xmed/registry/fetch_model.py:fetch", "a reference such as `models:/name@alias` to a checked model folder"),
         Hop("xmed/model/deployed.py:Model.load", "weights and card, checked before they are used"),
@@ -98,29 +99,30 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/model/deployed.py:Model.probabilities", "the network in overlapping windows, averaged over flips"),
         Hop("xmed/prepare/geometry.py:interpolate", "linear interpolation from the network's grid to the image's"),
         Hop("xmed/io/objects/write_seg.py:write_seg", "the label map as a DICOM Segmentation (PS3.3 A.51)"),
-        Hop("xmed/io/objects/source_images.py:referenced", "the images that its frames refer to"),
+        Hop("xmed/io/objects/source_images.py:read_source_images", "the images that its frames refer to"),
     ),
     "Selection without target labels": (
         Hop("xmed/app/adapt.py:promote_model", "the step of the job, after every training"),
         Hop("xmed/train/promotion.py:promote", "per seed which arm is estimated best; writes selection.json"),
-        Hop("xmed/model/prediction.py:probabilities", "what a model predicts of an unlabelled target volume"),
-        Hop("xmed/select/unlabelled_measures.py:Bench.findings", "what is measured of each model, without labels"),
-        Hop("xmed/select/validators.py:agreement", "one of these measures: consistency under disturbance"),
-        Hop("xmed/select/rank_models.py:decide", "checks, ranks over all measures, the decision and its reason"),
-        Hop("xmed/select/trivial_estimates.py:best", "whether a trivial baseline is estimated to be better than all"),
+        Hop("xmed/model/prediction.py:predicted_probabilities", "what a model predicts of an unlabelled target volume"),
+        Hop("xmed/select/unlabelled_measures.py:CandidateInputs.findings", "what is measured of each model"),
+        Hop("xmed/select/validators.py:mean_overlap", "one of these measures: consistency under disturbance"),
+        Hop("xmed/select/rank_models.py:rank_models", "checks, ranks over all measures, the decision and its reason"),
+        Hop("xmed/select/trivial_estimates.py:best_baseline", "whether a trivial baseline is estimated best"),
     ),
     "A section of the report": (
-        Hop("xmed/stats/coverage.py:risk_coverage", "the statistic: risk when the least confident cases are left out"),
-        Hop("xmed/report/certainty.py:risk_coverage", "the section's part of the document, per structure"),
-        Hop("xmed/report/numbers.py:compose", "all parts: report.json, computed from the files of the run alone"),
+        Hop("xmed/stats/coverage.py:risk_coverage_curve", "the statistic: risk when the least confident cases go"),
+        Hop("xmed/report/sections/risk_coverage/compute.py:SECTION", "the section: its rules, its keys, its place"),
+        Hop("xmed/report/sections/risk_coverage/figure.py:risk_plot", "its drawing"),
+        Hop("xmed/report/section_registry.py:Section", "what every section is; each folder of sections/ is one"),
+        Hop("xmed/report/compose_report.py:compose", "all parts: report.json, from the run's files alone"),
         Hop("xmed/report/build_report.py:build", "checks the document, writes every file of the report"),
         Hop("xmed/report/report_page.py:page", "the document to HTML: one template a section"),
-        Hop("xmed/report/charts.py:risk", "the drawing of this section"),
         Hop("xmed/html/render.py:traced", "each number on the page names its place in the document"),
         Hop("xmed/files/atomic.py:write_atomically", "the file, whole or not at all"),
     ),
     "Approve a model": (
-        Hop("xmed/cli/model_commands.py:approve", "`xmed approve NAME VERSION --by … --meaning …`"),
+        Hop("xmed/cli/model_commands.py:approve_command", "`xmed approve NAME VERSION --by … --meaning …`"),
         Hop("xmed/registry/approval.py:approve", "the decision: the alias is given when nothing speaks against it"),
         Hop("xmed/registry/ledger.py:record", "the record of it, written before the alias is given"),
         Hop("xmed/registry/audit_log.py:append", "one line of audit.jsonl, chained to the line before by its hash"),
@@ -128,7 +130,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/registry/recheck.py:disproved", "the run's own account, computed again"),
         Hop("xmed/report/verify.py:verify", "every number and hash of the report"),
         Hop("xmed/evaluate/remeasure.py:remeasure", "the kept predictions against the stored references"),
-        Hop("xmed/evaluate/repredict.py:redraw", "the predictions, by the registered model"),
+        Hop("xmed/evaluate/repredict.py:repredict", "the predictions, by the registered model"),
         Hop("xmed/train/promotion.py:reselect", "the selection without target labels"),
     ),
 }  # fmt: skip
@@ -142,15 +144,17 @@ def _tree(file: str) -> ast.Module:
     return ast.parse((ROOT / file).read_text(encoding="utf-8"))
 
 
-Definition = ast.FunctionDef | ast.ClassDef
+Definition = ast.FunctionDef | ast.ClassDef | ast.Assign
 
 
 def _definitions(file: str) -> dict[str, Definition]:
-    """Functions, classes and methods (as `Class.method`) of a file."""
+    """Functions, classes, methods (as `Class.method`) and constants of a file."""
     found: dict[str, Definition] = {}
     for node in _tree(file).body:
-        if isinstance(node, Definition):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = node
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{part.name}": part for part in node.body if isinstance(part, ast.FunctionDef)}
     return found
@@ -161,61 +165,109 @@ def exists(hop: Hop) -> bool:
     return (ROOT / hop.file).is_file() and hop.function in _definitions(hop.file)
 
 
-def _names_in(node: ast.AST) -> Iterator[str]:
-    """Every name that a piece of code uses, imports or reaches by a dot."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name):
-            yield part.id
-        elif isinstance(part, ast.Attribute):
-            yield part.attr
-        elif isinstance(part, ast.alias):
-            yield part.name.rpartition(".")[2]
+@dataclass(frozen=True)
+class Used:
+    """The names that a piece of code uses: plain ones, those that it reaches by a dot, and of these what it calls."""
+
+    plain: set[str]
+    dotted: set[str]
+    called: set[str]
+
+    @classmethod
+    def by(cls, node: ast.AST) -> Used:
+        """The names in a function or class; what it imports counts as plain, under its own name."""
+        parts = list(ast.walk(node))
+        imported = {part.name.rpartition(".")[2] for part in parts if isinstance(part, ast.alias)}
+        return cls(
+            {part.id for part in parts if isinstance(part, ast.Name)} | imported,
+            {part.attr for part in parts if isinstance(part, ast.Attribute)},
+            {part.func.attr for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)},
+        )
 
 
-def _mentioned(hop: Hop) -> set[str]:
-    """The names that a function uses, itself or in the functions of its own file that it calls.
+def _imports(file: str) -> Iterator[tuple[str, str, str]]:
+    """(module, name, name in this file) of everything of xmed that a file imports, at its top or in a function."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("xmed"):
+            yield from ((node.module, alias.name, alias.asname or alias.name) for alias in node.names)
 
-    A function of another file that was imported under another name is mentioned by its own name.
-    """
+
+def _imports_module_of(hop: Hop, other: Hop) -> bool:
+    """Whether the file of one function imports the module of another, or the package that re-exports it."""
+    target = other.file.removeprefix("pipelines/").removesuffix(".py").replace("/", ".")
+    if hop.file == other.file:
+        return True
+    for module, name, _ in _imports(hop.file):
+        if target.startswith(f"xmed.{name}" if module == "xmed" else module):
+            return True
+    return False
+
+
+@cache
+def _names_of(hop: Hop) -> Used:
+    """The names that a function uses, itself or in the functions of its own file that it calls."""
     definitions = _definitions(hop.file)
-    methods = {name.rpartition(".")[2]: name for name in definitions}
-    renamed = {
-        alias.asname: alias.name
-        for node in _tree(hop.file).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.asname
-    }
-    waiting, seen, names = [hop.function], set[str](), set[str]()
+    renamed = {alias: name for _, name, alias in _imports(hop.file) if alias != name}
+    waiting, seen, total = [hop.function], set[str](), Used(set(), set(), set())
     while waiting:
         function = waiting.pop()
         if function in seen:
             continue
         seen.add(function)
-        used = set(_names_in(definitions[function]))
-        names |= used | {renamed[name] for name in used if name in renamed}
-        waiting += [methods[name] for name in used if name in methods]
-    return names
+        used, owner = Used.by(definitions[function]), function.rpartition(".")[0]
+        total.plain.update(used.plain, {renamed[name] for name in used.plain if name in renamed})
+        total.dotted.update(used.dotted)
+        total.called.update(used.called)
+        waiting += [name for name in used.plain if name in definitions]
+        waiting += [f"{owner}.{name}" for name in used.dotted if f"{owner}.{name}" in definitions]
+    return total
 
 
-def _result_type(hop: Hop) -> set[str]:
-    """The names in the annotation of what a function returns; those of a class are its own."""
+def uses(hop: Hop, other: Hop) -> bool:
+    """Whether a function uses another: calls a method, or names a function or class whose module its file imports."""
+    used = _names_of(hop)
+    if "." in other.function:
+        return other.name in used.called
+    return other.name in used.plain | used.dotted and _imports_module_of(hop, other)
+
+
+def _result_types(hop: Hop) -> set[str]:
+    """The types of xmed in the annotation of what a function returns; for a class, itself."""
     node = _definitions(hop.file)[hop.function]
     if isinstance(node, ast.ClassDef):
         return {node.name}
-    return {name for name in _names_in(node.returns) if name[0].isupper()} if node.returns else set()
+    if isinstance(node, ast.Assign):
+        return set()
+    own = {name for name, part in _definitions(hop.file).items() if isinstance(part, ast.ClassDef)}
+    own |= {alias for _, _, alias in _imports(hop.file)}
+    return Used.by(node.returns).plain & own if node.returns else set()
 
 
-def connection(hop: Hop, other: Hop) -> str | None:
-    """How two functions of a journey are connected, as the code says it; None where they are not.
+def takes_result(hop: Hop, other: Hop) -> bool:
+    """Whether a function works with a type of xmed that another one returns."""
+    return bool(_result_types(other) & _names_of(hop).plain)
 
-    Either one calls the other (in its own file or in a function of its file), or one takes what the other returns.
-    """
-    if hop.name in _mentioned(other):
-        return "called by"
-    if other.name in _mentioned(hop):
-        return "calls"
-    return "takes the result of" if _result_type(other) & _mentioned(hop) else None
+
+CONNECTIONS: tuple[tuple[str, Callable[[Hop, Hop], bool]], ...] = (
+    ("used by", lambda hop, other: uses(other, hop)),
+    ("uses", uses),
+    ("takes the result of", takes_result),
+)
+"""How a step of a journey is connected with an earlier one; the first that holds is shown."""
+
+
+def connected(hop: Hop, other: Hop) -> bool:
+    """Whether the code connects two functions, in either direction."""
+    return any(holds(hop, other) or holds(other, hop) for _, holds in CONNECTIONS)
+
+
+def _connection(hops: Sequence[Hop], number: int) -> str:
+    """How a step is connected with the nearest earlier one, for the page; empty where only later ones lead to it."""
+    for how, holds in CONNECTIONS:
+        for earlier in range(number - 1, -1, -1):
+            if holds(hops[number], hops[earlier]):
+                return f" ({how} {earlier + 1})"
+    return ""
 
 
 def rooms_of(hops: Sequence[Hop]) -> list[str]:
@@ -232,7 +284,7 @@ def disconnected(hops: Sequence[Hop]) -> list[str]:
     reached, waiting = {hops[0]}, [hops[0]]
     while waiting:
         hop = waiting.pop()
-        near = [other for other in hops if other not in reached and connection(hop, other)]
+        near = [other for other in hops if other not in reached and connected(hop, other)]
         reached |= set(near)
         waiting += near
     return [hop.place for hop in hops if hop not in reached]
@@ -280,8 +332,7 @@ def _journey(title: str, hops: Sequence[Hop]) -> str:
         "",
     ]
     for number, hop in enumerate(hops):
-        how = next((f" ({how} {n + 1})" for n in range(number - 1, -1, -1) if (how := connection(hop, hops[n]))), "")
-        lines.append(f"{number + 1}. `{hop.file}`: `{hop.function}`{how}: {hop.does}")
+        lines.append(f"{number + 1}. `{hop.file}`: `{hop.function}`{_connection(hops, number)}: {hop.does}")
     return "\n".join(lines)
 
 
@@ -362,8 +413,9 @@ The rooms that work on tensors are {tensors}.
 ## Seven journeys
 
 Each is a list of the functions that matter, in the order in which a reader meets them. A journey has at most {longest}
-steps and does not enter again a room that it has left. What stands in brackets is read from the code by a test: which
-earlier step calls this one, which one this one calls, or whose result it takes. Helpers inside a file are no steps.
+steps and does not enter again a room that it has left. What stands in brackets is read from the code: which earlier
+step uses this one, which one this one uses, or whose result it takes. Helpers inside a file are no steps. A test fails
+where a step is gone, or where nothing in the code leads to it.
 
 {journeys}
 """
