@@ -12,7 +12,7 @@ from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
 from xmed import registry
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.run import home
 from xmed_pipelines.pending_approvals import note_waiting_flow
 from xmed_pipelines.prefect_tasks import as_task

@@ -17,7 +17,7 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from xmed.console.printable import SafeConsole
-from xmed.console.progress import PIPED_WIDTH, ProgressLines, shown_by
+from xmed.console.progress_display import PIPED_WIDTH, ProgressLines, shown_by
 from xmed.console.tables import show_result
 from xmed.errors import XmedError
 from xmed.files.uri import folder_uri

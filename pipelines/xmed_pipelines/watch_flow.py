@@ -12,7 +12,7 @@ from xmed.app.arrival_watch import Watch, state_of
 from xmed.app.check_drift import incoming
 from xmed.app.external_validation import card_of
 from xmed.app.plan import plan_dataset
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.run import home
 from xmed.spec import Study

@@ -13,7 +13,7 @@ from support.checkout import ROOT
 from support.evaluated_runs import written
 from xmed.cli import command, flows
 from xmed.cli.main import main
-from xmed.console.progress import progress, report
+from xmed.console.progress_display import progress, report
 from xmed.errors import CODES, XmedError
 from xmed.spec import DatasetSpec, Study
 

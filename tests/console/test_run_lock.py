@@ -9,7 +9,7 @@ import pytest
 
 from support.forked_process import FORK
 from xmed.console import run_lock as module
-from xmed.console.progress import shown_by
+from xmed.console.progress_display import shown_by
 from xmed.console.run_lock import gpu_locks, hold_run_lock, run_lock
 from xmed.errors import XmedError
 from xmed.files import locks

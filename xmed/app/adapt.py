@@ -17,7 +17,7 @@ from xmed.app.rebuild_report import note_text, remember_prior
 from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
 from xmed.cohort import ReadShards
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable

@@ -14,7 +14,7 @@ from xmed.app.adapt import make
 from xmed.app.external_validation import card_of, spoken
 from xmed.app.plan import plan_dataset
 from xmed.app.steps import Call, directly, outward
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model

@@ -14,7 +14,7 @@ from xmed.app.adapt import describe_data, describe_environment, evaluate_run, in
 from xmed.app.plan import plan_comparison
 from xmed.app.steps import Call, directly
 from xmed.cohort import ReadShards
-from xmed.console.progress import FAILED, lay_out, report
+from xmed.console.progress_display import FAILED, lay_out, report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS

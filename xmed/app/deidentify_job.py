@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.deidentify import Crosswalk, Outcome, Policy, Secret, deidentify_files
 from xmed.errors import CODES, XmedError
 from xmed.files.permissions import apply_user_umask

@@ -21,7 +21,7 @@ from xmed.app.default_protocol import least_protocol, own_protocol
 from xmed.app.plan import plan_dataset
 from xmed.app.steps import Call, directly
 from xmed.cohort import Cohort
-from xmed.console.progress import report as progress
+from xmed.console.progress_display import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically

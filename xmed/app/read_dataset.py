@@ -8,7 +8,7 @@ from xmed import cohort
 from xmed.app.adapt import make
 from xmed.app.plan import plan_dataset
 from xmed.cohort import Cohort
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.run import home
 
 

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from xmed.console.printable import EscapedStream, SafeConsole, escape_line, escape_text
-from xmed.console.progress import PIPED_WIDTH, progress
+from xmed.console.progress_display import PIPED_WIDTH, progress
 from xmed.errors import XmedError
 from xmed.processes.termination import last_signal, stoppable
 from xmed.server.fault_log import describe_fault, format_traceback, start_journal

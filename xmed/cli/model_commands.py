@@ -21,7 +21,7 @@ from xmed.cli.options import (
     SignatureMeaning,
     SignedBy,
 )
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.errors import XmedError
 
 REFUSALS = ("MODEL_REFUSED", "MODEL_INVALID")

@@ -11,7 +11,7 @@ import typer
 from xmed.cli.command import DONE, NO, Answer
 from xmed.cli.options import RunId
 from xmed.console.printable import print_line
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 
 
 def publish_command(

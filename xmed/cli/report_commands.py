@@ -74,7 +74,7 @@ def report_verify_command(
     Example: xmed report verify .xmed/runs/RUN
     """
     from xmed.app.published_runs import folder_at
-    from xmed.console.progress import report
+    from xmed.console.progress_display import report
     from xmed.run import home, report_at
 
     place = folder_at(folder, home(), report)

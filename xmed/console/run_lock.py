@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from xmed.console.progress import report
+from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
 

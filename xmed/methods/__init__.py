@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from xmed.methods.catalogue import check_hyperparameters, find, hyperparameters, names, needs, require_known
 from xmed.methods.facts import facts
+from xmed.methods.lookup import check_hyperparameters, find, hyperparameters, names, needs, require_known
 from xmed.methods.without_training import BASELINES, COMPOSITIONS
 
 if TYPE_CHECKING:
