@@ -15,6 +15,7 @@ from support.stand_in_library import library, place, prefect_server, study  # no
 from xmed.app.plan import plan_comparison, plan_study
 from xmed.cli import flows
 from xmed.cli.main import main
+from xmed.console import progress_display
 from xmed.console.tables import show_comparison
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate_run
@@ -150,7 +151,7 @@ def test_on_a_terminal_trainings_are_shown_in_one_table():
         progress_display.lay_out(["source_only", "gin"], [0, 1])
         progress_display.report("train source_only seed 0", 1, 1, "done before")
         progress_display.report("train gin seed 0", 10, 40, "loss 1.0")
-        progress_display.report("train gin seed 1", 1, 1, f"{progress.FAILED}step 3")
+        progress_display.report("train gin seed 1", 1, 1, f"{progress_display.FAILED}step 3")
         progress_display.report("evaluate", 1, 2)
     last = file.getvalue().rsplit("seed 0", 1)[1]
     assert "✓" in last.splitlines()[1]

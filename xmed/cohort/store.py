@@ -270,7 +270,7 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
             os.fsync(file.fileno())
             if hasattr(os, "posix_fadvise"):  # a thousand series would displace other cached files
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # Of a DICOM header only what `read_header_metadata` selects is stored, with keyed UIDs: what is not stored cannot leak.
+    # Of a DICOM header only what `read_header_metadata` selects is stored, with keyed UIDs: nothing else can leak.
     meta = {
         "shape": list(volume.array.shape),
         "spacing_mm": list(volume.spacing),
