@@ -96,7 +96,9 @@ class Library:
 
     def rooms(self):
         return {
-            "cohort": SimpleNamespace(ingest=self.ingest, load=lambda name, home: name, summary=self.summary),
+            "cohort": SimpleNamespace(
+                ingest_cases=self.ingest, load_cohort=lambda name, home: name, summarise_cohorts=self.summary
+            ),
             "train": SimpleNamespace(fit_all=self.fit_all, promote=lambda run, home, progress: self.call("promote")),
             "evaluate": SimpleNamespace(
                 evaluate=self.evaluate,

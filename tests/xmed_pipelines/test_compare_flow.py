@@ -121,7 +121,7 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     )
     truth = Volume(label, np.eye(4))
     loads = []
-    monkeypatch.setattr(evaluate_run, "truth", lambda *_: truth)
+    monkeypatch.setattr(evaluate_run, "reference_labels", lambda *_: truth)
     monkeypatch.setattr(evaluate_run.Model, "load", lambda folder: loads.append(folder))
     made = SimpleNamespace(label=SimpleNamespace(array=label))
     monkeypatch.setattr(evaluate_run, "_predicted", lambda model, volume: (made, ""))

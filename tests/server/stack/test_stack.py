@@ -30,10 +30,10 @@ from xmed.server.stale_flow_runs import close_scheduled_runs
 
 
 def test_a_password_is_for_its_owner_alone_and_stays(place):
-    passwords.make(place.home)
-    first = {name: passwords.secret(place.home, name) for name in passwords.NAMES}
-    passwords.make(place.home)
-    assert {name: passwords.secret(place.home, name) for name in passwords.NAMES} == first
+    passwords.make_passwords(place.home)
+    first = {name: passwords.stack_password(place.home, name) for name in passwords.NAMES}
+    passwords.make_passwords(place.home)
+    assert {name: passwords.stack_password(place.home, name) for name in passwords.NAMES} == first
     assert len(set(first.values())) == len(passwords.NAMES)
     for path in passwords.secrets_folder(place.home).iterdir():
         assert path.stat().st_mode & 0o077 == 0
@@ -60,7 +60,7 @@ def test_a_password_that_the_environment_states_is_not_written_down(place, monke
 def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place, capsys):
     assert not use_stack(place.home)
     assert tracking_uri(place.home).startswith("sqlite:")
-    place.settle(Ports(4200, 5000, 5432))
+    place.save_ports(Ports(4200, 5000, 5432))
     assert is_there(place.home)
     with pytest.raises(
         XmedError, match=r"error\[SERVER_FAILED\]: found the servers of .* are down · expected .* · fix xmed up"
@@ -77,7 +77,7 @@ def test_a_home_whose_servers_are_down_says_so_and_opens_no_other_registry(place
 
 
 def test_what_the_environment_says_wins_over_the_stack_and_is_never_told_its_passwords(place, monkeypatch):
-    place.settle(Ports(4200, 5000, 5432))
+    place.save_ports(Ports(4200, 5000, 5432))
     passwords.make_passwords(place.home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry.example")
     with hold_lock(server_lock(place.home), what="xmed up"):
