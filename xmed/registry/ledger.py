@@ -47,6 +47,12 @@ def settle(home: Path, name: str, version: int) -> None:
             _anchor_at(home, name, mine[0])
 
 
+def check_name(home: Path, name: str) -> None:
+    """Raises XmedError REGISTRY_ELSEWHERE where the name that a model would get belongs to another home."""
+    if is_there(home):
+        ours(home, name)
+
+
 def ours(home: Path, name: str) -> None:
     """A model's steps are kept in one home's log. Raises XmedError REGISTRY_ELSEWHERE in any other.
 
