@@ -13,6 +13,7 @@ FLOORS = [
     ["volume", "labels", "batch"],
     ["files", "processes"],
     ["spec"],
+    ["records"],
     ["run"],
     ["io", "metrics", "stats"],
     ["deidentify"],
