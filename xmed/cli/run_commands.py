@@ -72,7 +72,7 @@ def compare(
     asked = study, chosen, numbers, source_root, target_root, resume
     plan_comparison(*asked)  # before Prefect starts and anything is written
     flows.load(cluster)
-    from xmed_pipelines.compare_methods import compare as flow
+    from xmed_pipelines.compare_flow import compare as flow
 
     from xmed.console.tables import show_comparison
 
