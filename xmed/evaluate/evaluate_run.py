@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,25 +15,23 @@ from xmed.evaluate.perturbations import disturbed
 from xmed.evaluate.reference import Truth, measures
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import array_digest, digest, folder_digest
-from xmed.files.json_numbers import as_json
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
 from xmed.prepare.domain import truth
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.run import Run
+from xmed.records.evaluation import CaseRow, CaseRows, ImageDescription, JudgedArm, MetricConventions, TestImages
+from xmed.run import Arm, Run
 from xmed.spec import Study
 from xmed.volume import Volume
 
 Progress = Callable[[str, int, int, str], None]
-Row = dict[str, Any]
 LABELS = "labels.npz"
 """Beside a judged arm's model: its label map of every test case, on the native grid (see kept_name)."""
 
 
-def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
+def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[CaseRow]:
     """Write rows, metrics, reference, robustness (.json) and pictures/ of a trained run; return the rows.
 
     This is where target test labels are read for the first time, after the protocol was hashed. Every metric is taken
@@ -44,8 +41,8 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     study = run.study
     target, cells = load(study.target, home), run.arms()
     cases, bench = judged(target), Bench.of(run, target)
-    rows: list[Row] = []
-    disturb = study.robustness and ("adapted", study.seeds[0]) in cells
+    rows: list[CaseRow] = []
+    disturb = study.robustness and (Arm.ADAPTED, study.seeds[0]) in cells
     steps = len(cells) + 1 + disturb
     for n, (arm, seed) in enumerate(cells):
         rows += bench.judge(arm, seed)
@@ -55,11 +52,10 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     rows += bench.finish(Baselines.of(study, source, target, cases) if source else None)
     if progress:
         progress("evaluate", len(cells) + 1, steps, "trivial baselines" if source else "no source, no baselines")
-    run.write("rows", rows)
-    credible = target.spec.spacing_credible
+    run.write(CaseRows(rows))
     conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
-    run.write("metrics", {**conventions, "spacing_credible": credible})
-    run.write("reference", {case.id: described(target.image(case)) for case in cases})
+    run.write(MetricConventions(**conventions, spacing_credible=target.spec.spacing_credible))
+    run.write(TestImages({case.id: described(target.image(case)) for case in cases}))
     if disturb:
         disturbed(run, target, cases, study.seeds[0])
         if progress:
@@ -78,14 +74,14 @@ def known_source(study: Study, home: Path) -> Cohort | None:
     return source if set(study.structures) <= set(source.spec.label_table.names) else None
 
 
-def described(volume: Volume) -> dict[str, float]:
+def described(volume: Volume) -> ImageDescription:
     """What an image looks like in a few numbers, for the monitoring of images to come: of voxels in view, as read."""
     seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
     p05, p50, p95 = np.percentile(seen, (5, 50, 95))
-    return {
-        "mean": float(seen.mean()), "sd": float(seen.std()), "p05": float(p05), "p50": float(p50), "p95": float(p95),
-        "in_view": float(seen.size / volume.array.size),
-    }  # fmt: skip
+    return ImageDescription(
+        mean=float(seen.mean()), sd=float(seen.std()), p05=float(p05), p50=float(p50), p95=float(p95),
+        in_view=float(seen.size / volume.array.size),
+    )  # fmt: skip
 
 
 def judged(target: Cohort) -> list[Case]:
@@ -121,7 +117,7 @@ class Bench:
         reference, credible = truth(self.target, case, self.study), self.target.spec.spacing_credible
         return Truth(case, reference, self.study.structures, self.tolerance_mm, credible)
 
-    def judge(self, arm: str, seed: int) -> list[Row]:
+    def judge(self, arm: str, seed: int) -> list[CaseRow]:
         """The rows of one arm and seed, kept with its label maps beside its model: judged.json goes last."""
         folder = self.run.arm(arm, seed)
         asked = [
@@ -132,12 +128,9 @@ class Bench:
             self.target.spec.spacing_credible,
         ]
         of = digest([*asked, measures(), __version__])
-        kept = folder / "judged.json"
-        if kept.is_file():
-            before = documents.read_mapping(kept)
-            if before.get("of") == of and "rows" in before:
-                return list(before["rows"])
-        model, rows, drawn = Model.load(folder / "model"), list[Row](), dict[str, np.ndarray]()
+        if self.run.has(JudgedArm, arm, seed) and (before := self.run.read(JudgedArm, arm, seed)).of == of:
+            return before.rows
+        model, rows, drawn = Model.load(folder / "model"), list[CaseRow](), dict[str, np.ndarray]()
         for case in self.cases:
             made, reason = _predicted(model, self.target.image(case))
             label = None if made is None else made.label.array
@@ -146,16 +139,17 @@ class Bench:
             for value in against.values:
                 row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
                 # Of the other arms nobody asks how sure they are, and a probability map costs as much as a label map.
-                rows.append(row | (against.certainty(value, made) if made and arm == "adapted" else {}))
+                certainty = against.certainty(value, made) if made and arm == Arm.ADAPTED else {}
+                rows.append(CaseRow.model_validate(row | certainty))
             if label is not None:
                 drawn[kept_name(case)] = label
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
-        write_atomically(kept, as_json({"of": of, "rows": rows}, indent=None))
+        self.run.write(JudgedArm(of=of, rows=rows), arm=arm, seed=seed, indent=None)
         return rows
 
-    def finish(self, baselines: Baselines | None) -> list[Row]:
+    def finish(self, baselines: Baselines | None) -> list[CaseRow]:
         """The rows of the trivial arms, and a picture of every case with what each arm's first seed says of it."""
-        rows: list[Row] = []
+        rows: list[CaseRow] = []
         for case in self.cases:
             volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
             for arm, seed in self.run.arms():
@@ -166,7 +160,7 @@ class Bench:
                     if arm not in drawn and kept_name(case) in file:
                         drawn[arm] = file[kept_name(case)]
             for arm, value, rule, label in baselines.of_case(case, volume) if baselines else ():
-                rows.append({**against.row(arm, None, value, label), "rule": rule})
+                rows.append(CaseRow.model_validate({**against.row(arm, None, value, label), "rule": rule}))
             _picture(self.run, against, volume, drawn, self.target, self.study)
         return rows
 

@@ -19,7 +19,7 @@ from xmed.evaluate.evaluate_run import LABELS, Bench, kept_name
 from xmed.evaluate.remeasure import kept
 from xmed.model.deployed import Model
 from xmed.model.prediction import segment
-from xmed.run import Run
+from xmed.run import Arm, Run
 
 APART = 0.02
 """Share of the voxels of both label maps in which they may differ. On one machine they are the same to the voxel; a GPU
@@ -49,7 +49,7 @@ def redraw(run: Run, home: Path, only: int | None = None) -> Redrawn:
     """
     target = load(run.study.target, home)
     bench, lot = Bench.of(run, target), random.SystemRandom()
-    registered = "adapted", run.study.seeds[0]
+    registered = Arm.ADAPTED, run.study.seeds[0]
     first = [(registered, case) for case in bench.cases]
     others = [(arm, case) for arm in run.arms() if arm != registered for case in bench.cases]
     if only is not None:

@@ -13,6 +13,7 @@ from xmed.evaluate.evaluate_run import described
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.model.prediction import embedding, segment
+from xmed.records.record import content
 from xmed.volume import Volume
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
         confidence[structure.name] = found or 0.0
     numbers = {
         "acquisition": acquisition,
-        "intensities": described(image),
+        "intensities": content(described(image)),
         "texture": texture(image),
         "volumes": volumes,
         "confidence": confidence,

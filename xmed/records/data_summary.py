@@ -47,8 +47,8 @@ class CaseFlow(Record):
 class CohortSummary(Record):
     """One dataset as it was ingested."""
 
-    name: str
-    modality: str = Field(description="DICOM modality; unknown for training data that are not here")
+    name: str = Field(default="")
+    modality: str = Field(default="", description="DICOM modality; unknown for training data that are not here")
     licence: str | None = None
     source: str | None = Field(None, description="where the data come from")
     fingerprint: str = Field(description="sha256 (hex) of every case's digests and of the spec")
@@ -56,9 +56,9 @@ class CohortSummary(Record):
     files: int | None = Field(None, description="stored images and labels")
     structures: list[str] = Field(default=[], description="of the dataset's label table")
     spacing_credible: bool = Field(True, description="whether headers give true voxel sizes")
-    cases: list[CaseSummary]
+    cases: list[CaseSummary] = Field(default=[])
     quarantined: list[QuarantinedCase] = Field(default=[])
-    flow: CaseFlow
+    flow: CaseFlow | None = Field(None, description="how many cases became of those that were found")
 
 
 class NearPair(Record):

@@ -79,10 +79,10 @@ class ImageDescription(Record):
 
     mean: Number
     sd: Number = Field(description="standard deviation")
-    p05: Number = Field(description="5th percentile")
-    p50: Number = Field(description="median")
-    p95: Number = Field(description="95th percentile")
-    in_view: Number = Field(description="share of the image in the field of view, 0 to 1")
+    p05: Number | None = Field(None, description="5th percentile")
+    p50: Number | None = Field(None, description="median")
+    p95: Number | None = Field(None, description="95th percentile")
+    in_view: Number | None = Field(None, description="share of the image in the field of view, 0 to 1")
 
 
 class TestImages(ListRecord[dict[str, ImageDescription]]):

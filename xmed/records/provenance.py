@@ -16,13 +16,13 @@ class FixedProtocol(Record):
     """
 
     FILE: ClassVar[str] = "protocol.json"
-    name: str = Field(description="study")
-    source: str = Field(description="dataset")
-    target: str = Field(description="dataset")
-    structures: list[str]
-    protocol: dict[str, JsonValue] = Field(description="the study's protocol, defaults included")
+    name: str = Field(default="", description="study")
+    source: str = Field(default="", description="dataset")
+    target: str = Field(default="", description="dataset")
+    structures: list[str] = Field(default=[])
+    protocol: dict[str, JsonValue] = Field(default={}, description="the study's protocol, defaults included")
     sha256: str = Field(description="sha256 (hex) of the keys above")
-    fixed_at: str = Field(description="ISO 8601, UTC")
+    fixed_at: str = Field(default="", description="ISO 8601, UTC")
 
 
 class ComparedMethods(ListRecord[list[str]]):
@@ -39,11 +39,21 @@ class SourceCode(Record):
 
 
 class RunEnvironment(Record):
-    """environment.json: software, machine and times. Beside these keys each main package has one, with its version."""
+    """environment.json: software, machine and times. A package that is not installed has no version: null."""
 
     FILE: ClassVar[str] = "environment.json"
     xmed: str | None = Field(None, description="version")
     python: str | None = Field(None, description="version")
+    torch: str | None = Field(None, description="version")
+    monai: str | None = Field(None, description="version")
+    numpy: str | None = Field(None, description="version")
+    scipy: str | None = Field(None, description="version")
+    pydicom: str | None = Field(None, description="version")
+    highdicom: str | None = Field(None, description="version")
+    nibabel: str | None = Field(None, description="version")
+    SimpleITK: str | None = Field(None, description="version")
+    mlflow: str | None = Field(None, description="version")
+    prefect: str | None = Field(None, description="version")
     platform: str | None = Field(None, description="operating system")
     cpu: str | None = Field(None, description="the processor's name")
     device: str | None = Field(None, description="torch devices that trained")

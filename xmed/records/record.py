@@ -19,19 +19,23 @@ from xmed.files.json_numbers import as_json
 Number = int | float
 """A JSON number as it is written: 1 stays 1 and 1.0 stays 1.0, so that a copied document keeps its bytes."""
 Content = TypeVar("Content")
-AnyRecord = TypeVar("AnyRecord", bound="BaseModel")
 
 
-class Record(BaseModel):
+class Stored(BaseModel):
+    """A model that may be a whole document: then it has the name of its file."""
+
+    FILE: ClassVar[str] = ""
+
+
+class Record(Stored):
     """One JSON object of a document, or a whole document where it has a FILE.
 
     Keys are written in the order in which they were given, and only those that were given: what is read and written
-    again keeps its bytes. A field with a default is one that some version, or some kind of run, does not write.
+    again keeps its bytes. A field with a default is one that some version, or some kind of run, does not write, and
+    that readers can do without.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True, protected_namespaces=())
-    FILE: ClassVar[str] = ""
-    """Name of the file, where this is a whole document."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -44,11 +48,13 @@ class Record(BaseModel):
         return record
 
 
-class ListRecord(RootModel[Content], Generic[Content]):
+class ListRecord(Stored, RootModel[Content], Generic[Content]):
     """A document whose outermost value is a list, or an object with free keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, defer_build=True)
-    FILE: ClassVar[str] = ""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Stored)
 
 
 def _field_of(kind: type[BaseModel], key: str) -> str:
@@ -63,7 +69,7 @@ def _aliased(kind: type[BaseModel]) -> list[tuple[str, str]]:
     return list(kind.__dict__["_aliases"])
 
 
-def content(record: BaseModel) -> Any:
+def content(record: Stored) -> Any:
     """A record as the plain value that stands in its file."""
     return record.model_dump(by_alias=True, exclude_unset=True)
 
@@ -100,6 +106,6 @@ def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_IN
         ) from problem
 
 
-def write(record: BaseModel, path: Path, *, indent: int | None = 1, ensure_ascii: bool = True) -> None:
+def write(record: Stored, path: Path, *, indent: int | None = 1, ensure_ascii: bool = True) -> None:
     """Write a record as JSON, whole or not at all; null with a reason stands for what is no number."""
     write_atomically(path, as_json(content(record), indent=indent, ensure_ascii=ensure_ascii))

@@ -6,20 +6,19 @@ import importlib
 import pkgutil
 from typing import Any
 
-from pydantic import BaseModel
-
 import xmed.records as records
+from xmed.records.record import Stored
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def kinds() -> dict[str, type[BaseModel]]:
+def kinds() -> dict[str, type[Stored]]:
     """File name -> its record, sorted by name. A record is found by its FILE: adding one edits no list."""
-    found: dict[str, type[BaseModel]] = {}
+    found: dict[str, type[Stored]] = {}
     for module in pkgutil.iter_modules(records.__path__):
         for value in vars(importlib.import_module(f"{records.__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, BaseModel) and getattr(value, "FILE", ""):
-                found[value.FILE] = value  # type: ignore[attr-defined]  # a ClassVar of both bases
+            if isinstance(value, type) and issubclass(value, Stored) and value.FILE:
+                found[value.FILE] = value
     return dict(sorted(found.items()))
 
 

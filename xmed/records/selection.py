@@ -22,25 +22,27 @@ class RankedModel(Record):
 
     name: str = Field(description="arm")
     kept: bool = Field(description="whether every label-free check is kept")
-    guards: dict[str, CheckedLimit] = Field(description="check -> its value and limit")
+    guards: dict[str, CheckedLimit] = Field(default={}, description="check -> its value and limit")
     scores: dict[str, Number | None] = Field(
-        description="validator -> score, higher is better; null where this study cannot have it"
+        default={}, description="validator -> score, higher is better; null where this study cannot have it"
     )
-    ranks: dict[str, Number] = Field(description="validator -> rank from 1 = best; empty where it is not kept")
-    mean_rank: Number | None = Field(description="mean over the validators; null where it is not kept")
+    ranks: dict[str, Number] = Field(
+        default={}, description="validator -> rank from 1 = best; empty where it is not kept"
+    )
+    mean_rank: Number | None = Field(None, description="mean over the validators; null where it is not kept")
 
 
 class ModelChoice(Record):
     """Which of several finished models is estimated best, without target labels."""
 
-    rule: str = Field(description="the rule in words")
-    used_target_labels: bool = Field(description="always false")
+    rule: str = Field(default="", description="the rule in words")
+    used_target_labels: bool = Field(False, description="always false")
     candidates: list[RankedModel] = Field(description="every compared arm")
-    validators: list[str] = Field(description="label-free scores that voted")
-    better: list[str] = Field(description="arms estimated to be better than source_only, best first")
+    validators: list[str] = Field(default=[], description="label-free scores that voted")
+    better: list[str] = Field(default=[], description="arms estimated to be better than source_only, best first")
     chosen: str = Field(description="arm estimated best")
-    adapt: bool = Field(description="whether another arm than source_only was chosen")
-    reason: str = Field(description="why, in one sentence")
+    adapt: bool = Field(False, description="whether another arm than source_only was chosen")
+    reason: str = Field(default="", description="why, in one sentence")
 
 
 class DiceEstimate(Record):

@@ -52,7 +52,7 @@ class Training(Record):
     FILE: ClassVar[str] = "train.json"
     arm: str = Field(description="source_only, adapted, target_supervised, or a method's name in a comparison")
     seed: int = Field(description="of every random number")
-    method: str = Field(description="name of the method")
+    method: str | None = Field(None, description="name of the method")
     hyperparameters: dict[str, JsonValue] = Field(default={}, description="of the method, defaults included")
     cite: str | None = Field(None, description="paper that the method is from")
     deployable: bool | None = Field(None, description="false where the labelled cases are the target's own")
@@ -62,7 +62,7 @@ class Training(Record):
     steps: int | None = Field(None, description="optimiser steps, all rounds together; 0 where nothing was trained")
     batch: int | None = Field(None, description="volumes or slices per step")
     seconds: Number = Field(description="wall-clock time of the steps alone, s")
-    device: str = Field(description="torch device, or why there was none")
+    device: str | None = Field(None, description="torch device, or why there was none")
     devices: int | None = Field(None, description="processes that trained together; only where steps were taken")
     network: dict[str, JsonValue] = Field(default={}, description="the network's spec, as in the study")
     target_labels_used: bool = Field(description="whether a single target label was learned from")

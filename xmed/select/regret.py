@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,14 +14,25 @@ ALL = "mean_rank"
 """Beside the validators: all of them together, as they choose."""
 
 
+@dataclass(frozen=True)
+class ValidatorRegret:
+    """How one validator orders the cells, and what choosing by it costs.
+
+    weighted_spearman: None where either side is constant. regret: in Dice. n: cells.
+    """
+
+    weighted_spearman: float | None
+    regret: float
+    n: int
+
+
 def oracle(
     evidence_by_cell: Mapping[Cell, Mapping[str, float | None]], dice_by_cell: Mapping[Cell, float]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ValidatorRegret]:
     """Per validator, and for their mean rank: how it orders the cells that have both, and what choosing by it costs.
 
     A cell is whatever is chosen among, a (method, seed) say. Higher scores are better; a validator that some cell lacks
     is left out. Where the evidence holds a `mean_rank` that was chosen by, that counts, else that of all validators.
-    Values: `weighted_spearman` (None where either side is constant), `regret` (Dice), `n`.
     """
     cells = [cell for cell in evidence_by_cell if cell in dice_by_cell]
     if not cells:
@@ -32,7 +44,7 @@ def oracle(
     if len(scores) > 1 and ALL not in scores:
         scores[ALL] = np.mean([rankdata(score) for score in scores.values()], axis=0)
     return {
-        name: {"weighted_spearman": weighted_spearman(score, truth), "regret": regret(score, truth), "n": len(cells)}
+        name: ValidatorRegret(weighted_spearman(score, truth), regret(score, truth), len(cells))
         for name, score in scores.items()
     }
 

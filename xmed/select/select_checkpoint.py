@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
+from xmed.records.selection import CheckedLimit
 from xmed.rendering.synthesise import imitate
-from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures
+from xmed.select.candidate_checks import CONSISTENCY_DROP, at_least, of_structures
 from xmed.select.perturbed_volume import relit
 from xmed.select.validators import agreement, dice
 
@@ -33,6 +33,14 @@ class Evidence:
     proxy: float | None
     empty: list[float]
     volume_ml: list[float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one candidate keeps every check, and each check's value and limit."""
+
+    kept: bool
+    guards: dict[str, CheckedLimit]
 
 
 def judge(
@@ -63,19 +71,19 @@ def judge(
     )
 
 
-def choose(evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]) -> tuple[int, list[dict[str, Any]]]:
+def choose(evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]) -> tuple[int, list[Verdict]]:
     """Index of the candidate to deploy, and per candidate whether it was kept and every guard's value and limit.
 
     source_ml: per structure, the volumes in ml that labelled source cases have. The first candidate is what there was
     before the riskier part of a training; a later one must do no worse by any guard.
     """
     verdicts = [_guards(one, evidence[0], source_ml) for one in evidence]
-    kept = [n == 0 or all(guard["ok"] for guard in guards.values()) for n, guards in enumerate(verdicts)]
+    kept = [n == 0 or all(guard.ok for guard in guards.values()) for n, guards in enumerate(verdicts)]
     chosen = max(n for n, ok in enumerate(kept) if ok)
-    return chosen, [{"kept": ok, "guards": guards} for ok, guards in zip(kept, verdicts)]
+    return chosen, [Verdict(ok, guards) for ok, guards in zip(kept, verdicts)]
 
 
-def _guards(one: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, Guard]:
+def _guards(one: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
     guards = {"consistency": at_least(one.consistency, first.consistency - CONSISTENCY_DROP)}
     if one.proxy is not None and first.proxy is not None:
         guards["proxy_dice"] = at_least(one.proxy, first.proxy - PROXY_DROP)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from xmed.model.deployed import Model
 from xmed.model.prediction import made_by, probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.records.selection import ModelFindings
 from xmed.rendering import randomise
 from xmed.rendering.field_of_view_pose import place
 from xmed.rendering.synthesise import imitate, likenesses
@@ -51,9 +51,10 @@ class Findings:
     outside: float
     labels: list[np.ndarray] = field(repr=False, compare=False)
 
-    def record(self) -> dict[str, Any]:
-        """Everything but the label maps."""
-        return {key: value for key, value in vars(self).items() if key != "labels"}
+    def record(self, model_sha256: str) -> ModelFindings:
+        """Everything but the label maps. model_sha256: of the model's folder."""
+        numbers = {key: value for key, value in vars(self).items() if key != "labels"}
+        return ModelFindings(model_sha256=model_sha256, **numbers)
 
 
 @dataclass(frozen=True, eq=False)

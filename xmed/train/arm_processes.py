@@ -22,7 +22,7 @@ from xmed.cohort import load
 from xmed.errors import XmedError
 from xmed.processes import termination
 from xmed.processes.child import tying
-from xmed.run import TRAINED_ARMS, Run
+from xmed.run import TRAINED_ARMS, Arm, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_spread
 from xmed.train.loop import Progress
@@ -83,7 +83,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Every job with the jobs it waits for, in an order that can be kept; the most expensive first where it is free."""
     study = run.study
     ceiling = any(case.label for case in load(study.target, home).split("train"))
-    wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
+    wanted = [arm for arm in arms if ceiling or arm != Arm.TARGET_SUPERVISED]
     before: dict[str, list[str]] = {}
 
     def visit(arm: str) -> None:
@@ -93,7 +93,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
                 visit(other)
             before[arm] = needed
 
-    for arm in sorted(wanted, key=lambda arm: arm != "adapted"):
+    for arm in sorted(wanted, key=lambda arm: arm != Arm.ADAPTED):
         visit(arm)
     return {(arm, seed): [(other, seed) for other in before[arm]] for seed in study.seeds for arm in before}
 
