@@ -68,7 +68,7 @@ def run(tmp_path, unguarded, monkeypatch):
         }  # fmt: skip
         ingest(DatasetSpec.model_validate(document), home)
     made = Run.create(Study.model_validate(ASKED), home)
-    made.write("data", summary(load("bright", home), load("dark", home)))
+    made.write(summary(load("bright", home), load("dark", home)))
     for arm in ("source_only", "adapted"):
         trained(made.arm(arm, 0), arm, 0)
         weights = made.arm(arm, 0) / "model" / "weights.safetensors"

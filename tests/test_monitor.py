@@ -18,6 +18,8 @@ from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture, unlinked
 from xmed.networks import build
+from xmed.records.drift import ValidationReference
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 from xmed.volume import Volume
@@ -49,11 +51,12 @@ def crowd(n, seed, **changes):
 
 def reference(n=12, errors=10, refused=0):
     pool = crowd(n, 1)
-    return {
-        "schema": "xmed-reference/1", "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet",
+    kept = {
+        "schema": "xmed-reference/1", "of": "0" * 64, "weights_sha256": "a" * 64, "modality": "PT", "credible": True, "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet",
         "fingerprint": "f" * 64, "structures": ["ball"], "cases": n, "refused": refused, "patients": unlinked(pool),
         "errors": {"ball": [0.01 * k for k in range(errors)]}, "tau": 0.7, "simulation": TRIED,
     }  # fmt: skip
+    return ValidationReference.model_validate(kept)
 
 
 def about(cases):
@@ -106,7 +109,7 @@ def test_too_few_patients_are_undecided_and_told_how_many_it_takes(n, m, least):
 
 def test_the_rule_is_wrong_as_seldom_as_it_says():
     """40 checks of patients like the reference: two false alarms are to be expected, six would be one in 70."""
-    known = reference()["patients"]
+    known = content(reference())["patients"]
     fired = [alarm.fires(alarm.shift_of(known, list(crowd(6, seed).values()), 300)) for seed in range(100, 140)]
     assert sum(fired) <= 5
 
@@ -223,13 +226,13 @@ def run(tmp_path, home, unguarded):
         run.arm("adapted", 0) / "model"
     )
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))
-    run.write("data", {"target": {"fingerprint": target.fingerprint}})
+    run.write("data", {side: {"fingerprint": target.fingerprint} for side in ("source", "target")})
     evaluate(run, home)
     return run
 
 
 def test_a_reference_names_nobody_and_agrees_with_what_evaluation_measured(run, home):
-    found = monitor.keep(run, home)
+    found = content(monitor.keep(run, home))
     assert (found["cases"], found["refused"], len(found["patients"]), found["modality"]) == (5, 0, 5, "PT")
     text = json.dumps(found)
     assert not any(f'"{case.id}"' in text for case in load("clinic-pet", home).cases)
@@ -249,7 +252,7 @@ def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, m
     monkeypatch.setattr("xmed.monitor.validated_data.reference", lambda *_: pytest.fail("made again"))
     assert monitor.keep(run, home) == first
     monkeypatch.undo()
-    run.write("data", {"target": {"fingerprint": "0" * 64}})
+    run.write("data", {side: {"fingerprint": "0" * 64} for side in ("source", "target")})
     with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: clinic-pet has changed since run balls-"):
         monitor.keep(run, home)
 

@@ -15,6 +15,7 @@ from xmed.cohort import ingest, summary
 from xmed.deidentify import Crosswalk, Secret, deidentify
 from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
+from xmed.records.record import content
 from xmed.report.build_report import manifest
 from xmed.run import Run
 from xmed.spec import DatasetSpec
@@ -63,7 +64,7 @@ def made(tmp_path, kind, coded=True):
     drawn[2:7, 3:7, 1:6] = 1  # 100 voxels
     np.savez_compressed(run.arm("adapted", 0) / evaluate_run.LABELS, **{"case.b": drawn})
     data = summary(cohort, cohort)
-    run.write("data", {**run.read("data"), "target": data["target"]})
+    run.write("data", {**run.read("data"), "target": content(data.target)})
     run.write("rows", [{**row, "case": "b", "patient": "b"} for row in run.read("rows")])
     return run, home
 

@@ -168,7 +168,7 @@ def study(tmp_path) -> tuple[Run, object]:
         "budget": {"steps": 6, "batch": 4}, "protocol": {"primary": {"structure": "head"}}, "register_as": "heads",
     }  # fmt: skip
     run = Run.create(Study.model_validate(asked), home)
-    run.write("data", summary(*cohorts))
+    run.write(summary(*cohorts))
     return run, home
 
 

@@ -80,7 +80,7 @@ def run(tmp_path, study) -> tuple[Run, object]:
         }  # fmt: skip
         cohorts.append(ingest(DatasetSpec.model_validate(document), home))
     made = Run.create(study, home)
-    made.write("data", summary(*cohorts))
+    made.write(summary(*cohorts))
     return made, home
 
 

@@ -108,5 +108,10 @@ def free_signatures() -> list[str]:
     return sorted(set(out))
 
 
-if __name__ == "__main__":
-    print("\n".join(free_signatures()))
+# What is not a record yet: this list only gets shorter. xmed/report has its own branch of this work.
+FREE_TODAY = 57
+
+
+def test_rooms_pass_records_and_not_free_dictionaries():
+    found = [name for name in free_signatures() if not name.startswith("xmed.report.")]
+    assert len(found) <= FREE_TODAY, "\n".join(found)

@@ -103,7 +103,7 @@ def balls(tmp_path, wander, steps, cases=6):
         }  # fmt: skip
         cohorts.append(ingest(DatasetSpec.model_validate(document), home))
     run = Run.create(study, home)
-    run.write("data", summary(*cohorts))
+    run.write(summary(*cohorts))
     train.fit_all(run, home, workers=1)
     return run, home
 

@@ -21,6 +21,7 @@ from xmed.console.progress import report
 from xmed.console.run_lock import turn
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
+from xmed.records.data_summary import CaseFlow, DataSummary
 from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
 from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
@@ -120,18 +121,19 @@ def ingest_dataset(spec: str, root: Path | None, spread: Spread | None = None) -
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
-def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
+def describe_data(folder: Path, source: str, target: str) -> dict[str, CaseFlow | None]:
     """Write data.json; a run needs cases to be judged on, and a resumed one the data it began with."""
     evaluate.judged(cohort.load(target, home()))
     run, summary = Run(folder), cohort.summary(cohort.load(source, home()), cohort.load(target, home()))
-    if run.has("data"):
-        before = run.read("data")
-        for side in ("source", "target"):
-            if before[side]["fingerprint"] != summary[side]["fingerprint"]:
-                what = f"{side} {summary[side]['name']} has changed since run {run.id} began"
-                raise XmedError("DATA_CHANGED", what, before[side]["fingerprint"][:12] + "…", "start a new run")
-    run.write("data", summary)
-    return {"source": summary["source"]["flow"], "target": summary["target"]["flow"]}
+    if run.has(DataSummary):
+        before = run.read(DataSummary)
+        sides = ("source", before.source, summary.source), ("target", before.target, summary.target)
+        for side, old, new in sides:
+            if old.fingerprint != new.fingerprint:
+                what = f"{side} {new.name} has changed since run {run.id} began"
+                raise XmedError("DATA_CHANGED", what, old.fingerprint[:12] + "…", "start a new run")
+    run.write(summary)
+    return {"source": summary.source.flow, "target": summary.target.flow}
 
 
 def train_arms(folder: Path) -> None:
@@ -155,8 +157,8 @@ def keep_reference(folder: Path) -> None:
 
 def describe_environment(folder: Path, started: datetime) -> None:
     run = Run(folder)
-    run.write("environment", environment(run, started))
-    run.write("errors", errors(run))
+    run.write(environment(run, started))
+    run.write(errors(run))
     if not run.methods and not run.has("sbom"):  # a resumed run keeps that of the environment it was trained in
         run.write("sbom", bill_of_materials(run))
 

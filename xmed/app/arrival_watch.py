@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files import documents
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
 from xmed.io.links import Reach
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import catalogue
+from xmed.records.record import read, write
+from xmed.records.run_state import Arrival
 from xmed.spec import DatasetSpec
 
 
@@ -47,14 +46,14 @@ class Watch:
     def due(self, state: str, minutes: float, now: datetime | None = None) -> str:
         """Remember a look. Empty when what is there is new and has not changed for so many minutes, else why not."""
         now, known = now or datetime.now(UTC), self._known()
-        if known.get("done") == state:
+        if known.done == state:
             return "nothing new"
-        if known.get("seen") != state:
-            self._write({**known, "seen": state, "since": now.isoformat()})
+        if known.seen != state:
+            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
             return "something came since the last look"
         quiet = _since(known, now)
         if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
-            self._write({**known, "seen": state, "since": now.isoformat()})
+            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
             return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
         if quiet < timedelta(minutes=minutes):
             return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
@@ -62,23 +61,23 @@ class Watch:
 
     def done(self, state: str) -> None:
         """What is there now is dealt with, whatever came of it; the same is not due again."""
-        self._write({**self._known(), "done": state})
+        self._write(self._known().model_copy(update={"done": state}))
 
-    def _known(self) -> dict[str, str]:
+    def _known(self) -> Arrival:
         try:
-            return documents.read_mapping(self.path)
+            return read(Arrival, self.path)
         except XmedError:
-            return {}  # never looked; or the file is damaged, which costs one look
+            return Arrival()  # never looked; or the file is damaged, which costs one look
 
-    def _write(self, document: dict[str, str]) -> None:
-        write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+    def _write(self, document: Arrival) -> None:
+        write(document, self.path)
 
 
-def _since(known: dict[str, str], now: datetime) -> timedelta | None:
+def _since(known: Arrival, now: datetime) -> timedelta | None:
     """For how long nothing has changed; None where no clock can say."""
     try:
-        quiet = now - datetime.fromisoformat(known["since"])
-    except (KeyError, TypeError, ValueError):  # TypeError: a moment without a time zone
+        quiet = now - datetime.fromisoformat(known.since or "")
+    except (TypeError, ValueError):  # TypeError: a moment without a time zone
         return None
     return quiet if quiet >= timedelta(0) else None
 

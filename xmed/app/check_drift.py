@@ -18,6 +18,7 @@ from xmed.console.progress import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
+from xmed.records.drift import ValidationReference
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, names
 
@@ -54,7 +55,7 @@ def take_in(spec: DatasetSpec) -> None:
     cohort.ingest(spec, home(), progress=report, generate=make)
 
 
-def reference_for(model: str, folder: Path) -> dict[str, Any]:
+def reference_for(model: str, folder: Path) -> ValidationReference:
     """What the model was validated on: as its version carries it, else from its run, where that and its data are here.
 
     Raises XmedError REFERENCE_MISSING.
@@ -68,16 +69,16 @@ def reference_for(model: str, folder: Path) -> dict[str, Any]:
         what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found["weights_sha256"] != card["weights_sha256"]:
+    if found.weights_sha256 != card["weights_sha256"]:
         what = f"run {card.get('run')} deploys another seed than {spoken(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
     return found
 
 
-def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
+def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
     found, net = cohort.load(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
+    rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
     new = monitor.by_patient(found.cases, rows)
     refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
     refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]

@@ -19,7 +19,8 @@ from xmed.console.run_lock import turn
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
-from xmed.run import Run, home
+from xmed.records.run_state import FailedTraining, FailedTrainings
+from xmed.run import Arm, Run, home
 from xmed.spec import load_study
 
 Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.Refuse], None]
@@ -78,10 +79,10 @@ def compare(
 
 def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = None) -> None:
     """Train every cell; one that fails is written down, and the others go on. Without source-only there is no table."""
-    run, failed = Run(folder), list[dict[str, Any]]()
+    run, failed = Run(folder), list[FailedTraining]()
 
     def refuse(arm: str, seed: int, problem: Exception) -> None:
-        if arm == "source_only":
+        if arm == Arm.SOURCE_ONLY:
             raise problem
         code = problem.code if isinstance(problem, XmedError) else "FAULT"
         message = problem.what if isinstance(problem, XmedError) else f"{type(problem).__name__}: {problem}"
@@ -90,11 +91,11 @@ def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = 
             text = "".join(traceback.format_exception(problem))
             logging.getLogger(__name__).info("%s seed %s\n%s", arm, seed, text)
             (run.folder / f"fault-{arm}-seed{seed}.log").write_text(text[-TRACE:], encoding="utf-8")
-        failed.append({"method": arm, "seed": seed, "code": code, "message": message})
-        run.write("failed", failed)
+        failed.append(FailedTraining(method=arm, seed=seed, code=code, message=message))
+        run.write(FailedTrainings(failed))
         report(f"train {arm} seed {seed}", 1, 1, FAILED + message)
 
-    run.write("failed", failed)  # a resumed comparison tries again
+    run.write(FailedTrainings(failed))  # a resumed comparison tries again
     lay_out(run.methods, run.study.seeds)
     for arm, seed in run.arms():
         report(f"train {arm} seed {seed}", 1, 1, "done before")

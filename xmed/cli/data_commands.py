@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,11 +64,12 @@ def ingest(
     adaptation = flows.load(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
+    from xmed.records.record import content
     from xmed.run import home
 
     adaptation.ingest(spec, data_root, cluster)
     found = cohort.load(name, home())
-    document = cohort.described(found)
+    document = content(cohort.described(found))
     hidden = (home() / "deidentify" / "crosswalk").is_file()
     return Answer(document, lambda console: show_cohort(console, document, hidden))
 
@@ -103,9 +104,16 @@ def deidentify(
     )
 
 
-def schema(document: Annotated[Document, typer.Argument(help="Of which document.")] = Document.dataset) -> Answer:
+def schema(
+    document: Annotated[Document, typer.Argument(help="Of which document.")] = Document.dataset,
+    records: Annotated[bool, typer.Option("--records", help="Of every JSON document of a run, by file name.")] = False,
+) -> Answer:
     """The JSON Schema of a dataset spec, a study, a report or a drift check; editors check YAML files against it."""
-    if document is Document.report:
+    if records:
+        from xmed.records.schemas import schemas
+
+        found = dict[str, Any](schemas())
+    elif document is Document.report:
         from xmed.report import schema as of_report
 
         found = of_report()

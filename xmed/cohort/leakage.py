@@ -8,6 +8,7 @@ from typing import Any
 from xmed.cohort.case import Case, Cohort
 from xmed.cohort.near_duplicates import LIMIT, closest, likeness
 from xmed.cohort.store import Store
+from xmed.records.data_summary import Leakage
 from xmed.spec import Split
 
 LEARNED: tuple[Split, ...] = ("train", "select")
@@ -22,7 +23,7 @@ TEXTS = {
 }
 
 
-def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
+def leakage(learned: Sequence[Cohort], target: Cohort) -> Leakage:
     """Lists of what the train and select cases of `learned` share with the test cases of `target`.
 
     And `checks`: what was compared with what, how much was found, and how near the nearest pair of images came.
@@ -59,7 +60,7 @@ def leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
             "limit": LIMIT if key == "near_duplicates" else None,
             "closest": nearest if key == "near_duplicates" else None,
         })  # fmt: skip
-    return {**found, "checks": checks}
+    return Leakage.model_validate({**found, "checks": checks})
 
 
 def _near(

@@ -9,6 +9,7 @@ from xmed.comparison.comparison_page import page
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.json_numbers import whole
+from xmed.records.method_comparison import MethodComparison
 from xmed.run import Run
 
 
@@ -25,6 +26,6 @@ def build(run: Run) -> Path:
             )
     document = whole(compose(run))
     html = page(run, document)
-    run.write("comparison", document)
+    run.write(MethodComparison.model_validate(document))
     write_atomically(run.folder / "comparison.html", html)
     return run.folder / "comparison.html"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort, load
@@ -53,8 +54,11 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Cas
     if progress:
         progress("evaluate", len(cells) + 1, steps, "trivial baselines" if source else "no source, no baselines")
     run.write(CaseRows(rows))
-    conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
-    run.write(MetricConventions(**conventions, spacing_credible=target.spec.spacing_credible))
+    conventions: dict[str, JsonValue] = {name: {**facts} for name, facts in metrics.CONVENTIONS.items()}
+    credible = target.spec.spacing_credible
+    run.write(
+        MetricConventions(conventions=conventions, nsd_tolerance_mm=bench.tolerance_mm, spacing_credible=credible)
+    )
     run.write(TestImages({case.id: described(target.image(case)) for case in cases}))
     if disturb:
         disturbed(run, target, cases, study.seeds[0])

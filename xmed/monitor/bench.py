@@ -30,7 +30,7 @@ class Bench:
 
     @cached_property
     def facts(self) -> dict[str, dict[str, str]]:
-        return {case["case"]: case["facts"] for case in described(self.cohort)["cases"]}
+        return {case.case: case.facts for case in described(self.cohort).cases}
 
     def measure(self, cases: Sequence[Case]) -> tuple[dict[str, Row], dict[str, XmedError]]:
         """The row of every case that the model can read, and why it cannot read the others."""

@@ -22,9 +22,9 @@ class RegisteredVersion(Record):
     """What became of a run's model in the registry. Beside these keys stand the version's tags."""
 
     name: str = Field(description="registered model")
-    version: int | None = Field(description="null where nothing was registered")
-    alias: str | None = Field(description="candidate, or null")
-    uri: str | None = Field(description="models:/...")
+    version: int | None = Field(None, description="null where nothing was registered")
+    alias: str | None = Field(None, description="candidate, or null")
+    uri: str | None = Field(None, description="models:/...")
     not_registered: str | None = Field(None, description="why nothing was registered")
 
 

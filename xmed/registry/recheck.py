@@ -15,6 +15,8 @@ from xmed import report as reports
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest
+from xmed.records.evaluation import CaseRows
+from xmed.records.training import Training
 from xmed.registry import audit_log
 from xmed.run import Run
 
@@ -33,7 +35,7 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
     and the choice is made from what was found beside the models. A run without rows.json has nothing to be made again,
     which `xmed.report.verify` says of it.
     """
-    if not run.has("rows"):
+    if not run.has(CaseRows):
         return []
     from xmed.evaluate import redraw, remeasure  # models are not what a registry loads at its start
     from xmed.train import reselect
@@ -68,8 +70,8 @@ def made_with(run: Run) -> dict[str, object]:
     """Digests of what a run was made with and cannot be made again in seconds: study, protocol and every model."""
     models = {}
     for arm, seed in run.arms():
-        trained = run.trained(arm, seed)
-        models[f"{arm}/{seed}"] = trained.get("model_sha256") or trained.get("weights_sha256")
+        trained = run.read(Training, arm, seed)
+        models[f"{arm}/{seed}"] = trained.model_sha256 or trained.weights_sha256
     protocol = {key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")}
     return {"study": digest(run.read("study")), "protocol": digest(protocol), "models": models}
 
