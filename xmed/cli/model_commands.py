@@ -165,7 +165,7 @@ def drift(
 
 def register(run: Annotated[str, typer.Argument(help="A run's id or its folder.")]) -> Answer:
     """Register the model of a finished run, as `xmed run` does at its end; nothing is done twice. Exit 1: refused."""
-    from xmed.registry import registration as enter
+    from xmed.registry import register as enter
     from xmed.run import Run, home
 
     try:
