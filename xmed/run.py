@@ -33,7 +33,6 @@ from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
 from xmed.files.permissions import make
-from xmed.records.provenance import ComparedMethods, FixedProtocol
 from xmed.records.record import AnyRecord, Stored, read, write
 from xmed.spec import Study
 
@@ -48,8 +47,8 @@ class Arm(StrEnum):
     TRIVIAL_POSITION = "trivial_position"
 
 
-TRAINED_ARMS = (Arm.SOURCE_ONLY, Arm.ADAPTED, Arm.TARGET_SUPERVISED)
-TRIVIAL_ARMS = (Arm.TRIVIAL_THRESHOLD, Arm.TRIVIAL_POSITION)
+TRAINED_ARMS: tuple[str, ...] = (Arm.SOURCE_ONLY, Arm.ADAPTED, Arm.TARGET_SUPERVISED)
+TRIVIAL_ARMS: tuple[str, ...] = (Arm.TRIVIAL_THRESHOLD, Arm.TRIVIAL_POSITION)
 ARMS = (*TRAINED_ARMS, *TRIVIAL_ARMS)
 SIGNOFF = "SIGNOFF.json"
 
@@ -90,6 +89,8 @@ class Run:
 
         methods: what a comparison compares; none for an ordinary run.
         """
+        from xmed.records.provenance import ComparedMethods, FixedProtocol  # light commands write no run
+
         stamp, kind = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "-compare" if methods else ""
         make(under)
         run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
@@ -121,6 +122,8 @@ class Run:
     @property
     def methods(self) -> list[str]:
         """What a comparison compares; empty for an ordinary run."""
+        from xmed.records.provenance import ComparedMethods  # as in `create`
+
         return self.read(ComparedMethods).root if self.has(ComparedMethods) else []
 
     @property

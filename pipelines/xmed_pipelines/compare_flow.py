@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -24,7 +23,7 @@ def compare(
     resume: str | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """The same study under several methods: ingest once, train every cell that is not there yet, judge, rank."""
     spread = functools.partial(read_everywhere, cluster) if cluster else None
     elsewhere = functools.partial(train_everywhere, cluster) if cluster else None

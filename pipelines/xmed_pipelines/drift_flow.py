@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -12,7 +11,7 @@ from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="drift", persist_result=False)
-def drift(model: str, data: str, data_root: Path | None = None) -> dict[str, Any]:
+def drift(model: str, data: str, data_root: Path | None = None) -> dict[str, str]:
     """Are these data still what the model was validated on: ingest, measure, judge, report, log.
 
     data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.

@@ -115,7 +115,7 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 
 @outward
-def ingest_dataset(spec: str, root: Path | None, spread: Spread | None = None) -> dict[str, Any]:
+def ingest_dataset(spec: str, root: Path | None, spread: Spread | None = None) -> dict[str, str]:
     """Read a dataset's cases into the store. spread: reads pieces of it on other machines."""
     found = cohort.ingest(load_dataset(spec), home(), data_root=root, progress=report, generate=make, spread=spread)
     return {"name": found.spec.name, "fingerprint": found.fingerprint}

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from xmed import comparison, train
 from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
@@ -40,7 +39,7 @@ def compare(
     spread: Spread | None = None,
     elsewhere: Elsewhere | None = None,
     call: Call = directly,
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Ingest once, train every method and seed that is not there yet, evaluate, rank.
 
     Args:

@@ -26,7 +26,9 @@ from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
-from xmed.records.provenance import TrainingData, ValidatedModel
+from xmed.records.model_card import ModelCard
+from xmed.records.provenance import TrainingData, TrainingSides, ValidatedModel
+from xmed.records.record import read
 from xmed.records.training import CheckpointChoice, Training
 from xmed.run import Arm, Run, home
 from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
@@ -37,7 +39,7 @@ NO_FLOW = CaseFlow(found=0, readable=0, quarantined=0, train=0, select=0, test=0
 
 def validate(
     model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None, call: Call = directly
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Validate a finished model on a labelled dataset that it was not trained on: ingest, evaluate, report.
 
     Args:
@@ -87,17 +89,15 @@ def external_study(
     MODALITY_MISMATCH, MODEL_INVALID.
     """
     card = card_of(model)
-    names = [one["name"] for one in card["structures"]]
+    names = [structure.name for structure in card.structures]
     missing = [name for name in names if name not in spec.label_table.names]
     if missing:
         what = f"{spec.name} has no label {', '.join(missing)}"
         raise XmedError(
             "SPEC_INVALID", what, f"labels of {', '.join(names)}, which the model draws", "map them in its spec"
         )
-    if spec.modality != card["modality"]:
-        raise XmedError(
-            "MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card['modality']}, as the model's data"
-        )
+    if spec.modality != card.modality:
+        raise XmedError("MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card.modality}, as the model's data")
     own, tolerance = own_protocol(card, report, names)
     asked = protocol or own or least_protocol(names[0])
     if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
@@ -109,17 +109,17 @@ def external_study(
             "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
         )
     return Study.model_validate({
-        "name": f"{card['study']}-on-{spec.name}",
-        "source": card.get("datasets", {}).get("source") or "unknown",
+        "name": f"{card.study}-on-{spec.name}",
+        "source": card.datasets.source or "unknown",
         "target": spec.name,
         "structures": names,
-        "grid": card["grid"],
-        "network": card["network"],
-        "task": {"largest_component": card["largest_component"]},
-        "method": {"name": card["method"]},
-        "seeds": [card["seed"]],
+        "grid": card.grid,
+        "network": card.network,
+        "task": {"largest_component": card.largest_component},
+        "method": {"name": card.method},
+        "seeds": [card.seed],
         "protocol": asked,
-        "register_as": card["study"],
+        "register_as": card.study,
     })  # fmt: skip
 
 
@@ -129,18 +129,19 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
     reference, version: of the model, as it was asked for, and what its registry calls it.
     """
     card, run = card_of(model), Run.create(study, home)
-    folder = run.arm(Arm.ADAPTED, card["seed"])
+    seed = card.seed or 0
+    folder = run.arm(Arm.ADAPTED, seed)
     shutil.copytree(model, folder / "model", ignore=lambda _, names: [n for n in names if n not in (WEIGHTS, CARD)])
     weights = file_digest(folder / "model" / WEIGHTS)
-    if weights != card["weights_sha256"]:
+    if weights != card.weights_sha256:
         raise XmedError("MODEL_INVALID", f"{model}: weights are not those its card names", "an untouched folder")
     training = Training(
         arm=Arm.ADAPTED,
-        seed=card["seed"],
-        method=card["method"],
-        hyperparameters=card.get("hyperparameters", {}),
-        cite=card.get("cite"),
-        deployable=card.get("deployable"),
+        seed=seed,
+        method=card.method,
+        hyperparameters=card.hyperparameters,
+        cite=card.cite,
+        deployable=card.deployable,
         parameters=sum(p.numel() for p in Model.load(folder / "model").net.parameters()),
         weights_sha256=weights,
         model_sha256=folder_digest(folder / "model"),
@@ -148,7 +149,7 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
         batch=0,
         seconds=0.0,
         device="as the run that made it",
-        network=card["network"],
+        network=documents.read_mapping(folder / "model" / CARD)["network"],
         target_labels_used=False,
         selection=CheckpointChoice(rule="the model as it was registered", used_target_labels=False, candidates=[]),
     )
@@ -171,15 +172,15 @@ def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
     return document
 
 
-def card_of(model: Path) -> dict[str, Any]:
-    """What a model's folder says of itself. Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID."""
+def card_of(model: Path) -> ModelCard:
+    """What a model's folder says of itself, its origin included. Raises XmedError MODEL_NOT_FOUND, MODEL_INVALID."""
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    card = documents.read_mapping(path, "MODEL_INVALID")
-    with documents.guarded(str(path), "MODEL_INVALID", "a model folder that xmed wrote"):
-        for key in ("study", "seed", "method", "structures", "grid", "network", "modality", "weights_sha256"):
-            card[key]
+    card = read(ModelCard, path, "MODEL_INVALID")
+    for key in ("study", "seed", "method"):
+        if getattr(card, key) is None:
+            raise XmedError("MODEL_INVALID", f"{path} lacks '{key}'", "a model folder that xmed wrote")
     return card
 
 
@@ -196,15 +197,16 @@ def _called(reference: str, version: str | None) -> dict[str, str | None]:
     return {"name": name, "version": version or (last if last.isdigit() else None)}
 
 
-def _made(card: dict[str, Any]) -> dict[str, Any]:
+def _made(card: ModelCard) -> dict[str, Any]:
+    training = TrainingSides(
+        source=TrainingData(name=card.datasets.source, fingerprint=card.data.source),
+        target=TrainingData(name=card.datasets.target, fingerprint=card.data.target),
+    )
     return {
-        "study": card["study"],
-        "run": card.get("run"),
-        "protocol_sha256": card.get("protocol_sha256"),
-        "training": {
-            side: {"name": card.get("datasets", {}).get(side), "fingerprint": card.get("data", {}).get(side)}
-            for side in ("source", "target")
-        },
+        "study": card.study,
+        "run": card.run,
+        "protocol_sha256": card.protocol_sha256,
+        "training": training,
     }
 
 

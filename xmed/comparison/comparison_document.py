@@ -68,7 +68,8 @@ def compose(run: Run) -> Document:
         if not chosen.registered:
             document["selection"]["trivial"] = chosen.reason
     document["unsupported"] = sorted(rows.unsupported)
-    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in (*TRIVIAL_ARMS, Arm.TARGET_SUPERVISED)}
+    arms: list[str] = [*TRIVIAL_ARMS, Arm.TARGET_SUPERVISED]
+    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in arms}
     document["ceiling_over_trivial"] = ceiling(dice)
     document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
     return document
