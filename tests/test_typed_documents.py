@@ -108,10 +108,85 @@ def free_signatures() -> list[str]:
     return sorted(set(out))
 
 
-# What is not a record yet: this list only gets shorter. xmed/report has its own branch of this work.
-FREE_TODAY = 57
+NOT_YET = frozenset(
+    """
+    xmed.app.adapt.adapt
+    xmed.app.deidentify_job.remove
+    xmed.app.predict_image.predict_file
+    xmed.app.predict_image.show_prediction
+    xmed.app.published_runs.publish
+    xmed.app.rebuild_report.check
+    xmed.app.rebuild_report.rebuild
+    xmed.app.rebuild_report.show_check
+    xmed.app.rebuild_report.show_rebuilt
+    xmed.app.send_to_archive.send_back
+    xmed.cohort.store.Store.meta
+    xmed.console.inspect_table.show_findings
+    xmed.console.run_lock.owner
+    xmed.console.tables.show_checks
+    xmed.console.tables.show_cohort
+    xmed.console.tables.show_comparison
+    xmed.console.tables.show_drift
+    xmed.console.tables.show_result
+    xmed.console.tables.show_validation
+    xmed.console.tables.table
+    xmed.deidentify.description.explain
+    xmed.files.documents.mapping
+    xmed.files.documents.read_mapping
+    xmed.files.sealed_document.is_whole
+    xmed.files.sealed_document.sealed
+    xmed.html.axis.Axis.ticks
+    xmed.html.render.traced
+    xmed.html.slices.views
+    xmed.html.traced_numbers.shown_problems
+    xmed.io.dicom.instance.Instance.frames
+    xmed.methods.check
+    xmed.metrics.calibration.Calibration.as_json
+    xmed.metrics.calibration.Calibration.from_json
+    xmed.model.deployed.Model.card
+    xmed.model.folder.check_model
+    xmed.monitor.bench.Bench.disturbed
+    xmed.monitor.bench.Bench.measure
+    xmed.monitor.build_check.build
+    xmed.monitor.build_check.read
+    xmed.monitor.build_check.schema
+    xmed.monitor.document.compose
+    xmed.monitor.measure.by_patient
+    xmed.records.schemas.schemas
+    xmed.registry.approval.approve
+    xmed.registry.approval.check
+    xmed.registry.approval.decided
+    xmed.registry.approval.withdraw
+    xmed.registry.audit_log.records
+    xmed.registry.audit_log.verify
+    xmed.registry.drift_reference.report_of
+    xmed.registry.registration.register
+    xmed.registry.registration.versions
+    xmed.registry.relink.relink
+    xmed.run.Run.signoff
+    xmed.run.Run.trained
+    xmed.server.restore.restore
+    xmed.spec.find_specs.read_yaml
+    xmed.spec.study.MethodSpec.hyperparameters
+    xmed.train.device.machine
+    xmed_pipelines.approve_flow.approve
+    xmed_pipelines.deployments.add
+    xmed_pipelines.pending_approvals.tell_who_waits
+    """.split()  # noqa: SIM905  # a list of 62 lines reads better without quotes
+)
+"""What rooms still pass as free dictionaries: answers that commands print, readers of any JSON, drift rows, the registry's
+answers. It only gets shorter. `xmed.report` is not counted: its sections become records by themselves."""
 
 
 def test_rooms_pass_records_and_not_free_dictionaries():
-    found = [name for name in free_signatures() if not name.startswith("xmed.report.")]
-    assert len(found) <= FREE_TODAY, "\n".join(found)
+    found = {name for name in free_signatures() if not name.startswith("xmed.report.")}
+    assert found <= NOT_YET, f"new: {sorted(found - NOT_YET)}"
+    assert len(NOT_YET) <= 62
+
+
+def test_the_ratchet_sees_a_free_dictionary():
+    assert "xmed.console.tables.show_result" in free_signatures() or "xmed.console.tables.show_result" not in NOT_YET
+    annotation = ast.parse("def f(x: list[dict[str, Any]]): ...").body[0].args.args[0].annotation
+    assert is_free(annotation, set())
+    assert is_free(ast.parse("def f(x: Row): ...").body[0].args.args[0].annotation, {"Row"})
+    assert not is_free(ast.parse("def f(x: dict[str, int]): ...").body[0].args.args[0].annotation, set())

@@ -58,28 +58,3 @@ class Arrival(Record):
     seen: str | None = Field(None, description="sha256 (hex) of what was there")
     since: str | None = Field(None, description="ISO 8601, UTC: since when nothing has changed")
     done: str | None = Field(None, description="sha256 (hex) of what was dealt with")
-
-
-class LockHolder(Record):
-    """What stands in a lock file while it is held."""
-
-    pid: int
-    host: str
-    since: str = Field(description="ISO 8601, UTC")
-    what: str | None = Field(None, description="what it is held for")
-
-
-class PublishedFile(Record):
-    """One file of a published run."""
-
-    bytes: int = Field(description="size")
-    sha256: str = Field(description="hex")
-
-
-class PublishedRun(Record):
-    """MANIFEST.json of a published run; written last."""
-
-    FILE: ClassVar[str] = "MANIFEST.json"
-    schema_: str = Field(alias="schema", description="edition of this document")
-    run: str
-    files: dict[str, PublishedFile] = Field(description="path within the run -> its file")
