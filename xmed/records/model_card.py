@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
-from xmed.records.record import Record
+from xmed.records.record import Plain, Record
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 
@@ -40,14 +40,14 @@ class ModelCard(Record):
     arm: str | None = None
     seed: int | None = None
     method: str | None = None
-    hyperparameters: dict[str, JsonValue] = Field(default={}, description="of the method")
+    hyperparameters: dict[str, Plain] = Field(default={}, description="of the method")
     cite: str | None = Field(None, description="paper that the method is from")
     deployable: bool | None = Field(None, description="false where the labelled cases are the target's own")
     protocol_sha256: str | None = Field(None, description="sha256 (hex) of the protocol that it was made under")
-    protocol: JsonValue = Field(None, description="that protocol")
+    protocol: Plain = Field(None, description="that protocol")
     data: SidePair = Field(SidePair(), description="fingerprints of the datasets")
     datasets: SidePair = Field(SidePair(), description="names of the datasets")
-    made_of: JsonValue = Field(None, description="of an ensemble, or of a model that was chosen: how")
+    made_of: Plain = Field(None, description="of an ensemble, or of a model that was chosen: how")
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(description="of weights.safetensors")
     grid: Annotated[GridSpec, Field(strict=False, description="voxel grid of the network's input, mm and voxels")]
     network: Annotated[NetworkSpec, Field(strict=False)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from xmed.records.record import ListRecord, Record
+from xmed.records.record import ListRecord, Plain, Record
 
 
 class FixedProtocol(Record):
@@ -20,7 +20,7 @@ class FixedProtocol(Record):
     source: str = Field(default="", description="dataset")
     target: str = Field(default="", description="dataset")
     structures: list[str] = Field(default=[])
-    protocol: dict[str, JsonValue] = Field(default={}, description="the study's protocol, defaults included")
+    protocol: dict[str, Plain] = Field(default={}, description="the study's protocol, defaults included")
     sha256: str = Field(description="sha256 (hex) of the keys above")
     fixed_at: str = Field(default="", description="ISO 8601, UTC")
 
@@ -65,8 +65,8 @@ class RunEnvironment(Record):
     source_code: SourceCode | None = None
     packages: dict[str, str] = Field(default={}, description="every installed package and its version")
     lock_sha256: str | None = Field(None, description="sha256 (hex) of constraints.txt")
-    determinism: dict[str, JsonValue] = Field(default={}, description="torch settings that decide about repeatability")
-    system: dict[str, JsonValue] = Field(default={}, description="GPU, driver, threads, container")
+    determinism: dict[str, Plain] = Field(default={}, description="torch settings that decide about repeatability")
+    system: dict[str, Plain] = Field(default={}, description="GPU, driver, threads, container")
 
 
 class RunError(Record):
@@ -128,7 +128,7 @@ class PriorVersion(Record):
     report_id: str
     verdict: str = Field(description="pass, fail or inconclusive")
     fingerprint: str = Field(description="of its test data")
-    study: dict[str, JsonValue] = Field(description="the parts of its study that are compared")
+    study: dict[str, Plain] = Field(description="the parts of its study that are compared")
     cases: list[PriorCase]
 
 

@@ -7,9 +7,18 @@ Unknown keys are kept, not refused: a later version may add some, and what is co
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, RootModel, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -19,6 +28,17 @@ from xmed.files.json_numbers import as_json
 Number = int | float
 """A JSON number as it is written: 1 stays 1 and 1.0 stays 1.0, so that a copied document keeps its bytes."""
 Content = TypeVar("Content")
+
+
+def _as_read(value: Any) -> Any:
+    """A value as JSON gives it back: what Python has as a tuple is a list."""
+    if isinstance(value, list | tuple):
+        return [_as_read(part) for part in value]
+    return {key: _as_read(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+Plain = Annotated[JsonValue, BeforeValidator(_as_read)]
+"""Any JSON value, of whatever shape."""
 
 
 class Stored(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from xmed.records.record import Number, Record
+from xmed.records.record import Number, Plain, Record
 from xmed.records.selection import CheckedLimit
 
 
@@ -53,7 +53,7 @@ class Training(Record):
     arm: str = Field(description="source_only, adapted, target_supervised, or a method's name in a comparison")
     seed: int = Field(description="of every random number")
     method: str | None = Field(None, description="name of the method")
-    hyperparameters: dict[str, JsonValue] = Field(default={}, description="of the method, defaults included")
+    hyperparameters: dict[str, Plain] = Field(default={}, description="of the method, defaults included")
     cite: str | None = Field(None, description="paper that the method is from")
     deployable: bool | None = Field(None, description="false where the labelled cases are the target's own")
     parameters: int | None = Field(None, description="trainable numbers of the network")
@@ -64,7 +64,7 @@ class Training(Record):
     seconds: Number = Field(description="wall-clock time of the steps alone, s")
     device: str | None = Field(None, description="torch device, or why there was none")
     devices: int | None = Field(None, description="processes that trained together; only where steps were taken")
-    network: dict[str, JsonValue] = Field(default={}, description="the network's spec, as in the study")
+    network: dict[str, Plain] = Field(default={}, description="the network's spec, as in the study")
     target_labels_used: bool = Field(description="whether a single target label was learned from")
     selection: CheckpointChoice = Field(description="how the deployed weights were chosen")
     scale: ScaleTest | None = Field(None, description="whether small volumes are better enlarged; null: not tested")
