@@ -63,7 +63,7 @@ class RunEnvironment(Record):
     command: str | None = Field(None, description="command line; null where a program or a schedule started it")
     git: str | None = Field(None, description="commit, with a + where the working copy differs")
     source_code: SourceCode | None = None
-    packages: dict[str, str] = Field(default={}, description="every installed package and its version")
+    packages: dict[str, str | None] = Field(default={}, description="every installed package and its version")
     lock_sha256: str | None = Field(None, description="sha256 (hex) of constraints.txt")
     determinism: dict[str, Plain] = Field(default={}, description="torch settings that decide about repeatability")
     system: dict[str, Plain] = Field(default={}, description="GPU, driver, threads, container")
