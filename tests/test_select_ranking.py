@@ -98,7 +98,7 @@ def test_agreement_needs_others_and_speaks_against_the_outsider():
     _, record = chosen(bridge=better(), gin=better("gin"), mmd=better("mmd", labels=[moved]))
     scores = {c.name: c.scores["agreement"] for c in record.candidates}
     assert scores["mmd"] < min(scores[SOURCE], scores["bridge"], scores["gin"])
-    assert "agreement" not in chosen(bridge=better())[1].candidates[1]["scores"]
+    assert "agreement" not in chosen(bridge=better())[1].candidates[1].scores
 
 
 def test_a_crowd_that_fails_alike_does_not_outvote_the_one_that_sees():
