@@ -64,8 +64,8 @@ class Selection(Record):
     """selection.json: whether the adapted model may become a candidate, decided before a test label is read."""
 
     FILE: ClassVar[str] = "selection.json"
-    promoted: bool = Field(description="whether the adapted model of the first seed may become a candidate")
-    reason: str = Field(description="why, or why not, in one sentence")
+    promoted: bool = Field(False, description="whether the adapted model of the first seed may become a candidate")
+    reason: str = Field(default="", description="why, or why not, in one sentence")
     registered: bool = Field(True, description="whether it is registered at all; version 0.1.0 did not ask")
     rule: str = Field(default="", description="the rule in words")
     used_target_labels: bool = Field(False, description="always false")

@@ -28,7 +28,7 @@ class CheckpointChoice(Record):
     """How it was chosen, without target labels, what an arm deploys: a checkpoint, a finished model, or all members."""
 
     rule: str = Field(description="the rule in words")
-    used_target_labels: bool = Field(description="always false: no target label enters the choice")
+    used_target_labels: bool = Field(False, description="always false: no target label enters the choice")
     candidates: list[Candidate] = Field(default=[], description="empty or absent where there was nothing to choose")
     chosen: int | str | None = Field(None, description="step of the checkpoint, or arm of the finished model")
     members: list[str] | None = Field(None, description="arms of an ensemble")
@@ -66,5 +66,7 @@ class Training(Record):
     devices: int | None = Field(None, description="processes that trained together; only where steps were taken")
     network: dict[str, Plain] = Field(default={}, description="the network's spec, as in the study")
     target_labels_used: bool = Field(description="whether a single target label was learned from")
-    selection: CheckpointChoice = Field(description="how the deployed weights were chosen")
+    selection: CheckpointChoice = Field(
+        default_factory=lambda: CheckpointChoice(rule=""), description="how the deployed weights were chosen"
+    )
     scale: ScaleTest | None = Field(None, description="whether small volumes are better enlarged; null: not tested")
