@@ -11,7 +11,7 @@ from xmed.comparison.forest_plot import cost, forest
 from xmed.comparison.ranking import differences
 from xmed.errors import XmedError
 from xmed.files.digest import digest
-from xmed.report import build_report
+from xmed.report import build as build_report
 from xmed.run import Run
 
 PATIENTS = 10
