@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from xmed import registry
 from xmed.errors import XmedError
+from xmed.registry.log_run import POINTS_A_CURVE
 from xmed.registry.log_run import _losses as points_of
 from xmed.registry.tracking_store import client
 
@@ -86,7 +87,7 @@ def test_a_long_curve_is_logged_at_as_many_steps_as_a_plot_shows(tmp_path):
     lines = ["step,supervised,total,lr", *(f"{step},{1 / step},{1 / step},0.001" for step in range(1, 2100))]
     (tmp_path / "losses.csv").write_text("\n".join(lines))
     steps = [metric.step for metric in points_of(tmp_path / "losses.csv", 0) if metric.key == "lr"]
-    assert (len(steps), steps[0], steps[-1]) == (log_run.POINTS_A_CURVE, 1, 2099)
+    assert (len(steps), steps[0], steps[-1]) == (POINTS_A_CURVE, 1, 2099)
     assert {after - before for before, after in itertools.pairwise(steps)} <= {10, 11}
 
 
