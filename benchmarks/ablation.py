@@ -39,10 +39,8 @@ def cell(study: Study, without: dict | None, seed: int) -> dict[str, float]:
     method = MethodSpec(name="synth") if without is None else MethodSpec(**study.method.model_dump() | without)
     run = Run.create(study.model_copy(update={"method": method, "seeds": [seed]}), home())
     train.fit(run, "adapted", seed, home())
-    rows = [row for row in evaluate.evaluate(run, home()) if row["arm"] == "adapted"]
-    return {
-        name: statistics.mean(row["dice"] or 0 for row in rows if row["structure"] == name) for name in study.structures
-    }
+    rows = [row for row in evaluate.evaluate(run, home()) if row.arm == "adapted"]
+    return {name: statistics.mean(row.dice or 0 for row in rows if row.structure == name) for name in study.structures}
 
 
 def table(found: dict[str, dict[str, dict[str, float]]]) -> str:

@@ -22,6 +22,7 @@ import torch
 
 from xmed import __version__, cohort, evaluate, methods, stats, train
 from xmed.files.atomic import write_atomically
+from xmed.records.record import content
 from xmed.run import ARMS, TRAINED_ARMS, TRIVIAL_ARMS, Run, home
 from xmed.spec import MethodSpec, Splits, Study, load_dataset, load_study
 
@@ -54,7 +55,7 @@ def judged(study: Study, fold: Fold, number: int, seed: int, arms: list[str]) ->
     begun = [start for arm in arms if arm not in TRAINED_ARMS for start in methods.needs(MethodSpec(name=arm))]
     for arm in dict.fromkeys([*begun, *arms]):
         train.fit(run, arm, seed, home())
-    return scores(evaluate.evaluate(run, home()), study.structures[0], seed)
+    return scores([content(row) for row in evaluate.evaluate(run, home())], study.structures[0], seed)
 
 
 def scores(rows: list[dict], structure: str, seed: int) -> Scores:

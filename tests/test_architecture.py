@@ -17,6 +17,7 @@ FLOORS = [
     ["volume", "labels", "batch", "home"],
     ["files", "processes"],
     ["spec"],
+    ["records"],
     ["run"],
     ["io", "metrics", "stats"],
     ["deidentify"],

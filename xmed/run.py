@@ -23,8 +23,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -33,10 +34,22 @@ from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
 from xmed.files.permissions import make_private_home
 from xmed.home import Home
+from xmed.records.record import AnyRecord, Stored, read, write
 from xmed.spec import Study
 
-TRAINED_ARMS = ("source_only", "adapted", "target_supervised")
-TRIVIAL_ARMS = ("trivial_threshold", "trivial_position")
+
+class Arm(StrEnum):
+    """What a run trains or compares with. In a comparison each method is an arm of its own name beside these."""
+
+    SOURCE_ONLY = "source_only"
+    ADAPTED = "adapted"
+    TARGET_SUPERVISED = "target_supervised"
+    TRIVIAL_THRESHOLD = "trivial_threshold"
+    TRIVIAL_POSITION = "trivial_position"
+
+
+TRAINED_ARMS: tuple[str, ...] = (Arm.SOURCE_ONLY, Arm.ADAPTED, Arm.TARGET_SUPERVISED)
+TRIVIAL_ARMS: tuple[str, ...] = (Arm.TRIVIAL_THRESHOLD, Arm.TRIVIAL_POSITION)
 ARMS = (*TRAINED_ARMS, *TRIVIAL_ARMS)
 SIGNOFF = "SIGNOFF.json"
 
@@ -77,15 +90,17 @@ class Run:
 
         methods: what a comparison compares; none for an ordinary run.
         """
+        from xmed.records.provenance import ComparedMethods, FixedProtocol  # light commands write no run
+
         stamp, kind = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "-compare" if methods else ""
         make_private_home(under)
         run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
         if methods:
-            run.write("methods", list(methods))
+            run.write(ComparedMethods(list(methods)))
         asked = study.model_dump(mode="json")
         protocol = {key: asked[key] for key in ("name", "source", "target", "structures", "protocol")}
         run.write("study", asked)
-        run.write("protocol", {**protocol, "sha256": digest(protocol), "fixed_at": datetime.now(UTC).isoformat()})
+        run.write(FixedProtocol(**protocol, sha256=digest(protocol), fixed_at=datetime.now(UTC).isoformat()))
         return run
 
     @classmethod
@@ -114,7 +129,9 @@ class Run:
     @property
     def methods(self) -> list[str]:
         """What a comparison compares; empty for an ordinary run."""
-        return self.read("methods") if self.has("methods") else []
+        from xmed.records.provenance import ComparedMethods  # as in `create`
+
+        return self.read(ComparedMethods).root if self.has(ComparedMethods) else []
 
     @property
     def report(self) -> Path:
@@ -143,17 +160,51 @@ class Run:
         found = [(path.parts[-3], int(path.parts[-2][4:])) for path in self.folder.glob("arms/*/seed*/train.json")]
         return sorted(found, key=lambda pair: (ARMS.index(pair[0]) if pair[0] in ARMS else len(ARMS), *pair))
 
-    def has(self, name: str) -> bool:
-        return (self.folder / f"{name}.json").is_file()
+    def has(self, kind: type[Stored] | str, arm: str = "", seed: int = 0) -> bool:
+        """Whether a document is there: of the run, or of one arm and seed."""
+        return self._file(kind, arm, seed).is_file()
 
-    def read(self, name: str) -> Any:
-        """One of the run's JSON documents by its stem. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
-        return documents.read_json(self.folder / f"{name}.json")
+    @overload
+    def read(self, kind: type[AnyRecord], arm: str = "", seed: int = 0) -> AnyRecord: ...
+
+    @overload
+    def read(self, kind: str) -> Any: ...
+
+    def read(self, kind: type[Stored] | str, arm: str = "", seed: int = 0) -> Any:
+        """One of the run's JSON documents.
+
+        Args:
+            kind: its record, `Training` say; or its stem, for whoever needs it word by word, to hash it say.
+            arm: of a document that lies beside an arm's model.
+            seed: of that arm.
+
+        Raises:
+            XmedError: DOCUMENT_INVALID where it is damaged, PATH_NOT_FOUND where it is not there.
+        """
+        path = self._file(kind, arm, seed)
+        return documents.read_json(path) if isinstance(kind, str) else read(kind, path)
+
+    def write(
+        self, document: Stored | str, plain: Any = None, *, arm: str = "", seed: int = 0, indent: int | None = 1
+    ) -> None:
+        """One of the run's JSON documents, whole or not at all; null stands for what is no number.
+
+        Args:
+            document: a record; or the stem of a document that has none.
+            plain: its content, where the document has no record.
+            arm: of a record that lies beside an arm's model.
+            seed: of that arm.
+            indent: spaces; None for one line.
+        """
+        if isinstance(document, str):
+            write_atomically(self._file(document, arm, seed), as_json(plain, indent=indent))
+        else:
+            write(document, self._file(type(document), arm, seed), indent=indent)
 
     def trained(self, arm: str, seed: int) -> dict[str, Any]:
         """What the training of one arm and seed wrote down last. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
         return documents.read_mapping(self.arm(arm, seed) / "train.json")
 
-    def write(self, name: str, document: Any) -> None:
-        """One of the run's JSON documents, whole or not at all; null stands for what is no number."""
-        write_atomically(self.folder / f"{name}.json", as_json(document))
+    def _file(self, kind: type[Stored] | str, arm: str, seed: int) -> Path:
+        name = f"{kind}.json" if isinstance(kind, str) else kind.FILE
+        return (self.arm(arm, seed) if arm else self.folder) / name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -24,7 +23,7 @@ def compare_flow(
     resume: str | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Run a study with several methods: ingest once, train what is missing, evaluate, rank.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -12,7 +11,7 @@ from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="drift", persist_result=False)
-def drift_flow(model: str, data: str, data_root: Path | None = None) -> dict[str, Any]:
+def drift_flow(model: str, data: str, data_root: Path | None = None) -> dict[str, str]:
     """Check whether new data still resembles what a model was validated on: ingest, measure, decide, report, log.
 
     Args:

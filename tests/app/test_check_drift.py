@@ -18,6 +18,8 @@ from xmed.cli.main import main
 from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
+from xmed.records.model_card import ModelCard
+from xmed.records.record import read
 from xmed.registry.tracking_store import client
 from xmed.server import process_environment
 
@@ -39,7 +41,7 @@ def drift(home):
 
 @pytest.fixture
 def card(run):
-    return json.loads((run.arm("adapted", 0) / "model" / "model.json").read_text())
+    return read(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
 
 
 def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_shown(run, card, home, tmp_path, drift):
@@ -83,7 +85,7 @@ def test_a_labelled_dataset_is_taken_without_its_labels_and_stays_as_it_was(
 
 def test_a_model_without_a_reference_whose_run_is_gone_is_refused_with_what_to_do(run, tmp_path, drift):
     model = shutil.copytree(run.arm("adapted", 0) / "model", tmp_path / "model")
-    assert drift.reference_for(str(model), model)["cases"] == 5, "made on request from the run and its data"
+    assert drift.reference_for(str(model), model).cases == 5, "made on request from the run and its data"
     shutil.rmtree(run.folder)
     with pytest.raises(
         XmedError, match=r"error\[REFERENCE_MISSING\]: found model carries no reference, and none can be made: no run"
@@ -113,9 +115,9 @@ def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, cap
 @pytest.mark.slow
 def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(tmp_path, drift, home):
     run = finished(home)
-    run.write("monitor", reference())
+    run.write(reference())
     uri = registry.register(run, home)["uri"]
-    assert registry.reference_of(uri, home) == json.loads(json.dumps(reference()))
+    assert registry.reference_of(uri, home) == reference()
     page = monitor.build(monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
     logged = client(home).get_run(drift.log_drift(page))
     assert logged.data.metrics["drift/alarm"] == 1.0

@@ -8,6 +8,7 @@ import pytest
 
 from xmed.cohort import Cohort, describe_cohort, ingest_cases, summarise_cohorts
 from xmed.cohort.summary import merkle_root
+from xmed.records.record import content
 
 
 def other(clinic, **changes):
@@ -19,7 +20,7 @@ def test_the_summary_says_what_there_is_and_what_was_refused(clinic, home):
     clinic.add("d")
     clinic.image("d").write_bytes(b"")
     source = ingest_cases(clinic.spec(licence="CC-BY-4.0"), home)
-    found = summarise_cohorts(source, source)["source"]
+    found = content(summarise_cohorts(source, source))["source"]
     assert found["cases"][1] == {
         "case": "b", "patient": "b", "split": "train", "has_label": False, "shape": [12, 14, 10], "spacing_mm": [1.0, 1.0, 2.0],
         "notes": [], "facts": {}, "label_ml": {},
@@ -34,7 +35,7 @@ def test_the_summary_says_what_there_is_and_what_was_refused(clinic, home):
 def test_disjoint_cohorts_leak_nothing(clinic, home):
     source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
     target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    leakage = summarise_cohorts(source, target)["leakage"]
+    leakage = content(summarise_cohorts(source, target))["leakage"]
     lists = {key: leakage[key] for key in leakage if key != "checks"}
     assert lists == {
         "patient_overlap": [], "study_overlap": [], "series_overlap": [], "pixel_overlap": [], "near_duplicates": [],
@@ -49,7 +50,7 @@ def test_disjoint_cohorts_leak_nothing(clinic, home):
 def test_a_patient_of_the_source_in_the_target_test_is_found(clinic, home):
     source = ingest_cases(clinic.spec(splits={"train": ["a", "c"]}), home)
     target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    leakage = summarise_cohorts(source, target)["leakage"]
+    leakage = content(summarise_cohorts(source, target))["leakage"]
     assert leakage["patient_overlap"] == ["c"]
     assert len(leakage["pixel_overlap"]) == 1
 
@@ -59,7 +60,7 @@ def test_a_renamed_and_repacked_copy_is_found_by_its_pixels(clinic, home):
     clinic.image("copy").write_bytes(gzip.compress(gzip.decompress(clinic.image("copy").read_bytes()), 9))
     source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
     target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
-    leakage = summarise_cohorts(source, target)["leakage"]
+    leakage = content(summarise_cohorts(source, target))["leakage"]
     assert leakage["patient_overlap"] == []
     assert len(leakage["pixel_overlap"]) == 1
 
@@ -77,7 +78,7 @@ def test_an_image_that_was_changed_a_little_is_found_by_its_likeness(clinic, hom
     clinic.add("copy", "test", image=change(clinic.ball(0)[0]))
     source = ingest_cases(clinic.spec(splits={"train": ["a"]}), home)
     target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["copy"]}), home)
-    leakage = summarise_cohorts(source, target)["leakage"]
+    leakage = content(summarise_cohorts(source, target))["leakage"]
     assert leakage["pixel_overlap"] == []
     (pair,) = leakage["near_duplicates"]
     assert (pair["learned"], pair["dataset"], pair["tested"]) == ("a", "clinic", "copy")
@@ -89,7 +90,7 @@ def test_volumes_of_source_labels_are_kept_and_no_target_label_is_opened(clinic,
     opened = []
     label = Cohort.label
     monkeypatch.setattr(Cohort, "label", lambda self, case: opened.append(self.spec.name) or label(self, case))
-    found = summarise_cohorts(source, target)
+    found = content(summarise_cohorts(source, target))
     assert opened == ["clinic"]
     assert found["source"]["cases"][0]["label_ml"]["ball"] == pytest.approx(clinic.ball(0)[1].sum() * 2 / 1000)
     assert {key: case["label_ml"] for case in found["target"]["cases"] for key in case if key == "label_ml"} == {
@@ -99,7 +100,7 @@ def test_volumes_of_source_labels_are_kept_and_no_target_label_is_opened(clinic,
 
 def test_one_digest_stands_for_every_file_of_a_dataset(clinic, home):
     cohort = ingest_cases(clinic.spec(), home)
-    found = describe_cohort(cohort)
+    found = content(describe_cohort(cohort))
     assert found["files"] == 6
     leaves = sorted(key for case in cohort.cases for key in (case.image, case.label))
     assert found["merkle_root"] == merkle_root(leaves) != merkle_root(leaves[1:])
@@ -109,4 +110,4 @@ def test_one_digest_stands_for_every_file_of_a_dataset(clinic, home):
 def test_cases_that_two_tests_share_are_no_leak(clinic, home):
     source = ingest_cases(clinic.spec(splits={"train": ["a"], "test": ["c"]}), home)
     target = ingest_cases(other(clinic, splits={"train": ["b"], "test": ["c"]}), home)
-    assert summarise_cohorts(source, target)["leakage"]["patient_overlap"] == []
+    assert content(summarise_cohorts(source, target))["leakage"]["patient_overlap"] == []

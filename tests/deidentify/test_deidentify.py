@@ -38,6 +38,7 @@ from xmed.deidentify.allowed_attributes import PERMITTED, RULES
 from xmed.deidentify.burned_in_text import MIN_LETTERS, longest_line
 from xmed.io import read_nifti, read_series
 from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
+from xmed.records.record import content
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 
@@ -109,7 +110,7 @@ def test_0_of_62_identifiers_survive_ingest_in_store_quarantine_and_what_reports
     found = ingest_cases(spec, home, progress=lambda *said: heard.append(said))
     assert (len(found.cases), len(found.quarantined)) == (2, 1)
     assert "file 1 of 1" in found.quarantined[0].message
-    said = json.dumps([summarise_cohorts(found, found), heard]) + capsys.readouterr().err
+    said = json.dumps([content(summarise_cohorts(found, found)), heard]) + capsys.readouterr().err
     assert survivors(home, said=said) == set()
     behind = {record["pseudonym"]: record["original"] for record in Crosswalk.below(home, SECRET).read()}
     assert behind[found.quarantined[0].case] == "ZQ02ID"

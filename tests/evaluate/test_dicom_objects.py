@@ -15,6 +15,7 @@ from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.deidentify import Crosswalk, Secret, deidentify_files
 from xmed.evaluate import evaluate_run, write_objects
 from xmed.io import write_nifti
+from xmed.records.record import content
 from xmed.report.build_report import manifest
 from xmed.run import Run
 from xmed.spec import DatasetSpec
@@ -63,7 +64,7 @@ def made(tmp_path, kind, coded=True):
     drawn[2:7, 3:7, 1:6] = 1  # 100 voxels
     np.savez_compressed(run.arm("adapted", 0) / evaluate_run.LABELS, **{"case.b": drawn})
     data = summarise_cohorts(cohort, cohort)
-    run.write("data", {**run.read("data"), "target": data["target"]})
+    run.write("data", {**run.read("data"), "target": content(data.target)})
     run.write("rows", [{**row, "case": "b", "patient": "b"} for row in run.read("rows")])
     return run, home
 
@@ -72,7 +73,7 @@ def made(tmp_path, kind, coded=True):
 def test_every_dicom_test_case_gets_a_conforming_report_that_names_nobody(tmp_path, kind):
     run, home = made(tmp_path, kind)
     found = write_objects(run, home)
-    assert [(row["case"], row["reason"]) for row in found["cases"]] == [("b", None)]
+    assert [(row.case, row.reason) for row in found.cases] == [("b", None)]
     segmentation, measured = run.objects / "b.seg.dcm", run.objects / "b.sr.dcm"
     assert sorted(path.name for path in run.objects.iterdir()) == ["b.seg.dcm", "b.sr.dcm"]
     assert survivors(run.objects, run.folder / "objects.json", tokens=(*IDENTIFIERS, "ZZ-4711", "SECRET")) == set()
@@ -108,10 +109,10 @@ def test_they_are_made_once_and_not_at_all_where_the_files_changed_or_codes_are_
     changed = next((tmp_path / "in" / "b" / "image").iterdir())
     changed.write_bytes(changed.read_bytes() + b"\0\0")
     (run.folder / "objects.json").unlink()
-    assert write_objects(run, home)["cases"] == []
+    assert write_objects(run, home).cases == []
     run, home = made(tmp_path / "uncoded", "MR", coded=False)
-    [row] = write_objects(run, home)["cases"]
-    assert row["reason"].startswith("SPEC_INVALID")
+    [row] = write_objects(run, home).cases
+    assert row.reason.startswith("SPEC_INVALID")
     assert list(run.objects.iterdir()) == []
 
 

@@ -16,6 +16,7 @@ from xmed.files.digest import array_digest
 from xmed.io import write_nifti
 from xmed.model.prediction import Prediction
 from xmed.prepare import make_sample
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
 from xmed.volume import Grid, Volume
@@ -67,7 +68,7 @@ def run(tmp_path, unguarded, monkeypatch):
         }  # fmt: skip
         ingest_cases(DatasetSpec.model_validate(document), home)
     made = Run.create(Study.model_validate(ASKED), home)
-    made.write("data", summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
+    made.write(summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
     for arm in ("source_only", "adapted"):
         trained(made.arm(arm, 0), arm, 0)
         weights = made.arm(arm, 0) / "model" / "weights.safetensors"
@@ -80,13 +81,17 @@ def run(tmp_path, unguarded, monkeypatch):
     return made, home
 
 
+def plain(rows):
+    return [content(row) for row in rows]
+
+
 def of(rows, arm):
     return [row for row in rows if row["arm"] == arm]
 
 
 def test_rows_carry_what_certainty_causes_and_verification_need(run):
     made, home = run
-    rows = evaluate(made, home)
+    rows = plain(evaluate(made, home))
     for row in of(rows, "adapted"):
         assert row["dice"] > 0.9
         assert 0.5 < row["confidence"] <= 1
@@ -116,7 +121,7 @@ def test_an_evaluated_run_becomes_a_report_that_verifies(run):
 @pytest.mark.parametrize("how", ["swapped", "flipped"])
 def test_masks_changed_with_every_digest_made_to_fit_are_found_by_measuring_again(run, how):
     made, home = run
-    rows = evaluate(made, home)
+    rows = plain(evaluate(made, home))
     assert remeasure(made, home) == []
     path = made.arm("adapted", 0) / evaluate_run.LABELS
     maps = dict(np.load(path))
@@ -144,7 +149,7 @@ def test_a_kept_prediction_that_is_gone_is_named(run):
 def test_a_study_may_leave_robustness_out_and_a_model_may_have_no_source_here(run):
     made, home = run
     made.write("study", {**made.read("study"), "robustness": False, "source": "unknown"})
-    rows = evaluate(made, home)
+    rows = plain(evaluate(made, home))
     assert not made.has("robustness")
     assert {row["arm"] for row in rows} == {"source_only", "adapted"}
 

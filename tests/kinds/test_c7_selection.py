@@ -14,6 +14,7 @@ from xmed import registry, train
 from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.console.tables import show_result
 from xmed.io import write_nifti
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
 from xmed.volume import Volume
@@ -103,7 +104,7 @@ def balls(tmp_path, wander, steps, cases=6):
         }  # fmt: skip
         cohorts.append(ingest_cases(DatasetSpec.model_validate(document), home))
     run = Run.create(study, home)
-    run.write("data", summarise_cohorts(*cohorts))
+    run.write(summarise_cohorts(*cohorts))
     train.fit_all(run, home, workers=1)
     return run, home
 
@@ -111,10 +112,10 @@ def balls(tmp_path, wander, steps, cases=6):
 @pytest.mark.slow
 def test_nets_that_learned_nothing_are_held_against_a_mask_that_always_lies_right(tmp_path):
     run, home = balls(tmp_path, wander=0, steps=2)
-    found = train.promote(run, home)
+    found = content(train.promote(run, home))
     assert found["promoted"] is False
     assert found["used_target_labels"] is False
     assert "learns nothing" in found["reason"]
     assert found["registered"] is False
     assert json.loads((run.folder / "selection.json").read_text()) == found
-    assert train.promote(run, home) == found
+    assert content(train.promote(run, home)) == found

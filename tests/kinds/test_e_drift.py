@@ -11,6 +11,7 @@ from scipy.stats import fisher_exact
 from support.page_text import numbers, seen
 from xmed import monitor
 from xmed.monitor import alarm, simulate
+from xmed.records.drift import ValidationReference
 
 CALM, FEW, UNTRIED = 3, 8, simulate.simulated({}, {}, 0)
 
@@ -59,7 +60,7 @@ def check(
     if constant and known:
         known, came = [known[0]] * old, dict.fromkeys(came, known[0])
     kept = {
-        "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet", "fingerprint": "f" * 64,
+        "schema": "xmed-reference/1", "of": "0" * 64, "weights_sha256": "a" * 64, "modality": modality, "credible": credible, "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet", "fingerprint": "f" * 64,
         "structures": list(names), "cases": old, "refused": refused_before, "patients": known, "tau": tau,
         "errors": {one: [error * k for k in range(errors)] for one in names}, "simulation": trial or tried(),
     }  # fmt: skip
@@ -69,7 +70,7 @@ def check(
         "input": {"name": "new", "cases": new + refused, "patients": new, "fingerprint": "b" * 64},
     }
     bad = [{"case": f"bad-{n}", "code": "SLICE_GAP", "message": "slice 7 is missing"} for n in range(refused)]
-    return monitor.compose(about, kept, came, bad)
+    return monitor.compose(about, ValidationReference.model_validate(kept), came, bad)
 
 
 CHECKS = {

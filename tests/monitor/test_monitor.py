@@ -19,6 +19,7 @@ from xmed.model.prediction import embedding
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import GROUPS, measured, texture
 from xmed.networks import build_network
+from xmed.records.record import content
 from xmed.volume import Volume
 
 # --- the rule
@@ -60,7 +61,7 @@ def test_too_few_patients_are_undecided_and_told_how_many_it_takes(n, m, least):
 
 def test_the_rule_is_wrong_as_seldom_as_it_says():
     """40 checks of patients like the reference: two false alarms are to be expected, six would be one in 70."""
-    known = reference()["patients"]
+    known = content(reference())["patients"]
     fired = [alarm.fires(alarm.shift_of(known, list(crowd(6, seed).values()), 300)) for seed in range(100, 140)]
     assert sum(fired) <= 5
 
@@ -166,7 +167,7 @@ def test_drift_json_keeps_its_schema_and_the_page_needs_no_network(tmp_path):
 
 
 def test_a_reference_names_nobody_and_agrees_with_what_evaluation_measured(run, home):
-    found = monitor.keep(run, home)
+    found = content(monitor.keep(run, home))
     assert (found["cases"], found["refused"], len(found["patients"]), found["modality"]) == (5, 0, 5, "PT")
     text = json.dumps(found)
     assert not any(f'"{case.id}"' in text for case in load_cohort("clinic-pet", home).cases)
@@ -186,7 +187,7 @@ def test_a_reference_is_made_once_and_never_of_other_data(run, home, tmp_path, m
     monkeypatch.setattr("xmed.monitor.validated_data.reference", lambda *_: pytest.fail("made again"))
     assert monitor.keep(run, home) == first
     monkeypatch.undo()
-    run.write("data", {"target": {"fingerprint": "0" * 64}})
+    run.write("data", {side: {"fingerprint": "0" * 64} for side in ("source", "target")})
     with pytest.raises(Exception, match=r"error\[DATA_CHANGED\]: found clinic-pet has changed since run balls-"):
         monitor.keep(run, home)
 

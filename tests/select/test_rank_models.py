@@ -32,17 +32,17 @@ def chosen(**models):
 def test_a_model_that_leads_by_every_validator_is_chosen_and_the_record_says_why():
     name, record = chosen(bridge=better())
     assert name == "bridge"
-    assert record["adapt"]
-    assert "bridge keeps every guard" in record["reason"]
-    assert record["candidates"][1]["ranks"] == dict.fromkeys(SCORES, 1.0)
+    assert record.adapt
+    assert "bridge keeps every guard" in record.reason
+    assert record.candidates[1].ranks == dict.fromkeys(SCORES, 1.0)
 
 
 @pytest.mark.parametrize("by", [-0.1, 0.0, 0.02])
 def test_a_model_that_is_no_better_is_not_chosen(by):
     name, record = chosen(bridge=better(by=by))
     assert name == SOURCE
-    assert not record["adapt"]
-    assert "does not lead by most" in record["reason"]
+    assert not record.adapt
+    assert "does not lead by most" in record.reason
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_model_that_is_no_better_is_not_chosen(by):
 def test_a_guard_holds_back_whatever_the_validators_say(harm, guard):
     name, record = chosen(bridge=replace(better(), **harm))
     assert name == SOURCE
-    assert f"bridge is held back by {guard}" in record["reason"]
-    assert record["candidates"][1]["mean_rank"] is None
+    assert f"bridge is held back by {guard}" in record.reason
+    assert record.candidates[1].mean_rank is None
 
 
 def test_source_only_is_what_there_is_even_where_a_guard_speaks_against_it():
@@ -78,36 +78,36 @@ def test_half_of_the_validators_are_no_majority():
 
 def test_a_validator_on_whose_pictures_a_candidate_was_trained_counts_for_none():
     _, record = chosen(synth=better("synth"), bridge=better())
-    assert "proxy" not in record["validators"]
-    assert "proxy" in chosen(bridge=better())[1]["validators"]
+    assert "proxy" not in record.validators
+    assert "proxy" in chosen(bridge=better())[1].validators
 
 
 def test_a_validator_that_no_candidate_can_read_abstains():
     unread = {n: replace(one, scores=one.scores | {"proxy": p}) for n, one, p in
               [(SOURCE, PLAIN, 0.2), ("bridge", better(), 0.0)]}  # fmt: skip
     name, record = rank_models(unread, SOURCE_ML)
-    assert record["validators"] == ["consistency", "reverse", "position", "information"]
+    assert record.validators == ["consistency", "reverse", "position", "information"]
     assert name == "bridge"
 
 
 def test_a_validator_that_a_study_cannot_have_is_left_out():
     none = {SOURCE: replace(PLAIN, scores=SCORES | {"proxy": None}), "bridge": better()}
-    assert rank_models(none, SOURCE_ML)[1]["validators"] == ["consistency", "reverse", "position", "information"]
+    assert rank_models(none, SOURCE_ML)[1].validators == ["consistency", "reverse", "position", "information"]
 
 
 def test_agreement_needs_others_and_speaks_against_the_outsider():
     moved = np.roll(BLOB, 4, 0)
     _, record = chosen(bridge=better(), gin=better("gin"), mmd=better("mmd", labels=[moved]))
-    scores = {c["name"]: c["scores"]["agreement"] for c in record["candidates"]}
+    scores = {c.name: c.scores["agreement"] for c in record.candidates}
     assert scores["mmd"] < min(scores[SOURCE], scores["bridge"], scores["gin"])
-    assert "agreement" not in chosen(bridge=better())[1]["candidates"][1]["scores"]
+    assert "agreement" not in chosen(bridge=better())[1].candidates[1].scores
 
 
 def test_a_crowd_that_fails_alike_does_not_outvote_the_one_that_sees():
     moved = np.roll(BLOB, 4, 0)
     crowd = {f"m{n}": better(f"m{n}", by=0.05, labels=[moved]) for n in range(12)}
     name, record = chosen(bridge=better(by=0.3), **crowd)
-    agreeing = {c["name"]: c["scores"]["agreement"] for c in record["candidates"]}
+    agreeing = {c.name: c.scores["agreement"] for c in record.candidates}
     assert agreeing["bridge"] < agreeing["m0"]
     assert name == "bridge"
 
@@ -185,8 +185,8 @@ def test_pick_falls_back_to_source_only_where_every_adapted_model_is_broken():
     models = {SOURCE: named("right"), "gin": named("collapsed"), "bridge": named("over_segmented")}
     name, record = select_model(models, TARGET, LABELLED, TRUE_ML, seed=0)
     assert name == SOURCE
-    assert not record["adapt"]
-    assert [c["name"] for c in record["candidates"]] == list(models)
+    assert not record.adapt
+    assert [c.name for c in record.candidates] == list(models)
 
 
 def test_pick_finds_the_one_right_model_among_broken_ones():

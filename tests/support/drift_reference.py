@@ -13,6 +13,7 @@ from xmed.model.deployed import WEIGHTS, Model
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import unlinked
 from xmed.networks import build_network
+from xmed.records.drift import ValidationReference
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -43,11 +44,13 @@ def crowd(n, seed, **changes):
 
 def reference(n=12, errors=10, refused=0):
     pool = crowd(n, 1)
-    return {
-        "schema": "xmed-reference/1", "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet",
+    document = {
+        "schema": "xmed-reference/1", "of": "0" * 64, "weights_sha256": "a" * 64, "modality": "PT", "credible": True,
+        "rule": alarm.RULE, "study": "balls", "run": "balls-1", "dataset": "clinic-pet",
         "fingerprint": "f" * 64, "structures": ["ball"], "cases": n, "refused": refused, "patients": unlinked(pool),
         "errors": {"ball": [0.01 * k for k in range(errors)]}, "tau": 0.7, "simulation": TRIED,
     }  # fmt: skip
+    return ValidationReference.model_validate(document)
 
 
 def about(cases):
@@ -73,6 +76,6 @@ def run(tmp_path, home, unguarded):
         run.arm("adapted", 0) / "model"
     )
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))
-    run.write("data", {"target": {"fingerprint": target.fingerprint}})
+    run.write("data", {side: {"fingerprint": target.fingerprint} for side in ("source", "target")})
     evaluate(run, home)
     return run

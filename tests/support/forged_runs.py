@@ -61,7 +61,7 @@ def honest(folder: Path, steps=3) -> tuple[Path, Run]:
     cohort(folder, home, "bright", "MR", 1, 0)
     cohort(folder, home, "dark", "PT", -1, 50)
     run = Run.create(Study.model_validate({**STUDY, "budget": {"steps": steps, "batch": 2}}), home)
-    run.write("data", summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
+    run.write(summarise_cohorts(load_cohort("bright", home), load_cohort("dark", home)))
     for arm in ("source_only", "target_supervised", "adapted"):
         train.fit(run, arm, 0, home)
     train.promote(run, home)

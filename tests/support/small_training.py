@@ -67,7 +67,7 @@ def run(tmp_path, study) -> tuple[Run, object]:
         }  # fmt: skip
         cohorts.append(ingest_cases(DatasetSpec.model_validate(document), home))
     made = Run.create(study, home)
-    made.write("data", summarise_cohorts(*cohorts))
+    made.write(summarise_cohorts(*cohorts))
     return made, home
 
 

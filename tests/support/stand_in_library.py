@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from xmed.records.data_summary import DataSummary
 from xmed.run import TRAINED_ARMS
 from xmed.server import process_environment
 
@@ -70,18 +71,29 @@ class Library:
 
     def summary(self, source, target):
         sides = {"source": source, "target": target}
-        return {s: {"name": n, "fingerprint": self.fingerprint, "flow": {"found": 2}} for s, n in sides.items()}
+        flow = dict.fromkeys(("found", "readable", "quarantined", "train", "select", "test"), 2)
+        facts = {s: {"name": n, "fingerprint": self.fingerprint, "flow": flow} for s, n in sides.items()}
+        return DataSummary.model_validate(facts)
 
     def fit_all(self, run, home, workers=None, progress=None):
         self.call("train")
         assert run.has("protocol"), "the protocol is fixed before anything is trained"
         for arm in TRAINED_ARMS:
             (run.arm(arm, 0)).mkdir(parents=True, exist_ok=True)
-            (run.arm(arm, 0) / "train.json").write_text(json.dumps({"device": "cpu", "weights_sha256": "0" * 64}))
+            selection = {"rule": "the last step", "used_target_labels": False}
+            record = {
+                "arm": arm, "seed": 0, "weights_sha256": "0" * 64, "seconds": 1.0, "device": "cpu",
+                "target_labels_used": arm == "target_supervised", "selection": selection,
+            }  # fmt: skip
+            (run.arm(arm, 0) / "train.json").write_text(json.dumps(record))
 
     def evaluate(self, run, home, progress=None):
         self.call("evaluate")
-        row = {"arm": "adapted", "seed": 0, "case": "b", "structure": "prostate"}
+        lengths = dict.fromkeys(("nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "reference_volume_ml"))
+        row = {
+            "arm": "adapted", "seed": 0, "case": "b", "patient": "b", "structure": "prostate", "dice": 0.0, **lengths,
+            "components": 0,
+        }  # fmt: skip
         reason = "error[SPACING_INVALID]: spacing 0 · positive"
         run.write("rows", [{**row, "status": "error", "reason": reason}, row | {"status": "ok"}])
 

@@ -21,6 +21,7 @@ from xmed.console.progress_display import report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
+from xmed.records.data_summary import CaseFlow, DataSummary
 from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
 from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
@@ -122,7 +123,7 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 
 @outward
-def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = None) -> dict[str, Any]:
+def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = None) -> dict[str, str]:
     """Read a dataset's cases into the store.
 
     Args:
@@ -139,21 +140,22 @@ def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = Non
     return {"name": found.spec.name, "fingerprint": found.fingerprint}
 
 
-def describe_data(folder: Path, source: str, target: str) -> dict[str, Any]:
+def describe_data(folder: Path, source: str, target: str) -> dict[str, CaseFlow | None]:
     """Write data.json; a run needs cases to be judged on, and a resumed one the data it began with."""
     evaluate.judged(cohort.load_cohort(target, home()))
     run, summary = (
         Run(folder),
         cohort.summarise_cohorts(cohort.load_cohort(source, home()), cohort.load_cohort(target, home())),
     )
-    if run.has("data"):
-        before = run.read("data")
-        for side in ("source", "target"):
-            if before[side]["fingerprint"] != summary[side]["fingerprint"]:
-                what = f"{side} {summary[side]['name']} has changed since run {run.id} began"
-                raise XmedError("DATA_CHANGED", what, before[side]["fingerprint"][:12] + "…", "start a new run")
-    run.write("data", summary)
-    return {"source": summary["source"]["flow"], "target": summary["target"]["flow"]}
+    if run.has(DataSummary):
+        before = run.read(DataSummary)
+        sides = ("source", before.source, summary.source), ("target", before.target, summary.target)
+        for side, old, new in sides:
+            if old.fingerprint != new.fingerprint:
+                what = f"{side} {new.name} has changed since run {run.id} began"
+                raise XmedError("DATA_CHANGED", what, old.fingerprint[:12] + "…", "start a new run")
+    run.write(summary)
+    return {"source": summary.source.flow, "target": summary.target.flow}
 
 
 def train_arms(folder: Path) -> None:
@@ -181,8 +183,8 @@ def keep_reference(folder: Path) -> None:
 def describe_environment(folder: Path, started: datetime) -> None:
     """Write environment.json, errors.json and, for a run that has none yet, sbom.json."""
     run = Run(folder)
-    run.write("environment", environment(run, started))
-    run.write("errors", errors(run))
+    run.write(environment(run, started))
+    run.write(errors(run))
     if not run.methods and not run.has("sbom"):  # a resumed run keeps that of the environment it was trained in
         run.write("sbom", bill_of_materials(run))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,12 +10,12 @@ from typing import Any
 
 from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
-from xmed.files import documents
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import find_series
+from xmed.records.record import read, write
+from xmed.records.run_state import Arrival
 from xmed.spec import DatasetSpec
 
 
@@ -88,14 +87,14 @@ class Watch:
             An empty string where the data is new and complete; else the reason why not.
         """
         now, known = now or datetime.now(UTC), self._known()
-        if known.get("done") == state:
+        if known.done == state:
             return "nothing new"
-        if known.get("seen") != state:
-            self._write({**known, "seen": state, "since": now.isoformat()})
+        if known.seen != state:
+            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
             return "something came since the last look"
         quiet = _since(known, now)
         if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
-            self._write({**known, "seen": state, "since": now.isoformat()})
+            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
             return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
         if quiet < timedelta(minutes=minutes):
             return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
@@ -103,23 +102,23 @@ class Watch:
 
     def done(self, state: str) -> None:
         """Record that this state was handled, whatever the result, so that it is not due again."""
-        self._write({**self._known(), "done": state})
+        self._write(self._known().model_copy(update={"done": state}))
 
-    def _known(self) -> dict[str, str]:
+    def _known(self) -> Arrival:
         try:
-            return documents.read_mapping(self.path)
+            return read(Arrival, self.path)
         except XmedError:
-            return {}  # never looked; or the file is damaged, which costs one look
+            return Arrival()  # never looked; or the file is damaged, which costs one look
 
-    def _write(self, document: dict[str, str]) -> None:
-        write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+    def _write(self, document: Arrival) -> None:
+        write(document, self.path)
 
 
-def _since(known: dict[str, str], now: datetime) -> timedelta | None:
+def _since(known: Arrival, now: datetime) -> timedelta | None:
     """For how long nothing has changed; None where no clock can say."""
     try:
-        quiet = now - datetime.fromisoformat(known["since"])
-    except (KeyError, TypeError, ValueError):  # TypeError: a moment without a time zone
+        quiet = now - datetime.fromisoformat(known.since or "")
+    except (TypeError, ValueError):  # TypeError: a moment without a time zone
         return None
     return quiet if quiet >= timedelta(0) else None
 

@@ -7,7 +7,6 @@ import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from xmed import cohort, monitor, registry
 from xmed.app.adapt import make
@@ -18,6 +17,8 @@ from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
+from xmed.records.drift import ValidationReference
+from xmed.records.model_card import ModelCard
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, spec_names
 
@@ -25,7 +26,7 @@ INCOMING = ".incoming"
 """After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
 
 
-def drift(model: str, data: str, data_root: Path | None = None, call: Call = directly) -> dict[str, Any]:
+def drift(model: str, data: str, data_root: Path | None = None, call: Call = directly) -> dict[str, str]:
     """Check whether new, unlabelled data are still what a model was validated on: ingest, measure, report, log.
 
     Args:
@@ -55,7 +56,7 @@ def take_in(spec: DatasetSpec) -> None:
     cohort.ingest_cases(spec, home(), progress=report, generate=make)
 
 
-def reference_for(model: str, folder: Path) -> dict[str, Any]:
+def reference_for(model: str, folder: Path) -> ValidationReference:
     """What the model was validated on: as its version carries it, else from its run, where that and its data are here.
 
     Raises XmedError REFERENCE_MISSING.
@@ -64,21 +65,21 @@ def reference_for(model: str, folder: Path) -> dict[str, Any]:
         return carried
     card = card_of(folder)
     try:
-        found = monitor.keep(Run.find(str(card.get("run")), home()), home(), report)
+        found = monitor.keep(Run.find(str(card.run), home()), home(), report)
     except XmedError as problem:
         what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found["weights_sha256"] != card["weights_sha256"]:
-        what = f"run {card.get('run')} deploys another seed than {spoken(model)}"
+    if found.weights_sha256 != card.weights_sha256:
+        what = f"run {card.run} deploys another seed than {spoken(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
     return found
 
 
-def check(model: str, folder: Path, name: str, reference: dict[str, Any]) -> Path:
+def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
     found, net = cohort.load_cohort(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference["credible"], report).measure(found.cases)
+    rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
     new = monitor.by_patient(found.cases, rows)
     refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
     refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
@@ -118,7 +119,7 @@ def log_drift(page: Path) -> str:
     return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
 
 
-def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> DatasetSpec:
+def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> DatasetSpec:
     """Describe the data that is checked as a dataset without labels.
 
     Args:
@@ -137,23 +138,23 @@ def incoming(data: str, card: dict[str, Any], data_root: Path | None = None) -> 
     spec = plan_dataset(data, data_root)
     if spec.layout.image is None:
         raise XmedError("SPEC_INVALID", f"{spec.name} is label maps alone", "a dataset with images")
-    if spec.modality != card["modality"]:
+    if spec.modality != card.modality:
         what = f"{spec.name} is {spec.modality}"
-        raise XmedError("MODALITY_MISMATCH", what, f"{card['modality']}, as the model's data")
+        raise XmedError("MODALITY_MISMATCH", what, f"{card.modality}, as the model's data")
     changed = {"name": f"{spec.name}{INCOMING}", "layout": spec.layout.model_copy(update={"label": None})}
     return spec.model_copy(update={**changed, **({"root": str(data_root.absolute())} if data_root else {})})
 
 
-def _folder(folder: Path, card: dict[str, Any]) -> DatasetSpec:
+def _folder(folder: Path, card: ModelCard) -> DatasetSpec:
     """Whatever lies in a folder, a case each; their names, which may be people's, become pseudonyms."""
     spoken = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
     return DatasetSpec.model_validate(
         {
             "name": f"{spoken}-{digest(str(folder))[:6]}{INCOMING}",
-            "modality": card["modality"],
+            "modality": card.modality,
             "root": str(folder),
             "layout": {"image": "{case}"},
-            "labels": {n: {"name": one["name"]} for n, one in enumerate(card["structures"], 1)},
+            "labels": {n: {"name": structure.name} for n, structure in enumerate(card.structures, 1)},
             "splits": {"fraction": {"test": 1.0}},
         }
     )

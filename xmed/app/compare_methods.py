@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from xmed import comparison, train
 from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
@@ -19,7 +18,8 @@ from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
-from xmed.run import Run, home
+from xmed.records.run_state import FailedTraining, FailedTrainings
+from xmed.run import Arm, Run, home
 from xmed.spec import load_study
 
 Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.OnFailure], None]
@@ -39,7 +39,7 @@ def compare(
     spread: ReadShards | None = None,
     elsewhere: Elsewhere | None = None,
     call: Call = directly,
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Ingest once, train every method and seed that is not there yet, evaluate, rank.
 
     Args:
@@ -87,10 +87,10 @@ def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = 
     Raises:
         Exception: What made source-only fail: without it there is no table.
     """
-    run, failed = Run(folder), list[dict[str, Any]]()
+    run, failed = Run(folder), list[FailedTraining]()
 
     def refuse(arm: str, seed: int, problem: Exception) -> None:
-        if arm == "source_only":
+        if arm == Arm.SOURCE_ONLY:
             raise problem
         code = problem.code if isinstance(problem, XmedError) else "FAULT"
         message = problem.what if isinstance(problem, XmedError) else f"{type(problem).__name__}: {problem}"
@@ -99,11 +99,11 @@ def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = 
             text = "".join(traceback.format_exception(problem))
             logging.getLogger(__name__).info("%s seed %s\n%s", arm, seed, text)
             (run.folder / f"fault-{arm}-seed{seed}.log").write_text(text[-TRACE:], encoding="utf-8")
-        failed.append({"method": arm, "seed": seed, "code": code, "message": message})
-        run.write("failed", failed)
+        failed.append(FailedTraining(method=arm, seed=seed, code=code, message=message))
+        run.write(FailedTrainings(failed))
         report(f"train {arm} seed {seed}", 1, 1, FAILED + message)
 
-    run.write("failed", failed)  # a resumed comparison tries again
+    run.write(FailedTrainings(failed))  # a resumed comparison tries again
     lay_out(run.methods, run.study.seeds)
     for arm, seed in run.arms():
         report(f"train {arm} seed {seed}", 1, 1, "done before")

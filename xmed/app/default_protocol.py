@@ -9,6 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from xmed.errors import XmedError
+from xmed.records.evaluation import MetricConventions
+from xmed.records.model_card import ModelCard
+from xmed.records.provenance import FixedProtocol
 from xmed.run import Run, home
 from xmed.spec import Accept, Primary, Protocol
 
@@ -26,7 +29,7 @@ def least_protocol(structure: str) -> Protocol:
 
 
 def own_protocol(
-    card: dict[str, Any], report: dict[str, Any] | None, names: list[str]
+    card: ModelCard, report: dict[str, Any] | None, names: list[str]
 ) -> tuple[Protocol | None, float | None]:
     """Find the protocol that a model was validated with, without criteria that need other arms.
 
@@ -52,14 +55,14 @@ def own_protocol(
     return None, None
 
 
-def _told(card: dict[str, Any], report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
+def _told(card: ModelCard, report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
     """(protocol, tolerance of its report) from wherever the model's validation is written down."""
     if report is not None:
         yield report["protocol"]["protocol"], report["metrics_conventions"]["nsd_tolerance_mm"]
     with suppress(XmedError, OSError, ValueError, KeyError, TypeError):
-        run = Run.find(str(card.get("run")), home())
-        fixed = run.read("protocol")
-        if fixed["sha256"] == card.get("protocol_sha256"):
-            judged = run.read("metrics") if run.has("metrics") else {}
-            yield fixed["protocol"], judged.get("nsd_tolerance_mm")
-    yield card.get("protocol"), None
+        run = Run.find(str(card.run), home())
+        fixed = run.read(FixedProtocol)
+        if fixed.sha256 == card.protocol_sha256:
+            judged = run.read(MetricConventions) if run.has(MetricConventions) else MetricConventions()
+            yield fixed.protocol, judged.nsd_tolerance_mm
+    yield card.protocol, None

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from xmed import __version__
-from xmed.run import Run
+from xmed.records.evaluation import CaseRows
+from xmed.records.provenance import RunEnvironment, RunError, RunErrors
+from xmed.records.training import Training
+from xmed.run import Arm, Run
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONTAINER = "XMED_CONTAINER"
@@ -22,17 +25,17 @@ CONTAINER = "XMED_CONTAINER"
 PACKAGES = ("torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "nibabel", "SimpleITK", "mlflow", "prefect")
 
 
-def environment(run: Run, started: datetime) -> dict[str, Any]:
+def environment(run: Run, started: datetime) -> RunEnvironment:
     """environment.json of a run that is trained and evaluated. A resumed run keeps the time it first started at."""
-    before = run.read("environment")["started"] if run.has("environment") else started.isoformat()
-    trained = [run.trained(*pair) for pair in run.arms()]
-    return {
+    before = run.read(RunEnvironment).started if run.has(RunEnvironment) else started.isoformat()
+    trained = [run.read(Training, *pair) for pair in run.arms()]
+    facts = {
         "xmed": __version__,
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": cpu(),
-        "device": ", ".join(sorted({str(one["device"]) for one in trained})) or None,
+        "device": ", ".join(sorted({str(one.device) for one in trained})) or None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "started": before,
         "finished": datetime.now(UTC).isoformat(),
@@ -40,14 +43,15 @@ def environment(run: Run, started: datetime) -> dict[str, Any]:
         "git": _git(),
         **surroundings(),
     }
+    return RunEnvironment.model_validate(facts)
 
 
 def bill_of_materials(run: Run) -> dict[str, Any]:
     """Make sbom.json of a run (CycloneDX): the adapted model of its first seed, and every package it was made with."""
     from xmed.registry.sbom import sbom
 
-    trained = run.trained("adapted", run.study.seeds[0])
-    return json.loads(sbom(run.study.register_as, trained["weights_sha256"]))
+    trained = run.read(Training, Arm.ADAPTED, run.study.seeds[0])
+    return json.loads(sbom(run.study.register_as, trained.weights_sha256))
 
 
 def surroundings() -> dict[str, Any]:
@@ -66,16 +70,16 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def errors(run: Run) -> list[dict[str, str]]:
+def errors(run: Run) -> RunErrors:
     """errors.json: the test cases that could not be predicted or measured. Quarantined cases stand in data.json."""
     found = {}
-    for row in run.read("rows"):
-        if row["status"] == "error":
-            code, _, message = str(row.get("reason", "")).removeprefix("error[").partition("]: ")
+    for row in run.read(CaseRows).root:
+        if row.status == "error":
+            code, _, message = (row.reason or "").removeprefix("error[").partition("]: ")
             code, message = (code, message) if message else ("READER_FAILED", code)
-            where = f"{row['arm']}, seed {row['seed']}, case {row['case']}"
-            found[where] = {"code": code, "message": message, "where": where}
-    return list(found.values())
+            where = f"{row.arm}, seed {row.seed}, case {row.case}"
+            found[where] = RunError(code=code, message=message, where=where)
+    return RunErrors(list(found.values()))
 
 
 def cpu() -> str:

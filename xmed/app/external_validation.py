@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,19 +23,23 @@ from xmed.cohort import Cohort
 from xmed.console.progress_display import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.deployed import CARD, WEIGHTS, Model
-from xmed.run import Run, home
+from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
+from xmed.records.model_card import ModelCard
+from xmed.records.provenance import TrainingData, TrainingSides, ValidatedModel
+from xmed.records.record import read
+from xmed.records.training import CheckpointChoice, Training
+from xmed.run import Arm, Run, home
 from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
 
 NOT_HERE = "the data that the model was made from are not here: only a look at their names and digests could tell"
-NO_FLOW = {"found": 0, "readable": 0, "quarantined": 0, "train": 0, "select": 0, "test": 0}
+NO_FLOW = CaseFlow(found=0, readable=0, quarantined=0, train=0, select=0, test=0)
 
 
 def validate(
     model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None, call: Call = directly
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """Validate a finished model on a labelled dataset that it was not trained on: ingest, evaluate, report.
 
     Args:
@@ -68,10 +71,10 @@ def validate(
     return {"run": run.id, "folder": str(run.folder), "report": str(call(build_report, run.folder))}
 
 
-def describe_external(folder: Path, target: str) -> dict[str, Any]:
+def describe_external(folder: Path, target: str) -> CaseFlow | None:
     """Write data.json of a validation. Raises XmedError NO_CASES where no test case has a label."""
     evaluate.judged(cohort.load_cohort(target, home()))
-    return describe(Run(folder), cohort.load_cohort(target, home()), home())["target"]["flow"]
+    return describe(Run(folder), cohort.load_cohort(target, home()), home()).target.flow
 
 
 def external_study(
@@ -92,17 +95,15 @@ def external_study(
             MODALITY_MISMATCH, MODEL_INVALID.
     """
     card = card_of(model)
-    names = [one["name"] for one in card["structures"]]
+    names = [structure.name for structure in card.structures]
     missing = [name for name in names if name not in spec.label_table.names]
     if missing:
         what = f"{spec.name} has no label {', '.join(missing)}"
         raise XmedError(
             "SPEC_INVALID", what, f"labels of {', '.join(names)}, which the model draws", "map them in its spec"
         )
-    if spec.modality != card["modality"]:
-        raise XmedError(
-            "MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card['modality']}, as the model's data"
-        )
+    if spec.modality != card.modality:
+        raise XmedError("MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card.modality}, as the model's data")
     own, tolerance = own_protocol(card, report, names)
     asked = protocol or own or least_protocol(names[0])
     if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
@@ -114,17 +115,17 @@ def external_study(
             "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
         )
     return Study.model_validate({
-        "name": f"{card['study']}-on-{spec.name}",
-        "source": card.get("datasets", {}).get("source") or "unknown",
+        "name": f"{card.study}-on-{spec.name}",
+        "source": card.datasets.source or "unknown",
         "target": spec.name,
         "structures": names,
-        "grid": card["grid"],
-        "network": card["network"],
-        "task": {"largest_component": card["largest_component"]},
-        "method": {"name": card["method"]},
-        "seeds": [card["seed"]],
+        "grid": card.grid,
+        "network": card.network,
+        "task": {"largest_component": card.largest_component},
+        "method": {"name": card.method},
+        "seeds": [card.seed],
         "protocol": asked,
-        "register_as": card["study"],
+        "register_as": card.study,
     })  # fmt: skip
 
 
@@ -139,51 +140,50 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
         version: The version that the registry found, where the model is registered.
     """
     card, run = card_of(model), Run.create(study, home)
-    folder = run.arm("adapted", card["seed"])
+    seed = card.seed or 0
+    folder = run.arm(Arm.ADAPTED, seed)
     shutil.copytree(model, folder / "model", ignore=lambda _, names: [n for n in names if n not in (WEIGHTS, CARD)])
     weights = file_digest(folder / "model" / WEIGHTS)
-    if weights != card["weights_sha256"]:
+    if weights != card.weights_sha256:
         raise XmedError("MODEL_INVALID", f"{model}: weights are not those its card names", "an untouched folder")
-    record = {
-        "arm": "adapted",
-        "seed": card["seed"],
-        "method": card["method"],
-        "hyperparameters": card.get("hyperparameters", {}),
-        "cite": card.get("cite"),
-        "deployable": card.get("deployable"),
-        "parameters": sum(p.numel() for p in Model.load(folder / "model").net.parameters()),
-        "weights_sha256": weights,
-        "model_sha256": folder_digest(folder / "model"),
-        "steps": 0,
-        "batch": 0,
-        "seconds": 0.0,
-        "device": "as the run that made it",
-        "network": card["network"],
-        "target_labels_used": False,
-        "selection": {"rule": "the model as it was registered", "used_target_labels": False, "candidates": []},
-    }
-    write_atomically(folder / "train.json", json.dumps(record, indent=1) + "\n")
-    run.write(
-        "external",
-        {"model": spoken(reference), **_called(reference, version), "weights_sha256": weights, **_made(card)},
+    training = Training(
+        arm=Arm.ADAPTED,
+        seed=seed,
+        method=card.method,
+        hyperparameters=card.hyperparameters,
+        cite=card.cite,
+        deployable=card.deployable,
+        parameters=sum(p.numel() for p in Model.load(folder / "model").net.parameters()),
+        weights_sha256=weights,
+        model_sha256=folder_digest(folder / "model"),
+        steps=0,
+        batch=0,
+        seconds=0.0,
+        device="as the run that made it",
+        network=documents.read_mapping(folder / "model" / CARD)["network"],
+        target_labels_used=False,
+        selection=CheckpointChoice(rule="the model as it was registered", used_target_labels=False, candidates=[]),
     )
+    run.write(training, arm=training.arm, seed=training.seed)
+    called = {"model": spoken(reference), **_called(reference, version)}
+    run.write(ValidatedModel.model_validate({**called, "weights_sha256": weights, **_made(card)}))
     return run
 
 
-def describe(run: Run, target: Cohort, home: Path) -> dict[str, Any]:
+def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
     """Write data.json: the new data, and of the training data whatever is still here to be compared with."""
-    made = run.read("external")
-    learned = {side: _known(made["training"].get(side), home) for side in ("source", "target")}
-    document = {
-        "source": cohort.describe_cohort(learned["source"]) if learned["source"] else _unknown(run, made),
-        "target": cohort.describe_cohort(target),
-        "leakage": _leakage(learned, target),
-    }
-    run.write("data", document)
+    training = run.read(ValidatedModel).training
+    source, before = _known(training.source, home), _known(training.target, home)
+    document = DataSummary(
+        source=cohort.describe_cohort(source) if source else _unknown(run, training.source),
+        target=cohort.describe_cohort(target),
+        leakage=_leakage(source, before, target),
+    )
+    run.write(document)
     return document
 
 
-def card_of(model: Path) -> dict[str, Any]:
+def card_of(model: Path) -> ModelCard:
     """Read a model's card (model.json).
 
     Raises:
@@ -192,10 +192,10 @@ def card_of(model: Path) -> dict[str, Any]:
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    card = documents.read_mapping(path, "MODEL_INVALID")
-    with documents.guarded(str(path), "MODEL_INVALID", "a model folder that xmed wrote"):
-        for key in ("study", "seed", "method", "structures", "grid", "network", "modality", "weights_sha256"):
-            card[key]
+    card = read(ModelCard, path, "MODEL_INVALID")
+    for key in ("study", "seed", "method"):
+        if getattr(card, key) is None:
+            raise XmedError("MODEL_INVALID", f"{path} lacks '{key}'", "a model folder that xmed wrote")
     return card
 
 
@@ -212,53 +212,56 @@ def _called(reference: str, version: str | None) -> dict[str, str | None]:
     return {"name": name, "version": version or (last if last.isdigit() else None)}
 
 
-def _made(card: dict[str, Any]) -> dict[str, Any]:
+def _made(card: ModelCard) -> dict[str, Any]:
+    training = TrainingSides(
+        source=TrainingData(name=card.datasets.source, fingerprint=card.data.source),
+        target=TrainingData(name=card.datasets.target, fingerprint=card.data.target),
+    )
     return {
-        "study": card["study"],
-        "run": card.get("run"),
-        "protocol_sha256": card.get("protocol_sha256"),
-        "training": {
-            side: {"name": card.get("datasets", {}).get(side), "fingerprint": card.get("data", {}).get(side)}
-            for side in ("source", "target")
-        },
+        "study": card.study,
+        "run": card.run,
+        "protocol_sha256": card.protocol_sha256,
+        "training": training,
     }
 
 
-def _known(made: dict[str, Any] | None, home: Path) -> Cohort | None:
+def _known(data: TrainingData, home: Path) -> Cohort | None:
     """The very data that the model was made from, if they are still ingested here, unchanged."""
-    if not made or not made["name"]:
+    if not data.name:
         return None
     try:
-        found = cohort.load_cohort(made["name"], home)
+        found = cohort.load_cohort(data.name, home)
     except XmedError:
         return None
-    return found if found.fingerprint == made["fingerprint"] else None
+    return found if found.fingerprint == data.fingerprint else None
 
 
-def _leakage(learned: dict[str, Cohort | None], target: Cohort) -> dict[str, Any]:
-    """As of a study, where the training data are here: then their train and select cases are what was learned."""
-    source, before = learned["source"], learned["target"]
+def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Leakage:
+    """As of a study, where the training data are here: then their train and select cases are what was learned.
+
+    source, before: what the model was trained on, where it is here.
+    """
     found = cohort.find_leakage([one for one in (source, before) if one], target)
     if source is not None and before is not None:
         return found
     # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.
     checks = [
-        {**one, "found": one["found"] or None, "reason": None if one["found"] else NOT_HERE} for one in found["checks"]
+        check.model_copy(update={"found": check.found or None, "reason": None if check.found else NOT_HERE})
+        for check in found.checks
     ]
-    return {**found, "checks": checks}
+    return found.model_copy(update={"checks": checks})
 
 
-def _unknown(run: Run, made: dict[str, Any]) -> dict[str, Any]:
-    training = made["training"]["source"]
-    return {
-        "name": training["name"] or "not known here",
-        "modality": "unknown",
-        "licence": None,
-        "source": None,
-        "fingerprint": training["fingerprint"] or digest(None),
-        "structures": run.study.structures,
-        "spacing_credible": True,
-        "cases": [],
-        "quarantined": [],
-        "flow": NO_FLOW,
-    }
+def _unknown(run: Run, training: TrainingData) -> CohortSummary:
+    return CohortSummary(
+        name=training.name or "not known here",
+        modality="unknown",
+        licence=None,
+        source=None,
+        fingerprint=training.fingerprint or digest(None),
+        structures=run.study.structures,
+        spacing_credible=True,
+        cases=[],
+        quarantined=[],
+        flow=NO_FLOW,
+    )

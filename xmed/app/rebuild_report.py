@@ -10,6 +10,7 @@ from rich.console import Console
 from xmed import evaluate, registry
 from xmed import report as reports
 from xmed.errors import XmedError
+from xmed.records.provenance import AuthorText, PriorVersion, ValidatedModel
 from xmed.report.author_text import read_text
 from xmed.run import Run
 from xmed.spec import study_text_path
@@ -24,7 +25,7 @@ def remember_prior(run: Run, home: Path) -> None:
 
     Once written it stays, so that a report that is built again says the same.
     """
-    if run.has("prior") or run.has("external"):
+    if run.has(PriorVersion) or run.has(ValidatedModel):
         return
     known = [
         row for row in registry.versions(home) if row["name"] == run.study.register_as and row.get("xmed.run") != run.id
@@ -37,7 +38,7 @@ def remember_prior(run: Run, home: Path) -> None:
         path = home / "runs" / str(row.get("xmed.run")) / "report" / "report.json"
         if path.is_file():
             try:
-                run.write("prior", reports.prior_of(path, row["name"], row["version"]))
+                run.write(PriorVersion.model_validate(reports.prior_of(path, row["name"], row["version"])))
             except XmedError:  # a report of an older xmed: not comparable, and no reason to stop
                 continue
             return
@@ -45,9 +46,9 @@ def remember_prior(run: Run, home: Path) -> None:
 
 def note_text(run: Run, study: str) -> None:
     """Keep the human answers that stand beside the study's file, `NAME.text.yaml`, unless the run has some already."""
-    beside = None if run.has("text") else study_text_path(study)
+    beside = None if run.has(AuthorText) else study_text_path(study)
     if beside is not None:
-        run.write("text", read_text(beside))
+        run.write(AuthorText.model_validate(read_text(beside)))
 
 
 def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> dict[str, Any]:

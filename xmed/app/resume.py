@@ -10,25 +10,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from xmed.records.run_state import Begun, Ended
 from xmed.run import Run
 from xmed.spec import Study
 
 CODE = ("xmed", "xmed_pipelines")
 """Packages whose source files decide what a run computes."""
 BEGUN, ENDED = "begun", "ended"
-"""Documents of a run: what was asked by which code; and what became of it, without which it is unfinished."""
+"""Stems of the documents of `Begun` and `Ended`; a run without the second is unfinished."""
 
 
 def begin(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run:
     """Make a new run of a study, and write down what it was asked and by which code."""
     run = Run.create(study, home)
-    run.write(BEGUN, {**_asked(roots), "at": datetime.now(UTC).isoformat()})
+    run.write(Begun(**_asked(roots), at=datetime.now(UTC).isoformat()))
     return run
 
 
 def end(run: Run, result: Mapping[str, Any]) -> None:
     """Mark a run as finished; `result` says how it ended."""
-    run.write(ENDED, {**result, "at": datetime.now(UTC).isoformat()})
+    run.write(Ended.model_validate({**result, "at": datetime.now(UTC).isoformat()}))
 
 
 def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run | None:
@@ -39,10 +40,10 @@ def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Ru
     asked, wanted = _asked(roots), study.model_dump(mode="json")
     for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
         run = Run(folder)
-        if not (run.has(BEGUN) and run.has("study")) or run.has(ENDED):
+        if not (run.has(Begun) and run.has("study")) or run.has(Ended):
             continue
-        begun = run.read(BEGUN)
-        if all(begun.get(key) == value for key, value in asked.items()) and run.read("study") == wanted:
+        begun = run.read(Begun)
+        if (begun.roots, begun.code) == (asked["roots"], asked["code"]) and run.read("study") == wanted:
             return run
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,10 +57,11 @@ def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Clust
     adapt_flows = flows.load_adapt_flows(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
+    from xmed.records.record import content
     from xmed.run import home
 
     adapt_flows.ingest_flow(spec, data_root, cluster)
-    document = cohort.describe_cohort(cohort.load_cohort(name, home()))
+    document = content(cohort.describe_cohort(cohort.load_cohort(name, home())))
     has_crosswalk = (home() / "deidentify" / "crosswalk").is_file()
     return Answer(document, lambda console: show_cohort(console, document, has_crosswalk))
 
@@ -107,12 +108,17 @@ def deidentify_command(
 
 def schema_command(
     document: Annotated[SchemaName, typer.Argument(help="The kind of document.")] = SchemaName.dataset,
+    records: Annotated[bool, typer.Option("--records", help="Of every JSON document of a run, by file name.")] = False,
 ) -> Answer:
     """Print the JSON Schema of a dataset spec, a study, a report or a drift check; editors check YAML against it.
 
     Example: xmed schema Study --json
     """
-    if document is SchemaName.report:
+    if records:
+        from xmed.records.schemas import schemas
+
+        json_schema = dict[str, Any](schemas())
+    elif document is SchemaName.report:
         from xmed.report import schema as report_schema
 
         json_schema = report_schema()

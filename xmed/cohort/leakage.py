@@ -8,6 +8,7 @@ from typing import Any
 from xmed.cohort.case import Case, Cohort
 from xmed.cohort.near_duplicates import NEAR_DUPLICATE_CORRELATION, stored_thumbnail, thumbnail_correlations
 from xmed.cohort.store import Store
+from xmed.records.data_summary import Leakage
 from xmed.spec import Split
 
 LEARNED: tuple[Split, ...] = ("train", "select")
@@ -23,7 +24,7 @@ TEXTS = {
 }
 
 
-def find_leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
+def find_leakage(learned: Sequence[Cohort], target: Cohort) -> Leakage:
     """Find what the train and select cases of some cohorts share with the test cases of the target.
 
     A renamed or repacked copy is found by the digest of its voxels; one that was rescaled, compressed or slightly
@@ -65,7 +66,7 @@ def find_leakage(learned: Sequence[Cohort], target: Cohort) -> dict[str, Any]:
             "limit": NEAR_DUPLICATE_CORRELATION if key == "near_duplicates" else None,
             "closest": nearest if key == "near_duplicates" else None,
         })  # fmt: skip
-    return {**shared, "checks": checks}
+    return Leakage.model_validate({**shared, "checks": checks})
 
 
 def _near_duplicates(

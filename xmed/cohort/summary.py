@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -11,22 +10,23 @@ from xmed.cohort.case import Case, Cohort
 from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
+from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary, QuarantinedCase
 from xmed.spec import SPLITS
 
 
-def summarise_cohorts(source: Cohort, target: Cohort) -> dict[str, Any]:
+def summarise_cohorts(source: Cohort, target: Cohort) -> DataSummary:
     """The run's data.json: source and target (cases, quarantine, flow) and leakage (see `find_leakage`).
 
     No label of the target is opened. For each label of the source, the volume of every structure is kept.
     """
-    return {
-        "source": describe_cohort(source, labels=True),
-        "target": describe_cohort(target),
-        "leakage": find_leakage([source, target], target),
-    }
+    return DataSummary(
+        source=describe_cohort(source, labels=True),
+        target=describe_cohort(target),
+        leakage=find_leakage([source, target], target),
+    )
 
 
-def describe_cohort(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
+def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
     """One cohort in data.json.
 
     Args:
@@ -36,42 +36,38 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> dict[str, Any]:
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
     keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
-    return {
-        "name": spec.name,
-        "modality": spec.modality,
-        "licence": spec.licence,
-        "source": spec.source,
-        "fingerprint": cohort.fingerprint,
-        "merkle_root": merkle_root(keys),
-        "files": len(keys),
-        "structures": spec.label_table.names,
-        "spacing_credible": spec.spacing_credible,
-        "cases": [_case(cohort, case, labels) for case in cohort.cases],
-        "quarantined": [asdict(refused) for refused in cohort.quarantined],
-        "flow": {
-            "found": cohort.found,
-            "readable": len(cohort.cases),
-            "quarantined": len(cohort.quarantined),
-            **counts,
-        },
-    }
+    flow = CaseFlow(found=cohort.found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
+    return CohortSummary(
+        name=spec.name,
+        modality=spec.modality,
+        licence=spec.licence,
+        source=spec.source,
+        fingerprint=cohort.fingerprint,
+        merkle_root=merkle_root(keys),
+        files=len(keys),
+        structures=spec.label_table.names,
+        spacing_credible=spec.spacing_credible,
+        cases=[_case(cohort, case, labels) for case in cohort.cases],
+        quarantined=[QuarantinedCase(**asdict(refused)) for refused in cohort.quarantined],
+        flow=flow,
+    )
 
 
-def _case(cohort: Cohort, case: Case, labels: bool) -> dict[str, Any]:
+def _case(cohort: Cohort, case: Case, labels: bool) -> CaseSummary:
     metas = [Store(cohort.home).meta(key) for key in (case.image, case.label) if key]
     meta = metas[0] if metas else {"shape": None, "spacing_mm": None}
     facts: dict[str, str] = (meta.get("facts") or {}) if case.image else {}
-    return {
-        "case": case.id,
-        "patient": case.patient,
-        "split": case.split,
-        "has_label": case.label is not None,
-        "shape": meta["shape"],
-        "spacing_mm": meta["spacing_mm"],
-        "notes": [note for meta in metas for note in meta.get("notes", ())],
-        "facts": {name: text for name, text in facts.items() if name != "series"},
-        "label_ml": _volumes(cohort, case) if labels and case.label else {},
-    }
+    return CaseSummary(
+        case=case.id,
+        patient=case.patient,
+        split=case.split,
+        has_label=case.label is not None,
+        shape=meta["shape"],
+        spacing_mm=meta["spacing_mm"],
+        notes=[note for meta in metas for note in meta.get("notes", ())],
+        facts={name: text for name, text in facts.items() if name != "series"},
+        label_ml=_volumes(cohort, case) if labels and case.label else {},
+    )
 
 
 def _volumes(cohort: Cohort, case: Case) -> dict[str, float]:

@@ -9,6 +9,7 @@ from xmed.comparison.comparison_page import page
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.json_numbers import without_nan
+from xmed.records.method_comparison import MethodComparison
 from xmed.run import Run
 
 
@@ -28,6 +29,6 @@ def build(run: Run) -> Path:
             )
     document = without_nan(compose(run))
     html = page(run, document)
-    run.write("comparison", document)
+    run.write(MethodComparison.model_validate(document))
     write_atomically(run.folder / "comparison.html", html)
     return run.folder / "comparison.html"

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from xmed import select
+from xmed.records.selection import Selection
 from xmed.select import SOURCE
-from xmed.select.regret import ALL
+from xmed.select.regret import ALL, ValidatorRegret
 
 Document = dict[str, Any]
 
 
-def choice(selection: Document, dice: dict[tuple[str, int], float]) -> Document:
+def choice(selection: Selection, dice: dict[tuple[str, int], float]) -> Document:
     """selection.json of a comparison, in hindsight.
 
     dice: per (method, seed) the mean over structures of Dice on the test patients. Regret is the best Dice among all
@@ -21,27 +22,27 @@ def choice(selection: Document, dice: dict[tuple[str, int], float]) -> Document:
     guards keep; means over seeds.
     """
     seeds, tables = [], []
-    for key, record in selection["seeds"].items():
+    for key, record in selection.seeds.items():
         seed = int(key)
-        known = {one["name"]: dice[one["name"], seed] for one in record["candidates"] if (one["name"], seed) in dice}
-        if record["chosen"] not in known or SOURCE not in known:
+        known = {one.name: dice[one.name, seed] for one in record.candidates if (one.name, seed) in dice}
+        if record.chosen not in known or SOURCE not in known:
             continue
         best = max(known, key=lambda name: known[name])
-        chosen = known[record["chosen"]]
+        chosen = known[record.chosen]
         seeds.append({
             "seed": seed,
-            "chosen": record["chosen"],
+            "chosen": record.chosen,
             "chosen_dice": chosen,
             "best": best,
             "best_dice": known[best],
             "regret": known[best] - chosen,
             "over_source_only": chosen - known[SOURCE],
-            "reason": record["reason"],
+            "reason": record.reason,
         })  # fmt: skip
         kept = {
-            one["name"]: one["scores"] | {ALL: -one["mean_rank"]}  # only those that vote count in it
-            for one in record["candidates"]
-            if one["kept"] and one["name"] in known
+            one.name: {**one.scores, ALL: -(one.mean_rank or 0.0)}  # only those that vote count in it
+            for one in record.candidates
+            if one.kept and one.name in known
         }
         if len(kept) > 1:
             tables.append(select.oracle(kept, known))
@@ -54,11 +55,11 @@ def choice(selection: Document, dice: dict[tuple[str, int], float]) -> Document:
     }
 
 
-def _mean(found: list[Document]) -> Document:
+def _mean(found: list[ValidatorRegret]) -> Document:
     """Means over seeds of one validator's row; None where no seed defines it."""
-    spearman = [one["weighted_spearman"] for one in found if one["weighted_spearman"] is not None]
+    spearman = [one.weighted_spearman for one in found if one.weighted_spearman is not None]
     return {
         "weighted_spearman": float(np.mean(spearman)) if spearman else None,
-        "regret": float(np.mean([one["regret"] for one in found])),
-        "n": int(np.mean([one["n"] for one in found])),
+        "regret": float(np.mean([one.regret for one in found])),
+        "n": int(np.mean([one.n for one in found])),
     }

@@ -10,8 +10,15 @@ from xmed import methods
 from xmed.comparison.choice import choice
 from xmed.comparison.conclusion import verdict
 from xmed.comparison.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
+from xmed.records.data_summary import DataSummary
+from xmed.records.evaluation import CaseRows, MetricConventions
+from xmed.records.provenance import FixedProtocol, RunEnvironment
+from xmed.records.record import content
+from xmed.records.run_state import FailedTrainings
+from xmed.records.selection import Selection
+from xmed.records.training import Training
 from xmed.report.rows import Rows
-from xmed.run import TRIVIAL_ARMS, Run
+from xmed.run import TRIVIAL_ARMS, Arm, Run
 from xmed.train.arms import method_of
 
 SCHEMA = "xmed-comparison/1"
@@ -27,18 +34,19 @@ def compose(run: Run) -> Document:
     Raises:
         FileNotFoundError: Where nothing has been evaluated.
     """
-    study, data, measured = run.read("study"), run.read("data"), run.read("metrics")
+    study, data, measured = run.read("study"), run.read(DataSummary), run.read(MetricConventions)
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
-    tested = [case for case in data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
-    rows = Rows.complete(run.read("rows"), run.arms(), tested, structures, measured["spacing_credible"])
-    trained = {cell: run.trained(*cell) for cell in run.arms()}
+    tested = [content(case) for case in data.target.cases if case.split == "test" and case.has_label]
+    plain = [content(row) for row in run.read(CaseRows).root]
+    rows = Rows.complete(plain, run.arms(), tested, structures, measured.spacing_credible)
+    trained = {cell: run.read(Training, *cell) for cell in run.arms()}
     seconds = {cell: _seconds(run, trained, cell) for cell in trained}
     document: Document = {
         "schema": SCHEMA,
         "run": run.id,
         "study": study["name"],
-        "source": {key: data["source"][key] for key in ("name", "modality", "fingerprint")},
-        "target": {key: data["target"][key] for key in ("name", "modality", "fingerprint")},
+        "source": {key: getattr(data.source, key) for key in ("name", "modality", "fingerprint")},
+        "target": {key: getattr(data.target, key) for key in ("name", "modality", "fingerprint")},
         "structures": structures,
         "primary": primary,
         "methods": run.methods,
@@ -51,19 +59,20 @@ def compose(run: Run) -> Document:
             for arm in TRIVIAL_ARMS for s in structures if rows.of(arm, s)
         ],
         "ranking": {s: ranking(rows, s, trained, seconds) for s in structures},
-        "failed": run.read("failed") if run.has("failed") else [],
-        "protocol_sha256": run.read("protocol")["sha256"],
-        "environment": run.read("environment") if run.has("environment") else {},
+        "failed": content(run.read(FailedTrainings)) if run.has(FailedTrainings) else [],
+        "protocol_sha256": run.read(FixedProtocol).sha256,
+        "environment": content(run.read(RunEnvironment)) if run.has(RunEnvironment) else {},
     }  # fmt: skip
     document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
-    if run.has("selection"):
-        chosen = run.read("selection")
+    if run.has(Selection):
+        chosen = run.read(Selection)
         document["selection"] = choice(chosen, _means(document["rows"]))
-        if chosen.get("registered") is False:
-            document["selection"]["trivial"] = chosen["reason"]
+        if not chosen.registered:
+            document["selection"]["trivial"] = chosen.reason
     document["unsupported"] = sorted(rows.unsupported)
-    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in (*TRIVIAL_ARMS, "target_supervised")}
+    arms: list[str] = [*TRIVIAL_ARMS, Arm.TARGET_SUPERVISED]
+    dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in arms}
     document["ceiling_over_trivial"] = ceiling(dice)
     document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
     return document
@@ -94,11 +103,11 @@ def _means(found: list[Document]) -> dict[Cell, float]:
     return {cell: float(np.mean(values)) for cell, values in by_cell.items() if None not in values}  # type: ignore[arg-type]
 
 
-def _row(rows: Rows, cell: Cell, structure: str, record: Document, seconds: float) -> Document:
+def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: float) -> Document:
     arm, seed = cell
     mine = Rows(tuple(row for row in rows.rows if row["seed"] == seed))
     found = statistic(mine, arm, structure)
-    named = ("source_only", arm, "target_supervised")
+    named = (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)
     dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}
     dice |= {name: rows.by_patient(name, structure, "dice")[0] for name in TRIVIAL_ARMS}
     return {
@@ -109,21 +118,21 @@ def _row(rows: Rows, cell: Cell, structure: str, record: Document, seconds: floa
         "dice_ci": found["dice"]["ci"],
         "gap_closed": gap_closed(dice, arm)["value"],
         "seconds": seconds,
-        "selected_by": record["selection"]["rule"],
+        "selected_by": record.selection.rule,
         "n": found["dice"]["n"],
         "n_failed": found["dice"]["n_failed"],
-        "target_labels_used": record["target_labels_used"],
-        "weights_sha256": record["weights_sha256"],
+        "target_labels_used": record.target_labels_used,
+        "weights_sha256": record.weights_sha256,
     }
 
 
-def _seconds(run: Run, trained: dict[Cell, Document], cell: Cell) -> float:
+def _seconds(run: Run, trained: dict[Cell, Training], cell: Cell) -> float:
     """Seconds of a cell's own training and of every training that it begins with, each once."""
     seed, found, waiting = cell[1], dict[str, float](), [cell[0]]
     while waiting:
         arm = waiting.pop()
         needed = methods.needs(method_of(run.study, arm))
         made = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
-        found[arm] = 0.0 if made else trained[arm, seed]["seconds"]
+        found[arm] = 0.0 if made else trained[arm, seed].seconds
         waiting += [other for other in needed if other not in found]
     return round(sum(found.values()), 1)

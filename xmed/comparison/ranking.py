@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
+from xmed.records.training import Training
 from xmed.report.rows import Rows, failed
 from xmed.report.trivial_baseline import best_trivial, measurable
-from xmed.run import TRIVIAL_ARMS
+from xmed.run import TRIVIAL_ARMS, Arm
 
 REFERENCE = "bridge"
 """Beside source-only and the best, what every other method is held against: xmed's own."""
@@ -19,7 +20,7 @@ Cell = tuple[str, int]
 Document = dict[str, Any]
 
 
-def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: dict[Cell, float]) -> list[Document]:
+def ranking(rows: Rows, structure: str, trained: dict[Cell, Training], seconds: dict[Cell, float]) -> list[Document]:
     """One entry per method, best first, methods that saw target labels last: Dice, what it gains, how sure that is.
 
     Ranked are the methods that saw none and did not fail on every case. Resampling one patient says nothing: then a
@@ -27,7 +28,7 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
     """
     arms = list(dict.fromkeys(arm for arm, _ in trained))
     dice = {arm: rows.by_patient(arm, structure, "dice")[0] for arm in (*arms, *TRIVIAL_ARMS)}
-    informed = {arm for (arm, _), record in trained.items() if record["target_labels_used"]}
+    informed = {arm for (arm, _), record in trained.items() if record.target_labels_used}
     blind = [arm for arm in arms if arm not in informed and dice[arm]]
     alive = [arm for arm in blind if not all(map(failed, rows.of(arm, structure)))]
     everyone = sorted(set.intersection(*(set(dice[arm]) for arm in alive))) if alive else []
@@ -61,7 +62,7 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Document], seconds: 
                 "mean": means[arm],
             },
             "seconds": float(np.mean([seconds[arm, seed] for seed in seeds])),
-            "cite": record["cite"],
+            "cite": record.cite,
         })  # fmt: skip
     return out
 
@@ -97,7 +98,7 @@ def statistic(rows: Rows, arm: str, structure: str) -> Document:
 
 
 def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
-    chosen = [dice.get(name, {}) for name in ("source_only", arm, "target_supervised")]
+    chosen = [dice.get(name, {}) for name in (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)]
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
     found = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
     gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
@@ -106,7 +107,7 @@ def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
 
 def ceiling(dice: dict[str, dict[str, float]]) -> Document:
     """Compute target-supervised minus the better trivial baseline; a gap can be measured only where it is above 0."""
-    return _difference(dice.get("target_supervised", {}), dice.get(best_trivial(dice), {}))
+    return _difference(dice.get(Arm.TARGET_SUPERVISED, {}), dice.get(best_trivial(dice), {}))
 
 
 def _difference(a: dict[str, float], b: dict[str, float]) -> Document:

@@ -24,7 +24,8 @@ from xmed.io.file_kinds import file_kind, list_files
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import WEIGHTS
-from xmed.run import Run
+from xmed.records.evaluation import CaseObjects, DicomObjects
+from xmed.run import Arm, Run
 from xmed.volume import Volume
 
 Pair = tuple[str, str, str]
@@ -40,7 +41,7 @@ def write_objects(
     home: Path,
     data_root: Path | None = None,
     progress: Callable[[str, int, int, str], None] | None = None,
-) -> dict[str, Any]:
+) -> DicomObjects | None:
     """Write objects/ and objects.json of an evaluated run.
 
     Cases that were not DICOM are left out. Nothing is done again for the same model on the same data.
@@ -52,19 +53,20 @@ def write_objects(
         progress: Called with (what, done, total, case id).
 
     Returns:
-        The content of objects.json: per case the digests of its files, or the reason why there are none.
+        objects.json: per case the digests of its files, or the reason why there are none. None where no case of the
+            adapted model was evaluated.
 
     Raises:
         XmedError: KEY_INVALID, NOT_WRITABLE.
     """
     target, seed = load_cohort(run.study.target, home), run.study.seeds[0]
-    arm = run.arm("adapted", seed)
+    arm = run.arm(Arm.ADAPTED, seed)
     if not (arm / LABELS).is_file():
-        return {}
+        return None
     weights = file_digest(arm / "model" / WEIGHTS)
     of = digest([folder_digest(arm / "model"), target.fingerprint, run.study.structures, __version__])
-    if run.has("objects") and run.read("objects")["of"] == of:
-        return dict(run.read("objects"))
+    if run.has(DicomObjects) and (before := run.read(DicomObjects)).of == of:
+        return before
     cases = judged(target)
     sources = {case: path for case, path in find_image_files(target, cases, data_root).items() if _is_dicom(path)}
     secret = Secret.find(home)[0]
@@ -77,14 +79,14 @@ def write_objects(
                 labels = _labels(target, case, drawn)
                 asked = labels, sources[case.id], _table(target, run.study.structures), Path(scratch), by, secret
                 crosswalk.commit(run_in_sandbox(_write, *asked))  # before a file has its name
-                rows.append({"case": case.id, "reason": None, **_kept(Path(scratch), run.objects, case.id)})
+                rows.append(CaseObjects(case=case.id, reason=None, **_kept(Path(scratch), run.objects, case.id)))
             except XmedError as problem:
                 # The code's own sentence: that of the problem may quote the file.
-                rows.append({"case": case.id, "reason": f"{problem.code}: {CODES[problem.code]}"})
+                rows.append(CaseObjects(case=case.id, reason=f"{problem.code}: {CODES[problem.code]}"))
             if progress:
                 progress("DICOM objects", n, len(sources), case.id)
-    document = {"of": of, "seed": seed, "cases": rows}
-    run.write("objects", document)
+    document = DicomObjects(of=of, seed=seed, cases=rows)
+    run.write(document)
     return document
 
 

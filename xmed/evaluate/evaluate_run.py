@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from xmed import __version__, metrics
 from xmed.cohort import Case, Cohort, load_cohort
@@ -15,25 +15,23 @@ from xmed.evaluate.perturbations import evaluate_perturbed
 from xmed.evaluate.reference import ReferenceCase, measurement_digest
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import array_digest, digest, folder_digest
-from xmed.files.json_numbers import as_json
 from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.prepare.study_samples import reference_labels
-from xmed.run import Run
+from xmed.records.evaluation import CaseRow, CaseRows, ImageDescription, JudgedArm, MetricConventions, TestImages
+from xmed.run import Arm, Run
 from xmed.spec import Study
 from xmed.volume import Volume
 
-Row = dict[str, Any]
 LABELS = "labels.npz"
 """File beside an evaluated arm's model: its label map of every test case on the native grid (see `kept_name`)."""
 
 
-def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row]:
+def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[CaseRow]:
     """Write rows, metrics, reference, robustness (.json) and pictures/ of a trained run.
 
     Here the target's test labels are read for the first time, after the protocol was hashed. Every metric is computed
@@ -54,8 +52,8 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     study = run.study
     target, cells = load_cohort(study.target, home), run.arms()
     cases, bench = judged(target), ArmEvaluator.of(run, target)
-    rows: list[Row] = []
-    disturb = study.robustness and ("adapted", study.seeds[0]) in cells
+    rows: list[CaseRow] = []
+    disturb = study.robustness and (Arm.ADAPTED, study.seeds[0]) in cells
     steps = len(cells) + 1 + disturb
     for n, (arm, seed) in enumerate(cells):
         rows += bench.judge(arm, seed)
@@ -65,11 +63,13 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Row
     rows += bench.finish(Baselines.of(study, source, target, cases) if source else None)
     if progress:
         progress("evaluate", len(cells) + 1, steps, "trivial baselines" if source else "no source, no baselines")
-    run.write("rows", rows)
+    run.write(CaseRows(rows))
+    conventions: dict[str, JsonValue] = {name: {**facts} for name, facts in metrics.CONVENTIONS.items()}
     credible = target.spec.spacing_credible
-    conventions = {"conventions": metrics.CONVENTIONS, "nsd_tolerance_mm": bench.tolerance_mm}
-    run.write("metrics", {**conventions, "spacing_credible": credible})
-    run.write("reference", {case.id: intensity_summary(target.image(case)) for case in cases})
+    run.write(
+        MetricConventions(conventions=conventions, nsd_tolerance_mm=bench.tolerance_mm, spacing_credible=credible)
+    )
+    run.write(TestImages({case.id: intensity_summary(target.image(case)) for case in cases}))
     if disturb:
         evaluate_perturbed(run, target, cases, study.seeds[0])
         if progress:
@@ -88,14 +88,14 @@ def known_source(study: Study, home: Path) -> Cohort | None:
     return source if set(study.structures) <= set(source.spec.label_table.names) else None
 
 
-def intensity_summary(volume: Volume) -> dict[str, float]:
+def intensity_summary(volume: Volume) -> ImageDescription:
     """Summarise the intensities of the voxels in view, for the monitoring of later images."""
     seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
     p05, p50, p95 = np.percentile(seen, (5, 50, 95))
-    return {
-        "mean": float(seen.mean()), "sd": float(seen.std()), "p05": float(p05), "p50": float(p50), "p95": float(p95),
-        "in_view": float(seen.size / volume.array.size),
-    }  # fmt: skip
+    return ImageDescription(
+        mean=float(seen.mean()), sd=float(seen.std()), p05=float(p05), p50=float(p50), p95=float(p95),
+        in_view=float(seen.size / volume.array.size),
+    )  # fmt: skip
 
 
 def judged(target: Cohort) -> list[Case]:
@@ -145,7 +145,7 @@ class ArmEvaluator:
         reference, credible = reference_labels(self.target, case, self.study), self.target.spec.spacing_credible
         return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
-    def judge(self, arm: str, seed: int) -> list[Row]:
+    def judge(self, arm: str, seed: int) -> list[CaseRow]:
         """Return the rows of one arm and seed, and store them with label maps beside its model, judged.json last."""
         folder = self.run.arm(arm, seed)
         asked = [
@@ -156,12 +156,9 @@ class ArmEvaluator:
             self.target.spec.spacing_credible,
         ]
         of = digest([*asked, measurement_digest(), __version__])
-        kept = folder / "judged.json"
-        if kept.is_file():
-            before = documents.read_mapping(kept)
-            if before.get("of") == of and "rows" in before:
-                return list(before["rows"])
-        model, rows, drawn = Model.load(folder / "model"), list[Row](), dict[str, np.ndarray]()
+        if self.run.has(JudgedArm, arm, seed) and (before := self.run.read(JudgedArm, arm, seed)).of == of:
+            return before.rows
+        model, rows, drawn = Model.load(folder / "model"), list[CaseRow](), dict[str, np.ndarray]()
         for case in self.cases:
             made, reason = _predicted(model, self.target.image(case))
             label = None if made is None else made.label.array
@@ -170,16 +167,17 @@ class ArmEvaluator:
             for value in against.values:
                 row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
                 # Of the other arms nobody asks how sure they are, and a probability map costs as much as a label map.
-                rows.append(row | (against.certainty(value, made) if made and arm == "adapted" else {}))
+                certainty = against.certainty(value, made) if made and arm == Arm.ADAPTED else {}
+                rows.append(CaseRow.model_validate(row | certainty))
             if label is not None:
                 drawn[kept_name(case)] = label
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
-        write_atomically(kept, as_json({"of": of, "rows": rows}, indent=None))
+        self.run.write(JudgedArm(of=of, rows=rows), arm=arm, seed=seed, indent=None)
         return rows
 
-    def finish(self, baselines: Baselines | None) -> list[Row]:
+    def finish(self, baselines: Baselines | None) -> list[CaseRow]:
         """Return the rows of the trivial arms, and write a picture of every case with each arm's first seed."""
-        rows: list[Row] = []
+        rows: list[CaseRow] = []
         for case in self.cases:
             volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
             for arm, seed in self.run.arms():
@@ -190,7 +188,7 @@ class ArmEvaluator:
                     if arm not in drawn and kept_name(case) in file:
                         drawn[arm] = file[kept_name(case)]
             for arm, value, rule, label in baselines.of_case(case, volume) if baselines else ():
-                rows.append({**against.row(arm, None, value, label), "rule": rule})
+                rows.append(CaseRow.model_validate({**against.row(arm, None, value, label), "rule": rule}))
             _picture(self.run, against, volume, drawn, self.target, self.study)
         return rows
 

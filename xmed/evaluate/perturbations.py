@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from xmed.model.prediction import adapts_at_test_time, predict
 from xmed.prepare import resample_to
 from xmed.prepare.geometry import divide_grid
 from xmed.prepare.study_samples import reference_labels
-from xmed.run import Run
+from xmed.records.evaluation import DisturbanceKind, DisturbedScore, Robustness
+from xmed.run import Arm, Run
 from xmed.volume import Grid, Volume
 
 Pair = tuple[Volume, Volume]
@@ -86,7 +86,7 @@ DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]]
 """Name → function, description, three levels, and format of a level."""
 
 
-def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> dict[str, Any]:
+def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> Robustness:
     """Write robustness.json of a run: Dice of the adapted model of `seed` on perturbed test volumes.
 
     Nothing is done again for the same model on the same data.
@@ -94,17 +94,17 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
     Returns:
         The content of robustness.json.
     """
-    folder = run.arm("adapted", seed) / "model"
+    folder = run.arm(Arm.ADAPTED, seed) / "model"
     asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
     of = digest(
         [folder_digest(folder), target.fingerprint, run.study.structures, measurement_digest(), __version__, asked]
     )
-    if run.has("robustness") and run.read("robustness")["of"] == of:
-        return dict(run.read("robustness"))
+    if run.has(Robustness) and (before := run.read(Robustness)).of == of:
+        return before
     model = Model.load(folder)
     # What learns anew for every volume takes a training's time each: one volume has to do.
     chosen = few(target, cases, 1 if adapts_at_test_time(model) else MOST_CASES)
-    rows: list[dict[str, Any]] = []
+    rows: list[DisturbedScore] = []
     for number, case in enumerate(chosen):
         image, label = target.image(case), reference_labels(target, case, run.study)
         rows += _scores(model, case, "none", 0, image, label, run.study.structures)
@@ -113,11 +113,11 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
                 random = np.random.default_rng([number, n])
                 rows += _scores(model, case, name, n, *change(image, label, level, random), run.study.structures)
     kinds = {
-        name: {"text": text, "levels": [form.format(level) for level in levels]}
+        name: DisturbanceKind(text=text, levels=[form.format(level) for level in levels])
         for name, (_, text, levels, form) in DISTURBANCES.items()
     }
-    document = {"of": of, "seed": seed, "cases": [case.id for case in chosen], "disturbances": kinds, "rows": rows}
-    run.write("robustness", document)
+    document = Robustness(of=of, seed=seed, cases=[case.id for case in chosen], disturbances=kinds, rows=rows)
+    run.write(document)
     return document
 
 
@@ -134,19 +134,19 @@ def few(target: Cohort, cases: Sequence[Case], most: int) -> list[Case]:
 
 def _scores(
     model: Model, case: Case, name: str, severity: int, image: Volume, label: Volume, structures: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[DisturbedScore]:
     try:
         guess = predict(model, image).array
     except XmedError:
         guess = np.zeros(image.array.shape, dtype=np.uint8)  # what cannot be predicted is a miss here, too
     return [
-        {
-            "disturbance": name,
-            "severity": severity,
-            "case": case.id,
-            "structure": structure,
-            "dice": metrics.dice(guess == value, label.array == value, image.spacing),
-        }
+        DisturbedScore(
+            disturbance=name,
+            severity=severity,
+            case=case.id,
+            structure=structure,
+            dice=metrics.dice(guess == value, label.array == value, image.spacing),
+        )
         for value, structure in enumerate(structures, start=1)
     ]
 

@@ -16,7 +16,11 @@ from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name, known_so
 from xmed.evaluate.reference import ReferenceCase
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
-from xmed.run import TRIVIAL_ARMS, Run
+from xmed.records.data_summary import DataSummary
+from xmed.records.evaluation import CaseRow, CaseRows, MetricConventions
+from xmed.records.provenance import ValidatedModel
+from xmed.records.record import content
+from xmed.run import TRIVIAL_ARMS, Arm, Run
 
 EXACT = 1e-9
 """Largest relative difference of two numbers that count as equal."""
@@ -45,7 +49,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
     """
     target = load_cohort(run.study.target, home)
     bench = ArmEvaluator.of(run, target)
-    rows: dict[Key, dict[str, Any]] = {_key(row): row for row in run.read("rows")}
+    rows = {_key(row): row for row in run.read(CaseRows).root}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]
     wanted: set[Key] = set()
     baselines = _baselines(run, target, bench, home)
@@ -61,7 +65,7 @@ def remeasure(run: Run, home: Path) -> list[str]:
                 problems.append(f"{_said(key)}: no row")
             elif fresh is not None:
                 problems += _against(written, fresh)
-            elif written["status"] != "error":
+            elif written.status != "error":
                 problems.append(f"{_said(key[:3])}: the prediction is gone")
     problems += [f"{_said(key)}: a row of nothing that was judged" for key in rows if key not in wanted]
     return list(dict.fromkeys(problems))
@@ -89,20 +93,20 @@ def _is_whole_without_seal(store: Store, key: str) -> bool:
 
 def _unlike(run: Run, target: Cohort, bench: ArmEvaluator) -> Iterator[str]:
     """Yield where the run's data and settings of the metrics are not those of the store and the study."""
-    if run.has("data") and run.read("data")["target"]["fingerprint"] != target.fingerprint:
+    if run.has(DataSummary) and run.read(DataSummary).target.fingerprint != target.fingerprint:
         yield f"data: {target.spec.name} in the store is not the data that the run was judged on"
     ruler = {"nsd_tolerance_mm": bench.tolerance_mm, "spacing_credible": target.spec.spacing_credible}
-    said: dict[str, Any] = run.read("metrics") if run.has("metrics") else {}
+    written: dict[str, Any] = content(run.read(MetricConventions)) if run.has(MetricConventions) else {}
     for name, value in ruler.items():
-        if not _same(said.get(name), value):
-            yield f"metrics: {name} is {said.get(name)}, and {value} by the data"
+        if not _same(written.get(name), value):
+            yield f"metrics: {name} is {written.get(name)}, and {value} by the data"
     there = set(run.arms())
-    for arm in ("adapted",) if run.has("external") else ("source_only", "adapted"):
+    for arm in (Arm.ADAPTED,) if run.has(ValidatedModel) else (Arm.SOURCE_ONLY, Arm.ADAPTED):
         yield from (f"{arm}, seed {seed}: there is no training" for seed in run.study.seeds if (arm, seed) not in there)
 
 
 def _twice(run: Run) -> list[str]:
-    seen = Counter(_key(row) for row in run.read("rows"))
+    seen = Counter(_key(row) for row in run.read(CaseRows).root)
     return [f"{_said(key)}: {count} rows" for key, count in seen.items() if count > 1]
 
 
@@ -144,8 +148,8 @@ def kept(path: Path, name: str) -> np.ndarray | None:
         return np.asarray(file[name]) if name in file else None
 
 
-def _key(row: dict[str, Any]) -> Key:
-    return row["arm"], row["seed"], row["case"], row["structure"]
+def _key(row: CaseRow) -> Key:
+    return row.arm, row.seed, row.case, row.structure
 
 
 def _said(key: tuple[Any, ...]) -> str:
@@ -153,9 +157,10 @@ def _said(key: tuple[Any, ...]) -> str:
     return ", ".join([arm, *([] if seed is None else [f"seed {seed}"]), *rest])
 
 
-def _against(written: dict[str, Any], fresh: dict[str, Any]) -> list[str]:
+def _against(row: CaseRow, fresh: dict[str, Any]) -> list[str]:
+    written = content(row)
     return [
-        f"{_said(_key(written))}: {key} is {written.get(key)} in rows.json, and {value} when it is measured again"
+        f"{_said(_key(row))}: {key} is {written.get(key)} in rows.json, and {value} when it is measured again"
         for key, value in fresh.items()
         if (key in written or key not in LATER) and not _same(written.get(key), value)
     ]

@@ -20,7 +20,7 @@ from xmed.evaluate.evaluate_run import LABELS, ArmEvaluator, kept_name
 from xmed.evaluate.remeasure import kept
 from xmed.model.deployed import Model
 from xmed.model.prediction import segment
-from xmed.run import Run
+from xmed.run import Arm, Run
 
 MAX_DIFFERENCE = 0.02
 """Largest share of the voxels of both label maps in which they may differ. On one machine they are equal in every
@@ -64,7 +64,7 @@ def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
     """
     target = load_cohort(run.study.target, home)
     bench, lot = ArmEvaluator.of(run, target), random.SystemRandom()
-    registered = "adapted", run.study.seeds[0]
+    registered = Arm.ADAPTED, run.study.seeds[0]
     first = [(registered, case) for case in bench.cases]
     others = [(arm, case) for arm in run.arms() if arm != registered for case in bench.cases]
     if only is not None:

@@ -30,7 +30,7 @@ class Bench:
 
     @cached_property
     def facts(self) -> dict[str, dict[str, str]]:
-        return {case["case"]: case["facts"] for case in describe_cohort(self.cohort)["cases"]}
+        return {case.case: case.facts for case in describe_cohort(self.cohort).cases}
 
     def measure(self, cases: Sequence[Case]) -> tuple[dict[str, Row], dict[str, XmedError]]:
         """Measure every case that the model can read; returns rows by case, and the error of each other case."""

@@ -12,8 +12,10 @@ from jsonschema import Draft202012Validator
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
-from xmed.files.json_numbers import as_json, without_nan
+from xmed.files.json_numbers import without_nan
 from xmed.monitor.drift_page import page
+from xmed.records.drift import DriftCheck
+from xmed.records.record import write
 
 
 def build(document: dict[str, Any], folder: Path) -> Path:
@@ -36,7 +38,7 @@ def build(document: dict[str, Any], folder: Path) -> Path:
     ]
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a check as drift.schema.json describes it")
-    write_atomically(folder / "drift.json", as_json(document, ensure_ascii=False))
+    write(DriftCheck.model_validate(document), folder / DriftCheck.FILE, ensure_ascii=False)
     write_atomically(folder / "drift.html", page(document))
     return folder / "drift.html"
 

@@ -9,6 +9,8 @@ from typing import Any
 from xmed import __version__, stats
 from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, judge, moved, said, wanted
 from xmed.monitor.measure import GROUPS, Row, matrices, unit_of
+from xmed.records.drift import ValidationReference
+from xmed.records.record import content
 from xmed.report.sections.monitoring.compute import alarm_trial
 from xmed.report.stats_as_json import quantiles
 
@@ -29,28 +31,31 @@ HOPELESS = "No number of new patients can decide this: validate the model on mor
 
 
 def compose(
-    about: Mapping[str, Any], reference: Mapping[str, Any], new: Mapping[str, Row], refused: Sequence[Mapping[str, str]]
+    about: Mapping[str, Any],
+    reference: ValidationReference,
+    new: Mapping[str, Row],
+    refused: Sequence[Mapping[str, str]],
 ) -> Document:
     """drift.json. about: model, input, created, as they are. new: by patient. refused: {case, code, message}."""
-    known, rows = reference["patients"], list(new.values())
-    read = reference["cases"], about["input"]["cases"] - len(refused)
-    found = judge(known, rows, read, (reference["refused"], len(refused)))
+    known, rows = [content(patient) for patient in reference.patients], list(new.values())
+    read = reference.cases, about["input"]["cases"] - len(refused)
+    found = judge(known, rows, read, (reference.refused, len(refused)))
     least = wanted(len(known)) if len(known) >= 2 else None
     return {
         "schema": SCHEMA,
         "xmed": __version__,
         **about,
         "reference": {
-            **{key: reference[key] for key in ("dataset", "study", "run", "fingerprint", "refused", "cases")},
+            **{key: getattr(reference, key) for key in ("dataset", "study", "run", "fingerprint", "refused", "cases")},
             "patients": len(known),
         },
         "rule": {
-            "text": reference["rule"],
+            "text": reference.rule,
             "alpha": ALPHA,
             "images": IMAGES,
             "unreadable": UNREADABLE,
             "least_patients": least,
-            "simulation": alarm_trial({**reference["simulation"], "allowed": ALPHA}),
+            "simulation": alarm_trial({**content(reference.simulation), "allowed": ALPHA}),
         },
         "verdict": found.verdict,
         "reason": found.reason,
@@ -65,9 +70,9 @@ def compose(
             "cases": list(refused),
         },
         "numbers": _numbers(known, rows, about["model"]["modality"]),
-        "estimate": {name: _estimate(name, reference, rows, found) for name in reference["structures"]},
+        "estimate": {name: _estimate(name, reference, rows, found) for name in reference.structures},
         "patients": [
-            {"patient": name, "structures": {s: _patient(s, reference, row) for s in reference["structures"]}}
+            {"patient": name, "structures": {s: _patient(s, reference, row) for s in reference.structures}}
             for name, row in sorted(new.items())
         ],
     }
@@ -130,14 +135,12 @@ def _spread(values: Sequence[float]) -> Document:
     return {"n": len(values), "quantiles": quantiles(values), "values": sorted(values)}
 
 
-def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], found: Alarm) -> Document:
+def _estimate(name: str, reference: ValidationReference, rows: Sequence[Row], found: Alarm) -> Document:
     """What Dice to expect of one structure without a label, and how far one patient's Dice may lie from confidence."""
-    errors, confidence = reference["errors"][name], [row["numbers"]["confidence"][name] for row in rows]
-    card = stats.estimate_card(
-        METHOD, f"{reference['dataset']}, test", errors, [], [], INTERVAL_ALPHA, _embedding(found)
-    )
+    errors, confidence = reference.errors[name], [row["numbers"]["confidence"][name] for row in rows]
+    card = stats.estimate_card(METHOD, f"{reference.dataset}, test", errors, [], [], INTERVAL_ALPHA, _embedding(found))
     half, mean = card.conformal.half_width, float(sum(confidence) / len(confidence)) if confidence else None
-    low = None if half is None or mean is None else sum(one - half < reference["tau"] for one in confidence)
+    low = None if half is None or mean is None else sum(one - half < reference.tau for one in confidence)
     return {
         "method": card.method,
         "cohort": card.cohort,
@@ -146,7 +149,7 @@ def _estimate(name: str, reference: Mapping[str, Any], rows: Sequence[Row], foun
         "n": len(confidence),
         "half_width": half,
         "alpha": card.conformal.alpha,
-        "tau": reference["tau"],
+        "tau": reference.tau,
         "may_be_below_tau": low,
         "exchangeable": False if found.verdict == "alarm" else card.exchangeable,
         "warning": _warning(card, found),
@@ -174,8 +177,8 @@ def _embedding(found: Alarm) -> stats.MmdTest | None:
     return stats.MmdTest(one.mmd2, one.sigma, one.p, found.shift.n_reference, found.shift.n_new)
 
 
-def _patient(name: str, reference: Mapping[str, Any], row: Row) -> Document:
+def _patient(name: str, reference: ValidationReference, row: Row) -> Document:
     """One structure of one patient: size (see `measured`), confidence, and where the Dice is to be expected."""
     confidence = row["numbers"]["confidence"][name]
-    ends = stats.conformal_interval(reference["errors"][name], INTERVAL_ALPHA).around(confidence)
+    ends = stats.conformal_interval(reference.errors[name], INTERVAL_ALPHA).around(confidence)
     return {"volume": row["numbers"]["volumes"][name], "confidence": confidence, "interval": ends and list(ends)}

@@ -13,6 +13,7 @@ from xmed.evaluate.evaluate_run import intensity_summary
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.model.prediction import embedding, segment
+from xmed.records.record import content
 from xmed.volume import Volume
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
         confidence[structure.name] = found or 0.0
     numbers = {
         "acquisition": acquisition,
-        "intensities": intensity_summary(image),
+        "intensities": content(intensity_summary(image)),
         "texture": texture(image),
         "volumes": volumes,
         "confidence": confidence,

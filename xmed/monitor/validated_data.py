@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from xmed import __version__
 from xmed.cohort import Case, load_cohort
@@ -18,37 +17,39 @@ from xmed.monitor.alarm import RULE
 from xmed.monitor.bench import Bench
 from xmed.monitor.measure import Row, by_patient, unlinked
 from xmed.monitor.simulate import simulated
+from xmed.records.data_summary import DataSummary
+from xmed.records.drift import Measurements, Simulation, ValidationReference
+from xmed.records.evaluation import CaseRows
+from xmed.records.record import content
 from xmed.report.failure_causes import TAU
 from xmed.report.rows import unsupported
-from xmed.run import Run
+from xmed.run import Arm, Run
 
-Document = dict[str, Any]
 SCHEMA = "xmed-reference/1"
 MOST_OTHERS, MOST_DISTURBED = 8, 5
 """Patients beyond the tested ones who are measured for the simulation, and those who are measured disturbed, too."""
 
 
-def keep(run: Run, home: Path, progress: Progress | None = None) -> Document:
+def keep(run: Run, home: Path, progress: Progress | None = None) -> ValidationReference:
     """`reference` of a run, kept in it as monitor.json; nothing is done again for the same weights on the same data."""
-    if not run.has("monitor") or run.read("monitor")["of"] != _of(run):
-        run.write("monitor", reference(run, home, progress))
-    return dict(run.read("monitor"))
+    if not run.has(ValidationReference) or run.read(ValidationReference).of != _of(run):
+        run.write(reference(run, home, progress))
+    return run.read(ValidationReference)
 
 
-def reference(run: Run, home: Path, progress: Progress | None = None) -> Document:
+def reference(run: Run, home: Path, progress: Progress | None = None) -> ValidationReference:
     """What the first seed's adapted model of an evaluated run makes of the target's test patients; nobody is named.
 
-    {schema, study, dataset, structures, patients: [Row], errors, simulation ...}. errors: by structure, of each
-    patient, how far confidence and Dice lay apart at most. simulation: see `simulated`; without disturbed images where
-    the study says `robustness: false`, or where the method learns anew from every volume.
+    The simulation has no disturbed images where the study says `robustness: false`, or where the method learns anew
+    from every volume.
 
     Raises XmedError DATA_CHANGED where the target is not the one that the run was evaluated on, PATH_NOT_FOUND.
     """
     study, target = run.study, load_cohort(run.study.target, home)
-    if target.fingerprint != run.read("data")["target"]["fingerprint"]:
+    if target.fingerprint != run.read(DataSummary).target.fingerprint:
         what = f"{target.spec.name} has changed since run {run.id}"
         raise XmedError("DATA_CHANGED", what, "the data that the model was validated on", "run the study again")
-    model = Model.load(run.arm("adapted", study.seeds[0]) / "model")
+    model = Model.load(run.arm(Arm.ADAPTED, study.seeds[0]) / "model")
     bench, tested = Bench(model, target, target.spec.spacing_credible, progress), judged(target)
     known, unread = bench.measure(tested)
     others = _others(target.cases, tested)
@@ -56,30 +57,30 @@ def reference(run: Run, home: Path, progress: Progress | None = None) -> Documen
     rest = by_patient(others, bench.measure(others)[0])
     disturb = study.robustness and not adapts_at_test_time(model)
     copies = bench.disturbed(_one_each([*others, *tested])[:MOST_DISTURBED]) if disturb else {}
-    return {
-        "schema": SCHEMA,
-        "of": _of(run),
-        "rule": RULE,
-        "study": study.name,
-        "run": run.id,
-        "weights_sha256": model.card["weights_sha256"],
-        "dataset": target.spec.name,
-        "fingerprint": target.fingerprint,
-        "modality": model.modality,
-        "credible": bench.credible,
-        "structures": study.structures,
-        "cases": len(known),
-        "refused": sum(one.split == "test" for one in target.quarantined) + len(unread),
-        "patients": unlinked(pool),
-        "errors": _errors(run, tested, known),
-        "tau": study.protocol.failure_below or TAU,
-        "simulation": simulated({**pool, **rest}, copies, len(pool)),
-    }
+    return ValidationReference(
+        schema=SCHEMA,
+        of=_of(run),
+        rule=RULE,
+        study=study.name,
+        run=run.id,
+        weights_sha256=model.card["weights_sha256"],
+        dataset=target.spec.name,
+        fingerprint=target.fingerprint,
+        modality=model.modality,
+        credible=bench.credible,
+        structures=study.structures,
+        cases=len(known),
+        refused=sum(one.split == "test" for one in target.quarantined) + len(unread),
+        patients=[Measurements.model_validate(row) for row in unlinked(pool)],
+        errors=_errors(run, tested, known),
+        tau=study.protocol.failure_below or TAU,
+        simulation=Simulation.model_validate(simulated({**pool, **rest}, copies, len(pool))),
+    )
 
 
 def _of(run: Run) -> str:
-    model = folder_digest(run.arm("adapted", run.study.seeds[0]) / "model")
-    return digest([model, run.read("data")["target"]["fingerprint"], run.study.robustness, SCHEMA, __version__])
+    model = folder_digest(run.arm(Arm.ADAPTED, run.study.seeds[0]) / "model")
+    return digest([model, run.read(DataSummary).target.fingerprint, run.study.robustness, SCHEMA, __version__])
 
 
 def _others(cases: Sequence[Case], tested: Sequence[Case]) -> list[Case]:
@@ -96,11 +97,11 @@ def _errors(run: Run, tested: Sequence[Case], known: Mapping[str, Row]) -> dict[
     """Of each structure the patients' largest |confidence − Dice|, in an order that says nothing about anybody."""
     patients, seed = {case.id: case.patient for case in tested}, run.study.seeds[0]
     found: dict[str, dict[str, float]] = {name: {} for name in run.study.structures}
-    rows = run.read("rows")
-    lacking = unsupported(rows)  # a Dice of 0 of what nobody has says nothing of confidence
-    for row in (row for row in rows if row["structure"] not in lacking):
-        if (row["arm"], row["seed"]) == ("adapted", seed) and row["case"] in known and row["dice"] is not None:
-            error = abs(known[row["case"]]["numbers"]["confidence"][row["structure"]] - row["dice"])
-            of, whose = found[row["structure"]], patients[row["case"]]
+    rows = run.read(CaseRows).root
+    lacking = unsupported([content(row) for row in rows])  # a Dice of 0 of what nobody has says nothing of confidence
+    for row in (row for row in rows if row.structure not in lacking):
+        if (row.arm, row.seed) == (Arm.ADAPTED, seed) and row.case in known and row.dice is not None:
+            error = abs(known[row.case]["numbers"]["confidence"][row.structure] - row.dice)
+            of, whose = found[row.structure], patients[row.case]
             of[whose] = max(of.get(whose, 0.0), error)  # a patient counts once
     return {name: sorted(errors.values()) for name, errors in found.items()}

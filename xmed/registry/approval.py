@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.files.atomic import write_atomically
+from xmed.records.record import read, write
+from xmed.records.sign_off import SignOff, SignOffs
 from xmed.registry import audit_state, ledger, reinstatement
 from xmed.registry.fetch_model import version_of
 from xmed.registry.gate import CLINICAL, Refusal, refusals
@@ -18,7 +18,7 @@ from xmed.registry.log_run import RUN_TAG
 from xmed.registry.person_names import same
 from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracking_store import client, registry_lock
-from xmed.run import SIGNOFF, Run
+from xmed.run import Run
 
 SIGNED = ("report_id", "weights_sha256", "protocol_sha256", "package_sha256")
 """What a signature is bound to."""
@@ -213,8 +213,9 @@ def _show(entry: ModelVersion, home: Path, record: dict[str, Any]) -> None:
         return
     told = {key: record[key] for key in ("alias", "by", "account", "at", "meaning", "version")}
     line = {"decision": record["event"], "name": entry.name, **told, **record["hashes"], "record": record["sha256"]}
-    text = json.dumps([*run.signoff, line], indent=1, ensure_ascii=False) + "\n"
-    write_atomically(run.report / SIGNOFF, text)
+    path = run.report / SignOffs.FILE
+    before = read(SignOffs, path).root if path.is_file() else []
+    write(SignOffs([*before, SignOff.model_validate(line)]), path, ensure_ascii=False)
     if sound:
         reports.build(run)
 

@@ -13,6 +13,8 @@ from mlflow.exceptions import MlflowException
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
+from xmed.records.drift import ValidationReference
+from xmed.records.record import read
 from xmed.registry.fetch_model import served
 from xmed.registry.package import download
 from xmed.registry.tracking_store import client, experiment, registry_lock
@@ -21,7 +23,7 @@ from xmed.registry.version_evidence import MONITOR, REPORT
 SHA256 = f"{MONITOR}_sha256"
 
 
-def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
+def reference_of(reference: str, home: Path) -> ValidationReference | None:
     """What a registered version was validated on, in numbers; None for one that carries no such document.
 
     Raises XmedError as `fetch` does; MODEL_INVALID also where the document is gone or not the one that was registered.
@@ -37,7 +39,7 @@ def reference_of(reference: str, home: Path) -> dict[str, Any] | None:
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
         if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
-        return documents.read_mapping(path, "MODEL_INVALID")
+        return read(ValidationReference, path, "MODEL_INVALID")
 
 
 def report_of(reference: str, home: Path) -> dict[str, Any] | None:

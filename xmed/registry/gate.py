@@ -16,6 +16,8 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import folder_digest
 from xmed.model.folder import check_model
+from xmed.records.provenance import FixedProtocol
+from xmed.records.training import Training
 from xmed.registry import ledger
 from xmed.registry.log_run import RUN_TAG
 from xmed.registry.package import unpack
@@ -24,7 +26,7 @@ from xmed.registry.registration import CANDIDATE, EVALUATION, USE, holder
 from xmed.registry.relink import EVENT as CHANGED
 from xmed.registry.tracking_store import client
 from xmed.registry.version_evidence import REPORT, held_back, protocol_of
-from xmed.run import Run
+from xmed.run import Arm, Run
 
 CLINICAL = (EVALUATION, USE)
 SHOWN = 3
@@ -118,12 +120,12 @@ def _identity(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator
         yield Refusal("report", "its report says something else than the one it was registered with")
     if "findings_sha256" in tags and reports.numbers_digest(report) != tags["findings_sha256"]:
         yield Refusal("report", "its numbers are not those it was registered with")
-    if not protocol_of(run) == run.read("protocol")["sha256"] == report["protocol_sha256"] == tags["protocol_sha256"]:
+    if not protocol_of(run) == run.read(FixedProtocol).sha256 == report["protocol_sha256"] == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")
-    trained = run.trained("adapted", run.study.seeds[0])
-    if any(trained.get(key) != tags.get(key) for key in ("weights_sha256", "model_sha256")):
+    trained = run.read(Training, Arm.ADAPTED, run.study.seeds[0])
+    if (trained.weights_sha256, trained.model_sha256) != (tags.get("weights_sha256"), tags.get("model_sha256")):
         yield Refusal("weights", "it is not the model that was trained and validated")
-    if trained["target_labels_used"] or not trained["deployable"]:
+    if trained.target_labels_used or not trained.deployable:
         yield Refusal("labels", "it was trained on target labels, or its method is not deployable")
 
 
@@ -140,7 +142,7 @@ def _judgement(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterato
         yield Refusal("promoted", f"it never was the {CANDIDATE}: {why}")
     primary = run.study.protocol.primary
     adapted, source = (
-        _mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in ("adapted", "source_only")
+        _mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in (Arm.ADAPTED, Arm.SOURCE_ONLY)
     )
     if adapted is None or source is None:
         yield Refusal("source_only", "adapted or source-only has no number to compare")

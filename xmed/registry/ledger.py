@@ -11,6 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
 from xmed.files import documents
+from xmed.records.record import read
+from xmed.records.sign_off import SignOffs
 from xmed.registry import audit_log, audit_state, ownership, signatures
 from xmed.registry.tracking_store import client, is_shared, is_there
 from xmed.run import SIGNOFF
@@ -131,13 +133,11 @@ def _signed_off(home: Path) -> list[str]:
         if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
             continue
         try:
-            with documents.guarded(str(path), "DOCUMENT_INVALID", "a list of decisions"):
-                lines = documents.read_json(path)
-                made_there = [(one["decision"], one["at"]) for one in lines if one.get("record") not in there]
+            decisions = [line for line in read(SignOffs, path).root if line.record not in there]
         except XmedError:
             problems.append(f"run {path.parts[-3]}: its {SIGNOFF} cannot be read")
             continue
-        problems += [f"run {path.parts[-3]}: '{what}' of {at} is not in the audit log" for what, at in made_there]
+        problems += [f"run {path.parts[-3]}: '{one.decision}' of {one.at} is not in the audit log" for one in decisions]
     return problems
 
 

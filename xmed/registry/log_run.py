@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from mlflow.entities import Run as MlflowRun
 from xmed import __version__
 from xmed.files import documents
 from xmed.files.digest import file_digest
+from xmed.records.data_summary import CohortSummary, DataSummary
+from xmed.records.provenance import FixedProtocol
+from xmed.records.record import content
+from xmed.records.training import Training
 from xmed.registry.recheck import remember
 from xmed.registry.tracking_store import client, experiment, is_there, registry_lock
 from xmed.run import Run
@@ -107,18 +111,18 @@ def _log_arm(mlflow_client: MlflowClient, place: str, run: Run, arm: str, seed: 
                 return
             mlflow_client.delete_run(entry.info.run_id)  # an interrupted call's half of the curves
     child = _create(mlflow_client, place, f"{arm} seed {seed}", wanted)
-    trained = run.trained(arm, seed)
+    trained = run.read(Training, arm, seed)
     start = mlflow_client.get_run(child).info.start_time
-    facts = {key: trained[key] for key in ("seconds", "parameters") if trained.get(key) is not None}
+    facts = {key: value for key in ("seconds", "parameters") if (value := getattr(trained, key)) is not None}
     metrics = [*_losses(run.arm(arm, seed) / "losses.csv", start)]
     metrics += [Metric(f"training/{key}", float(value), start, 0) for key, value in facts.items()]
     asked = {
         "arm": arm,
         "seed": seed,
-        **{key: trained.get(key) for key in ("method", "cite", "steps", "batch", "device")},
+        **{key: getattr(trained, key) for key in ("method", "cite", "steps", "batch", "device")},
     }
-    params = {**asked, **_flat(trained.get("hyperparameters", {})), **_flat({"network": trained.get("network", {})})}
-    tags = {key: str(trained.get(key)).lower() for key in ("target_labels_used", "deployable", "weights_sha256")}
+    params = {**asked, **_flat(trained.hyperparameters), **_flat({"network": trained.network})}
+    tags = {key: str(getattr(trained, key)).lower() for key in ("target_labels_used", "deployable", "weights_sha256")}
     _log_batches(mlflow_client, child, metrics, _params(params), [RunTag(*pair) for pair in tags.items()])
     mlflow_client.set_terminated(child, "FINISHED")
 
@@ -152,28 +156,29 @@ def _summary(report: dict[str, Any], start: int) -> Iterator[Metric]:
 
 def _tags(run: Run, report: dict[str, Any]) -> list[RunTag]:
     tags = {"verdict": report["verdict"], "report_id": report.get("report_id", ""), "xmed.version": __version__}
-    tags["protocol_sha256"] = run.read("protocol")["sha256"]
-    if run.has("data"):
-        for side, data in _sides(run):
-            tags |= {f"data.{side}": data["name"], f"data.{side}.fingerprint": data["fingerprint"]}
+    tags["protocol_sha256"] = run.read(FixedProtocol).sha256
+    for side, data in _sides(run):
+        tags |= {f"data.{side}": data.name, f"data.{side}.fingerprint": data.fingerprint}
     return [RunTag(key, str(value)) for key, value in tags.items()]
 
 
 def _datasets(run: Run) -> Iterator[DatasetInput]:
     """Both cohorts as MLflow datasets: the digest is the head of the fingerprint (MLflow allows 36 characters)."""
     for side, data in _sides(run):
-        source = json.dumps({"uri": data.get("source") or data["name"]})
-        profile = json.dumps(data.get("flow", {}))
-        dataset = Dataset(data["name"], data["fingerprint"][:36], "http", source, profile=profile)
+        source = json.dumps({"uri": data.source or data.name})
+        profile = json.dumps(content(data.flow) if data.flow else {})
+        dataset = Dataset(data.name, data.fingerprint[:36], "http", source, profile=profile)
         yield DatasetInput(dataset, tags=[InputTag("mlflow.data.context", side)])
 
 
-def _sides(run: Run) -> list[tuple[str, dict[str, Any]]]:
-    data = run.read("data") if run.has("data") else {}
-    return [(side, data[side]) for side in ("source", "target") if side in data]
+def _sides(run: Run) -> list[tuple[str, CohortSummary]]:
+    if not run.has(DataSummary):
+        return []
+    data = run.read(DataSummary)
+    return [("source", data.source), ("target", data.target)]
 
 
-def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in document.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -15,6 +15,8 @@ from xmed import report as reports
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest
+from xmed.records.evaluation import CaseRows
+from xmed.records.training import Training
 from xmed.registry import audit_log
 from xmed.run import Run
 
@@ -37,7 +39,7 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
         whole: Whether models run again on every test case and on the unlabelled data. Else they run on one random case,
             and the choice is made from the stored results of the models.
     """
-    if not run.has("rows"):
+    if not run.has(CaseRows):
         return []
     from xmed.evaluate import remeasure, repredict  # models are not what a registry loads at its start
     from xmed.train import reselect
@@ -72,8 +74,8 @@ def made_with(run: Run) -> dict[str, object]:
     """Digests of what a run was made with and cannot be made again in seconds: study, protocol and every model."""
     models = {}
     for arm, seed in run.arms():
-        trained = run.trained(arm, seed)
-        models[f"{arm}/{seed}"] = trained.get("model_sha256") or trained.get("weights_sha256")
+        trained = run.read(Training, arm, seed)
+        models[f"{arm}/{seed}"] = trained.model_sha256 or trained.weights_sha256
     protocol = {key: value for key, value in run.read("protocol").items() if key not in ("sha256", "fixed_at")}
     return {"study": digest(run.read("study")), "protocol": digest(protocol), "models": models}
 

@@ -18,7 +18,7 @@ from xmed.registry.recheck import REGISTERED, disproved, made_with
 from xmed.registry.relocation import ARTIFACTS
 from xmed.registry.tracking_store import client, is_there, registry_lock
 from xmed.registry.version_evidence import SAME, evidence, nothing_learned
-from xmed.run import Run
+from xmed.run import Arm, Run
 
 EVALUATION, USE = "clinical-evaluation", "clinical-use"
 ALIASES = (USE, EVALUATION, CANDIDATE)
@@ -153,8 +153,8 @@ def _new(run: Run, name: str, parent: str, tags: dict[str, str], home: Path) -> 
             raise
     before = next((found for alias in ALIASES if (found := holder(name, alias, home))), None)
     lineage = {"study_run": parent, **({"parent_version": str(before)} if before else {})}
-    source = arm_run(run, "adapted", run.study.seeds[0], home) or parent
-    return pack(run, run.arm("adapted", run.study.seeds[0]) / "model", name, source, {**tags, **lineage}, home)
+    source = arm_run(run, Arm.ADAPTED, run.study.seeds[0], home) or parent
+    return pack(run, run.arm(Arm.ADAPTED, run.study.seeds[0]) / "model", name, source, {**tags, **lineage}, home)
 
 
 def _on_record(run: Run, entry: ModelVersion, home: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.folder import check_model
+from xmed.records.data_summary import DataSummary
+from xmed.records.provenance import FixedProtocol
+from xmed.records.selection import Selection
+from xmed.records.training import Training
 from xmed.registry.log_run import RUN_TAG
 from xmed.registry.sbom import sbom
 from xmed.report import numbers_digest
-from xmed.run import Run
+from xmed.run import Arm, Run
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
 """Tags by which a version is known again; what a report says of when and where may have changed since."""
@@ -30,32 +33,31 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         XmedError: MODEL_REFUSED, where evidence is missing or about something else; MODEL_INVALID, where the weights do
             not match their checksum.
     """
-    folder, report_path = run.arm("adapted", seed), run.report / REPORT
+    folder, report_path = run.arm(Arm.ADAPTED, seed), run.report / REPORT
     if not report_path.is_file():
         raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
-    report, protocol = documents.read_mapping(report_path), run.read("protocol")
-    if not protocol_of(run) == protocol["sha256"] == report["protocol_sha256"]:
-        raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol['sha256'][:12]}…")
-    if not (folder / "train.json").is_file():
+    report, protocol = documents.read_mapping(report_path), run.read(FixedProtocol)
+    if not protocol_of(run) == protocol.sha256 == report["protocol_sha256"]:
+        raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol.sha256[:12]}…")
+    if not run.has(Training, Arm.ADAPTED, seed):
         raise _refused(
             f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
         )
-    document, trained = check_model(folder / "model"), run.trained("adapted", seed)
-    if not document.get("deployable") or not trained["deployable"] or trained["target_labels_used"]:
-        why = "it learned from target labels" if trained["target_labels_used"] else "its method is not deployable"
+    document, trained = check_model(folder / "model"), run.read(Training, Arm.ADAPTED, seed)
+    if not document.get("deployable") or not trained.deployable or trained.target_labels_used:
+        why = "it learned from target labels" if trained.target_labels_used else "its method is not deployable"
         raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
     made = {"weights_sha256": document["weights_sha256"], "model_sha256": folder_digest(folder / "model")}
-    if any(trained.get(key, found) != found for key, found in made.items()):  # trainings of before name weights alone
-        raise _refused(
-            f"the model of run {run.id} is not the one that was trained", trained["weights_sha256"][:12] + "…"
-        )
+    before = {"weights_sha256": trained.weights_sha256, "model_sha256": trained.model_sha256}
+    if any(before[key] not in (None, found) for key, found in made.items()):  # version 0.1.0 names weights alone
+        raise _refused(f"the model of run {run.id} is not the one that was trained", trained.weights_sha256[:12] + "…")
     return {
         RUN_TAG: run.id,
         "verdict": str(report["verdict"]),
         "report_id": str(report["report_id"]),
         "report_sha256": file_digest(report_path),
         "findings_sha256": numbers_digest(report),
-        "protocol_sha256": protocol["sha256"],
+        "protocol_sha256": protocol.sha256,
         **made,
         **_fingerprints(run),
         **held_back(run),
@@ -85,22 +87,26 @@ def gather(run: Run, tags: dict[str, str], folder: Path) -> dict[str, str]:
 
 def _fingerprints(run: Run) -> dict[str, str]:
     """Of both datasets: which images and labels the model learned from, and was judged on."""
-    data: dict[str, Any] = run.read("data") if run.has("data") else {}
-    return {f"data.{side}.fingerprint": str(data[side]["fingerprint"]) for side in ("source", "target") if side in data}
+    if not run.has(DataSummary):
+        return {}
+    data = run.read(DataSummary)
+    return {"data.source.fingerprint": data.source.fingerprint, "data.target.fingerprint": data.target.fingerprint}
 
 
 def held_back(run: Run) -> dict[str, str]:
     """Say in a tag why a run's model may not become the candidate; empty where it may, or was not compared."""
-    if not run.has("selection"):
+    if not run.has(Selection):
         return {}
-    found = run.read("selection")
-    return {} if found["promoted"] else {"not_promoted": str(found["reason"])}
+    selection = run.read(Selection)
+    return {} if selection.promoted else {"not_promoted": selection.reason}
 
 
 def nothing_learned(run: Run) -> str | None:
     """Say why a run's model is not registered at all: a trivial baseline is estimated to be better; else None."""
-    found = run.read("selection") if run.has("selection") else {}
-    return None if found.get("registered", True) else str(found["reason"])
+    if not run.has(Selection):
+        return None
+    selection = run.read(Selection)
+    return None if selection.registered else selection.reason
 
 
 def _refused(what: str, expected: str, do: str = "") -> XmedError:

@@ -2,7 +2,7 @@
 
 from xmed.select.rank_models import SOURCE, rank_models, select_model
 from xmed.select.regret import oracle, regret, weighted_spearman
-from xmed.select.select_checkpoint import RULE, Evidence, measure_candidate, select_checkpoint
+from xmed.select.select_checkpoint import RULE, Evidence, Verdict, measure_candidate, select_checkpoint
 from xmed.select.trivial_estimates import best_baseline, estimate, estimate_baselines, reason_for_baseline
 from xmed.select.unlabelled_measures import VALIDATORS, CandidateInputs, Findings
 
@@ -13,12 +13,12 @@ __all__ = [
     "CandidateInputs",
     "Evidence",
     "Findings",
+    "Verdict",
     "best_baseline",
     "estimate",
     "estimate_baselines",
     "measure_candidate",
-    "oracle",
-    "rank_models",
+    "oracle", "rank_models",
     "reason_for_baseline",
     "regret",
     "select_checkpoint",

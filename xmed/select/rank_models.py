@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from xmed import methods
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
-from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, at_most, of_structures
+from xmed.records.selection import CheckedLimit, ModelChoice, RankedModel
+from xmed.run import Arm
+from xmed.select.candidate_checks import CONSISTENCY_DROP, at_least, at_most, of_structures
 from xmed.select.unlabelled_measures import CandidateInputs, Findings
 from xmed.select.validators import mean_overlap
 
-SOURCE = "source_only"
+SOURCE = Arm.SOURCE_ONLY
 RULE = (
     "of the models that no label-free guard holds back and that beat source-only by most validators, the one with the "
     "lowest mean rank over all validators; source-only where there is none"
@@ -46,7 +47,7 @@ def select_model(
     source_ml: Sequence[Sequence[float]],
     seed: int,
     scene: str | None = None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, ModelChoice]:
     """Choose among finished models without target labels.
 
     Args:
@@ -64,10 +65,10 @@ def select_model(
     return rank_models({name: bench.findings(model) for name, model in models.items()}, source_ml)
 
 
-def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, dict[str, Any]]:
+def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, ModelChoice]:
     """Choose as `select_model` does, from measures of each model. source_only itself is never held back."""
     checks = {name: guards(one, found[SOURCE], source_ml) for name, one in found.items()}
-    failed = {name: [g for g, check in checks[name].items() if not check["ok"]] for name in found if name != SOURCE}
+    failed = {name: [g for g, check in checks[name].items() if not check.ok] for name in found if name != SOURCE}
     kept = [name for name in found if not failed.get(name)]
     voters = {name: found[name] for name in kept}
     scores, crowd = validated(voters), agreements(voters)
@@ -78,26 +79,26 @@ def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[floa
     better.sort(key=lambda name: (mean[name], -(found[name].scores["consistency"] or 0.0)))
     chosen = better[0] if better else SOURCE
     candidates = [
-        {
-            "name": name,
-            "kept": name in kept,
-            "guards": checks[name],
-            "scores": found[name].scores | ({"agreement": crowd[name]} if name in crowd else {}),
-            "ranks": {v: row[name] for v, row in ranks.items()} if name in kept else {},
-            "mean_rank": mean.get(name),
-        }
+        RankedModel(
+            name=name,
+            kept=name in kept,
+            guards=checks[name],
+            scores={**found[name].scores, **({"agreement": crowd[name]} if name in crowd else {})},
+            ranks={v: row[name] for v, row in ranks.items()} if name in kept else {},
+            mean_rank=mean.get(name),
+        )
         for name in found
     ]
-    record = {
-        "rule": RULE,
-        "used_target_labels": False,
-        "candidates": candidates,
-        "validators": list(scores),
-        "better": better,
-        "chosen": chosen,
-        "adapt": chosen != SOURCE,
-        "reason": _won(chosen, mean, len(scores)) if chosen != SOURCE else _none_better(failed, len(scores)),
-    }
+    record = ModelChoice(
+        rule=RULE,
+        used_target_labels=False,
+        candidates=candidates,
+        validators=list(scores),
+        better=better,
+        chosen=chosen,
+        adapt=chosen != SOURCE,
+        reason=_won(chosen, mean, len(scores)) if chosen != SOURCE else _none_better(failed, len(scores)),
+    )
     return chosen, record
 
 
@@ -128,7 +129,7 @@ def agreements(found: Mapping[str, Findings]) -> dict[str, float]:
     return {name: _with_others(name, found) for name in found} if len(found) >= MIN_CROWD else {}
 
 
-def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, Guard]:
+def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
     """Return the checks of one model, compared with those of source_only."""
     stable, before = one.scores["consistency"] or 0.0, first.scores["consistency"] or 0.0
     return {

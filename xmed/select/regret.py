@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,9 +14,21 @@ ALL = "mean_rank"
 """Key beside the validators: the mean rank over all of them."""
 
 
+@dataclass(frozen=True)
+class ValidatorRegret:
+    """How one validator orders the cells, and what choosing by it costs.
+
+    weighted_spearman: None where either side is constant. regret: in Dice. n: cells.
+    """
+
+    weighted_spearman: float | None
+    regret: float
+    n: int
+
+
 def oracle(
     evidence_by_cell: Mapping[Cell, Mapping[str, float | None]], dice_by_cell: Mapping[Cell, float]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ValidatorRegret]:
     """Compare how each validator, and their mean rank, orders the cells with how true Dice orders them.
 
     A cell is whatever is chosen among, a (method, seed) for example. Higher scores are better. A validator that some
@@ -27,7 +40,7 @@ def oracle(
         dice_by_cell: Cell → true Dice.
 
     Returns:
-        Validator → `weighted_spearman` (None where either side is constant), `regret` (Dice), `n` (cells).
+        Validator → its regret and rank correlation over the cells that have both.
     """
     cells = [cell for cell in evidence_by_cell if cell in dice_by_cell]
     if not cells:
@@ -39,7 +52,7 @@ def oracle(
     if len(scores) > 1 and ALL not in scores:
         scores[ALL] = np.mean([rankdata(score) for score in scores.values()], axis=0)
     return {
-        name: {"weighted_spearman": weighted_spearman(score, truth), "regret": regret(score, truth), "n": len(cells)}
+        name: ValidatorRegret(weighted_spearman(score, truth), regret(score, truth), len(cells))
         for name, score in scores.items()
     }
 

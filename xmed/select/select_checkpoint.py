@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from xmed.model.deployed import Model
 from xmed.prepare import Sample
+from xmed.records.selection import CheckedLimit
 from xmed.rendering.synthesise import render_as_target
-from xmed.select.candidate_checks import CONSISTENCY_DROP, Guard, at_least, of_structures
+from xmed.select.candidate_checks import CONSISTENCY_DROP, at_least, of_structures
 from xmed.select.perturbed_volume import change_intensities
 from xmed.select.validators import mean_overlap
 from xmed.tasks.location_prior import mask_overlap
@@ -38,6 +38,14 @@ class Evidence:
     proxy: float | None
     empty: list[float]
     volume_ml: list[float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one candidate keeps every check, and each check's value and limit."""
+
+    kept: bool
+    guards: dict[str, CheckedLimit]
 
 
 def measure_candidate(
@@ -73,9 +81,7 @@ def measure_candidate(
     )
 
 
-def select_checkpoint(
-    evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]
-) -> tuple[int, list[dict[str, Any]]]:
+def select_checkpoint(evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]) -> tuple[int, list[Verdict]]:
     """Choose the last candidate that passes all checks.
 
     The first candidate is the state before the riskier part of the training. A later one must be no worse by any check.
@@ -88,12 +94,12 @@ def select_checkpoint(
         Index of the chosen candidate; for each candidate whether it was kept, and every check's value and limit.
     """
     verdicts = [_guards(one, evidence[0], source_ml) for one in evidence]
-    kept = [n == 0 or all(guard["ok"] for guard in guards.values()) for n, guards in enumerate(verdicts)]
+    kept = [n == 0 or all(guard.ok for guard in guards.values()) for n, guards in enumerate(verdicts)]
     chosen = max(n for n, ok in enumerate(kept) if ok)
-    return chosen, [{"kept": ok, "guards": guards} for ok, guards in zip(kept, verdicts)]
+    return chosen, [Verdict(ok, guards) for ok, guards in zip(kept, verdicts)]
 
 
-def _guards(one: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, Guard]:
+def _guards(one: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
     guards = {"consistency": at_least(one.consistency, first.consistency - CONSISTENCY_DROP)}
     if one.proxy is not None and first.proxy is not None:
         guards["proxy_dice"] = at_least(one.proxy, first.proxy - PROXY_DROP)

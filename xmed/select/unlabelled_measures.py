@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from xmed.model.deployed import Model
 from xmed.model.prediction import method_of_model, predicted_probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.records.selection import ModelFindings
 from xmed.rendering import randomise
 from xmed.rendering.field_of_view_pose import pose_anatomy
 from xmed.rendering.synthesise import pictures_as_source, render_as_target
@@ -54,9 +54,10 @@ class Findings:
     outside: float
     labels: list[np.ndarray] = field(repr=False, compare=False)
 
-    def record(self) -> dict[str, Any]:
-        """Return everything but the label maps."""
-        return {key: value for key, value in vars(self).items() if key != "labels"}
+    def record(self, model_sha256: str) -> ModelFindings:
+        """Return everything but the label maps. model_sha256: of the model's folder."""
+        numbers = {key: value for key, value in vars(self).items() if key != "labels"}
+        return ModelFindings(model_sha256=model_sha256, **numbers)
 
 
 @dataclass(frozen=True, eq=False)

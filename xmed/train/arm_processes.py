@@ -23,7 +23,7 @@ from xmed.errors import XmedError
 from xmed.files.progress import Progress
 from xmed.processes import termination
 from xmed.processes.child import tied_children
-from xmed.run import TRAINED_ARMS, Run
+from xmed.run import TRAINED_ARMS, Arm, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_distributed
 from xmed.train.progress_relay import Relay
@@ -94,7 +94,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
     """Return every job with the jobs that it waits for, in an order that respects this, expensive jobs early."""
     study = run.study
     ceiling = any(case.label for case in load_cohort(study.target, home).split("train"))
-    wanted = [arm for arm in arms if ceiling or arm != "target_supervised"]
+    wanted = [arm for arm in arms if ceiling or arm != Arm.TARGET_SUPERVISED]
     before: dict[str, list[str]] = {}
 
     def visit(arm: str) -> None:
@@ -104,7 +104,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
                 visit(other)
             before[arm] = needed
 
-    for arm in sorted(wanted, key=lambda arm: arm != "adapted"):
+    for arm in sorted(wanted, key=lambda arm: arm != Arm.ADAPTED):
         visit(arm)
     return {(arm, seed): [(other, seed) for other in before[arm]] for seed in study.seeds for arm in before}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ import numpy as np
 import torch
 
 from xmed import __version__, methods, networks, select
-from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest, folder_digest
 from xmed.files.progress import Progress
 from xmed.methods import Domains
 from xmed.model.deployed import WEIGHTS, Model
 from xmed.networks import distributed
 from xmed.prepare import Sampler
-from xmed.run import Run
+from xmed.records.provenance import FixedProtocol
+from xmed.records.record import content, write
+from xmed.records.training import Candidate, CheckpointChoice, ScaleTest, Training
+from xmed.run import Arm, Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
 from xmed.train import checkpoint, compose
@@ -35,7 +36,7 @@ PLACES_LEARNED_FROM = 24
 
 def method_of(study: Study, arm: str) -> MethodSpec:
     """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
-    return study.method if arm in ("adapted", study.method.name) else MethodSpec(name=arm)
+    return study.method if arm in (Arm.ADAPTED, study.method.name) else MethodSpec(name=arm)
 
 
 def fit(
@@ -62,7 +63,7 @@ def fit(
         XmedError: NO_CASES, TRAINING_DIVERGED, METHOD_NEEDS.
     """
     folder, spec = run.arm(arm, seed), method_of(run.study, arm)
-    if (folder / "train.json").is_file():
+    if run.has(Training, arm, seed):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     data = Data.of(run.study, spec, home)
@@ -135,21 +136,19 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
         model, _ = _finalise(compose.ensemble(list(models.values())), data)
-        selection: dict[str, Any] = {"rule": "all members", "members": names}
+        made_of: dict[str, Any] = {"rule": "all members", "members": names}
     else:
-        chosen, selection = select.select_model(
-            models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene
-        )
-        model = models[chosen]
-    model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": selection})
+        chosen, choice = select.select_model(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
+        model, made_of = models[chosen], content(choice)
+    model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": made_of})
     record = {
         "steps": 0,
         "batch": data.batch,
-        "seconds": round(compose.training_seconds([run.arm(name, seed) for name in names]), 1),
+        "seconds": round(compose.training_seconds(run, names, seed), 1),
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
-        "selection": {"used_target_labels": False, **selection},
+        "selection": CheckpointChoice(**{"used_target_labels": False, **made_of}),
     }
     return _finish(run.arm(arm, seed), model, record)
 
@@ -157,22 +156,22 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
 def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     """Save the model. train.json is written last, so an arm that has one is finished."""
     model.save(folder / "model")
-    document = {
+    document = Training(
         **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
-        "parameters": sum(p.numel() for p in model.net.parameters()),
-        "weights_sha256": file_digest(folder / "model" / WEIGHTS),
-        "model_sha256": folder_digest(folder / "model"),
+        parameters=sum(p.numel() for p in model.net.parameters()),
+        weights_sha256=file_digest(folder / "model" / WEIGHTS),
+        model_sha256=folder_digest(folder / "model"),
         **record,
-    }
-    write_atomically(folder / "train.json", json.dumps(document, indent=1) + "\n")
+    )
+    write(document, folder / Training.FILE)
     checkpoint.delete_checkpoints(folder)
     return folder
 
 
-def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, dict[str, Any]]:
+def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, CheckpointChoice]:
     """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
-    chosen, verdicts = 0, [{"kept": True, "guards": {}}]
+    chosen, verdicts = 0, [select.Verdict(kept=True, guards={})]
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
@@ -181,11 +180,11 @@ def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> 
         chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
     networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
-    candidates = [{"step": step, **verdict} for step, verdict in zip(steps, verdicts)]
-    return model, {"rule": rule, "used_target_labels": False, "candidates": candidates, "chosen": steps[chosen]}
+    candidates = [Candidate(step=step, **vars(verdict)) for step, verdict in zip(steps, verdicts)]
+    return model, CheckpointChoice(rule=rule, used_target_labels=False, candidates=candidates, chosen=steps[chosen])
 
 
-def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, dict[str, float] | None]:
+def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, ScaleTest | None]:
     """Let the model learn typical positions in the unlabelled target, where it keeps one component of each structure.
 
     With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `Model.learn_scale`).
@@ -195,13 +194,15 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, d
         model = model.learn_places(seen)
     if not enlarge or data.posed:
         return model, None
-    return model.learn_scale([(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)], seen)
+    known = [(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)]
+    model, agreements = model.learn_scale(known, seen)
+    return model, None if agreements is None else ScaleTest.model_validate(agreements)
 
 
 def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:
     """Return what a model's folder says of the model's origin."""
     composed = methods.COMPOSITIONS.get(spec.name)
-    kind = composed or methods.find(spec.name)
+    kind, protocol = composed or methods.find(spec.name), run.read(FixedProtocol)
     return {
         "xmed": __version__,
         "study": run.study.name,
@@ -212,8 +213,8 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[s
         "hyperparameters": {**methods.hyperparameters(spec.name), **spec.hyperparameters},
         "cite": kind.cite,
         "deployable": data.labelled_from is not data.target,
-        "protocol_sha256": run.read("protocol")["sha256"],
-        "protocol": run.read("protocol")["protocol"],
+        "protocol_sha256": protocol.sha256,
+        "protocol": protocol.protocol,
         "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
         "datasets": {"source": data.source.spec.name, "target": data.target.spec.name},
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files import documents
 from xmed.model.deployed import Model
 from xmed.networks import Ensemble
+from xmed.records.training import Training
+from xmed.run import Run
 
 
 def ensemble(models: Sequence[Model]) -> Model:
@@ -33,7 +33,6 @@ def ensemble(models: Sequence[Model]) -> Model:
     return replace(first, net=Ensemble(nets_of).eval(), network=spec, enlarges=False)
 
 
-def training_seconds(folders: Sequence[Path]) -> float:
+def training_seconds(run: Run, arms: Sequence[str], seed: int) -> float:
     """Return the seconds of training that went into the given arms."""
-    with documents.guarded("train.json of an arm", "DOCUMENT_INVALID", "what a training wrote"):
-        return sum(float(documents.read_mapping(f / "train.json")["seconds"]) for f in folders)
+    return sum(float(run.read(Training, arm, seed).seconds) for arm in arms)

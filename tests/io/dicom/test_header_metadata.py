@@ -11,6 +11,7 @@ from xmed.cohort.pseudonymise import keyed_metadata
 from xmed.cohort.store import Store
 from xmed.deidentify import Secret
 from xmed.io import read_header_metadata, write_nifti
+from xmed.records.record import content
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 
@@ -68,7 +69,7 @@ def test_uids_cross_ingest_as_keyed_digests_only_and_the_same_study_is_found_aga
         return ingest_cases(DatasetSpec.model_validate(document), home)
 
     source, target = cohort("one", {"train": ["a"]}), cohort("two", {"train": ["b"], "test": ["c"]})
-    found = summarise_cohorts(source, target)
+    found = content(summarise_cohorts(source, target))
     assert len(found["leakage"]["study_overlap"]) == 1  # a and c are of one study, under different names
     assert found["leakage"]["series_overlap"] == []
     facts = found["target"]["cases"][1]["facts"]

@@ -13,6 +13,7 @@ from xmed.evaluate import evaluate
 from xmed.io import write_nifti
 from xmed.prepare import Sample
 from xmed.prepare.study_samples import load_samples
+from xmed.records.record import content
 from xmed.rendering import scenes
 from xmed.rendering.scenes import heads
 from xmed.rendering.scenes.section import random_section
@@ -176,7 +177,7 @@ def study(tmp_path) -> tuple[Run, object]:
         "budget": {"steps": 6, "batch": 4}, "protocol": {"primary": {"structure": "head"}}, "register_as": "heads",
     }  # fmt: skip
     run = Run.create(Study.model_validate(asked), home)
-    run.write("data", summarise_cohorts(*cohorts))
+    run.write(summarise_cohorts(*cohorts))
     return run, home
 
 
@@ -196,7 +197,7 @@ def test_label_maps_alone_are_adapted_to_pictures_judged_at_home_and_reported(st
     run, home = study
     train.fit_all(run, home, workers=1)
     assert run.arms() == [("source_only", 0), ("adapted", 0), ("target_supervised", 0)]
-    rows = evaluate(run, home)
+    rows = [content(row) for row in evaluate(run, home)]
     for arm in ("source_only", "adapted", "target_supervised", "trivial_threshold", "trivial_position"):
         found = [row for row in rows if row["arm"] == arm]
         assert len(found) == 6

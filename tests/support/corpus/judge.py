@@ -11,6 +11,7 @@ from support.corpus import Row
 from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.errors import XmedError
 from xmed.io import inspect, write_nifti
+from xmed.records.record import content
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
 
@@ -70,7 +71,7 @@ def ingested(row: Row, root: Path) -> tuple[Answer, Answer]:
     answers = dict.fromkeys(("train", "select"), Answer())  # by split: names are pseudonyms by now
     for refusal in found.quarantined:
         answers[refusal.split] = Answer(codes=(refusal.code,))
-    for case in summarise_cohorts(found, found)["source"]["cases"]:
+    for case in content(summarise_cohorts(found, found))["source"]["cases"]:
         answers[case["split"]] = Answer(1, notes=tuple(sorted(note["code"] for note in case["notes"])))
     return answers["train"], answers["select"]
 

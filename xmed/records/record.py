@@ -1,0 +1,131 @@
+"""Record: what all JSON documents have in common, how one is read, and how one is written.
+
+Unknown keys are kept, not refused: a later version may add some, and what is copied from one document into another
+(the environment of a run into its report) must not lose them. Values are strict: text is no number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
+
+from xmed.errors import XmedError
+from xmed.files import documents
+from xmed.files.atomic import write_atomically
+from xmed.files.json_numbers import as_json
+
+Number = int | float
+"""A JSON number as it is written: 1 stays 1 and 1.0 stays 1.0, so that a copied document keeps its bytes."""
+Content = TypeVar("Content")
+
+
+def _as_read(value: Any) -> Any:
+    """A value as JSON gives it back: what Python has as a tuple is a list."""
+    if isinstance(value, list | tuple):
+        return [_as_read(part) for part in value]
+    return {key: _as_read(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+Plain = Annotated[JsonValue, BeforeValidator(_as_read)]
+"""Any JSON value, of whatever shape."""
+
+
+class Stored(BaseModel):
+    """A model that may be a whole document: then it has the name of its file."""
+
+    FILE: ClassVar[str] = ""
+
+
+class Record(Stored):
+    """One JSON object of a document, or a whole document where it has a FILE.
+
+    Keys are written in the order in which they were given, and only those that were given: what is read and written
+    again keeps its bytes. A field with a default is one that some version, or some kind of run, does not write, and
+    that readers can do without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True, protected_namespaces=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_order(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        record = handler(data)
+        if isinstance(data, dict):
+            values = record.__dict__
+            given = {name: values[name] for key in data if (name := _field_of(cls, key)) in values}
+            object.__setattr__(record, "__dict__", {**given, **values})
+        return record
+
+
+class ListRecord(Stored, RootModel[Content], Generic[Content]):
+    """A document whose outermost value is a list, or an object with free keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, defer_build=True)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Stored)
+
+
+def _field_of(kind: type[BaseModel], key: str) -> str:
+    """The field that a JSON key fills: keys that Python or pydantic reserves have an alias."""
+    return next((name for name, field in _aliased(kind) if field == key), key)
+
+
+def _aliased(kind: type[BaseModel]) -> list[tuple[str, str]]:
+    if "_aliases" not in kind.__dict__:
+        pairs = [(name, field.alias) for name, field in kind.model_fields.items() if field.alias]
+        type.__setattr__(kind, "_aliases", pairs)
+    return list(kind.__dict__["_aliases"])
+
+
+def content(record: Stored) -> Any:
+    """A record as the plain value that stands in its file."""
+    return record.model_dump(by_alias=True, exclude_unset=True)
+
+
+def read(
+    kind: type[AnyRecord], path: Path, code: str = "DOCUMENT_INVALID", absent: str = "PATH_NOT_FOUND"
+) -> AnyRecord:
+    """The record that a JSON file holds.
+
+    Args:
+        kind: its model.
+        path: the file.
+        code: of the error for a file that is damaged, or of another shape.
+        absent: of the error where there is no such file.
+
+    Raises:
+        XmedError: `code`, or `absent`.
+    """
+    return parse(kind, documents.read_json(path, code, absent=absent), str(path), code)
+
+
+def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_INVALID") -> AnyRecord:
+    """The record that a plain JSON value is; `name` says in messages where it comes from. Raises XmedError `code`."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        what = f"lacks '{place}'" if first["type"] == "missing" else f"{place}: {first['msg']}"
+        raise XmedError(code, f"{name}: {what}"[:400], "the document as xmed writes it") from problem
+    except RecursionError as problem:
+        raise XmedError(
+            code, f"{name}: parts in one another without end", "the document as xmed writes it"
+        ) from problem
+
+
+def write(record: Stored, path: Path, *, indent: int | None = 1, ensure_ascii: bool = True) -> None:
+    """Write a record as JSON, whole or not at all; null with a reason stands for what is no number."""
+    write_atomically(path, as_json(content(record), indent=indent, ensure_ascii=ensure_ascii))
