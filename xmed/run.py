@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -34,8 +34,10 @@ from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
 from xmed.files.permissions import make_private_home
 from xmed.home import Home
-from xmed.records.record import AnyRecord, Stored, read, write
 from xmed.spec import Study
+
+if TYPE_CHECKING:
+    from xmed.records.record import AnyRecord, Stored
 
 
 class Arm(StrEnum):
@@ -182,7 +184,11 @@ class Run:
             XmedError: DOCUMENT_INVALID where it is damaged, PATH_NOT_FOUND where it is not there.
         """
         path = self._file(kind, arm, seed)
-        return documents.read_json(path) if isinstance(kind, str) else read(kind, path)
+        if isinstance(kind, str):
+            return documents.read_json(path)
+        from xmed.records.record import read  # light commands read no document
+
+        return read(kind, path)
 
     def write(
         self, document: Stored | str, plain: Any = None, *, arm: str = "", seed: int = 0, indent: int | None = 1
@@ -199,6 +205,8 @@ class Run:
         if isinstance(document, str):
             write_atomically(self._file(document, arm, seed), as_json(plain, indent=indent))
         else:
+            from xmed.records.record import write  # as in `read`
+
             write(document, self._file(type(document), arm, seed), indent=indent)
 
     def trained(self, arm: str, seed: int) -> dict[str, Any]:

@@ -84,6 +84,14 @@ def test_light_work_loads_nothing_heavy(folder, tmp_path, said, monkeypatch):
     assert loaded == [f"LOADED {code}"], done.stderr.decode()[-500:]
 
 
+def test_a_command_that_reads_no_document_builds_no_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("XMED_HOME", str(tmp_path / "home"))
+    script = (
+        "import sys\nfrom xmed.cli.main import main\nmain(['methods'])\nassert 'xmed.records.record' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT, timeout=120)
+
+
 def test_the_facts_of_every_method_are_those_of_its_class():
     import inspect
 

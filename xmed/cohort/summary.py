@@ -10,7 +10,7 @@ from xmed.cohort.case import Case, Cohort
 from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
-from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary, QuarantinedCase
+from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary, QuarantinedCaseSummary
 from xmed.spec import SPLITS
 
 
@@ -48,7 +48,7 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
         structures=spec.label_table.names,
         spacing_credible=spec.spacing_credible,
         cases=[_case(cohort, case, labels) for case in cohort.cases],
-        quarantined=[QuarantinedCase(**asdict(refused)) for refused in cohort.quarantined],
+        quarantined=[QuarantinedCaseSummary(**asdict(refused)) for refused in cohort.quarantined],
         flow=flow,
     )
 

@@ -23,7 +23,7 @@ class CaseSummary(Record):
     label_ml: dict[str, Number] = Field(default={}, description="structure -> volume, ml; of source cases alone")
 
 
-class QuarantinedCase(Record):
+class QuarantinedCaseSummary(Record):
     """One case that was refused."""
 
     case: str
@@ -57,7 +57,7 @@ class CohortSummary(Record):
     structures: list[str] = Field(default=[], description="of the dataset's label table")
     spacing_credible: bool = Field(True, description="whether headers give true voxel sizes")
     cases: list[CaseSummary] = Field(default=[])
-    quarantined: list[QuarantinedCase] = Field(default=[])
+    quarantined: list[QuarantinedCaseSummary] = Field(default=[])
     flow: CaseFlow | None = Field(None, description="how many cases became of those that were found")
 
 

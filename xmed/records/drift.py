@@ -109,7 +109,7 @@ class AlarmRule(Record):
     simulation: dict[str, JsonValue] | None = Field(description="as in monitor.json, with 95 % intervals")
 
 
-class GroupShift(Record):
+class GroupCheck(Record):
     """One group of measurements: whether it has changed."""
 
     id: str
@@ -211,7 +211,7 @@ class DriftCheck(Record):
     reason: str
     do: str = Field(description="what to do now")
     p: Number | None = Field(ge=0, le=1, description="of the test of images, all groups together")
-    groups: list[GroupShift]
+    groups: list[GroupCheck]
     unreadable: Unreadable
     numbers: list[NumberShift]
     estimate: dict[str, DiceExpectation] = Field(description="structure -> expected Dice")
