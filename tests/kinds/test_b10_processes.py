@@ -25,7 +25,7 @@ READERS = """
 import os, signal, sys, threading, time
 sys.path[:0] = [{here!r}]
 from support import sandbox_faults
-from xmed.io.sandbox.worker import guarded
+from xmed.io.sandbox.worker import run_in_sandbox
 def ask():
     try:
         {ask}
@@ -77,7 +77,7 @@ if __name__ == "__main__":
         time.sleep(8)
         print("ready", flush=True)
         time.sleep(600)
-    workers._follow = follow
+    workers._run_pool = follow
     workers.fit_all(run, Path("."), workers=2)
 """
 

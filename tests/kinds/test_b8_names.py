@@ -138,8 +138,8 @@ def test_what_nobody_may_open_costs_itself_and_is_said(tmp_path, lock):
     lock(tmp_path / "in")
     code = (
         "import os, sys; os.environ['HOME'] = sys.argv[1]; os.setgid(65534); os.setuid(65534)\n"
-        "from xmed.deidentify import deidentify; from xmed.io.inspect import inspect; from pathlib import Path\n"
-        "here = Path(sys.argv[1]); done = deidentify(here / 'in', here / 'free' / 'out', here / 'free' / 'home')\n"
+        "from xmed.deidentify import deidentify_files; from xmed.io.inspect import inspect; from pathlib import Path\n"
+        "here = Path(sys.argv[1]); done = deidentify_files(here / 'in', here / 'free' / 'out', here / 'free' / 'home')\n"
         "print(done.written, len(done.withheld), sum(f.verdict == 'refused' for f in inspect(here / 'in')))\n"
     )
     (tmp_path / "free").mkdir()

@@ -118,10 +118,9 @@ def test_an_older_home_is_closed_by_the_doctor(path, tmp_path, doctors):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a group that this account is not in")
-def test_a_group_shares_a_home(tmp_path, clinic, prefect_database):
+def test_a_group_shares_a_home(tmp_path, clinic):
     home = tmp_path / "home"
     home.mkdir()
-    give_prefect_database(home, prefect_database)
     spec = tmp_path / "clinic.yaml"
     spec.write_text(
         f"name: clinic\nmodality: MR\nroot: {clinic.root}\nlayout: {{image: 'image/{{case}}.nii.gz', label: 'label/{{case}}.nii.gz'}}\n"

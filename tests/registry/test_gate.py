@@ -28,7 +28,7 @@ def surroundings(monkeypatch):
     monkeypatch.delenv(audit_log.KEY, raising=False)
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
     monkeypatch.setattr("xmed.report.verify", verify)
-    monkeypatch.setattr("xmed.report.build_report", build)
+    monkeypatch.setattr("xmed.report.build", build)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered)
     assert json.loads((evidence / "protocol.json").read_text())["sha256"] == tags["protocol_sha256"]
     bill = json.loads((evidence / "sbom.cdx.json").read_text())
     assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": tags["weights_sha256"]}]
-    assert (package / "code" / "xmed" / "model.py").is_file()
-    assert folder_digest(package) == tags["package_sha256"]
+    assert (unpacked / "code" / "xmed" / "model" / "deployed.py").is_file()
+    assert folder_digest(unpacked) == tags["package_sha256"]
     (record,) = audit_log.records(home)
     assert (record["event"], record["model"], record["version"], record["run"]) == ("registered", NAME, 1, run.id)
     assert record["hashes"]["weights_sha256"] == tags["weights_sha256"]
@@ -133,7 +133,7 @@ def swapped_weights(home, run):
 
 
 def changed_code(home, run):
-    for path in (home / "mlartifacts").rglob("code/xmed/model.py"):
+    for path in (home / "mlartifacts").rglob("code/xmed/model/deployed.py"):
         path.write_text(path.read_text() + "\nimport os\n")
 
 

@@ -26,7 +26,7 @@ def surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=registrable_runs.FakeModel))
     monkeypatch.setattr("xmed.report.verify", registrable_runs.verify)
-    monkeypatch.setattr("xmed.report.build_report", registrable_runs.build)
+    monkeypatch.setattr("xmed.report.build", registrable_runs.build)
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,6 @@ def verify(folder):
 
 
 def build(run):
-    """What stands for xmed.report.build_report here: the sign-offs are shown."""
+    """What stands for xmed.report.build here: the sign-offs are shown."""
     found = json.loads((run.report / "report.json").read_text())
     (run.report / "report.json").write_text(json.dumps({**found, "signoff": run.signoff}))
