@@ -17,7 +17,7 @@ from xmed.spec.validation_messages import did_you_mean
 if TYPE_CHECKING:
     from xmed.methods.method import Method
 
-_NO_METHODS = frozenset({"method", "catalogue", "facts", "without_training"})
+_NO_METHODS = frozenset({"method", "lookup", "facts", "without_training"})
 
 
 def names() -> list[str]:
