@@ -163,7 +163,7 @@ class Run:
         return sorted(found, key=lambda pair: (ARMS.index(pair[0]) if pair[0] in ARMS else len(ARMS), *pair))
 
     def has(self, kind: type[Stored] | str, arm: str = "", seed: int = 0) -> bool:
-        """Whether a document is there: of the run, or of one arm and seed."""
+        """Return whether the run, or one arm and seed of it, has a document."""
         return self._file(kind, arm, seed).is_file()
 
     @overload
@@ -173,15 +173,15 @@ class Run:
     def read(self, kind: str) -> Any: ...
 
     def read(self, kind: type[Stored] | str, arm: str = "", seed: int = 0) -> Any:
-        """One of the run's JSON documents.
+        """Read one of the run's JSON documents.
 
         Args:
-            kind: its record, `Training` say; or its stem, for whoever needs it word by word, to hash it say.
-            arm: of a document that lies beside an arm's model.
-            seed: of that arm.
+            kind: Its record, for example `Training`; or the stem of its file, to get plain JSON.
+            arm: Name of the arm, for a document that lies beside an arm's model.
+            seed: Seed of that arm.
 
         Raises:
-            XmedError: DOCUMENT_INVALID where it is damaged, PATH_NOT_FOUND where it is not there.
+            XmedError: DOCUMENT_INVALID where it is damaged, PATH_NOT_FOUND where it is missing.
         """
         path = self._file(kind, arm, seed)
         if isinstance(kind, str):
@@ -193,14 +193,14 @@ class Run:
     def write(
         self, document: Stored | str, plain: Any = None, *, arm: str = "", seed: int = 0, indent: int | None = 1
     ) -> None:
-        """One of the run's JSON documents, whole or not at all; null stands for what is no number.
+        """Write one of the run's JSON documents atomically, with null in place of NaN and infinities.
 
         Args:
-            document: a record; or the stem of a document that has none.
-            plain: its content, where the document has no record.
-            arm: of a record that lies beside an arm's model.
-            seed: of that arm.
-            indent: spaces; None for one line.
+            document: A record; or the stem of the file, for a document that has no record.
+            plain: The content of a document that has no record.
+            arm: Name of the arm, for a record that lies beside an arm's model.
+            seed: Seed of that arm.
+            indent: Spaces; None for one line.
         """
         if isinstance(document, str):
             write_atomically(self._file(document, arm, seed), as_json(plain, indent=indent))

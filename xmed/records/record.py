@@ -78,7 +78,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Stored)
 
 
 def _field_of(kind: type[BaseModel], key: str) -> str:
-    """The field that a JSON key fills: keys that Python or pydantic reserves have an alias."""
+    """Return the field of a JSON key: keys that Python or pydantic reserves have an alias."""
     return next((name for name, field in _aliased(kind) if field == key), key)
 
 
@@ -90,20 +90,20 @@ def _aliased(kind: type[BaseModel]) -> list[tuple[str, str]]:
 
 
 def content(record: Stored) -> Any:
-    """A record as the plain value that stands in its file."""
+    """Return a record as the plain JSON value that its file contains."""
     return record.model_dump(by_alias=True, exclude_unset=True)
 
 
 def read(
     kind: type[AnyRecord], path: Path, code: str = "DOCUMENT_INVALID", absent: str = "PATH_NOT_FOUND"
 ) -> AnyRecord:
-    """The record that a JSON file holds.
+    """Read the record in a JSON file.
 
     Args:
-        kind: its model.
-        path: the file.
-        code: of the error for a file that is damaged, or of another shape.
-        absent: of the error where there is no such file.
+        kind: The model of the record.
+        path: The file.
+        code: Error code for a file that is damaged or does not fit the model.
+        absent: Error code for a missing file.
 
     Raises:
         XmedError: `code`, or `absent`.
@@ -112,7 +112,17 @@ def read(
 
 
 def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_INVALID") -> AnyRecord:
-    """The record that a plain JSON value is; `name` says in messages where it comes from. Raises XmedError `code`."""
+    """Make a record of a plain JSON value.
+
+    Args:
+        kind: The model of the record.
+        value: The value.
+        name: Where the value comes from, for messages.
+        code: Error code for a value that does not fit the model.
+
+    Raises:
+        XmedError: `code`.
+    """
     try:
         return kind.model_validate(value)
     except ValidationError as problem:
@@ -127,5 +137,5 @@ def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_IN
 
 
 def write(record: Stored, path: Path, *, indent: int | None = 1, ensure_ascii: bool = True) -> None:
-    """Write a record as JSON, whole or not at all; null with a reason stands for what is no number."""
+    """Write a record as JSON, atomically, with null in place of NaN and infinities."""
     write_atomically(path, as_json(content(record), indent=indent, ensure_ascii=ensure_ascii))
