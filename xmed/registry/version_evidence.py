@@ -10,8 +10,8 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.folder import check_model
-from xmed.registry.log_run import RUN_TAG
 from xmed.registry.sbom import sbom
+from xmed.registry.tracked_runs import RUN_TAG
 from xmed.report import numbers_digest
 from xmed.run import Run
 
