@@ -63,7 +63,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/evaluate/evaluate_run.py:evaluate", "predicts and measures the test cases (rows.json)"),
         Hop("xmed/monitor/validated_data.py:keep", "what new data will be compared with (monitor.json)"),
         Hop("xmed/report/build_report.py:build", "report.json and every page drawn from it"),
-        Hop("xmed/registry/log_run.py:log_run", "parameters, curves and files, to MLflow"),
+        Hop("xmed/registry/tracked_runs.py:log_run", "parameters, curves and files, to MLflow"),
         Hop("xmed/registry/registration.py:register", "the model, as a version with the alias `candidate`"),
     ),
     "From DICOM to a batch": (

@@ -18,7 +18,7 @@ from xmed import registry
 from xmed import report as reports
 from xmed.cohort import ingest_cases
 from xmed.files.atomic import write_atomically
-from xmed.registry.log_run import ARM_TAG
+from xmed.registry.tracked_runs import ARM_TAG
 from xmed.registry.tracking_store import client
 from xmed.train import checkpoint, loop
 

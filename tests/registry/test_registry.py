@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from support.registrable_runs import FakeModel, finished, report
 from xmed import registry
 from xmed.errors import XmedError
-from xmed.registry.log_run import POINTS_A_CURVE, _losses
+from xmed.registry.tracked_runs import POINTS_A_CURVE, _losses
 from xmed.registry.tracking_store import client
 
 

@@ -15,7 +15,7 @@ from xmed import registry
 from xmed.cli.main import main
 from xmed.errors import XmedError
 from xmed.registry import audit_log
-from xmed.registry.log_run import log_run
+from xmed.registry.tracked_runs import log_run
 from xmed.registry.tracking_store import client, tracking_uri
 from xmed.server import backup as room
 from xmed.server.backup import backup

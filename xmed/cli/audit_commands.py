@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,14 +35,10 @@ def audit_show_command(
     Example: xmed audit show NAME
     """
     from xmed.console.tables import show_records
-    from xmed.home import Home
+    from xmed.registry import audit_log
+    from xmed.run import home
 
-    rows: list[dict[str, Any]] = []
-    if Home.current().audit_log.is_file():  # without a log there is no need to load MLflow
-        from xmed.registry import audit_log
-        from xmed.run import home
-
-        rows = [record for record in audit_log.records(home()) if model in (None, record.get("model"))]
+    rows = [record for record in audit_log.records(home()) if model in (None, record.get("model"))]
     return Answer(rows, lambda console: show_records(console, rows))
 
 

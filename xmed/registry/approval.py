@@ -14,9 +14,9 @@ from xmed.records.sign_off import SignOff, SignOffs
 from xmed.registry import audit_state, ledger, reinstatement
 from xmed.registry.fetch_model import version_of
 from xmed.registry.gate import CLINICAL, Refusal, refusals
-from xmed.registry.log_run import RUN_TAG
 from xmed.registry.person_names import same
 from xmed.registry.registration import EVALUATION, USE, holder
+from xmed.registry.tracked_runs import RUN_TAG
 from xmed.registry.tracking_store import client, registry_lock
 from xmed.run import Run
 

@@ -19,11 +19,11 @@ from xmed.model.folder import check_model
 from xmed.records.provenance import FixedProtocol
 from xmed.records.training import Training
 from xmed.registry import ledger
-from xmed.registry.log_run import RUN_TAG
 from xmed.registry.package import unpack
 from xmed.registry.recheck import disproved
 from xmed.registry.registration import CANDIDATE, EVALUATION, USE, holder
-from xmed.registry.relink import EVENT as CHANGED
+from xmed.registry.report_relink import EVENT as CHANGED
+from xmed.registry.tracked_runs import RUN_TAG
 from xmed.registry.tracking_store import client
 from xmed.registry.version_evidence import REPORT, held_back, protocol_of
 from xmed.run import Arm, Run

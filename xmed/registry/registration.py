@@ -12,10 +12,10 @@ from xmed.errors import XmedError
 from xmed.files.permissions import close_to_others
 from xmed.registry import audit_log, audit_state, ledger, ownership
 from xmed.registry.audit_state import CANDIDATE
-from xmed.registry.log_run import arm_run, write_run
 from xmed.registry.package import pack
 from xmed.registry.recheck import REGISTERED, disproved, made_with
 from xmed.registry.relocation import ARTIFACTS
+from xmed.registry.tracked_runs import arm_run, write_run
 from xmed.registry.tracking_store import client, is_there, registry_lock
 from xmed.registry.version_evidence import SAME, evidence, nothing_learned
 from xmed.run import Arm, Run

@@ -13,8 +13,8 @@ from xmed.records.data_summary import DataSummary
 from xmed.records.provenance import FixedProtocol
 from xmed.records.selection import Selection
 from xmed.records.training import Training
-from xmed.registry.log_run import RUN_TAG
 from xmed.registry.sbom import sbom
+from xmed.registry.tracked_runs import RUN_TAG
 from xmed.report import numbers_digest
 from xmed.run import Arm, Run
 

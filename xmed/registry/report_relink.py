@@ -16,8 +16,8 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
 from xmed.registry import ledger
-from xmed.registry.log_run import RUN_TAG, write_run
 from xmed.registry.registration import EVALUATION, USE, holder, versions_of
+from xmed.registry.tracked_runs import RUN_TAG, write_run
 from xmed.registry.tracking_store import client, is_there, registry_lock
 from xmed.registry.version_evidence import REPORT
 from xmed.run import Run
