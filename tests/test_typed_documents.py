@@ -174,7 +174,7 @@ NOT_YET = frozenset(
     xmed.registry.drift_reference.report_of
     xmed.registry.registration.register
     xmed.registry.registration.versions
-    xmed.registry.relink.relink
+    xmed.registry.report_relink.relink
     xmed.run.Run.signoff
     xmed.run.Run.trained
     xmed.server.backup.backup
