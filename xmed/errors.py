@@ -22,8 +22,14 @@ class XmedError(Exception):
         TypeError: Where a subclass is called with a code that is declared for another one.
     """
 
-    def __new__(cls, code: str, *_parts: str, **_named: str) -> XmedError:
-        """An instance of the class that the code is declared for."""
+    def __new__(cls, *parts: str, **named: str) -> XmedError:
+        """An instance of the class that the code is declared for.
+
+        Without a code it is one of this class: tblib, which Dask brings, makes it so and fills it in afterwards.
+        """
+        code = parts[0] if parts else named.get("code")
+        if code is None:
+            return super().__new__(cls)
         declared = ERROR_CODES[code].error_class
         if not issubclass(declared, cls):
             raise TypeError(f"{code} is declared for {declared.__name__}, not for {cls.__name__}")

@@ -6,9 +6,9 @@ import re
 from html import unescape
 
 import pytest
-from reporting import written
 
 import xmed.report.sections as section_folders
+from support.evaluated_runs import written
 from xmed import report
 from xmed.errors import XmedError
 from xmed.html.traced_numbers import shown_problems

@@ -93,7 +93,7 @@ def told(lost, problem):
 def test_a_cell_that_fails_takes_only_what_begins_with_it():
     left, refused = told(("coral", 0), ValueError("a bug"))
     assert left == [("source_only", 0), ("gin", 0)]
-    assert refused == [("coral", "ValueError"), ("auto", "XmedError")]
+    assert refused == [("coral", "ValueError"), ("auto", "ModelError")]
     left, refused = told(("source_only", 0), XmedError("TRAINING_DIVERGED", "step 3"))
     assert left == [("gin", 0)]
     assert [arm for arm, _ in refused] == ["source_only", "coral", "auto"]  # auto once, though it needs both

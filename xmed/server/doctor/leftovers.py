@@ -67,8 +67,8 @@ def check_runs(home: Path) -> Iterator[Check]:
             last_files.append("report/report.json")
         if not (folder / "study.json").is_file() or any((folder / name).is_file() for name in last_files):
             continue
-        changed = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
-        if abs(time.time() - changed) > ALIVE_SECONDS:  # less: most likely a process is at work in it
+        mtime = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+        if abs(time.time() - mtime) > ALIVE_SECONDS:  # less: most likely a process is at work in it
             unfinished.append(folder.name)
     problem = f"half-finished: {', '.join(unfinished)}; {HOW_TO_CONTINUE}"
     yield Check("runs", not unfinished, problem if unfinished else "none half-finished")
