@@ -20,6 +20,7 @@ from pathlib import Path
 from run_table import BENCHMARKS
 
 from support import tiny_study
+from support.process_tree import alive, descendants
 
 GRACE_SECONDS, SEED = 10.0, 15
 LEFT_OUT = {"at", "started", "finished", "seconds", "device", "at_step", "begun"}
@@ -38,32 +39,6 @@ def marked(home: Path) -> dict[int, str]:
             found[int(entry.name)] = (
                 entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:80]
             )
-    return found
-
-
-def descendants(pid: int) -> set[int]:
-    """Every process that descends from one."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found, more = set(), {pid}
-    while more:
-        more = {one for one, parent in parents.items() if parent in more} - found
-        found |= more
-    return found
-
-
-def alive(pids: set[int]) -> set[int]:
-    found = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        found |= {pid} if state != "Z" else set()
     return found
 
 
@@ -121,7 +96,7 @@ def main() -> None:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
                 until = time.monotonic() + GRACE_SECONDS
-                while (left := alive(children) | set(marked(home))) and time.monotonic() < until:
+                while (left := {pid for pid, _ in alive(children)} | set(marked(home))) and time.monotonic() < until:
                     time.sleep(0.1)
                 took = GRACE_SECONDS - (until - time.monotonic())
                 rows.append((after, at_work, took, len(left)))

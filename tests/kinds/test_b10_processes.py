@@ -15,6 +15,7 @@ import pytest
 
 from support import sandbox_faults, tiny_study
 from support.checkout import ROOT
+from support.process_tree import alive, descendants
 from support.ready_databases import give_prefect_database
 from xmed.app.arrival_watch import Watch
 from xmed.errors import XmedError
@@ -80,33 +81,6 @@ if __name__ == "__main__":
     workers._run_pool = follow
     workers.fit_all(run, Path("."), workers=2)
 """
-
-
-def descendants(pid):
-    """Every process that descends from one, by the kernel's table."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found, more = set(), {pid}
-    while more:
-        more = {one for one, parent in parents.items() if parent in more} - found
-        found |= more
-    return found
-
-
-def alive(pids):
-    found = []
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            found.append((pid, state))
-    return found
 
 
 def left_after_kill(script, tmp_path, halt=False, least=1):

@@ -64,7 +64,7 @@ class Library:
         if name in self.raises:
             raise self.raises[name]
 
-    def ingest(self, spec, home, *, data_root=None, progress=None, generate=None, spread=None):
+    def ingest(self, spec, home, *, data_root=None, progress=None, generate=None, read_shards=None):
         self.call(f"ingest {spec.name}")
         progress("ingest", 1, 1, "")
         return SimpleNamespace(spec=spec, fingerprint=self.fingerprint)
