@@ -2,79 +2,21 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
-from support.checkout import ROOT
+from support.source_tree import TREES, Function, defined, definition, imported, parameters, shared_between_rooms
 
 FREE = ("dict[str, Any]", "Mapping[str, Any]")
 
 
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def modules() -> dict[str, Path]:
-    paths = [*ROOT.glob("xmed/**/*.py"), *ROOT.glob("pipelines/**/*.py")]
-    named = {".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("pipelines."): path for path in paths}
-    return {name.removesuffix(".__init__"): path for name, path in named.items()}
-
-
-MODULES = modules()
-
-
-def room_of(module: str) -> str:
-    parts = module.split(".")
-    return parts[0] if parts[0] == "xmed_pipelines" else ".".join(parts[:2])
-
-
-@cache
-def imported(module: str) -> dict[str, tuple[str, str]]:
-    """Local name -> (module, name there) of everything that a module imports from xmed."""
-    names = {}
-    for node in ast.walk(tree_of(MODULES[module])):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("xmed", "xmed_pipelines"):
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                names[alias.asname or alias.name] = (whole, "") if whole in MODULES else (node.module, alias.name)
-    return names
-
-
-def used_across_rooms() -> set[tuple[str, str]]:
-    """(module, function or class) of everything that another room uses, by import or as an attribute of a module."""
-    used = set()
-    for module, path in MODULES.items():
-        names = imported(module)
-        wanted = {target for target in names.values() if target[1]}
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-                place, name = names[node.value.id]
-                if not name:
-                    wanted.add((place, node.attr))
-        used |= {origin for target in wanted if room_of((origin := defined(*target))[0]) != room_of(module)}
-    return used
-
-
-def defined(module: str, name: str) -> tuple[str, str]:
-    """Where a name is defined, through the faces of packages."""
-    while module in MODULES and (again := imported(module).get(name)) and again[1] and again != (module, name):
-        module, name = again
-    return module, name
-
-
 def aliases(module: str) -> set[str]:
     """Names of a module that stand for free dictionaries, its own and imported ones."""
-    return {name for name in names_of(module) if is_alias(*defined(module, name))}
-
-
-def names_of(module: str) -> set[str]:
-    own = {ast.unparse(node.targets[0]) for node in tree_of(MODULES[module]).body if isinstance(node, ast.Assign)}
-    return own | set(imported(module))
+    own = {ast.unparse(node.targets[0]) for node in TREES[module].body if isinstance(node, ast.Assign)}
+    return {name for name in own | set(imported(module)) if is_alias(*defined(module, name))}
 
 
 @cache
 def is_alias(module: str, name: str) -> bool:
-    body = tree_of(MODULES[module]).body if module in MODULES else []
+    body = TREES[module].body if module in TREES else []
     assigned = [node for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
     return any(ast.unparse(node.value) in FREE for node in assigned)
 
@@ -90,23 +32,22 @@ def is_free(annotation: ast.expr | None, known: set[str]) -> bool:
 
 def free_signatures() -> list[str]:
     """room.module.function of every function, or public method of a class, that rooms pass free dictionaries through."""
-    out = []
-    for module, name in used_across_rooms():
-        for node in tree_of(MODULES[module]).body if module in MODULES else ():
-            if getattr(node, "name", None) != name:
-                continue
-            known = aliases(module)
-            functions = [node] if isinstance(node, ast.FunctionDef) else []
-            if isinstance(node, ast.ClassDef):
-                functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
-                for field in node.body:
-                    if isinstance(field, ast.AnnAssign) and is_free(field.annotation, known):
-                        out.append(f"{module}.{name}.{ast.unparse(field.target)}")
-            for function in functions:
-                arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-                if any(is_free(one, known) for one in (*(a.annotation for a in arguments), function.returns)):
-                    out.append(f"{module}.{name}" + (f".{function.name}" if function is not node else ""))
-    return sorted(set(out))
+    out = set()
+    for module, name in shared_between_rooms():
+        node = definition(module, name)
+        if node is None:
+            continue
+        known = aliases(module)
+        functions = [node] if isinstance(node, Function) else []
+        if isinstance(node, ast.ClassDef):
+            functions = [part for part in node.body if isinstance(part, Function) and not part.name.startswith("_")]
+            fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+            out |= {f"{module}.{name}.{ast.unparse(f.target)}" for f in fields if is_free(f.annotation, known)}
+        for function in functions:
+            annotations = [*(each.annotation for each in parameters(function)), function.returns]
+            if any(is_free(annotation, known) for annotation in annotations):
+                out.add(f"{module}.{name}" + (f".{function.name}" if function is not node else ""))
+    return sorted(out)
 
 
 NOT_YET = frozenset(
