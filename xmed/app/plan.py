@@ -91,7 +91,7 @@ def plan_comparison(
     for name in wanted:
         spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
         for needed in [name, *methods.needs(spec)]:
-            methods.check_hyperparameters(needed, {})
+            methods.check_hyperparameters(MethodSpec(name=needed))
     return replace(plan, methods=tuple(wanted))
 
 
@@ -107,7 +107,7 @@ def _plan(
     elif seeds:
         asked = asked.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
     source, target = plan_dataset(asked.source, source_root), plan_dataset(asked.target, target_root)
-    methods.check_hyperparameters(asked.method.name, asked.method.hyperparameters)
+    methods.check_hyperparameters(asked.method)
     _check_network(asked)
     for side, spec in (("source", source), ("target", target)):
         for structure in asked.structures:

@@ -120,6 +120,9 @@ def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_IN
         name: Where the value comes from, for messages.
         code: Error code for a value that does not fit the model.
 
+    Returns:
+        The record.
+
     Raises:
         XmedError: `code`.
     """
