@@ -59,12 +59,9 @@ def together(kind, folder, part=(0, 1), synced=True, **options):
     folder.mkdir(exist_ok=True)
     loop.bf16_pays = lambda device: False
     method, source, target, _, device, _ = pieces(folder)
-    torch.manual_seed(0)
     net = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
-    method = kind(
-        distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net,
-        Segmentation(("x",), sum_over_batch=distributed.sum_over_ranks),
-    )
+    net = distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net
+    method = kind.build(net, Segmentation(("x",), sum_over_batch=distributed.sum_over_ranks), {}, seed=0)
     for sampler in (source, target):
         sampler.size = 4
         sampler.share(*part)

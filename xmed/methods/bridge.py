@@ -104,7 +104,7 @@ class Bridge(Method):
         altered = round(self.gin * len(image))
         if altered:
             fov = None if source.fov is None else source.fov[:altered]
-            image = torch.cat([random_convolutions(image[:altered], fov), image[altered:]])
+            image = torch.cat([random_convolutions(image[:altered], self.random, fov), image[altered:]])
         teaches = bool(self.progress >= self.teach_from)
         masked = self._partly_hidden(target.image) if teaches else target.image[:0]
         if self.teacher.own_statistics:
@@ -119,7 +119,7 @@ class Bridge(Method):
 
     def _partly_hidden(self, image: Tensor) -> Tensor:
         """Hide random blocks of every second patch; if all had holes, batch statistics would be those of holes."""
-        blocks = random_blocks(image, self.mask, self.cell)
+        blocks = random_blocks(image, self.mask, self.cell, self.random)
         blocks[::2] = False
         return image.masked_fill(blocks, 0)
 

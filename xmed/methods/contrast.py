@@ -13,6 +13,7 @@ from xmed.methods.method import Method
 from xmed.networks import segmentation_head
 from xmed.networks.adversary import adaptation_factor
 from xmed.networks.domain_batchnorm import forward_per_domain
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.tasks import Segmentation
 
 VOXELS_PER_CLASS = 512  # of each class and domain in one step
@@ -60,9 +61,9 @@ class Contrast(Method):
             self.net, source.image, target.image
         )
         label, confident = self.task.pseudo_label(target_logits.detach().float().softmax(1), self.confidence)
-        source_voxels = sample_voxels(source_features, source.truth, source.fov, self.task.classes)
+        source_voxels = sample_voxels(source_features, source.truth, source.fov, self.task.classes, self.random)
         weight = confident if target.fov is None else confident * target.fov
-        target_voxels = sample_voxels(target_features, label, weight, self.task.classes)
+        target_voxels = sample_voxels(target_features, label, weight, self.task.classes, self.random)
         self._update_prototypes(*source_voxels)
         strength = self.weight * adaptation_factor(self.progress)
         return {
@@ -84,7 +85,9 @@ class Contrast(Method):
             self.known[value] = True
 
 
-def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
+def sample_voxels(
+    features: Tensor, label: Tensor, weight: Tensor | None, classes: int, random: RandomNumbers
+) -> tuple[Tensor, Tensor]:
     """Draw up to 512 random voxels of each class that have a positive weight.
 
     Args:
@@ -92,6 +95,7 @@ def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classe
         label: (b, i, j[, k]).
         weight: (b, i, j[, k]); None where every voxel may be drawn.
         classes: Number of classes.
+        random: Draws the voxels.
 
     Returns:
         Features (n, f), float32, and labels (n,).
@@ -100,7 +104,7 @@ def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classe
     indices = []
     for value in range(classes):
         candidates = torch.nonzero((label == value).logical_and(valid).flatten())[:, 0]
-        order = torch.randperm(len(candidates), device=candidates.device)
+        order = torch.randperm(len(candidates), device=candidates.device, generator=random.on(candidates.device))
         indices.append(candidates[order[:VOXELS_PER_CLASS]])
     drawn = torch.cat(indices)
     return features.movedim(1, -1).flatten(0, -2)[drawn].float(), label.flatten()[drawn]

@@ -38,10 +38,11 @@ class Fda(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on mixed source patches + entropy weight · Charbonnier entropy of the target."""
-        b = len(source.image)
-        partner = torch.randint(len(target.image), (b,), device=target.image.device)
+        b, device = len(source.image), target.image.device
+        partner = torch.randint(len(target.image), (b,), device=device, generator=self.random.on(device))
         style_fov = None if target.fov is None else target.fov[partner]
-        style, size, share = target.image[partner], self.size * torch.rand(b), torch.rand(b)
+        size, share = (torch.rand(b, generator=self.random.cpu) for _ in range(2))
+        style, size = target.image[partner], self.size * size
         image = mix_amplitude(source.image, style, size, share, source.fov, style_fov)
         if not self.entropy:
             return {"supervised": self.task.loss(self.net(image), source.truth, source.fov)}

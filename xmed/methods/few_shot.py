@@ -73,7 +73,7 @@ class FewShot(Method):
         """Return the losses of one step; `source` holds patches of the source and of the few labelled target cases."""
         b = len(source.image)
         p = self.teacher.probabilities(target.image)
-        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, target.fov)])).float()
+        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, self.random, target.fov)])).float()
         consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from xmed.batch import Batch
+from xmed.networks.random_numbers import RandomNumbers, initialised_from
 from xmed.prepare import Sample
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
@@ -100,6 +101,9 @@ class Method(nn.Module, ABC):
     `Model.learn_scale`).
     """
 
+    random: RandomNumbers
+    """Random generators of this training; the only source of random numbers that `losses` and `adapt` may use."""
+
     progress: Tensor
     """Share of the round's steps that are done, scalar in [0, 1]. The loop sets it, and it is part of the state
     dict.
@@ -115,8 +119,27 @@ class Method(nn.Module, ABC):
                 the first.
         """
         super().__init__()
-        self.net, self.task, self.rounds = net, task, rounds
+        self.net, self.task, self.rounds, self.random = net, task, rounds, RandomNumbers()
         self.register_buffer("progress", torch.zeros(()))
+
+    @classmethod
+    def build(cls, net: nn.Module, task: Segmentation, hyperparameters: Mapping[str, object], seed: int) -> Self:
+        """Build the method for one training.
+
+        Args:
+            net: The network that is trained.
+            task: Gives losses and pseudo-labels.
+            hyperparameters: Hyper-parameters that differ from their defaults.
+            seed: Determines the first weights of the method's own layers, and all random numbers after these.
+
+        Returns:
+            The method.
+        """
+        construct: Callable[..., Self] = cls
+        with initialised_from(seed):
+            method = construct(net, task, **hyperparameters)
+            method.random = RandomNumbers.after_initialisation(seed)
+        return method
 
     @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:

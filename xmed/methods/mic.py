@@ -67,10 +67,10 @@ class Mic(Method):
         """Return supervised loss + weight · ramp · loss of the masked student against the teacher's pseudo-labels."""
         b = len(source.image)
         label, weight = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
-        perturbed = perturb_intensities(target.image, target.fov)
-        blocks = random_blocks(perturbed, self.mask, self.cell)
+        perturbed = perturb_intensities(target.image, self.random, target.fov)
+        blocks = random_blocks(perturbed, self.mask, self.cell, self.random)
         blocks[::2] = False
-        varied = random_convolutions(source.image, source.fov)
+        varied = random_convolutions(source.image, self.random, source.fov)
         logits = self.net(torch.cat([varied, perturbed.masked_fill(blocks, 0)]))  # 0 is the mean intensity
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),

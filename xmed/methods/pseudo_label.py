@@ -56,8 +56,8 @@ class PseudoLabel(Method):
         first, last = self.kept
         share = first + (last - first) * current / max(self.labellings - 1, 1)
         label, weight = most_confident(self.labeller.probabilities(target.image), share, target.fov)
-        varied = random_convolutions(source.image, source.fov)
-        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)]))
+        varied = random_convolutions(source.image, self.random, source.fov)
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, self.random, target.fov)]))
         return {
             "supervised": self.task.loss(logits[:b], source.truth, source.fov),
             "pseudo": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),

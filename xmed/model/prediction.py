@@ -52,10 +52,8 @@ def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
         return model.probabilities(seen)
     was_chosen = name != model.origin.method
     hyperparameters = {} if was_chosen else model.origin.hyperparameters  # candidates of a choice train with defaults
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
-        net = copy.deepcopy(model.net).train()
-        method = methods.find(name)(net, model.task, **hyperparameters)
+    with torch.enable_grad():
+        method = methods.find(name).build(copy.deepcopy(model.net).train(), model.task, hyperparameters, seed=0)
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
     return replace(model, net=method.deployed().eval()).probabilities(seen)
 

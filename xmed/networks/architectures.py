@@ -11,6 +11,7 @@ from monai.networks.nets import DynUNet, SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
+from xmed.networks.random_numbers import initialised_from
 from xmed.networks.self_similarity import MindDescriptor, descriptor_channels
 from xmed.spec import NetworkSpec
 
@@ -83,7 +84,7 @@ def build_network(
         spatial_dims: 2 or 3.
         image_channels: Channels of the image. With `spec.input == "mind"` each becomes several descriptor channels.
         classes: Number of classes, background included.
-        seed: Determines the initial weights. The global random state of torch stays as it was.
+        seed: Determines the initial weights. The state of torch's global generator stays as it was.
 
     Returns:
         A module that maps (b, image_channels, i, j[, k]) to logits (b, classes, i, j[, k]). Every edge of a patch must
@@ -95,8 +96,7 @@ def build_network(
     uses_mind = spec.input == "mind"
     in_channels = descriptor_channels(spatial_dims) * image_channels if uses_mind else image_channels
     network_class, arguments = network_definition(spec, spatial_dims, in_channels, classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initialised_from(seed):
         net: nn.Module = network_class(**arguments)
     net = nn.Sequential(MindDescriptor(), net) if uses_mind else net
     return net if spec.members == 1 else Ensemble(copy.deepcopy(net) for _ in range(spec.members))

@@ -17,8 +17,9 @@ from xmed.methods import Domains
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
 from xmed.networks import distributed
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
-from xmed.records.model_card import MadeOf, ModelOrigin, SidePair
+from xmed.records.model_card import ModelOrigin, SidePair
 from xmed.records.provenance import FixedProtocol
 from xmed.records.record import content, write
 from xmed.records.training import Candidate, CheckpointChoice, ScaleTest, Training
@@ -82,7 +83,7 @@ def fit(
     for sampler in (source, target):
         sampler.share(rank, count)
     if rank:  # what a method draws at random in its losses is another for every share
-        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+        method.random = RandomNumbers(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
     with distributed.process_group(count, device):
         trained = train(method, source, target, run.study.budget, device, folder, report)
     if rank:
@@ -113,7 +114,6 @@ def _prepare(
 
     `synced_on` is the device on which batch statistics are shared with other processes; None where it trains alone.
     """
-    torch.manual_seed(seed)
     kind, structures = methods.find(spec.name), tuple(run.study.structures)
     task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=distributed.sum_over_ranks)
     net = networks.build_network(
@@ -123,7 +123,7 @@ def _prepare(
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         networks.load_tensors(net, networks.named_tensors(start.net))
     net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
-    method = kind(net, task, **spec.hyperparameters)
+    method = kind.build(net, task, spec.hyperparameters, seed)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
     domains = Domains(
@@ -142,10 +142,10 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
         model, _ = _finalise(compose.ensemble(list(models.values())), data)
-        made_of = MadeOf(rule="all members", members=names)
+        made_of = CheckpointChoice(rule="all members", members=names)
     else:
         chosen, choice = select.select_model(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
-        model, made_of = models[chosen], MadeOf.model_validate(content(choice))
+        model, made_of = models[chosen], CheckpointChoice.model_validate(content(choice))
     model = replace(model, origin=_origin(run, arm, seed, spec, data, made_of))
     record = {
         "steps": 0,
@@ -154,7 +154,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
-        "selection": CheckpointChoice(**{"used_target_labels": False, **content(made_of)}),
+        "selection": CheckpointChoice.model_validate({"used_target_labels": False, **content(made_of)}),
     }
     return _finish(run.arm(arm, seed), model, record)
 
@@ -205,7 +205,9 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, S
     return model, None if agreements is None else ScaleTest.model_validate(agreements)
 
 
-def _origin(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data, made_of: MadeOf | None = None) -> ModelOrigin:
+def _origin(
+    run: Run, arm: str, seed: int, spec: MethodSpec, data: Data, made_of: CheckpointChoice | None = None
+) -> ModelOrigin:
     """Return what a model's folder says of the model's origin."""
     composed = methods.COMPOSITIONS.get(spec.name)
     kind, protocol = composed or methods.find(spec.name), run.read(FixedProtocol)

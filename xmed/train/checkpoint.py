@@ -52,11 +52,7 @@ class Checkpoint:
 
     def save(self, step: int, trained: Trained) -> None:
         """Write a checkpoint, safe against power loss, before an older one is deleted and before any rank continues."""
-        drawing = {
-            "random": torch.get_rng_state(),
-            "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
-        }
-        each = distributed.gather_from_ranks(drawing)
+        each = distributed.gather_from_ranks(self.method.random.state(self.device))
         if distributed.rank() == 0:
             self._write(step, trained, each)
         distributed.barrier()
@@ -108,10 +104,7 @@ class Checkpoint:
         self.schedule.load_state_dict(state["schedule"])
         for sampler, its in zip(self.samplers, state["samplers"]):
             sampler.restore(its)
-        drawing = state["ranks"][distributed.rank()]
-        torch.set_rng_state(drawing["random"])
-        if drawing["device_random"] is not None:
-            torch.cuda.set_rng_state(drawing["device_random"])
+        self.method.random.restore(state["ranks"][distributed.rank()], self.device)
         return state["step"], Trained(state["candidates"], state["seconds"])
 
 

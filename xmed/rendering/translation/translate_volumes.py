@@ -31,8 +31,6 @@ def translate(
 ) -> list[Sample]:  # fmt: skip
     """Return every labelled source volume with its label, field of view and grid, in the look of the target volumes.
 
-    The global random state of torch stays as it was.
-
     Args:
         source: Labelled samples.
         target: Unlabelled samples.
@@ -48,9 +46,8 @@ def translate(
     record = folder and folder / "translated.json"
     if folder and record and record.is_file() and json.loads(record.read_text(encoding="utf-8")) == request:
         return [replace(s, image=read_nifti(_path(folder, n)).array) for n, s in enumerate(source)]
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(seed)
-        translator = Translator(dims, classes, supervised, settings).to(default_device())
+    with torch.enable_grad():
+        translator = Translator(dims, classes, supervised, settings, seed).to(default_device())
         train_translator(translator, source, target, seed)
     translated = [replace(s, image=translator.translate_volume(s)) for s in source]
     if folder and record:
