@@ -160,7 +160,8 @@ class Bridge(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

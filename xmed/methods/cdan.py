@@ -59,7 +59,8 @@ class Cdan(Method):
         """Return feature × prediction (n, f·c), or its random projection (eq. 6); no gradient to the prediction."""
         if self.of_features is None or self.of_classes is None:
             return (vectors[:, :, None] * p.detach()[:, None]).flatten(1)
-        return (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5
+        projected: Tensor = (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5
+        return projected
 
 
 def entropy_weights(p: Tensor) -> Tensor:

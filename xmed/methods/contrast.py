@@ -78,7 +78,7 @@ class Contrast(Method):
     @torch.no_grad()
     def _update_prototypes(self, vectors: Tensor, label: Tensor) -> None:
         """Move every prototype a step towards the mean of its class's unit vectors in this batch."""
-        for value in label.unique():
+        for value in label.unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
             mean = functional.normalize(vectors[label == value], dim=1).mean(0)
             old = self.prototypes[value]
             self.prototypes[value] = torch.where(self.known[value], old.lerp(mean, 1 - self.decay), mean)
@@ -131,4 +131,5 @@ def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known
         return vectors.sum() * 0
     similarity, label = similarity.masked_fill(~known, -torch.inf)[usable], label[usable]
     losses = functional.cross_entropy(similarity, label, reduction="none")
-    return torch.stack([losses[label == value].mean() for value in label.unique()]).mean()
+    values = label.unique()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return torch.stack([losses[label == value].mean() for value in values]).mean()

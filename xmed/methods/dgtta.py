@@ -65,13 +65,14 @@ class Dgtta(Method):
             for _ in range(self.steps):
                 loss = disagreement(net, next(volume).to(device), self.random)
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
                 optimiser.step()
             members.append(self.net if foreground_vanished(voxels_before, foreground_voxels(net, first)) else net)
         self.adapted = Ensemble(members)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.deployed()(image)
+        logits: Tensor = self.deployed()(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.adapted or self.net

@@ -84,7 +84,8 @@ class FewShot(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

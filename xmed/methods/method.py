@@ -193,7 +193,8 @@ class Method(nn.Module, ABC):
 
     def forward(self, image: Tensor) -> Tensor:
         """Run what is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""
-        return self.net(image)
+        logits: Tensor = self.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         """Return the network whose weights are shipped, which is what `forward` runs."""

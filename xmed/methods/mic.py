@@ -91,7 +91,7 @@ class Mic(Method):
         """
         best, label = p.max(1)
         in_view = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
-        for value in label[in_view].unique():
+        for value in label[in_view].unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
             self.surety[value] = self.surety[value].lerp(best[in_view & (label == value)].mean(), 0.1)
         thresholds = self.confidence * self.surety / self.surety.max()
         return label, ((best >= thresholds[label]) & in_view).to(p.dtype)
@@ -100,7 +100,8 @@ class Mic(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

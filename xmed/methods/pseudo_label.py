@@ -81,7 +81,7 @@ def most_confident(p: Tensor, share: float, fov: Tensor | None) -> tuple[Tensor,
     best, label = p.max(1)
     in_view = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
     selected = torch.zeros_like(in_view)
-    for value in label[in_view].unique():
+    for value in label[in_view].unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
         of_label = in_view & (label == value)
         sorted_best = best[of_label].sort().values
         selected |= of_label & (best >= sorted_best[int((1 - share) * len(sorted_best))])

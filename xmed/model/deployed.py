@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -91,7 +91,8 @@ class Model:
         """Return logits (b, classes, i, j[, k]), float32, of normalised patches (b, c, i, j[, k])."""
         image = image.to(self.device, memory_format=self.memory_format)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
-            return self.net(image).float()
+            logits: Tensor = self.net(image).float()
+        return logits
 
     def stacked(self, seen: Sample) -> Tensor:
         """Return a sample as the network takes it: slices with their context, (k, c, i, j), or (1, 1, i, j, k)."""
@@ -243,7 +244,8 @@ class Model:
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if card.grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
+        device = device or networks.default_device()
+        net = net.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs lack the pair
         return cls(
             net, card.grid, card.network, card.modality, structures, card.window, card.largest_component, places,
             card.enlarges, card.origin, card.weights_sha256,
@@ -261,5 +263,5 @@ def bf16_pays(device: torch.device) -> bool:
     AVX-512 BF16 alone is not enough: with it a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())  # type: ignore[no-untyped-call]  # torch does not annotate it
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

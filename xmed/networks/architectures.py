@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from monai.networks.nets import DynUNet, SegResNet
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError

@@ -27,7 +27,8 @@ def foreground_voxels(net: nn.Module, batch: Batch) -> Tensor:
     was_training = net.training
     label = net.eval()(batch.image).argmax(1)
     net.train(was_training)
-    return ((label > 0) if batch.fov is None else (label > 0) & batch.fov).sum()
+    count: Tensor = ((label > 0) if batch.fov is None else (label > 0) & batch.fov).sum()
+    return count
 
 
 def foreground_vanished(before: Tensor, after: Tensor) -> bool:

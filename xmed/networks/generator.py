@@ -74,7 +74,8 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.change(x)
+        changed: Tensor = x + self.change(x)
+        return changed
 
 
 def projection_heads(generator: Generator, size: int = 64) -> nn.ModuleList:

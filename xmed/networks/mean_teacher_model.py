@@ -67,7 +67,8 @@ class Teacher(nn.Module):
     def probabilities(self, image: Tensor) -> Tensor:
         """Return class probabilities (b, classes, i, j[, k]), float32, of an image (b, c, i, j[, k])."""
         self.net.train(self.own_statistics)
-        return self.net(image).float().softmax(1)
+        p: Tensor = self.net(image).float().softmax(1)
+        return p
 
 
 class DistributionAlignment(nn.Module):
@@ -170,6 +171,6 @@ def class_balanced_mean(values: Tensor, label: Tensor, counted: Tensor) -> Tenso
     Returns:
         Scalar; 0 where no voxel counts.
     """
-    labels = label[counted].unique()
+    labels = label[counted].unique()  # type: ignore[no-untyped-call]  # torch does not annotate it
     means = [values[counted & (label == value)].mean() for value in labels]
     return torch.stack(means).mean() if means else values.sum() * 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from monai.networks.nets import DynUNet, SegResNet
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
@@ -25,9 +26,11 @@ def deepest_block(net: nn.Module) -> nn.Module:
     """
     for module in net.modules():
         if isinstance(module, DynUNet):
-            return module.bottleneck
+            bottleneck: nn.Module = module.bottleneck
+            return bottleneck
         if isinstance(module, SegResNet):
-            return module.down_layers[-1]
+            coarsest: nn.Module = module.down_layers[-1]
+            return coarsest
     raise XmedError(
         "METHOD_NEEDS", f"a {type(net).__name__}", f"a network of {', '.join(NETWORKS)} with a deepest block"
     )

@@ -95,4 +95,5 @@ def _random_location(target: Sample, random: np.random.Generator) -> np.ndarray:
     """Draw a voxel index (3,) around the middle of a field of view; standard deviation: an eighth of its extent."""
     inside = np.argwhere(target.fov)
     middle, spread = inside.mean(0), np.ptp(inside, axis=0) / 8
-    return np.clip(middle + random.normal(0, 1, 3) * spread, inside.min(0), inside.max(0))
+    index: np.ndarray = np.clip(middle + random.normal(0, 1, 3) * spread, inside.min(0), inside.max(0))
+    return index

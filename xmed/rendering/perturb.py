@@ -33,8 +33,10 @@ def perturb_intensities(image: Tensor, random: RandomNumbers, fov: Tensor | None
         Patches of the same shape.
     """
     ones = [len(image)] + [1] * (image.ndim - 1)
-    like = {"device": image.device, "dtype": image.dtype, "generator": random.on(image.device)}
-    draw, normal = functools.partial(torch.rand, **like), functools.partial(torch.randn, **like)
+    draw, normal = (
+        functools.partial(draw, device=image.device, dtype=image.dtype, generator=random.on(image.device))
+        for draw in (torch.rand, torch.randn)
+    )
     blurred = torch.where(draw(ones) < 0.5, random_blur(image, random), image)
     level = NOISE * draw(ones)
     perturbed = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)

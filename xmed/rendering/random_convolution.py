@@ -37,8 +37,10 @@ def random_convolutions(image: Tensor, random: RandomNumbers, fov: Tensor | None
     """
     b, c, *space = image.shape
     convolve = functional.conv2d if len(space) == 2 else functional.conv3d
-    like = {"device": image.device, "dtype": image.dtype, "generator": random.on(image.device)}
-    normal = functools.partial(torch.randn, **like)
+    normal, uniform = (
+        functools.partial(draw, device=image.device, dtype=image.dtype, generator=random.on(image.device))
+        for draw in (torch.randn, torch.rand)
+    )
     x = image.reshape(1, b * c, *space)
     widths = [c] + [WIDTH] * (LAYERS - 1) + [c]
     for layer, (cin, cout) in enumerate(pairwise(widths)):
@@ -49,10 +51,10 @@ def random_convolutions(image: Tensor, random: RandomNumbers, fov: Tensor | None
             x = functional.leaky_relu(x, SLOPE)
     x = x.reshape(b, c, *space)
     ones = [1] * (1 + len(space))
-    share = torch.rand(b, *ones, **like)
+    share = uniform(b, *ones)
     mixed = share * x + (1 - share) * image
-    norm = lambda t: t.flatten(1).norm(dim=1).reshape(b, *ones)  # noqa: E731
-    mixed = mixed * norm(image) / (norm(mixed) + 1e-5)
+    norm, mixed_norm = (torch.linalg.vector_norm(x.flatten(1), dim=1).reshape(b, *ones) for x in (image, mixed))
+    mixed = mixed * norm / (mixed_norm + 1e-5)
     return mixed if fov is None else torch.where(fov[:, None], mixed, image)
 
 

@@ -25,4 +25,6 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
         image += anatomy.smooth(anatomy.label == value, 1.0) * (level - image)
     image *= np.exp(random.uniform(0, 0.4) * anatomy.noise(random, 80.0))
     image = ndimage.gaussian_filter(image, anatomy.voxels(log_uniform(random, 0.5, 4)), truncate=3)
-    return (image + random.uniform(0, 0.12) * random.standard_normal(anatomy.shape)).astype(np.float32)
+    noise = random.uniform(0, 0.12) * random.standard_normal(anatomy.shape)
+    intensities: np.ndarray = (image + noise).astype(np.float32)
+    return intensities

@@ -149,7 +149,8 @@ def _with_others(name: str, found: Mapping[str, Findings]) -> float:
 def _ranks(scores: Sequence[float]) -> list[float]:
     """Return ranks, 1 for the highest score; scores within `MARGIN` of each other share the mean of their ranks."""
     ahead = np.subtract.outer(scores, scores)  # [i, j]: how far i is ahead of j
-    return (1 + (ahead < -MARGIN).sum(1) + ((abs(ahead) <= MARGIN).sum(1) - 1) / 2).tolist()
+    ranks: list[float] = (1 + (ahead < -MARGIN).sum(1) + ((abs(ahead) <= MARGIN).sum(1) - 1) / 2).tolist()
+    return ranks
 
 
 def _won(chosen: str, mean: Mapping[str, float], validators: int) -> str:

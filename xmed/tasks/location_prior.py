@@ -111,7 +111,8 @@ def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list
 def location_likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:
     """Return how likely each position belongs to a structure, float32 (CELLS, CELLS, CELLS), from framed masks."""
     mean = ndimage.gaussian_filter(np.mean(masks, axis=0), BLUR_SHARE * CELLS)
-    return np.clip(mean, MIN_LIKELIHOOD, 1).astype(np.float32)
+    likelihood: np.ndarray = np.clip(mean, MIN_LIKELIHOOD, 1).astype(np.float32)
+    return likelihood
 
 
 def _bounding_box(fov: np.ndarray) -> tuple[slice, ...]:

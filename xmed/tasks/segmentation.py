@@ -83,7 +83,7 @@ class Segmentation:
         Returns:
             uint8 (i, j, k).
         """
-        label = probabilities.argmax(0).astype(np.uint8)
+        label: np.ndarray = probabilities.argmax(0).astype(np.uint8)
         if not self.largest_component:
             return label
         if places is None:

@@ -16,7 +16,7 @@ from xmed.files.progress import Progress
 from xmed.methods import Domains
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
-from xmed.networks import distributed
+from xmed.networks.distributed import ALONE, Ranks, process_group
 from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
 from xmed.records.model_card import ModelOrigin, SidePair
@@ -46,9 +46,7 @@ def method_of(study: Study, arm: str) -> MethodSpec:
     return study.method if arm in (Arm.ADAPTED, study.method.name) else MethodSpec(name=arm)
 
 
-def fit(
-    run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None, part: tuple[int, int] = (0, 1)
-) -> Path:
+def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None, ranks: Ranks = ALONE) -> Path:
     """Train one arm with one seed into `run.arm(arm, seed)`: model/, losses.csv, train.json.
 
     A finished arm is left alone, an interrupted one continues from its checkpoint. The same seed gives the same weights
@@ -60,8 +58,7 @@ def fit(
         seed: Seed of the training.
         home: Home folder with the store.
         progress: Called with (what, done, total, note).
-        part: Number of this process and number of processes that train the arm together (see `distributed_launch`). The
-            first one writes.
+        ranks: The processes that train the arm together (see `distributed_launch`). The first one writes.
 
     Returns:
         The arm's folder.
@@ -76,17 +73,17 @@ def fit(
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    device, (rank, count) = networks.default_device(), part
-    method, source = _prepare(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
+    device = networks.default_device()
+    method, source = _prepare(run, spec, seed, data, folder, device, ranks)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
     for sampler in (source, target):
-        sampler.share(rank, count)
-    if rank:  # what a method draws at random in its losses is another for every share
-        method.random = RandomNumbers(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-    with distributed.process_group(count, device):
-        trained = train(method, source, target, run.study.budget, device, folder, report)
-    if rank:
+        sampler.share(ranks.rank, ranks.count)
+    if ranks.rank:  # what a method draws at random in its losses is another for every share
+        method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
+    with process_group(ranks, device):
+        trained = train(method, source, target, run.study.budget, device, folder, report, ranks)
+    if ranks.rank:
         return folder
     origin = _origin(run, arm, seed, spec, data)
     network = method.network(run.study.network)
@@ -98,7 +95,7 @@ def fit(
         "batch": data.batch,
         "seconds": round(trained.seconds, 1),
         "device": str(device),
-        "devices": count,
+        "devices": ranks.count,
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
@@ -108,27 +105,23 @@ def fit(
 
 
 def _prepare(
-    run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path | None, synced_on: torch.device | None
+    run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path, device: torch.device, ranks: Ranks
 ) -> tuple[methods.Method, Sampler]:
-    """Build the method with its first weights and the sampler of its source batches.
-
-    `synced_on` is the device on which batch statistics are shared with other processes; None where it trains alone.
-    """
+    """Build the method with its first weights and the sampler of its source batches."""
     kind, structures = methods.find(spec.name), tuple(run.study.structures)
-    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=distributed.sum_over_ranks)
+    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=ranks.sum)
     net = networks.build_network(
         kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
     )
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         networks.load_tensors(net, networks.named_tensors(start.net))
-    net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
-    method = kind.build(net, task, spec.hyperparameters, seed)
+    method = kind.build(ranks.synchronise_batchnorm(net, device), task, spec.hyperparameters, seed)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
     domains = Domains(
-        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
-        data.scene, images=data.images or not kind.renders,
+        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few,
+        None if ranks.rank else folder, data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
     pool = method.prepare_source(domains)
     # Samples that the method made look like target samples, so they are augmented as the target is.

@@ -18,7 +18,7 @@ def sector(image: MetaTensor) -> MetaTensor:
 
 def everywhere(image: MetaTensor) -> MetaTensor:
     """Return ones, (1, i, j, k): other scanners see all of their picture."""
-    return torch.ones_like(image)  # type: ignore[return-value]
+    return torch.ones_like(image)  # type: ignore[return-value]  # operations on a MetaTensor give one
 
 
 def smoothed(image: MetaTensor, spacing_mm: list[float]) -> MetaTensor:

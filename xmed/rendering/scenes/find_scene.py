@@ -46,7 +46,8 @@ def find_scene(name: str) -> DrawScene:
     Raises:
         XmedError: SPEC_INVALID for an unknown name.
     """
-    return _scene_module(name).draw
+    draw: DrawScene = _scene_module(name).draw
+    return draw
 
 
 def source_picture(name: str) -> DrawScene:
@@ -66,7 +67,8 @@ def label_map_generator(name: str) -> GenerateLabelMap:
     """
     if not hasattr(_scene_module(name), "anatomy"):
         raise XmedError("SPEC_INVALID", f"scene '{name}' invents no label maps", "a scene with a function `anatomy`")
-    return _scene_module(name).anatomy
+    generate: GenerateLabelMap = _scene_module(name).anatomy
+    return generate
 
 
 def _scene_module(name: str) -> ModuleType:

@@ -47,7 +47,8 @@ class Section:
     def normal(self) -> np.ndarray:
         """Return unit vectors that point out of the head, (2, i, j)."""
         slope = np.stack(np.gradient(self.rho))
-        return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        normals: np.ndarray = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        return normals
 
 
 def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
-from monai.networks.nets import PatchDiscriminator
+from monai.inferers.utils import sliding_window_inference
+from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional
 

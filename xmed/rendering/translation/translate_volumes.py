@@ -80,7 +80,7 @@ def train_translator(translator: Translator, source: Sequence[Sample], target: S
 
 def _step(losses: dict[str, Tensor], optimiser: Optimizer, rate: LRScheduler) -> None:
     optimiser.zero_grad()
-    torch.stack(list(losses.values())).sum().backward()
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     optimiser.step()
     rate.step()
 
