@@ -102,7 +102,7 @@ def test_a_refused_registration_is_an_answer(registry, monkeypatch, capsys, code
 
 
 def test_a_withdrawal_of_nothing_is_a_no(registry, capsys):
-    registry(withdraw=lambda *_, **__: {"withdrawn": []})
+    registry(withdraw=lambda *_, **__: {"name": "toy", "version": 1, "by": "Ada Reader", "withdrawn": []})
     assert main(["withdraw", "toy", "1", *SAID]) == 1
     assert "withdrawn from nothing" in capsys.readouterr().out
 

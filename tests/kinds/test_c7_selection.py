@@ -14,7 +14,10 @@ from xmed import registry, train
 from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.console.tables import show_result
 from xmed.io import write_nifti
-from xmed.records.record import content
+from xmed.records.answers import AdaptedRun
+from xmed.records.record import content, parse
+from xmed.records.report_outcome import ReportOutcome
+from xmed.records.run_state import RegisteredVersion
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
 from xmed.volume import Volume
@@ -42,8 +45,9 @@ def test_nothing_is_registered_where_the_mean_mask_is_estimated_best(tmp_path):
     assert found["not_registered"] == BEST
     assert registry.versions(tmp_path) == []
     out = io.StringIO()
-    result = {"run": "r", "report": "p", "registered": found}
-    show_result(Console(file=out, width=200), result, {"summary": {}, "verdict": "pass"})
+    result = AdaptedRun(run="r", folder="f", report="p", registered=parse(RegisteredVersion, found, "registered"))
+    report = ReportOutcome.model_validate({"summary": {}, "verdict": "pass"})
+    show_result(Console(file=out, width=200), result, report)
     assert "registered  nothing" in out.getvalue()
     assert BEST in out.getvalue()
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
@@ -14,7 +14,7 @@ from xmed.files.digest import digest
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import find_series
-from xmed.records.record import read, write
+from xmed.records.record import read_record, write
 from xmed.records.run_state import Arrival
 from xmed.spec import DatasetSpec
 
@@ -45,9 +45,24 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     return digest(sorted(_files(folder, LinkPolicy(folder.resolve(), spec.link_folders()))))
 
 
+@dataclass(frozen=True)
+class WatchParameters:
+    """Parameters of the flow `watch`.
+
+    Attributes:
+        when: `new`: run when the study's target has new cases. `drift`: run when a drift check of `data` gives an alarm.
+        data: With `drift`: a dataset, or a folder with a file or DICOM folder per case.
+        minutes: How long data must not have changed to count as complete.
+    """
+
+    when: Literal["new", "drift"]
+    data: str | None
+    minutes: float
+
+
 def watch_parameters(
     target: DatasetSpec, drift_data: str | None, minutes: float, target_root: Path | None = None
-) -> dict[str, Any]:
+) -> WatchParameters:
     """Check that new data can arrive where it is watched for, and return the parameters of the flow `watch`.
 
     Args:
@@ -57,7 +72,7 @@ def watch_parameters(
         target_root: Folder of the target's files, in place of its spec's.
 
     Returns:
-        when (`new` or `drift`), data, minutes.
+        What the flow watches, and for how long.
 
     Raises:
         XmedError: As `state_of`, and SPEC_NOT_FOUND, SPEC_INVALID.
@@ -66,7 +81,7 @@ def watch_parameters(
         state_of(target, target_root)
     elif not Path(drift_data).is_dir():
         state_of(plan_dataset(drift_data))
-    return {"when": "drift" if drift_data else "new", "data": drift_data, "minutes": minutes}
+    return WatchParameters("drift" if drift_data else "new", drift_data, minutes)
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ class Watch:
 
     def _known(self) -> Arrival:
         try:
-            return read(Arrival, self.path)
+            return read_record(Arrival, self.path)
         except XmedError:
             return Arrival()  # never looked; or the file is damaged, which costs one look
 
