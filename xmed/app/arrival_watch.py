@@ -50,7 +50,7 @@ class WatchParameters:
     """Parameters of the flow `watch`.
 
     Attributes:
-        when: `new`: run when the study's target has new cases. `drift`: run when a drift check of `data` gives an alarm.
+        when: `new`: run when the study's target has new cases. `drift`: run when a drift check of `data` gives alarm.
         data: With `drift`: a dataset, or a folder with a file or DICOM folder per case.
         minutes: How long data must not have changed to count as complete.
     """
