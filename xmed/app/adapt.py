@@ -22,6 +22,7 @@ from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
 from xmed.records.data_summary import CaseFlow, DataSummary
+from xmed.records.record import content
 from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
 from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
@@ -210,4 +211,4 @@ def log_run(folder: Path) -> str:
 @outward
 def register_model(folder: Path) -> dict[str, Any]:
     """Register the adapted model; see `xmed.registry.register`."""
-    return registry.register(Run(folder), home())
+    return content(registry.register(Run(folder), home()))

@@ -11,6 +11,7 @@ from xmed import evaluate, registry
 from xmed import report as reports
 from xmed.errors import XmedError
 from xmed.records.provenance import AuthorText, PriorVersion, ValidatedModel
+from xmed.records.record import content
 from xmed.report.author_text import read_text
 from xmed.run import Run
 from xmed.spec import study_text_path
@@ -27,18 +28,14 @@ def remember_prior(run: Run, home: Path) -> None:
     """
     if run.has(PriorVersion) or run.has(ValidatedModel):
         return
-    known = [
-        row for row in registry.versions(home) if row["name"] == run.study.register_as and row.get("xmed.run") != run.id
-    ]
+    known = [row for row in registry.versions(home) if row.name == run.study.register_as and row.run != run.id]
     order = {alias: n for n, alias in enumerate(ALIASES)}
-    known.sort(
-        key=lambda row: (min((order.get(a, len(order)) for a in row["aliases"]), default=len(order)), -row["version"])
-    )
+    known.sort(key=lambda row: (min((order.get(a, len(order)) for a in row.aliases), default=len(order)), -row.version))
     for row in known:
-        path = home / "runs" / str(row.get("xmed.run")) / "report" / "report.json"
+        path = home / "runs" / str(row.run) / "report" / "report.json"
         if path.is_file():
             try:
-                run.write(PriorVersion.model_validate(reports.prior_of(path, row["name"], row["version"])))
+                run.write(PriorVersion.model_validate(reports.prior_of(path, row.name, row.version)))
             except XmedError:  # a report of an older xmed: not comparable, and no reason to stop
                 continue
             return
@@ -68,7 +65,7 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
             SPEC_INVALID.
     """
     run = Run.find(name, home)
-    registry.unsigned(run, home, told=bool(text or ratings))
+    registry.unsigned(run, home, adds_answers=bool(text or ratings))
     page = reports.build(run, text, ratings)
     report, versions = reports.read(run.report), registry.relink(run, home)
     return {
@@ -77,7 +74,7 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
         "report_id": report["report_id"],
         "verdict": report["verdict"],
         "claim": report["claim_counts"],
-        "versions": versions,
+        "versions": [content(version) for version in versions],
     }
 
 

@@ -35,10 +35,11 @@ def audit_show_command(
     Example: xmed audit show NAME
     """
     from xmed.console.tables import show_records
+    from xmed.records.record import content
     from xmed.registry import audit_log
     from xmed.run import home
 
-    rows = [record for record in audit_log.records(home()) if model in (None, record.get("model"))]
+    rows = [content(record) for record in audit_log.records(home()) if model in (None, record.model)]
     return Answer(rows, lambda console: show_records(console, rows))
 
 

@@ -60,9 +60,10 @@ def models_command() -> Answer:
 
     rows = []
     if registry_is_there(home()):  # without a registry there is no need to load MLflow
+        from xmed.records.record import content
         from xmed.registry import versions
 
-        rows = versions(home())
+        rows = [content(version) for version in versions(home())]
     return Answer(rows, lambda console: show_models(console, rows))
 
 
@@ -169,12 +170,13 @@ def register_command(run: RunId) -> Answer:
     A run that is registered already stays as it is. Example: xmed register my-study-20260101T120000Z-1a2b
     """
     from xmed.console.decisions import show_registration
+    from xmed.records.record import content
     from xmed.registry import register
     from xmed.run import Run, home
 
     document: dict[str, Any]
     try:
-        document = register(Run.find(run, home()), home())
+        document = content(register(Run.find(run, home()), home()))
     except XmedError as problem:
         if problem.code not in REFUSALS:
             raise
@@ -200,20 +202,21 @@ def approve_command(
     Example: xmed approve NAME 3 --by "Ada Reader" --meaning "report reviewed; research scanner only"
     """
     from xmed.console.decisions import show_decision
+    from xmed.records.record import content
     from xmed.registry import approve
     from xmed.run import home
 
     if wait:
         if by or meaning or decline:
             raise XmedError("USAGE", "--wait with --by, --meaning or --decline", "one of the two", "leave --wait out")
-        document = flows.load_approve_flow()(name, version, alias.value, hours)
+        decision = flows.load_approve_flow()(name, version, alias.value, hours)
     else:
         choice: Any = "decline" if decline else "approve"
-        document = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
+        decision = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
         from xmed_pipelines.pending_approvals import resume_waiting_flows
 
-        resume_waiting_flows(home(), document, meaning)
-    code = DONE if document["approved"] else NO
+        resume_waiting_flows(home(), decision, meaning)
+    document, code = content(decision), DONE if decision.approved else NO
     return Answer(document, lambda console: show_decision(console, document), code)
 
 
@@ -229,10 +232,11 @@ def withdraw_command(
     Example: xmed withdraw NAME 3 --by "Ada Reader" --meaning "misses small bladders"
     """
     from xmed.console.decisions import show_withdrawal
+    from xmed.records.record import content
     from xmed.registry import withdraw
     from xmed.run import home
 
-    document = withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value)
+    document = content(withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value))
     code = DONE if document["withdrawn"] else NO
     return Answer(document, lambda console: show_withdrawal(console, name, version, document), code)
 
