@@ -126,7 +126,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/registry/approval.py:approve", "the decision: the alias is given when nothing speaks against it"),
         Hop("xmed/registry/ledger.py:record", "the record of it, written before the alias is given"),
         Hop("xmed/registry/audit_log.py:append", "one line of audit.jsonl, chained to the line before by its hash"),
-        Hop("xmed/registry/gate.py:refusals", "every reason against it"),
+        Hop("xmed/registry/gate.py:gate_refusals", "every reason against it"),
         Hop("xmed/registry/recheck.py:disproved", "the run's own account, computed again"),
         Hop("xmed/report/verify.py:verify", "every number and hash of the report"),
         Hop("xmed/evaluate/remeasure.py:remeasure", "the kept predictions against the stored references"),

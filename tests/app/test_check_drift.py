@@ -117,7 +117,7 @@ def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, cap
 def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(tmp_path, drift, home):
     run = finished(home)
     run.write(reference())
-    uri = registry.register(run, home)["uri"]
+    uri = registry.register(run, home).uri
     assert registry.reference_of(uri, home) == reference()
     page = monitor.build(monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
     logged = client(home).get_run(drift.log_drift(page))

@@ -41,10 +41,10 @@ def asked(home, run):
         made = registry.register(run, home)
     except XmedError as problem:
         return [str(problem)]
-    if made["version"] is None:
-        return [made["not_registered"]]
-    answer = registry.approve(NAME, made["version"], home, by="Ada Reader", meaning="reviewed the report")
-    return [] if answer["approved"] else [one["text"] for one in answer["refused"]]
+    if made.version is None:
+        return [made.not_registered]
+    answer = registry.approve(NAME, made.version, home, by="Ada Reader", meaning="reviewed the report")
+    return [] if answer.approved else [reason.text for reason in answer.refused]
 
 
 def rows_and_selection(home, run):
@@ -211,7 +211,7 @@ def test_a_forged_run_becomes_no_clinical_model(forged, forge):
         reports.build(run)
     reasons = asked(home, run)
     assert reasons
-    assert not registry.versions(home) or "clinical-evaluation" not in registry.versions(home)[0]["aliases"]
+    assert not registry.versions(home) or "clinical-evaluation" not in registry.versions(home)[0].aliases
 
 
 @pytest.mark.parametrize("forge", [rows_and_selection, reference_as_prediction, easier_protocol, other_source_only],

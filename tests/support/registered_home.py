@@ -84,10 +84,10 @@ def approve(home, version=1, by=FIRST, alias=EVALUATION, meaning=SAYS, **how):
 
 
 def why(answer):
-    assert answer["approved"] is False
-    return " | ".join(one["text"] for one in answer["refused"])
+    assert answer.approved is False
+    return " | ".join(reason.text for reason in answer.refused)
 
 
 def another(home, shift=1.0):
     """A second version, which becomes the candidate."""
-    return registry.register(registrable_runs.finished(home, shift=shift), home)["version"]
+    return registry.register(registrable_runs.finished(home, shift=shift), home).version

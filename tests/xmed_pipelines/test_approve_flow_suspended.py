@@ -87,5 +87,5 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
         assert serve.wait(60) == 0
     assert len((home / "processes").read_text().split()) == 2, "another process went on"
     assert list((home / "waiting").iterdir()) == []
-    assert [one["event"] for one in audit_log.records(home)] == ["registered", "approved"]
+    assert [one.event for one in audit_log.records(home)] == ["registered", "approved"]
     assert registry.verify_audit(home) == []

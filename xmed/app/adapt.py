@@ -22,7 +22,7 @@ from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
 from xmed.records.answers import AdaptedRun
 from xmed.records.data_summary import CaseFlow, DataSummary
-from xmed.records.record import content, parse
+from xmed.records.record import content
 from xmed.records.run_state import RegisteredVersion
 from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
@@ -213,4 +213,4 @@ def log_run(folder: Path) -> str:
 @outward
 def register_model(folder: Path) -> RegisteredVersion:
     """Register the adapted model; see `xmed.registry.register`."""
-    return parse(RegisteredVersion, registry.register(Run(folder), home()), "the registry's answer")
+    return registry.register(Run(folder), home())

@@ -9,7 +9,7 @@ from rich.console import Console
 from xmed import evaluate, registry
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.records.answers import RebuiltReport, ReportCheck
+from xmed.records.answers import ChecklistCounts, RebuiltReport, ReportCheck
 from xmed.records.provenance import AuthorText, PriorVersion, ValidatedModel
 from xmed.report.author_text import read_text
 from xmed.run import Run
@@ -28,18 +28,14 @@ def remember_prior(run: Run, home: Path) -> None:
     """
     if run.has(PriorVersion) or run.has(ValidatedModel):
         return
-    known = [
-        row for row in registry.versions(home) if row["name"] == run.study.register_as and row.get("xmed.run") != run.id
-    ]
+    known = [row for row in registry.versions(home) if row.name == run.study.register_as and row.run != run.id]
     order = {alias: n for n, alias in enumerate(ALIASES)}
-    known.sort(
-        key=lambda row: (min((order.get(a, len(order)) for a in row["aliases"]), default=len(order)), -row["version"])
-    )
+    known.sort(key=lambda row: (min((order.get(a, len(order)) for a in row.aliases), default=len(order)), -row.version))
     for row in known:
-        path = home / "runs" / str(row.get("xmed.run")) / "report" / "report.json"
+        path = home / "runs" / str(row.run) / "report" / "report.json"
         if path.is_file():
             try:
-                run.write(PriorVersion.model_validate(reports.prior_of(path, row["name"], row["version"])))
+                run.write(PriorVersion.model_validate(reports.prior_of(path, row.name, row.version)))
             except XmedError:  # a report of an older xmed: not comparable, and no reason to stop
                 continue
             return
@@ -69,17 +65,17 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> R
             SPEC_INVALID.
     """
     run = Run.find(name, home)
-    registry.unsigned(run, home, told=bool(text or ratings))
+    registry.unsigned(run, home, adds_answers=bool(text or ratings))
     page = reports.build(run, text, ratings)
     report, versions = reports.read(run.report), registry.relink(run, home)
-    return RebuiltReport.model_validate({
-        "run": run.id,
-        "report": str(page),
-        "report_id": report["report_id"],
-        "verdict": report["verdict"],
-        "claim": report["claim_counts"],
-        "versions": versions,
-    })  # fmt: skip
+    return RebuiltReport(
+        run=run.id,
+        report=str(page),
+        report_id=report["report_id"],
+        verdict=report["verdict"],
+        claim=ChecklistCounts.model_validate(report["claim_counts"]),
+        versions=versions,
+    )
 
 
 def check_report(folder: Path, home: Path, deep: bool) -> ReportCheck:

@@ -36,14 +36,11 @@ def audit_show_command(
     Example: xmed audit show NAME
     """
     from xmed.console.decisions import show_records
-    from xmed.records.audit_trail import AuditRecord
-    from xmed.records.record import parse
     from xmed.registry import audit_log
     from xmed.run import home
 
-    records = [parse(AuditRecord, record, "a record of the audit log") for record in audit_log.records(home())]
-    chosen = [record for record in records if model in (None, record.model)]
-    return Answer(chosen, lambda console: show_records(console, chosen))
+    records = [record for record in audit_log.records(home()) if model in (None, record.model)]
+    return Answer(records, lambda console: show_records(console, records))
 
 
 COMMANDS = {"verify": audit_verify_command, "show": audit_show_command}

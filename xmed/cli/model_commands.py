@@ -63,11 +63,9 @@ def models_command() -> Answer:
 
     listed: list[ListedVersion] = []
     if registry_is_there(home()):  # without a registry there is no need to load MLflow
-        from xmed.records.model_version import ListedVersion as Row
-        from xmed.records.record import parse
         from xmed.registry import versions
 
-        listed = [parse(Row, version, "a registered version") for version in versions(home())]
+        listed = versions(home())
     return Answer(listed, lambda console: show_models(console, listed))
 
 
@@ -179,13 +177,11 @@ def register_command(run: RunId) -> Answer:
     """
     from xmed.console.decisions import show_registration
     from xmed.records.answers import RefusalCause, RefusedRegistration
-    from xmed.records.record import parse
-    from xmed.records.run_state import RegisteredVersion
     from xmed.registry import register
     from xmed.run import Run, home
 
     try:
-        version = parse(RegisteredVersion, register(Run.find(run, home()), home()), "the registry's answer")
+        version = register(Run.find(run, home()), home())
     except XmedError as problem:
         if problem.code not in REFUSALS:
             raise
@@ -212,24 +208,21 @@ def approve_command(
     Example: xmed approve NAME 3 --by "Ada Reader" --meaning "report reviewed; research scanner only"
     """
     from xmed.console.decisions import show_decision
-    from xmed.records.record import parse
-    from xmed.records.version_decision import VersionDecision
     from xmed.registry import approve
     from xmed.run import home
 
     if wait:
         if by or meaning or decline:
             raise XmedError("USAGE", "--wait with --by, --meaning or --decline", "one of the two", "leave --wait out")
-        answer = flows.load_approve_flow()(name, version, alias.value, hours)
+        decision = flows.load_approve_flow()(name, version, alias.value, hours)
     else:
         choice: Literal["approve", "decline"] = "decline" if decline else "approve"
-        answer = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
+        decision = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
         from xmed_pipelines.pending_approvals import resume_waiting_flows
 
-        resume_waiting_flows(home(), answer, meaning)
-    decided = parse(VersionDecision, answer, "the registry's answer")
-    code = DONE if decided.approved else NO
-    return Answer(decided, lambda console: show_decision(console, decided), code)
+        resume_waiting_flows(home(), decision, meaning)
+    code = DONE if decision.approved else NO
+    return Answer(decision, lambda console: show_decision(console, decision), code)
 
 
 def withdraw_command(
@@ -244,13 +237,10 @@ def withdraw_command(
     Example: xmed withdraw NAME 3 --by "Ada Reader" --meaning "misses small bladders"
     """
     from xmed.console.decisions import show_withdrawal
-    from xmed.records.record import parse
-    from xmed.records.version_decision import Withdrawal
     from xmed.registry import withdraw
     from xmed.run import home
 
-    answer = withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value)
-    withdrawal = parse(Withdrawal, answer, "the registry's answer")
+    withdrawal = withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value)
     code = DONE if withdrawal.withdrawn else NO
     return Answer(withdrawal, lambda console: show_withdrawal(console, withdrawal), code)
 
