@@ -19,7 +19,7 @@ from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
 from xmed.records.model_card import ModelCard
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.registry.tracking_store import client
 from xmed.server import process_environment
 
@@ -41,7 +41,7 @@ def drift(home):
 
 @pytest.fixture
 def card(run):
-    return read(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
+    return read_record(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
 
 
 def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_shown(run, card, home, tmp_path, drift):

@@ -14,7 +14,7 @@ from xmed.files.digest import digest
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import find_series
-from xmed.records.record import read, write
+from xmed.records.record import read_record, write
 from xmed.records.run_state import Arrival
 from xmed.spec import DatasetSpec
 
@@ -106,7 +106,7 @@ class Watch:
 
     def _known(self) -> Arrival:
         try:
-            return read(Arrival, self.path)
+            return read_record(Arrival, self.path)
         except XmedError:
             return Arrival()  # never looked; or the file is damaged, which costs one look
 

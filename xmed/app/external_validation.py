@@ -28,7 +28,7 @@ from xmed.model.deployed import CARD, WEIGHTS, Model
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
 from xmed.records.model_card import ModelCard
 from xmed.records.provenance import TrainingData, TrainingSides, ValidatedModel
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.records.training import CheckpointChoice, Training
 from xmed.run import Arm, Run, home
 from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
@@ -192,7 +192,7 @@ def card_of(model: Path) -> ModelCard:
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    card = read(ModelCard, path, "MODEL_INVALID")
+    card = read_record(ModelCard, path, "MODEL_INVALID")
     for key in ("study", "seed", "method"):
         if getattr(card, key) is None:
             raise XmedError("MODEL_INVALID", f"{path} lacks '{key}'", "a model folder that xmed wrote")

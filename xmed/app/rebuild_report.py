@@ -69,8 +69,8 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
     """
     run = Run.find(name, home)
     registry.unsigned(run, home, told=bool(text or ratings))
-    page = reports.build(run, text, ratings)
-    report, versions = reports.read(run.report), registry.relink(run, home)
+    page = reports.write_report(run, text, ratings)
+    report, versions = reports.read_report(run.report), registry.relink(run, home)
     return {
         "run": run.id,
         "report": str(page),
@@ -92,7 +92,7 @@ def check(folder: Path, home: Path, deep: bool) -> dict[str, Any]:
     Returns:
         ok, folder, deep, problems (one sentence each).
     """
-    problems = reports.verify(folder)
+    problems = reports.verify_report(folder)
     run = Run(folder.absolute() if (folder / "study.json").is_file() else folder.absolute().parent)
     if deep:
         if not run.has("rows"):

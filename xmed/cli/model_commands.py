@@ -127,11 +127,11 @@ def validate_command(
     adapt_flows = flows.load_adapt_flows()
     from xmed.app.published_runs import model_at
     from xmed.console.tables import show_validation
-    from xmed.report import read
+    from xmed.report import read_report
     from xmed.run import home
 
     result = adapt_flows.validate_flow(model_at(model, home(), report), spec, protocol, data_root)
-    document = read(Path(result["folder"]) / "report")
+    document = read_report(Path(result["folder"]) / "report")
     answer = {**result, "verdict": document["verdict"], "summary": document["summary"]}
     code = NO if document["verdict"] == "fail" else DONE
     return Answer(answer, lambda console: show_validation(console, result, document), code)
@@ -155,7 +155,6 @@ def drift_command(
         plan_dataset(data)  # refuses wrong input before Prefect starts and anything is written
     drift_flow = flows.load_drift_flow()
     from xmed.console.tables import show_drift
-    from xmed.monitor import read
 
     result = drift_flow(model, data, data_root)
     document = read(Path(result["folder"]))

@@ -94,7 +94,7 @@ def content(record: Stored) -> Any:
     return record.model_dump(by_alias=True, exclude_unset=True)
 
 
-def read(
+def read_record(
     kind: type[AnyRecord], path: Path, code: str = "DOCUMENT_INVALID", absent: str = "PATH_NOT_FOUND"
 ) -> AnyRecord:
     """Read the record in a JSON file.

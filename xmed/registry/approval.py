@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.records.record import read, write
+from xmed.records.record import read_record, write
 from xmed.records.sign_off import SignOff, SignOffs
 from xmed.registry import audit_state, ledger, reinstatement
 from xmed.registry.fetch_model import version_of
@@ -208,16 +208,16 @@ def _show(entry: ModelVersion, home: Path, record: dict[str, Any]) -> None:
     """
     try:
         run = Run.find(entry.tags[RUN_TAG], home)
-        sound = not reports.verify(run.folder)
+        sound = not reports.verify_report(run.folder)
     except (KeyError, XmedError):
         return
     told = {key: record[key] for key in ("alias", "by", "account", "at", "meaning", "version")}
     line = {"decision": record["event"], "name": entry.name, **told, **record["hashes"], "record": record["sha256"]}
     path = run.report / SignOffs.FILE
-    before = read(SignOffs, path).root if path.is_file() else []
+    before = read_record(SignOffs, path).root if path.is_file() else []
     write(SignOffs([*before, SignOff.model_validate(line)]), path, ensure_ascii=False)
     if sound:
-        reports.build(run)
+        reports.write_report(run)
 
 
 def _told(found: list[Refusal]) -> list[dict[str, Any]]:

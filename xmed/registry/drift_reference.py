@@ -14,7 +14,7 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
 from xmed.records.drift import ValidationReference
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.registry.fetch_model import served
 from xmed.registry.package import download
 from xmed.registry.tracking_store import client, experiment, registry_lock
@@ -39,7 +39,7 @@ def reference_of(reference: str, home: Path) -> ValidationReference | None:
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
         if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
-        return read(ValidationReference, path, "MODEL_INVALID")
+        return read_record(ValidationReference, path, "MODEL_INVALID")
 
 
 def report_of(reference: str, home: Path) -> dict[str, Any] | None:

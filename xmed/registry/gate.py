@@ -62,7 +62,7 @@ def refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
         return [*found, Refusal("run", what)]
     try:
         with documents.guarded(f"run {run.id}", "DOCUMENT_INVALID", "files as xmed writes them"):
-            problems = reports.verify(run.folder)
+            problems = reports.verify_report(run.folder)
             report = documents.read_mapping(run.report / REPORT)
             found += [*_identity(entry, run, report), *_judgement(entry, run, report)]
     except (XmedError, OSError) as problem:

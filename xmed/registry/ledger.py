@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
 from xmed.files import documents
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.records.sign_off import SignOffs
 from xmed.registry import audit_log, audit_state, ownership, signatures
 from xmed.registry.tracking_store import client, is_shared, is_there
@@ -133,7 +133,7 @@ def _signed_off(home: Path) -> list[str]:
         if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
             continue
         try:
-            decisions = [line for line in read(SignOffs, path).root if line.record not in there]
+            decisions = [line for line in read_record(SignOffs, path).root if line.record not in there]
         except XmedError:
             problems.append(f"run {path.parts[-3]}: its {SIGNOFF} cannot be read")
             continue

@@ -31,7 +31,7 @@ Found = tuple[str, str, list[str]]
 def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
     """Find what a run says about itself that does not come out when it is computed again.
 
-    A run without rows.json has nothing to compute again, which `xmed.report.verify` reports.
+    A run without rows.json has nothing to compute again, which `xmed.report.verify_report` reports.
 
     Args:
         run: The run.
@@ -55,7 +55,9 @@ def disproved(run: Run, home: Path, whole: bool) -> list[Found]:
          lambda: reselect(run, home, anew=whole)),
     ]  # fmt: skip
     if not whole:  # the gate asks the report itself, and says so in its own words
-        steps.insert(1, ("report", "its report", "its report does not verify", lambda: reports.verify(run.folder)))
+        steps.insert(
+            1, ("report", "its report", "its report does not verify", lambda: reports.verify_report(run.folder))
+        )
     found: list[Found] = []
     for code, subject, text, look in steps:
         try:
