@@ -155,6 +155,7 @@ def drift_command(
         plan_dataset(data)  # refuses wrong input before Prefect starts and anything is written
     drift_flow = flows.load_drift_flow()
     from xmed.console.tables import show_drift
+    from xmed.monitor import read
 
     result = drift_flow(model, data, data_root)
     document = read(Path(result["folder"]))
