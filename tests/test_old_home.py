@@ -59,7 +59,7 @@ def test_it_was_written_by_version_0_1_0(old):
 
 
 def test_the_run_and_its_report_open(old):
-    document = report.read(old.run.report)
+    document = report.read_report(old.run.report)
     assert old.run.study.name == "balls"
     assert document["verdict"] == "pass"
     assert document["schema"] == "xmed-report/1"

@@ -18,7 +18,7 @@ def test_a_model_is_validated_on_other_data_with_a_report_of_its_own(model, tmp_
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
     asked = Protocol.model_validate({"primary": {"structure": "ball"}, "accept": {"dice": 0.99}})
     run, found = validated(model, spec, home, asked)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     assert (found["kind"], found["external"]["model"], found["verdict"]) == ("external", "models:/balls/3", "fail")
     assert not found["exploratory"]  # the model was made under the protocol of another study, and may have been
     arms = {arm for arm, cells in found["summary"].items() if cells and not arm.startswith("ga")}
@@ -79,7 +79,7 @@ def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path,
     from xmed.records.model_version import ListedVersion
 
     for version in (1, 2, 3):
-        report.build(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
+        report.write_report(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
     aliases = {1: ["clinical-evaluation"], 2: ["candidate"], 3: []}
     fields = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
     rows = [ListedVersion.model_validate({**row, "created": 0}) for row in fields]

@@ -56,7 +56,7 @@ def test_a_structure_that_no_test_patient_has_is_no_result(tmp_path, name):
     assert document["volume_agreement"]["bladder"]["bias_ml"] is None
     assert document["calibration"]["bladder"]["pooled"]["ece"] is None
     assert all(one["gap"]["value"] is None for one in document["subgroups"] if one["structure"] == "bladder")
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     card = (run.report / "README.md").read_text()
     line = next(line for line in card.splitlines() if line.startswith("| Bladder | Adapted"))
     assert "0.000" not in line

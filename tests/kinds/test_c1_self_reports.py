@@ -192,7 +192,7 @@ def stored_truth_replaced(home, run):
 def rows_gone_and_table_edited(home, run):
     """rows.json is deleted, so that the report is only held against its own table."""
     rows_and_selection(home, run)
-    reports.build(run)
+    reports.write_report(run)
     (run.folder / "rows.json").unlink()
 
 
@@ -208,7 +208,7 @@ def test_a_forged_run_becomes_no_clinical_model(forged, forge):
     home, run = forged
     forge(home, run)
     if forge not in (report_alone, rows_gone_and_table_edited):
-        reports.build(run)
+        reports.write_report(run)
     reasons = asked(home, run)
     assert reasons
     assert not registry.versions(home) or "clinical-evaluation" not in registry.versions(home)[0].aliases
@@ -220,7 +220,7 @@ def test_a_run_that_is_forged_after_it_was_registered_as_it_was_becomes_none_eit
     home, run = forged
     registry.register(run, home)
     forge(home, run)
-    reports.build(run)
+    reports.write_report(run)
     assert asked(home, run)
 
 

@@ -168,7 +168,7 @@ def test_a_study_that_switches_the_gain_off_says_so_first(tmp_path, off):
 def test_a_report_verifies_with_its_verdict(tmp_path, accept):
     run = run_of(tmp_path / "run", {"adapted": around(0.49), "trivial_threshold": 0.48}, accept=accept)
     built(run)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
 
 
 def test_a_model_that_found_nothing_has_failed_whatever_else(tmp_path):

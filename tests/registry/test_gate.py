@@ -27,8 +27,8 @@ def surroundings(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv(audit_log.KEY, raising=False)
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
-    monkeypatch.setattr("xmed.report.verify", verify)
-    monkeypatch.setattr("xmed.report.build", build)
+    monkeypatch.setattr("xmed.report.verify_report", verify)
+    monkeypatch.setattr("xmed.report.write_report", build)
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ sys.path.insert(0, sys.argv[1])
 from support import registrable_runs
 import xmed.report
 sys.modules["xmed.model.prediction"] = types.SimpleNamespace(Model=registrable_runs.FakeModel)
-xmed.report.verify, xmed.report.build = registrable_runs.verify, registrable_runs.build
+xmed.report.verify_report, xmed.report.write_report = registrable_runs.verify, registrable_runs.build
 from pathlib import Path
 from xmed import registry
 from xmed.run import Run

@@ -25,8 +25,8 @@ def surroundings(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=registrable_runs.FakeModel))
-    monkeypatch.setattr("xmed.report.verify", registrable_runs.verify)
-    monkeypatch.setattr("xmed.report.build", registrable_runs.build)
+    monkeypatch.setattr("xmed.report.verify_report", registrable_runs.verify)
+    monkeypatch.setattr("xmed.report.write_report", registrable_runs.build)
 
 
 @pytest.fixture(scope="module")

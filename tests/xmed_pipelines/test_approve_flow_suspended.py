@@ -48,7 +48,7 @@ DECIDE = """
 import sys
 from support.registrable_runs import build, verify
 from xmed import report
-report.verify, report.build = verify, build
+report.verify_report, report.write_report = verify, build
 from xmed.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -201,7 +201,7 @@ def note_what_is_known(folder: Path, study: str | Path | None) -> None:
 
 def build_report(folder: Path) -> Path:
     """Build the report and return the path of its page."""
-    return reports.build(Run(folder))
+    return reports.write_report(Run(folder))
 
 
 @outward

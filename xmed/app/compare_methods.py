@@ -125,4 +125,4 @@ def choose_method(folder: Path) -> None:
 
 def build_comparison(folder: Path) -> Path:
     """Write comparison.json and comparison.html, and return the page's path."""
-    return comparison.build(Run(folder))
+    return comparison.write_comparison(Run(folder))

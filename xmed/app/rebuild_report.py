@@ -66,8 +66,8 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> R
     """
     run = Run.find(name, home)
     registry.unsigned(run, home, adds_answers=bool(text or ratings))
-    page = reports.build(run, text, ratings)
-    report, versions = reports.read(run.report), registry.relink(run, home)
+    page = reports.write_report(run, text, ratings)
+    report, versions = reports.read_report(run.report), registry.relink(run, home)
     return RebuiltReport(
         run=run.id,
         report=str(page),
@@ -89,7 +89,7 @@ def check_report(folder: Path, home: Path, deep: bool) -> ReportCheck:
     Returns:
         Whether everything agrees, and what does not.
     """
-    problems = reports.verify(folder)
+    problems = reports.verify_report(folder)
     run = Run(folder.absolute() if (folder / "study.json").is_file() else folder.absolute().parent)
     if deep:
         if not run.has("rows"):

@@ -117,7 +117,7 @@ def schema_command(
 
         json_schema = dict[str, Any](schemas())
     elif document is SchemaName.report:
-        from xmed.report import schema as report_schema
+        from xmed.report import report_schema
 
         json_schema = report_schema()
     elif document is SchemaName.drift:

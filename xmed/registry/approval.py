@@ -246,7 +246,7 @@ def _show_in_report(entry: ModelVersion, home: Path, record: AuditRecord) -> Non
     """
     try:
         run = Run.find(entry.tags[RUN_TAG], home)
-        verifies = not reports.verify(run.folder)
+        verifies = not reports.verify_report(run.folder)
     except (KeyError, XmedError):
         return
     fields = content(record)
@@ -257,7 +257,7 @@ def _show_in_report(entry: ModelVersion, home: Path, record: AuditRecord) -> Non
     before = read_record(SignOffs, path).root if path.is_file() else []
     write(SignOffs([*before, SignOff.model_validate(line)]), path, ensure_ascii=False)
     if verifies:
-        reports.build(run)
+        reports.write_report(run)
 
 
 def _reasons(refusals: list[Refusal]) -> list[RefusalReason]:

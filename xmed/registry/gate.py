@@ -67,7 +67,7 @@ def gate_refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
         return [*refusals, Refusal("run", what)]
     try:
         with documents.guarded(f"run {run.id}", "DOCUMENT_INVALID", "files as xmed writes them"):
-            problems = reports.verify(run.folder)
+            problems = reports.verify_report(run.folder)
             report = documents.read_mapping(run.report / REPORT)
             refusals += [*_identity_refusals(entry, run, report), *_result_refusals(entry, run, report)]
     except (XmedError, OSError) as problem:

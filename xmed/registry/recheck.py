@@ -47,7 +47,7 @@ class DisprovedClaim:
 def disproved(run: Run, home: Path, whole: bool) -> list[DisprovedClaim]:
     """Find what a run says about itself that does not come out when it is computed again.
 
-    A run without rows.json has nothing to compute again, which `xmed.report.verify` reports.
+    A run without rows.json has nothing to compute again, which `xmed.report.verify_report` reports.
 
     Args:
         run: The run.
@@ -71,7 +71,9 @@ def disproved(run: Run, home: Path, whole: bool) -> list[DisprovedClaim]:
          lambda: reselect(run, home, anew=whole)),
     ]  # fmt: skip
     if not whole:  # the gate asks the report itself, and says so in its own words
-        steps.insert(1, ("report", "its report", "its report does not verify", lambda: reports.verify(run.folder)))
+        steps.insert(
+            1, ("report", "its report", "its report does not verify", lambda: reports.verify_report(run.folder))
+        )
     claims: list[DisprovedClaim] = []
     for code, subject, text, look in steps:
         try:
