@@ -106,7 +106,7 @@ def test_the_published_run_verifies(old, capsys):
 def test_its_registered_model_is_the_one_that_was_trained(old):
     registered = Model.load(registry.fetch(MODEL, old.home.folder))
     trained = Model.load(old.run.arm("adapted", 0) / "model")
-    assert registered.card["weights_sha256"] == trained.card["weights_sha256"]
+    assert registered.weights_sha256 == trained.weights_sha256
 
 
 def test_the_gate_measures_and_predicts_again_and_finds_nothing_but_that_todays_rule_is_stricter(old):

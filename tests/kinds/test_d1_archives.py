@@ -14,8 +14,8 @@ from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort.archive_extraction import unpack_archive
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import CARD, WEIGHTS, Model
-from xmed.model.folder import check_model
+from xmed.model.deployed import Model
+from xmed.model.folder import CARD, WEIGHTS, check_model
 from xmed.networks import build_network
 from xmed.report import verify_report
 from xmed.spec import GridSpec, NetworkSpec

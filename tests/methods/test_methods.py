@@ -113,7 +113,7 @@ def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
     with pytest.raises(
         XmedError, match=r"error\[SPEC_INVALID\]: found method bridge: pol.* · expected hyper-parameters pool"
     ):
-        methods.check_hyperparameters("bridge", {"pol": 3})
+        methods.check_hyperparameters(MethodSpec.model_validate({"name": "bridge", "pol": 3}))
 
 
 def test_only_the_ceiling_uses_all_target_labels_and_a_method_that_uses_a_few_says_how_many():

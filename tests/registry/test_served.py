@@ -15,8 +15,10 @@ from support.registrable_runs import STUDY, finished
 from xmed import registry
 from xmed.files.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
 from xmed.networks import build_network
+from xmed.records.model_card import ModelOrigin
 from xmed.registry import audit_log
 from xmed.registry.tracking_store import client, tracking_uri
 from xmed.spec import NetworkSpec
@@ -106,7 +108,9 @@ def test_it_predicts_in_a_process_that_has_nothing_but_what_the_model_asks_for(t
     run = finished(tmp_path)
     table = LabelTable((Structure(1, "prostate"), Structure(2, "bladder")))
     spec = NetworkSpec(channels=[4, 8, 8])
-    model = Model(build_network(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, card={"deployable": True})
+    model = Model(
+        build_network(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, origin=ModelOrigin(deployable=True)
+    )
     folder = model.save(run.arm("adapted", 0) / "model")
     trained = json.loads((folder.parent / "train.json").read_text())
     trained |= {"weights_sha256": file_digest(folder / WEIGHTS), "model_sha256": folder_digest(folder)}

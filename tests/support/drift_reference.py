@@ -9,11 +9,13 @@ from support.validated_model import GRID, NETWORK, balls
 from xmed.evaluate import evaluate
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import unlinked
 from xmed.networks import build_network
 from xmed.records.drift import ValidationReference
+from xmed.records.model_card import ModelOrigin
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -72,9 +74,9 @@ def run(tmp_path, home, unguarded):
     run = Run.create(Study.model_validate(STUDY), home)
     card = {"study": "balls", "run": run.id, "seed": 0, "method": "gin", "deployable": True, "hyperparameters": {}}
     table = LabelTable((Structure(1, "ball"),))
-    folder = Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
-        run.arm("adapted", 0) / "model"
-    )
+    folder = Model(
+        build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, origin=ModelOrigin.model_validate(card)
+    ).save(run.arm("adapted", 0) / "model")
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))
     run.write("data", {side: {"fingerprint": target.fingerprint} for side in ("source", "target")})
     evaluate(run, home)

@@ -91,8 +91,8 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
         "created": now.isoformat(timespec="seconds"),
         "model": {
             "reference": spoken(model),
-            "study": net.card["study"],
-            "weights_sha256": net.card["weights_sha256"],
+            "study": net.origin.study,
+            "weights_sha256": net.weights_sha256,
             "modality": net.modality,
         },
         "input": {

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -58,15 +59,21 @@ def surroundings() -> dict[str, Any]:
     """Describe what is needed to repeat a run: the code's difference to its commit, packages, lock file, machine."""
     from xmed.train.device import machine  # torch, which the doctor does without
 
-    lock, seen = CHECKOUT / "constraints.txt", machine()
+    lock, torch_device = CHECKOUT / "constraints.txt", machine()
     container = os.environ.get(CONTAINER) or ("unnamed" if Path("/.dockerenv").exists() else "none")
-    driver = "none" if seen["gpu"] == "none" else _driver()
+    driver = "none" if torch_device.gpu == "none" else _driver()
     return {
         "source_code": _source_code(),
         "packages": {found.name: found.version for found in sorted(distributions(), key=lambda d: d.name.lower())},
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
-        "determinism": seen.pop("determinism"),
-        "system": {**seen, "driver": driver, "container": container},
+        "determinism": asdict(torch_device.determinism),
+        "system": {
+            "gpu": torch_device.gpu,
+            "cuda": torch_device.cuda,
+            "cudnn": torch_device.cudnn,
+            "driver": driver,
+            "container": container,
+        },
     }
 
 

@@ -24,7 +24,8 @@ from xmed.console.progress_display import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
-from xmed.model.deployed import CARD, WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import CARD, WEIGHTS
 from xmed.records.answers import ValidatedRun
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
 from xmed.records.model_card import ModelCard

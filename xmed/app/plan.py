@@ -109,7 +109,7 @@ def plan_comparison(
     for name in compared:
         spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
         for needed in [name, *methods.needs(spec)]:
-            methods.check_hyperparameters(needed, {})
+            methods.check_hyperparameters(MethodSpec(name=needed))
     return replace(plan, methods=tuple(compared))
 
 
@@ -129,7 +129,7 @@ def _plan(
     elif seeds:
         spec = spec.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
     source, target = plan_dataset(spec.source, source_root), plan_dataset(spec.target, target_root)
-    methods.check_hyperparameters(spec.method.name, spec.method.hyperparameters)
+    methods.check_hyperparameters(spec.method)
     _check_network(spec)
     for side, dataset in (("source", source), ("target", target)):
         names = dataset.label_table.names

@@ -60,8 +60,8 @@ def predict_file(
     if sr is not None:
         _check_measurements_output(sr, out, form, force)
     model = Model.load(fetch(reference, Path(home)))
-    weights = str(model.card["weights_sha256"])
-    by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
+    weights = str(model.weights_sha256)
+    by = Algorithm((model.origin.study or "xmed")[:64], weights[:12], weights)  # no reference: may be a path
     with collect_notes() as notes:
         image = run_in_sandbox(read_image, source, model.modality, channel)
         if form == "dicom-seg":
@@ -77,7 +77,7 @@ def predict_file(
         "output": str(out),
         "measurements": None if sr is None else str(sr),
         "model": reference,
-        "weights_sha256": model.card.get("weights_sha256"),
+        "weights_sha256": model.weights_sha256,
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
         "voxels": {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures},

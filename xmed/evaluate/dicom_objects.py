@@ -23,7 +23,7 @@ from xmed.io import Algorithm, write_seg, write_sr
 from xmed.io.file_kinds import file_kind, list_files
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS
+from xmed.model.folder import WEIGHTS
 from xmed.records.evaluation import CaseObjects, DicomObjects
 from xmed.run import Arm, Run
 from xmed.volume import Volume

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xmed.methods
 from xmed.errors import XmedError
@@ -67,34 +67,54 @@ def needs(spec: MethodSpec) -> list[str]:
     """Return the methods that must be trained first, with the same seed.
 
     These are the method whose weights this one starts from, or the methods that a composition is made of.
+
+    Args:
+        spec: The method or composition, with the hyper-parameters that a study sets.
+
+    Returns:
+        Names of methods, each once.
+
+    Raises:
+        XmedError: METHOD_UNKNOWN; SPEC_INVALID where the members of a composition are no list of names.
     """
     if spec.name in COMPOSITIONS:
-        composition = COMPOSITIONS[spec.name]
-        return list(dict.fromkeys([*composition.first, *spec.hyperparameters.get("of", composition.of)]))
+        return list(dict.fromkeys([*COMPOSITIONS[spec.name].first, *_members(spec)]))
     require_known(spec.name)
     start = facts(spec.name).start
     return [start] if start else []
 
 
-def check_hyperparameters(name: str, given: dict[str, Any]) -> None:
+def check_hyperparameters(spec: MethodSpec) -> None:
     """Refuse an unknown method and hyper-parameters that it does not have.
 
     Args:
-        name: Name of a method or composition.
-        given: Hyper-parameters that a study sets.
+        spec: The method or composition, with the hyper-parameters that a study sets.
 
     Raises:
-        XmedError: METHOD_UNKNOWN; SPEC_INVALID for a hyper-parameter that the method does not have, or for a
-            composition of a method that uses all target labels.
+        XmedError: METHOD_UNKNOWN; SPEC_INVALID for a hyper-parameter that the method does not have, for a composition
+            of a method that uses all target labels, or for members of a composition that are no list of names.
     """
+    name = spec.name
     if name not in COMPOSITIONS:
         require_known(name)
     allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
-    unknown = sorted(set(given) - set(allowed))
+    unknown = sorted(set(spec.hyperparameters) - set(allowed))
     if unknown:
         listed = ", ".join(parameter + did_you_mean(parameter, allowed) for parameter in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")
-    for member in given.get("of", []) if name in COMPOSITIONS else []:
+    for member in _members(spec) if name in COMPOSITIONS else []:
         require_known(member)
         if facts(member).target_labels == "all":
             raise XmedError("SPEC_INVALID", f"method {name} of {member}", "methods that can be deployed")
+
+
+def _members(spec: MethodSpec) -> list[str]:
+    """Return the names of the methods that a composition is made of: its own, or those that a study names.
+
+    Raises:
+        XmedError: SPEC_INVALID where the study gives something else than a list of names.
+    """
+    members = spec.hyperparameters.get("of", COMPOSITIONS[spec.name].of)
+    if not isinstance(members, list | tuple) or not all(isinstance(member, str) for member in members):
+        raise XmedError("SPEC_INVALID", f"method {spec.name}: of: {members}", "a list of methods", "see `xmed methods`")
+    return [str(member) for member in members]

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import json
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress, product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from xmed import networks
 from xmed.errors import XmedError
-from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
+from xmed.model.folder import CARD, WEIGHTS, check_model
+from xmed.model.weights_file import read_weights, write_weights
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
+from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.spec import GridSpec, NetworkSpec
-from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation, location_prior
 from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
-WEIGHTS, CARD = "weights.safetensors", "model.json"
-PLACES = "position.places"
-"""Name of the one tensor in the weights file that is not the network's."""
-CARD_LIMIT = 1 << 20
-"""Largest size of model.json in bytes; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
 """Patches per batch in sliding-window inference."""
 
@@ -59,8 +51,8 @@ class Model:
             of unlabelled volumes (see `xmed.tasks.location_prior`), float32 (structures, n, n, n). It chooses among the
             components of a structure of which only one can be true.
         enlarges: Whether small volumes are enlarged before the network sees them (see `prepare.enlarged`).
-        card: Everything else that is worth keeping: study, method, seed, whether it may be deployed, versions, sha256
-            of the weights.
+        origin: Where it comes from: study, method, seed, whether it may be deployed, versions.
+        weights_sha256: Checksum of the weights file that it was loaded from; None for a model that was not loaded.
     """
 
     net: nn.Module
@@ -72,7 +64,8 @@ class Model:
     largest_component: bool = False
     places: np.ndarray | None = None
     enlarges: bool = False
-    card: dict[str, Any] = field(default_factory=dict)
+    origin: ModelOrigin = field(default_factory=ModelOrigin)
+    weights_sha256: str | None = None
 
     @property
     def task(self) -> Segmentation:
@@ -196,154 +189,70 @@ class Model:
         return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
 
     def save(self, folder: Path) -> Path:
-        """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete."""
+        """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete.
+
+        Args:
+            folder: The model folder; made where it does not exist.
+
+        Returns:
+            The folder.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        weights = folder / WEIGHTS
-        tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in networks.named_tensors(self.net).items()
-        }
-        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
-        document = {
-            **self.card,
-            "weights_sha256": file_digest(weights),
+        write_weights(folder / WEIGHTS, self.net, self.places)
+        card = {
+            **content(self.origin),
+            "weights_sha256": file_digest(folder / WEIGHTS),
             "grid": self.grid.model_dump(mode="json"),
             "network": self.network.model_dump(mode="json"),
             "modality": self.modality,
             "window": self.window,
             "largest_component": self.largest_component,
-            "structures": [vars(s) for s in self.structures],
+            "structures": [vars(structure) for structure in self.structures],
             "enlarges": self.enlarges,
         }
-        write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
+        write_atomically(folder / CARD, json.dumps(card, indent=1) + "\n")
         return folder
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Model:
-        """Load a model from its folder, on the GPU where there is one. The weights' checksum is verified first.
+        """Load a model from its folder. The weights' checksum is verified first.
 
-        A folder may come from anybody: nothing in it is executed, and no network is built before names and shapes in
-        the header of the weights file are known to be that network's.
+        A folder may come from anybody: nothing in it is executed.
 
         Args:
             folder: Folder that `save` wrote.
-            device: Where to load it.
+            device: Where the network goes; by default the GPU where there is one, else the CPU.
+
+        Returns:
+            The model, in evaluation mode.
 
         Raises:
-            XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
+            XmedError: MODEL_NOT_FOUND where there is no model.json; MODEL_INVALID where the folder is damaged, or is
+                no model of xmed's.
         """
         folder = Path(folder)
         if not (folder / CARD).is_file():
             raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
         try:
-            card = documents.read_json(_plain(folder / CARD), "MODEL_INVALID", CARD_LIMIT)
-            said = _Card.model_validate(card)
-            if file_digest(_plain(folder / WEIGHTS)) != said.weights_sha256:
-                raise XmedError(
-                    "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
-                )
-            table = LabelTable(tuple(Structure(**vars(one)) for one in said.structures))
-            grid, network = said.grid, said.network
-            shape = network, grid.spatial_dims, grid.channels, len(table) + 1
-            _check_shapes(folder / WEIGHTS, shape, len(table))
-            net = networks.build_network(*shape)
-            weights = load_file(folder / WEIGHTS)
-            places = weights.pop(PLACES).numpy() if PLACES in weights else None
-            networks.load_tensors(net, weights)
-            _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
+            card = check_model(folder)
+            net, places = read_weights(folder / WEIGHTS, card)
+            structures = LabelTable(tuple(Structure(s.value, s.name, s.category, s.type) for s in card.structures))
         except (XmedError, *_DAMAGE) as problem:
             if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
                 raise
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
-        layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
+        layout = torch.channels_last if card.grid.spatial_dims == 2 else torch.channels_last_3d
         net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        kept = said.largest_component, places, said.enlarges, card
-        return cls(net, grid, network, said.modality, table, said.window, *kept)
+        return cls(
+            net, card.grid, card.network, card.modality, structures, card.window, card.largest_component, places,
+            card.enlarges, card.origin, card.weights_sha256,
+        )  # fmt: skip
 
 
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
            RuntimeError, SafetensorError)  # fmt: skip
 """Exceptions that a damaged or malicious folder can cause: by its files, by such a network's widths, by torch."""
-
-
-class _Described(Strict):
-    """A structure in a model's card."""
-
-    value: Annotated[int, Field(ge=1, lt=2**31, strict=True)]
-    name: Name
-    category: Annotated[str, Field(max_length=64)] | None = None
-    type: Annotated[str, Field(max_length=64)] | None = None
-
-
-class _Card(BaseModel):
-    """What a card must contain, with types and bounds. Other keys are ignored here."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    grid: GridSpec
-    network: NetworkSpec
-    modality: Annotated[str, Field(pattern="^[A-Z]{2,4}$")]
-    window: tuple[Finite, Finite] | None
-    largest_component: StrictBool
-    structures: Annotated[list[_Described], Field(min_length=1, max_length=10_000)]
-    enlarges: StrictBool = False  # models of before do not say
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.window and not self.window[0] < self.window[1]:
-            raise ValueError("a window that ends before it begins")
-        return self
-
-
-def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not finite: such a network predicts background everywhere.
-
-    Raises:
-        ValueError: Names the tensor.
-    """
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} holds NaN or infinite weights")
-
-
-def _plain(path: Path) -> Path:
-    """Return a path that is an ordinary file, not a link or a pipe.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError(f"{path.name} is no ordinary file")
-    return path
-
-
-class _Unfilled(TorchFunctionMode):
-    """Skip random initialisation within the block: without storage it would only load torch's compiler, for seconds."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        del types
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
-
-
-def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
-    """Refuse a weights file whose header does not list this network's tensors. No tensor is read or allocated.
-
-    Raises:
-        ValueError: Names or shapes differ.
-    """
-    with torch.device("meta"), _Unfilled():
-        expected = {
-            name: list(tensor.shape) for name, tensor in networks.named_tensors(networks.build_network(*shape)).items()
-        }
-    with safe_open(weights, framework="pt") as file:
-        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-    if found.pop(PLACES, places := [structures, *[location_prior.CELLS] * 3]) != places:
-        raise ValueError(f"{PLACES} is not {places}")
-    if found != expected:
-        differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise ValueError(f"weights for another network: {differ[:3]} ...")
 
 
 def bf16_pays(device: torch.device) -> bool:

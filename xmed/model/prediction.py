@@ -50,11 +50,12 @@ def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
     name = method_of_model(model)
     if not adapts_at_test_time(model):
         return model.probabilities(seen)
-    given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
+    was_chosen = name != model.origin.method
+    hyperparameters = {} if was_chosen else model.origin.hyperparameters  # candidates of a choice train with defaults
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         net = copy.deepcopy(model.net).train()
-        method = methods.find(name)(net, model.task, **(given if name == model.card["method"] else {}))
+        method = methods.find(name)(net, model.task, **hyperparameters)
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
     return replace(model, net=method.deployed().eval()).probabilities(seen)
 
@@ -67,8 +68,7 @@ def adapts_at_test_time(model: Model) -> bool:
 
 def method_of_model(model: Model) -> str:
     """Return the method that trained a model; of a model that was chosen among several, the chosen one's."""
-    card = model.card
-    return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
+    return model.origin.trained_by
 
 
 @torch.inference_mode()

@@ -43,11 +43,11 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         raise _refused(
             f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
         )
-    document, trained = check_model(folder / "model"), run.read(Training, Arm.ADAPTED, seed)
-    if not document.get("deployable") or not trained.deployable or trained.target_labels_used:
+    card, trained = check_model(folder / "model"), run.read(Training, Arm.ADAPTED, seed)
+    if not card.deployable or not trained.deployable or trained.target_labels_used:
         why = "it learned from target labels" if trained.target_labels_used else "its method is not deployable"
         raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
-    hashes = {"weights_sha256": document["weights_sha256"], "model_sha256": folder_digest(folder / "model")}
+    hashes = {"weights_sha256": card.weights_sha256, "model_sha256": folder_digest(folder / "model")}
     before = {"weights_sha256": trained.weights_sha256, "model_sha256": trained.model_sha256}
     if any(before[key] not in (None, sha256) for key, sha256 in hashes.items()):  # version 0.1.0 names weights alone
         raise _refused(f"the model of run {run.id} is not the one that was trained", trained.weights_sha256[:12] + "…")

@@ -14,9 +14,11 @@ from xmed import __version__, methods, networks, select
 from xmed.files.digest import file_digest, folder_digest
 from xmed.files.progress import Progress
 from xmed.methods import Domains
-from xmed.model.deployed import WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
 from xmed.networks import distributed
 from xmed.prepare import Sampler
+from xmed.records.model_card import MadeOf, ModelOrigin, SidePair
 from xmed.records.provenance import FixedProtocol
 from xmed.records.record import content, write
 from xmed.records.training import Candidate, CheckpointChoice, ScaleTest, Training
@@ -32,6 +34,10 @@ FOREGROUND_SHARE = 0.7
 """Share of the source patches that contain foreground."""
 PLACES_LEARNED_FROM = 24
 """Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
+
+
+COPIED_FROM_ORIGIN = ("arm", "seed", "method", "hyperparameters", "cite", "deployable")
+"""Fields of model.json that train.json has as well, in its order."""
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:
@@ -81,9 +87,9 @@ def fit(
         trained = train(method, source, target, run.study.budget, device, folder, report)
     if rank:
         return folder
-    card = _card(run, arm, seed, spec, data)
+    origin = _origin(run, arm, seed, spec, data)
     network = method.network(run.study.network)
-    model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
+    model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
     model, selection = _choose_candidate(trained, model, data, seed)
     model, scale = _finalise(model, data, method.enlarge)
     record = {
@@ -136,11 +142,11 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
         model, _ = _finalise(compose.ensemble(list(models.values())), data)
-        made_of: dict[str, Any] = {"rule": "all members", "members": names}
+        made_of = MadeOf(rule="all members", members=names)
     else:
         chosen, choice = select.select_model(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
-        model, made_of = models[chosen], content(choice)
-    model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": made_of})
+        model, made_of = models[chosen], MadeOf.model_validate(content(choice))
+    model = replace(model, origin=_origin(run, arm, seed, spec, data, made_of))
     record = {
         "steps": 0,
         "batch": data.batch,
@@ -148,7 +154,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
-        "selection": CheckpointChoice(**{"used_target_labels": False, **made_of}),
+        "selection": CheckpointChoice(**{"used_target_labels": False, **content(made_of)}),
     }
     return _finish(run.arm(arm, seed), model, record)
 
@@ -157,7 +163,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     """Save the model. train.json is written last, so an arm that has one is finished."""
     model.save(folder / "model")
     document = Training(
-        **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
+        **{key: getattr(model.origin, key) for key in COPIED_FROM_ORIGIN},
         parameters=sum(p.numel() for p in model.net.parameters()),
         weights_sha256=file_digest(folder / "model" / WEIGHTS),
         model_sha256=folder_digest(folder / "model"),
@@ -199,11 +205,11 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, S
     return model, None if agreements is None else ScaleTest.model_validate(agreements)
 
 
-def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:
+def _origin(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data, made_of: MadeOf | None = None) -> ModelOrigin:
     """Return what a model's folder says of the model's origin."""
     composed = methods.COMPOSITIONS.get(spec.name)
     kind, protocol = composed or methods.find(spec.name), run.read(FixedProtocol)
-    return {
+    facts = {
         "xmed": __version__,
         "study": run.study.name,
         "run": run.id,
@@ -215,6 +221,7 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[s
         "deployable": data.labelled_from is not data.target,
         "protocol_sha256": protocol.sha256,
         "protocol": protocol.protocol,
-        "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
-        "datasets": {"source": data.source.spec.name, "target": data.target.spec.name},
+        "data": SidePair(source=data.source.fingerprint, target=data.target.fingerprint),
+        "datasets": SidePair(source=data.source.spec.name, target=data.target.spec.name),
     }
+    return ModelOrigin.model_validate(facts if made_of is None else {**facts, "made_of": made_of})

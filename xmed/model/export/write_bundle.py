@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from xmed import __version__, methods
 from xmed.errors import XmedError
 from xmed.io import field_of_view
-from xmed.model.deployed import CARD, Model
+from xmed.model.deployed import Model
 from xmed.model.export import mirrored, transforms
 from xmed.model.export.bundle_config import inference, metadata
+from xmed.model.folder import CARD
 from xmed.model.prediction import method_of_model
 from xmed.prepare import intensity
 
@@ -98,16 +99,16 @@ def _differs(model: Model) -> list[str]:
 
 
 def _readme(model: Model, name: str) -> str:
-    said, card = "\n".join(f"- {line}" for line in _differs(model)), model.card
+    differences, origin = "\n".join(f"- {line}" for line in _differs(model)), model.origin
     commands = "\n".join(checks(name))
-    return f"""# {card.get("study", name)}
+    return f"""# {origin.study or name}
 
 Segments {", ".join(model.structures.names)} in {model.modality}.
-Made by xmed {card.get("xmed", __version__)}, method {card.get("method", "unknown")}, from the weights with the sha256
-`{card["weights_sha256"]}`; `{CARD}` beside this file is its description.
+Made by xmed {origin.xmed or __version__}, method {origin.method or "unknown"}, from the weights with the sha256
+`{model.weights_sha256}`; `{CARD}` beside this file is its description.
 The validation report of that model is about `xmed predict`. This bundle is the same network, and yet:
 
-{said}
+{differences}
 
 Weights are safetensors, read by an expression of `configs/inference.json`; `ckpt_export` wants a pickle and has none.
 A bundle's configuration is code: run it only when you trust where it came from.
