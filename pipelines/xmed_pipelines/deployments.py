@@ -185,9 +185,9 @@ def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> Scheduled
         schedule=_watch_condition(deployment) or getattr(schedule, "cron", None) or str(schedule),
         timezone=getattr(schedule, "timezone", None),
         active=bool(entry and entry.active and not deployment.paused),
-        next=next_run and _local_time(next_run.expected_start_time),
-        last=last_run and last_run.state_name,
-        last_at=last_run and _local_time(last_run.start_time),
+        next=_local_time(next_run.expected_start_time) if next_run else None,
+        last=last_run.state_name if last_run else None,
+        last_at=_local_time(last_run.start_time) if last_run else None,
         last_said=last_run.state.message if last_run and last_run.state else None,
     )
 

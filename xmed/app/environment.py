@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from xmed import __version__
 from xmed.records.evaluation import CaseRows
 from xmed.records.provenance import RunEnvironment, RunError, RunErrors
@@ -47,12 +49,13 @@ def environment(run: Run, started: datetime) -> RunEnvironment:
     return RunEnvironment.model_validate(facts)
 
 
-def bill_of_materials(run: Run) -> dict[str, Any]:
+def bill_of_materials(run: Run) -> dict[str, JsonValue]:
     """Make sbom.json of a run (CycloneDX): the adapted model of its first seed, and every package it was made with."""
     from xmed.registry.sbom import sbom
 
     trained = run.read(Training, Arm.ADAPTED, run.study.seeds[0])
-    return json.loads(sbom(run.study.register_as, trained.weights_sha256))
+    document: dict[str, JsonValue] = json.loads(sbom(run.study.register_as, trained.weights_sha256))
+    return document
 
 
 def surroundings() -> dict[str, Any]:

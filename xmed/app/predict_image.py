@@ -16,7 +16,7 @@ from xmed.io.notes import collect_notes
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable
 from xmed.model.prediction import Model, predict
-from xmed.records.answers import Prediction
+from xmed.records.answers import PredictedFile
 from xmed.registry import fetch
 from xmed.volume import Volume
 
@@ -33,7 +33,7 @@ def predict_file(
     *,
     sr: str | Path | None = None,
     channel: int | None = None,
-) -> Prediction:
+) -> PredictedFile:
     """Segment an image and write the result.
 
     Args:
@@ -84,7 +84,7 @@ def predict_file(
         "notes": [asdict(note) for note in notes],
         **_measured(labels, model.structures),
     }
-    return Prediction.model_validate(document)
+    return PredictedFile.model_validate(document)
 
 
 def _measured(labels: Volume, structures: LabelTable) -> dict[str, dict[str, float] | None]:
@@ -113,7 +113,7 @@ def _check_measurements_output(sr: Path, out: Path, form: str, force: bool) -> N
     _check_output(sr, form, force)
 
 
-def show_prediction(console: Console, prediction: Prediction) -> None:
+def show_prediction(console: Console, prediction: PredictedFile) -> None:
     """Print what was corrected while reading, the measurements, the output, and what the archive answered.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -115,7 +115,7 @@ def schema_command(
     if records:
         from xmed.records.schemas import schemas
 
-        json_schema = dict[str, Any](schemas())
+        json_schema: object = schemas()
     elif document is SchemaName.report:
         from xmed.report import report_schema
 
@@ -127,8 +127,8 @@ def schema_command(
     else:
         from xmed import spec
 
-        json_schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        json_schema |= getattr(spec, document.value).model_json_schema()
+        kind = getattr(spec, document.value)
+        json_schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **kind.model_json_schema()}
     return Answer(json_schema, lambda console: console.print_json(data=json_schema))
 
 

@@ -36,6 +36,6 @@ def _format_value(value: Cell) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, Sequence):
-        parts = list(value)
-        return (", " if all(isinstance(part, str) for part in parts) else " × ").join(map(_format_value, parts))
+        separator = ", " if all(isinstance(part, str) for part in value) else " × "
+        return separator.join([_format_value(part) for part in value])
     return f"{value:.4g}" if isinstance(value, float) else str(value)

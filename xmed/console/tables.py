@@ -133,8 +133,8 @@ def _ranking_table(comparison: MethodComparison, structure: str) -> Table:
             row.method,
             _format_dice(row.dice),
             _format_number(row.gap_closed.value, ".0%"),
-            _format_number(over_source and over_source.value, "+z.3f"),
-            _format_number(over_source and over_source.p_holm, ".3f"),
+            _format_number(over_source.value if over_source else None, "+z.3f"),
+            _format_number(over_source.p_holm if over_source else None, ".3f"),
             _format_number(row.gain_over_trivial.value, "+z.3f"),
             f"{row.seconds:.0f}",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from xmed.deidentify.burned_in_text import MIN_LETTERS, longest_line

@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 from pydicom import Dataset
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
-from pydicom.uid import UID_dictionary
 from pydicom.valuerep import DS
 
 from xmed.deidentify.allowed_attributes import (

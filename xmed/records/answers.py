@@ -8,13 +8,7 @@ from xmed.records.model_version import RelinkedVersion
 from xmed.records.record import AnswerRecord, Number, Record
 from xmed.records.report_outcome import ReportSummary
 from xmed.records.run_state import RegisteredVersion
-
-
-class ReadingNote(Record):
-    """Something that a reader noticed and corrected."""
-
-    code: str = Field(description="one of xmed.errors.NOTES")
-    text: str = Field(description="what was found and what was done")
+from xmed.records.stored_volume import ReadingNote
 
 
 class AdaptedRun(AnswerRecord):
@@ -60,7 +54,7 @@ class SentFile(AnswerRecord):
     status: str = Field(description="what the archive answered")
 
 
-class Prediction(AnswerRecord):
+class PredictedFile(AnswerRecord):
     """What `predict_file` returns: one image, segmented into a file."""
 
     output: str = Field(description="path of the label map")

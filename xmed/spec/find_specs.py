@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -87,8 +87,14 @@ def load_protocol(path: Path) -> Protocol:
     return _validated(Protocol, path)
 
 
-def read_spec(path: Path) -> dict[str, Any]:
+def read_spec(path: Path) -> dict[str, JsonValue]:
     """Read a YAML 1.2 document that must be a mapping.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its keys and values.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID.

@@ -123,7 +123,7 @@ def _prepare(
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         networks.load_tensors(net, networks.named_tensors(start.net))
     net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
-    method = kind(net, task, **spec.hyperparameters)
+    method = kind(net, task, **spec.hyperparameters)  # type: ignore[arg-type]  # names were checked with the study
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
     domains = Domains(
