@@ -137,10 +137,10 @@ def ingest_dataset(spec: str | Path, root: Path | None, spread: ReadShards | Non
     Returns:
         name and fingerprint of the dataset.
     """
-    found = cohort.ingest_cases(
+    ingested = cohort.ingest_cases(
         load_dataset(spec), home(), data_root=root, progress=report, generate=make, read_shards=spread
     )
-    return {"name": found.spec.name, "fingerprint": found.fingerprint}
+    return {"name": ingested.spec.name, "fingerprint": ingested.fingerprint}
 
 
 def describe_data(folder: Path, source: str, target: str) -> dict[str, CaseFlow | None]:

@@ -101,15 +101,15 @@ class Watch:
         Returns:
             An empty string where the data is new and complete; else the reason why not.
         """
-        now, known = now or datetime.now(UTC), self._known()
-        if known.done == state:
+        now, last_look = now or datetime.now(UTC), self._known()
+        if last_look.done == state:
             return "nothing new"
-        if known.seen != state:
-            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
+        if last_look.seen != state:
+            self._write(last_look.model_copy(update={"seen": state, "since": now.isoformat()}))
             return "something came since the last look"
-        quiet = _since(known, now)
+        quiet = _since(last_look, now)
         if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
-            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
+            self._write(last_look.model_copy(update={"seen": state, "since": now.isoformat()}))
             return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
         if quiet < timedelta(minutes=minutes):
             return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
@@ -129,10 +129,10 @@ class Watch:
         write(document, self.path)
 
 
-def _since(known: Arrival, now: datetime) -> timedelta | None:
+def _since(arrival: Arrival, now: datetime) -> timedelta | None:
     """For how long nothing has changed; None where no clock can say."""
     try:
-        quiet = now - datetime.fromisoformat(known.since or "")
+        quiet = now - datetime.fromisoformat(arrival.since or "")
     except (TypeError, ValueError):  # TypeError: a moment without a time zone
         return None
     return quiet if quiet >= timedelta(0) else None
@@ -143,8 +143,8 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
 
     Linked folders are looked into where ingest does so. A folder that several links lead to is looked into once.
     """
-    found = []
-    known: set[str] = set()
+    listed = []
+    visited: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         seen = sorted(name for name in folders if not name.startswith("."))
         folders[:] = [name for name in seen if not Path(place, name).is_symlink()]
@@ -152,9 +152,9 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
             if not reach.enters(link, folder):
                 continue
             target = os.path.realpath(link)
-            found.append((f"{link.relative_to(folder).as_posix()} -> {target}", 0, 0))
-            if target not in known:
-                known.add(target)
+            listed.append((f"{link.relative_to(folder).as_posix()} -> {target}", 0, 0))
+            if target not in visited:
+                visited.add(target)
                 folders.append(link.name)
         for name in files:
             path = Path(place, name)
@@ -162,5 +162,5 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
                 facts = path.stat()
             except OSError:
                 continue
-            found.append((path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns))
-    return found
+            listed.append((path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns))
+    return listed

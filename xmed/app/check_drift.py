@@ -68,24 +68,24 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
         return carried
     card = card_of(folder)
     try:
-        found = monitor.keep(Run.find(str(card.run), home()), home(), report)
+        reference = monitor.keep(Run.find(str(card.run), home()), home(), report)
     except XmedError as problem:
         what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found.weights_sha256 != card.weights_sha256:
+    if reference.weights_sha256 != card.weights_sha256:
         what = f"run {card.run} deploys another seed than {spoken(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
-    return found
+    return reference
 
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load_cohort(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
-    new = monitor.by_patient(found.cases, rows)
-    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
-    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
+    new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
+    rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
+    new = monitor.by_patient(new_cases.cases, rows)
+    refused = [{key: asdict(problem)[key] for key in ("case", "code", "message")} for problem in new_cases.quarantined]
+    refused += [{"case": case, "code": problem.code, "message": problem.what} for case, problem in unread.items()]
     now = datetime.now(UTC)
     about = {
         "created": now.isoformat(timespec="seconds"),
@@ -97,9 +97,9 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
         },
         "input": {
             "name": name.removesuffix(INCOMING),
-            "cases": len(found.cases) + len(found.quarantined),
+            "cases": len(new_cases.cases) + len(new_cases.quarantined),
             "patients": len(new),
-            "fingerprint": found.fingerprint,
+            "fingerprint": new_cases.fingerprint,
         },
     }
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

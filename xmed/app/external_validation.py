@@ -112,14 +112,14 @@ def external_study(
     if spec.modality != card.modality:
         raise XmedError("MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card.modality}, as the model's data")
     own, tolerance = own_protocol(card, report, names)
-    asked = protocol or own or least_protocol(names[0])
-    if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
-        asked = asked.model_copy(update={"nsd_tolerance_mm": tolerance})
-    if "not_below_source_only" not in asked.accept.model_fields_set:  # a default of studies; here is no such arm
-        asked = asked.model_copy(update={"accept": asked.accept.model_copy(update={"not_below_source_only": False})})
-    if asked.primary.structure not in names:
+    chosen = protocol or own or least_protocol(names[0])
+    if chosen.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
+        chosen = chosen.model_copy(update={"nsd_tolerance_mm": tolerance})
+    if "not_below_source_only" not in chosen.accept.model_fields_set:  # a default of studies; here is no such arm
+        chosen = chosen.model_copy(update={"accept": chosen.accept.model_copy(update={"not_below_source_only": False})})
+    if chosen.primary.structure not in names:
         raise XmedError(
-            "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
+            "SPEC_INVALID", f"protocol.primary.structure {chosen.primary.structure}", f"one of {', '.join(names)}"
         )
     return Study.model_validate({
         "name": f"{card.study}-on-{spec.name}",
@@ -131,7 +131,7 @@ def external_study(
         "task": {"largest_component": card.largest_component},
         "method": {"name": card.method},
         "seeds": [card.seed],
-        "protocol": asked,
+        "protocol": chosen,
         "register_as": card.study,
     })  # fmt: skip
 
@@ -237,10 +237,10 @@ def _known(data: TrainingData, home: Path) -> Cohort | None:
     if not data.name:
         return None
     try:
-        found = cohort.load_cohort(data.name, home)
+        stored = cohort.load_cohort(data.name, home)
     except XmedError:
         return None
-    return found if found.fingerprint == data.fingerprint else None
+    return stored if stored.fingerprint == data.fingerprint else None
 
 
 def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Leakage:
@@ -248,15 +248,15 @@ def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Le
 
     source, before: what the model was trained on, where it is here.
     """
-    found = cohort.find_leakage([one for one in (source, before) if one], target)
+    leakage = cohort.find_leakage([dataset for dataset in (source, before) if dataset], target)
     if source is not None and before is not None:
-        return found
+        return leakage
     # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.
     checks = [
-        check.model_copy(update={"found": check.found or None, "reason": None if check.found else NOT_HERE})
-        for check in found.checks
+        check.model_copy(update={"n_shared": check.n_shared or None, "reason": None if check.n_shared else NOT_HERE})
+        for check in leakage.checks
     ]
-    return found.model_copy(update={"checks": checks})
+    return leakage.model_copy(update={"checks": checks})
 
 
 def _unknown(run: Run, training: TrainingData) -> CohortSummary:

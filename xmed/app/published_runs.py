@@ -125,14 +125,14 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
 
 def _copied(source: Any, target: Any, bytes: int, sha256: str) -> bool:
     """Whether a file came as its manifest names it; not a byte more than it says is asked for or written."""
-    found, left = hashlib.sha256(), bytes
+    digest_of_copy, left = hashlib.sha256(), bytes
     while data := source.read(min(archives.PIECE, left + 1)):
         left -= len(data)
         if left < 0:
             return False
-        found.update(data)
+        digest_of_copy.update(data)
         target.write(data)
-    return left == 0 and found.hexdigest() == sha256
+    return left == 0 and digest_of_copy.hexdigest() == sha256
 
 
 def _refuse_more_than_fits(total: int, folder: Path) -> None:

@@ -28,10 +28,12 @@ def remember_prior(run: Run, home: Path) -> None:
     """
     if run.has(PriorVersion) or run.has(ValidatedModel):
         return
-    known = [row for row in registry.versions(home) if row.name == run.study.register_as and row.run != run.id]
+    earlier = [row for row in registry.versions(home) if row.name == run.study.register_as and row.run != run.id]
     order = {alias: n for n, alias in enumerate(ALIASES)}
-    known.sort(key=lambda row: (min((order.get(a, len(order)) for a in row.aliases), default=len(order)), -row.version))
-    for row in known:
+    earlier.sort(
+        key=lambda row: (min((order.get(a, len(order)) for a in row.aliases), default=len(order)), -row.version)
+    )
+    for row in earlier:
         path = home / "runs" / str(row.run) / "report" / "report.json"
         if path.is_file():
             try:

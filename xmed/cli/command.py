@@ -100,10 +100,10 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             return TERMINATED if last_signal() == signal.SIGTERM else INTERRUPTED
         if debug:
             sys.stderr.writelines(map(escape_text, format_traceback(problem)))
-        known = _as_xmed_error(problem)
-        if known is not None:
-            parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
-            return print_error(str(known), parts, as_json, known.exit_code)
+        error = _as_xmed_error(problem)
+        if error is not None:
+            parts = {"code": error.code, "what": error.what, "expected": error.expected, "do": error.do}
+            return print_error(str(error), parts, as_json, error.exit_code)
         what = describe_fault(problem)
         log = str(journal.write(problem) or "none: nothing could be written, --debug shows it")
         line = f"error[FAULT]: {what[:LONGEST_FAULT]} · log {log}"

@@ -37,7 +37,7 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
     keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
-    flow = CaseFlow(found=cohort.found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
+    flow = CaseFlow(found=cohort.n_found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
     return CohortSummary(
         name=spec.name,
         modality=spec.modality,

@@ -152,8 +152,11 @@ def show_cohort(console: Console, cohort: CohortSummary, has_crosswalk: bool = F
         cohort: What `xmed.cohort.describe_cohort` returned.
         has_crosswalk: Whether pseudonyms may stand for cases, which a crosswalk can name.
     """
-    flow = ", ".join(f"{count} {name}" for name, count in cohort.flow or ())
-    console.print(f"{cohort.name} ({cohort.modality}): {flow}")
+    flow = cohort.flow
+    if flow:
+        splits = f"{flow.train} train, {flow.select} select, {flow.test} test"
+        counts = f"{flow.n_found} found, {flow.readable} readable, {flow.quarantined} quarantined, {splits}"
+        console.print(f"{cohort.name} ({cohort.modality}): {counts}")
     console.print(f"fingerprint {cohort.fingerprint[:16]}")
     if cohort.quarantined:
         columns = ("case", "patient", "split", "code", "message")

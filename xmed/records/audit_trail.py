@@ -42,7 +42,7 @@ class AuditRecord(Record):
     verdict: str | None = Field(None, description="of the run's report: pass, fail or inconclusive")
     parent: str | None = Field(None, description="version that this one would replace")
     hashes: dict[str, str] = Field({}, description="tag of the version -> checksum or identifier")
-    made: MadeWith | None = Field(None, description="what the run was made with")
+    made_with: MadeWith | None = Field(None, alias="made", description="what the run was made with")
     promoted: bool | None = Field(None, description="whether it became the candidate; version 0.1.0 does not say")
     before: str | None = Field(None, description="id of the report that was replaced")
 

@@ -20,7 +20,7 @@ class ScreenRules(Record):
     """Pictures of an ultrasound screen."""
 
     kinds: list[str] = Field(description="SOP classes")
-    kept: str = Field(description="pixels that are copied")
+    copied: str = Field(alias="kept", description="pixels that are copied")
     withheld: str = Field(description="when the file is not copied")
 
 
@@ -28,13 +28,13 @@ class SliceRules(Record):
     """Slices of MR, CT and PET."""
 
     kinds: list[str] = Field(description="SOP classes")
-    kept: str = Field(description="pixels that are copied")
+    copied: str = Field(alias="kept", description="pixels that are copied")
 
 
 class NiftiRules(Record):
     """NIfTI headers."""
 
-    kept: list[str] = Field(description="fields that are copied")
+    copied: list[str] = Field(alias="kept", description="fields that are copied")
     dropped: str = Field(description="what is not copied")
 
 

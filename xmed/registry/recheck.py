@@ -102,7 +102,7 @@ def made_with(run: Run) -> MadeWith:
 def record_origin(run: Run, home: Path) -> None:
     """Record once what a run was made with; from then on the log knows this run."""
     made_now = content(made_with(run))
-    recorded = [record.made for record in audit_log.records(home) if record.run == run.id and record.made]
+    recorded = [record.made_with for record in audit_log.records(home) if record.run == run.id and record.made_with]
     if not any(content(origin) == made_now for origin in recorded):
         audit_log.append(home, LOGGED, run=run.id, made=made_now)
 
@@ -111,12 +111,12 @@ def _differences_to_log(run: Run, home: Path) -> Iterator[str]:
     """Where a run differs from what the log says it was made with; what the log does not say is no difference."""
     made_now = made_with(run)
     for record in audit_log.records(home):
-        if record.run != run.id or record.event not in (LOGGED, REGISTERED) or record.made is None:
+        if record.run != run.id or record.event not in (LOGGED, REGISTERED) or record.made_with is None:
             continue
-        if record.made.study != made_now.study:
+        if record.made_with.study != made_now.study:
             yield f"study.json is not the one of audit record {record.seq}"
-        if record.made.protocol != made_now.protocol:
+        if record.made_with.protocol != made_now.protocol:
             yield f"protocol.json is not the one of audit record {record.seq}"
-        for name, sha256 in record.made.models.items():
+        for name, sha256 in record.made_with.models.items():
             if made_now.models.get(name) != sha256:
                 yield f"the model of {name} is not the one of audit record {record.seq}"

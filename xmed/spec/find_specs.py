@@ -132,11 +132,11 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
     for path in candidates:
         if _is_file(path):
             return path
-    known = spec_names(kind)
+    names = spec_names(kind)
     raise XmedError(
         "SPEC_NOT_FOUND",
-        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, known)}",
-        f"a path to a YAML file, or one of: {', '.join(known) or 'none'}",
+        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, names)}",
+        f"a path to a YAML file, or one of: {', '.join(names) or 'none'}",
     )
 
 

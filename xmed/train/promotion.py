@@ -221,7 +221,8 @@ def _stored_findings(folder: Path) -> Findings | None:
         kept = read_record(ModelFindings, folder / ModelFindings.FILE)
         if kept.model_sha256 != folder_digest(folder / "model") or tuple(kept.scores) != VALIDATORS:
             return None
-        numbers = {field.name: getattr(kept, field.name) for field in fields(Findings) if field.name != "labels"}
+        document = content(kept)
+        numbers = {field.name: document[field.name] for field in fields(Findings) if field.name != "labels"}
         with (
             documents.guarded(str(folder / LABELS), "DOCUMENT_INVALID", "label maps as numpy writes them"),
             np.load(folder / LABELS, allow_pickle=False) as labels,

@@ -78,10 +78,10 @@ class Instance:
     @cached_property
     def is_image(self) -> bool:
         """Whether the object is an image of a patient, and not a report, segmentation, dose or plan (PS3.4 B.5)."""
-        known = stores_images(self.sop_class)
-        if known is None:  # private, missing or newer than the table
+        by_class = stores_images(self.sop_class)
+        if by_class is None:  # private, missing or newer than the table
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
-        return known
+        return by_class
 
     @property
     def kind(self) -> str:

@@ -188,12 +188,12 @@ def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
 
 def _without_copies(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
     """Remove repeated images: same instance, same frame, same pixels."""
-    kept: list[Plane] = []
+    different: list[Plane] = []
     for plane in group:
-        same = [other for other in kept if _instance_frame(other) == _instance_frame(plane)]
+        same = [other for other in different if _instance_frame(other) == _instance_frame(plane)]
         if not any(not _pictures_differ([other, plane], values) for other in same):
-            kept.append(plane)
-    return kept
+            different.append(plane)
+    return different
 
 
 def _instance_frame(plane: Plane) -> tuple[str, int]:

@@ -138,9 +138,9 @@ def _injection(series: Sequence[Header]) -> Dataset:
 
 def _half_life(injection: Dataset) -> float:
     half_life = _number(injection, "RadionuclideHalfLife", 1.0, 1e9)
-    known = nuclide_half_life(injection)
-    if known is not None and not known / 1.05 < half_life < known * 1.05:
-        raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{known:g} s, that of its Radionuclide Code")
+    of_nuclide = nuclide_half_life(injection)
+    if of_nuclide is not None and not of_nuclide / 1.05 < half_life < of_nuclide * 1.05:
+        raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{of_nuclide:g} s, that of its Radionuclide Code")
     return half_life
 
 
