@@ -100,9 +100,9 @@ def journey(folder: Path) -> Journey:
         evaluate.evaluate(run, home.folder)  # here, and not before, the labels of the test patients are read
         run.write("environment", environment(run, started))
         run.write("errors", errors(run))
-        page = report.build(run)
+        page = report.write_report(run)
     return Journey(
-        folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify(run.folder))
+        folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify_report(run.folder))
     )
 
 

@@ -126,4 +126,5 @@ class LabelTable:
                 "name them in the spec's labels",
             )
         highest = max(self.values, default=0)
-        return rounded.astype(np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32)
+        narrow: np.ndarray = rounded.astype(np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32)
+        return narrow

@@ -186,9 +186,9 @@ class Run:
         path = self._file(kind, arm, seed)
         if isinstance(kind, str):
             return documents.read_json(path)
-        from xmed.records.record import read  # light commands read no document
+        from xmed.records.record import read_record  # light commands read no document
 
-        return read(kind, path)
+        return read_record(kind, path)
 
     def write(
         self, document: Stored | str, plain: Any = None, *, arm: str = "", seed: int = 0, indent: int | None = 1

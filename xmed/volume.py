@@ -58,7 +58,8 @@ class Grid:
 
     def points(self, ijk: np.ndarray) -> np.ndarray:
         """Patient coordinates in mm (n, 3) of voxel indices (n, 3)."""
-        return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        points: np.ndarray = np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return points
 
     def corners(self) -> np.ndarray:
         """Patient coordinates in mm (8, 3) of the centres of the corner voxels."""

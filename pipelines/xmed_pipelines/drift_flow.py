@@ -7,11 +7,12 @@ from pathlib import Path
 from prefect import flow
 
 from xmed.app import check_drift
+from xmed.records.answers import DriftPage
 from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="drift", persist_result=False)
-def drift_flow(model: str, data: str, data_root: Path | None = None) -> dict[str, str]:
+def drift_flow(model: str, data: str, data_root: Path | None = None) -> DriftPage:
     """Check whether new data still resembles what a model was validated on: ingest, measure, decide, report, log.
 
     Args:

@@ -18,8 +18,9 @@ from xmed.cli.main import main
 from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
+from xmed.records.drift import DriftCheck
 from xmed.records.model_card import ModelCard
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.registry.tracking_store import client
 from xmed.server import process_environment
 
@@ -41,7 +42,7 @@ def drift(home):
 
 @pytest.fixture
 def card(run):
-    return read(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
+    return read_record(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
 
 
 def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_shown(run, card, home, tmp_path, drift):
@@ -59,7 +60,7 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
         assert "Mustermann" not in path.read_text(), path
         assert str(tmp_path) not in path.read_text(), path
     said = StringIO()
-    show_drift(Console(file=said, width=200), found, str(page))
+    show_drift(Console(file=said, width=200), read_record(DriftCheck, page.parent / "drift.json"), str(page))
     assert "verdict     no alarm" in said.getvalue()
     assert "unreadable  1 of 5" in said.getvalue()
     assert found["rule"]["text"] in said.getvalue()
@@ -116,7 +117,7 @@ def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, cap
 def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(tmp_path, drift, home):
     run = finished(home)
     run.write(reference())
-    uri = registry.register(run, home)["uri"]
+    uri = registry.register(run, home).uri
     assert registry.reference_of(uri, home) == reference()
     page = monitor.build(monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
     logged = client(home).get_run(drift.log_drift(page))

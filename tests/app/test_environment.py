@@ -35,10 +35,10 @@ def test_the_bill_of_materials_stands_beside_the_report_under_the_hash_that_it_n
     bill = environment.bill_of_materials(run)
     assert {"xmed", "torch", "prefect"} <= {one["name"] for one in bill["components"]}
     run.write("sbom", bill)
-    report.build(run)
-    named = report.read(run.report)["reproducibility"]["sbom_sha256"]
+    report.write_report(run)
+    named = report.read_report(run.report)["reproducibility"]["sbom_sha256"]
     assert hashlib.sha256((run.report / "sbom.cdx.json").read_bytes()).hexdigest() == named
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
 
 
 def test_the_block_has_every_mandatory_key_and_names_what_is_missing(tmp_path):

@@ -18,7 +18,7 @@ def test_a_model_is_validated_on_other_data_with_a_report_of_its_own(model, tmp_
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
     asked = Protocol.model_validate({"primary": {"structure": "ball"}, "accept": {"dice": 0.99}})
     run, found = validated(model, spec, home, asked)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     assert (found["kind"], found["external"]["model"], found["verdict"]) == ("external", "models:/balls/3", "fail")
     assert not found["exploratory"]  # the model was made under the protocol of another study, and may have been
     arms = {arm for arm, cells in found["summary"].items() if cells and not arm.startswith("ga")}
@@ -76,11 +76,13 @@ def test_a_protocol_about_another_structure_and_a_folder_without_a_model_are_ref
 
 def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path, home, monkeypatch):
     from support.evaluated_runs import written
+    from xmed.records.model_version import ListedVersion
 
     for version in (1, 2, 3):
-        report.build(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
+        report.write_report(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
     aliases = {1: ["clinical-evaluation"], 2: ["candidate"], 3: []}
-    rows = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
+    fields = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
+    rows = [ListedVersion.model_validate({**row, "created": 0}) for row in fields]
     monkeypatch.setattr("xmed.app.rebuild_report.registry.versions", lambda home: rows)
     run = written(home / "runs" / "toy-4", patients=2, seeds=(0,), names=("prostate",))
     study = json.loads((run.folder / "study.json").read_text())
@@ -89,7 +91,7 @@ def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path,
     run.write("study", study)
     remember_prior(Run(run.folder), home)
     assert run.read("prior")["version"] == 1
-    rows[2]["aliases"] = []
+    rows[2] = rows[2].model_copy(update={"aliases": []})
     remember_prior(Run(run.folder), home)
     assert run.read("prior")["version"] == 1  # a report that is built again says what it said
 

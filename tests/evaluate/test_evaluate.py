@@ -110,9 +110,9 @@ def test_an_evaluated_run_becomes_a_report_that_verifies(run):
     evaluate(made, home)
     made.write("environment", {})
     made.write("errors", [])
-    report.build(made)
-    assert report.verify(made.folder) == []
-    found = report.read(made.report)
+    report.write_report(made)
+    assert report.verify_report(made.folder) == []
+    found = report.read_report(made.report)
     assert found["verdict"] == "pass"
     assert found["robustness"]["n_cases"] == 2
     assert found["summary"]["source_only"]["ball"]["dice"]["n_failed"] == 2
@@ -133,8 +133,8 @@ def test_masks_changed_with_every_digest_made_to_fit_are_found_by_measuring_agai
     made.write("rows", rows)
     made.write("environment", {})
     made.write("errors", [])
-    report.build(made)
-    assert report.verify(made.folder) == []  # every file agrees with every other
+    report.write_report(made)
+    assert report.verify_report(made.folder) == []  # every file agrees with every other
     problems = remeasure(made, home)
     assert any(line.startswith("adapted, seed 0, cdark, ball: dice is ") for line in problems)
 

@@ -68,7 +68,7 @@ def named(home):
 def works(home):
     assert (registry.fetch(MODEL, home) / "weights.safetensors").is_file()
     answer = registry.approve("toy-prostate-us", 1, by="Ada Reader", meaning="read it", home=home)
-    assert answer["approved"], answer
+    assert answer.approved, answer
     assert registry.verify_audit(home) == []
 
 

@@ -93,9 +93,9 @@ def test_a_registered_model_is_called_by_its_own_name(model, tmp_path, home, ref
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])
-    report.build(run)
-    found = report.read(run.report)
+    report.write_report(run)
+    found = report.read_report(run.report)
     assert found["banner"]["model"].startswith(name)
     assert found["model"]["name"].startswith(name)
     assert found["external"]["model"] == reference
-    assert report.verify(run.folder) == []
+    assert report.verify_report(run.folder) == []

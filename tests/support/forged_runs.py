@@ -68,7 +68,7 @@ def honest(folder: Path, steps=3) -> tuple[Path, Run]:
     evaluate(run, home)
     run.write("environment", {"xmed": "0", "python": "3.11", "platform": "Linux", "command": "xmed run", "git": None})
     run.write("errors", [])
-    reports.build(run)
+    reports.write_report(run)
     return home, run
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from xmed.records.data_summary import DataSummary
+from xmed.records.run_state import RegisteredVersion
 from xmed.run import TRAINED_ARMS
 from xmed.server import process_environment
 
@@ -106,6 +107,10 @@ class Library:
         (run.report / "report.json").write_text(json.dumps(document))
         return run.report / "report.html"
 
+    def register(self, run, home):
+        self.call("register")
+        return RegisteredVersion(name="toy", version=1, alias="candidate")
+
     def rooms(self):
         return {
             "cohort": SimpleNamespace(
@@ -122,7 +127,7 @@ class Library:
             "registry": SimpleNamespace(
                 check_name=lambda home, name: None,
                 log_run=lambda run, home: self.call("log"),
-                register=lambda run, home: self.call("register") or {"name": "toy", "version": 1, "alias": "candidate"},
+                register=self.register,
             ),
         }
 

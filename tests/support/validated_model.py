@@ -63,5 +63,5 @@ def validated(model, spec, home, protocol=None):
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])
-    report.build(run)
-    return run, report.read(run.report)
+    report.write_report(run)
+    return run, report.read_report(run.report)

@@ -48,7 +48,7 @@ DECIDE = """
 import sys
 from support.registrable_runs import build, verify
 from xmed import report
-report.verify, report.build = verify, build
+report.verify_report, report.write_report = verify, build
 from xmed.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -87,5 +87,5 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
         assert serve.wait(60) == 0
     assert len((home / "processes").read_text().split()) == 2, "another process went on"
     assert list((home / "waiting").iterdir()) == []
-    assert [one["event"] for one in audit_log.records(home)] == ["registered", "approved"]
+    assert [one.event for one in audit_log.records(home)] == ["registered", "approved"]
     assert registry.verify_audit(home) == []

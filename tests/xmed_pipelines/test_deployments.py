@@ -222,6 +222,8 @@ def test_a_fault_that_nobody_sees_leaves_a_log_and_a_known_error_its_sentence(pr
 def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     from xmed_pipelines import run_artifacts
 
+    from xmed.records.answers import AdaptedRun
+
     (place / "runs" / "r" / "report").mkdir(parents=True)
     dice = {"prostate": {"dice": {"mean": 0.8, "ci": [0.7, 0.9], "n": 3}}}
     document = {"verdict": "pass", "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}}}
@@ -230,9 +232,8 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    run_artifacts.publish_result(
-        {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
-    )
+    result = {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
+    run_artifacts.publish_result(AdaptedRun.model_validate(result))
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text
@@ -286,10 +287,11 @@ with prefect_test_harness(server_startup_timeout=180):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
     from xmed.app.plan import plan_study
+    from xmed.app.arrival_watch import WatchParameters
     from xmed_pipelines import deployments
 
     plan, home = plan_study("toy.yaml"), Path(os.environ["XMED_HOME"])
-    parameters = {"when": "new", "data": None, "minutes": 10.0}
+    parameters = WatchParameters(when="new", data=None, minutes=10.0)
     deployments.schedule_study(plan, deployments.interval_schedule(10), home, file="toy.yaml", watch=parameters)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("watch/toy")

@@ -11,14 +11,16 @@ from pathlib import Path
 from xmed import cohort, monitor, registry
 from xmed.app.adapt import make
 from xmed.app.external_validation import card_of, spoken
-from xmed.app.plan import plan_dataset
+from xmed.app.plan import as_path, plan_dataset
 from xmed.app.steps import Call, directly, outward
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
-from xmed.records.drift import ValidationReference
+from xmed.records.answers import DriftPage
+from xmed.records.drift import DriftCheck, ValidationReference
 from xmed.records.model_card import ModelCard
+from xmed.records.record import Number, read_record
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, spec_names
 
@@ -26,28 +28,29 @@ INCOMING = ".incoming"
 """After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
 
 
-def drift(model: str, data: str, data_root: Path | None = None, call: Call = directly) -> dict[str, str]:
+def drift(model: str | Path, data: str | Path, data_root: str | Path | None = None, call: Call = directly) -> DriftPage:
     """Check whether new, unlabelled data are still what a model was validated on: ingest, measure, report, log.
 
     Args:
         model: models:/name@alias, models:/name/3, or a model folder.
-        data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.
-        data_root: where the files lie, instead of the spec's root.
-        call: calls each step.
+        data: A dataset (name or YAML file), or a folder in which every file or DICOM folder is one case.
+        data_root: Folder of the dataset's files, in place of the spec's.
+        call: Calls each step.
 
     Returns:
-        folder (with drift.json), report (the page's path).
+        The folder with drift.json, and the path of the page.
 
     Raises:
         XmedError: REFERENCE_MISSING, MODEL_NOT_FOUND, and the codes of `incoming` and of each step.
     """
-    folder = registry.fetch(model, home())
+    named = str(model)
+    folder = registry.fetch(named, home())
     spec = incoming(data, card_of(folder), data_root)
-    reference = call(reference_for, model, folder)
+    reference = call(reference_for, named, folder)
     call(take_in, spec)
-    page = call(check, model, folder, spec.name, reference)
+    page = call(check, named, folder, spec.name, reference)
     call(log_drift, page)
-    return {"folder": str(page.parent), "report": str(page)}
+    return DriftPage(folder=str(page.parent), report=str(page))
 
 
 @outward
@@ -65,24 +68,24 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
         return carried
     card = card_of(folder)
     try:
-        found = monitor.keep(Run.find(str(card.run), home()), home(), report)
+        reference = monitor.keep(Run.find(str(card.run), home()), home(), report)
     except XmedError as problem:
         what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found.weights_sha256 != card.weights_sha256:
+    if reference.weights_sha256 != card.weights_sha256:
         what = f"run {card.run} deploys another seed than {spoken(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
-    return found
+    return reference
 
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load_cohort(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
-    new = monitor.by_patient(found.cases, rows)
-    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
-    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
+    new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
+    rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
+    new = monitor.by_patient(new_cases.cases, rows)
+    refused = [{key: asdict(problem)[key] for key in ("case", "code", "message")} for problem in new_cases.quarantined]
+    refused += [{"case": case, "code": problem.code, "message": problem.what} for case, problem in unread.items()]
     now = datetime.now(UTC)
     about = {
         "created": now.isoformat(timespec="seconds"),
@@ -94,9 +97,9 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
         },
         "input": {
             "name": name.removesuffix(INCOMING),
-            "cases": len(found.cases) + len(found.quarantined),
+            "cases": len(new_cases.cases) + len(new_cases.quarantined),
             "patients": len(new),
-            "fingerprint": found.fingerprint,
+            "fingerprint": new_cases.fingerprint,
         },
     }
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -107,19 +110,23 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
 @outward
 def log_drift(page: Path) -> str:
     """Log a check to MLflow: p values, counts, expected Dice, and the files. Returns the id of the MLflow run."""
-    found = monitor.read(page.parent)
-    measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
-    measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
-    for group in found["groups"]:
-        measured |= {f"drift/{group['id']}/{key}": group[key] for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": one["mean"] for name, one in found["estimate"].items()}
-    tags = {"xmed.kind": "drift", "verdict": found["verdict"], "weights_sha256": found["model"]["weights_sha256"]}
-    tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
-    known = {key: value for key, value in measured.items() if value is not None}
-    return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
+    result = read_record(DriftCheck, page.parent / DriftCheck.FILE)
+    measured: dict[str, Number | None] = {
+        "drift/alarm": float(result.verdict == "alarm"),
+        "drift/unreadable": float(result.unreadable.n),
+        "drift/patients": float(result.input.patients),
+        "drift/p": result.p,
+    }
+    for group in result.groups:
+        measured |= {f"drift/{group.id}/{key}": getattr(group, key) for key in ("mmd2", "p", "p_adjusted")}
+    measured |= {f"drift/{name}/dice_expected": expected.mean for name, expected in result.estimate.items()}
+    tags = {"xmed.kind": "drift", "verdict": result.verdict, "weights_sha256": result.model.weights_sha256}
+    tags |= {"model": result.model.reference, "data": result.input.name}
+    metrics = {key: value for key, value in measured.items() if value is not None}
+    return registry.log_check(result.model.study, page.parent.name, tags, metrics, page.parent, home())
 
 
-def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> DatasetSpec:
+def incoming(data: str | Path, card: ModelCard, data_root: str | Path | None = None) -> DatasetSpec:
     """Describe the data that is checked as a dataset without labels.
 
     Args:
@@ -130,19 +137,19 @@ def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> Datas
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES, USAGE.
     """
-    given = Path(data)
-    if given.is_dir() and data not in spec_names("dataset"):
+    given, root = Path(data), as_path(data_root)
+    if given.is_dir() and str(data) not in spec_names("dataset"):
         if data_root is not None:
             raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
         return _folder(given.absolute(), card)
-    spec = plan_dataset(data, data_root)
+    spec = plan_dataset(data, root)
     if spec.layout.image is None:
         raise XmedError("SPEC_INVALID", f"{spec.name} is label maps alone", "a dataset with images")
     if spec.modality != card.modality:
         what = f"{spec.name} is {spec.modality}"
         raise XmedError("MODALITY_MISMATCH", what, f"{card.modality}, as the model's data")
     changed = {"name": f"{spec.name}{INCOMING}", "layout": spec.layout.model_copy(update={"label": None})}
-    return spec.model_copy(update={**changed, **({"root": str(data_root.absolute())} if data_root else {})})
+    return spec.model_copy(update={**changed, **({"root": str(root.absolute())} if root else {})})
 
 
 def _folder(folder: Path, card: ModelCard) -> DatasetSpec:

@@ -41,17 +41,17 @@ def own_protocol(
     Returns:
         The protocol, and the NSD tolerance in mm; None for what is unknown.
     """
-    for found, tolerance in _told(card, report):
+    for document, tolerance in _told(card, report):
         try:
-            own = Protocol.model_validate(found)
+            own = Protocol.model_validate(document)
         except ValidationError:
             continue
         if own.primary.structure in names:
-            kept = own.accept.model_copy(update=NOT_AGAIN)
-            if kept.dice is None and kept.gain_over_trivial is None:  # the rest of it cannot be asked here
-                kept = kept.model_copy(update={"gain_over_trivial": 0.0})
+            accept = own.accept.model_copy(update=NOT_AGAIN)
+            if accept.dice is None and accept.gain_over_trivial is None:  # the rest of it cannot be asked here
+                accept = accept.model_copy(update={"gain_over_trivial": 0.0})
             # how many patients were planned, and how much worse than a ceiling it may be, was said of another test
-            return own.model_copy(update={"accept": kept, "planned_n": None, "non_inferiority": None}), tolerance
+            return own.model_copy(update={"accept": accept, "planned_n": None, "non_inferiority": None}), tolerance
     return None, None
 
 

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from xmed import __version__
 from xmed.records.evaluation import CaseRows
 from xmed.records.provenance import RunEnvironment, RunError, RunErrors
@@ -36,7 +38,7 @@ def environment(run: Run, started: datetime) -> RunEnvironment:
         **{name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": cpu(),
-        "device": ", ".join(sorted({str(one.device) for one in trained})) or None,
+        "device": ", ".join(sorted({str(training.device) for training in trained})) or None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "started": before,
         "finished": datetime.now(UTC).isoformat(),
@@ -47,12 +49,13 @@ def environment(run: Run, started: datetime) -> RunEnvironment:
     return RunEnvironment.model_validate(facts)
 
 
-def bill_of_materials(run: Run) -> dict[str, Any]:
+def bill_of_materials(run: Run) -> dict[str, JsonValue]:
     """Make sbom.json of a run (CycloneDX): the adapted model of its first seed, and every package it was made with."""
     from xmed.registry.sbom import sbom
 
     trained = run.read(Training, Arm.ADAPTED, run.study.seeds[0])
-    return json.loads(sbom(run.study.register_as, trained.weights_sha256))
+    document: dict[str, JsonValue] = json.loads(sbom(run.study.register_as, trained.weights_sha256))
+    return document
 
 
 def surroundings() -> dict[str, Any]:
@@ -64,7 +67,9 @@ def surroundings() -> dict[str, Any]:
     driver = "none" if torch_device.gpu == "none" else _driver()
     return {
         "source_code": _source_code(),
-        "packages": {found.name: found.version for found in sorted(distributions(), key=lambda d: d.name.lower())},
+        "packages": {
+            package.name: package.version for package in sorted(distributions(), key=lambda d: d.name.lower())
+        },
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
         "determinism": asdict(torch_device.determinism),
         "system": {
@@ -79,14 +84,14 @@ def surroundings() -> dict[str, Any]:
 
 def errors(run: Run) -> RunErrors:
     """errors.json: the test cases that could not be predicted or measured. Quarantined cases stand in data.json."""
-    found = {}
+    by_place = {}
     for row in run.read(CaseRows).root:
         if row.status == "error":
             code, _, message = (row.reason or "").removeprefix("error[").partition("]: ")
             code, message = (code, message) if message else ("READER_FAILED", code)
             where = f"{row.arm}, seed {row.seed}, case {row.case}"
-            found[where] = RunError(code=code, message=message, where=where)
-    return RunErrors(list(found.values()))
+            by_place[where] = RunError(code=code, message=message, where=where)
+    return RunErrors(list(by_place.values()))
 
 
 def cpu() -> str:
@@ -125,16 +130,16 @@ def _asked(*arguments: str) -> str | None:
     if not (CHECKOUT / ".git").exists():
         return None
     try:
-        asked = ["git", "-C", str(CHECKOUT), *arguments]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        command = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def _driver() -> str | None:
     try:
-        asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        lines = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
     return lines[0].strip() if lines else None

@@ -17,7 +17,7 @@ from xmed.app.adapt import (
     nothing_left_of,
 )
 from xmed.app.default_protocol import least_protocol, own_protocol
-from xmed.app.plan import plan_dataset
+from xmed.app.plan import as_path, plan_dataset
 from xmed.app.steps import Call, directly
 from xmed.cohort import Cohort
 from xmed.console.progress_display import report as progress
@@ -26,10 +26,11 @@ from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
 from xmed.model.deployed import Model
 from xmed.model.folder import CARD, WEIGHTS
+from xmed.records.answers import ValidatedRun
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
 from xmed.records.model_card import ModelCard
 from xmed.records.provenance import TrainingData, TrainingSides, ValidatedModel
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.records.training import CheckpointChoice, Training
 from xmed.run import Arm, Run, home
 from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
@@ -39,37 +40,42 @@ NO_FLOW = CaseFlow(found=0, readable=0, quarantined=0, train=0, select=0, test=0
 
 
 def validate(
-    model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None, call: Call = directly
-) -> dict[str, str]:
+    model: str | Path,
+    spec: str | Path,
+    protocol: str | Path | None = None,
+    data_root: str | Path | None = None,
+    call: Call = directly,
+) -> ValidatedRun:
     """Validate a finished model on a labelled dataset that it was not trained on: ingest, evaluate, report.
 
     Args:
         model: models:/name@alias, models:/name/3, or a model folder.
-        spec: a dataset's name or its YAML file.
-        protocol: a YAML of what counts as success, instead of the model's own protocol.
-        data_root: where the files lie, instead of the spec's root.
-        call: calls each step.
+        spec: A dataset: its name or YAML file.
+        protocol: A YAML file that says what counts as success, in place of the model's own protocol.
+        data_root: Folder of the dataset's files, in place of the spec's.
+        call: Calls each step.
 
     Returns:
-        run (its id), folder, report (the page's path).
+        The run, its folder, and the path of its page.
 
     Raises:
         XmedError: MODEL_NOT_FOUND, MODEL_INVALID, SPEC_INVALID, MODALITY_MISMATCH, and the codes of each step.
     """
-    started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
-    folder = registry.fetch(model, home())
-    entry = registry.version_of(model, home()) if model.startswith("models:") else None
-    carried = registry.report_of(model, home()) if entry else None
-    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None, carried)
-    run = begin(folder, model, study, home(), str(entry.version) if entry else None)
+    started, dataset, root, reference = datetime.now(UTC), plan_dataset(spec, data_root), as_path(data_root), str(model)
+    folder = registry.fetch(reference, home())
+    entry = registry.version_of(reference, home()) if reference.startswith("models:") else None
+    carried = registry.report_of(reference, home()) if entry else None
+    study = external_study(folder, dataset, load_protocol(Path(protocol)) if protocol else None, carried)
+    run = begin(folder, reference, study, home(), str(entry.version) if entry else None)
     progress("run", 1, 1, run.id)
     with nothing_left_of(run, unless=False):
-        call(ingest_dataset, spec, data_root)
+        call(ingest_dataset, spec, root)
         call(describe_external, run.folder, dataset.name)
-    call(evaluate_run, run.folder, data_root)
+    call(evaluate_run, run.folder, root)
     call(keep_reference, run.folder)
     call(describe_environment, run.folder, started)
-    return {"run": run.id, "folder": str(run.folder), "report": str(call(build_report, run.folder))}
+    page = call(build_report, run.folder)
+    return ValidatedRun(run=run.id, folder=str(run.folder), report=str(page))
 
 
 def describe_external(folder: Path, target: str) -> CaseFlow | None:
@@ -106,14 +112,14 @@ def external_study(
     if spec.modality != card.modality:
         raise XmedError("MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card.modality}, as the model's data")
     own, tolerance = own_protocol(card, report, names)
-    asked = protocol or own or least_protocol(names[0])
-    if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
-        asked = asked.model_copy(update={"nsd_tolerance_mm": tolerance})
-    if "not_below_source_only" not in asked.accept.model_fields_set:  # a default of studies; here is no such arm
-        asked = asked.model_copy(update={"accept": asked.accept.model_copy(update={"not_below_source_only": False})})
-    if asked.primary.structure not in names:
+    chosen = protocol or own or least_protocol(names[0])
+    if chosen.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
+        chosen = chosen.model_copy(update={"nsd_tolerance_mm": tolerance})
+    if "not_below_source_only" not in chosen.accept.model_fields_set:  # a default of studies; here is no such arm
+        chosen = chosen.model_copy(update={"accept": chosen.accept.model_copy(update={"not_below_source_only": False})})
+    if chosen.primary.structure not in names:
         raise XmedError(
-            "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
+            "SPEC_INVALID", f"protocol.primary.structure {chosen.primary.structure}", f"one of {', '.join(names)}"
         )
     return Study.model_validate({
         "name": f"{card.study}-on-{spec.name}",
@@ -125,7 +131,7 @@ def external_study(
         "task": {"largest_component": card.largest_component},
         "method": {"name": card.method},
         "seeds": [card.seed],
-        "protocol": asked,
+        "protocol": chosen,
         "register_as": card.study,
     })  # fmt: skip
 
@@ -193,7 +199,7 @@ def card_of(model: Path) -> ModelCard:
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    card = read(ModelCard, path, "MODEL_INVALID")
+    card = read_record(ModelCard, path, "MODEL_INVALID")
     for key in ("study", "seed", "method"):
         if getattr(card, key) is None:
             raise XmedError("MODEL_INVALID", f"{path} lacks '{key}'", "a model folder that xmed wrote")
@@ -231,10 +237,10 @@ def _known(data: TrainingData, home: Path) -> Cohort | None:
     if not data.name:
         return None
     try:
-        found = cohort.load_cohort(data.name, home)
+        stored = cohort.load_cohort(data.name, home)
     except XmedError:
         return None
-    return found if found.fingerprint == data.fingerprint else None
+    return stored if stored.fingerprint == data.fingerprint else None
 
 
 def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Leakage:
@@ -242,15 +248,15 @@ def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Le
 
     source, before: what the model was trained on, where it is here.
     """
-    found = cohort.find_leakage([one for one in (source, before) if one], target)
+    leakage = cohort.find_leakage([dataset for dataset in (source, before) if dataset], target)
     if source is not None and before is not None:
-        return found
+        return leakage
     # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.
     checks = [
-        check.model_copy(update={"found": check.found or None, "reason": None if check.found else NOT_HERE})
-        for check in found.checks
+        check.model_copy(update={"n_shared": check.n_shared or None, "reason": None if check.n_shared else NOT_HERE})
+        for check in leakage.checks
     ]
-    return found.model_copy(update={"checks": checks})
+    return leakage.model_copy(update={"checks": checks})
 
 
 def _unknown(run: Run, training: TrainingData) -> CohortSummary:

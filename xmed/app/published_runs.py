@@ -22,6 +22,7 @@ from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
 from xmed.files.progress import Progress
+from xmed.records.answers import PublishedRun
 from xmed.run import Run
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
@@ -36,7 +37,7 @@ def is_url(reference: str) -> bool:
     return "://" in reference
 
 
-def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, Any]:
+def publish(run: Run, url: str, progress: Progress | None = None) -> PublishedRun:
     """Copy a run that has a report or a comparison to a shared store; files that are there already are not sent again.
 
     Args:
@@ -45,7 +46,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
         progress: Reports each file.
 
     Returns:
-        url, files (count), copied (count), bytes, sha256 (of the manifest's list).
+        Where the run is now, and how many of its files were copied.
 
     Raises:
         XmedError: USAGE, SHARE_FAILED.
@@ -59,8 +60,8 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
         for path in paths
     }
     with _store(place) as (store, root):
-        known = _listed(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
-        new = [name for name in files if known.get(name) != files[name]]
+        published = _listed(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
+        new = [name for name in files if published.get(name) != files[name]]
         for done, name in enumerate(new):
             if progress:
                 progress("publish", done, len(new), name)
@@ -71,7 +72,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
     if progress:
         progress("publish", len(new), len(new), place)
     total = sum(entry["bytes"] for entry in files.values())
-    return {"url": place, "files": len(files), "copied": len(new), "bytes": total, "sha256": digest(files)}
+    return PublishedRun(url=place, files=len(files), copied=len(new), bytes=total, sha256=digest(files))
 
 
 def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
@@ -124,14 +125,14 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
 
 def _copied(source: Any, target: Any, bytes: int, sha256: str) -> bool:
     """Whether a file came as its manifest names it; not a byte more than it says is asked for or written."""
-    found, left = hashlib.sha256(), bytes
+    digest_of_copy, left = hashlib.sha256(), bytes
     while data := source.read(min(archives.PIECE, left + 1)):
         left -= len(data)
         if left < 0:
             return False
-        found.update(data)
+        digest_of_copy.update(data)
         target.write(data)
-    return left == 0 and found.hexdigest() == sha256
+    return left == 0 and digest_of_copy.hexdigest() == sha256
 
 
 def _refuse_more_than_fits(total: int, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,26 +26,29 @@ def publish_command(
     from xmed.app import published_runs
     from xmed.run import Run, home
 
-    document = published_runs.publish(Run.find(run, home()), url, report)
-    line = f"{document['url']}  ({document['copied']} of {document['files']} files were new)"
-    return Answer(document, lambda console: print_line(console, line))
+    published = published_runs.publish(Run.find(run, home()), url, report)
+    line = f"{published.url}  ({published.copied} of {published.files} files were new)"
+    return Answer(published, lambda console: print_line(console, line))
 
 
 def doctor_command(
     fix: Annotated[
-        bool, typer.Option("--fix", help="Also put right what can be: stale locks, dead runs, open files, moved homes.")
+        bool,
+        typer.Option(
+            "--fix", help="Also repair what can be repaired: stale locks, dead runs, open files, moved homes."
+        ),
     ] = False,
 ) -> Answer:
     """Check this installation: versions, device, disk, databases, and what killed processes left. Exit code 1: a fault.
 
     Example: xmed doctor
     """
-    from xmed.console.tables import show_checks
+    from xmed.console.server_tables import show_checks
     from xmed.run import home
     from xmed.server.doctor import examine
 
-    checks = [asdict(check) for check in examine(home(), fix)]
-    is_sound = all(check["ok"] for check in checks)
+    checks = list(examine(home(), fix))
+    is_sound = all(check.ok for check in checks)
     document = {"ok": is_sound, "checks": checks}
     return Answer(document, lambda console: show_checks(console, checks), DONE if is_sound else NO)
 
@@ -75,14 +77,16 @@ def up_command(
 
     Example: xmed up
     """
-    from xmed.console.tables import show_servers
+    from xmed.console.server_tables import show_servers
+    from xmed.records.operations import RunningServers
+    from xmed.records.record import parse
     from xmed.run import home
     from xmed.server.process_environment import make_home
     from xmed.server.stack.up_down import up
 
     make_home()
-    document = up(home(), port, mlflow_port)
-    return Answer(document, lambda console: show_servers(console, document))
+    servers = parse(RunningServers, up(home(), port, mlflow_port), "the servers")
+    return Answer(servers, lambda console: show_servers(console, servers))
 
 
 def down_command() -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +15,11 @@ from xmed.cli.command import DONE, NO, Answer, parse_seeds
 from xmed.cli.options import Cluster, ResumedRun, Seeds, SourceRoot, StudyFile, TargetRoot
 from xmed.console.printable import escape_line, print_line
 from xmed.errors import XmedError
-from xmed.files import documents
 
 if TYPE_CHECKING:
+    from xmed.app.arrival_watch import WatchParameters
     from xmed.app.plan import Plan
+    from xmed.records.operations import ScheduledStudy
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200
@@ -85,10 +86,13 @@ def compare_command(
     plan_comparison(*arguments)  # refuses wrong input before Prefect starts and anything is written
     compare_flow = flows.load_compare_flow(cluster)
     from xmed.console.tables import show_comparison
+    from xmed.records.method_comparison import MethodComparison
+    from xmed.records.record import content, read_record
 
     result = compare_flow(*arguments, jobs, cluster)
-    document = documents.read_mapping(Path(result["folder"]) / "comparison.json")
-    return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
+    comparison = read_record(MethodComparison, Path(result.folder) / MethodComparison.FILE)
+    document = {**content(result), **content(comparison)}
+    return Answer(document, lambda console: show_comparison(console, result, comparison))
 
 
 def methods_command() -> Answer:
@@ -189,19 +193,21 @@ def _adapt(
     plan_study(study, numbers, source_root, target_root, resume)  # refuses wrong input before anything is written
     adapt_flows = flows.load_adapt_flows()
     from xmed.console.tables import show_result
+    from xmed.records.record import read_record
+    from xmed.records.report_outcome import ReportOutcome
 
     result = adapt_flows.adapt_flow(study, numbers, source_root, target_root, resume, study)
-    report = documents.read_mapping(Path(result["folder"]) / "report" / "report.json")
-    document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
-    code = NO if report["verdict"] == "fail" else DONE
-    return Answer(document, lambda console: show_result(console, result, report), code)
+    outcome = read_record(ReportOutcome, Path(result.folder) / "report" / "report.json")
+    answer = result.model_copy(update={"verdict": outcome.verdict, "summary": outcome.summary})
+    code = NO if outcome.verdict == "fail" else DONE
+    return Answer(answer, lambda console: show_result(console, result, outcome), code)
 
 
 def _add_schedule(
     plan: Plan,
     cron: str | None,
     timezone: str | None,
-    watch: dict[str, Any] | None,
+    watch: WatchParameters | None,
     roots: tuple[Path | None, Path | None],
     file: str,
 ) -> Answer:
@@ -214,21 +220,21 @@ def _add_schedule(
     if watch is None:
         when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
     else:
-        when = deployments.interval_schedule(watch["minutes"])
+        when = deployments.interval_schedule(watch.minutes)
     row = deployments.schedule_study(plan, when, home(), *roots, file, watch)
     return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
 
 
-def _schedules(rows: list[dict[str, Any]], document: Any = None, sentence: str = "") -> Answer:
-    """The answer that shows schedules as a table; `document`: what --json prints, by default all rows."""
-    from xmed.console.tables import show_schedules
+def _schedules(schedules: list[ScheduledStudy], only: ScheduledStudy | None = None, sentence: str = "") -> Answer:
+    """The answer that shows schedules as a table; `only`: what --json prints in place of the list."""
+    from xmed.console.server_tables import show_schedules
 
     def show(console: Console) -> None:
-        show_schedules(console, rows)
+        show_schedules(console, schedules)
         if sentence:
             print_line(console, sentence)
 
-    return Answer(rows if document is None else document, show)
+    return Answer(schedules if only is None else only, show)
 
 
 COMMANDS = {

@@ -51,14 +51,14 @@ class Cohort:
         cases: The readable cases, ordered by id.
         quarantined: The refused cases.
         home: The home whose store holds the volumes.
-        found: The number of all cases: readable, refused, and those whose patient is in no partition.
+        n_found: The number of all cases: readable, refused, and those whose patient is in no partition.
     """
 
     spec: DatasetSpec
     cases: tuple[Case, ...]
     quarantined: tuple[QuarantinedCase, ...]
     home: Path
-    found: int
+    n_found: int
 
     @property
     def fingerprint(self) -> str:

@@ -29,6 +29,8 @@ from xmed.files.documents import read_json
 from xmed.files.permissions import make_private_home
 from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.notes import Note
+from xmed.records.record import parse
+from xmed.records.stored_volume import StoredVolume
 from xmed.volume import Grid, Volume
 
 MAX_META = 16 << 20
@@ -81,11 +83,14 @@ class Store:
         """The path of a dataset's manifest, whether it exists or not."""
         return self.home / "store" / "datasets" / f"{name}.json"
 
-    def meta(self, key: str) -> dict[str, Any]:
+    def meta(self, key: str) -> StoredVolume:
         """Read the document of an entry, without its voxels.
 
+        Args:
+            key: sha256 (hex) of what the volume was read from.
+
         Returns:
-            shape, spacing_mm, affine (LPS+), frame, modality, sha256 of the voxels, notes and facts.
+            The document.
 
         Raises:
             XmedError: PATH_NOT_FOUND when the entry is missing, or its document was changed since it was written.
@@ -94,9 +99,9 @@ class Store:
             document = read_json(self.folder(key) / "meta.json", most=MAX_META)
             if not _is_meta(document, key):
                 raise _gone(key)
+            return parse(StoredVolume, document, key)
         except (XmedError, OSError) as problem:
             raise _gone(key) from problem
-        return dict(document)
 
     def get(self, key: str) -> Volume:
         """Open the volume of an entry, memory-mapped and read-only.
@@ -108,10 +113,10 @@ class Store:
         """
         meta = self.meta(key)
         try:
-            states = self._states(key, "seal" in meta)
+            states = self._states(key, meta.seal is not None)
             volume = _open(self.folder(key), meta)
             if self.index.find(states) != states:
-                if voxel_digest(volume) != meta["sha256"]:
+                if voxel_digest(volume) != meta.sha256:
                     raise _gone(key)
                 self.index.keep(states)
             return volume
@@ -128,7 +133,7 @@ class Store:
             states = self._states(key, True)
             if self.index.find(states) == states:
                 return True
-            if "seal" not in self.meta(key):
+            if self.meta(key).seal is None:
                 return False
             self.get(key)
             return True
@@ -224,15 +229,15 @@ def voxel_digest(volume: Volume) -> str:
     return total.hexdigest()
 
 
-def _open(folder: Path, meta: Mapping[str, Any]) -> Volume:
+def _open(folder: Path, meta: StoredVolume) -> Volume:
     """The volume in an entry's files; raises whatever NumPy or Volume raise for damaged ones."""
     array, fov = _array(folder / "image.npy"), None
-    if list(array.shape) != meta["shape"]:
+    if list(array.shape) != meta.shape:
         raise ValueError("another shape")
-    if meta["fov"]:
+    if meta.fov:
         bits = np.unpackbits(_array(folder / "fov.npy"), count=array.size)
         fov = bits.reshape(array.shape).astype(bool)
-    return Volume(array, np.array(meta["affine"]), meta["frame"], meta["modality"], fov)
+    return Volume(array, np.array(meta.affine), meta.frame, meta.modality, fov)
 
 
 def _array(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
 from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary, QuarantinedCaseSummary
+from xmed.records.record import content
 from xmed.spec import SPLITS
 
 
@@ -36,7 +37,7 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
     keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
-    flow = CaseFlow(found=cohort.found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
+    flow = CaseFlow(found=cohort.n_found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
     return CohortSummary(
         name=spec.name,
         modality=spec.modality,
@@ -55,16 +56,16 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
 
 def _case(cohort: Cohort, case: Case, labels: bool) -> CaseSummary:
     metas = [Store(cohort.home).meta(key) for key in (case.image, case.label) if key]
-    meta = metas[0] if metas else {"shape": None, "spacing_mm": None}
-    facts: dict[str, str] = (meta.get("facts") or {}) if case.image else {}
+    meta = metas[0] if metas else None
+    facts = meta.facts if meta and case.image else {}
     return CaseSummary(
         case=case.id,
         patient=case.patient,
         split=case.split,
         has_label=case.label is not None,
-        shape=meta["shape"],
-        spacing_mm=meta["spacing_mm"],
-        notes=[note for meta in metas for note in meta.get("notes", ())],
+        shape=meta.shape if meta else None,
+        spacing_mm=meta.spacing_mm if meta else None,
+        notes=[content(note) for meta in metas for note in meta.notes],
         facts={name: text for name, text in facts.items() if name != "series"},
         label_ml=_volumes(cohort, case) if labels and case.label else {},
     )

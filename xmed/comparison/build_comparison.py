@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmed.comparison.comparison_document import compose
-from xmed.comparison.comparison_page import page
+from xmed.comparison.comparison_document import compose_comparison
+from xmed.comparison.comparison_page import comparison_html
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
 from xmed.files.json_numbers import without_nan
@@ -13,7 +13,7 @@ from xmed.records.method_comparison import MethodComparison
 from xmed.run import Run
 
 
-def build(run: Run) -> Path:
+def write_comparison(run: Run) -> Path:
     """Write comparison.json and comparison.html of an evaluated comparison; only files are read, so it can be repeated.
 
     Returns:
@@ -27,8 +27,8 @@ def build(run: Run) -> Path:
             raise XmedError(
                 "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "a judged comparison", "finish it first"
             )
-    document = without_nan(compose(run))
-    html = page(run, document)
+    document = without_nan(compose_comparison(run))
+    html = comparison_html(run, document)
     run.write(MethodComparison.model_validate(document))
     write_atomically(run.folder / "comparison.html", html)
     return run.folder / "comparison.html"

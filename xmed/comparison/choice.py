@@ -42,7 +42,7 @@ def choice(selection: Selection, dice: dict[tuple[str, int], float]) -> Document
         kept = {
             one.name: {**one.scores, ALL: -(one.mean_rank or 0.0)}  # only those that vote count in it
             for one in record.candidates
-            if one.kept and one.name in known
+            if one.within_limits and one.name in known
         }
         if len(kept) > 1:
             tables.append(select.oracle(kept, known))

@@ -8,7 +8,7 @@ import numpy as np
 
 from xmed import methods
 from xmed.comparison.choice import choice
-from xmed.comparison.conclusion import verdict
+from xmed.comparison.conclusion import conclude
 from xmed.comparison.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
 from xmed.records.data_summary import DataSummary
 from xmed.records.evaluation import CaseRows, MetricConventions
@@ -25,7 +25,7 @@ SCHEMA = "xmed-comparison/1"
 HARDEST = 3
 
 
-def compose(run: Run) -> Document:
+def compose_comparison(run: Run) -> Document:
     """Make comparison.json from the files of an evaluated comparison.
 
     A patient's Dice is the mean over cases, then over seeds; everything compares patients. Methods that learn without
@@ -74,7 +74,7 @@ def compose(run: Run) -> Document:
     arms: list[str] = [*TRIVIAL_ARMS, Arm.TARGET_SUPERVISED]
     dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in arms}
     document["ceiling_over_trivial"] = ceiling(dice)
-    document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
+    document["verdict"] = conclude(document, document["ranking"][primary], primary, document["patients"])
     return document
 
 

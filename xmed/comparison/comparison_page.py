@@ -48,7 +48,7 @@ SECTIONS = (
 )
 
 
-def page(run: Run, found: dict[str, Any]) -> str:
+def comparison_html(run: Run, found: dict[str, Any]) -> str:
     """Make comparison.html; the same files always give the same text."""
     methods = [one["method"] for one in found["ranking"][found["primary"]]]
     cases = []

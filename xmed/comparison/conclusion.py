@@ -12,7 +12,7 @@ NOT_CERTAIN = ", which is not certain to be above zero"
 Entry = dict[str, Any]
 
 
-def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
+def conclude(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
     """Say which method is best, or which share the first place, and what it gains; then which others may be as good.
 
     Where no patient has the structure, or where the test set cannot tell methods apart, that is said first.

@@ -86,7 +86,7 @@ def _is_whole_without_seal(store: Store, key: str) -> bool:
     """Whether an entry was written by version 0.1.0, which sealed none, and its voxels still have their digest."""
     try:
         store.get(key)
-        return "seal" not in store.meta(key)
+        return store.meta(key).seal is None
     except XmedError:
         return False
 

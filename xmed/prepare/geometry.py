@@ -147,23 +147,20 @@ def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.n
         array.astype(np.float32, copy=False), _antialias(to_old), mode="nearest", truncate=3
     )
     # The outer half of a border voxel is inside the box; without the padding, `outside` would be blended in there.
-    return ndimage.affine_transform(
-        np.pad(smooth, 1, mode="edge"),
-        to_old[:3, :3],
-        to_old[:3, 3] + 1,
-        new.shape,
-        order=1,
-        mode="constant",
-        cval=outside,
+    padded = np.pad(smooth, 1, mode="edge")
+    resampled: np.ndarray = ndimage.affine_transform(
+        padded, to_old[:3, :3], to_old[:3, 3] + 1, new.shape, order=1, mode="constant", cval=outside
     )
+    return resampled
 
 
 def nearest_values(volume: Volume, grid: Grid) -> np.ndarray:
     """The values (i, j, k) of the volume's voxels that are nearest to the voxels of `grid`, 0 beyond the box."""
     to_old = np.linalg.inv(volume.affine) @ grid.affine
-    return ndimage.affine_transform(
+    values: np.ndarray = ndimage.affine_transform(
         volume.array, to_old[:3, :3], to_old[:3, 3], grid.shape, order=0, mode="grid-constant", cval=0
     )
+    return values
 
 
 def _antialias(to_old: np.ndarray) -> np.ndarray:
@@ -173,7 +170,8 @@ def _antialias(to_old: np.ndarray) -> np.ndarray:
     variance that the old voxels already have is subtracted.
     """
     factor = np.linalg.norm(to_old[:3, :3], axis=1)
-    return 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
+    sigma: np.ndarray = 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
+    return sigma
 
 
 def _resample_labels(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
@@ -200,4 +198,5 @@ def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
 def resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Resample an array (i, j, k) linearly to another number of voxels in the same box."""
     ratio = np.array(array.shape) / np.array(shape)
-    return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")
+    resized: np.ndarray = ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")
+    return resized

@@ -31,6 +31,6 @@ def normalise(array: np.ndarray, inside: np.ndarray, window: tuple[float, float]
     low, high = window if window else np.percentile(values, PERCENTILES)
     clipped = np.clip(array, low, high, dtype=np.float32)
     values = np.clip(values, low, high, dtype=np.float32)
-    normalised = (clipped - values.mean()) / max(float(values.std()), 1e-6)
+    normalised: np.ndarray = (clipped - values.mean()) / max(float(values.std()), 1e-6)
     normalised[~inside] = (values.min() - values.mean()) / max(float(values.std()), 1e-6)
     return normalised

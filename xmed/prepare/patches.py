@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -53,6 +54,13 @@ def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
     if modality in PROBE_MODALITIES:
         return Augmentation(rotation=0.3, scale=0.25, shift=0.2, flips=(not sided, False, not sided))
     return Augmentation(flips=(not sided, True, True))
+
+
+class SamplerState(TypedDict):
+    """State of a sampler's random generators, as a checkpoint stores it."""
+
+    random: Mapping[str, Any]  # of NumPy's generator, in NumPy's own words
+    generator: Tensor  # of torch's generator
 
 
 class Sampler:
@@ -117,11 +125,11 @@ class Sampler:
         label = stack[:, context + 1].round().long() if stack.shape[1] > context + 1 else None
         return Batch(image, label, fov, self.spacing)
 
-    def state(self) -> dict:
+    def state(self) -> SamplerState:
         """The state of the random generators, for `restore`."""
         return {"random": self.random.bit_generator.state, "generator": self.generator.get_state()}
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: SamplerState) -> None:
         """Continue from a state that `state` returned."""
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
@@ -181,28 +189,35 @@ class Sampler:
 
     def _matrices(self, count: int, dims: int, a: Augmentation) -> Tensor:
         """Draw affine maps (b, dims, dims + 1) in patch half-widths, axes in the order i, j[, k]."""
-        uniform = lambda *shape: torch.rand(*shape, generator=self.generator) * 2 - 1  # noqa: E731
         linear = torch.eye(dims).repeat(count, 1, 1)
         planes = [(0, 1)] if dims == 2 else [(0, 1), (0, 2), (1, 2)]
         for p, q in planes:
-            angle = uniform(count) * a.rotation * (1.0 if (p, q) == (0, 1) else 0.5)
+            angle = self._uniform(count) * a.rotation * (1.0 if (p, q) == (0, 1) else 0.5)
             turn = torch.eye(dims).repeat(count, 1, 1)
             turn[:, p, p] = turn[:, q, q] = angle.cos()
             turn[:, p, q], turn[:, q, p] = -angle.sin(), angle.sin()
             linear = linear @ turn
-        linear = linear * torch.exp(uniform(count, 1, 1) * a.scale) * torch.exp(uniform(count, dims, 1) * a.scale / 2)
+        whole, along_axes = self._uniform(count, 1, 1), self._uniform(count, dims, 1)
+        linear = linear * torch.exp(whole * a.scale) * torch.exp(along_axes * a.scale / 2)
         flips = torch.tensor([1.0 if flip else 0.0 for flip in a.flips[:dims]])
         signs = 1 - 2 * ((torch.rand(count, dims, generator=self.generator) < 0.5) * flips)
         half = torch.tensor(
             [n * mm for n, mm in zip(self.spec.patch[:dims], self.spacing)]
         )  # rotate in mm, not in voxels
         linear = linear * signs[:, None, :] * half[None, None, :] / half[None, :, None]
-        return torch.cat([linear, uniform(count, dims, 1) * a.shift], 2)
+        return torch.cat([linear, self._uniform(count, dims, 1) * a.shift], 2)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        """Draw numbers between -1 and 1."""
+        return torch.rand(*shape, generator=self.generator) * 2 - 1
+
+    def _normal(self, *shape: int) -> Tensor:
+        """Draw normal numbers for a whole batch, and return those of this sampler's own share."""
+        return torch.randn(*shape, generator=self.generator)[self.own]
 
     def _disturb(self, image: Tensor) -> Tensor:
         """Apply random gain, offset and noise to each patch."""
         a, ones = self.augmentation, [self.size] + [1] * (image.ndim - 1)
-        normal = lambda *shape: torch.randn(*shape, generator=self.generator)[self.own]  # noqa: E731
         level = torch.rand(*ones, generator=self.generator)[self.own] * a.noise
-        image = image * (1 + normal(*ones) * a.gain) + normal(*ones) * a.offset
-        return image + normal(self.size, *image.shape[1:]) * level
+        image = image * (1 + self._normal(*ones) * a.gain) + self._normal(*ones) * a.offset
+        return image + self._normal(self.size, *image.shape[1:]) * level

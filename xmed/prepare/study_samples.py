@@ -51,6 +51,6 @@ def load_samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled
         label = reference_labels(cohort, case, study) if labelled else None
         samples.append(replace(make_sample(case.id, cohort.image(case), study.grid, window, label), fluid=fluid))
     if not samples:
-        wanted = "labelled cases" if labelled else "cases"
-        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {wanted} in {' or '.join(splits)}", "at least one")
+        what = "labelled cases" if labelled else "cases"
+        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {what} in {' or '.join(splits)}", "at least one")
     return samples

@@ -36,7 +36,7 @@ class QuarantinedCaseSummary(Record):
 class CaseFlow(Record):
     """How many cases there were, and what became of them."""
 
-    found: int
+    n_found: int = Field(alias="found")
     readable: int
     quarantined: int
     train: int
@@ -78,7 +78,7 @@ class LeakageCheck(Record):
     between: str = Field(description="which two sides")
     n_learned: int
     n_tested: int
-    found: int | None = Field(description="matches; null where nothing could be compared")
+    n_shared: int | None = Field(alias="found", description="matches; null where nothing could be compared")
     reason: str | None = Field(description="why nothing could be compared")
     limit: Number | None = Field(description="correlation from which on two images count as near duplicates")
     closest: NearPair | None = Field(description="the most similar pair, of near duplicates")

@@ -57,10 +57,11 @@ def read_text(path: Path) -> Document:
     unknown = [key for key in texts if key not in TEXTS]
     if unknown:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(map(str, unknown))}", f"some of {', '.join(TEXTS)}")
-    wrong = [key for key, value in texts.items() if not isinstance(value, str) or not value.strip()]
+    items = {key: value.strip() for key, value in texts.items() if isinstance(value, str) and value.strip()}
+    wrong = [key for key in texts if key not in items]
     if wrong:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(wrong)} is no text", "text, or leave the key out")
-    return {"file": path.name, "sha256": file_digest(path), "items": {key: texts[key].strip() for key in texts}}
+    return {"file": path.name, "sha256": file_digest(path), "items": items}
 
 
 def author_text(text: Document) -> Document:

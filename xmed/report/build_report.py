@@ -19,9 +19,9 @@ from xmed.report.author_text import read_text
 from xmed.report.cards.chai import chai_card
 from xmed.report.cards.huggingface import huggingface_card
 from xmed.report.cases_csv import cases_csv
-from xmed.report.compose_report import completed, compose
+from xmed.report.compose_report import completed, compose_report
 from xmed.report.ratings import read_ratings
-from xmed.report.report_page import page
+from xmed.report.report_page import report_html
 from xmed.report.section_registry import Files, sections
 from xmed.report.sections.reproducibility.compute import MEASUREMENT_REPORTS
 from xmed.report.sources import Sources
@@ -32,7 +32,7 @@ MANIFEST = "MANIFEST.sha256"
 
 
 @documents.guarded("a file of the run", "DOCUMENT_INVALID", "files as an evaluated run has them")
-def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
+def write_report(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
     """Write the report of an evaluated run: report.json, report.html, tables, cards and a manifest.
 
     Only files are read, so a report can be built again at any time.
@@ -56,7 +56,7 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
     if ratings is not None:
         run.write("ratings", read_ratings(ratings, {case["case"] for case in sources.tested}))
     sources = Sources.of(run)
-    report = compose(sources)
+    report = compose_report(sources)
     problems = schema_problems(report)
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a report as schema.json describes it")
@@ -69,7 +69,7 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
 
 def identity_now(run: Run) -> str:
     """Return the id that the report of a run would have if it were built now."""
-    return str(compose(Sources.of(run))["report_id"])
+    return str(compose_report(Sources.of(run))["report_id"])
 
 
 def artefacts(run: Run, sources: Sources, report: Document) -> Files:
@@ -78,7 +78,7 @@ def artefacts(run: Run, sources: Sources, report: Document) -> Files:
         "report.json": as_json(report, ensure_ascii=False),
         "cases.csv": cases_csv(completed(sources).rows, sources.edition),
         "protocol.json": as_json(sources.protocol, ensure_ascii=False),
-        "report.html": page(run, report),
+        "report.html": report_html(run, report),
         **extras(run, report),
     }
 
@@ -104,12 +104,12 @@ def manifest(folder: Path) -> str:
     return "".join(f"{file_digest(folder / name)}  {name}\n" for name in kept)
 
 
-def read(folder: Path) -> Document:
+def read_report(folder: Path) -> Document:
     """Return the document of a report's folder."""
     return documents.read_mapping(folder / "report.json")
 
 
-def schema() -> Document:
+def report_schema() -> Document:
     """Return the JSON Schema (2020-12) of report.json: of the common keys, and of every section's keys."""
     document: Document = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
     for section in sections():
@@ -121,5 +121,5 @@ def schema() -> Document:
 
 def schema_problems(report: Document) -> list[str]:
     """Return where a document departs from the schema, one line each; empty when it does not."""
-    problems = Draft202012Validator(schema()).iter_errors(report)
+    problems = Draft202012Validator(report_schema()).iter_errors(report)
     return [f"{'.'.join(map(str, e.absolute_path)) or 'report'}: {e.message[:200]}" for e in problems]

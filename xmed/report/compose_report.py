@@ -19,7 +19,7 @@ WRITTEN_BY_PEOPLE = ("text",)
 """Keys that no section owns, with the same meaning as the fields of `Section` of these names."""
 
 
-def compose(sources: Sources) -> Document:
+def compose_report(sources: Sources) -> Document:
     """Compute the report from its sources alone.
 
     Args:

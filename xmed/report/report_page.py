@@ -17,7 +17,7 @@ from xmed.run import Run
 Document = dict[str, Any]
 
 
-def page(run: Run, report: Document) -> str:
+def report_html(run: Run, report: Document) -> str:
     """Return report.html of a report. The same files give the same text.
 
     Every number comes from the document; only the pictures and the loss curves are read from the run's files.

@@ -26,7 +26,7 @@ SELECTION_KEYS = ("promoted", "reason", "registered", "seeds")
 
 @dataclass(frozen=True)
 class Sources:
-    """The documents that `compose` reads, each as it stands in its file.
+    """The documents that `compose_report` reads, each as it stands in its file.
 
     Attributes:
         run: The run's id.
@@ -35,7 +35,7 @@ class Sources:
         signoff: The entries of SIGNOFF.json.
         hashes: sha256 (hex) of the run's files, by file name.
         report: report.json, where the sources are a copied report's folder; None beside a run.
-        edition: The edition by whose rules the report is computed; `verify` asks for that of the report it checks.
+        edition: The edition by whose rules the report is computed; `verify_report` asks for the checked report's.
 
     The other attributes are named after the run's files, see `xmed.run`.
     """

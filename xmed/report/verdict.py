@@ -17,7 +17,7 @@ TEST_SET_CRITERIA = ("reference", "ceiling", "patients")
 """Criteria of the test set itself: while one of them is open, neither pass nor fail can be told."""
 
 
-def verdict(judged: list[Criterion], edition: int = EDITION) -> str:
+def judge_criteria(judged: list[Criterion], edition: int = EDITION) -> str:
     """Return pass, fail or inconclusive.
 
     Fail: leakage or a changed protocol; every case failed; or a criterion is not met and the test set can judge.

@@ -17,7 +17,7 @@ from xmed.files import documents
 from xmed.files.digest import array_digest, file_digest, folder_digest
 from xmed.html.traced_numbers import shown_problems
 from xmed.report.build_report import MANIFEST, artefacts, schema_problems
-from xmed.report.compose_report import compose, identity
+from xmed.report.compose_report import compose_report, identity
 from xmed.report.edition import older, restated
 from xmed.report.sources import Sources
 from xmed.run import SIGNOFF, Run, report_at
@@ -32,7 +32,7 @@ TOLERANCE = 1e-12
 """Relative difference of two numbers that counts as none."""
 
 
-def verify(folder: Path) -> list[str]:
+def verify_report(folder: Path) -> list[str]:
     """Return every mismatch of a report, one line each; empty when there is none.
 
     Beside its run, every number is recomputed from the run's files, files are hashed and the page is drawn again. A
@@ -99,7 +99,7 @@ def manifest_problems(folder: Path) -> list[str]:
 
 def _against_run(run: Run, folder: Path, written: Document) -> Iterator[list[str]]:
     sources = replace(Sources.of(run), edition=written.get("edition", 1))
-    report = compose(sources)
+    report = compose_report(sources)
     yield _document_problems(written, json.loads(json.dumps(report)))
     for name, content in artefacts(run, sources, report).items():
         if name == "report.json" or (older(written) and name not in TABLES):
@@ -118,7 +118,7 @@ def _against_run(run: Run, folder: Path, written: Document) -> Iterator[list[str
 def _against_table(folder: Path, written: Document) -> Iterator[list[str]]:
     """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
     sources = replace(Sources.copied(folder), edition=written.get("edition", 1))
-    yield _document_problems(written, json.loads(json.dumps(compose(sources))))
+    yield _document_problems(written, json.loads(json.dumps(compose_report(sources))))
     yield row_problems(sources)
 
 

@@ -49,9 +49,9 @@ class PacsSpec(Strict):
         return self
 
     @field_serializer("query", "labels")
-    def _without_persons(self, wanted: Wanted | None) -> Wanted | None:
+    def _without_persons(self, conditions: Wanted | None) -> Wanted | None:
         """Hide identifying values: the spec is written into manifests and runs."""
-        return wanted and {key: "…" if key in IDENTIFYING else value for key, value in wanted.items()}
+        return conditions and {key: "…" if key in IDENTIFYING else value for key, value in conditions.items()}
 
 
 def address_problem(server: str) -> str:

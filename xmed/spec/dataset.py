@@ -140,8 +140,8 @@ class FileSpec(Strict):
 
 def _inside(given: Any) -> Any:
     if given != "inside":
-        shown = "nothing" if given is None else "a mapping" if isinstance(given, dict) else repr(given)[:60]
-        raise ValueError(f"{shown} stands there, expected is inside, or a list of folders such as [/archive/ct]")
+        described = "nothing" if given is None else "a mapping" if isinstance(given, dict) else repr(given)[:60]
+        raise ValueError(f"{described} stands there, expected is inside, or a list of folders such as [/archive/ct]")
     return given
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -87,8 +87,14 @@ def load_protocol(path: Path) -> Protocol:
     return _validated(Protocol, path)
 
 
-def read_spec(path: Path) -> dict[str, Any]:
+def read_spec(path: Path) -> dict[str, JsonValue]:
     """Read a YAML 1.2 document that must be a mapping.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its keys and values.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID.
@@ -126,11 +132,11 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
     for path in candidates:
         if _is_file(path):
             return path
-    known = spec_names(kind)
+    names = spec_names(kind)
     raise XmedError(
         "SPEC_NOT_FOUND",
-        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, known)}",
-        f"a path to a YAML file, or one of: {', '.join(known) or 'none'}",
+        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, names)}",
+        f"a path to a YAML file, or one of: {', '.join(names) or 'none'}",
     )
 
 

@@ -16,7 +16,7 @@ from xmed.files import documents
 from xmed.files.digest import folder_digest
 from xmed.files.progress import Progress
 from xmed.model.deployed import Model
-from xmed.records.record import Number, content, read, write
+from xmed.records.record import Number, content, read_record, write
 from xmed.records.selection import DiceEstimate, ModelFindings, SeedSelection, Selection
 from xmed.records.training import Training
 from xmed.run import Arm, Run
@@ -218,10 +218,11 @@ def _stored_findings(folder: Path) -> Findings | None:
     if not (folder / ModelFindings.FILE).is_file():
         return None
     try:
-        kept = read(ModelFindings, folder / ModelFindings.FILE)
+        kept = read_record(ModelFindings, folder / ModelFindings.FILE)
         if kept.model_sha256 != folder_digest(folder / "model") or tuple(kept.scores) != VALIDATORS:
             return None
-        numbers = {field.name: getattr(kept, field.name) for field in fields(Findings) if field.name != "labels"}
+        document = content(kept)
+        numbers = {field.name: document[field.name] for field in fields(Findings) if field.name != "labels"}
         with (
             documents.guarded(str(folder / LABELS), "DOCUMENT_INVALID", "label maps as numpy writes them"),
             np.load(folder / LABELS, allow_pickle=False) as labels,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.encaps import generate_fragments, generate_frames
-from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGTransferSyntaxes
 
 from xmed.errors import XmedError

@@ -152,9 +152,8 @@ def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
             return numbers if len(numbers) > 1 else numbers[0]
         except ValueError:
             pass  # empty values, which pydicom handles
-    # pydicom looks up the VR if none is given
     value_bytes = raw or empty_value_for_VR(vr, raw=True)
-    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]
+    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]  # pydicom looks up a VR of None
     value = convert_raw_data_element(element).value
     return tuple(map(_plain_number, value)) if isinstance(value, MultiValue) else _plain_number(value)
 

@@ -67,7 +67,8 @@ def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *argum
         add_note(recorded.code, recorded.text)
     if problem is not None:
         raise problem
-    return result
+    returned: T = result
+    return returned
 
 
 def _idle_worker() -> _Worker | None:

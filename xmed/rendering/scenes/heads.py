@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section, random_section
+from xmed.rendering.scenes.section import CrossSection, random_section
 from xmed.rendering.scenes.sector import Sector
 from xmed.rendering.scenes.womb import draw_womb
 
@@ -80,7 +80,7 @@ def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tupl
     return image * fov, (head.mask & fov).astype(np.uint8)
 
 
-def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
+def _skull(head: CrossSection, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
     """Return the amplitude of the skull's lines, brightest where sound meets it squarely, and its thickness."""
     thick = log_uniform(random, 1.2, 4.5) * float(np.clip(head.half / sector.px / 45, 0.6, 1.1)) * sector.px
     if random.random() < 0.6:
@@ -97,7 +97,7 @@ def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[
     return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * kept, thick
 
 
-def _brain(head: Section, base: float, px: float, random: np.random.Generator) -> np.ndarray:
+def _brain(head: CrossSection, base: float, px: float, random: np.random.Generator) -> np.ndarray:
     """Return the echo amplitude of what lies inside the skull."""
     level = base * np.exp(random.normal(0, 0.5, len(NAMES)))
     white, cortex, ventricle, fluid, choroid = (NAMES.index(n) for n in list(TISSUE)[:5])
@@ -121,7 +121,7 @@ def _brain(head: Section, base: float, px: float, random: np.random.Generator) -
 
 
 def _choroid_lobes(
-    head: Section, echo: np.ndarray, base: float, fluid: float, random: np.random.Generator
+    head: CrossSection, echo: np.ndarray, base: float, fluid: float, random: np.random.Generator
 ) -> np.ndarray:
     """Draw two large bright lobes beside the midline, each in a rim of fluid: the head before mid-gestation."""
     x0, y0 = random.uniform(-0.3, 0.3), random.uniform(0.3, 0.5)
@@ -134,7 +134,7 @@ def _choroid_lobes(
     return echo
 
 
-def _midline(head: Section, px: float, random: np.random.Generator) -> np.ndarray:
+def _midline(head: CrossSection, px: float, random: np.random.Generator) -> np.ndarray:
     """Draw the falx: a thin line from front to back, with a gap where the midline cavities are."""
     width = random.uniform(0.4, 1.2) * px / (head.half * 0.8)
     bow = random.normal(0, 0.03) * (1 - head.x**2)
@@ -145,7 +145,7 @@ def _midline(head: Section, px: float, random: np.random.Generator) -> np.ndarra
     return line
 
 
-def _reverberation(head: Section, sector: Sector, skull: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _reverberation(head: CrossSection, sector: Sector, skull: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Draw haze under the near skull, where sound is reflected repeatedly between bone and probe."""
     facing = np.clip(-(head.normal() * sector.beam()).sum(0), 0, 1)
     fog = np.exp(-np.maximum(head.depth, 0) / (random.uniform(4, 15) * sector.px)) * facing * head.mask

@@ -20,7 +20,7 @@ REDRAWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class CrossSection:
     """Where a head lies in a picture (i, j).
 
     Attributes:
@@ -51,7 +51,7 @@ class Section:
         return normals
 
 
-def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
+def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> CrossSection:
     """Lay a random plane of the source's structures at random into the field of view (i, j) of a picture."""
     plane, middle, axes, radius = _outline(*_plane(source, random))
     px = fov.shape[0] / 128
@@ -69,7 +69,7 @@ def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator)
     coordinates = np.tensordot(axes, along, axes=1) + middle[:, None, None]
     ids = ndimage.map_coordinates(plane, coordinates, order=0, mode="constant", cval=0) * inside
     depth = (1 - rho) / np.maximum(np.linalg.norm(np.stack(np.gradient(rho)), axis=0), 1e-4)
-    return Section(rho, x * mirror[0], y * mirror[1], depth, ids, half)
+    return CrossSection(rho, x * mirror[0], y * mirror[1], depth, ids, half)
 
 
 def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section
+from xmed.rendering.scenes.section import CrossSection
 
 
-def draw_womb(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_womb(head: CrossSection, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
 
     Args:
