@@ -93,6 +93,8 @@ def check_hyperparameters(name: str, given: dict[str, Any]) -> None:
     allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
     unknown = sorted(set(given) - set(allowed))
     if unknown:
+        from xmed.spec.validation_messages import did_you_mean
+
         listed = ", ".join(parameter + did_you_mean(parameter, allowed) for parameter in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")
     for member in given.get("of", []) if name in COMPOSITIONS else []:
