@@ -34,10 +34,10 @@ from xmed.files.digest import digest
 from xmed.files.json_numbers import as_json
 from xmed.files.permissions import make_private_home
 from xmed.home import Home
-from xmed.spec import Study
 
 if TYPE_CHECKING:
     from xmed.records.record import AnyRecord, Stored
+    from xmed.spec import Study
 
 
 class Arm(StrEnum):
@@ -125,6 +125,8 @@ class Run:
 
     @property
     def study(self) -> Study:
+        from xmed.spec import Study  # light commands read no study
+
         with documents.guarded(f"{self.folder / 'study.json'}", "DOCUMENT_INVALID", "a study"):
             return Study.model_validate(self.read("study"))
 

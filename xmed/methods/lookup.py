@@ -11,11 +11,10 @@ import xmed.methods
 from xmed.errors import XmedError
 from xmed.methods.facts import FIXED_ARGUMENTS, facts
 from xmed.methods.without_training import COMPOSITIONS
-from xmed.spec import MethodSpec
-from xmed.spec.validation_messages import did_you_mean
 
 if TYPE_CHECKING:
     from xmed.methods.method import Method
+    from xmed.spec import MethodSpec
 
 _NO_METHODS = frozenset({"method", "lookup", "facts", "without_training"})
 
@@ -32,6 +31,8 @@ def require_known(name: str) -> None:
         XmedError: METHOD_UNKNOWN, with the most similar name where there is one.
     """
     if name not in names():
+        from xmed.spec.validation_messages import did_you_mean  # light commands read no spec
+
         every_name = sorted([*names(), *COMPOSITIONS])
         what = f"no method '{name}'{did_you_mean(name, every_name)}"
         raise XmedError("METHOD_UNKNOWN", what, f"one of {', '.join(every_name)}", "see `xmed methods`")
@@ -100,6 +101,8 @@ def check_hyperparameters(spec: MethodSpec) -> None:
     allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
     unknown = sorted(set(spec.hyperparameters) - set(allowed))
     if unknown:
+        from xmed.spec.validation_messages import did_you_mean
+
         listed = ", ".join(parameter + did_you_mean(parameter, allowed) for parameter in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")
     for member in _members(spec) if name in COMPOSITIONS else []:
