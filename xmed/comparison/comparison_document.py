@@ -36,9 +36,8 @@ def compose_comparison(run: Run) -> Document:
     """
     study, data, measured = run.read("study"), run.read(DataSummary), run.read(MetricConventions)
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
-    tested = [content(case) for case in data.target.cases if case.split == "test" and case.has_label]
-    plain = [content(row) for row in run.read(CaseRows).root]
-    rows = Rows.complete(plain, run.arms(), tested, structures, measured.spacing_credible)
+    tested = [case for case in data.target.cases if case.split == "test" and case.has_label]
+    rows = Rows.complete(run.read(CaseRows).root, run.arms(), tested, structures, measured.spacing_credible)
     trained = {cell: run.read(Training, *cell) for cell in run.arms()}
     seconds = {cell: _seconds(run, trained, cell) for cell in trained}
     document: Document = {
@@ -51,11 +50,11 @@ def compose_comparison(run: Run) -> Document:
         "primary": primary,
         "methods": run.methods,
         "seeds": study["seeds"],
-        "patients": len({case["patient"] for case in tested}),
+        "patients": len({case.patient for case in tested}),
         "budget": study["budget"],
         "rows": [_row(rows, cell, s, trained[cell], seconds[cell]) for cell in trained for s in structures],
         "baselines": [
-            {"method": arm, "structure": s, **statistic(rows, arm, s), "rule": rows.of(arm, s)[0].get("rule")}
+            {"method": arm, "structure": s, **statistic(rows, arm, s), "rule": rows.of(arm, s)[0].rule}
             for arm in TRIVIAL_ARMS for s in structures if rows.of(arm, s)
         ],
         "ranking": {s: ranking(rows, s, trained, seconds) for s in structures},
@@ -85,14 +84,18 @@ def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
     """
     blind = {one["method"] for one in ranked if not one["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)
-    shown: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for row in (row for row in rows.rows if row["dice"] is not None and row["seed"] is not None):
-        if row["arm"] in blind:
-            all_of[row["case"]].append(row["dice"])
-        if row["seed"] == seed:
-            shown[row["case"]].setdefault(row["arm"], {})[row["structure"]] = row["dice"]
+    of_seed: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for row in rows.rows:
+        if row.dice is None or row.seed is None:
+            continue
+        if row.arm in blind:
+            all_of[row.case].append(row.dice)
+        if row.seed == seed:
+            of_seed[row.case].setdefault(row.arm, {})[row.structure] = row.dice
     order = sorted(all_of, key=lambda case: (float(np.mean(all_of[case])), case))
-    return [{"case": case, "dice_mean": float(np.mean(all_of[case])), "dice": shown[case]} for case in order[:HARDEST]]
+    return [
+        {"case": case, "dice_mean": float(np.mean(all_of[case])), "dice": of_seed[case]} for case in order[:HARDEST]
+    ]
 
 
 def _means(found: list[Document]) -> dict[Cell, float]:
@@ -105,7 +108,7 @@ def _means(found: list[Document]) -> dict[Cell, float]:
 
 def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: float) -> Document:
     arm, seed = cell
-    mine = Rows(tuple(row for row in rows.rows if row["seed"] == seed))
+    mine = Rows(tuple(row for row in rows.rows if row.seed == seed))
     found = statistic(mine, arm, structure)
     named = (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)
     dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}

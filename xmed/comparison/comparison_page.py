@@ -56,7 +56,7 @@ def comparison_html(run: Run, found: dict[str, Any]) -> str:
         path = run.pictures / f"{one['case']}.npz"
         planes = views(path, methods) if path.is_file() else []
         if planes:
-            outlines = {contour["of"]: contour["path"] for contour in planes[0]["contours"]}
+            outlines = {contour.of: contour.path for contour in planes[0].contours}
             cases.append({**one, "view": planes[0], "outlines": outlines})
     return (
         drawing("xmed.comparison")

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
+from xmed.records.record import content
 from xmed.records.training import Training
-from xmed.report.rows import Rows, failed
-from xmed.report.trivial_baseline import best_trivial, measurable
+from xmed.report.row_facts import failed
+from xmed.report.rows import Rows
+from xmed.report.trivial_baseline import best_trivial, why_no_gap
 from xmed.run import TRIVIAL_ARMS, Arm
 
 REFERENCE = "bridge"
@@ -91,7 +93,7 @@ def rank_agreement(ranking: list[Document]) -> float | None:
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:
-    found = rows.statistic(arm, structure, "dice")
+    found = content(rows.statistic(arm, structure, "dice"))
     return {
         "dice": {key: found[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
     }
@@ -102,7 +104,8 @@ def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
     found = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
     gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
-    return measurable(gap, ceiling(dice))
+    reason = why_no_gap(ceiling(dice)["value"])
+    return {**gap, "value": None, "ci": None, "reason": reason} if reason else gap
 
 
 def ceiling(dice: dict[str, dict[str, float]]) -> Document:

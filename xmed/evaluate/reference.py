@@ -95,7 +95,7 @@ class ReferenceCase:
         """Return confidence, and the sums of the calibration, where probabilities are at hand."""
         p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
         sums = metrics.measure_calibration(p, guess, known, self.reference.spacing)
-        return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
+        return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_record()}
 
 
 def placement(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:

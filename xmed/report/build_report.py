@@ -52,9 +52,9 @@ def write_report(run: Run, text: Path | None = None, ratings: Path | None = None
     """
     sources = Sources.of(run)
     if text is not None:
-        run.write("text", read_text(text))
+        run.write(read_text(text))
     if ratings is not None:
-        run.write("ratings", read_ratings(ratings, {case["case"] for case in sources.tested}))
+        run.write("ratings", read_ratings(ratings, {case.case for case in sources.tested}))
     sources = Sources.of(run)
     report = compose_report(sources)
     problems = schema_problems(report)
