@@ -22,6 +22,7 @@ from xmed.console.tables import show_result
 from xmed.errors import XmedError
 from xmed.files.uri import folder_uri
 from xmed.processes.child import tie_all_children
+from xmed.records.record import content
 from xmed.report import read_report
 from xmed.server.fault_log import start_journal
 from xmed.server.process_environment import prepare_environment
@@ -70,7 +71,7 @@ def publish_result(result: dict[str, Any]) -> None:
     Args:
         result: What the job `adapt` returned.
     """
-    report = read_report(Path(result["folder"]) / "report")
+    report = content(read_report(Path(result["folder"]) / "report"))
     text = StringIO()
     show_result(SafeConsole(file=text, width=PIPED_WIDTH), result, report)
     path = Path(result["report"]).absolute()

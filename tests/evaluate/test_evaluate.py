@@ -113,7 +113,7 @@ def test_an_evaluated_run_becomes_a_report_that_verifies(run):
     made.write("errors", [])
     report.write_report(made)
     assert report.verify_report(made.folder) == []
-    found = report.read_report(made.report)
+    found = content(report.read_report(made.report))
     assert found["verdict"] == "pass"
     assert found["robustness"]["n_cases"] == 2
     assert found["summary"]["source_only"]["ball"]["dice"]["n_failed"] == 2

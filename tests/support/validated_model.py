@@ -11,6 +11,7 @@ from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.networks import build_network
+from xmed.records.record import content
 from xmed.spec import DatasetSpec, GridSpec, NetworkSpec
 from xmed.volume import Volume
 
@@ -63,4 +64,4 @@ def validated(model, spec, home, protocol=None):
     run.write("environment", {})
     run.write("errors", [])
     report.write_report(run)
-    return run, report.read_report(run.report)
+    return run, content(report.read_report(run.report))

@@ -74,9 +74,9 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> d
     return {
         "run": run.id,
         "report": str(page),
-        "report_id": report["report_id"],
-        "verdict": report["verdict"],
-        "claim": report["claim_counts"],
+        "report_id": report.report_id,
+        "verdict": report.verdict,
+        "claim": report.claim_counts,
         "versions": versions,
     }
 

@@ -127,11 +127,12 @@ def validate_command(
     adapt_flows = flows.load_adapt_flows()
     from xmed.app.published_runs import model_at
     from xmed.console.tables import show_validation
+    from xmed.records.record import content
     from xmed.report import read_report
     from xmed.run import home
 
     result = adapt_flows.validate_flow(model_at(model, home(), report), spec, protocol, data_root)
-    document = read_report(Path(result["folder"]) / "report")
+    document = content(read_report(Path(result["folder"]) / "report"))
     answer = {**result, "verdict": document["verdict"], "summary": document["summary"]}
     code = NO if document["verdict"] == "fail" else DONE
     return Answer(answer, lambda console: show_validation(console, result, document), code)

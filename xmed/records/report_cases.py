@@ -7,13 +7,15 @@ from pydantic import Field
 from xmed.records.record import Number, Record
 
 INTERVAL = "[low, high], 95 %, over patients; null where it cannot be had"
+Limits = list[Number | None] | None
+"""[low, high]; a limit that is no finite number is null."""
 
 
 class FailureRate(Record):
     """Share of failed cases."""
 
     value: Number | None = Field(description="0 to 1; null where no reference has the structure")
-    ci: list[Number] | None = Field(description="[low, high], 95 %, exact (Clopper–Pearson)")
+    ci: Limits = Field(description="[low, high], 95 %, exact (Clopper–Pearson)")
     method: str | None = Field(None, description="of the interval")
     reason: str | None = Field(None, description="why there is no value")
 
@@ -25,7 +27,7 @@ class MetricStatistic(Record):
     """
 
     mean: Number | None = Field(description="over patients")
-    ci: list[Number] | None = Field(None, description=INTERVAL)
+    ci: Limits = Field(None, description=INTERVAL)
     n: int = Field(0, description="patients")
     n_failed: int = Field(0, description="cases without a usable prediction")
     n_cases: int = 0
@@ -34,8 +36,8 @@ class MetricStatistic(Record):
     n_undefined: int = Field(0, description="cases for which the metric is not defined with some seed")
     failure_rate: FailureRate | None = Field(None, description="version 0.1.0 may lack it")
     median: Number | None = Field(None, description="over patients")
-    median_ci: list[Number] | None = Field(None, description="[low, high], 95 %, by order statistics")
-    iqr: list[Number] | None = Field(None, description="[first, third] quartile")
+    median_ci: Limits = Field(None, description="[low, high], 95 %, by order statistics")
+    iqr: Limits = Field(None, description="[first, third] quartile")
     min: Number | None = None
     max: Number | None = None
     sd: Number | None = Field(None, description="standard deviation between patients")

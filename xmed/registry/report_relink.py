@@ -13,7 +13,6 @@ from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.files import documents
 from xmed.files.digest import file_digest
 from xmed.registry import ledger
 from xmed.registry.registration import EVALUATION, USE, holder, versions_of
@@ -57,16 +56,16 @@ def relink(run: Run, home: Path) -> list[dict[str, Any]]:
     """
     if not _versions(run, home):
         return []
-    report = documents.read_mapping(run.report / REPORT)
+    report = reports.read_report(run.report)
     said = []
     with registry_lock(home):
         ledger.ours(home, run.study.register_as)
         for entry in _versions(run, home):
-            if entry.tags.get("report_id") == report["report_id"]:
+            if entry.tags.get("report_id") == report.report_id:
                 continue
             row = {"name": entry.name, "version": int(entry.version), "relinked": False, "record": None}
             if entry.tags.get("findings_sha256") == reports.numbers_digest(report):
-                new = {"report_id": report["report_id"], "report_sha256": file_digest(run.report / REPORT)}
+                new = {"report_id": report.report_id, "report_sha256": file_digest(run.report / REPORT)}
                 hashes = {key: value for key, value in sorted(entry.tags.items()) if ledger.is_hash(key)} | new
                 facts: dict[str, Any] = {"run": run.id, "before": entry.tags["report_id"], "hashes": hashes}
                 made = ledger.record(home, EVENT, entry.name, int(entry.version), **facts)

@@ -9,6 +9,7 @@ from xmed.files.digest import digest
 from xmed.files.json_numbers import without_nan
 from xmed.records.evaluation import MetricConventions
 from xmed.records.record import content
+from xmed.records.validation_report import Report
 from xmed.report.author_text import author_text
 from xmed.report.edition import EDITION
 from xmed.report.row_facts import FAILURE
@@ -59,12 +60,20 @@ def identity(report: Document) -> str:
     return digest({key: value for key, value in report.items() if key not in left_out})
 
 
-def numbers_digest(report: Document) -> str:
-    """Return the sha256 (hex) of the results, which stays the same whatever text and ratings people add."""
+def numbers_digest(report: Report) -> str:
+    """Compute the digest of a report's results, which stays the same whatever text and ratings people add.
+
+    Args:
+        report: The document.
+
+    Returns:
+        sha256 (hex) of the document without what people write, and without when and where it was made.
+    """
     left_out = {*NOT_IN_ID, *WRITTEN_BY_PEOPLE}
     for section in sections():
         left_out |= {*section.not_in_id, *section.written_by_people}
-    return digest({key: value for key, value in report.items() if key not in left_out})
+    document: Document = content(report)
+    return digest({key: value for key, value in document.items() if key not in left_out})
 
 
 def _common(sources: Sources) -> Document:
@@ -87,8 +96,9 @@ def _common(sources: Sources) -> Document:
 def _part_of(section: Section, sources: Sources, rows: Rows, report: Document) -> Document:
     """A section's keys of the document: computed, or taken from a copied report where its files do not suffice."""
     copy = sources.report or {}
-    kept = {key: copy[key] for key in section.kept_from_copy if key in copy}
-    part = kept if kept and set(kept) == set(section.provides) else section.compute(sources, rows, report) | kept
+    copied = {key: copy[key] for key in section.kept_from_copy if key in copy}
+    complete = copied and set(copied) == set(section.provides)
+    part = copied if complete else section.compute(sources, rows, report) | copied
     if set(part) != set(section.provides):
         raise TypeError(f"section {section.name} computed {sorted(part)}, and says that it provides {section.provides}")
     return part

@@ -44,6 +44,9 @@ def verify_report(folder: Path) -> list[str]:
     Args:
         folder: A run's folder, or a report's.
 
+    Returns:
+        The mismatches.
+
     Raises:
         XmedError: RUN_NOT_FOUND where there is no report.
     """
