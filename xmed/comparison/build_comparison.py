@@ -19,6 +19,9 @@ def write_comparison(run: Run) -> Path:
     Returns:
         The page's path.
 
+    Args:
+        run: The run of a comparison, evaluated.
+
     Raises:
         XmedError: RUN_NOT_FOUND, for a run that compares nothing or has not been evaluated.
     """

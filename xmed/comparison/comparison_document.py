@@ -62,7 +62,7 @@ def compose_comparison(run: Run) -> Document:
         "protocol_sha256": run.read(FixedProtocol).sha256,
         "environment": content(run.read(RunEnvironment)) if run.has(RunEnvironment) else {},
     }  # fmt: skip
-    document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
+    document["rank_agreement"] = {s: rank_agreement(entries) for s, entries in document["ranking"].items()}
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
     if run.has(Selection):
         chosen = run.read(Selection)
@@ -82,7 +82,7 @@ def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
 
     `dice` of each is that of the given seed.
     """
-    blind = {one["method"] for one in ranked if not one["target_labels_used"]}
+    blind = {entry["method"] for entry in ranked if not entry["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)
     of_seed: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for row in rows.rows:
@@ -98,32 +98,37 @@ def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
     ]
 
 
-def _means(found: list[Document]) -> dict[Cell, float]:
+def _means(rows: list[Document]) -> dict[Cell, float]:
     """Mean Dice over structures of every cell that has one for each."""
     by_cell: dict[Cell, list[float | None]] = defaultdict(list)
-    for row in found:
+    for row in rows:
         by_cell[row["method"], row["seed"]].append(row["dice_mean"])
-    return {cell: float(np.mean(values)) for cell, values in by_cell.items() if None not in values}  # type: ignore[arg-type]
+    means = {}
+    for cell, values in by_cell.items():
+        defined = [value for value in values if value is not None]
+        if len(defined) == len(values):
+            means[cell] = float(np.mean(defined))
+    return means
 
 
 def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: float) -> Document:
     arm, seed = cell
-    mine = Rows(tuple(row for row in rows.rows if row.seed == seed))
-    found = statistic(mine, arm, structure)
+    of_seed = Rows(tuple(row for row in rows.rows if row.seed == seed))
+    statistics = statistic(of_seed, arm, structure)
     named = (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)
-    dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}
+    dice = {name: of_seed.by_patient(name, structure, "dice")[0] for name in named}
     dice |= {name: rows.by_patient(name, structure, "dice")[0] for name in TRIVIAL_ARMS}
     return {
         "method": arm,
         "seed": seed,
         "structure": structure,
-        "dice_mean": found["dice"]["mean"],
-        "dice_ci": found["dice"]["ci"],
+        "dice_mean": statistics["dice"]["mean"],
+        "dice_ci": statistics["dice"]["ci"],
         "gap_closed": gap_closed(dice, arm)["value"],
         "seconds": seconds,
         "selected_by": record.selection.rule,
-        "n": found["dice"]["n"],
-        "n_failed": found["dice"]["n_failed"],
+        "n": statistics["dice"]["n"],
+        "n_failed": statistics["dice"]["n_failed"],
         "target_labels_used": record.target_labels_used,
         "weights_sha256": record.weights_sha256,
     }
@@ -131,11 +136,11 @@ def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: floa
 
 def _seconds(run: Run, trained: dict[Cell, Training], cell: Cell) -> float:
     """Seconds of a cell's own training and of every training that it begins with, each once."""
-    seed, found, waiting = cell[1], dict[str, float](), [cell[0]]
+    seed, counted, waiting = cell[1], dict[str, float](), [cell[0]]
     while waiting:
         arm = waiting.pop()
         needed = methods.needs(method_of(run.study, arm))
-        made = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
-        found[arm] = 0.0 if made else trained[arm, seed].seconds
-        waiting += [other for other in needed if other not in found]
-    return round(sum(found.values()), 1)
+        is_composition = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
+        counted[arm] = 0.0 if is_composition else trained[arm, seed].seconds
+        waiting += [other for other in needed if other not in counted]
+    return round(sum(counted.values()), 1)

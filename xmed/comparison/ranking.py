@@ -55,7 +55,7 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Training], seconds: 
             **statistic(rows, arm, structure),
             "gap_closed": gap_closed(dice, arm),
             "gain_over_trivial": _difference(dice[arm], dice[trivial]),
-            **{f"minus_{name}": found.get(arm) for name, found in tested.items()},
+            **{f"minus_{name}": of_arm.get(arm) for name, of_arm in tested.items()},
             "rank": place
             and {
                 "value": place.rank,
@@ -77,10 +77,10 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
         other: The arm to compare with.
         arms: The arms to compare.
     """
-    found = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
-    tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
-    adjusted = dict(zip(tested, stats.holm_adjusted([found[arm]["p_sign_flip"] for arm in tested])))
-    return {arm: {**one, "p_holm": adjusted.get(arm)} for arm, one in found.items()}
+    results = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
+    tested = [arm for arm in results if results[arm]["p_sign_flip"] is not None]
+    adjusted = dict(zip(tested, stats.holm_adjusted([results[arm]["p_sign_flip"] for arm in tested])))
+    return {arm: {**result, "p_holm": adjusted.get(arm)} for arm, result in results.items()}
 
 
 def rank_agreement(ranking: list[Document]) -> float | None:
@@ -88,22 +88,26 @@ def rank_agreement(ranking: list[Document]) -> float | None:
 
     Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None for one method, or for none that differ.
     """
-    ranked = [one["rank"] for one in ranking if one["rank"]]
-    return stats.kendall_tau([one["value"] for one in ranked], [one["mean"] for one in ranked])
+    ranked = [entry["rank"] for entry in ranking if entry["rank"]]
+    return stats.kendall_tau([rank["value"] for rank in ranked], [rank["mean"] for rank in ranked])
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:
-    found = content(rows.statistic(arm, structure, "dice"))
+    cell = content(rows.statistic(arm, structure, "dice"))
     return {
-        "dice": {key: found[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
+        "dice": {key: cell[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
     }
 
 
 def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
     chosen = [dice.get(name, {}) for name in (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)]
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
-    found = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
-    gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
+    result = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
+    gap = {
+        "value": result.mean,
+        "ci": None if result.lo is None else [result.lo, result.hi],
+        "reason": result.degenerate,
+    }
     reason = why_no_gap(ceiling(dice)["value"])
     return {**gap, "value": None, "ci": None, "reason": reason} if reason else gap
 
@@ -115,12 +119,12 @@ def ceiling(dice: dict[str, dict[str, float]]) -> Document:
 
 def _difference(a: dict[str, float], b: dict[str, float]) -> Document:
     shared = sorted(set(a) & set(b))
-    found = stats.compare_paired([a[p] for p in shared], [b[p] for p in shared])
-    ci = None if found.difference.lo is None else [found.difference.lo, found.difference.hi]
+    result = stats.compare_paired([a[p] for p in shared], [b[p] for p in shared])
+    ci = None if result.difference.lo is None else [result.difference.lo, result.difference.hi]
     return {
-        "value": found.difference.mean,
+        "value": result.difference.mean,
         "ci": ci,
-        "n": found.difference.n,
-        "p_sign_flip": found.p_sign_flip,
-        "smallest_p": found.smallest_p,
+        "n": result.difference.n,
+        "p_sign_flip": result.p_sign_flip,
+        "smallest_p": result.smallest_p,
     }

@@ -233,7 +233,8 @@ def _outline(label: np.ndarray, spacing: tuple[float, float]) -> str:
     digits = 2 if min(spacing) < 0.5 else 1
     parts = []
     for value in np.unique(label[label > 0]):
-        for line in find_contours(np.pad(label == value, 1).astype(np.float32), 0.5):
+        padded = np.pad(label == value, 1).astype(np.float32)
+        for line in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]  # scikit-image has no types
             points = (line[:, ::-1] - 0.5) * spacing  # −1 for the padding, +½ to the voxel's centre
             parts.append("M" + "L".join(f"{x:.{digits}f} {y:.{digits}f}" for x, y in points[:-1]) + "Z")
     return "".join(parts)

@@ -32,8 +32,8 @@ def gallery(run: Run, report: Document) -> list[Document]:
     pictured = []
     for n in sorted(why):
         entry = report["cases"][n]
-        shown = case_views(run, entry["case"], through=primary_label(report))
-        pictured.append({"n": n, "entry": entry, "why": why[n], "views": shown})
+        of_case = case_views(run, entry["case"], through=primary_label(report))
+        pictured.append({"n": n, "entry": entry, "why": why[n], "views": of_case})
     return pictured
 
 
