@@ -1,4 +1,4 @@
-"""Writes comparison.json, the document of a comparison, and comparison.html, the page that shows it."""
+"""Build a comparison: comparison.json, its document, and comparison.html, the page that shows it."""
 
 from __future__ import annotations
 

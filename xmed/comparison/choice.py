@@ -15,11 +15,17 @@ Document = dict[str, Any]
 
 
 def choice(selection: Selection, dice: dict[tuple[str, int], float]) -> Document:
-    """selection.json of a comparison, in hindsight.
+    """Compare what was chosen without target labels with the Dice that the methods reached.
 
-    dice: per (method, seed) the mean over structures of Dice on the test patients. Regret is the best Dice among all
-    candidates minus that of the chosen one (Musgrave et al., arXiv:2208.07360). `validators` orders those that the
-    guards keep; means over seeds.
+    Regret is the best Dice among all candidates minus that of the chosen one (Musgrave et al., arXiv:2208.07360).
+
+    Args:
+        selection: selection.json of the comparison.
+        dice: (method, seed) → mean over structures of Dice on the test patients.
+
+    Returns:
+        `selection` of comparison.json. `validators` says how well each label-free score orders the candidates that pass
+        every guard, as means over seeds.
     """
     seeds, tables = [], []
     for key, record in selection.seeds.items():

@@ -1,4 +1,4 @@
-"""The document of a comparison: every method and seed, the ranking, and how certain the ranking is."""
+"""Comparison document: every method and seed, the ranking, and how certain the ranking is."""
 
 from __future__ import annotations
 
@@ -31,8 +31,14 @@ def compose_comparison(run: Run) -> Document:
     A patient's Dice is the mean over cases, then over seeds; everything compares patients. Methods that learn without
     target labels are ranked; the others are shown beside them.
 
+    Args:
+        run: The run of a comparison.
+
+    Returns:
+        The document, as the record MethodComparison describes it.
+
     Raises:
-        FileNotFoundError: Where nothing has been evaluated.
+        XmedError: PATH_NOT_FOUND where nothing has been evaluated.
     """
     study, data, measured = run.read("study"), run.read(DataSummary), run.read(MetricConventions)
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
@@ -80,7 +86,13 @@ def compose_comparison(run: Run) -> Document:
 def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
     """Find the HARDEST cases: those with the lowest mean Dice over ranked methods, seeds and structures.
 
-    `dice` of each is that of the given seed.
+    Args:
+        rows: Every measured prediction.
+        ranked: The ranking of the primary structure.
+        seed: The seed whose Dice is listed.
+
+    Returns:
+        The cases, the hardest first, with the Dice of every method by structure.
     """
     blind = {entry["method"] for entry in ranked if not entry["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)

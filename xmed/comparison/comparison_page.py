@@ -1,4 +1,4 @@
-"""The page of a comparison: turns comparison.json into one self-contained HTML file."""
+"""Comparison page: turns comparison.json into one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,15 @@ SECTIONS = (
 
 
 def comparison_html(run: Run, document: dict[str, Any]) -> str:
-    """Make comparison.html; the same files always give the same text."""
+    """Make comparison.html; the same files always give the same text.
+
+    Args:
+        run: The run, for its pictures.
+        document: comparison.json.
+
+    Returns:
+        The HTML text.
+    """
     methods = [entry["method"] for entry in document["ranking"][document["primary"]]]
     cases = []
     for case in document["hardest"]:

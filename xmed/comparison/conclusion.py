@@ -1,4 +1,4 @@
-"""States in two plain sentences what a comparison shows."""
+"""Conclusion: two or three plain sentences that say what a comparison shows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def conclude(document: Entry, ranking: list[Entry], structure: str, patients: in
         ranking: The ranking of the structure.
         structure: The structure.
         patients: How many test patients there are.
+
+    Returns:
+        The sentences.
     """
     if structure in document["unsupported"]:
         return [f"No test patient has {word(structure)}.", "Nothing follows from this comparison."]

@@ -1,4 +1,4 @@
-"""Coordinates of a forest plot and of cost bars from a ranking; the template draws them and escapes every text.
+"""Forest plot and cost bars of a ranking, as coordinates; the template draws them and escapes every text.
 
 Coordinates are in units of the drawing's viewBox, y downwards.
 """
@@ -18,7 +18,16 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
-    """Make one line per tested method: mean paired Dice difference to `against`, its interval, p after Holm."""
+    """Make one line per tested method: its mean paired difference of Dice, the interval, and p after Holm.
+
+    Args:
+        ranking: The entries of one structure.
+        structure: Name of the structure.
+        against: What the methods are compared with, for example `source_only`.
+
+    Returns:
+        Coordinates for the template; None where no method was tested.
+    """
     tested = [(entry["method"], entry[f"minus_{against}"]) for entry in ranking if entry.get(f"minus_{against}")]
     tested = [(name, test) for name, test in tested if test["value"] is not None]
     if not tested:

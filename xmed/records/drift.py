@@ -34,12 +34,17 @@ class CalmTrial(Record):
     rate: Number = Field(description="share of the repeats, 0 to 1")
 
 
-class Simulation(Record):
-    """The alarm rule tried out on the target's own patients."""
+class TrialSize(Record):
+    """How many patients and repeats a trial of the alarm rule has."""
 
     n_reference: int = Field(description="patients on the reference side")
     n_new: int = Field(description="new patients")
     repeats: int
+
+
+class Simulation(TrialSize):
+    """The alarm rule tried out on the target's own patients."""
+
     in_control: CalmTrial | None = Field(description="null where there are too few patients")
     disturbed: list[DisturbedTrial]
     reason: str | None = Field(description="why there is no result")
@@ -61,12 +66,9 @@ class JudgedCalmTrial(CalmTrial):
     text: str = Field(default="", description="whether the rule was wrong more often than it allows")
 
 
-class JudgedSimulation(Record):
+class JudgedSimulation(TrialSize):
     """The trial of the alarm rule with exact intervals; without them where there was no trial."""
 
-    n_reference: int = Field(description="patients on the reference side")
-    n_new: int = Field(description="new patients")
-    repeats: int
     in_control: JudgedCalmTrial | None = Field(description="null where there are too few patients")
     disturbed: list[JudgedDisturbedTrial]
     reason: str | None = Field(description="why there is no result")

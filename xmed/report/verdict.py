@@ -70,7 +70,7 @@ def protocol_unchanged(sources: Sources) -> bool:
     cards = [] if sources.external else sources.cards
     hashes = {card["protocol_sha256"] for card in cards if "protocol_sha256" in card}
     same = all(study.get(key) == fixed[key] for key in fixed)
-    # A copied report has no models beside it: what was seen when it was built stands in it.
+    # A copied report has no models beside it, so the result of the check when it was built is used.
     unchanged_before = sources.report is None or not sources.report["exploratory"]
     return digest(fixed) == protocol["sha256"] and same and hashes <= {protocol["sha256"]} and unchanged_before
 

@@ -66,7 +66,7 @@ def verify_report(folder: Path) -> list[str]:
 
 
 def _mismatches(folder: Path) -> Iterator[list[str]]:
-    """The same, part by part, so that what was found before a damaged file ends it is not lost."""
+    """The mismatches, one check after the other: a damaged file ends the checks, and those before it are kept."""
     yield manifest_problems(folder)
     written = documents.read_mapping(folder / "report.json")
     broken = schema_problems(written)
@@ -120,7 +120,7 @@ def _against_run(run: Run, folder: Path, written: Document) -> Iterator[list[str
 
 
 def _against_table(folder: Path, written: Document) -> Iterator[list[str]]:
-    """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
+    """Mismatches with cases.csv and protocol.json, for a report that was copied away from its run."""
     sources = replace(Sources.copied(folder), edition=written.get("edition", 1))
     yield _document_problems(written, json.loads(json.dumps(compose_report(sources))))
     yield row_problems(sources)

@@ -1,4 +1,4 @@
-"""Section Leakage: what stands both where something was learned or chosen and in the test."""
+"""Section Leakage: patients, studies, series and images that are in training or selection, and in the test as well."""
 
 from __future__ import annotations
 
