@@ -194,7 +194,7 @@ class ArmEvaluator:
             sha = None if label is None else array_digest(label)
             for value in against.values:
                 row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
-                # Only the adapted arm needs its confidence, and computing a probability map takes as long as a label map.
+                # Only the adapted arm needs its confidence; a probability map costs as much time as a label map.
                 certainty = against.certainty(value, prediction) if prediction and arm == Arm.ADAPTED else {}
                 rows.append(CaseRow.model_validate(row | certainty))
             if label is not None:
