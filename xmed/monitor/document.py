@@ -55,7 +55,7 @@ def compose(
             "images": IMAGES,
             "unreadable": UNREADABLE,
             "least_patients": least,
-            "simulation": alarm_trial({**content(reference.simulation), "allowed": ALPHA}),
+            "simulation": content(alarm_trial(reference.simulation, ALPHA)),
         },
         "verdict": found.verdict,
         "reason": found.reason,

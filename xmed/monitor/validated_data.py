@@ -20,9 +20,8 @@ from xmed.monitor.simulate import simulated
 from xmed.records.data_summary import DataSummary
 from xmed.records.drift import Measurements, Simulation, ValidationReference
 from xmed.records.evaluation import CaseRows
-from xmed.records.record import content
 from xmed.report.failure_causes import TAU
-from xmed.report.rows import unsupported
+from xmed.report.row_facts import unsupported
 from xmed.run import Arm, Run
 
 SCHEMA = "xmed-reference/1"
@@ -98,7 +97,7 @@ def _errors(run: Run, tested: Sequence[Case], known: Mapping[str, Row]) -> dict[
     patients, seed = {case.id: case.patient for case in tested}, run.study.seeds[0]
     found: dict[str, dict[str, float]] = {name: {} for name in run.study.structures}
     rows = run.read(CaseRows).root
-    lacking = unsupported([content(row) for row in rows])  # a Dice of 0 of what nobody has says nothing of confidence
+    lacking = unsupported(rows)  # a Dice of 0 of what nobody has says nothing of confidence
     for row in (row for row in rows if row.structure not in lacking):
         if (row.arm, row.seed) == (Arm.ADAPTED, seed) and row.case in known and row.dice is not None:
             error = abs(known[row.case]["numbers"]["confidence"][row.structure] - row.dice)
