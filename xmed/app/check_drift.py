@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
-from xmed.records.drift import ValidationReference
+from xmed.records.drift import CheckedInput, CheckedModel, RefusedCase, ValidationReference
 from xmed.records.model_card import ModelCard
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, spec_names
@@ -81,42 +80,43 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     found, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
     new = monitor.by_patient(found.cases, rows)
-    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
-    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
+    refused = [RefusedCase(case=case.case, code=case.code, message=case.message) for case in found.quarantined]
+    refused += [RefusedCase(case=case, code=error.code, message=error.what) for case, error in unread.items()]
     now = datetime.now(UTC)
-    about = {
-        "created": now.isoformat(timespec="seconds"),
-        "model": {
-            "reference": spoken(model),
-            "study": net.card["study"],
-            "weights_sha256": net.card["weights_sha256"],
-            "modality": net.modality,
-        },
-        "input": {
-            "name": name.removesuffix(INCOMING),
-            "cases": len(found.cases) + len(found.quarantined),
-            "patients": len(new),
-            "fingerprint": found.fingerprint,
-        },
-    }
+    checked_model = CheckedModel(
+        reference=spoken(model),
+        study=net.card["study"],
+        weights_sha256=net.card["weights_sha256"],
+        modality=net.modality,
+    )
+    data = CheckedInput(
+        name=name.removesuffix(INCOMING),
+        cases=len(found.cases) + len(found.quarantined),
+        patients=len(new),
+        fingerprint=found.fingerprint,
+    )
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    document = monitor.compose(about, reference, new, refused)
-    return monitor.build(document, home() / "reports" / "drift" / place)
+    created = now.isoformat(timespec="seconds")
+    document = monitor.compose_drift_check(created, checked_model, data, reference, new, refused)
+    return monitor.build_drift_check(document, home() / "reports" / "drift" / place)
 
 
 @outward
 def log_drift(page: Path) -> str:
     """Log a check to MLflow: p values, counts, expected Dice, and the files. Returns the id of the MLflow run."""
-    found = monitor.read(page.parent)
-    measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
-    measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
-    for group in found["groups"]:
-        measured |= {f"drift/{group['id']}/{key}": group[key] for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": one["mean"] for name, one in found["estimate"].items()}
-    tags = {"xmed.kind": "drift", "verdict": found["verdict"], "weights_sha256": found["model"]["weights_sha256"]}
-    tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
+    check = monitor.read_drift_check(page.parent)
+    measured: dict[str, float | None] = {
+        "drift/alarm": float(check.verdict == "alarm"),
+        "drift/unreadable": float(check.unreadable.n),
+    }
+    measured |= {"drift/patients": float(check.input.patients), "drift/p": check.p}
+    for group in check.groups:
+        measured |= {f"drift/{group.id}/{key}": getattr(group, key) for key in ("mmd2", "p", "p_adjusted")}
+    measured |= {f"drift/{name}/dice_expected": estimate.mean for name, estimate in check.estimate.items()}
+    tags = {"xmed.kind": "drift", "verdict": check.verdict, "weights_sha256": check.model.weights_sha256}
+    tags |= {"model": check.model.reference, "data": check.input.name}
     known = {key: value for key, value in measured.items() if value is not None}
-    return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
+    return registry.log_check(check.model.study, page.parent.name, tags, known, page.parent, home())
 
 
 def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> DatasetSpec:

@@ -156,11 +156,12 @@ def drift_command(
         plan_dataset(data)  # refuses wrong input before Prefect starts and anything is written
     drift_flow = flows.load_drift_flow()
     from xmed.console.tables import show_drift
-    from xmed.monitor import read
+    from xmed.monitor import read_drift_check
+    from xmed.records.record import content
 
     result = drift_flow(model, data, data_root)
-    document = read(Path(result["folder"]))
-    code = NO if document["verdict"] == "alarm" else DONE
+    check = read_drift_check(Path(result["folder"]))
+    document, code = content(check), NO if check.verdict == "alarm" else DONE
     return Answer({**result, **document}, lambda console: show_drift(console, document, result["report"]), code)
 
 
