@@ -83,11 +83,6 @@ NOT_YET = frozenset(
     xmed.console.tables.show_servers
     xmed.console.tables.show_validation
     xmed.deidentify.description.explain_rules
-    xmed.files.documents.mapping
-    xmed.files.documents.read_mapping
-    xmed.files.locks.lock_owner
-    xmed.files.sealed_document.is_intact
-    xmed.files.sealed_document.seal_document
     xmed.html.axis.Axis.ticks
     xmed.html.render.traced
     xmed.html.slices.views
@@ -99,12 +94,6 @@ NOT_YET = frozenset(
     xmed.model.deployed.Model.card
     xmed.model.folder.check_model
     xmed.records.schemas.schemas
-    xmed.run.Run.signoff
-    xmed.run.Run.trained
-    xmed.server.backup.backup
-    xmed.server.restore.restore
-    xmed.server.stack.up_down.down
-    xmed.server.stack.up_down.up
     xmed.spec.find_specs.read_spec
     xmed.spec.study.MethodSpec.hyperparameters
     xmed.train.device.machine

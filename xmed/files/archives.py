@@ -59,7 +59,14 @@ class Member:
 
 @dataclass
 class Names:
-    """The names read so far; none may occur twice, or as a file and as a folder."""
+    """The names of an archive that were read so far; none may occur twice, or as a file and as a folder.
+
+    Attributes:
+        archive: The archive's name, for error messages.
+        code: The error code for a name that occurs twice.
+        files: Names of files.
+        folders: Names of folders.
+    """
 
     archive: str
     code: str = "ARCHIVE_INVALID"
@@ -67,7 +74,10 @@ class Names:
     folders: set[PurePosixPath] = field(default_factory=set)
 
     def add(self, name: str) -> None:
-        """Add a name.
+        """Add the name of a file.
+
+        Args:
+            name: The name, as `safe_member_name` returns it.
 
         Raises:
             XmedError: With `code` for a name that exists already.
@@ -89,6 +99,9 @@ def open_archive(path: Path, most: int) -> Iterator[Iterator[Member]]:
     Args:
         path: The archive.
         most: The largest total size of its members in bytes.
+
+    Yields:
+        An iterator over the members; each must be read before the next one is requested.
 
     Raises:
         XmedError: PATH_UNSAFE (a link, a device, an absolute name, a name that leaves the folder), SIZE_CLAIM (too many
@@ -114,7 +127,16 @@ def open_archive(path: Path, most: int) -> Iterator[Iterator[Member]]:
 
 
 def invalid_archive(name: str, why: str, code: str = "ARCHIVE_INVALID") -> XmedError:
-    """The error for a damaged archive."""
+    """Make the error for a damaged archive.
+
+    Args:
+        name: The archive's name.
+        why: What is wrong with it.
+        code: The error code.
+
+    Returns:
+        The error, to be raised.
+    """
     return XmedError(code, f"{name}: {why}", "a whole archive without a password", "take another copy")
 
 
@@ -140,6 +162,9 @@ def safe_member_name(archive: str, name: str, plain: bool, code: str = "ARCHIVE_
         name: The member's name.
         plain: Whether the member is an ordinary file or folder.
         code: The error code for a name that is too long.
+
+    Returns:
+        The name with forward slashes.
 
     Raises:
         XmedError: PATH_UNSAFE, or `code`.

@@ -153,9 +153,9 @@ def list_schedules() -> list[dict[str, Any]]:
         Rows with study, schedule (cron expression, or what is waited for), timezone, active, next (ISO 8601), and the
         last run: last (state), last_at (ISO 8601), last_said (message).
     """
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with_tag = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(deployment_filter=ours)
+        deployments = client.read_deployments(deployment_filter=with_tag)
         return [_row(client, deployment) for deployment in sorted(deployments, key=lambda entry: entry.name)]
 
 
