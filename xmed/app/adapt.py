@@ -211,4 +211,5 @@ def log_run(folder: Path) -> str:
 @outward
 def register_model(folder: Path) -> dict[str, Any]:
     """Register the adapted model; see `xmed.registry.register`."""
-    return content(registry.register(Run(folder), home()))
+    registered: dict[str, Any] = content(registry.register(Run(folder), home()))
+    return registered

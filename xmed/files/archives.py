@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -213,7 +214,7 @@ def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
                 raise invalid_archive(archive, "a file without a name")
             source = packed.extractfile(entry)
             assert source is not None  # it is a regular file
-            yield Member(name, entry.size, lambda s=source, n=entry.size: _pieces(s, n, archive))  # type: ignore[misc]
+            yield Member(name, entry.size, partial(_pieces, source, entry.size, archive))
     while bound.read(PIECE):  # the checksum of compressed data is checked at the end
         pass
 
@@ -225,7 +226,7 @@ class _Entry(tarfile.TarInfo):
         if self.type in _RECORDS and self.size > MAX_RECORD:
             what = f"a record of {self.size} bytes before a member"
             raise XmedError("SIZE_CLAIM", what, f"{MAX_RECORD} at most", "take another copy")
-        return super()._proc_member(packed)  # type: ignore[misc]
+        return super()._proc_member(packed)  # type: ignore[misc]  # a method that tarfile does not publish
 
 
 def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import stat
 import struct
@@ -24,29 +23,29 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from xmed.errors import XmedError
+from xmed.files.document_limits import (
+    finite_number,
+    refuse_constant,
+    refuse_depth,
+    refuse_events,
+    refuse_size,
+    unique_members,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-MAX_DEPTH = 64
-"""Collections in one another; the deepest document that xmed writes (report.json) has 9."""
 MAX_YAML = 4 << 20
 """Bytes of a YAML file; the names of 100,000 patients take 2 MB."""
 MAX_JSON = 256 << 20
 """Bytes of a JSON file; rows.json of 5,000 patients, 10 structures and 5 arms takes 100 MB."""
-MAX_NODES = 1_000_000
-"""Values of a YAML file once its aliases are followed."""
-MAX_DIGITS = 308
-"""Of a whole number: one more, and it is larger than every double (DBL_MAX_10_EXP), and cannot be converted to one."""
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)  # no text is looked at twice
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _DAMAGED = (csv.Error, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError)
 """What tables and archives of arrays (.npz) raise beside ValueError."""
-_CORE = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
 
 
 def read_json(path: Path, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON, absent: str = "PATH_NOT_FOUND") -> Any:
@@ -100,14 +99,14 @@ def parse_json(data: bytes | str, name: str, code: str = "DOCUMENT_INVALID", mos
     """
     data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     with guarded(name, code, "a JSON document (RFC 8259)"):
-        _refuse_size(len(data), most)
-        _refuse_depth(data)
+        refuse_size(len(data), most)
+        refuse_depth(data)
         value = json.loads(
             data.decode("utf-8-sig"),
-            parse_constant=_no_number,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_once,
+            parse_constant=refuse_constant,
+            parse_float=finite_number,
+            parse_int=whole_number,
+            object_pairs_hook=unique_members,
         )
         if b"\\u" in data:  # UTF-8 itself cannot hold half of a pair, nor JSON a control character
             refuse_characters(value, _UNWRITABLE)
@@ -131,7 +130,7 @@ def read_yaml(path: Path, code: str = "SPEC_INVALID", absent: str = "SPEC_NOT_FO
     data = _bytes(path, code, MAX_YAML, absent)
     with guarded(str(path), code, "a YAML document"):
         text = data.decode("utf-8-sig")
-        _refuse_events(text)
+        refuse_events(text)
         # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none.
         reader = YAML(typ="safe")
         reader.Constructor = _Core
@@ -244,81 +243,3 @@ def _bytes(path: Path, code: str, most: int, absent: str) -> bytes:
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "a NUL in its name"
         raise XmedError(absent, f"{path}: {why}", "a file that can be read") from problem
-
-
-def _refuse_size(size: int, most: int) -> None:
-    if size > most:
-        raise ValueError(f"{size} bytes, and {most} at most are read")
-
-
-def _refuse_depth(data: bytes) -> None:
-    depth = 0
-    for token in _TOKEN.finditer(data):
-        first = data[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"more than {MAX_DEPTH} lists and objects in one another")
-        elif first in b"]}":
-            depth -= 1
-
-
-def _refuse_events(text: str) -> None:
-    """Check depth, number of values and tags of a YAML text before it is loaded.
-
-    An anchor counts as many values as stand below it; an alias adds them once more.
-    """
-    open_, sizes, total = list[tuple[str | None, int]](), dict[str, int](), 0
-    for event in YAML(typ="safe").parse(text):
-        if isinstance(event, AliasEvent):
-            if event.anchor in (anchor for anchor, _ in open_):
-                raise ValueError(f"the alias *{event.anchor} stands within its own anchor")
-            total += sizes.get(event.anchor, 1)
-        elif isinstance(event, CollectionStartEvent | ScalarEvent):
-            _refuse_tag(event)
-            total += 1
-            if isinstance(event, CollectionStartEvent):
-                open_.append((event.anchor, total))
-            elif event.anchor:
-                sizes[event.anchor] = 1
-        elif isinstance(event, CollectionEndEvent):
-            anchor, before = open_.pop()
-            if anchor:
-                sizes[anchor] = total - before + 1
-        if len(open_) > MAX_DEPTH or total > MAX_NODES:
-            limit = f"{MAX_DEPTH} lists and mappings in one another, or {MAX_NODES} values"
-            raise ValueError(f"more than {limit}")
-
-
-def _refuse_tag(event: Any) -> None:
-    tag = None if event.ctag is None else str(event.ctag)
-    if tag not in (None, "!", *_CORE):
-        raise ValueError(
-            f"the tag {tag} in line {event.start_mark.line + 1}; only those of YAML's core schema are read"
-        )
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"a number beyond every double: {text[:20]}")
-    return number
-
-
-def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(text)} digits")
-    return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name '{twice[:80]}' twice in one object")
-    return members

@@ -37,8 +37,8 @@ def check_model(folder: Path, expected: Mapping[str, str] = NOTHING) -> dict[str
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise XmedError("MODEL_INVALID", f"{folder}: no file {name}", f"{WEIGHTS} and {DESCRIPTION}, no links")
-    document = documents.read_json(folder / DESCRIPTION, "MODEL_INVALID", LARGEST, "MODEL_INVALID")
-    document = documents.mapping(document, str(folder / DESCRIPTION), "MODEL_INVALID")
+    value = documents.read_json(folder / DESCRIPTION, "MODEL_INVALID", LARGEST, "MODEL_INVALID")
+    document: dict[str, Any] = documents.mapping(value, str(folder / DESCRIPTION), "MODEL_INVALID")
     said = document.get("weights_sha256")
     weights = file_digest(folder / WEIGHTS)
     _same(folder / WEIGHTS, weights, said)

@@ -87,13 +87,7 @@ def compose_drift_check(
         "do": HOPELESS if alarm.verdict == "undecided" and least is None else TODO[alarm.verdict],
         "p": alarm.shift.p if alarm.shift else None,
         "groups": _groups(alarm),
-        "unreadable": {
-            "n": len(refused),
-            "of": data.cases,
-            "p": alarm.p_unreadable,
-            "by_code": dict(sorted(Counter(case.code for case in refused).items())),
-            "cases": [content(case) for case in refused],
-        },
+        "unreadable": _unreadable(refused, data.cases, alarm.p_unreadable),
         "numbers": _numbers(old_rows, rows, model.modality),
         "estimate": {name: _estimate(name, reference, rows, alarm) for name in reference.structures},
         "patients": [
@@ -102,6 +96,16 @@ def compose_drift_check(
         ],
     }
     return parse(DriftCheck, without_nan(document), DriftCheck.FILE, "REPORT_MISMATCH")
+
+
+def _unreadable(refused: Sequence[RefusedCase], cases: int, p: float) -> Document:
+    return {
+        "n": len(refused),
+        "of": cases,
+        "p": p,
+        "by_code": dict(sorted(Counter(case.code for case in refused).items())),
+        "cases": [content(case) for case in refused],
+    }
 
 
 def _groups(alarm: Alarm) -> list[Document]:

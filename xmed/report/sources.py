@@ -103,7 +103,7 @@ class Sources:
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
-        report = documents.read_mapping(folder / "report.json")
+        report: Document = documents.read_mapping(folder / "report.json")
         selection, data = report["selection"], report["data"]
         arms = {(entry["arm"], entry["seed"]): entry for entry in selection["arms"]}
         selections = [
