@@ -74,7 +74,8 @@ def train_on_cluster(
         for job, needed in jobs.items():
             parameters = dict(zip(("folder", "arm", "seed", "home"), (run.folder, *job, home)))
             before = [futures[other] for other in needed]
-            futures[job] = runner.submit(train_cell, parameters, wait_for=before)
+            # They are futures of this very runner, though `as_completed` wants them typed as any runner's.
+            futures[job] = runner.submit(train_cell, parameters, wait_for=before)  # type: ignore[arg-type]  # see above
         job_of = {future.task_run_id: job for job, future in futures.items()}
         for future in as_completed(list(futures.values())):
             job = job_of[future.task_run_id]
