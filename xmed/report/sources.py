@@ -21,7 +21,7 @@ from xmed.records.evaluation import (
     TestImages,
 )
 from xmed.records.provenance import AuthorText, PriorVersion
-from xmed.records.record import AnyRecord, parse
+from xmed.records.record import AnyRecord, content, parse
 from xmed.records.training import Training
 from xmed.report.cases_csv import read_cases
 from xmed.report.edition import EDITION
@@ -113,7 +113,7 @@ class Sources:
             text=_if_there(run, AuthorText),
             prior=_if_there(run, PriorVersion),
             objects=_if_there(run, DicomObjects),
-            signoff=run.signoff,
+            signoff=[content(decision) for decision in run.signoff],
             hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in names},
         )
 
@@ -127,7 +127,7 @@ class Sources:
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
-        report = documents.read_mapping(folder / "report.json")
+        report: Document = documents.read_mapping(folder / "report.json")
         selection, data = report["selection"], report["data"]
         arms = {(entry["arm"], entry["seed"]): entry for entry in selection["arms"]}
         selections = [

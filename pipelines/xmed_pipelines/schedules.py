@@ -159,9 +159,9 @@ def list_schedules() -> list[ScheduledStudy]:
     Returns:
         The schedules by the name of their study.
     """
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with_tag = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(deployment_filter=ours)
+        deployments = client.read_deployments(deployment_filter=with_tag)
         return [_row(client, deployment) for deployment in sorted(deployments, key=lambda entry: entry.name)]
 
 
