@@ -193,11 +193,11 @@ class Run:
     @property
     def signoff(self) -> list[SignOff]:
         """What people decided about the run's model, oldest first: kept beside the report, since it came afterwards."""
-        from xmed.records.record import read  # light commands read no document
+        from xmed.records.record import read_record  # light commands read no document
         from xmed.records.sign_off import SignOffs
 
         path = self.report / SignOffs.FILE
-        return read(SignOffs, path).root if path.is_file() else []
+        return read_record(SignOffs, path).root if path.is_file() else []
 
     @property
     def pictures(self) -> Path:

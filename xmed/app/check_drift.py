@@ -79,7 +79,7 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
+    new_cases, net, card = cohort.load_cohort(name, home()), Model.load(folder), card_of(folder)
     rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
     new = monitor.by_patient(new_cases.cases, rows)
     refused = [RefusedCase(case=case.case, code=case.code, message=case.message) for case in new_cases.quarantined]
@@ -87,8 +87,8 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     now = datetime.now(UTC)
     checked_model = CheckedModel(
         reference=spoken(model),
-        study=net.origin.study,
-        weights_sha256=net.weights_sha256,
+        study=card.study or "",
+        weights_sha256=card.weights_sha256,
         modality=net.modality,
     )
     data = CheckedInput(

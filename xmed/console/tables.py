@@ -164,12 +164,7 @@ def show_cohort(console: Console, cohort: CohortSummary, has_crosswalk: bool = F
         console.print(plain_table(refused, columns, "in quarantine"))
         if has_crosswalk:
             console.print("`xmed deidentify --crosswalk` says which case and patient a pseudonym stands for.")
-    notes = [
-        {"case": case.case, "code": str(note["code"]), "text": str(note["text"])}
-        for case in cohort.cases
-        for note in case.notes
-        if isinstance(note, dict)
-    ]
+    notes = [{"case": case.case, "code": note.code, "text": note.text} for case in cohort.cases for note in case.notes]
     if notes:
         console.print(plain_table(notes, ("case", "code", "text"), "corrected while reading"))
 

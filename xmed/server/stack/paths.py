@@ -20,7 +20,7 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.locks import lock_owner
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.records.server_stack import SupervisorState
 from xmed.run import stack_file
 from xmed.server.prefect_server import LOOPBACK, UP, server_lock
@@ -97,7 +97,7 @@ class StackPlace:
     def state(self) -> SupervisorState:
         """What the supervisor last wrote about its services; nothing is known where it wrote nothing."""
         try:
-            return read(SupervisorState, self.services)
+            return read_record(SupervisorState, self.services)
         except XmedError:
             return SupervisorState()
 
