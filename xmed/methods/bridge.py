@@ -111,7 +111,7 @@ class Bridge(Method):
             source_logits, target_logits = self.net(image), self.net(masked) if teaches else masked
         else:  # one set of statistics for both is what the teacher, and then the model, will be deployed with
             source_logits, target_logits = self.net(torch.cat([image, masked])).split([len(image), len(masked)])
-        losses = {"rendered": self.task.loss(source_logits, source.truth, source.fov)}
+        losses = {"rendered": self.task.loss(source_logits, source.reference, source.fov)}
         self._remember(source)
         if teaches:
             losses["taught"] = self._teach(target, target_logits)
@@ -125,7 +125,7 @@ class Bridge(Method):
 
     def _remember(self, source: Batch) -> None:
         """Widen the range of shares that each class has taken of a labelled batch so far."""
-        share = _shares(source.truth, source.fov, self.task.classes)
+        share = _shares(source.reference, source.fov, self.task.classes)
         started = self.teacher.steps > 0
         self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
         self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)

@@ -51,7 +51,7 @@ class Cdan(Method):
         )
         weights = (entropy_weights(p)[:, None] for _, p in (drawn.source, drawn.target))
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "domain": self.weight * domain_loss(source_verdict, target_verdict, *weights),
         }
 

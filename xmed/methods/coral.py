@@ -33,7 +33,7 @@ class Coral(Method):
         """Return supervised loss + weight · distance of the covariances."""
         drawn = sample_features(self.net, source, target, self.random)
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "coral": self.weight * coral_distance(drawn.source[0], drawn.target[0]),
         }
 

@@ -40,6 +40,6 @@ class Dann(Method):
             self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (drawn.source, drawn.target)
         )
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "domain": self.weight * domain_loss(source_verdict, target_verdict),
         }

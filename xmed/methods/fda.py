@@ -45,10 +45,10 @@ class Fda(Method):
         style, size = target.image[partner], self.size * size
         image = mix_amplitude(source.image, style, size, share, source.fov, style_fov)
         if not self.entropy:
-            return {"supervised": self.task.loss(self.net(image), source.truth, source.fov)}
+            return {"supervised": self.task.loss(self.net(image), source.reference, source.fov)}
         (source_logits, _), (target_logits, _) = forward_per_domain(self.net, image, target.image)
         return {
-            "supervised": self.task.loss(source_logits, source.truth, source.fov),
+            "supervised": self.task.loss(source_logits, source.reference, source.fov),
             "entropy": self.entropy * charbonnier_entropy(target_logits, target.fov, self.eta),
         }
 

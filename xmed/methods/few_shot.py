@@ -76,7 +76,7 @@ class FewShot(Method):
         logits = self.net(torch.cat([source.image, perturb_intensities(target.image, self.random, target.fov)])).float()
         consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 

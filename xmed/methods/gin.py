@@ -42,7 +42,7 @@ class Gin(Method):
         if self.blend and self.copies > 1:
             images[:2] = blend_appearances(images[0], images[1], self.random)
         logits = [self.net(image).float() for image in images]
-        losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
+        losses = {"supervised": self.task.loss(logits[0], source.reference, source.fov)}
         if self.copies > 1:
             p = [copy.softmax(1) for copy in logits]
             mean = sum(p[1:], p[0]) / len(p)

@@ -41,7 +41,7 @@ class MaskedPretrain(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the error of filled-in blocks in the first part of the training, the supervised loss in the second."""
         if self.progress >= self.share:
-            return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+            return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}
         image = torch.cat([source.image, target.image])
         blocks = random_blocks(image, self.mask, self.cell, self.random)
         painted = self.painter(logits_and_features(self.net, image.masked_fill(blocks, 0))[1]).float()

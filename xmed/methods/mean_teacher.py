@@ -65,7 +65,7 @@ class MeanTeacher(Method):
         logits = self.net(torch.cat([varied, perturb_intensities(target.image, self.random, target.fov)])).float()
         consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 

@@ -143,7 +143,14 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:
-        """Return the network that this method trains, given the study's. For methods that change the input."""
+        """Return the network that this method trains. Methods that change the network's input override it.
+
+        Args:
+            spec: The study's network.
+
+        Returns:
+            The network of the method; by default the study's.
+        """
         return spec
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
@@ -188,14 +195,29 @@ class Method(nn.Module, ABC):
         return
 
     def learning_rate_shares(self) -> dict[nn.Module, float]:
-        """Return modules with their learning rate as a share of the learning rate of all other parameters."""
+        """Return the modules that learn at another rate than the rest.
+
+        Returns:
+            Module → its learning rate as a share of the learning rate of all other parameters.
+        """
         return {}
 
     def forward(self, image: Tensor) -> Tensor:
-        """Run what is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""
+        """Run what is deployed.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            Logits (b, classes, i, j[, k]).
+        """
         logits: Tensor = self.net(image)
         return logits
 
     def deployed(self) -> nn.Module:
-        """Return the network whose weights are shipped, which is what `forward` runs."""
+        """Return the network whose weights are deployed.
+
+        Returns:
+            The network that `forward` runs.
+        """
         return self.net

@@ -73,7 +73,7 @@ class Mic(Method):
         varied = random_convolutions(source.image, self.random, source.fov)
         logits = self.net(torch.cat([varied, perturbed.masked_fill(blocks, 0)]))  # 0 is the mean intensity
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "masked": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),
         }
 

@@ -37,7 +37,7 @@ class MaximumMeanDiscrepancy(Method):
         """Return supervised loss + weight · squared discrepancy."""
         drawn = sample_features(self.net, source, target, self.random)
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "mmd": self.weight * squared_mmd(drawn.source[0], drawn.target[0]),
         }
 

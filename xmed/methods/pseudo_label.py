@@ -59,7 +59,7 @@ class PseudoLabel(Method):
         varied = random_convolutions(source.image, self.random, source.fov)
         logits = self.net(torch.cat([varied, perturb_intensities(target.image, self.random, target.fov)]))
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "pseudo": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),
         }
 

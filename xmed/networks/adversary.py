@@ -36,7 +36,15 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
-    """Return `x` unchanged; in the backward pass its gradient is multiplied by −`strength`."""
+    """Return a tensor unchanged; in the backward pass its gradient is multiplied by −`strength`.
+
+    Args:
+        x: Any tensor.
+        strength: The factor.
+
+    Returns:
+        A tensor of equal values.
+    """
     same: Tensor = _Reversal.apply(x, strength)  # type: ignore[no-untyped-call]  # torch does not annotate it
     return same
 
@@ -92,7 +100,15 @@ def map_critic(channels: int, dims: int, width: int = 16) -> nn.Sequential:
 
 
 def apply_frozen(critic: nn.Module, x: Tensor) -> Tensor:
-    """Return `critic(x)` with the critic's weights as constants: gradients reach `x` but not the critic."""
+    """Apply a critic with its weights as constants: gradients reach the input but not the critic.
+
+    Args:
+        critic: The critic.
+        x: Its input.
+
+    Returns:
+        `critic(x)`.
+    """
     verdict: Tensor = functional_call(critic, {name: p.detach() for name, p in critic.named_parameters()}, (x,))
     return verdict
 

@@ -67,6 +67,9 @@ def network_definition(
         in_channels: Channels of the input that the MONAI class itself receives.
         classes: Number of classes, background included.
 
+    Returns:
+        The class, and the keyword arguments of its constructor.
+
     Raises:
         XmedError: SPEC_INVALID for an unknown name.
     """
@@ -111,10 +114,21 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return log(mean of the members' probabilities), (b, classes, i, j[, k]): their softmax is that mean."""
+        """Average the members' probabilities.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            log(mean of the members' probabilities), (b, classes, i, j[, k]): their softmax is that mean.
+        """
         return torch.stack([member(image).float().softmax(1) for member in self.members]).mean(0).clamp_min(1e-7).log()
 
 
 def default_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Choose the device of this machine.
+
+    Returns:
+        The GPU where there is one, else the CPU.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -32,5 +32,13 @@ def foreground_voxels(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def foreground_vanished(before: Tensor, after: Tensor) -> bool:
-    """Tell whether the foreground of the same patches shrank below `VANISHED_SHARE` between two counts."""
+    """Tell whether the foreground of the same patches shrank below `VANISHED_SHARE` between two counts.
+
+    Args:
+        before: Number of foreground voxels before the adaptation, scalar.
+        after: The number after it, scalar.
+
+    Returns:
+        Whether it did.
+    """
     return bool(after < VANISHED_SHARE * before)

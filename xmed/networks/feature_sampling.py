@@ -34,7 +34,14 @@ class DomainFeatures:
 
 
 def feature_width(net: nn.Module) -> int:
-    """Return the length of a feature vector: the output channels of the deepest block."""
+    """Return the length of a feature vector.
+
+    Args:
+        net: A network of `build_network`.
+
+    Returns:
+        Number of output channels of the deepest block.
+    """
     convolutions = [m for m in deepest_block(net).modules() if isinstance(m, CONVOLUTIONS)]
     return int(convolutions[-1].out_channels)
 
@@ -83,10 +90,10 @@ def features_in_view(feature_map: Tensor, logits: Tensor, fov: Tensor | None) ->
     space = list(feature_map.shape[2:])
     share = pool(inside, space)
     mean = pool(p * inside, space) / share.clamp_min(1e-6)
-    kept = (share >= 0.5).flatten()
-    if not kept.any():
-        kept = torch.ones_like(kept)
-    return feature_map.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
+    in_view = (share >= 0.5).flatten()
+    if not in_view.any():
+        in_view = torch.ones_like(in_view)
+    return feature_map.movedim(1, -1).flatten(0, -2)[in_view], mean.movedim(1, -1).flatten(0, -2)[in_view]
 
 
 def class_balanced_draw(vectors: Tensor, p: Tensor, count: int, random: RandomNumbers) -> tuple[Tensor, Tensor]:

@@ -175,5 +175,5 @@ def _compress(anatomy: LabelledAnatomy, random: np.random.Generator, amplitude: 
     top = np.percentile(amplitude[anatomy.fov], random.uniform(97, 99.9)) if anatomy.fov.any() else 1.0
     decibel = 20 * np.log10(np.maximum(amplitude, 1e-9) / max(float(top) * log_uniform(random, 0.7, 1.5), 1e-9))
     display = np.clip(1 + decibel / random.uniform(36, 65), 0, 1) ** random.uniform(0.7, 1.8)
-    shown: np.ndarray = ndimage.gaussian_filter(display, random.uniform(0, 0.6)).astype(np.float32)
-    return shown
+    displayed: np.ndarray = ndimage.gaussian_filter(display, random.uniform(0, 0.6)).astype(np.float32)
+    return displayed

@@ -22,8 +22,8 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     if random.random() < AS_SHOWN:
         low, high = random.uniform(-160, -60), random.uniform(140, 240)
         soft_tissue = low + np.clip(anatomy.image, 0, 1) * (high - low)
-        shown: np.ndarray = (AIR + body * (soft_tissue - AIR)).astype(np.float32)
-        return shown
+        hounsfield: np.ndarray = (AIR + body * (soft_tissue - AIR)).astype(np.float32)
+        return hounsfield
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
         deep = anatomy.smooth(body, 4.0) > 0.95  # not near the skin: air has no MR signal, like cortical bone

@@ -13,7 +13,15 @@ from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 
 def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Return intensities without unit, float32 (i, j, k)."""
+    """Draw random intensities for every class of tissue.
+
+    Args:
+        anatomy: Labelled anatomy.
+        random: Random generator.
+
+    Returns:
+        Intensities without unit, float32 (i, j, k).
+    """
     smooth = anatomy.smooth(anatomy.image, 1.0)
     edges = np.quantile(smooth, np.sort(random.uniform(0.05, 0.95, int(random.integers(2, 7)))))
     tissue = np.searchsorted(edges, smooth)

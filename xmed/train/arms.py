@@ -42,7 +42,15 @@ COPIED_FROM_ORIGIN = ("arm", "seed", "method", "hyperparameters", "cite", "deplo
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:
-    """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
+    """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name.
+
+    Args:
+        study: The study.
+        arm: Name of the arm.
+
+    Returns:
+        The method with its hyper-parameters.
+    """
     return study.method if arm in (Arm.ADAPTED, study.method.name) else MethodSpec(name=arm)
 
 
@@ -170,7 +178,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
 def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, CheckpointChoice]:
     """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
-    chosen, verdicts = 0, [select.Verdict(kept=True, guards={})]
+    chosen, verdicts = 0, [select.Verdict(within_limits=True, guards={})]
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
@@ -179,7 +187,10 @@ def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> 
         chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
     networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
-    candidates = [Candidate(step=step, **vars(verdict)) for step, verdict in zip(steps, verdicts)]
+    candidates = [
+        Candidate.model_validate({"step": step, "kept": verdict.within_limits, "guards": verdict.guards})
+        for step, verdict in zip(steps, verdicts)
+    ]
     return model, CheckpointChoice(rule=rule, used_target_labels=False, candidates=candidates, chosen=steps[chosen])
 
 
@@ -193,8 +204,8 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, S
         model = model.learn_places(seen)
     if not enlarge or data.posed:
         return model, None
-    known = [(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)]
-    model, agreements = model.learn_scale(known, seen)
+    labelled = [(case.case, case.reference, case.fov) for case in (*data.labelled, *data.held_out)]
+    model, agreements = model.learn_scale(labelled, seen)
     return model, None if agreements is None else ScaleTest.model_validate(agreements)
 
 

@@ -42,8 +42,8 @@ def normalised(both: MetaTensor, window: list[float] | None) -> MetaTensor:
         (1, i, j, k).
     """
     image, fov = both.numpy()
-    found = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
-    return _like(both.narrow(0, 0, 1), found[np.newaxis])
+    normal = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
+    return _like(both.narrow(0, 0, 1), normal[np.newaxis])
 
 
 def _like(image: torch.Tensor, array: np.ndarray) -> MetaTensor:

@@ -93,8 +93,8 @@ def _skull(head: CrossSection, sector: Sector, random: np.random.Generator) -> t
     square = np.abs((head.normal() * sector.beam()).sum(0)) ** random.uniform(0.8, 5)
     least = random.uniform(0, 0.25)
     noise = smooth_noise(random, lines.shape, random.uniform(5, 12) * sector.px)
-    kept = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
-    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * kept, thick
+    visible = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
+    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * visible, thick
 
 
 def _brain(head: CrossSection, base: float, px: float, random: np.random.Generator) -> np.ndarray:

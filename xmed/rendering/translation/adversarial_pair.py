@@ -100,7 +100,7 @@ class Translator(nn.Module):
         losses = {
             "critic": ((self.critic(fake * view)[-1] - 1) ** 2).mean(),
             "content": settings.nce * content / 2,
-            "segment": settings.segment * self.supervised(self.segmenter(fake), source.truth, source.fov),
+            "segment": settings.segment * self.supervised(self.segmenter(fake), source.reference, source.fov),
         }
         # Last: the order of the terms decides on the order in which gradients are added up, and so on the last bits.
         edge_change = (edge_strength(fake) - edge_strength(source.image)).abs() * view

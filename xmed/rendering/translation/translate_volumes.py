@@ -40,6 +40,9 @@ def translate(
         settings: Settings of the training.
         seed: Determines the result.
         folder: Translations are written there as NIfTI, and read from there when the same ones are needed again.
+
+    Returns:
+        The translated samples, in the order of `source`.
     """
     request = {**asdict(settings), "seed": seed, "dims": dims}
     request |= {"source": [s.case for s in source], "target": [s.case for s in target]}
