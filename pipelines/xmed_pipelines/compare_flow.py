@@ -36,6 +36,9 @@ def compare_flow(
         resume: Id or folder of the comparison to continue.
         jobs: Trainings at the same time on this machine; None: as many as cores.
         cluster: Address of a Dask cluster that trains.
+
+    Returns:
+        run (its id), folder, page (path of the comparison's page).
     """
     spread = functools.partial(read_on_cluster, cluster) if cluster else None
     elsewhere = functools.partial(train_on_cluster, cluster) if cluster else None

@@ -19,5 +19,8 @@ def drift_flow(model: str, data: str, data_root: Path | None = None) -> DriftPag
         model: A registered model or a model folder.
         data: A dataset (name or YAML file), or a folder in which every file or DICOM folder is one case.
         data_root: Folder of the dataset's files, in place of the spec's.
+
+    Returns:
+        folder of the check, report (path of its page).
     """
     return check_drift.drift(model, data, data_root, call=as_task)

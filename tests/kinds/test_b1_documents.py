@@ -8,10 +8,9 @@ import re
 import pytest
 
 from support.compared_runs import make  # noqa: F401
-from support.drift_reference import about, crowd, reference
+from support.drift_reference import about, built, composed, crowd, reference
 from support.evaluated_runs import missed, undefined, written
-from xmed import comparison, monitor, report
-from xmed.monitor.build_check import build as build_drift
+from xmed import comparison, report
 
 BY_PLACE = {f"us-{n}-0": n for n in range(4)}
 
@@ -125,8 +124,8 @@ def test_a_check_for_drift_of_a_few_patients_is_written(tmp_path, n, m, same):
     new, known = crowd(m, 2), reference(n)
     if same:
         one = next(iter(new.values()))
-        new, known = dict.fromkeys(new, one), {**known, "patients": [one] * n}
-    document = monitor.compose(about(m), known, new, [])
-    page = build_drift(document, tmp_path)
+        new, known = dict.fromkeys(new, one), known.model_copy(update={"patients": [one] * n})
+    document = composed(about(m), known, new, [])
+    page = built(document, tmp_path)
     finite_json(tmp_path / "drift.json")
     assert ">nan<" not in page.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from support.registrable_runs import CASES, STUDY, FakeModel, build, case, finis
 from xmed import registry
 from xmed.errors import XmedError
 from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.records.record import content
 from xmed.registry import audit_log, gate, ledger, package
 from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracking_store import client
@@ -288,7 +289,7 @@ def test_a_decline_is_on_record_and_gives_no_alias(home):
     answer = approve(home, decision="decline")
     assert (answer.approved, answer.declined) == (False, True)
     assert holder(NAME, EVALUATION, home) is None
-    assert [(one["decision"], one["by"]) for one in run.signoff] == [("declined", FIRST)]
+    assert [(line.decision, line.by) for line in run.signoff] == [("declined", FIRST)]
 
 
 def test_a_report_that_was_tampered_with_is_not_drawn_anew_by_a_decline(home):
@@ -415,7 +416,7 @@ def said(run, words, **changes):
         "text": words,
         **changes,
     }
-    document = {"report_id": digest(found), **found, "signoff": run.signoff}
+    document = {"report_id": digest(found), **found, "signoff": [content(line) for line in run.signoff]}
     (run.report / "report.json").write_text(json.dumps(document))
     return document["report_id"]
 

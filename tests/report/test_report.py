@@ -449,6 +449,7 @@ def test_a_signature_is_shown_and_leaves_the_reports_id_alone(make):
     report.write_report(run)
     before = json.loads((run.report / "report.json").read_text())
     line = {"decision": "approved", "alias": "clinical-evaluation", "by": "Ada Reader", "meaning": "reviewed"}
+    line |= {"at": "2026-01-01T00:00:00+00:00"}
     (run.report / SIGNOFF).write_text(json.dumps([line]))
     assert "report.signoff[0]" in report.verify_report(run.folder)[0]
     report.write_report(run)

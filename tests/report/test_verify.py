@@ -302,7 +302,9 @@ def test_a_report_that_is_no_document_any_more_is_told_as_such(run):
 
 def test_a_sign_off_is_no_tampering_once_the_report_is_built_with_it(run):
     before = report.read_report(run.report)["report_id"]
-    (run.report / "SIGNOFF.json").write_text(json.dumps([{"by": "A. Reader", "decision": "approved"}]))
+    (run.report / "SIGNOFF.json").write_text(
+        json.dumps([{"by": "A. Reader", "decision": "approved", "at": "2026-01-01T00:00:00+00:00"}])
+    )
     report.write_report(run)
     assert report.verify_report(run.folder) == []
     found = report.read_report(run.report)

@@ -62,12 +62,12 @@ def listed(file):
 def test_a_restored_home_has_the_models_the_audit_log_and_the_runs_of_the_first(made, tmp_path):
     before = registry.versions(made)
     found = backup(made, tmp_path / "b.tar.gz")
-    assert found["registry"] == "sqlite"
+    assert found.registry == "sqlite"
     gone, again = made.with_name("gone"), tmp_path / "again"
     made.rename(gone)
     try:
         again.mkdir()
-        assert restore(tmp_path / "b.tar.gz", again)["files"] == found["files"]
+        assert restore(tmp_path / "b.tar.gz", again).files == found.files
         assert registry.versions(again) == before
         assert registry.verify_audit(again) == []
         folder = registry.fetch("models:/toy-prostate-us@candidate", again)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from support.validated_model import GRID, NETWORK, balls
+from xmed import monitor
 from xmed.evaluate import evaluate
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
@@ -14,8 +15,16 @@ from xmed.model.folder import WEIGHTS
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import unlinked
 from xmed.networks import build_network
-from xmed.records.drift import ValidationReference
+from xmed.records.drift import (
+    CheckedInput,
+    CheckedModel,
+    DriftCheck,
+    Measurements,
+    RefusedCase,
+    ValidationReference,
+)
 from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -28,7 +37,7 @@ STUDY = {
 
 
 def patient(random, move=0.0, vendor="GE", unsure=0.0):
-    """One row as `measured` makes it, around the same middle for everybody."""
+    """Measurements as `measured` makes them, around the same middle for everybody."""
     numbers = {
         "acquisition": {"extent_max": 100 + random.normal(), "spacing_max": 3.0},
         "intensities": {"mean": 5 + move + random.normal(0, 0.5), "sd": 1 + random.normal(0, 0.1)},
@@ -36,7 +45,8 @@ def patient(random, move=0.0, vendor="GE", unsure=0.0):
         "volumes": {"ball": 30 + random.normal()},
         "confidence": {"ball": 0.85 - unsure + random.normal(0, 0.02)},
     }
-    return {"numbers": numbers, "categories": {"vendor": vendor}, "embedding": (random.normal(0, 1, 8) + move).tolist()}
+    embedding = (random.normal(0, 1, 8) + move).tolist()
+    return Measurements(numbers=numbers, categories={"vendor": vendor}, embedding=embedding)
 
 
 def crowd(n, seed, **changes):
@@ -61,6 +71,24 @@ def about(cases):
         "model": {"reference": "models:/balls/1", "study": "balls", "weights_sha256": "a" * 64, "modality": "PT"},
         "input": {"name": "new", "cases": cases, "patients": cases, "fingerprint": "b" * 64},
     }
+
+
+def composed(about, reference, new, refused):
+    """A check as the plain JSON document that drift.json contains."""
+    check = monitor.compose_drift_check(
+        about["created"],
+        CheckedModel.model_validate(about["model"]),
+        CheckedInput.model_validate(about["input"]),
+        reference,
+        new,
+        [RefusedCase.model_validate(case) for case in refused],
+    )
+    return content(check)
+
+
+def built(document, folder):
+    """Write drift.json and the page of a plain JSON document."""
+    return monitor.build_drift_check(DriftCheck.model_validate(document), folder)
 
 
 REFUSED = [{"case": f"bad-{n}", "code": "SLICE_GAP", "message": "slice 7 is missing"} for n in range(5)]

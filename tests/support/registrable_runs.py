@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from xmed.files.digest import digest, folder_digest
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -92,7 +93,7 @@ def report(run, **changes):
         "cases": CASES,
         **changes,
     }
-    document = {"report_id": digest(document), **document, "signoff": run.signoff}
+    document = {"report_id": digest(document), **document, "signoff": [content(line) for line in run.signoff]}
     run.report.mkdir(exist_ok=True)
     (run.report / "report.json").write_text(json.dumps(document))
     (run.report / "report.html").write_text("<!doctype html><title>toy</title>")
@@ -120,4 +121,4 @@ def verify(folder):
 def build(run):
     """What stands for xmed.report.write_report here: the sign-offs are shown."""
     found = json.loads((run.report / "report.json").read_text())
-    (run.report / "report.json").write_text(json.dumps({**found, "signoff": run.signoff}))
+    (run.report / "report.json").write_text(json.dumps({**found, "signoff": [content(line) for line in run.signoff]}))

@@ -26,7 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
-from xmed_pipelines.deployments import POOL
+from xmed_pipelines.schedules import POOL
 from support.approval_flow import approve
 deployment = RunnerDeployment.from_flow(
     approve, "asked", work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH,

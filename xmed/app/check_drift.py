@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.records.answers import DriftPage
-from xmed.records.drift import DriftCheck, ValidationReference
+from xmed.records.drift import CheckedInput, CheckedModel, RefusedCase, ValidationReference
 from xmed.records.model_card import ModelCard
-from xmed.records.record import Number, read_record
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, spec_names
 
@@ -84,46 +82,43 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
     new = monitor.by_patient(new_cases.cases, rows)
-    refused = [{key: asdict(problem)[key] for key in ("case", "code", "message")} for problem in new_cases.quarantined]
-    refused += [{"case": case, "code": problem.code, "message": problem.what} for case, problem in unread.items()]
+    refused = [RefusedCase(case=case.case, code=case.code, message=case.message) for case in new_cases.quarantined]
+    refused += [RefusedCase(case=case, code=error.code, message=error.what) for case, error in unread.items()]
     now = datetime.now(UTC)
-    about = {
-        "created": now.isoformat(timespec="seconds"),
-        "model": {
-            "reference": spoken(model),
-            "study": net.origin.study,
-            "weights_sha256": net.weights_sha256,
-            "modality": net.modality,
-        },
-        "input": {
-            "name": name.removesuffix(INCOMING),
-            "cases": len(new_cases.cases) + len(new_cases.quarantined),
-            "patients": len(new),
-            "fingerprint": new_cases.fingerprint,
-        },
-    }
+    checked_model = CheckedModel(
+        reference=spoken(model),
+        study=net.origin.study or "",
+        weights_sha256=str(net.weights_sha256),
+        modality=net.modality,
+    )
+    data = CheckedInput(
+        name=name.removesuffix(INCOMING),
+        cases=len(new_cases.cases) + len(new_cases.quarantined),
+        patients=len(new),
+        fingerprint=new_cases.fingerprint,
+    )
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    document = monitor.compose(about, reference, new, refused)
-    return monitor.build(document, home() / "reports" / "drift" / place)
+    created = now.isoformat(timespec="seconds")
+    document = monitor.compose_drift_check(created, checked_model, data, reference, new, refused)
+    return monitor.build_drift_check(document, home() / "reports" / "drift" / place)
 
 
 @outward
 def log_drift(page: Path) -> str:
     """Log a check to MLflow: p values, counts, expected Dice, and the files. Returns the id of the MLflow run."""
-    result = read_record(DriftCheck, page.parent / DriftCheck.FILE)
-    measured: dict[str, Number | None] = {
-        "drift/alarm": float(result.verdict == "alarm"),
-        "drift/unreadable": float(result.unreadable.n),
-        "drift/patients": float(result.input.patients),
-        "drift/p": result.p,
+    check = monitor.read_drift_check(page.parent)
+    measured: dict[str, float | None] = {
+        "drift/alarm": float(check.verdict == "alarm"),
+        "drift/unreadable": float(check.unreadable.n),
     }
-    for group in result.groups:
+    measured |= {"drift/patients": float(check.input.patients), "drift/p": check.p}
+    for group in check.groups:
         measured |= {f"drift/{group.id}/{key}": getattr(group, key) for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": expected.mean for name, expected in result.estimate.items()}
-    tags = {"xmed.kind": "drift", "verdict": result.verdict, "weights_sha256": result.model.weights_sha256}
-    tags |= {"model": result.model.reference, "data": result.input.name}
+    measured |= {f"drift/{name}/dice_expected": estimate.mean for name, estimate in check.estimate.items()}
+    tags = {"xmed.kind": "drift", "verdict": check.verdict, "weights_sha256": check.model.weights_sha256}
+    tags |= {"model": check.model.reference, "data": check.input.name}
     metrics = {key: value for key, value in measured.items() if value is not None}
-    return registry.log_check(result.model.study, page.parent.name, tags, metrics, page.parent, home())
+    return registry.log_check(check.model.study, page.parent.name, tags, metrics, page.parent, home())
 
 
 def incoming(data: str | Path, card: ModelCard, data_root: str | Path | None = None) -> DatasetSpec:

@@ -167,7 +167,7 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
         batch=0,
         seconds=0.0,
         device="as the run that made it",
-        network=documents.read_mapping(folder / "model" / CARD)["network"],
+        network=documents.read_json(folder / "model" / CARD)["network"],
         target_labels_used=False,
         selection=CheckpointChoice(rule="the model as it was registered", used_target_labels=False, candidates=[]),
     )

@@ -149,7 +149,7 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
     document = documents.mapping(documents.parse_json(data, where, "SHARE_FAILED", LARGEST), where, "SHARE_FAILED")
     if document.get("schema") != SCHEMA:
         raise XmedError("SHARE_FAILED", f"{where} is of another kind", SCHEMA)
-    files = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
+    files: dict[str, Any] = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
     names = archives.Names(where, "SHARE_FAILED")
     for name, entry in files.items():
         names.add(str(_inside(name)))

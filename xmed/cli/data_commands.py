@@ -121,7 +121,7 @@ def schema_command(
 
         json_schema = report_schema()
     elif document is SchemaName.drift:
-        from xmed.monitor import schema as drift_schema
+        from xmed.monitor import drift_schema
 
         json_schema = drift_schema()
     else:

@@ -160,11 +160,11 @@ def drift_command(
         plan_dataset(data)  # refuses wrong input before Prefect starts and anything is written
     drift_flow = flows.load_drift_flow()
     from xmed.console.tables import show_drift
-    from xmed.records.drift import DriftCheck
-    from xmed.records.record import content, read_record
+    from xmed.monitor import read_drift_check
+    from xmed.records.record import content
 
     result = drift_flow(model, data, data_root)
-    check = read_record(DriftCheck, Path(result.folder) / DriftCheck.FILE)
+    check = read_drift_check(Path(result.folder))
     code = NO if check.verdict == "alarm" else DONE
     document = {**content(result), **content(check)}
     return Answer(document, lambda console: show_drift(console, check, result.report), code)

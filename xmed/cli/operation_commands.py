@@ -78,14 +78,12 @@ def up_command(
     Example: xmed up
     """
     from xmed.console.server_tables import show_servers
-    from xmed.records.operations import RunningServers
-    from xmed.records.record import parse
     from xmed.run import home
     from xmed.server.process_environment import make_home
     from xmed.server.stack.up_down import up
 
     make_home()
-    servers = parse(RunningServers, up(home(), port, mlflow_port), "the servers")
+    servers = up(home(), port, mlflow_port)
     return Answer(servers, lambda console: show_servers(console, servers))
 
 
@@ -97,9 +95,9 @@ def down_command() -> Answer:
     from xmed.run import home
     from xmed.server.stack.up_down import down
 
-    document = down(home())
-    line = f"ended: {', '.join(document['ended'])}" if document["ended"] else "nothing was up"
-    return Answer(document, lambda console: print_line(console, line))
+    stopped = down(home())
+    line = f"ended: {', '.join(stopped.ended)}" if stopped.ended else "nothing was up"
+    return Answer(stopped, lambda console: print_line(console, line))
 
 
 def backup_command(
@@ -112,9 +110,9 @@ def backup_command(
     from xmed.run import home
     from xmed.server.backup import backup
 
-    document = backup(home(), file.absolute())
-    line = f"{document['files']} files, {document['bytes'] / 1e6:.1f} MB: {document['file']}"
-    return Answer(document, lambda console: print_line(console, line))
+    summary = backup(home(), file.absolute())
+    line = f"{summary.files} files, {summary.bytes / 1e6:.1f} MB: {summary.file}"
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed backup` wrote.")]) -> Answer:
@@ -125,10 +123,10 @@ def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed
     from xmed.run import home
     from xmed.server.restore import restore
 
-    document = restore(file.absolute(), home())
-    next_step = "; `xmed up` starts its servers" if document["registry"] == "postgresql" else ""
-    line = f"{document['files']} files of {document['made']} in {document['home']}{next_step}"
-    return Answer(document, lambda console: print_line(console, line))
+    summary = restore(file.absolute(), home())
+    next_step = "; `xmed up` starts its servers" if summary.registry == "postgresql" else ""
+    line = f"{summary.files} files of {summary.made} in {summary.home}{next_step}"
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 COMMANDS = {

@@ -19,7 +19,7 @@ from xmed.errors import XmedError
 if TYPE_CHECKING:
     from xmed.app.arrival_watch import WatchParameters
     from xmed.app.plan import Plan
-    from xmed.records.operations import ScheduledStudy
+    from xmed.records.scheduled_study import ScheduledStudy
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200
@@ -145,12 +145,12 @@ def schedule_command(
     options = {"--cron": cron, "--when-new": when_new, "--when-drift": when_drift, "--remove": remove}
     chosen = [name for name, value in options.items() if value]
     if not study and not chosen:
-        return _schedules(flows.load_deployments().list_schedules())
+        return _schedules(flows.load_schedules().list_schedules())
     if not study or len(chosen) != 1:
         what = f"{study or 'no study'} with {' and '.join(chosen) or 'no option'}"
         raise XmedError("USAGE", what, f"STUDY with one of {', '.join(options)}; or neither, to list")
     if remove:
-        rows = flows.load_deployments().remove_schedules(study)
+        rows = flows.load_schedules().remove_schedules(study)
         return _schedules(rows, rows[0], "removed; what it made stays")
     from xmed.app.arrival_watch import watch_parameters
     from xmed.app.plan import plan_study
@@ -216,12 +216,12 @@ def _add_schedule(
 
     from xmed.run import home
 
-    deployments = flows.load_deployments()
+    schedules = flows.load_schedules()
     if watch is None:
-        when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
+        when = schedules.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
     else:
-        when = deployments.interval_schedule(watch.minutes)
-    row = deployments.schedule_study(plan, when, home(), *roots, file, watch)
+        when = schedules.interval_schedule(watch.minutes)
+    row = schedules.schedule_study(plan, when, home(), *roots, file, watch)
     return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
 
 

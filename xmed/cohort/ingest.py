@@ -193,7 +193,7 @@ def _no_cases(
 
 
 def _save(cohort: Cohort) -> None:
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "spec": cohort.spec.model_dump(mode="json"),
         "fingerprint": cohort.fingerprint,

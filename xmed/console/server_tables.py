@@ -12,7 +12,8 @@ from xmed.console.plain_table import Cell, plain_table
 from xmed.console.printable import print_line
 
 if TYPE_CHECKING:  # light commands print without building a record
-    from xmed.records.operations import RunningServers, ScheduledStudy
+    from xmed.records.scheduled_study import ScheduledStudy
+    from xmed.records.server_stack import RunningStack
 
 SCHEDULE_COLUMNS = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")
 
@@ -44,7 +45,7 @@ def show_schedules(console: Console, schedules: Sequence[ScheduledStudy]) -> Non
     console.print(plain_table(rows, SCHEDULE_COLUMNS) if rows else "nothing is scheduled")
 
 
-def show_servers(console: Console, servers: RunningServers) -> None:
+def show_servers(console: Console, servers: RunningStack) -> None:
     """Print where the servers of `xmed up` answer, and who may log in.
 
     Args:

@@ -6,6 +6,8 @@ import hmac
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from xmed.files.digest import digest
 from xmed.records.audit_trail import AuditRecord, LogPosition
 from xmed.registry import signatures
@@ -90,7 +92,7 @@ def _anchor_problems(
     if record is None or record.sha256 != anchor.sha256:
         yield f"record {anchor.seq}, which the registry names as the last about {name}, is not there"
     elif key and record.sealed == SEALED:
-        facts = {"name": name, "seq": anchor.seq, "sha256": anchor.sha256, "log": anchor.log}
+        facts: dict[str, JsonValue] = {"name": name, "seq": anchor.seq, "sha256": anchor.sha256, "log": anchor.log}
         if not signatures.holds("anchor", key, anchor.hmac, **facts):
             yield f"what the registry names as the last record about {name} is not signed with this key"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -50,7 +51,7 @@ def record(
 
 
 def _note_last(home: Path, name: str, last: AuditRecord) -> None:
-    position = {"seq": last.seq, "sha256": last.sha256, "log": audit_log.first(home)}
+    position: dict[str, JsonValue] = {"seq": last.seq, "sha256": last.sha256, "log": audit_log.first(home)}
     signed = signatures.sealed("anchor", signatures.key(), name=name, **position)
     anchor = position | {key: value for key, value in signed.items() if key == signatures.SEAL}
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it

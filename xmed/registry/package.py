@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -92,7 +93,7 @@ def download(uri: str, into: Path, home: Path) -> Path:
 
 def _shape(folder: Path) -> tuple[int, int, int]:
     """Spatial dimensions, channels and classes of a model folder's net."""
-    document = documents.read_mapping(folder / "model.json", "MODEL_INVALID")
+    document: dict[str, Any] = documents.read_mapping(folder / "model.json", "MODEL_INVALID")
     spatial = len([edge for edge in document["grid"]["patch"] if edge > 1])
     return spatial, 1 + 2 * document["grid"].get("context", 0), 1 + len(document["structures"])
 

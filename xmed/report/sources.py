@@ -9,6 +9,8 @@ from typing import Any
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
+from xmed.records.record import content
+from xmed.records.training import Training
 from xmed.report.cases_csv import read_cases
 from xmed.report.edition import EDITION
 from xmed.run import Run
@@ -85,9 +87,9 @@ class Sources:
         return cls(
             run=run.id,
             **{name: run.read(name) for name in names},
-            trained=[run.trained(arm, seed) for arm, seed in run.arms()],
+            trained=[content(run.read(Training, arm, seed)) for arm, seed in run.arms()],
             cards=[documents.read_mapping(path) for path in cards if path.is_file()],
-            signoff=run.signoff,
+            signoff=[content(decision) for decision in run.signoff],
             hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in names},
         )
 
@@ -101,7 +103,7 @@ class Sources:
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
-        report = documents.read_mapping(folder / "report.json")
+        report: Document = documents.read_mapping(folder / "report.json")
         selection, data = report["selection"], report["data"]
         arms = {(entry["arm"], entry["seed"]): entry for entry in selection["arms"]}
         selections = [

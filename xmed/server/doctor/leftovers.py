@@ -24,16 +24,17 @@ HOW_TO_CONTINUE = "`xmed run` with the same study goes on with it, a comparison 
 
 def check_locks(home: Path, fix: bool) -> Iterator[Check]:
     """Check for locks that name a killed process. They block nobody, but tell what was killed."""
-    stale, held = [], []
+    stale, in_use = [], []
     for path in (run_lock(home), server_lock(home), *sorted(gpu_lock_folder().glob("gpu-*.json"))):
         owner, is_held = lock_owner(path)
-        entry = f"{path.name}: {(owner or {}).get('what', '')}, process {(owner or {}).get('pid', 'unknown')}"
+        what, pid = (owner.what, owner.pid) if owner else ("", None)
+        entry = f"{path.name}: {what}, process {'unknown' if pid is None else pid}"
         if is_held:
-            held.append(entry)
+            in_use.append(entry)
         elif owner:
             stale.append(entry + (", cleared" if fix and clear_lock(path) else ""))
     killed = f"left by a killed process: {'; '.join(stale)}" + ("" if fix else f"; {HOW_TO_CLOSE}")
-    yield Check("locks", not stale or fix, killed if stale else f"at work: {'; '.join(held) or 'nobody'}")
+    yield Check("locks", not stale or fix, killed if stale else f"at work: {'; '.join(in_use) or 'nobody'}")
 
 
 def check_tracked_runs(home: Path, fix: bool) -> Iterator[Check]:

@@ -31,7 +31,7 @@ def prior_of(report: Path, name: str, version: int | None) -> Document:
     Raises:
         XmedError: DOCUMENT_INVALID for a file that is no report.
     """
-    document = documents.read_mapping(report)
+    document: Document = documents.read_mapping(report)
     with documents.guarded(str(report), "DOCUMENT_INVALID", "a report"):
         return {
             "name": name,

@@ -72,7 +72,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 
 @pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
-    from xmed_pipelines.deployments import cron_schedule
+    from xmed_pipelines.schedules import cron_schedule
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: found --cron .* · expected minute hour day month weekday"):
         cron_schedule(expression, zone)
@@ -93,7 +93,7 @@ def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_th
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
-    from xmed_pipelines.deployments import _variables_in_roots
+    from xmed_pipelines.schedules import _variables_in_roots
 
     monkeypatch.setenv("XMED_SOME", "/here")
     monkeypatch.delenv("XMED_OTHER", raising=False)
@@ -288,11 +288,11 @@ with prefect_test_harness(server_startup_timeout=180):
     from prefect.settings import PREFECT_API_URL
     from xmed.app.plan import plan_study
     from xmed.app.arrival_watch import WatchParameters
-    from xmed_pipelines import deployments
+    from xmed_pipelines import schedules
 
     plan, home = plan_study("toy.yaml"), Path(os.environ["XMED_HOME"])
     parameters = WatchParameters(when="new", data=None, minutes=10.0)
-    deployments.schedule_study(plan, deployments.interval_schedule(10), home, file="toy.yaml", watch=parameters)
+    schedules.schedule_study(plan, schedules.interval_schedule(10), home, file="toy.yaml", watch=parameters)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("watch/toy")
         flow_run = client.create_flow_run_from_deployment(deployment.id)

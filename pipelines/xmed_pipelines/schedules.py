@@ -37,7 +37,7 @@ from pydantic import ValidationError
 from xmed.app.arrival_watch import WatchParameters
 from xmed.app.plan import Plan
 from xmed.errors import XmedError
-from xmed.records.operations import ScheduledStudy
+from xmed.records.scheduled_study import ScheduledStudy
 from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
 from xmed_pipelines.adapt_flow import adapt_flow
@@ -159,9 +159,9 @@ def list_schedules() -> list[ScheduledStudy]:
     Returns:
         The schedules by the name of their study.
     """
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with_tag = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(deployment_filter=ours)
+        deployments = client.read_deployments(deployment_filter=with_tag)
         return [_row(client, deployment) for deployment in sorted(deployments, key=lambda entry: entry.name)]
 
 
