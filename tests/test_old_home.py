@@ -18,6 +18,7 @@ from xmed.evaluate.remeasure import damaged
 from xmed.home import Home
 from xmed.io import read_nifti
 from xmed.model import Model
+from xmed.records.record import content
 from xmed.run import Run
 
 FIXTURE = Path(__file__).parent / "fixtures" / "home-0.1.0"
@@ -59,7 +60,7 @@ def test_it_was_written_by_version_0_1_0(old):
 
 
 def test_the_run_and_its_report_open(old):
-    document = report.read_report(old.run.report)
+    document = content(report.read_report(old.run.report))
     assert old.run.study.name == "balls"
     assert document["verdict"] == "pass"
     assert document["schema"] == "xmed-report/1"

@@ -6,6 +6,7 @@ import json
 from support.evaluated_runs import written
 from xmed import report
 from xmed.app import environment
+from xmed.records.record import content
 from xmed.report.sections.reproducibility.compute import reproducibility
 from xmed.report.sources import Sources
 
@@ -36,7 +37,7 @@ def test_the_bill_of_materials_stands_beside_the_report_under_the_hash_that_it_n
     assert {"xmed", "torch", "prefect"} <= {one["name"] for one in bill["components"]}
     run.write("sbom", bill)
     report.write_report(run)
-    named = report.read_report(run.report)["reproducibility"]["sbom_sha256"]
+    named = content(report.read_report(run.report))["reproducibility"]["sbom_sha256"]
     assert hashlib.sha256((run.report / "sbom.cdx.json").read_bytes()).hexdigest() == named
     assert report.verify_report(run.folder) == report.verify_report(run.report) == []
 

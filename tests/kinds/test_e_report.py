@@ -9,6 +9,7 @@ import pytest
 from support.evaluated_runs import missed, undefined, written
 from support.page_text import numbers, seen
 from xmed import report
+from xmed.records.record import content
 
 
 def adapted(change):
@@ -43,7 +44,7 @@ def built(tmp_path_factory):
         if key not in known:
             run = written(tmp_path_factory.mktemp("toy") / "toy", **{"patients": 8, **STUDIES.get(name, {}), **how})
             report.write_report(run)
-            known[key] = report.read_report(run.report), seen(run.report / "report.html"), run
+            known[key] = content(report.read_report(run.report)), seen(run.report / "report.html"), run
         return known[key]
 
     return built
@@ -200,7 +201,7 @@ def test_one_voxel_size_is_no_range_and_two_are(tmp_path, built):
         case["spacing_mm"] = [1.0, 1.0, 2.44 + 0.1 * (n % 2)]
     run.write("data", data)
     report.write_report(run)
-    assert "2.44 to 2.54 mm" in rule(report.read_report(run.report))
+    assert "2.44 to 2.54 mm" in rule(content(report.read_report(run.report)))
 
 
 @pytest.mark.parametrize("alarms", [0, 4, 6, 20])

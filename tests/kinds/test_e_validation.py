@@ -6,6 +6,7 @@ import pytest
 
 from support.validated_model import balls, model, validated  # noqa: F401
 from xmed.app import external_validation
+from xmed.records.record import content
 from xmed.spec import Protocol
 
 PROTOCOL = {
@@ -94,7 +95,7 @@ def test_a_registered_model_is_called_by_its_own_name(model, tmp_path, home, ref
     run.write("environment", {})
     run.write("errors", [])
     report.write_report(run)
-    found = report.read_report(run.report)
+    found = content(report.read_report(run.report))
     assert found["banner"]["model"].startswith(name)
     assert found["model"]["name"].startswith(name)
     assert found["external"]["model"] == reference

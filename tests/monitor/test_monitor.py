@@ -215,6 +215,6 @@ def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tm
             run.write("monitor", kept)
         assert shown in report.write_report(run).read_text(encoding="utf-8")
         assert report.verify_report(run.folder) == []
-        found = report.read_report(run.report)["monitoring"]
+        found = content(report.read_report(run.report))["monitoring"]
         assert holds(found["simulation"], kept and kept["simulation"])
         assert (alarm.RULE in found["rules"][-1]["text"]) == bool(kept)

@@ -202,7 +202,7 @@ def test_the_slices_pass_through_the_structure_that_is_judged(tmp_path):
     run = pictures(written(tmp_path, patients=1))
     path = run.pictures / "us-0-0.npz"
     axial = {value: views(path, through=value)[0] for value in (1, 2)}
-    assert (axial[1]["slice"], axial[2]["slice"]) == (5, 11)
+    assert (axial[1].slice, axial[2].slice) == (5, 11)
     assert len(views(path, planes=1)) == 1
 
 

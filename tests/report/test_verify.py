@@ -14,6 +14,7 @@ from xmed import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest, folder_digest
 from xmed.html.traced_numbers import shown_problems
+from xmed.records.record import content
 from xmed.report.build_report import MANIFEST, manifest
 from xmed.report.cases_csv import cases_csv
 from xmed.report.compose_report import completed, compose_report, identity
@@ -153,12 +154,12 @@ def test_a_dropped_prediction_is_found_as_file_and_as_row(run):
     rewrite(run.folder / "rows.json", lambda rows: [r for r in rows if (r["arm"], r["case"]) != ("adapted", "us-3-0")])
     assert any("summary.adapted.prostate.dice.mean" in line for line in report.verify_report(run.folder))
     report.write_report(run)  # and whoever builds it anew gets a failure, not a better mean
-    cell = report.read_report(run.report)["summary"]["adapted"]["prostate"]["dice"]
+    cell = content(report.read_report(run.report))["summary"]["adapted"]["prostate"]["dice"]
     assert (cell["n_cases"], cell["n_failed"], cell["min"]) == (4, 1, 0.0)
 
 
 def test_a_patient_duplicated_across_partitions_is_found_and_fails_the_study(run):
-    before = report.read_report(run.report)["verdict"]
+    before = content(report.read_report(run.report))["verdict"]
 
     def duplicate(data):
         copy = {
@@ -171,7 +172,7 @@ def test_a_patient_duplicated_across_partitions_is_found_and_fails_the_study(run
     rewrite(run.folder / "data.json", duplicate)
     assert any("leakage.patient_overlap" in line for line in report.verify_report(run.folder))
     report.write_report(run)
-    after = report.read_report(run.report)
+    after = content(report.read_report(run.report))
     assert (before, after["verdict"]) == ("pass", "fail")
     assert after["data"]["leakage"]["patient_overlap"] == ["patient-000"]
 
@@ -215,7 +216,7 @@ def test_a_protocol_changed_later_is_visible_and_the_study_becomes_exploratory(r
         run.write("protocol", {**fixed, "sha256": digest(fixed), "fixed_at": "2026-01-01T00:00:00+00:00"})
     assert report.verify_report(run.folder)
     report.write_report(run)
-    found = report.read_report(run.report)
+    found = content(report.read_report(run.report))
     assert (found["verdict"], found["exploratory"]) == ("fail", True)
     assert found["banner"]["reasons"][0].startswith("EXPLORATORY")
 
@@ -301,12 +302,12 @@ def test_a_report_that_is_no_document_any_more_is_told_as_such(run):
 
 
 def test_a_sign_off_is_no_tampering_once_the_report_is_built_with_it(run):
-    before = report.read_report(run.report)["report_id"]
+    before = content(report.read_report(run.report))["report_id"]
     (run.report / "SIGNOFF.json").write_text(
         json.dumps([{"by": "A. Reader", "decision": "approved", "at": "2026-01-01T00:00:00+00:00"}])
     )
     report.write_report(run)
     assert report.verify_report(run.folder) == []
-    found = report.read_report(run.report)
+    found = content(report.read_report(run.report))
     assert found["signoff"][0]["by"] == "A. Reader"
     assert found["report_id"] == before

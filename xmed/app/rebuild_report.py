@@ -37,7 +37,7 @@ def remember_prior(run: Run, home: Path) -> None:
         path = home / "runs" / str(row.run) / "report" / "report.json"
         if path.is_file():
             try:
-                run.write(PriorVersion.model_validate(reports.prior_of(path, row.name, row.version)))
+                run.write(reports.prior_of(path, row.name, row.version))
             except XmedError:  # a report of an older xmed: not comparable, and no reason to stop
                 continue
             return
@@ -47,7 +47,7 @@ def note_text(run: Run, study: str | Path) -> None:
     """Keep the human answers that stand beside the study's file, `NAME.text.yaml`, unless the run has some already."""
     beside = None if run.has(AuthorText) else study_text_path(study)
     if beside is not None:
-        run.write(AuthorText.model_validate(read_text(beside)))
+        run.write(read_text(beside))
 
 
 def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> RebuiltReport:
@@ -73,9 +73,9 @@ def rebuild(name: str, home: Path, text: Path | None, ratings: Path | None) -> R
     return RebuiltReport(
         run=run.id,
         report=str(page),
-        report_id=report["report_id"],
-        verdict=report["verdict"],
-        claim=ChecklistCounts.model_validate(report["claim_counts"]),
+        report_id=report.report_id,
+        verdict=report.verdict,
+        claim=ChecklistCounts.model_validate(report.claim_counts),
         versions=versions,
     )
 

@@ -1,4 +1,4 @@
-"""Writes comparison.json, the document of a comparison, and comparison.html, the page that shows it."""
+"""Build a comparison: comparison.json, its document, and comparison.html, the page that shows it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ def write_comparison(run: Run) -> Path:
 
     Returns:
         The page's path.
+
+    Args:
+        run: The run of a comparison, evaluated.
 
     Raises:
         XmedError: RUN_NOT_FOUND, for a run that compares nothing or has not been evaluated.

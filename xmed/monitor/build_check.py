@@ -14,7 +14,7 @@ from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.monitor.drift_page import render_drift_page
 from xmed.records.drift import DriftCheck
-from xmed.records.record import content, write
+from xmed.records.record import content, read_record, write
 
 
 def build_drift_check(check: DriftCheck, folder: Path) -> Path:

@@ -80,7 +80,7 @@ def compose_drift_check(
             "images": IMAGES,
             "unreadable": UNREADABLE,
             "least_patients": least,
-            "simulation": alarm_trial({**content(reference.simulation), "allowed": ALPHA}),
+            "simulation": content(alarm_trial(reference.simulation, ALPHA)),
         },
         "verdict": alarm.verdict,
         "reason": alarm.reason,

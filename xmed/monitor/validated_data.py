@@ -20,9 +20,9 @@ from xmed.monitor.simulate import simulated
 from xmed.records.data_summary import DataSummary
 from xmed.records.drift import Measurements, ValidationReference
 from xmed.records.evaluation import CaseRows
-from xmed.records.record import Number, content
+from xmed.records.record import Number
 from xmed.report.failure_causes import TAU
-from xmed.report.rows import unsupported
+from xmed.report.row_facts import unsupported
 from xmed.run import Arm, Run
 
 SCHEMA = "xmed-reference/1"
@@ -116,7 +116,7 @@ def _errors(run: Run, tested: Sequence[Case], measured: Mapping[str, Measurement
     patients, seed = {case.id: case.patient for case in tested}, run.study.seeds[0]
     largest: dict[str, dict[str, float]] = {name: {} for name in run.study.structures}
     rows = run.read(CaseRows).root
-    lacking = unsupported([content(row) for row in rows])  # a Dice of 0 of what nobody has says nothing of confidence
+    lacking = unsupported(rows)  # a Dice of 0 of what nobody has says nothing of confidence
     for row in (row for row in rows if row.structure not in lacking):
         if (row.arm, row.seed) == (Arm.ADAPTED, seed) and row.case in measured and row.dice is not None:
             error = abs(measured[row.case].numbers["confidence"][row.structure] - row.dice)

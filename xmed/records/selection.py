@@ -12,8 +12,8 @@ from xmed.records.record import Number, Record
 class CheckedLimit(Record):
     """One label-free check of a candidate."""
 
-    value: Number = Field(description="what the candidate reaches: Dice or a share (0 to 1), or a volume (ml)")
-    limit: Number = Field(description="what it may reach, in the same unit")
+    value: Number | None = Field(description="what the candidate reaches: Dice or a share (0 to 1), or a volume (ml)")
+    limit: Number | None = Field(description="what it may reach, in the same unit; null where there is no finite limit")
     ok: bool = Field(description="whether the limit is kept")
 
 

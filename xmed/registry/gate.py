@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -18,6 +17,7 @@ from xmed.files.digest import folder_digest
 from xmed.model.folder import check_model
 from xmed.records.provenance import FixedProtocol
 from xmed.records.training import Training
+from xmed.records.validation_report import Report
 from xmed.registry import ledger
 from xmed.registry.audit_state import CANDIDATE, CHANGED, NAMED
 from xmed.registry.package import unpack
@@ -25,7 +25,7 @@ from xmed.registry.recheck import disproved
 from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracked_runs import RUN_TAG
 from xmed.registry.tracking_store import client
-from xmed.registry.version_evidence import REPORT, held_back, protocol_of
+from xmed.registry.version_evidence import held_back, protocol_of
 from xmed.run import Arm, Run
 
 CLINICAL = (EVALUATION, USE)
@@ -68,7 +68,7 @@ def gate_refusals(entry: ModelVersion, alias: str, home: Path) -> list[Refusal]:
     try:
         with documents.guarded(f"run {run.id}", "DOCUMENT_INVALID", "files as xmed writes them"):
             problems = reports.verify_report(run.folder)
-            report = documents.read_mapping(run.report / REPORT)
+            report = reports.read_report(run.report)
             refusals += [*_identity_refusals(entry, run, report), *_result_refusals(entry, run, report)]
     except (XmedError, OSError) as problem:
         return [*refusals, Refusal("report", "its report cannot be read or recomputed", (str(problem),))]
@@ -119,14 +119,14 @@ def _run(entry: ModelVersion, home: Path) -> Run | None:
         return None
 
 
-def _identity_refusals(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator[Refusal]:
+def _identity_refusals(entry: ModelVersion, run: Run, report: Report) -> Iterator[Refusal]:
     """Whether report, protocol and training are those that the version was registered with."""
     tags = entry.tags
-    if report.get("report_id") != tags.get("report_id"):
+    if report.report_id != tags.get("report_id"):
         yield Refusal("report", "its report says something else than the one it was registered with")
     if "findings_sha256" in tags and reports.numbers_digest(report) != tags["findings_sha256"]:
         yield Refusal("report", "its numbers are not those it was registered with")
-    if not protocol_of(run) == run.read(FixedProtocol).sha256 == report["protocol_sha256"] == tags["protocol_sha256"]:
+    if not protocol_of(run) == run.read(FixedProtocol).sha256 == report.protocol_sha256 == tags["protocol_sha256"]:
         yield Refusal("protocol", "the protocol was changed after it was fixed")
     trained = run.read(Training, Arm.ADAPTED, run.study.seeds[0])
     if (trained.weights_sha256, trained.model_sha256) != (tags.get("weights_sha256"), tags.get("model_sha256")):
@@ -135,20 +135,20 @@ def _identity_refusals(entry: ModelVersion, run: Run, report: dict[str, Any]) ->
         yield Refusal("labels", "it was trained on target labels, or its method is not deployable")
 
 
-def _result_refusals(entry: ModelVersion, run: Run, report: dict[str, Any]) -> Iterator[Refusal]:
+def _result_refusals(entry: ModelVersion, run: Run, report: Report) -> Iterator[Refusal]:
     """Whether the numbers speak for it: verdict, label-free estimate, and source-only on the same patients."""
-    if report["verdict"] != "pass":
-        yield Refusal("verdict", f"the verdict of its report is {report['verdict']}, not pass")
+    if report.verdict != "pass":
+        yield Refusal("verdict", f"the verdict of its report is {report.verdict}, not pass")
     elif why := reports.unsupported_today(report):
         yield Refusal("verdict", f"by today's rules it does not pass: {why}")
-    if report.get("exploratory"):
+    if report.exploratory:
         yield Refusal("verdict", "its report is exploratory")
     why = held_back(run).get("not_promoted") or entry.tags.get("not_promoted")
     if why:
         yield Refusal("promoted", f"it never was the {CANDIDATE}: {why}")
     primary = run.study.protocol.primary
     adapted, source = (
-        _mean(report["summary"].get(arm), primary.structure, primary.metric) for arm in (Arm.ADAPTED, Arm.SOURCE_ONLY)
+        report.summary.mean(arm, primary.structure, primary.metric) for arm in (Arm.ADAPTED, Arm.SOURCE_ONLY)
     )
     if adapted is None or source is None:
         yield Refusal("source_only", "adapted or source-only has no number to compare")
@@ -157,7 +157,7 @@ def _result_refusals(entry: ModelVersion, run: Run, report: dict[str, Any]) -> I
         yield Refusal("source_only", f"{what} {adapted:.6g} against {source:.6g}")
 
 
-def _comparison_refusals(entry: ModelVersion, report: dict[str, Any], other: int, home: Path) -> Iterator[Refusal]:
+def _comparison_refusals(entry: ModelVersion, report: Report, other: int, home: Path) -> Iterator[Refusal]:
     """Whether it is worse than the version that holds a clinical alias, on the test patients that both have."""
     with tempfile.TemporaryDirectory() as scratch:
         other_entry = client(home).get_model_version(entry.name, str(other))
@@ -165,14 +165,14 @@ def _comparison_refusals(entry: ModelVersion, report: dict[str, Any], other: int
             folder = unpack(other_entry, Path(scratch), home)
             if folder_digest(folder) != other_entry.tags.get("package_sha256"):
                 raise XmedError("MODEL_INVALID", f"version {other} is not the package that was registered")
-            other_report = documents.read_mapping(folder / "artifacts" / "evidence" / REPORT)
+            other_report = reports.read_report(folder / "artifacts" / "evidence")
         except Exception as problem:  # as in _package_refusals
             yield Refusal(
                 "holder", f"version {other} cannot be compared with: its evidence is damaged", (str(problem),)
             )
             return
-    primary = report["study"]["protocol"]["primary"]
-    metric, structure = primary["metric"], primary["structure"]
+    primary = report.study.protocol.primary
+    metric, structure = primary.metric, primary.structure
     scores, other_scores = (_case_scores(document, structure, metric) for document in (report, other_report))
     shared = sorted(scores.keys() & other_scores.keys())
     if not shared:
@@ -185,19 +185,15 @@ def _comparison_refusals(entry: ModelVersion, report: dict[str, Any], other: int
         yield Refusal("holder", f"{what} {mean:.6g} against {other_mean:.6g} on {len(shared)} test case(s) of both")
 
 
-def _mean(summary: dict[str, Any] | None, structure: str, metric: str) -> float | None:
-    return ((summary or {}).get(structure, {}).get(metric) or {}).get("mean")
-
-
-def _case_scores(report: dict[str, Any], structure: str, metric: str) -> dict[tuple[str, str, str], float]:
+def _case_scores(report: Report, structure: str, metric: str) -> dict[tuple[str, str, str], float]:
     """The adapted model's numbers by (dataset, patient, case); a failure is 0, what is undefined is left out."""
-    target = report["study"]["target"]
+    target = str(report.study.target)
     scores = {}
-    for case in report["cases"]:
-        row = case["metrics"].get(structure) or {}
-        value = row.get(metric)
-        if value is None and (case["status"] != "ok" or row.get("failed")):
+    for case in report.cases:
+        means = case.metrics.get(structure)
+        value = getattr(means, metric, None)
+        if value is None and (case.status != "ok" or (means is not None and means.failed)):
             value = 0.0
         if value is not None:
-            scores[target, case["patient"], case["case"]] = float(value)
+            scores[target, case.patient, case.case] = float(value)
     return scores

@@ -12,7 +12,6 @@ from mlflow.entities.model_registry import ModelVersion
 
 from xmed import report as reports
 from xmed.errors import XmedError
-from xmed.files import documents
 from xmed.files.digest import file_digest
 from xmed.records.model_version import RelinkedVersion
 from xmed.registry import ledger
@@ -60,12 +59,12 @@ def relink(run: Run, home: Path) -> list[RelinkedVersion]:
     """
     if not _versions(run, home):
         return []
-    report = documents.read_mapping(run.report / REPORT)
+    report = reports.read_report(run.report)
     relinked: list[RelinkedVersion] = []
     with registry_lock(home):
         ledger.check_owner(home, run.study.register_as)
         for entry in _versions(run, home):
-            if entry.tags.get("report_id") == report["report_id"]:
+            if entry.tags.get("report_id") == report.report_id:
                 continue
             follows = entry.tags.get("findings_sha256") == reports.numbers_digest(report)
             relinked.append(
@@ -73,7 +72,7 @@ def relink(run: Run, home: Path) -> list[RelinkedVersion]:
                     name=entry.name,
                     version=int(entry.version),
                     relinked=follows,
-                    record=_move_tags(run, entry, str(report["report_id"]), home) if follows else None,
+                    record=_move_tags(run, entry, report.report_id, home) if follows else None,
                 )
             )
         if any(version.relinked for version in relinked):

@@ -15,7 +15,7 @@ from xmed.records.selection import Selection
 from xmed.records.training import Training
 from xmed.registry.sbom import sbom
 from xmed.registry.tracked_runs import RUN_TAG
-from xmed.report import numbers_digest
+from xmed.report import numbers_digest, read_report
 from xmed.run import Arm, Run
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
@@ -36,8 +36,8 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
     folder, report_path = run.arm(Arm.ADAPTED, seed), run.report / REPORT
     if not report_path.is_file():
         raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
-    report, protocol = documents.read_mapping(report_path), run.read(FixedProtocol)
-    if not protocol_of(run) == protocol.sha256 == report["protocol_sha256"]:
+    report, protocol = read_report(run.report), run.read(FixedProtocol)
+    if not protocol_of(run) == protocol.sha256 == report.protocol_sha256:
         raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol.sha256[:12]}…")
     if not run.has(Training, Arm.ADAPTED, seed):
         raise _refused(
@@ -53,8 +53,8 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
         raise _refused(f"the model of run {run.id} is not the one that was trained", trained.weights_sha256[:12] + "…")
     return {
         RUN_TAG: run.id,
-        "verdict": str(report["verdict"]),
-        "report_id": str(report["report_id"]),
+        "verdict": report.verdict,
+        "report_id": report.report_id,
         "report_sha256": file_digest(report_path),
         "findings_sha256": numbers_digest(report),
         "protocol_sha256": protocol.sha256,

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.files.json_numbers import as_json
+from xmed.records.record import read_record
+from xmed.records.validation_report import Report
 from xmed.report.author_text import read_text
 from xmed.report.cards.chai import chai_card
 from xmed.report.cards.huggingface import huggingface_card
@@ -52,9 +55,9 @@ def write_report(run: Run, text: Path | None = None, ratings: Path | None = None
     """
     sources = Sources.of(run)
     if text is not None:
-        run.write("text", read_text(text))
+        run.write(read_text(text))
     if ratings is not None:
-        run.write("ratings", read_ratings(ratings, {case["case"] for case in sources.tested}))
+        run.write("ratings", read_ratings(ratings, {case.case for case in sources.tested}))
     sources = Sources.of(run)
     report = compose_report(sources)
     problems = schema_problems(report)
@@ -68,7 +71,14 @@ def write_report(run: Run, text: Path | None = None, ratings: Path | None = None
 
 
 def identity_now(run: Run) -> str:
-    """Return the id that the report of a run would have if it were built now."""
+    """Compute the id that the report of a run would have if it were built now.
+
+    Args:
+        run: The evaluated run.
+
+    Returns:
+        sha256 (hex), as `report_id` of the document.
+    """
     return str(compose_report(Sources.of(run))["report_id"])
 
 
@@ -100,17 +110,31 @@ def manifest(folder: Path) -> str:
     Sign-offs are written later and are not part of it.
     """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    kept = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
-    return "".join(f"{file_digest(folder / name)}  {name}\n" for name in kept)
+    listed = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
+    return "".join(f"{file_digest(folder / name)}  {name}\n" for name in listed)
 
 
-def read_report(folder: Path) -> Document:
-    """Return the document of a report's folder."""
-    return documents.read_mapping(folder / "report.json")
+def read_report(folder: Path) -> Report:
+    """Read the document of a report's folder.
+
+    Args:
+        folder: The folder that holds report.json.
+
+    Returns:
+        The document.
+
+    Raises:
+        XmedError: DOCUMENT_INVALID for a file that is damaged or no report; PATH_NOT_FOUND where it is missing.
+    """
+    return read_record(Report, folder / "report.json")
 
 
-def report_schema() -> Document:
-    """Return the JSON Schema (2020-12) of report.json: of the common keys, and of every section's keys."""
+def report_schema() -> dict[str, JsonValue]:
+    """Assemble the JSON Schema of report.json.
+
+    Returns:
+        The schema (2020-12) of the common keys, and of every section's keys.
+    """
     document: Document = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
     for section in sections():
         part = section.schema
