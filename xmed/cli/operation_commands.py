@@ -125,7 +125,7 @@ def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed
 
     summary = restore(file.absolute(), home())
     next_step = "; `xmed up` starts its servers" if summary.registry == "postgresql" else ""
-    line = f"{summary.files} files of {summary.made} in {summary.home}{next_step}"
+    line = f"{summary.files} files of {summary.made_at} in {summary.home}{next_step}"
     return Answer(summary, lambda console: print_line(console, line))
 
 

@@ -59,8 +59,8 @@ def _steps(side: CohortSummary) -> Document:
         partition[part] = {"cases": len(cases), "labelled": labelled, "patients": len(patients)}
     by_code = Counter(refusal.code for refusal in side.quarantined)
     return {
-        "received": flow.found,
-        "in_no_partition": flow.found - flow.readable - flow.quarantined,
+        "received": flow.n_found,
+        "in_no_partition": flow.n_found - flow.readable - flow.quarantined,
         "quarantined": {"n": flow.quarantined, "by_code": dict(sorted(by_code.items()))},
         "readable": flow.readable,
         "partition": partition,
