@@ -23,8 +23,7 @@ from xmed.errors import XmedError
 from xmed.files.uri import folder_uri
 from xmed.processes.child import tie_all_children
 from xmed.records.answers import AdaptedRun
-from xmed.records.record import read_record
-from xmed.records.report_outcome import ReportOutcome
+from xmed.report import read_report
 from xmed.server.fault_log import start_journal
 from xmed.server.process_environment import prepare_environment
 
@@ -72,7 +71,7 @@ def publish_result(result: AdaptedRun) -> None:
     Args:
         result: What the job `adapt` returned.
     """
-    report = read_record(ReportOutcome, Path(result.folder) / "report" / "report.json")
+    report = read_report(Path(result.folder) / "report")
     text = StringIO()
     show_result(SafeConsole(file=text, width=PIPED_WIDTH), result, report)
     path = Path(result.report).absolute()

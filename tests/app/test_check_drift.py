@@ -18,7 +18,7 @@ from xmed.cli.main import main
 from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
-from xmed.records.drift import DriftCheck
+from xmed.records.answers import DriftPage
 from xmed.records.model_card import ModelCard
 from xmed.records.record import content, read_record
 from xmed.registry.tracking_store import client
@@ -60,7 +60,7 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
         assert "Mustermann" not in path.read_text(), path
         assert str(tmp_path) not in path.read_text(), path
     said = StringIO()
-    show_drift(Console(file=said, width=200), read_record(DriftCheck, page.parent / "drift.json"), str(page))
+    show_drift(Console(file=said, width=200), monitor.read_drift_check(page.parent), str(page))
     assert "verdict     no alarm" in said.getvalue()
     assert "unreadable  1 of 5" in said.getvalue()
     assert found["rule"]["text"] in said.getvalue()
@@ -100,7 +100,7 @@ def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monk
     page = built(found, tmp_path / "check")
     from xmed_pipelines import drift_flow
 
-    monkeypatch.setattr(drift_flow, "drift_flow", lambda *asked: {"folder": str(page.parent), "report": str(page)})
+    monkeypatch.setattr(drift_flow, "drift_flow", lambda *asked: DriftPage(folder=str(page.parent), report=str(page)))
     (tmp_path / "in").mkdir()
     assert main(["drift", "models:/balls/1", str(tmp_path / "in"), "--json"]) == code
     assert json.loads(capsys.readouterr().out)["verdict"] == found["verdict"]

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from support.checkout import ROOT
 from support.evaluated_runs import written
+from support.small_reports import report_with, small_document
 from xmed.cli import command, flows
 from xmed.cli.main import main
 from xmed.console.progress_display import progress, report
@@ -257,7 +258,6 @@ def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
 
     from xmed.console.tables import show_result
     from xmed.records.answers import AdaptedRun
-    from xmed.records.report_outcome import ReportOutcome
 
     dice = {"dice": {"mean": 0.81234, "ci": [0.7, 0.9], "n": 3, "n_failed": 0}}
     summary = {"source_only": {"prostate": {"dice": {"mean": None, "reason": "n = 0"}}}, "adapted": {"prostate": dice}}
@@ -266,7 +266,7 @@ def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
     result = AdaptedRun.model_validate(
         {"run": "r", "folder": "f", "report": "/x/report.html", "registered": registered}
     )
-    show_result(Console(width=100), result, ReportOutcome.model_validate({"summary": summary, "verdict": "pass"}))
+    show_result(Console(width=100), result, report_with(summary=summary))
     text = capsys.readouterr().out
     for piece in ("0.812 (0.70–0.90)", "–", "0.91", "m version 2, alias candidate", "/x/report.html"):
         assert piece in text
@@ -277,14 +277,13 @@ def test_a_model_that_is_not_promoted_is_shown_with_the_reason(capsys):
 
     from xmed.console.tables import show_result
     from xmed.records.answers import AdaptedRun
-    from xmed.records.report_outcome import ReportOutcome
 
     registered = {"name": "m", "version": 2, "alias": None, "not_promoted": "source-only is as good"}
     summary = {"gap_closed": {}, "gain_over_trivial": {}}
     result = AdaptedRun.model_validate(
         {"run": "r", "folder": "f", "report": "/x/report.html", "registered": registered}
     )
-    show_result(Console(width=100), result, ReportOutcome.model_validate({"summary": summary, "verdict": "pass"}))
+    show_result(Console(width=100), result, report_with(summary=summary))
     text = capsys.readouterr().out
     assert "m version 2, not as candidate" in text
     assert "selection   source-only is as good" in text
@@ -304,7 +303,7 @@ def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
     monkeypatch.setattr(flows, "load_adapt_flows", lambda: adaptation)
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
-        (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))
+        (tmp_path / "report" / "report.json").write_text(json.dumps(small_document(verdict=verdict)))
         assert main(["run", "toy", "--json"]) == code
 
 

@@ -11,7 +11,7 @@ from support.evaluated_runs import undefined
 from xmed import report
 from xmed.console.tables import show_dice, show_result
 from xmed.records.answers import AdaptedRun
-from xmed.records.report_outcome import ReportOutcome
+from xmed.records.validation_report import Report
 
 NOBODY = "no test patient has it"
 
@@ -68,7 +68,7 @@ def test_a_structure_that_no_test_patient_has_is_no_result(tmp_path, name):
 def test_the_terminal_says_so(tmp_path, name):
     document = judged(run_of(tmp_path / "run", **INPUTS[name]))
     out = io.StringIO()
-    show_dice(Console(file=out, width=160), ReportOutcome.model_validate(document))
+    show_dice(Console(file=out, width=160), Report.model_validate(document))
     assert NOBODY in out.getvalue()
     assert "0.000" not in out.getvalue()
 
@@ -84,7 +84,7 @@ def test_a_primary_structure_that_nobody_has_leaves_no_verdict(tmp_path, drawn, 
     out = io.StringIO()
     registered = {"name": "m", "version": 1, "alias": "candidate"}
     result = AdaptedRun.model_validate({"run": "r", "folder": "f", "report": "p", "registered": registered})
-    show_result(Console(file=out, width=200), result, ReportOutcome.model_validate(document))
+    show_result(Console(file=out, width=200), result, Report.model_validate(document))
     assert "no test patient has" in out.getvalue().lower()
 
 

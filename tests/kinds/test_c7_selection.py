@@ -10,13 +10,13 @@ from rich.console import Console
 
 from support.chosen_dice import judged, run_of
 from support.registrable_runs import STUDY, finished
+from support.small_reports import report_with
 from xmed import registry, train
 from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.console.tables import show_result
 from xmed.io import write_nifti
 from xmed.records.answers import AdaptedRun
 from xmed.records.record import content
-from xmed.records.report_outcome import ReportOutcome
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
 from xmed.volume import Volume
@@ -45,7 +45,7 @@ def test_nothing_is_registered_where_the_mean_mask_is_estimated_best(tmp_path):
     assert registry.versions(tmp_path) == []
     out = io.StringIO()
     result = AdaptedRun(run="r", folder="f", report="p", registered=found)
-    report = ReportOutcome.model_validate({"summary": {}, "verdict": "pass"})
+    report = report_with()
     show_result(Console(file=out, width=200), result, report)
     assert "registered  nothing" in out.getvalue()
     assert BEST in out.getvalue()

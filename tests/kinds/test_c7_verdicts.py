@@ -103,13 +103,13 @@ def test_a_ceiling_below_a_baseline_is_said_in_the_terminal(tmp_path, capsys):
 
     from xmed.console.tables import show_result
     from xmed.records.answers import AdaptedRun
-    from xmed.records.report_outcome import ReportOutcome
+    from xmed.records.validation_report import Report
 
     dice = {"source_only": 0.36, "adapted": 0.65, "target_supervised": 0.56, "trivial_position": 0.62}
     document = judged(run_of(tmp_path / "run", dice))
     registered = {"name": "m", "version": 1, "alias": "candidate"}
     result = AdaptedRun.model_validate({"run": "r", "folder": "f", "report": "p", "registered": registered})
-    show_result(Console(width=160), result, ReportOutcome.model_validate(document))
+    show_result(Console(width=160), result, Report.model_validate(document))
     text = capsys.readouterr().out
     assert "cannot judge" in text
     assert "1.45" not in text

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from support.small_reports import small_document
 from xmed.records.data_summary import DataSummary
 from xmed.records.run_state import RegisteredVersion
 from xmed.run import TRAINED_ARMS
@@ -103,7 +104,7 @@ class Library:
         run.report.mkdir(exist_ok=True)
         dice = {"dice": {"mean": 0.9, "ci": [0.8, 1.0], "n": 3, "n_failed": 0}}
         arms = {arm: {"prostate": dice} for arm in ("source_only", "adapted")}
-        document = {"verdict": "pass", "summary": {**arms, "gap_closed": {"prostate": 0.9}, "gain_over_trivial": {}}}
+        document = small_document(summary={**arms, "gap_closed": {"prostate": 0.9}, "gain_over_trivial": {}})
         (run.report / "report.json").write_text(json.dumps(document))
         return run.report / "report.html"
 
@@ -123,7 +124,7 @@ class Library:
                 write_objects=lambda run, home, root, progress: self.call("objects"),
             ),
             "monitor": SimpleNamespace(keep=lambda run, home, progress: self.call("keep")),
-            "reports": SimpleNamespace(build=self.build),
+            "reports": SimpleNamespace(write_report=self.build),
             "registry": SimpleNamespace(
                 check_name=lambda home, name: None,
                 log_run=lambda run, home: self.call("log"),

@@ -12,6 +12,7 @@ from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.networks import build_network
 from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.spec import DatasetSpec, GridSpec, NetworkSpec
 from xmed.volume import Volume
 
@@ -64,4 +65,4 @@ def validated(model, spec, home, protocol=None):
     run.write("environment", {})
     run.write("errors", [])
     report.write_report(run)
-    return run, report.read_report(run.report)
+    return run, content(report.read_report(run.report))

@@ -231,7 +231,7 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     from xmed.app import compare_methods
 
     monkeypatch.setattr(compare_methods, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
-    build = SimpleNamespace(build=lambda run: library.call("build") or run.folder / "comparison.html")
+    build = SimpleNamespace(write_comparison=lambda run: library.call("build") or run.folder / "comparison.html")
     monkeypatch.setattr(compare_methods, "comparison", build)
     result = compare_flow.compare_flow(str(study), ["gin"], [0])
     run = Run.find(result["run"], place)

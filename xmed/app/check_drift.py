@@ -79,7 +79,7 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    new_cases, net, card = cohort.load_cohort(name, home()), Model.load(folder), card_of(folder)
+    new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
     new = monitor.by_patient(new_cases.cases, rows)
     refused = [RefusedCase(case=case.case, code=case.code, message=case.message) for case in new_cases.quarantined]
@@ -87,8 +87,8 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     now = datetime.now(UTC)
     checked_model = CheckedModel(
         reference=spoken(model),
-        study=card.study or "",
-        weights_sha256=card.weights_sha256,
+        study=net.origin.study or "",
+        weights_sha256=str(net.weights_sha256),
         modality=net.modality,
     )
     data = CheckedInput(
@@ -110,12 +110,11 @@ def log_drift(page: Path) -> str:
     measured: dict[str, float | None] = {
         "drift/alarm": float(check.verdict == "alarm"),
         "drift/unreadable": float(check.unreadable.n),
-        "drift/patients": float(check.input.patients),
-        "drift/p": check.p,
     }
+    measured |= {"drift/patients": float(check.input.patients), "drift/p": check.p}
     for group in check.groups:
         measured |= {f"drift/{group.id}/{key}": getattr(group, key) for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": expected.mean for name, expected in check.estimate.items()}
+    measured |= {f"drift/{name}/dice_expected": estimate.mean for name, estimate in check.estimate.items()}
     tags = {"xmed.kind": "drift", "verdict": check.verdict, "weights_sha256": check.model.weights_sha256}
     tags |= {"model": check.model.reference, "data": check.input.name}
     metrics = {key: value for key, value in measured.items() if value is not None}

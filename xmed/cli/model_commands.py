@@ -131,15 +131,14 @@ def validate_command(
     adapt_flows = flows.load_adapt_flows()
     from xmed.app.published_runs import model_at
     from xmed.console.tables import show_validation
-    from xmed.records.record import read_record
-    from xmed.records.report_outcome import ReportOutcome
+    from xmed.report import read_report
     from xmed.run import home
 
     result = adapt_flows.validate_flow(model_at(model, home(), report), spec, protocol, data_root)
-    outcome = read_record(ReportOutcome, Path(result.folder) / "report" / "report.json")
-    answer = result.model_copy(update={"verdict": outcome.verdict, "summary": outcome.summary})
-    code = NO if outcome.verdict == "fail" else DONE
-    return Answer(answer, lambda console: show_validation(console, result, outcome), code)
+    document = read_report(Path(result.folder) / "report")
+    answer = result.model_copy(update={"verdict": document.verdict, "summary": document.summary})
+    code = NO if document.verdict == "fail" else DONE
+    return Answer(answer, lambda console: show_validation(console, result, document), code)
 
 
 def drift_command(

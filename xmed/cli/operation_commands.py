@@ -92,13 +92,12 @@ def down_command() -> Answer:
 
     Example: xmed down
     """
-    from xmed.records.record import content
     from xmed.run import home
     from xmed.server.stack.up_down import down
 
     stopped = down(home())
     line = f"ended: {', '.join(stopped.ended)}" if stopped.ended else "nothing was up"
-    return Answer(content(stopped), lambda console: print_line(console, line))
+    return Answer(stopped, lambda console: print_line(console, line))
 
 
 def backup_command(
@@ -108,13 +107,12 @@ def backup_command(
 
     Example: xmed backup /backup/xmed.tar.gz
     """
-    from xmed.records.record import content
     from xmed.run import home
     from xmed.server.backup import backup
 
     summary = backup(home(), file.absolute())
     line = f"{summary.files} files, {summary.bytes / 1e6:.1f} MB: {summary.file}"
-    return Answer(content(summary), lambda console: print_line(console, line))
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed backup` wrote.")]) -> Answer:
@@ -122,14 +120,13 @@ def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed
 
     Example: XMED_HOME=/srv/xmed xmed restore /backup/xmed.tar.gz
     """
-    from xmed.records.record import content
     from xmed.run import home
     from xmed.server.restore import restore
 
     summary = restore(file.absolute(), home())
     next_step = "; `xmed up` starts its servers" if summary.registry == "postgresql" else ""
-    line = f"{summary.files} files of {summary.made} in {summary.home}{next_step}"
-    return Answer(content(summary), lambda console: print_line(console, line))
+    line = f"{summary.files} files of {summary.made_at} in {summary.home}{next_step}"
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 COMMANDS = {

@@ -19,7 +19,7 @@ from xmed.errors import XmedError
 if TYPE_CHECKING:
     from xmed.app.arrival_watch import WatchParameters
     from xmed.app.plan import Plan
-    from xmed.records.operations import ScheduledStudy
+    from xmed.records.scheduled_study import ScheduledStudy
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200
@@ -193,14 +193,13 @@ def _adapt(
     plan_study(study, numbers, source_root, target_root, resume)  # refuses wrong input before anything is written
     adapt_flows = flows.load_adapt_flows()
     from xmed.console.tables import show_result
-    from xmed.records.record import read_record
-    from xmed.records.report_outcome import ReportOutcome
+    from xmed.report import read_report
 
     result = adapt_flows.adapt_flow(study, numbers, source_root, target_root, resume, study)
-    outcome = read_record(ReportOutcome, Path(result.folder) / "report" / "report.json")
-    answer = result.model_copy(update={"verdict": outcome.verdict, "summary": outcome.summary})
-    code = NO if outcome.verdict == "fail" else DONE
-    return Answer(answer, lambda console: show_result(console, result, outcome), code)
+    report = read_report(Path(result.folder) / "report")
+    answer = result.model_copy(update={"verdict": report.verdict, "summary": report.summary})
+    code = NO if report.verdict == "fail" else DONE
+    return Answer(answer, lambda console: show_result(console, result, report), code)
 
 
 def _add_schedule(

@@ -11,7 +11,6 @@ from xmed.cohort.leakage import find_leakage
 from xmed.cohort.store import Store
 from xmed.files.digest import digest
 from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary, QuarantinedCaseSummary
-from xmed.records.record import content
 from xmed.spec import SPLITS
 
 
@@ -65,7 +64,7 @@ def _case(cohort: Cohort, case: Case, labels: bool) -> CaseSummary:
         has_label=case.label is not None,
         shape=meta.shape if meta else None,
         spacing_mm=meta.spacing_mm if meta else None,
-        notes=[content(note) for meta in metas for note in meta.notes],
+        notes=[note for meta in metas for note in meta.notes],
         facts={name: text for name, text in facts.items() if name != "series"},
         label_ml=_volumes(cohort, case) if labels and case.label else {},
     )

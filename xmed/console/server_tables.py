@@ -12,7 +12,7 @@ from xmed.console.plain_table import Cell, plain_table
 from xmed.console.printable import print_line
 
 if TYPE_CHECKING:  # light commands print without building a record
-    from xmed.records.operations import ScheduledStudy
+    from xmed.records.scheduled_study import ScheduledStudy
     from xmed.records.server_stack import RunningStack
 
 SCHEDULE_COLUMNS = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:  # light commands print without building a record
     from xmed.records.data_summary import CohortSummary
     from xmed.records.drift import DiceExpectation, DriftCheck
     from xmed.records.method_comparison import DiceStatistic, MethodComparison, MethodRank
-    from xmed.records.report_outcome import MetricSummary, ReportOutcome
+    from xmed.records.report_cases import MetricStatistic
+    from xmed.records.report_results import ResultSummary, StatisticsByStructure
+    from xmed.records.validation_report import Report
 
 GOOD, BAD, OPEN = "green", "red", "yellow"
 VERDICT_COLOURS = {"pass": GOOD, "fail": BAD, "inconclusive": OPEN}
@@ -28,7 +30,7 @@ DRIFT_COLOURS = {"alarm": BAD, "no_alarm": GOOD, "undecided": OPEN}
 NOTHING = "–"
 
 
-def show_result(console: Console, result: AdaptedRun, report: ReportOutcome) -> None:
+def show_result(console: Console, result: AdaptedRun, report: Report) -> None:
     """Print a finished run: Dice of every arm and structure, the two main numbers, the verdict, where things are.
 
     Args:
@@ -49,7 +51,7 @@ def show_result(console: Console, result: AdaptedRun, report: ReportOutcome) -> 
     _show_places(console, result)
 
 
-def show_validation(console: Console, result: ValidatedRun, report: ReportOutcome) -> None:
+def show_validation(console: Console, result: ValidatedRun, report: Report) -> None:
     """Print an external validation: Dice, the verdict with its reasons, where things are.
 
     Args:
@@ -67,15 +69,15 @@ def _show_places(console: Console, result: AdaptedRun | ValidatedRun) -> None:
     console.print(f"report      {result.report}", soft_wrap=True, highlight=False)
 
 
-def _show_verdict(console: Console, report: ReportOutcome) -> None:
+def _show_verdict(console: Console, report: Report) -> None:
     """The verdict, and which criterion was not met or cannot be judged."""
     verdict = report.verdict
     console.print(Text.assemble("verdict     ", (verdict, f"bold {VERDICT_COLOURS.get(verdict, '')}")))
-    for reason in report.banner.reasons:
+    for reason in report.banner.reasons if report.banner else ():
         print_line(console, f"            {reason}")
 
 
-def show_dice(console: Console, report: ReportOutcome) -> None:
+def show_dice(console: Console, report: Report) -> None:
     """Print the Dice of every arm and structure with its interval, gap closed, and gain over trivial.
 
     Args:
@@ -83,15 +85,15 @@ def show_dice(console: Console, report: ReportOutcome) -> None:
         report: A report.json.
     """
     summary = report.summary
-    arms = [arm for arm in ARMS if summary.arm(arm)]
-    structures = sorted({name for arm in arms for name in summary.arm(arm)}, key=_study_order(report))
+    arms = [arm for arm in ARMS if _arm_of(summary, arm)]
+    structures = sorted({name for arm in arms for name in _arm_of(summary, arm)}, key=_study_order(report))
     console.print("\nDice on the target's test patients: mean, 95 % interval", highlight=False)
     grid = Table(header_style="bold")
     grid.add_column("")
     for structure in structures:
         grid.add_column(structure, justify="right")
     for arm in arms:
-        cells = [_format_dice(summary.arm(arm).get(structure, {}).get("dice")) for structure in structures]
+        cells = [_format_dice(_arm_of(summary, arm).get(structure, {}).get("dice")) for structure in structures]
         grid.add_row(arm.replace("_", " "), *cells, end_section=arm == arms[-1])
     for name, values, form in (
         ("gap closed", summary.gap_closed, ".2f"),
@@ -200,6 +202,12 @@ def show_drift(console: Console, check: DriftCheck, page: str) -> None:
         print_line(console, f"{name:<11} {text}")
 
 
+def _arm_of(summary: ResultSummary, arm: str) -> StatisticsByStructure:
+    """The results of one arm; empty where the report has none."""
+    results: StatisticsByStructure = getattr(summary, arm)
+    return results
+
+
 def _expected_dice(structure: str, expected: DiceExpectation) -> str:
     half = f"± {expected.half_width:.2f} for one patient" if expected.half_width is not None else expected.reason
     mean = "none" if expected.mean is None else f"{expected.mean:.2f}, {half}"
@@ -217,13 +225,13 @@ def show_lines(console: Console, lines: Sequence[str]) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def _study_order(report: ReportOutcome) -> Callable[[str], tuple[int, str]]:
+def _study_order(report: Report) -> Callable[[str], tuple[int, str]]:
     """A sort key: structures in the study's order, others after them by name."""
     order = report.study.structures
     return lambda name: (order.index(name) if name in order else len(order), name)
 
 
-def _format_dice(dice: MetricSummary | DiceStatistic | None) -> str:
+def _format_dice(dice: MetricStatistic | DiceStatistic | None) -> str:
     if dice is None or dice.mean is None:
         has_no_reference = dice is not None and dice.n_cases and not dice.n
         return f"{NOTHING} ({dice.reason})" if dice and has_no_reference and dice.reason else NOTHING

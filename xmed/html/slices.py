@@ -234,7 +234,7 @@ def _outline(label: np.ndarray, spacing: tuple[float, float]) -> str:
     parts = []
     for value in np.unique(label[label > 0]):
         padded = np.pad(label == value, 1).astype(np.float32)
-        for line in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]  # scikit-image has no types
+        for line in find_contours(padded, 0.5):
             points = (line[:, ::-1] - 0.5) * spacing  # −1 for the padding, +½ to the voxel's centre
             parts.append("M" + "L".join(f"{x:.{digits}f} {y:.{digits}f}" for x, y in points[:-1]) + "Z")
     return "".join(parts)

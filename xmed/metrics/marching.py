@@ -45,7 +45,7 @@ def _triangles() -> tuple[np.ndarray, np.ndarray]:
     patterns, triangles = [], []
     for pattern in range(1, 255):
         cube = np.array([pattern >> bit & 1 for bit in range(8)], dtype=np.uint8).reshape(2, 2, 2)
-        vertices, faces, _, _ = marching_cubes(cube, 0.5)  # type: ignore[no-untyped-call]  # scikit-image has no types
+        vertices, faces, _, _ = marching_cubes(cube, 0.5)
         axis = (vertices % 1 != 0).argmax(1)
         offset = np.take_along_axis(np.floor(vertices).astype(int), np.array(ACROSS)[axis], 1)
         edge = 4 * axis + 2 * offset[:, 0] + offset[:, 1]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from xmed.records.data_summary import ReaderNote
 from xmed.records.model_version import RelinkedVersion
 from xmed.records.record import AnswerRecord, Number, Record
-from xmed.records.report_outcome import ReportSummary
+from xmed.records.report_results import ResultSummary
 from xmed.records.run_state import RegisteredVersion
-from xmed.records.stored_volume import ReadingNote
 
 
 class AdaptedRun(AnswerRecord):
@@ -19,7 +19,7 @@ class AdaptedRun(AnswerRecord):
     report: str = Field(description="path of report.html")
     registered: RegisteredVersion = Field(description="what became of the adapted model in the registry")
     verdict: str | None = Field(None, description="pass, fail or inconclusive; printed by commands")
-    summary: ReportSummary | None = Field(None, description="`summary` of report.json; printed by commands")
+    summary: ResultSummary | None = Field(None, description="`summary` of report.json; printed by commands")
 
 
 class ValidatedRun(AnswerRecord):
@@ -29,7 +29,7 @@ class ValidatedRun(AnswerRecord):
     folder: str = Field(description="folder of the run")
     report: str = Field(description="path of report.html")
     verdict: str | None = Field(None, description="pass, fail or inconclusive; printed by commands")
-    summary: ReportSummary | None = Field(None, description="`summary` of report.json; printed by commands")
+    summary: ResultSummary | None = Field(None, description="`summary` of report.json; printed by commands")
 
 
 class ComparedRun(AnswerRecord):
@@ -64,7 +64,7 @@ class PredictedFile(AnswerRecord):
     shape: list[int] = Field(description="voxels along i, j, k")
     spacing_mm: list[Number] = Field(description="voxel size along i, j, k, mm")
     voxels: dict[str, int] = Field(description="structure -> predicted voxels")
-    notes: list[ReadingNote] = Field(description="what was corrected while reading the image")
+    notes: list[ReaderNote] = Field(description="what was corrected while reading the image")
     volume_ml: dict[str, Number] | None = Field(description="structure -> volume, ml; null for an ultrasound film")
     largest_area_cm2: dict[str, Number] | None = Field(
         None, description="structure -> largest area in a frame, cm²; of an ultrasound film alone"

@@ -16,7 +16,7 @@ class BackupManifest(Record):
     """manifest.json, the last file of a backup."""
 
     format: Literal["xmed-backup/1"] = Field(description="edition of backups")
-    made: str = Field(description="ISO 8601, UTC")
+    made_at: str = Field(alias="made", description="ISO 8601, UTC")
     xmed: str = Field("", description="version that wrote it")
     home: str = Field(description="folder that was backed up")
     registry: RegistryKind | None = Field(None, description="null where nothing was registered yet")
@@ -29,7 +29,7 @@ class BackupSummary(Record):
     file: str = Field(description="the backup")
     files: int = Field(description="files in it")
     bytes: int = Field(description="its size")
-    made: str = Field(description="ISO 8601, UTC")
+    made_at: str = Field(alias="made", description="ISO 8601, UTC")
     home: str = Field(description="folder that was backed up")
     registry: RegistryKind | None = Field(description="null where nothing was registered yet")
 
@@ -40,5 +40,5 @@ class RestoreSummary(Record):
     home: str = Field(description="folder that was restored to")
     files: int = Field(description="files of the backup")
     from_: str = Field(alias="from", description="folder that was backed up")
-    made: str = Field(description="when it was backed up, ISO 8601, UTC")
+    made_at: str = Field(alias="made", description="when it was backed up, ISO 8601, UTC")
     registry: RegistryKind | None = Field(description="null where nothing was registered yet")

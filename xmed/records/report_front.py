@@ -238,5 +238,5 @@ class AuthorAnswers(Record):
     file: str | None = None
     sha256: str | None = Field(None, description="sha256 (hex) of the file")
     items: dict[str, str | None] = Field(default={}, description="key -> text; null where nobody wrote it")
-    asked: dict[str, str] = Field(default={}, description="key -> what is asked for")
+    questions: dict[str, str] = Field(default={}, alias="asked", description="key -> what is asked for")
     missing: list[str] = Field(default=[], description="keys without a text")

@@ -47,7 +47,7 @@ class ReportedOperatingPoint(Record):
 
     rule: str = Field(description="in words")
     threshold: Number | None = Field(description="confidence, 0 to 1; null where none keeps failures rare enough")
-    kept: int = Field(description="cases")
+    n_kept: int = Field(alias="kept", description="cases")
     n: int = Field(description="cases")
     coverage: ExactShare = Field(description="share of cases kept")
     failures_kept: ExactShare = Field(description="share of poor cases among them")
@@ -189,7 +189,7 @@ class DisturbanceCurve(Record):
 class ReportedRobustness(Record):
     """Dice of the adapted arm on volumes that were disturbed on purpose."""
 
-    asked: bool = Field(description="whether the study asks for it")
+    is_requested: bool = Field(alias="asked", description="whether the study asks for it")
     reason: str | None = Field(description="why there is no curve")
     arm: str
     seed: int | None

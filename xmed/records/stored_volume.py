@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from xmed.records.data_summary import ReaderNote
 from xmed.records.record import Number, Record
-
-
-class ReadingNote(Record):
-    """Something that a reader noticed and corrected."""
-
-    code: str = Field(description="one of xmed.errors.NOTES")
-    text: str = Field(description="what was found and what was done")
 
 
 class StoredVolume(Record):
@@ -24,6 +18,6 @@ class StoredVolume(Record):
     modality: str | None = Field(description="DICOM modality")
     fov: bool = Field(description="whether the entry has a mask of the field of view")
     sha256: str = Field(description="sha256 (hex) of voxel type, shape, values and field of view")
-    notes: list[ReadingNote] = Field(default=[], description="what reading noticed and corrected")
+    notes: list[ReaderNote] = Field(default=[], description="what reading noticed and corrected")
     facts: dict[str, str] = Field(default={}, description="header metadata, with keyed UIDs; version 0.1.0 lacks it")
     seal: str | None = Field(None, description="sha256 (hex) of the document; version 0.1.0 wrote none")

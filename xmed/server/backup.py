@@ -93,7 +93,7 @@ def backup(home: Path, out: Path) -> BackupSummary:
         file=str(out),
         files=len(manifest.files),
         bytes=out.stat().st_size,
-        made=manifest.made,
+        made=manifest.made_at,
         home=manifest.home,
         registry=manifest.registry,
     )

@@ -67,7 +67,7 @@ def restore(file: Path, home: Path) -> RestoreSummary:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     fields = {"home": str(home), "files": len(manifest.files), "from": manifest.home}
-    return RestoreSummary.model_validate({**fields, "made": manifest.made, "registry": manifest.registry})
+    return RestoreSummary.model_validate({**fields, "made": manifest.made_at, "registry": manifest.registry})
 
 
 def _unpack(file: Path, into: Path) -> BackupManifest:

@@ -1,4 +1,4 @@
-"""Operations: what commands print about schedules."""
+"""Scheduled study: what `xmed schedule` prints."""
 
 from __future__ import annotations
 
