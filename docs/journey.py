@@ -93,7 +93,7 @@ def journey(folder: Path) -> Journey:
             for name in (study.source, study.target)
         )
         run = xmed.Run.create(study, home.folder)  # fixes and hashes the protocol
-        run.write("data", cohort.summarise_cohorts(source, target))
+        run.write(cohort.summarise_cohorts(source, target))
         train.fit(run, "source_only", 0, home.folder)  # the baseline, which the method may begin with
         train.fit(run, "adapted", 0, home.folder)  # the method of the study
         train.promote(run, home.folder)  # without labels: may the adapted model become a candidate?
