@@ -25,6 +25,7 @@ import numpy as np
 
 from xmed.cohort.digest_index import DigestIndex, FileState
 from xmed.errors import XmedError
+from xmed.files.atomic import flush_folder
 from xmed.files.documents import read_json
 from xmed.files.permissions import make_private_home
 from xmed.files.sealed_document import is_intact, seal_document
@@ -183,7 +184,7 @@ class Store:
         folders = {self.folder(key).parent for key in keys}
         with naming_disk_errors(self.home):
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
-                _flush(folder)
+                flush_folder(folder)
 
     def _states(self, key: str, with_seal: bool) -> dict[FileState, str]:
         """What the index keeps for a complete entry: the state of each of its files, and their number."""
@@ -291,14 +292,6 @@ def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts:
         json.dump(seal_document(meta, key), text, allow_nan=False)
         text.flush()
         os.fsync(text.fileno())
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _gone(key: str) -> XmedError:

@@ -53,7 +53,7 @@ class Bridge(Method):
             and is taught from its first step (Xie et al., Noisy Student, CVPR 2020, here with a student no larger than
             its teacher).
         enlarge: Whether small volumes are enlarged before prediction, if that is how structures are found where
-            labelled cases have them (see `Model.learn_scale`). Between tomographs only.
+            labelled cases have them (see `volume_enlargement`). Between tomographs only.
     """
 
     cite: ClassVar[str] = (

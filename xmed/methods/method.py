@@ -98,7 +98,7 @@ class Method(nn.Module, ABC):
 
     enlarge: bool = False
     """True where the deployed model may enlarge small volumes, if unlabelled volumes suggest it (see
-    `Model.learn_scale`).
+    `xmed.model.volume_enlargement`).
     """
 
     random: RandomNumbers

@@ -28,7 +28,6 @@ from xmed.records.model_card import ModelOrigin
 from xmed.records.record import content
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation, location_prior
-from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
 WINDOWS_AT_ONCE = 16
@@ -205,38 +204,6 @@ class Model:
         ]
         return replace(self, places=np.stack([location_prior.location_likelihood(masks) for masks in framed]))
 
-    def learn_scale(
-        self, labelled: Sequence[LabelledCase], unlabelled: Sequence[Sample]
-    ) -> tuple[Model, dict[str, float] | None]:
-        """Return this model, enlarging small volumes if structures are then found where labelled cases have them.
-
-        A network that mistakes one structure for another is as confident as ever, but it finds the structure where
-        hardly a labelled case has it. The model stays as it is where its predictions of unlabelled volumes agree with
-        the location prior as well as labelled patients do among each other. It also stays where there is only one
-        patient, or labelled patients do not agree.
-
-        Args:
-            labelled: Labelled cases.
-            unlabelled: Samples of the target.
-
-        Returns:
-            The model, and the mean agreements with the location prior; None where nothing can be concluded.
-        """
-        classes = self.task.classes
-        usual, shared = LocationPrior.of(labelled, classes), leave_one_out_agreement(labelled, classes)
-        if not shared or np.mean(shared) < MIN_SHARED_AGREEMENT:
-            return self, None
-        record = {"labelled": float(np.mean(shared)), "as_it_is": self._agreement(usual, unlabelled)}
-        if record["as_it_is"] >= record["labelled"]:
-            return self, record
-        other = replace(self, enlarges=True)
-        other = other if self.places is None else other.learn_places(unlabelled)
-        record["enlarged"] = other._agreement(usual, unlabelled)
-        return (other if record["enlarged"] > record["as_it_is"] else self), record
-
-    def _agreement(self, usual: LocationPrior, seen: Sequence[Sample]) -> float:
-        return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
-
     def save(self, folder: Path) -> Path:
         """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete.
 
@@ -317,5 +284,5 @@ def bf16_pays(device: torch.device) -> bool:
         Whether it is faster there.
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())  # type: ignore[no-untyped-call]  # torch does not annotate it
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

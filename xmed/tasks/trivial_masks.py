@@ -26,7 +26,7 @@ def threshold_masks(case: Sample, value: int, share: float) -> Iterator[tuple[st
     """
     inside = case.image[case.fov]
     smooth = ndimage.gaussian_filter(case.image, 0.7)
-    otsu: float = threshold_otsu(inside)  # type: ignore[no-untyped-call]  # scikit-image does not annotate it
+    otsu: float = threshold_otsu(inside)
     cuts = {"otsu": (otsu, otsu), "size": tuple(np.quantile(smooth[case.fov], (1 - share, share)))}
     for name, (above, below) in cuts.items():
         image = case.image if name == "otsu" else smooth

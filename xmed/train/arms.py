@@ -16,6 +16,7 @@ from xmed.files.progress import Progress
 from xmed.methods import Domains
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
+from xmed.model.volume_enlargement import learn_scale
 from xmed.networks.distributed import ALONE, Ranks, process_group
 from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
@@ -197,7 +198,7 @@ def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> 
 def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, ScaleTest | None]:
     """Let the model learn typical positions in the unlabelled target, where it keeps one component of each structure.
 
-    With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `Model.learn_scale`).
+    With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `learn_scale`).
     """
     seen = data.unlabelled[:PLACES_LEARNED_FROM]
     if model.largest_component:
@@ -205,8 +206,7 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, S
     if not enlarge or data.posed:
         return model, None
     labelled = [(case.case, case.reference, case.fov) for case in (*data.labelled, *data.held_out)]
-    model, agreements = model.learn_scale(labelled, seen)
-    return model, None if agreements is None else ScaleTest.model_validate(agreements)
+    return learn_scale(model, labelled, seen)
 
 
 def _origin(

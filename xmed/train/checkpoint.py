@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xmed.errors import XmedError
+from xmed.files.atomic import flush_folder
 from xmed.methods import Method
 from xmed.networks.distributed import ALONE, Ranks
 from xmed.prepare import Sampler
@@ -79,7 +80,7 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.folder / name)
-        _flush(self.folder)
+        flush_folder(self.folder)
         for path in checkpoint_files(self.folder)[KEPT:]:
             path.unlink()
 
@@ -128,12 +129,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state if "ranks" in state else None
-
-
-def _flush(folder: Path) -> None:
-    """Flush a folder to the disk; only then is a rename within it safe."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

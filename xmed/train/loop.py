@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model.deployed import bf16_pays
 from xmed.networks import named_tensors
-from xmed.networks.distributed import ALONE, Ranks
+from xmed.networks.distributed import ALONE, Losses, Ranks
 from xmed.prepare import Sampler
 from xmed.processes import termination
 from xmed.spec import Budget
@@ -28,20 +28,13 @@ WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
 
 def train(
-    method: Method,
-    source: Sampler,
-    target: Sampler,
-    budget: Budget,
-    device: torch.device,
-    folder: Path,
-    progress: Callable[[int, int, str], None] | None = None,
-    ranks: Ranks = ALONE,
-) -> Trained:
+    method: Method, source: Sampler, target: Sampler, budget: Budget, device: torch.device, folder: Path,
+    progress: Callable[[int, int, str], None] | None = None, ranks: Ranks = ALONE,
+) -> Trained:  # fmt: skip
     """Train a method; losses.csv and checkpoints are written into `folder`.
 
     AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
-    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without the
-    interruption. Of several ranks all run through the same steps, each with its share of every batch; rank 0 writes.
+    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without interruption.
 
     Args:
         method: The method; it is moved to the device.
@@ -51,7 +44,7 @@ def train(
         device: The device that trains.
         folder: Folder of this training.
         progress: Called after each step with (steps done, all steps, loss and remaining time in words).
-        ranks: The processes that train together.
+        ranks: The processes that train together, each with its share of every batch; rank 0 writes.
 
     Returns:
         The weights at the method's milestones.
@@ -60,29 +53,22 @@ def train(
         XmedError: TRAINING_DIVERGED, DEVICE_LOST.
         KeyboardInterrupt: The process was asked to stop; a checkpoint is saved.
     """
-    dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
-    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
-    method.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack the pair
+    layout, rounds = _place(method, source.spec.spatial_dims, device), _rounds(method, budget)
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
     steps, milestones = rounds[-1].last, {step for each in rounds for step in each.milestones}
-    begins = {each.first: each for each in rounds[1:]}
     optimiser, schedule = _optimiser(method, rounds[0])
     checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device, ranks)
     done, trained = checkpoint.restore()
-    now = next(each for each in rounds if done < each.last)
     losses_of = ranks.average_gradients(method, method.losses)
     with LossTable(folder / "losses.csv", done, ranks.rank == 0) as table, termination.stoppable_training():
         started, before = time.monotonic(), trained.seconds
-        for step in range(done + 1, steps + 1):
-            if step in begins:
-                now = begins[step]
+        for step, now, begins in _steps(rounds, done):
+            if begins:
                 method.start_round()
                 optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
-            batches = next(source).to(device, layout), next(target).to(device, layout)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
-                losses = losses_of(*batches)
+            losses = _losses(losses_of, (source, target), device, layout)
             values = _descend(losses, optimiser, trained_parameters, step, ranks)
             table.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
@@ -94,9 +80,30 @@ def train(
             save = functools.partial(_save, step, trained, table, checkpoint)
             save_if_due_or_signalled(step, steps, CHECKPOINT_EVERY, save, device, ranks)
             if progress:
-                left = (time.monotonic() - started) / (step - done) * (steps - step)
-                progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
+                _report(progress, step, steps, values["total"], (time.monotonic() - started) / (step - done))
     return trained
+
+
+def _report(
+    progress: Callable[[int, int, str], None], step: int, steps: int, loss: float, seconds_per_step: float
+) -> None:
+    progress(step, steps, f"loss {loss:.3f}, {seconds_per_step * (steps - step):.0f} s left")
+
+
+def _place(method: Method, spatial_dims: int, device: torch.device) -> torch.memory_format:
+    """Move a method to a device, in the memory format in which convolutions are fast; return that format."""
+    layout = torch.channels_last if spatial_dims == 2 else torch.channels_last_3d
+    method.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack the pair
+    return layout
+
+
+def _losses(
+    losses_of: Losses, samplers: tuple[Sampler, Sampler], device: torch.device, layout: torch.memory_format
+) -> dict[str, torch.Tensor]:
+    """Compute the losses of the next batches of source and target."""
+    batches = [next(sampler).to(device, layout) for sampler in samplers]
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
+        return losses_of(*batches)
 
 
 def _save(step: int, trained: Trained, table: LossTable, checkpoint: Checkpoint) -> None:
@@ -153,6 +160,13 @@ class _Round:
     def last(self) -> int:
         """Return the last step."""
         return self.first + self.steps - 1
+
+
+def _steps(rounds: list[_Round], done: int) -> Iterator[tuple[int, _Round, bool]]:
+    """Yield the steps that are left, each with its round, and whether it is the first of a further round."""
+    for number, each in enumerate(rounds):
+        for step in range(max(each.first, done + 1), each.last + 1):
+            yield step, each, number > 0 and step == each.first
 
 
 def _rounds(method: Method, budget: Budget) -> list[_Round]:
