@@ -224,7 +224,11 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
 
     (place / "runs" / "r" / "report").mkdir(parents=True)
     dice = {"prostate": {"dice": {"mean": 0.8, "ci": [0.7, 0.9], "n": 3}}}
-    document = {"verdict": "pass", "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}}}
+    document = {
+        "report_id": "0" * 64, "schema": "xmed-report/1", "protocol_sha256": "0" * 64, "cases": [], "verdict": "pass",
+        "study": {"protocol": {"primary": {"metric": "dice", "structure": "prostate"}}},
+        "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}},
+    }  # fmt: skip
     (place / "runs" / "r" / "report" / "report.json").write_text(json.dumps(document))
     kept = []
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
