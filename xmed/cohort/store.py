@@ -76,11 +76,25 @@ class Store:
         return self.home / "store" / "volumes"
 
     def folder(self, key: str) -> Path:
-        """The folder of an entry, whether it exists or not."""
+        """Name the folder of an entry, whether it exists or not.
+
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            Its folder.
+        """
         return self.volumes / key[:2] / key
 
     def dataset(self, name: str) -> Path:
-        """The path of a dataset's manifest, whether it exists or not."""
+        """Name the file of a dataset's manifest, whether it exists or not.
+
+        Args:
+            name: The dataset's name.
+
+        Returns:
+            Path of the manifest.
+        """
         return self.home / "store" / "datasets" / f"{name}.json"
 
     def meta(self, key: str) -> StoredVolume:
@@ -108,6 +122,12 @@ class Store:
 
         Its voxels are digested again if a file of the entry changed since the digest was last checked.
 
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            The volume.
+
         Raises:
             XmedError: PATH_NOT_FOUND when the entry is missing or damaged.
         """
@@ -124,10 +144,16 @@ class Store:
             raise _gone(key) from problem
 
     def intact(self, key: str) -> bool:
-        """Whether the entry exists, is sealed, and its voxels have the digest they were written with.
+        """Check an entry.
 
         The voxels are read again only if a file of the entry changed since the digest was last checked. Entries of
         version 0.1.0 have no seal: they can be opened, and an ingest of their files writes them again.
+
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            Whether it exists, is sealed, and its voxels have the digest that they were written with.
         """
         try:
             states = self._states(key, True)
@@ -176,6 +202,9 @@ class Store:
 
     def flush(self, keys: Iterable[str]) -> None:
         """Write the names of these entries to the disk, so that a power cut does not lose them.
+
+        Args:
+            keys: Keys of entries that were written.
 
         Raises:
             XmedError: DISK_FULL, NOT_WRITABLE.
