@@ -55,7 +55,7 @@ class Batch:
 
         Args:
             device: The device.
-            memory_format: Memory format of the image; the other tensors are contiguous.
+            memory_format: Memory format of the image; the other tensors keep theirs.
 
         Returns:
             The batch there.
