@@ -59,7 +59,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/app/adapt.py:adapt", "the job: every step, in order, in plain Python"),
         Hop("xmed/cohort/ingest.py:ingest_cases", "source and target, read into the store"),
         Hop("xmed/train/arm_processes.py:fit_all", "every arm and seed, each in its own process"),
-        Hop("xmed/train/promotion.py:promote", "whether the adapted model may become a candidate (selection.json)"),
+        Hop("xmed/train/candidate_decision.py:promote", "may the adapted model become a candidate? (selection.json)"),
         Hop("xmed/evaluate/evaluate_run.py:evaluate", "predicts and measures the test cases (rows.json)"),
         Hop("xmed/monitor/validated_data.py:keep", "what new data will be compared with (monitor.json)"),
         Hop("xmed/report/build_report.py:write_report", "report.json and every page drawn from it"),
@@ -87,7 +87,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/methods/gin.py:Gin", "one method: named losses of a source and a target batch"),
         Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
-        Hop("xmed/networks/distributed.py:sum_over_ranks", "a sum over all devices that share the batch"),
+        Hop("xmed/networks/distributed.py:Ranks.sum", "a sum over all devices that share the batch"),
     ),
     "From an image to a DICOM SEG": (
         Hop("xmed/cli/model_commands.py:predict_command", "`xmed predict MODEL INPUT -o OUT --format dicom-seg`"),
@@ -103,7 +103,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
     ),
     "Selection without target labels": (
         Hop("xmed/app/adapt.py:promote_model", "the step of the job, after every training"),
-        Hop("xmed/train/promotion.py:promote", "per seed which arm is estimated best; writes selection.json"),
+        Hop("xmed/train/candidate_decision.py:promote", "per seed which arm is estimated best; writes selection.json"),
         Hop("xmed/model/prediction.py:predicted_probabilities", "what a model predicts of an unlabelled target volume"),
         Hop("xmed/select/unlabelled_measures.py:CandidateInputs.findings", "what is measured of each model"),
         Hop("xmed/select/validators.py:mean_overlap", "one of these measures: consistency under disturbance"),
@@ -131,7 +131,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/report/verify.py:verify_report", "every number and hash of the report"),
         Hop("xmed/evaluate/remeasure.py:remeasure", "the kept predictions against the stored references"),
         Hop("xmed/evaluate/repredict.py:repredict", "the predictions, by the registered model"),
-        Hop("xmed/train/promotion.py:reselect", "the selection without target labels"),
+        Hop("xmed/train/candidate_decision.py:reselect", "the selection without target labels"),
     ),
 }  # fmt: skip
 """The functions that matter, in the order in which a reader meets them. A room that is left is not entered again."""

@@ -7,15 +7,7 @@ import pytest
 
 from support.source_tree import Function, functions_between_rooms, parameters, room
 
-NOT_YET = {
-    "methods": 9,
-    "model": 18,
-    "networks": 30,
-    "rendering": 7,
-    "select": 8,
-    "tasks": 13,
-    "train": 5,
-}
+NOT_YET: dict[str, int] = {}
 """Rooms -> how many of their functions still lack a section of their docstring: the number only gets smaller."""
 FUNCTIONS = [
     (name, function)

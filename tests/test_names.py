@@ -10,8 +10,9 @@ from support.source_tree import TREES, Function, room, takers
 
 CLEAN = [
     "app", "batch", "cli", "cohort", "comparison", "console", "deidentify", "errors", "evaluate", "files", "home",
-    "html", "io", "labels", "metrics", "monitor", "prepare", "processes", "records", "registry", "report", "run",
-    "server", "spec", "stats", "volume", "xmed_pipelines",
+    "html", "io", "labels", "methods", "metrics", "model", "monitor", "networks", "phantom", "predict", "prepare",
+    "processes", "records", "registry", "rendering", "report", "run", "select", "server", "spec", "stats", "tasks",
+    "train", "volume", "xmed_pipelines",
 ]  # fmt: skip
 """Rooms whose names are their own. Add a room here once its test passes."""
 ROOMS = sorted({room(module) for module in TREES} - {""})
@@ -49,13 +50,7 @@ def test_no_class_or_function_that_a_room_shares_is_named_like_another(where):
 
 
 NOT_YET = {
-    "methods": 3,
-    "model": 17,
-    "networks": 3,
-    "rendering": 3,
-    "select": 40,
-    "tasks": 1,
-    "train": 26,
+    "methods": 1,  # `kept`, a hyper-parameter of pseudo_label that studies set
 }
 """Rooms -> how many variables still have a vague name: the number only gets smaller."""
 

@@ -129,11 +129,11 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         return np.stack([1 - p[1], p[1]])
 
     monkeypatch.setattr(Model, "probabilities", sees)
-    monkeypatch.setattr("xmed.model.deployed.MIN_SHARED_AGREEMENT", 0.1)
+    monkeypatch.setattr("xmed.model.volume_enlargement.MIN_SHARED_AGREEMENT", 0.1)
     settled, record = arms._finalise(model, data, enlarge=True)
     assert settled.enlarges
-    assert record["as_it_is"] < record["labelled"]
-    assert record["as_it_is"] < record["enlarged"]
+    assert record.as_it_is < record.labelled
+    assert record.as_it_is < record.enlarged
     assert arms._finalise(model, data) == (model, None)
     probe = replace(data.target, spec=data.target.spec.model_copy(update={"modality": "US"}))
     assert arms._finalise(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere

@@ -20,6 +20,7 @@ from pathlib import Path
 from xmed.cohort.digest_index import DigestIndex, FileState
 from xmed.cohort.stored_entry import is_entry_document, narrowest_type, open_entry, voxel_digest, write_entry
 from xmed.errors import XmedError
+from xmed.files.atomic import flush_folder
 from xmed.files.documents import read_json
 from xmed.files.permissions import make_private_home
 from xmed.io.notes import Note
@@ -206,7 +207,7 @@ class Store:
         folders = {self.folder(key).parent for key in keys}
         with naming_disk_errors(self.home):
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
-                _flush(folder)
+                flush_folder(folder)
 
     def _states(self, key: str, with_seal: bool) -> dict[FileState, str]:
         """What the index keeps for a complete entry: the state of each of its files, and their number."""
@@ -225,14 +226,6 @@ class Store:
                 shutil.rmtree(part, ignore_errors=True)
             elif age > STALE_SECONDS:
                 part.unlink(missing_ok=True)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _gone(key: str) -> XmedError:

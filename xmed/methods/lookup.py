@@ -21,12 +21,19 @@ _NO_METHODS = frozenset({"method", "lookup", "facts", "without_training"})
 
 
 def names() -> list[str]:
-    """Return the name of every method, which is the name of its file, in alphabetical order."""
+    """List the names of the methods.
+
+    Returns:
+        The name of every method, which is the name of its file, in alphabetical order.
+    """
     return sorted(m.name for m in pkgutil.iter_modules(xmed.methods.__path__) if m.name not in _NO_METHODS)
 
 
 def require_known(name: str) -> None:
     """Refuse a name that is no method's.
+
+    Args:
+        name: The name.
 
     Raises:
         XmedError: METHOD_UNKNOWN, with the most similar name where there is one.
@@ -38,7 +45,13 @@ def require_known(name: str) -> None:
 
 
 def find(name: str) -> type[Method]:
-    """Return the one `Method` class that `xmed/methods/<name>.py` defines. This loads torch.
+    """Find the class of a method. This loads torch.
+
+    Args:
+        name: Name of a method.
+
+    Returns:
+        The one `Method` class that `xmed/methods/<name>.py` defines.
 
     Raises:
         XmedError: METHOD_UNKNOWN.
@@ -56,7 +69,17 @@ def find(name: str) -> type[Method]:
 
 
 def hyperparameters(name: str) -> dict[str, object]:
-    """Return the hyper-parameters of a method or composition with their defaults, in the constructor's order."""
+    """List the hyper-parameters of a method or composition.
+
+    Args:
+        name: Name of a method or composition.
+
+    Returns:
+        Name → default, in the constructor's order.
+
+    Raises:
+        XmedError: METHOD_UNKNOWN.
+    """
     if name in COMPOSITIONS:
         return {"of": list(COMPOSITIONS[name].of)}
     parameters = list(inspect.signature(find(name).__init__).parameters.values())[FIXED_ARGUMENTS:]

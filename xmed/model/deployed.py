@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -28,7 +28,6 @@ from xmed.records.model_card import ModelOrigin
 from xmed.records.record import content
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation, location_prior
-from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
 WINDOWS_AT_ONCE = 16
@@ -83,18 +82,41 @@ class Model:
         return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
 
     def sample(self, case: str, volume: Volume) -> Sample:
-        """Convert a raw volume to the model's input."""
+        """Convert a raw volume to the model's input.
+
+        Args:
+            case: Case id.
+            volume: Volume on the scanner's grid.
+
+        Returns:
+            The sample on the network's grid, normalised.
+        """
         return make_sample(case, volume, self.grid, self.window)
 
     @torch.inference_mode()
     def logits(self, image: Tensor) -> Tensor:
-        """Return logits (b, classes, i, j[, k]), float32, of normalised patches (b, c, i, j[, k])."""
+        """Run the network on patches.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            Logits (b, classes, i, j[, k]), float32.
+        """
         image = image.to(self.device, memory_format=self.memory_format)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
-            return self.net(image).float()
+            logits: Tensor = self.net(image).float()
+        return logits
 
     def stacked(self, seen: Sample) -> Tensor:
-        """Return a sample as the network takes it: slices with their context, (k, c, i, j), or (1, 1, i, j, k)."""
+        """Arrange a sample as the network takes it.
+
+        Args:
+            seen: A sample on the network's grid.
+
+        Returns:
+            In 2-D slices with their neighbours as channels, (k, c, i, j); in 3-D the whole volume, (1, 1, i, j, k).
+        """
         image = torch.from_numpy(seen.image)
         if self.grid.spatial_dims == 3:
             return image[None, None]
@@ -103,13 +125,17 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Return float32 (classes, i, j, k) on the sample's grid, the mean over the mirrorings that training used.
+        """Predict class probabilities of a sample, the mean over the mirrorings that training used.
 
-        Outside the field of view everything is background.
+        Args:
+            seen: A sample on the network's grid.
+
+        Returns:
+            Float32 (classes, i, j, k) on the sample's grid. Outside the field of view everything is background.
         """
         if self.enlarges:
             larger = self._of_network(enlarge(seen, self.grid))
-            p = np.stack([resize(one, seen.image.shape) for one in larger])
+            p = np.stack([resize(p_of_class, seen.image.shape) for p_of_class in larger])
         else:
             p = self._of_network(seen)
         p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
@@ -138,55 +164,45 @@ class Model:
         return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
-        """Resample `places` to a field of view (i, j, k): float32 (structures, i, j, k), or None without `places`."""
-        return (
-            None if self.places is None else np.stack([location_prior.from_box_frame(one, fov) for one in self.places])
-        )
+        """Resample `places` to a field of view.
+
+        Args:
+            fov: Field of view, bool (i, j, k).
+
+        Returns:
+            Float32 (structures, i, j, k), or None without `places`.
+        """
+        if self.places is None:
+            return None
+        return np.stack([location_prior.from_box_frame(atlas, fov) for atlas in self.places])
 
     def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
-        """Convert probabilities (classes, i, j, k) on the network's grid to a uint8 label map (i, j, k)."""
+        """Convert probabilities to a label map.
+
+        Args:
+            p: Probabilities (classes, i, j, k) on the network's grid.
+            fov: Field of view, bool (i, j, k).
+
+        Returns:
+            uint8 (i, j, k).
+        """
         return self.task.decode(p, self.placed(fov))
 
     def learn_places(self, unlabelled: Sequence[Sample]) -> Model:
-        """Return this model with `places` from its own predictions of unlabelled volumes."""
+        """Return this model with `places` from its own predictions of unlabelled volumes.
+
+        Args:
+            unlabelled: Samples of the target.
+
+        Returns:
+            The model; this one is not changed.
+        """
         labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
         framed = [
             [location_prior.to_box_frame(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
             for v in self.structures.values
         ]
         return replace(self, places=np.stack([location_prior.location_likelihood(masks) for masks in framed]))
-
-    def learn_scale(
-        self, labelled: Sequence[LabelledCase], unlabelled: Sequence[Sample]
-    ) -> tuple[Model, dict[str, float] | None]:
-        """Return this model, enlarging small volumes if structures are then found where labelled cases have them.
-
-        A network that mistakes one structure for another is as confident as ever, but it finds the structure where
-        hardly a labelled case has it. The model stays as it is where its predictions of unlabelled volumes agree with
-        the location prior as well as labelled patients do among each other. It also stays where there is only one
-        patient, or labelled patients do not agree.
-
-        Args:
-            labelled: Labelled cases.
-            unlabelled: Samples of the target.
-
-        Returns:
-            The model, and the mean agreements with the location prior; None where nothing can be concluded.
-        """
-        classes = self.task.classes
-        usual, known = LocationPrior.of(labelled, classes), leave_one_out_agreement(labelled, classes)
-        if not known or np.mean(known) < MIN_SHARED_AGREEMENT:
-            return self, None
-        record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
-        if record["as_it_is"] >= record["labelled"]:
-            return self, record
-        other = replace(self, enlarges=True)
-        other = other if self.places is None else other.learn_places(unlabelled)
-        record["enlarged"] = other._agreement(usual, unlabelled)
-        return (other if record["enlarged"] > record["as_it_is"] else self), record
-
-    def _agreement(self, usual: LocationPrior, seen: Sequence[Sample]) -> float:
-        return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
 
     def save(self, folder: Path) -> Path:
         """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete.
@@ -243,7 +259,8 @@ class Model:
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
         layout = torch.channels_last if card.grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
+        device = device or networks.default_device()
+        net = net.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs lack the pair
         return cls(
             net, card.grid, card.network, card.modality, structures, card.window, card.largest_component, places,
             card.enlarges, card.origin, card.weights_sha256,
@@ -259,7 +276,13 @@ def bf16_pays(device: torch.device) -> bool:
     """Return whether bfloat16 autocast is faster than float32: on CUDA since Ampere, on CPUs with AMX.
 
     AVX-512 BF16 alone is not enough: with it a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
+
+    Args:
+        device: The device that computes.
+
+    Returns:
+        Whether it is faster there.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

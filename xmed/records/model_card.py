@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from xmed.records.record import Plain, Record, content
+from xmed.records.training import CheckpointChoice
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 
@@ -27,14 +28,6 @@ class SidePair(Record):
     target: str | None = None
 
 
-class MadeOf(Record):
-    """How a model was made of the finished models of several arms. Of a choice, all of `ModelChoice` is kept beside."""
-
-    rule: str = Field(default="", description="the rule in words")
-    members: list[str] | None = Field(None, description="arms of an ensemble")
-    chosen: str | None = Field(None, description="arm that was chosen")
-
-
 class ModelOrigin(Record):
     """Where a model comes from, as far as its maker says so."""
 
@@ -51,12 +44,13 @@ class ModelOrigin(Record):
     protocol: Plain = Field(None, description="that protocol")
     data: SidePair = Field(SidePair(), description="fingerprints of the datasets")
     datasets: SidePair = Field(SidePair(), description="names of the datasets")
-    made_of: MadeOf | None = Field(None, description="of an ensemble, or of a model that was chosen: how")
+    made_of: CheckpointChoice | None = Field(None, description="of an ensemble, or of a model that was chosen: how")
 
     @property
     def trained_by(self) -> str:
         """The method that trained the weights; of a model that was chosen among several, the chosen one's."""
-        return (self.made_of and self.made_of.chosen) or self.method or ""
+        chosen = self.made_of.chosen if self.made_of else None
+        return str(chosen or self.method or "")
 
 
 class ModelCard(ModelOrigin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,11 +47,11 @@ def machine() -> TorchDevice:
         The description, for environment.json.
     """
     has_gpu = torch.cuda.is_available()
-    cudnn_version = torch.backends.cudnn.version() if has_gpu else None  # type: ignore[no-untyped-call]  # torch's own
+    version_of_cudnn: Callable[[], int | None] = torch.backends.cudnn.version
     return TorchDevice(
         gpu=torch.cuda.get_device_name() if has_gpu else "none",
         cuda=str(torch.version.cuda) if has_gpu else "none",
-        cudnn=str(cudnn_version) if has_gpu else "none",
+        cudnn=str(version_of_cudnn()) if has_gpu else "none",
         determinism=Determinism(
             deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
             cudnn_deterministic=torch.backends.cudnn.deterministic,

@@ -24,7 +24,7 @@ def metadata(model: Model) -> Part:
     """Return what the schema of 2024-07-25 requires. The network's input is one patch, already normalised."""
     dims, origin = model.grid.spatial_dims, model.origin
     patch = list(model.grid.patch[:dims])
-    classes = {"0": "background", **{str(one.value): one.name for one in model.structures}}
+    classes = {"0": "background", **{str(structure.value): structure.name for structure in model.structures}}
     shape = {"spatial_shape": patch, "dtype": "float32", "value_range": [], "is_patch_data": True}
     image = {"type": "image", "format": "magnitude", "modality": model.modality, "num_channels": 1}
     label = {"type": "image", "format": "segmentation", "num_channels": len(classes)}

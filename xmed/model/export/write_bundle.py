@@ -20,7 +20,7 @@ from xmed.prepare import intensity
 
 SCRIPTS = {"prepare": transforms, "mirrored": mirrored, "fov": field_of_view, "intensity": intensity}
 """Modules that a bundle contains, by their names there."""
-NAMES_THERE = {"xmed.io.field_of_view": "scripts.fov", "xmed.prepare.intensity": "scripts.intensity"}
+NAMES_IN_BUNDLE = {"xmed.io.field_of_view": "scripts.fov", "xmed.prepare.intensity": "scripts.intensity"}
 DIFFERS = (
     "it lays its grid on an edge of the image, xmed on the image's middle",
     "it computes in 32-bit floats, xmed in bfloat16 where that is faster",
@@ -61,8 +61,8 @@ def write_bundle(folder: Path, out: Path) -> dict[str, Any]:
     (out / "scripts" / "__init__.py").touch()
     for name, module in SCRIPTS.items():
         text = Path(str(module.__file__)).read_text(encoding="utf-8")
-        for here, there in NAMES_THERE.items():
-            text = text.replace(f"from {here} import", f"from {there} import")
+        for module_here, module_in_bundle in NAMES_IN_BUNDLE.items():
+            text = text.replace(f"from {module_here} import", f"from {module_in_bundle} import")
         (out / "scripts" / f"{name}.py").write_text(text, encoding="utf-8")
     return {"folder": str(out), "differs": _differs(model), "check": checks(str(out))}
 
@@ -80,7 +80,7 @@ def checks(out: str) -> list[str]:
 
 def _check(model: Model) -> None:
     name = method_of_model(model)
-    lacks = {
+    features = {
         "a grid fitted to each picture": model.grid.fit is not None,
         "neighbouring slices as channels": model.grid.context > 0,
         "a net that sees self-similarity": model.network.input != "intensity",
@@ -88,9 +88,9 @@ def _check(model: Model) -> None:
         "small volumes that are enlarged before the network sees them": model.enlarges,
         "a method that adapts at test time": name in methods.names() and methods.find(name).test_time,
     }
-    found = [what for what, it_does in lacks.items() if it_does]
-    if found:
-        what, expected = f"the model has {'; '.join(found)}", "a plain network of MONAI on a grid in millimetres"
+    unsupported = [what for what, is_so in features.items() if is_so]
+    if unsupported:
+        what, expected = f"the model has {'; '.join(unsupported)}", "a plain network of MONAI on a grid in millimetres"
         raise XmedError("EXPORT_UNSUPPORTED", what, expected, "`xmed predict` and the MLflow model run it")
 
 

@@ -93,8 +93,8 @@ def _skull(head: CrossSection, sector: Sector, random: np.random.Generator) -> t
     square = np.abs((head.normal() * sector.beam()).sum(0)) ** random.uniform(0.8, 5)
     least = random.uniform(0, 0.25)
     noise = smooth_noise(random, lines.shape, random.uniform(5, 12) * sector.px)
-    kept = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
-    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * kept, thick
+    visible = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
+    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * visible, thick
 
 
 def _brain(head: CrossSection, base: float, px: float, random: np.random.Generator) -> np.ndarray:
@@ -107,7 +107,7 @@ def _brain(head: CrossSection, base: float, px: float, random: np.random.Generat
     if random.random() < 0.6:
         level[cortex] = level[white] * random.uniform(0.85, 1.15)  # a fetal cortex is hardly folded
     kind = CLASS[head.ids.astype(int)]
-    echo = ndimage.gaussian_filter(level[kind], 0.6 * px)
+    echo: np.ndarray = ndimage.gaussian_filter(level[kind], 0.6 * px)
     if random.random() < 0.5:
         echo = echo * np.exp(random.uniform(0.2, 1) * smooth_noise(random, echo.shape, random.uniform(3, 10) * px))
     if random.random() < 0.5:  # pial echoes
@@ -138,7 +138,7 @@ def _midline(head: CrossSection, px: float, random: np.random.Generator) -> np.n
     """Draw the falx: a thin line from front to back, with a gap where the midline cavities are."""
     width = random.uniform(0.4, 1.2) * px / (head.half * 0.8)
     bow = random.normal(0, 0.03) * (1 - head.x**2)
-    line = np.exp(-0.5 * ((head.y - bow) / width) ** 2) * (np.abs(head.x) < random.uniform(0.8, 0.98))
+    line: np.ndarray = np.exp(-0.5 * ((head.y - bow) / width) ** 2) * (np.abs(head.x) < random.uniform(0.8, 0.98))
     if random.random() < random.random():  # "gap p random"
         middle, half = random.uniform(-0.4, 0.4), random.uniform(0.1, 0.35)
         line = np.where(np.abs(head.x - middle) < half, 0, line)
@@ -150,4 +150,5 @@ def _reverberation(head: CrossSection, sector: Sector, skull: np.ndarray, random
     facing = np.clip(-(head.normal() * sector.beam()).sum(0), 0, 1)
     fog = np.exp(-np.maximum(head.depth, 0) / (random.uniform(4, 15) * sector.px)) * facing * head.mask
     texture = np.exp(0.5 * smooth_noise(random, fog.shape, (4 * sector.px, 1 * sector.px)))
-    return fog * texture * float(skull.max()) * log_uniform(random, 0.02, 0.3)
+    haze: np.ndarray = fog * texture * float(skull.max()) * log_uniform(random, 0.02, 0.3)
+    return haze

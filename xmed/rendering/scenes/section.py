@@ -47,7 +47,8 @@ class CrossSection:
     def normal(self) -> np.ndarray:
         """Return unit vectors that point out of the head, (2, i, j)."""
         slope = np.stack(np.gradient(self.rho))
-        return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        normals: np.ndarray = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        return normals
 
 
 def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> CrossSection:
@@ -73,7 +74,7 @@ def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator)
 
 def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return ids and mask of an oblique transaxial plane (across, front to back), in the map's own in-plane voxels."""
-    within = np.argwhere(source.truth > 0)
+    within = np.argwhere(source.reference > 0)
     spacing = np.array(source.spacing)
     middle = within.mean(0) + np.array([0, 0, random.uniform(-8, 34) / spacing[2]])
     turn = Rotation.from_euler(
@@ -84,7 +85,7 @@ def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.
     ij = np.stack(np.meshgrid(np.arange(n) - n / 2, np.arange(n) - n / 2, indexing="ij"))
     coordinates = np.tensordot(step, ij, axes=1) + middle[:, None, None]
     return tuple(
-        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.truth)
+        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.reference)
     )
 
 

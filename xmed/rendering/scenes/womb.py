@@ -47,7 +47,8 @@ def _tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> n
     if random.random() < 0.6:
         blobs = smooth_noise(random, shape, random.uniform(6, 14) * px)
         bands = np.maximum(bands, sigmoid((blobs - random.uniform(0, 1.5)) * 8))
-    return np.clip(bands, 0, 1)
+    tissue: np.ndarray = np.clip(bands, 0, 1)
+    return tissue
 
 
 def _walls(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:
