@@ -83,7 +83,14 @@ class LabelTable:
         raise XmedError("SPEC_INVALID", f"structure '{name}'", f"one of {', '.join(self.names)}")
 
     def select(self, names: list[str]) -> LabelTable:
-        """The table of a network: the named structures in that order, with the values 1, 2, ..."""
+        """Make a network's table.
+
+        Args:
+            names: Names of structures.
+
+        Returns:
+            The structures in that order, with the values 1, 2, ...
+        """
         chosen = [self[name] for name in names]
         return LabelTable(tuple(Structure(n, s.name, s.category, s.type) for n, s in enumerate(chosen, start=1)))
 
@@ -108,6 +115,12 @@ class LabelTable:
         """Check label values and convert them to the narrowest of uint8, uint16 and int32.
 
         Values within 1e-3 of a whole number are rounded to it.
+
+        Args:
+            array: Label values, of any shape.
+
+        Returns:
+            The values as uint8, uint16 or int32.
 
         Raises:
             XmedError: LABEL_VALUES for values that are neither background nor in this table.

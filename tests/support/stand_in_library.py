@@ -104,7 +104,6 @@ class Library:
         run.report.mkdir(exist_ok=True)
         dice = {"dice": {"mean": 0.9, "ci": [0.8, 1.0], "n": 3, "n_failed": 0}}
         arms = {arm: {"prostate": dice} for arm in ("source_only", "adapted")}
-        primary = {"metric": "dice", "structure": "prostate"}
         document = small_document(summary={**arms, "gap_closed": {"prostate": 0.9}, "gain_over_trivial": {}})
         (run.report / "report.json").write_text(json.dumps(document))
         return run.report / "report.html"

@@ -20,9 +20,13 @@ from xmed.spec import DatasetSpec
 
 
 def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
-    """Digest what a dataset consists of now: its folder's files, or the objects that its PACS query names.
+    """Digest what a dataset consists of now: its folder's files, or the objects that its PACS query returns.
 
     No image is read or fetched.
+
+    Args:
+        spec: The dataset.
+        root: Folder of the dataset's files, in place of the spec's.
 
     Returns:
         sha256 (hex).
@@ -116,7 +120,11 @@ class Watch:
         return ""
 
     def done(self, state: str) -> None:
-        """Record that this state was handled, whatever the result, so that it is not due again."""
+        """Record that this state was handled, whatever the result, so that it is not due again.
+
+        Args:
+            state: What `state_of` returned.
+        """
         self._write(self._known().model_copy(update={"done": state}))
 
     def _known(self) -> Arrival:

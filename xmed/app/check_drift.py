@@ -129,6 +129,9 @@ def incoming(data: str | Path, card: ModelCard, data_root: str | Path | None = N
         card: The model's card (model.json).
         data_root: Folder of the dataset's files, in place of the spec's.
 
+    Returns:
+        The dataset, without labels.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES, USAGE.
     """

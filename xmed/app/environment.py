@@ -95,7 +95,11 @@ def errors(run: Run) -> RunErrors:
 
 
 def cpu() -> str:
-    """The processor's name, where the system tells it."""
+    """Find the processor's name.
+
+    Returns:
+        Its name, or the machine type where the system does not tell it.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -193,6 +193,12 @@ def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
 def card_of(model: Path) -> ModelCard:
     """Read a model's card (model.json).
 
+    Args:
+        model: The model's folder.
+
+    Returns:
+        The card.
+
     Raises:
         XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
     """

@@ -12,7 +12,7 @@ from xmed.errors import XmedError
 from xmed.files.writable import check_output
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.dicom.ultrasound import is_film
-from xmed.io.notes import collect_notes
+from xmed.io.notes import Note, collect_notes
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable
 from xmed.model.prediction import Model, predict
@@ -73,10 +73,16 @@ def predict_file(
         run_in_sandbox(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
         if sr is not None:
             write_sr(labels, out, model.structures, sr, by)
-    document = {
-        "output": str(out),
-        "measurements": None if sr is None else str(sr),
-        "model": reference,
+    files = {"output": str(out), "measurements": None if sr is None else str(sr), "model": reference}
+    return _describe_prediction(files, model, labels, notes)
+
+
+def _describe_prediction(
+    files: dict[str, str | None], model: Model, labels: Volume, notes: list[Note]
+) -> PredictedFile:
+    """Describe what was written. `files`: the fields output, measurements and model of the answer."""
+    fields = {
+        **files,
         "weights_sha256": model.weights_sha256,
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
@@ -84,7 +90,7 @@ def predict_file(
         "notes": [asdict(note) for note in notes],
         **_measured(labels, model.structures),
     }
-    return PredictedFile.model_validate(document)
+    return PredictedFile.model_validate(fields)
 
 
 def _measured(labels: Volume, structures: LabelTable) -> dict[str, dict[str, float] | None]:

@@ -168,7 +168,16 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def model_at(reference: str, home: Path, progress: Progress | None = None) -> str:
-    """Turn the URL of a published run into the folder of its adapted model; other references stay as they are."""
+    """Turn the URL of a published run into the folder of its adapted model; other references stay as they are.
+
+    Args:
+        reference: URL of a published run, or another reference to a model.
+        home: The home that a published run is fetched into.
+        progress: Called for each file.
+
+    Returns:
+        The folder of the adapted model, or the reference as it was.
+    """
     if not is_url(reference):
         return reference
     run = fetch(reference, home, progress)
@@ -176,5 +185,14 @@ def model_at(reference: str, home: Path, progress: Progress | None = None) -> st
 
 
 def folder_at(reference: str, home: Path, progress: Progress | None = None) -> Path:
-    """Turn the URL of a published run into its folder; other references are folders already."""
+    """Turn the URL of a published run into its folder; other references are folders already.
+
+    Args:
+        reference: URL of a published run, or a folder.
+        home: The home that a published run is fetched into.
+        progress: Called for each file.
+
+    Returns:
+        The run's folder.
+    """
     return fetch(reference, home, progress).folder if is_url(reference) else Path(reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,24 +53,17 @@ def doctor_command(
     return Answer(document, lambda console: show_checks(console, checks), DONE if is_sound else NO)
 
 
+def _port_option(help: str) -> Any:
+    """An option for the port of a server; 0 takes any free one."""
+    return typer.Option(min=0, max=65535, help=help, show_default=False)
+
+
 def up_command(
     port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of Prefect's pages; 0 takes any free one. Default: as before, or 4200.",
-            show_default=False,
-        ),
+        int | None, _port_option("Port of Prefect's pages; 0 takes any free one. Default: as before, or 4200.")
     ] = None,
     mlflow_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of MLflow's pages; 0 takes any free one. Default: as before, or 5000.",
-            show_default=False,
-        ),
+        int | None, _port_option("Port of MLflow's pages; 0 takes any free one. Default: as before, or 5000.")
     ] = None,
 ) -> Answer:
     """Start the servers of this home: PostgreSQL, MLflow, Prefect, and a worker for scheduled runs. They keep running.

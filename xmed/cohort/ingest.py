@@ -123,6 +123,9 @@ def load_cohort(name: str, home: Path) -> Cohort:
         name: The dataset's name, or the path of its spec.
         home: The home that it was ingested into.
 
+    Returns:
+        The cohort.
+
     Raises:
         XmedError: PATH_NOT_FOUND, or DOCUMENT_INVALID for a manifest that was changed since ingest wrote it.
     """

@@ -15,9 +15,16 @@ from xmed.spec import SPLITS
 
 
 def summarise_cohorts(source: Cohort, target: Cohort) -> DataSummary:
-    """The run's data.json: source and target (cases, quarantine, flow) and leakage (see `find_leakage`).
+    """Make data.json of a run.
 
-    No label of the target is opened. For each label of the source, the volume of every structure is kept.
+    No label of the target is opened. For each label of the source, the volume of every structure is computed.
+
+    Args:
+        source: The source.
+        target: The target.
+
+    Returns:
+        Both cohorts (cases, quarantine, flow), and what they share, see `find_leakage`.
     """
     return DataSummary(
         source=describe_cohort(source, labels=True),
@@ -27,11 +34,14 @@ def summarise_cohorts(source: Cohort, target: Cohort) -> DataSummary:
 
 
 def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
-    """One cohort in data.json.
+    """Describe one cohort, as in data.json.
 
     Args:
         cohort: The cohort.
         labels: Whether label maps are opened to compute the volumes of their structures.
+
+    Returns:
+        The cohort without its voxels.
     """
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}

@@ -97,6 +97,10 @@ def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...
 
     There are no pixels, so that faces and burned-in text are not checked.
 
+    Args:
+        old: The header.
+        secret: The key that pseudonyms are made with.
+
     Returns:
         The new data set, and the records for the crosswalk.
 

@@ -29,10 +29,16 @@ def acquisition_axes(grid: Grid) -> Grid:
 
 
 def orthogonal_grid(grid: Grid) -> Grid:
-    """A grid with orthogonal axes that covers a sheared one (gantry tilt); an orthogonal grid as it is.
+    """Make a grid with orthogonal axes that covers a sheared one (gantry tilt).
 
     Axis i keeps its direction, j stays in the plane of i and j, and k is perpendicular to both (QR decomposition).
     Voxels keep their volume.
+
+    Args:
+        grid: The grid.
+
+    Returns:
+        A grid that covers the same box; an orthogonal grid as it is.
     """
     directions = grid.affine[:3, :3] / np.array(grid.spacing)
     if np.abs(directions.T @ directions - np.eye(3)).max() * max(grid.shape) < 1e-2:  # of a voxel, across the grid
@@ -187,7 +193,15 @@ def _resample_labels(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
 
 
 def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
-    """The same box (from edge to edge of the outermost voxels) divided into another number of voxels."""
+    """Divide the box of a grid into another number of voxels.
+
+    Args:
+        grid: The grid.
+        shape: The new number of voxels along i, j, k.
+
+    Returns:
+        A grid with the same box, from edge to edge of the outermost voxels.
+    """
     ratio = np.array(grid.shape) / np.array(shape)
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
@@ -196,7 +210,15 @@ def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
 
 
 def resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Resample an array (i, j, k) linearly to another number of voxels in the same box."""
+    """Resample an array linearly to another number of voxels.
+
+    Args:
+        array: Values (i, j, k).
+        shape: The new number of voxels along i, j, k.
+
+    Returns:
+        Values of that shape, over the same box.
+    """
     ratio = np.array(array.shape) / np.array(shape)
     resized: np.ndarray = ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")
     return resized

@@ -11,7 +11,15 @@ PERCENTILES = (1.0, 99.0)
 
 
 def window_of(modality: str, window: tuple[float, float] | None = None) -> tuple[float, float] | None:
-    """The intensity window of a dataset: the spec's, or the soft-tissue window for CT, or None."""
+    """Choose the intensity window of a dataset.
+
+    Args:
+        modality: DICOM modality.
+        window: Lower and upper limit that the spec gives.
+
+    Returns:
+        The spec's window, else the soft-tissue window for CT (HU), else None.
+    """
     return window or (SOFT_TISSUE_HU if modality == "CT" else None)
 
 

@@ -45,10 +45,17 @@ class Augmentation:
 
 
 def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
-    """The augmentation that keeps images of a modality plausible and the names of structures correct.
+    """Choose the augmentation that keeps images of a modality plausible and the names of structures correct.
 
     Ultrasound is never flipped in depth, because attenuation and shadows have a direction. Nothing is mirrored if a
     structure's name contains left or right.
+
+    Args:
+        modality: DICOM modality.
+        structures: Names of the structures.
+
+    Returns:
+        The largest random changes.
     """
     sided = any({"left", "right"} & set(re.split(r"[\W_]+", name.lower())) for name in structures)
     if modality in PROBE_MODALITIES:
@@ -100,6 +107,10 @@ class Sampler:
 
         Every process draws the random numbers of the whole batch, so that the patches are the same for any number of
         parts.
+
+        Args:
+            part: Number of the part, from 0.
+            parts: How many parts a batch has.
         """
         size = self.size // parts
         self.own = slice(part * size, (part + 1) * size)
@@ -126,11 +137,19 @@ class Sampler:
         return Batch(image, label, fov, self.spacing)
 
     def state(self) -> SamplerState:
-        """The state of the random generators, for `restore`."""
+        """Read the state of the random generators.
+
+        Returns:
+            The state, for `restore`.
+        """
         return {"random": self.random.bit_generator.state, "generator": self.generator.get_state()}
 
     def restore(self, state: SamplerState) -> None:
-        """Continue from a state that `state` returned."""
+        """Continue from an earlier state.
+
+        Args:
+            state: What `state` returned.
+        """
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
 

@@ -13,7 +13,15 @@ from xmed.volume import Volume
 
 
 def reference_labels(cohort: Cohort, case: Case, study: Study) -> Volume:
-    """The reference segmentation of a case on its native grid, in the study's values 1, 2, ...
+    """Open the reference segmentation of a case.
+
+    Args:
+        cohort: The cohort.
+        case: A labelled case.
+        study: The study.
+
+    Returns:
+        The label map on the image's native grid, in the study's values 1, 2, ...
 
     Raises:
         XmedError: LABEL_MISSING.
@@ -32,6 +40,9 @@ def load_samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled
         study: The study, whose grid and structures are used.
         splits: The partitions.
         labelled: Whether to load labelled cases with their labels; otherwise all cases, and no label file is opened.
+
+    Returns:
+        The samples, in the order of the cases.
 
     Raises:
         XmedError: NO_CASES when there are none.

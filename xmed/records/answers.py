@@ -11,17 +11,6 @@ from xmed.records.report_results import ResultSummary
 from xmed.records.run_state import RegisteredVersion
 
 
-class AdaptedRun(AnswerRecord):
-    """What `adapt` returns: a study that ran to its end."""
-
-    run: str = Field(description="id of the run")
-    folder: str = Field(description="folder of the run")
-    report: str = Field(description="path of report.html")
-    registered: RegisteredVersion = Field(description="what became of the adapted model in the registry")
-    verdict: str | None = Field(None, description="pass, fail or inconclusive; printed by commands")
-    summary: ResultSummary | None = Field(None, description="`summary` of report.json; printed by commands")
-
-
 class ValidatedRun(AnswerRecord):
     """What `validate` returns: a finished model, measured on other data."""
 
@@ -30,6 +19,12 @@ class ValidatedRun(AnswerRecord):
     report: str = Field(description="path of report.html")
     verdict: str | None = Field(None, description="pass, fail or inconclusive; printed by commands")
     summary: ResultSummary | None = Field(None, description="`summary` of report.json; printed by commands")
+
+
+class AdaptedRun(ValidatedRun):
+    """What `adapt` returns: a study that ran to its end."""
+
+    registered: RegisteredVersion = Field(description="what became of the adapted model in the registry")
 
 
 class ComparedRun(AnswerRecord):

@@ -55,7 +55,14 @@ class PacsSpec(Strict):
 
 
 def address_problem(server: str) -> str:
-    """Describe what is wrong with the address of an archive; an empty text for a valid one."""
+    """Check the address of an archive.
+
+    Args:
+        server: The address.
+
+    Returns:
+        What is wrong; an empty text for a valid address.
+    """
     try:
         parts = urlsplit(server)
         port = parts.port

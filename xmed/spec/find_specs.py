@@ -34,6 +34,9 @@ def load_dataset(name_or_path: str | Path) -> DatasetSpec:
         name_or_path: The dataset's name, the path of its YAML file, or the dataset.json of an nnU-Net or Decathlon
             dataset.
 
+    Returns:
+        The spec.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID (with every problem at once).
     """
@@ -50,6 +53,9 @@ def load_study(name_or_path: str | Path) -> Study:
     Args:
         name_or_path: The study's name, or the path of its YAML file.
 
+    Returns:
+        The study.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID (with every problem at once).
     """
@@ -61,14 +67,27 @@ def load_study(name_or_path: str | Path) -> Study:
 
 
 def spec_names(kind: Literal["dataset", "study"]) -> list[str]:
-    """The names of all datasets or studies in `spec_folders`."""
+    """List the names of all datasets or studies in `spec_folders`.
+
+    Args:
+        kind: dataset or study.
+
+    Returns:
+        The names, sorted.
+    """
     below = "studies" if kind == "study" else ""
     stems = {path.stem for folder in spec_folders() for path in (folder / below).glob("*.yaml")}
     return sorted(name for name in stems if not name.endswith(TEXT))
 
 
 def study_text_path(study: str | Path) -> Path | None:
-    """The path of the author's text of a study, `NAME.text.yaml` beside its file, or None.
+    """Find the author's text of a study.
+
+    Args:
+        study: The study's name, or the path of its YAML file.
+
+    Returns:
+        The path of `NAME.text.yaml` beside the study; None where there is none.
 
     Raises:
         XmedError: SPEC_NOT_FOUND.
@@ -80,6 +99,12 @@ def study_text_path(study: str | Path) -> Path | None:
 
 def load_protocol(path: Path) -> Protocol:
     """Load a protocol without a study, for the external validation of a model.
+
+    Args:
+        path: The YAML file.
+
+    Returns:
+        The protocol.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID.

@@ -61,7 +61,15 @@ def validation_messages(problem: ValidationError, model: type[BaseModel], given:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The text "; did you mean …?" with the known name most similar to a misspelled one, or an empty text."""
+    """Suggest a name for a misspelled one.
+
+    Args:
+        name: A misspelled name.
+        names: The names that there are.
+
+    Returns:
+        The text "; did you mean …?" with the most similar name, or an empty text.
+    """
     by_lower_case = {candidate.lower(): candidate for candidate in names}
     similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.7)
     return f"; did you mean '{by_lower_case[similar[0]]}'?" if similar else ""

@@ -39,6 +39,10 @@ _MIN_GREY_SHARE = 0.5
 def check_photometric(header: Header, name: str) -> None:
     """Check that Photometric Interpretation fits the number of samples.
 
+    Args:
+        header: The header of an image.
+        name: Name of the file, for messages.
+
     Raises:
         XmedError: PIXEL_MODULE.
     """
@@ -53,7 +57,14 @@ def check_photometric(header: Header, name: str) -> None:
 
 
 def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
-    """Return what the compressed stream of each frame states; an empty list for uncompressed pixels.
+    """Read what the compressed stream of each frame states.
+
+    Args:
+        dataset: The image.
+        name: Name of the file, for messages.
+
+    Returns:
+        For each frame what its stream states; an empty list for uncompressed pixels.
 
     Raises:
         XmedError: PIXEL_MODULE if size or number of frames differ from the header.

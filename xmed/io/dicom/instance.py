@@ -90,10 +90,13 @@ class Instance:
 
 
 def read_instance(path: str | Path) -> Instance:
-    """Read one DICOM file, with or without preamble; pixels are not decoded.
+    """Read one DICOM file, with or without preamble.
 
     Args:
         path: The file.
+
+    Returns:
+        The object; its pixels are not decoded.
 
     Raises:
         XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (the file ends early, or an image

@@ -80,7 +80,14 @@ def detect_mosaic(header: Header, name: str) -> Mosaic | None:
 
 
 def is_mosaic(header: Header) -> bool:
-    """Return whether an image is a mosaic, even one that cannot be unpacked."""
+    """Tell whether an image is a mosaic.
+
+    Args:
+        header: The header of an image.
+
+    Returns:
+        Whether it is one, even one that cannot be unpacked.
+    """
     try:
         return detect_mosaic(header, "") is not None
     except XmedError:

@@ -49,13 +49,16 @@ _HALF_LIVES = {
 
 
 def suv_scale(series: Sequence[Header]) -> float | None:
-    """Return the factor from modality values of a PET series to SUV by body weight, or None if there is none.
+    """Find the factor from modality values of a PET series to SUV by body weight.
 
     Units (0054,1001) GML are SUV already. BQML is divided by dose and weight. CNTS has private factors of Philips.
     Values in other units stay as they are, and a note says so.
 
     Args:
         series: The headers of all images.
+
+    Returns:
+        The factor; None for values that stay as they are.
 
     Raises:
         XmedError: SUV_INVALID if the header of values in Bq/ml is incomplete, or contradicts itself or other slices.

@@ -41,7 +41,14 @@ class SeriesIdentity:
     description: str
 
     def uid(self, *what: object) -> UID:
-        """Return a UID that is the same for equal arguments, and different for others (PS3.5 B.2)."""
+        """Make a UID.
+
+        Args:
+            *what: What the UID is of.
+
+        Returns:
+            A UID that is the same for equal arguments, and different for others (PS3.5 B.2).
+        """
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
 
 

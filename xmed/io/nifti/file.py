@@ -99,7 +99,14 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
 
 
 def parse_nifti(path: Path) -> nib.Nifti1Image:
-    """Return the header and voxels of a file, read only as far as its size allows."""
+    """Read a NIfTI file, but only as far as its size allows.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The header and the voxels.
+    """
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC  # by content, because names are often wrong
         file.seek(0)

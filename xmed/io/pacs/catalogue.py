@@ -22,12 +22,15 @@ UID = re.compile(r"[0-9.]{1,64}")
 
 
 def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries] = ()) -> list[ArchiveSeries]:
-    """Return every series that a query selects, with its objects, sorted by UID.
+    """Find every series that a query selects.
 
     Args:
         archive: The archive.
         query: Values by DICOM keyword.
         studies: If given, search only in the studies of these series.
+
+    Returns:
+        The series with their objects, sorted by UID.
 
     Raises:
         XmedError: PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
