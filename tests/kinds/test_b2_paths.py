@@ -28,8 +28,8 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(report, "verify", registrable_runs.verify)
-    monkeypatch.setattr(report, "build", registrable_runs.build)
+    monkeypatch.setattr(report, "verify_report", registrable_runs.verify)
+    monkeypatch.setattr(report, "write_report", registrable_runs.build)
 
 
 @pytest.mark.parametrize("name", NAMES)

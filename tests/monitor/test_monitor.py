@@ -205,7 +205,11 @@ def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tm
     pool = crowd(14, 5)
     random = np.random.default_rng(0)
     copies = {"noise": {name: patient(random, move=4.0) for name in list(pool)[:5]}}
-    tried = {"rule": alarm.RULE, "simulation": content(simulate.simulated(pool, copies, 9))}
+    tried = {
+        "schema": "xmed-reference/1", "of": "", "rule": alarm.RULE, "study": "toy", "run": "toy", "weights_sha256": "0" * 64,
+        "dataset": "toy-us", "fingerprint": "f", "modality": "US", "credible": True, "structures": ["prostate"], "cases": 3,
+        "refused": 0, "patients": [], "errors": {}, "tau": 0.7, "simulation": content(simulate.simulated(pool, copies, 9)),
+    }  # fmt: skip
     for name, kept, shown in (
         ("with", tried, "nothing: every alarm is false"),
         ("without", None, "A simulation of the alarm"),

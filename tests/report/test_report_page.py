@@ -137,8 +137,8 @@ def test_an_axis_holds_its_values_and_has_round_ticks_on_it(values):
     assert [axis(value) for value in sorted(values)] == sorted(axis(value) for value in values)
     ticks = axis.ticks()
     assert 2 <= len(ticks) <= 9
-    assert all(10 <= tick["at"] <= 200 for tick in ticks)
-    assert len({tick["label"] for tick in ticks}) == len(ticks)
+    assert all(10 <= tick.at <= 200 for tick in ticks)
+    assert len({tick.label for tick in ticks}) == len(ticks)
 
 
 # --- what it is made of

@@ -99,7 +99,7 @@ class Library:
         reason = "error[SPACING_INVALID]: spacing 0 · positive"
         run.write("rows", [{**row, "status": "error", "reason": reason}, row | {"status": "ok"}])
 
-    def build(self, run):
+    def write_report(self, run):
         self.call("report")
         run.report.mkdir(exist_ok=True)
         dice = {"dice": {"mean": 0.9, "ci": [0.8, 1.0], "n": 3, "n_failed": 0}}
@@ -124,7 +124,7 @@ class Library:
                 write_objects=lambda run, home, root, progress: self.call("objects"),
             ),
             "monitor": SimpleNamespace(keep=lambda run, home, progress: self.call("keep")),
-            "reports": SimpleNamespace(write_report=self.build),
+            "reports": SimpleNamespace(write_report=self.write_report),
             "registry": SimpleNamespace(
                 check_name=lambda home, name: None,
                 log_run=lambda run, home: self.call("log"),
