@@ -8,7 +8,7 @@ import pytest
 from support.validated_model import balls, model, validated  # noqa: F401
 from xmed import report
 from xmed.app import external_validation
-from xmed.app.rebuild_report import note_text, remember_prior
+from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.errors import XmedError
 from xmed.run import Run
 from xmed.spec import Protocol
@@ -89,10 +89,10 @@ def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path,
     study["grid"] = {"spacing_mm": [1.0, 1.0, 1.0], "patch": [32, 32, 16], "context": 0}
     study["network"] = {"name": "unet", "channels": [8, 16, 32]}
     run.write("study", study)
-    remember_prior(Run(run.folder), home)
+    keep_prior_report(Run(run.folder), home)
     assert run.read("prior")["version"] == 1
     rows[2] = rows[2].model_copy(update={"aliases": []})
-    remember_prior(Run(run.folder), home)
+    keep_prior_report(Run(run.folder), home)
     assert run.read("prior")["version"] == 1  # a report that is built again says what it said
 
 
@@ -104,8 +104,8 @@ def test_the_text_beside_a_study_is_kept_in_the_run_once(tmp_path, home, monkeyp
     folder.mkdir(parents=True)
     (folder / "toy.yaml").write_text("name: toy\n")
     monkeypatch.chdir(tmp_path)
-    note_text(run, "toy")
+    keep_author_text(run, "toy")
     assert not run.has("text")
     (folder / "toy.text.yaml").write_text("aims: to see\n")
-    note_text(run, "toy")
+    keep_author_text(run, "toy")
     assert run.read("text")["items"] == {"aims": "to see"}

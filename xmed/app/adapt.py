@@ -12,7 +12,7 @@ from xmed import cohort, evaluate, monitor, phantom, registry, train
 from xmed import report as reports
 from xmed.app.environment import bill_of_materials, environment, errors
 from xmed.app.plan import Plan, as_path, plan_study
-from xmed.app.rebuild_report import note_text, remember_prior
+from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
 from xmed.cohort import ReadShards
@@ -67,7 +67,7 @@ def adapt(
         call(evaluate_run, run.folder, roots["target"])
         call(keep_reference, run.folder)
         call(describe_environment, run.folder, started)
-        call(note_what_is_known, run.folder, file)
+        call(keep_text_and_prior, run.folder, file)
         page = call(build_report, run.folder)
         call(log_run, run.folder)
         registered = call(register_model, run.folder)
@@ -76,7 +76,7 @@ def adapt(
 
 
 @contextlib.contextmanager
-def nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
+def remove_on_failure(run: Run, unless: bool) -> Iterator[None]:
     """Delete the folder of a run that fails before its first training.
 
     Args:
@@ -102,7 +102,7 @@ def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
     run = plan.run or before or begin(plan.study, roots, home())
     report("run", 1, 1, f"{run.id}, which was interrupted" if before else run.id)
     try:
-        with nothing_left_of(run, unless=bool(plan.run or before)):
+        with remove_on_failure(run, unless=bool(plan.run or before)):
             call(ingest_dataset, plan.study.source, roots["source"])
             call(ingest_dataset, plan.study.target, roots["target"])
             call(describe_data, run.folder, plan.source.name, plan.target.name)
@@ -192,11 +192,11 @@ def describe_environment(folder: Path, started: datetime) -> None:
         run.write("sbom", bill_of_materials(run))
 
 
-def note_what_is_known(folder: Path, study: str | Path | None) -> None:
+def keep_text_and_prior(folder: Path, study: str | Path | None) -> None:
     """Keep the text that people wrote about the study, and the report of the model's version before this one."""
-    remember_prior(Run(folder), home())
+    keep_prior_report(Run(folder), home())
     if study:
-        note_text(Run(folder), study)
+        keep_author_text(Run(folder), study)
 
 
 def build_report(folder: Path) -> Path:

@@ -105,7 +105,7 @@ class Watch:
         Returns:
             An empty string where the data is new and complete; else the reason why not.
         """
-        now, last_look = now or datetime.now(UTC), self._known()
+        now, last_look = now or datetime.now(UTC), self._last_look()
         if last_look.done == state:
             return "nothing new"
         if last_look.seen != state:
@@ -125,9 +125,9 @@ class Watch:
         Args:
             state: What `state_of` returned.
         """
-        self._write(self._known().model_copy(update={"done": state}))
+        self._write(self._last_look().model_copy(update={"done": state}))
 
-    def _known(self) -> Arrival:
+    def _last_look(self) -> Arrival:
         try:
             return read_record(Arrival, self.path)
         except XmedError:

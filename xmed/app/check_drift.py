@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xmed import cohort, monitor, registry
 from xmed.app.adapt import make
-from xmed.app.external_validation import card_of, spoken
+from xmed.app.external_validation import card_of, public_name
 from xmed.app.plan import as_path, plan_dataset
 from xmed.app.steps import Call, directly, outward
 from xmed.console.progress_display import report
@@ -68,11 +68,11 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
     try:
         reference = monitor.keep(Run.find(str(card.run), home()), home(), report)
     except XmedError as problem:
-        what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
+        what = f"{public_name(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
     if reference.weights_sha256 != card.weights_sha256:
-        what = f"run {card.run} deploys another seed than {spoken(model)}"
+        what = f"run {card.run} deploys another seed than {public_name(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
     return reference
 
@@ -86,7 +86,7 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     refused += [RefusedCase(case=case, code=error.code, message=error.what) for case, error in unread.items()]
     now = datetime.now(UTC)
     checked_model = CheckedModel(
-        reference=spoken(model),
+        reference=public_name(model),
         study=net.origin.study or "",
         weights_sha256=str(net.weights_sha256),
         modality=net.modality,
@@ -152,10 +152,10 @@ def incoming(data: str | Path, card: ModelCard, data_root: str | Path | None = N
 
 def _folder(folder: Path, card: ModelCard) -> DatasetSpec:
     """Whatever lies in a folder, a case each; their names, which may be people's, become pseudonyms."""
-    spoken = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
     return DatasetSpec.model_validate(
         {
-            "name": f"{spoken}-{digest(str(folder))[:6]}{INCOMING}",
+            "name": f"{stem}-{digest(str(folder))[:6]}{INCOMING}",
             "modality": card.modality,
             "root": str(folder),
             "layout": {"image": "{case}"},

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import comparison, train
-from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
+from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, remove_on_failure
 from xmed.app.plan import as_path, plan_comparison
 from xmed.app.steps import Call, directly
 from xmed.cohort import ReadShards
@@ -66,7 +66,7 @@ def compare(
         plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
         run = plan.run or Run.create(plan.study, home(), plan.methods)
         report("comparison", 1, 1, run.id)
-        with nothing_left_of(run, unless=plan.run is not None):
+        with remove_on_failure(run, unless=plan.run is not None):
             call(ingest_dataset, plan.study.source, as_path(source_root), spread)
             call(ingest_dataset, plan.study.target, as_path(target_root), spread)
             call(describe_data, run.folder, plan.source.name, plan.target.name)

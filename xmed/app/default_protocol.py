@@ -41,7 +41,7 @@ def own_protocol(
     Returns:
         The protocol, and the NSD tolerance in mm; None for what is unknown.
     """
-    for document, tolerance in _told(card, report):
+    for document, tolerance in _recorded_protocols(card, report):
         try:
             own = Protocol.model_validate(document)
         except ValidationError:
@@ -55,7 +55,7 @@ def own_protocol(
     return None, None
 
 
-def _told(card: ModelCard, report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
+def _recorded_protocols(card: ModelCard, report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
     """(protocol, tolerance of its report) from wherever the model's validation is written down."""
     if report is not None:
         yield report["protocol"]["protocol"], report["metrics_conventions"]["nsd_tolerance_mm"]

@@ -52,7 +52,7 @@ def show_outcome(console: Console, outcome: DeidentifiedFolder) -> None:
     console.print(outcome.output, highlight=False, soft_wrap=True)
 
 
-def who(home: Path) -> list[dict[str, str]]:
+def crosswalk_rows(home: Path) -> list[dict[str, str]]:
     """Read the crosswalk of a home.
 
     Args:

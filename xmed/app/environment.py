@@ -44,7 +44,7 @@ def environment(run: Run, started: datetime) -> RunEnvironment:
         "finished": datetime.now(UTC).isoformat(),
         "command": " ".join(["xmed", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("xmed", "main.py") else None,
         "git": _git(),
-        **surroundings(),
+        **repeat_conditions(),
     }
     return RunEnvironment.model_validate(facts)
 
@@ -58,7 +58,7 @@ def bill_of_materials(run: Run) -> dict[str, JsonValue]:
     return document
 
 
-def surroundings() -> dict[str, Any]:
+def repeat_conditions() -> dict[str, Any]:
     """Describe what is needed to repeat a run: the code's difference to its commit, packages, lock file, machine."""
     from xmed.train.device import machine  # torch, which the doctor does without
 
@@ -117,20 +117,20 @@ def _version(package: str) -> str | None:
 
 def _git() -> str | None:
     """The commit xmed runs from, with a + when the working copy differs; None outside a checkout."""
-    return _asked("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
+    return _run_git("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+")
 
 
 def _source_code() -> dict[str, Any]:
     """Whether the working copy differs from its commit, and the sha256 of how; outside a checkout nobody knows."""
-    changed = _asked("diff", "HEAD")
+    changed = _run_git("diff", "HEAD")
     if changed is None:
         return {"dirty": None, "diff_sha256": None}
-    untracked = _asked("ls-files", "--others", "--exclude-standard")
+    untracked = _run_git("ls-files", "--others", "--exclude-standard")
     text = f"{changed}\n{untracked}"
     return {"dirty": bool(text.strip()), "diff_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _asked(*arguments: str) -> str | None:
+def _run_git(*arguments: str) -> str | None:
     if not (CHECKOUT / ".git").exists():
         return None
     try:

@@ -14,7 +14,7 @@ from xmed.app.adapt import (
     evaluate_run,
     ingest_dataset,
     keep_reference,
-    nothing_left_of,
+    remove_on_failure,
 )
 from xmed.app.default_protocol import least_protocol, own_protocol
 from xmed.app.plan import as_path, plan_dataset
@@ -68,7 +68,7 @@ def validate(
     study = external_study(folder, dataset, load_protocol(Path(protocol)) if protocol else None, carried)
     run = begin(folder, reference, study, home(), str(entry.version) if entry else None)
     progress("run", 1, 1, run.id)
-    with nothing_left_of(run, unless=False):
+    with remove_on_failure(run, unless=False):
         call(ingest_dataset, spec, root)
         call(describe_external, run.folder, dataset.name)
     call(evaluate_run, run.folder, root)
@@ -172,17 +172,17 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
         selection=CheckpointChoice(rule="the model as it was registered", used_target_labels=False, candidates=[]),
     )
     run.write(training, arm=training.arm, seed=training.seed)
-    called = {"model": spoken(reference), **_called(reference, version)}
-    run.write(ValidatedModel.model_validate({**called, "weights_sha256": weights, **_made(card)}))
+    called = {"model": public_name(reference), **_registered_name(reference, version)}
+    run.write(ValidatedModel.model_validate({**called, "weights_sha256": weights, **_origin(card)}))
     return run
 
 
 def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
     """Write data.json: the new data, and of the training data whatever is still here to be compared with."""
     training = run.read(ValidatedModel).training
-    source, before = _known(training.source, home), _known(training.target, home)
+    source, before = _stored_cohort(training.source, home), _stored_cohort(training.target, home)
     document = DataSummary(
-        source=cohort.describe_cohort(source) if source else _unknown(run, training.source),
+        source=cohort.describe_cohort(source) if source else _absent_cohort(run, training.source),
         target=cohort.describe_cohort(target),
         leakage=_leakage(source, before, target),
     )
@@ -212,12 +212,12 @@ def card_of(model: Path) -> ModelCard:
     return card
 
 
-def spoken(reference: str) -> str:
+def public_name(reference: str) -> str:
     """The name of a model to show: of a folder only its last part, since the paths of this machine are private."""
     return reference if reference.startswith("models:/") else Path(reference).name
 
 
-def _called(reference: str, version: str | None) -> dict[str, str | None]:
+def _registered_name(reference: str, version: str | None) -> dict[str, str | None]:
     """The name and version of a registered model; of a folder there are none."""
     if not reference.startswith("models:/"):
         return {}
@@ -225,7 +225,7 @@ def _called(reference: str, version: str | None) -> dict[str, str | None]:
     return {"name": name, "version": version or (last if last.isdigit() else None)}
 
 
-def _made(card: ModelCard) -> dict[str, Any]:
+def _origin(card: ModelCard) -> dict[str, Any]:
     training = TrainingSides(
         source=TrainingData(name=card.datasets.source, fingerprint=card.data.source),
         target=TrainingData(name=card.datasets.target, fingerprint=card.data.target),
@@ -238,7 +238,7 @@ def _made(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _known(data: TrainingData, home: Path) -> Cohort | None:
+def _stored_cohort(data: TrainingData, home: Path) -> Cohort | None:
     """The very data that the model was made from, if they are still ingested here, unchanged."""
     if not data.name:
         return None
@@ -265,7 +265,7 @@ def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Le
     return leakage.model_copy(update={"checks": checks})
 
 
-def _unknown(run: Run, training: TrainingData) -> CohortSummary:
+def _absent_cohort(run: Run, training: TrainingData) -> CohortSummary:
     return CohortSummary(
         name=training.name or "not known here",
         modality="unknown",

@@ -60,7 +60,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> PublishedRu
         for path in paths
     }
     with _store(place) as (store, root):
-        published = _listed(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
+        published = _read_manifest(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
         new = [name for name in files if published.get(name) != files[name]]
         for done, name in enumerate(new):
             if progress:
@@ -82,8 +82,8 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
         XmedError: SHARE_FAILED (no answer, or nothing published there), FETCH_MISMATCH, PATH_UNSAFE, DISK_FULL.
     """
     with _store(url) as (store, root):
-        files = _listed(store, root)
-        final = home / "fetched" / digest(files)[:16] / _inside(PurePosixPath(root).name).name
+        files = _read_manifest(store, root)
+        final = home / "fetched" / digest(files)[:16] / _safe_name(PurePosixPath(root).name).name
         if final.is_dir():
             return Run(final)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
                 path = part / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with store.open(f"{root}/{name}", "rb") as source, path.open("xb") as target:
-                    if not _copied(source, target, **entry):
+                    if not _copy_checked(source, target, **entry):
                         what = f"{url}/{name} is not the file that was published"
                         raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
             part.rename(final)
@@ -123,7 +123,7 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
         raise XmedError("SHARE_FAILED", what, "a store that answers, with a published run", "see its log") from problem
 
 
-def _copied(source: Any, target: Any, bytes: int, sha256: str) -> bool:
+def _copy_checked(source: Any, target: Any, bytes: int, sha256: str) -> bool:
     """Whether a file came as its manifest names it; not a byte more than it says is asked for or written."""
     digest_of_copy, left = hashlib.sha256(), bytes
     while data := source.read(min(archives.PIECE, left + 1)):
@@ -141,7 +141,7 @@ def _refuse_more_than_fits(total: int, folder: Path) -> None:
         raise XmedError("DISK_FULL", f"the published run has {total} bytes", f"{free} bytes are free", "free some")
 
 
-def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
+def _read_manifest(store: Any, root: str) -> dict[str, dict[str, Any]]:
     """Size and sha256 of each file, by its name, as the manifest says. Raises XmedError SHARE_FAILED, PATH_UNSAFE."""
     where = f"{root}/{MANIFEST}"
     with store.open(where, "rb") as file:
@@ -152,7 +152,7 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
     files: dict[str, Any] = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
     names = archives.Names(where, "SHARE_FAILED")
     for name, entry in files.items():
-        names.add(str(_inside(name)))
+        names.add(str(_safe_name(name)))
         size, sha = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         fits = type(size) is int and size >= 0 and isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha)
         if not fits or len(entry) != 2:
@@ -160,7 +160,7 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _inside(name: str) -> PurePosixPath:
+def _safe_name(name: str) -> PurePosixPath:
     safe = archives.safe_member_name("a published run", name, True, "SHARE_FAILED")
     if safe == "." or safe != name:
         raise XmedError("PATH_UNSAFE", f"a published file is named {name[:80]!r}", "a name within its run")

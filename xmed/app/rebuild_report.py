@@ -21,7 +21,7 @@ MOST_PROBLEMS = 20
 """Problems of a report that are printed; --json has all of them."""
 
 
-def remember_prior(run: Run, home: Path) -> None:
+def keep_prior_report(run: Run, home: Path) -> None:
     """Write prior.json where an earlier version of this model has a report among the runs of this home.
 
     Once written it stays, so that a report that is built again says the same.
@@ -43,7 +43,7 @@ def remember_prior(run: Run, home: Path) -> None:
             return
 
 
-def note_text(run: Run, study: str | Path) -> None:
+def keep_author_text(run: Run, study: str | Path) -> None:
     """Keep the human answers that stand beside the study's file, `NAME.text.yaml`, unless the run has some already."""
     beside = None if run.has(AuthorText) else study_text_path(study)
     if beside is not None:

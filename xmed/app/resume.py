@@ -23,7 +23,7 @@ BEGUN, ENDED = "begun", "ended"
 def begin(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run:
     """Make a new run of a study, and write down what it was asked and by which code."""
     run = Run.create(study, home)
-    run.write(Begun(**_asked(roots), at=datetime.now(UTC).isoformat()))
+    run.write(Begun(**_request(roots), at=datetime.now(UTC).isoformat()))
     return run
 
 
@@ -37,7 +37,7 @@ def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Ru
 
     A run begun by other code is not continued: its parts would be made by two versions.
     """
-    request, spec = _asked(roots), study.model_dump(mode="json")
+    request, spec = _request(roots), study.model_dump(mode="json")
     for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
         run = Run(folder)
         if not (run.has(Begun) and run.has("study")) or run.has(Ended):
@@ -48,7 +48,7 @@ def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Ru
     return None
 
 
-def _asked(roots: Mapping[str, Path | None]) -> dict[str, Any]:
+def _request(roots: Mapping[str, Path | None]) -> dict[str, Any]:
     places = {name: str(path.absolute()) if path else None for name, path in roots.items()}
     return {"roots": places, "code": code()}
 

@@ -96,7 +96,7 @@ def deidentify_command(
         rules = deidentify.explain_rules()
         return Answer(rules, lambda console: show_lines(console, deidentify.explanation_lines(rules)))
     if crosswalk:
-        rows = deidentify_job.who(home())
+        rows = deidentify_job.crosswalk_rows(home())
         return Answer(rows, lambda console: console.print(plain_table(rows, ["kind", "pseudonym", "original"])))
     policy = deidentify.Policy(colour_flow, keep_writing, face.value if face else None)
     outcome = deidentify_job.remove(source, out, home(), policy)
