@@ -47,8 +47,8 @@ class Augmentation:
 def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
     """Choose the augmentation that keeps images of a modality plausible and the names of structures correct.
 
-    Ultrasound is never flipped in depth, because attenuation and shadows have a direction. Nothing is mirrored if a
-    structure's name contains left or right.
+    Ultrasound is never flipped in depth, because attenuation and shadows have a direction. If a structure's name
+    contains left or right, axis i is not mirrored, and in ultrasound no axis is.
 
     Args:
         modality: DICOM modality.

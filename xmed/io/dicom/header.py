@@ -118,7 +118,7 @@ class Header(Mapping[str, Any]):
 
         Args:
             keyword: Keyword of the attribute.
-            default: What to return for an attribute that is absent or has no value.
+            default: What to return for an attribute that is absent or has no value; an empty text is "".
 
         Returns:
             The value, as pydicom converts it.
