@@ -86,7 +86,7 @@ def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
 
 
 def is_film(volume: Volume) -> bool:
-    """Tell whether a volume is an ultrasound image or a film.
+    """Tell whether a volume is an ultrasound image or film without a position in the patient.
 
     The third axis of a film is time, and its structures have no volume in mL.
 
