@@ -10,6 +10,7 @@ from support.drift_reference import reference
 from support.evaluated_runs import missed, undefined, written
 from support.page_text import numbers, seen
 from xmed import report
+from xmed.records.record import content
 
 
 def adapted(change):
