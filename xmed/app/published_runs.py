@@ -14,16 +14,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import fsspec
+from typing import TYPE_CHECKING, Any
 
 from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
 from xmed.files.progress import Progress
-from xmed.records.answers import PublishedRun
 from xmed.run import Run
+
+if TYPE_CHECKING:
+    from xmed.records.answers import PublishedRun
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
 UNFINISHED = ("checkpoint", "lock.json", "ranks.log")
@@ -72,6 +72,8 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> PublishedRu
     if progress:
         progress("publish", len(new), len(new), place)
     total = sum(entry["bytes"] for entry in files.values())
+    from xmed.records.answers import PublishedRun  # `xmed report verify` of a local folder builds no record
+
     return PublishedRun(url=place, files=len(files), copied=len(new), bytes=total, sha256=digest(files))
 
 
@@ -108,6 +110,8 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
 @contextmanager
 def _store(url: str) -> Iterator[tuple[Any, str]]:
     """The file system of a URL, and the path in it. Whatever it says no to becomes an XmedError SHARE_FAILED."""
+    import fsspec  # only where something lies in a store
+
     try:
         store, root = fsspec.url_to_fs(url)
         yield store, root.rstrip("/")
