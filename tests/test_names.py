@@ -50,5 +50,9 @@ def test_names_of_variables_say_what_they_hold(where):
     assert set(vague_names(where)) <= WRITTEN_IN_STUDIES
 
 
+def test_a_vague_name_is_seen():
+    assert set(vague_names("methods")) == WRITTEN_IN_STUDIES
+
+
 def test_rooms_are_found():
     assert len(ROOMS) > 20
