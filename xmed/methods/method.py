@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from xmed.batch import Batch
 from xmed.prepare import Sample
+from xmed.prepare.sample_cache import held_within
+from xmed.prepare.stored_sample import store_sample
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 
@@ -33,6 +35,7 @@ class Domains:
             written.
         scene: Name of the scene that draws the source (see `xmed.rendering.scenes`), if one does.
         images: False where the source is label maps alone.
+        pool: Folder for samples that a method makes and that do not fit into memory. None keeps them in memory.
     """
 
     source: Sequence[Sample]
@@ -45,6 +48,21 @@ class Domains:
     folder: Path | None = None
     scene: str | None = None
     images: bool = True
+    pool: Path | None = None
+
+    def hold(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Collect samples that a method makes: in memory as long as they fit there, else all of them in `pool`.
+
+        Args:
+            samples: The samples, made one after the other.
+
+        Returns:
+            The same samples, in the same order.
+        """
+        folder = self.pool
+        if folder is None:
+            return list(samples)
+        return held_within(samples, lambda number, sample: store_sample(sample, folder / f"{number:06d}"))
 
 
 @dataclass(frozen=True)

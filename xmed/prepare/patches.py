@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.prepare.sample import Sample
+from xmed.prepare.sample import Layer, Sample
 from xmed.spec import GridSpec
 
 MARGIN = 1.25
@@ -97,14 +97,9 @@ class Sampler:
         self.own = slice(part * size, (part + 1) * size)
 
     def _fill(self, samples: Sequence[Sample]) -> None:
-        self.layers = [
-            [torch.from_numpy(layer) for layer in (s.image, s.fov, s.label) if layer is not None] for s in samples
-        ]
-        self.darkest = [float(s.image.min()) for s in samples]
-        self.labelled = [
-            [] if s.label is None else [np.flatnonzero(s.label == v).astype(np.int32) for v in np.unique(s.label) if v]
-            for s in samples
-        ]
+        self.layers = [sample.layers() for sample in samples]
+        self.darkest = [sample.darkest for sample in samples]
+        self.labelled = [sample.foreground() for sample in samples]
 
     def __iter__(self) -> Sampler:
         return self
@@ -149,14 +144,14 @@ class Sampler:
             return torch.cat([intensities[None], others])
         return torch.cat([intensities.permute(2, 0, 1), others[..., self.spec.context]])
 
-    def _anywhere(self, fov: Tensor) -> np.ndarray:
+    def _anywhere(self, fov: Layer) -> np.ndarray:
         """Draw a voxel uniformly from the field of view, by drawing from the box until one lies inside."""
         while True:
             centre = self.random.integers(0, fov.shape)
             if fov[tuple(centre)] or not fov.any():
                 return centre
 
-    def _box(self, layer: Tensor, centre: np.ndarray, beyond: float) -> Tensor:
+    def _box(self, layer: Layer, centre: np.ndarray, beyond: float) -> Tensor:
         """The crop of one layer (i, j, k) around `centre`, filled with `beyond` outside the volume."""
         low = centre - np.array(self.crop) // 2
         high = low + self.crop

@@ -113,7 +113,7 @@ class CandidateInputs:
             held = [posed_labels(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
             shown = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
-            raw, drawn = pictures_as_source(VIEWS // 2, labelled, target, scene, random), []
+            raw, drawn = list(pictures_as_source(VIEWS // 2, labelled, target, scene, random)), []
             held = [(s.case, s.truth, s.fov) for s in shown]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
