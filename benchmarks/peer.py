@@ -39,6 +39,7 @@ from xmed.files.atomic import write_atomically
 from xmed.model.deployed import Model, bf16_pays
 from xmed.networks.feature_sampling import feature_width
 from xmed.prepare import Sampler
+from xmed.records.model_card import ModelOrigin
 from xmed.run import Run, home
 from xmed.spec import MethodSpec
 from xmed.tasks import Segmentation
@@ -131,7 +132,7 @@ def fit_peer(peer: str, run: Run) -> None:
         return
     data, clock = Data.of(run.study, MethodSpec(name="coral"), home()), Clock()
     net, last = learn(peer, run, data, clock)
-    model = Model(net, network=run.study.network, card={"method": PEERS[peer]}, **data.seen_by_model)
+    model = Model(net, network=run.study.network, origin=ModelOrigin(method=PEERS[peer]), **data.seen_by_model)
     seen = data.unlabelled[:PLACES_LEARNED_FROM]  # as every arm's model learns them, see train.arms
     model = model.learn_places(seen)
     model.save(folder / "model")

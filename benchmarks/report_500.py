@@ -26,9 +26,9 @@ BENCHMARKS = ROOT / "reports" / "benchmarks"
 CASES, DRAWN, SHAPE = 500, 20, (96, 96, 24)
 LIMITS = {"seconds": 60.0, "report.html": 25e6}
 STEPS = {
-    "build": "report.build(Run(folder))",
-    "verify": "assert report.verify(folder) == []",
-    "verify, copied away": "assert report.verify(folder / 'report') == []",
+    "build": "report.write_report(Run(folder))",
+    "verify": "assert report.verify_report(folder) == []",
+    "verify, copied away": "assert report.verify_report(folder / 'report') == []",
 }
 
 

@@ -77,7 +77,7 @@ def write(home: Path, folders: list[Path], ready: Any, answers: Any) -> None:
         ready.wait()
         try:
             found = registry.register(Run(folder), home)
-            answers.put((folder.name, found["version"]))
+            answers.put((folder.name, found.version))
         except Exception as problem:
             answers.put((folder.name, f"{type(problem).__name__}: {problem}"))
 
@@ -108,8 +108,8 @@ def counted(made: list[tuple[Path, Path]], said: list[tuple[str, Any]]) -> dict[
     rows = registry.versions(homes[0])
     numbers: dict[str, list[int]] = {}
     for row in rows:
-        numbers.setdefault(row["name"], []).append(row["version"])
-    per_run = Counter(row["xmed.run"] for row in rows)
+        numbers.setdefault(row.name, []).append(row.version)
+    per_run = Counter(row.run for row in rows)
     mlflow = client(homes[0])
     place = mlflow.get_experiment_by_name("toy")
     logged = Counter(
@@ -118,7 +118,7 @@ def counted(made: list[tuple[Path, Path]], said: list[tuple[str, Any]]) -> dict[
     )
     failed = [f"{name}: {version}" for name, version in said if not isinstance(version, int)]
     answers = Counter(said)
-    records = Counter(one["run"] for home in homes for one in audit_log.records(home) if one["event"] == "registered")
+    records = Counter(one.run for home in homes for one in audit_log.records(home) if one.event == "registered")
     names = {folder.name for _, folder in made}
     return {
         "runs": len(made),

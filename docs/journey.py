@@ -93,16 +93,16 @@ def journey(folder: Path) -> Journey:
             for name in (study.source, study.target)
         )
         run = xmed.Run.create(study, home.folder)  # fixes and hashes the protocol
-        run.write("data", cohort.summarise_cohorts(source, target))
+        run.write(cohort.summarise_cohorts(source, target))
         train.fit(run, "source_only", 0, home.folder)  # the baseline, which the method may begin with
         train.fit(run, "adapted", 0, home.folder)  # the method of the study
         train.promote(run, home.folder)  # without labels: may the adapted model become a candidate?
         evaluate.evaluate(run, home.folder)  # here, and not before, the labels of the test patients are read
         run.write("environment", environment(run, started))
         run.write("errors", errors(run))
-        page = report.build(run)
+        page = report.write_report(run)
     return Journey(
-        folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify(run.folder))
+        folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify_report(run.folder))
     )
 
 

@@ -171,7 +171,7 @@ def _report_and_die(run, after):
 
     os.fsync = fsync
     torch.set_num_threads(1)
-    reports.build(run)
+    reports.write_report(run)
     os._exit(0)
 
 
@@ -182,8 +182,8 @@ def test_killed_while_it_writes_the_report_it_writes_the_same_one_again(tmp_path
     assert killed(_report_and_die, run, 4)
     assert (run.report / "report.json").is_file()
     assert not (run.report / "report.html").exists()
-    reports.build(run)
+    reports.write_report(run)
     contents = {path.name: path.read_bytes() for path in run.report.iterdir() if not path.name.startswith(".")}
-    reports.build(run)
+    reports.write_report(run)
     assert contents == {p.name: p.read_bytes() for p in run.report.iterdir() if not p.name.startswith(".")}
-    assert not reports.verify(run.folder)
+    assert not reports.verify_report(run.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import xmed
+from support.untrusted_inputs import DATASET, STUDY
 
 PROMISED = {
     "read_image", "read_series", "read_nifti", "read_volumes", "Volume", "LabelTable", "load_dataset", "load_study",
@@ -55,6 +57,52 @@ def test_each_name_can_be_reached(name):
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'xmed' has no attribute 'nothing'"):
         xmed.nothing  # noqa: B018
+
+
+PATHS = {
+    "adapt": ("study", "source_root", "target_root", "resume", "file"),
+    "compare": ("study", "source_root", "target_root", "resume"),
+    "drift": ("model", "data", "data_root"),
+    "ingest": ("spec", "data_root"),
+    "predict_file": ("reference", "source", "out", "home", "sr"),
+    "validate": ("model", "spec", "protocol", "data_root"),
+}
+"""Job -> its parameters that may be a path."""
+
+
+@pytest.mark.parametrize("job", PATHS)
+def test_a_path_may_be_text_or_a_path(job):
+    annotations = inspect.get_annotations(getattr(xmed, job))
+    for parameter in PATHS[job]:
+        assert {"str", "Path"} <= set(annotations[parameter].split(" | ")), parameter
+
+
+def test_a_study_and_its_folders_may_be_paths(tmp_path):
+    from xmed.app.plan import plan_dataset, plan_study
+
+    (tmp_path / "images").mkdir()
+    dataset = DATASET.replace("/nowhere", str(tmp_path / "images"))
+    (tmp_path / "clinic.yaml").write_text(dataset)
+    (tmp_path / "trial.yaml").write_text(STUDY.replace("clinic", str(tmp_path / "clinic.yaml")))
+    as_paths = plan_study(tmp_path / "trial.yaml", target_root=tmp_path / "images")
+    as_text = plan_study(str(tmp_path / "trial.yaml"), target_root=str(tmp_path / "images"))
+    assert as_paths == as_text
+    assert plan_dataset(tmp_path / "clinic.yaml") == plan_dataset(str(tmp_path / "clinic.yaml"))
+
+
+def test_an_answer_is_still_read_like_the_dictionary_of_version_0_1_0():
+    from xmed.records.answers import AdaptedRun
+
+    registered = {"name": "m", "version": 1, "zz": "of somebody", "xmed.run": "r"}
+    answer = AdaptedRun.model_validate({"run": "r", "folder": "f", "report": "p", "registered": registered})
+    assert answer["run"] == answer.run == "r"
+    assert answer["registered"]["xmed.run"] == "r"
+    assert answer.get("verdict") is None
+    assert "verdict" not in answer
+    assert {**answer}.keys() == {"run", "folder", "report", "registered"}
+    assert list(dict(answer.registered)) == list(registered)
+    with pytest.raises(KeyError):
+        answer["verdict"]
 
 
 def test_type_checkers_see_the_same_names():

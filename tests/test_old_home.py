@@ -18,6 +18,7 @@ from xmed.evaluate.remeasure import damaged
 from xmed.home import Home
 from xmed.io import read_nifti
 from xmed.model import Model
+from xmed.records.record import content
 from xmed.run import Run
 
 FIXTURE = Path(__file__).parent / "fixtures" / "home-0.1.0"
@@ -59,7 +60,7 @@ def test_it_was_written_by_version_0_1_0(old):
 
 
 def test_the_run_and_its_report_open(old):
-    document = report.read(old.run.report)
+    document = content(report.read_report(old.run.report))
     assert old.run.study.name == "balls"
     assert document["verdict"] == "pass"
     assert document["schema"] == "xmed-report/1"
@@ -106,13 +107,13 @@ def test_the_published_run_verifies(old, capsys):
 def test_its_registered_model_is_the_one_that_was_trained(old):
     registered = Model.load(registry.fetch(MODEL, old.home.folder))
     trained = Model.load(old.run.arm("adapted", 0) / "model")
-    assert registered.card["weights_sha256"] == trained.card["weights_sha256"]
+    assert registered.weights_sha256 == trained.weights_sha256
 
 
 def test_the_gate_measures_and_predicts_again_and_finds_nothing_but_that_todays_rule_is_stricter(old):
-    (refusal,) = registry.check("balls-ct", 1, old.home.folder)["refused"]
-    assert refusal["code"] == "verdict"
-    assert refusal["text"].startswith("by today's rules it does not pass: gain over the best trivial baseline, ball")
+    (refusal,) = registry.check_version("balls-ct", 1, old.home.folder).refused
+    assert refusal.code == "verdict"
+    assert refusal.text.startswith("by today's rules it does not pass: gain over the best trivial baseline, ball")
 
 
 def test_an_entry_of_the_store_that_was_changed_is_still_noticed(old, tmp_path):
@@ -128,5 +129,5 @@ def test_clinical_use_asks_for_a_second_person(old):
     answer = registry.approve(
         "balls-ct", 1, old.home.folder, by="Ada Reader", meaning="the same person again", alias="clinical-use"
     )
-    assert answer["approved"] is False
-    assert "person" in {refusal["code"] for refusal in answer["refused"]}
+    assert answer.approved is False
+    assert "person" in {refusal.code for refusal in answer.refused}

@@ -51,7 +51,15 @@ class Batch:
         return self.reference
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
-        """The same batch on another device and in another memory format."""
+        """Move the batch to another device, and its image to another memory format.
+
+        Args:
+            device: The device.
+            memory_format: Memory format of the image; the other tensors keep theirs.
+
+        Returns:
+            The batch there.
+        """
         image = self.image.to(device, non_blocking=True, memory_format=memory_format)
         label = None if self.label is None else self.label.to(device, non_blocking=True)
         fov = None if self.fov is None else self.fov.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Home: the folder that holds everything xmed writes, and what lies where in it."""
+"""Home: the folder that contains everything xmed writes, and the paths in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ class Home:
 
     @classmethod
     def current(cls) -> Home:
-        """The home that commands and jobs use now: XMED_HOME, or `.xmed` in the working directory."""
+        """Find the home that commands and jobs use now.
+
+        Returns:
+            The home at XMED_HOME, or at `.xmed` in the working directory.
+        """
         return cls(Path(os.environ.get(VARIABLE) or DEFAULT))
 
     @contextmanager
@@ -33,6 +37,9 @@ class Home:
         """Make this the current home for the time of a `with` block, also for the processes that start in it.
 
         It sets XMED_HOME, which belongs to the whole process: do not use two homes in two threads.
+
+        Yields:
+            This home.
         """
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(self.folder)

@@ -91,7 +91,14 @@ class LabelTable:
         return [s.value for s in self.structures if s.name == self[name].name]
 
     def select(self, names: list[str]) -> LabelTable:
-        """The table of a network: the named structures in that order, with the values 1, 2, ..."""
+        """Make a network's table.
+
+        Args:
+            names: Names of structures.
+
+        Returns:
+            The structures in that order, with the values 1, 2, ...
+        """
         chosen = [self[name] for name in names]
         return LabelTable(tuple(Structure(n, s.name, s.category, s.type) for n, s in enumerate(chosen, start=1)))
 
@@ -117,6 +124,12 @@ class LabelTable:
 
         Values within 1e-3 of a whole number are rounded to it.
 
+        Args:
+            array: Label values, of any shape.
+
+        Returns:
+            The values as uint8, uint16 or int32.
+
         Raises:
             XmedError: LABEL_VALUES for values that are neither background nor in this table.
         """
@@ -134,4 +147,5 @@ class LabelTable:
                 "name them in the spec's labels",
             )
         highest = max(self.values, default=0)
-        return rounded.astype(np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32)
+        narrow: np.ndarray = rounded.astype(np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32)
+        return narrow

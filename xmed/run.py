@@ -7,10 +7,10 @@ runs/<id>/
     selection.json                            whether the adapted model may become a candidate, and why
     rows.json  metrics.json  reference.json   what evaluation measured, how, and what the test images look like
     robustness.json  pictures/<case>.npz      Dice on disturbed test volumes; the slices the report shows
-    monitor.json                              the adapted model on the test patients, for drift to be held against
+    monitor.json                              the adapted model on the test patients, which drift checks compare with
     objects.json  objects/<case>.*.dcm        what the adapted model drew and measured, as DICOM that names nobody
-    environment.json  errors.json  sbom.json  with what it was made, and what went wrong; CycloneDX
-    text.json  ratings.json  prior.json       what people said of the study and of cases; the version before it
+    environment.json  errors.json  sbom.json  software and machine; what went wrong; packages (CycloneDX)
+    text.json  ratings.json  prior.json       people's text on the study and ratings of cases; the version before it
     external.json                             which registered model was validated, where no training took place
     report/                                   report.html, report.json, their tables and hashes, SIGNOFF.json
     methods.json  comparison.json             of a comparison: the methods that it compares, and how they did
@@ -37,6 +37,7 @@ from xmed.home import Home
 
 if TYPE_CHECKING:
     from xmed.records.record import AnyRecord, Stored
+    from xmed.records.sign_off import SignOff
     from xmed.spec import Study
 
 
@@ -57,22 +58,50 @@ SIGNOFF = "SIGNOFF.json"
 
 
 def home() -> Path:
-    """The folder that holds everything xmed writes: XMED_HOME, or .xmed in the working directory."""
+    """Find the folder that contains everything xmed writes.
+
+    Returns:
+        XMED_HOME, or .xmed in the working directory.
+    """
     return Home.current().folder
 
 
 def stack_file(home: Path) -> Path:
-    """The file that is there when a home's registry lives in servers of its own, and says where (`xmed up`)."""
+    """The file that exists when a home has servers of its own (`xmed up`), and names their ports.
+
+    Args:
+        home: The folder of the home.
+
+    Returns:
+        The file's path.
+    """
     return Home(home).stack_file
 
 
 def registry_is_there(home: Path) -> bool:
-    """Whether there is a registry to ask; asking the embedded one makes it."""
+    """Whether a home has a registry; to ask the embedded one would make it.
+
+    Args:
+        home: The folder of the home.
+
+    Returns:
+        Whether there is one.
+    """
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
 
 
 def report_at(folder: Path) -> Path:
-    """The folder of a report's report.json: `folder` itself, or `report` in it. Raises XmedError RUN_NOT_FOUND."""
+    """Find the folder that contains report.json.
+
+    Args:
+        folder: A report's folder, or a run's.
+
+    Returns:
+        `folder` itself, or `report` in it.
+
+    Raises:
+        XmedError: RUN_NOT_FOUND.
+    """
     folder = Path(folder).absolute()
     for place in (folder, folder / "report"):
         if (place / "report.json").is_file():
@@ -88,9 +117,15 @@ class Run:
 
     @classmethod
     def create(cls, study: Study, under: Path, methods: Sequence[str] = ()) -> Run:
-        """A new run below the home `under`; its protocol is fixed and hashed here, before anything is ingested.
+        """Make a new run; its protocol is fixed and hashed here, before anything is ingested.
 
-        methods: what a comparison compares; none for an ordinary run.
+        Args:
+            study: The study.
+            under: The folder of the home.
+            methods: Names of the methods of a comparison; none for an ordinary run.
+
+        Returns:
+            The run.
         """
         from xmed.records.provenance import ComparedMethods, FixedProtocol  # light commands write no run
 
@@ -99,15 +134,26 @@ class Run:
         run = cls(under / "runs" / f"{study.name}{kind}-{stamp}-{secrets.token_hex(2)}")
         if methods:
             run.write(ComparedMethods(list(methods)))
-        asked = study.model_dump(mode="json")
-        protocol = {key: asked[key] for key in ("name", "source", "target", "structures", "protocol")}
-        run.write("study", asked)
+        document = study.model_dump(mode="json")
+        protocol = {key: document[key] for key in ("name", "source", "target", "structures", "protocol")}
+        run.write("study", document)
         run.write(FixedProtocol(**protocol, sha256=digest(protocol), fixed_at=datetime.now(UTC).isoformat()))
         return run
 
     @classmethod
     def find(cls, id_or_folder: str | Path, under: Path) -> Run:
-        """An existing run by id or by folder. Raises XmedError RUN_NOT_FOUND."""
+        """Find an existing run.
+
+        Args:
+            id_or_folder: Its id, or its folder.
+            under: The folder of the home in which an id is looked up.
+
+        Returns:
+            The run.
+
+        Raises:
+            XmedError: RUN_NOT_FOUND.
+        """
         for folder in (under / "runs" / str(id_or_folder), Path(id_or_folder)):
             if (folder / "study.json").is_file():
                 return cls(folder.absolute())
@@ -115,6 +161,7 @@ class Run:
 
     @property
     def id(self) -> str:
+        """The name of its folder."""
         return self.folder.name
 
     @property
@@ -125,47 +172,75 @@ class Run:
 
     @property
     def study(self) -> Study:
-        from xmed.spec import Study  # light commands read no study
+        """The study that it was made from, as it was then. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
+        from xmed.spec import Study  # light commands read no spec
 
         with documents.guarded(f"{self.folder / 'study.json'}", "DOCUMENT_INVALID", "a study"):
             return Study.model_validate(self.read("study"))
 
     @property
     def methods(self) -> list[str]:
-        """What a comparison compares; empty for an ordinary run."""
+        """The methods that a comparison compares; empty for an ordinary run."""
         from xmed.records.provenance import ComparedMethods  # as in `create`
 
         return self.read(ComparedMethods).root if self.has(ComparedMethods) else []
 
     @property
     def report(self) -> Path:
+        """The folder of its report."""
         return self.folder / "report"
 
     @property
-    def signoff(self) -> list[dict[str, Any]]:
-        """What people decided about the run's model, oldest first: beside the report, for it came after all numbers."""
-        path = self.report / SIGNOFF
-        return documents.read_json(path) if path.is_file() else []
+    def signoff(self) -> list[SignOff]:
+        """What people decided about the run's model, oldest first: kept beside the report, since it came afterwards."""
+        from xmed.records.record import read_record  # light commands read no document
+        from xmed.records.sign_off import SignOffs
+
+        path = self.report / SignOffs.FILE
+        return read_record(SignOffs, path).root if path.is_file() else []
 
     @property
     def pictures(self) -> Path:
+        """The folder of the slices that the report shows."""
         return self.folder / "pictures"
 
     @property
     def objects(self) -> Path:
+        """The folder of the DICOM objects that the adapted model gives."""
         return self.folder / "objects"
 
     def arm(self, name: str, seed: int) -> Path:
-        """Where one arm's training of one seed lies."""
+        """The folder of one arm's training with one seed.
+
+        Args:
+            name: The arm.
+            seed: The seed.
+
+        Returns:
+            The folder; it may not exist yet.
+        """
         return self.folder / "arms" / name / f"seed{seed}"
 
     def arms(self) -> list[tuple[str, int]]:
-        """Every (arm, seed) that finished training: in the order of ARMS, then methods by name."""
-        found = [(path.parts[-3], int(path.parts[-2][4:])) for path in self.folder.glob("arms/*/seed*/train.json")]
-        return sorted(found, key=lambda pair: (ARMS.index(pair[0]) if pair[0] in ARMS else len(ARMS), *pair))
+        """List every arm and seed that finished training.
+
+        Returns:
+            Pairs (arm, seed) in the order of ARMS, then methods by name.
+        """
+        pairs = [(path.parts[-3], int(path.parts[-2][4:])) for path in self.folder.glob("arms/*/seed*/train.json")]
+        return sorted(pairs, key=lambda pair: (ARMS.index(pair[0]) if pair[0] in ARMS else len(ARMS), *pair))
 
     def has(self, kind: type[Stored] | str, arm: str = "", seed: int = 0) -> bool:
-        """Return whether the run, or one arm and seed of it, has a document."""
+        """Tell whether the run, or one arm and seed of it, has a document.
+
+        Args:
+            kind: Its record, for example `Training`; or the stem of its file.
+            arm: Name of the arm, for a document that lies beside an arm's model.
+            seed: Seed of that arm.
+
+        Returns:
+            Whether the file exists.
+        """
         return self._file(kind, arm, seed).is_file()
 
     @overload
@@ -182,15 +257,18 @@ class Run:
             arm: Name of the arm, for a document that lies beside an arm's model.
             seed: Seed of that arm.
 
+        Returns:
+            The record; or plain JSON values where `kind` is a stem.
+
         Raises:
             XmedError: DOCUMENT_INVALID where it is damaged, PATH_NOT_FOUND where it is missing.
         """
         path = self._file(kind, arm, seed)
         if isinstance(kind, str):
             return documents.read_json(path)
-        from xmed.records.record import read  # light commands read no document
+        from xmed.records.record import read_record  # light commands read no document
 
-        return read(kind, path)
+        return read_record(kind, path)
 
     def write(
         self, document: Stored | str, plain: Any = None, *, arm: str = "", seed: int = 0, indent: int | None = 1
@@ -210,10 +288,6 @@ class Run:
             from xmed.records.record import write  # as in `read`
 
             write(document, self._file(type(document), arm, seed), indent=indent)
-
-    def trained(self, arm: str, seed: int) -> dict[str, Any]:
-        """What the training of one arm and seed wrote down last. Raises XmedError DOCUMENT_INVALID, PATH_NOT_FOUND."""
-        return documents.read_mapping(self.arm(arm, seed) / "train.json")
 
     def _file(self, kind: type[Stored] | str, arm: str, seed: int) -> Path:
         name = f"{kind}.json" if isinstance(kind, str) else kind.FILE

@@ -57,22 +57,48 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     def points(self, ijk: np.ndarray) -> np.ndarray:
-        """Patient coordinates in mm (n, 3) of voxel indices (n, 3)."""
-        return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        """Compute the patient coordinates of voxels.
+
+        Args:
+            ijk: Voxel indices (n, 3).
+
+        Returns:
+            Coordinates (n, 3) in mm, LPS+.
+        """
+        points: np.ndarray = np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return points
 
     def corners(self) -> np.ndarray:
-        """Patient coordinates in mm (8, 3) of the centres of the corner voxels."""
+        """Compute the patient coordinates of the centres of the corner voxels.
+
+        Returns:
+            Coordinates (8, 3) in mm, LPS+.
+        """
         ends = [(0, n - 1) for n in self.shape]
         return self.points(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T)
 
     def distance(self, other: Grid) -> float:
-        """The largest distance in mm between corresponding corners; infinite if the shapes differ."""
+        """Measure how far two grids lie apart.
+
+        Args:
+            other: Another grid.
+
+        Returns:
+            The largest distance between corresponding corners, mm; infinite if the shapes differ.
+        """
         if self.shape != other.shape:
             return float("inf")
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
     def same(self, other: Grid) -> bool:
-        """Whether both have the same voxels at the same positions, and no different frames of reference."""
+        """Compare two grids.
+
+        Args:
+            other: Another grid.
+
+        Returns:
+            Whether both have the same voxels at the same positions, and no different frames of reference.
+        """
         frames = {frame for frame in (self.frame, other.frame) if frame}
         return len(frames) < 2 and self.distance(other) <= GEOMETRY_TOLERANCE_MM
 
@@ -133,5 +159,12 @@ class Volume:
         return np.ones(self.array.shape, dtype=bool) if self.fov is None else self.fov
 
     def with_array(self, array: np.ndarray) -> Volume:
-        """The same grid with other values, such as a prediction of this image."""
+        """Put other values on the same grid.
+
+        Args:
+            array: Values (i, j, k), such as a prediction of this image.
+
+        Returns:
+            A volume on the same grid.
+        """
         return replace(self, array=array)

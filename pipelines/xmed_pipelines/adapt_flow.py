@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from xmed.app import adapt as job
 from xmed.app import external_validation
 from xmed.app.plan import plan_dataset
+from xmed.records.answers import AdaptedRun, ValidatedRun
 from xmed.spec import Study, load_study
 from xmed_pipelines.cluster import read_on_cluster
 from xmed_pipelines.prefect_tasks import as_task
@@ -43,7 +44,7 @@ def adapt_flow(
     target_root: Path | None = None,
     resume: str | None = None,
     file: str | None = None,
-) -> dict[str, Any]:
+) -> AdaptedRun:
     """Run a study: ingest both datasets, train all arms, select, validate, report, register the model.
 
     Args:
@@ -61,7 +62,7 @@ def adapt_flow(
 
 
 @flow(name="validate", persist_result=False)
-def validate_flow(model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None) -> dict[str, Any]:
+def validate_flow(model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None) -> ValidatedRun:
     """Validate a finished model on a labelled dataset that it was not made from.
 
     Args:

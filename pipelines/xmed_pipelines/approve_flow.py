@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import flow
 from prefect.exceptions import FlowPauseTimeout
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from xmed import registry
 from xmed.console.progress_display import report
+from xmed.records.version_decision import RefusalReason, VersionDecision
 from xmed.run import home
 from xmed_pipelines.pending_approvals import note_waiting_flow
 from xmed_pipelines.prefect_tasks import as_task
@@ -29,12 +30,12 @@ class Decision(RunInput):
     record: str = Field("", description="the audit record, where the decision was recorded already")
 
 
-def check_gate(name: str, version: int, alias: str) -> dict[str, Any]:
+def check_gate(name: str, version: int, alias: str) -> VersionDecision:
     """Check whether a version may have an alias, without a person."""
-    return registry.check(name, version, home(), alias=alias)
+    return registry.check_version(name, version, home(), alias=alias)
 
 
-def record_decision(name: str, version: int, alias: str, given: Decision) -> dict[str, Any]:
+def record_decision(name: str, version: int, alias: str, given: Decision) -> VersionDecision:
     """Record a decision, unless `xmed approve` has recorded it already; returns the answer of the registry."""
     if given.record:
         return registry.decided(name, version, home(), alias=alias, record=given.record)
@@ -44,7 +45,7 @@ def record_decision(name: str, version: int, alias: str, given: Decision) -> dic
 
 
 @flow(name="approve", persist_result=False)
-def approve_flow(name: str, version: int, alias: str = "clinical-evaluation", hours: float = 72.0) -> dict[str, Any]:
+def approve_flow(name: str, version: int, alias: str = "clinical-evaluation", hours: float = 72.0) -> VersionDecision:
     """Check a registered version and, where it passes, wait for a person who approves or declines it.
 
     Under a deployment the flow run is suspended and its process ends; elsewhere it waits in this process. Prefect does
@@ -55,9 +56,12 @@ def approve_flow(name: str, version: int, alias: str = "clinical-evaluation", ho
         version: Its version.
         alias: The alias that is asked for: clinical-evaluation or clinical-use.
         hours: How long to wait.
+
+    Returns:
+        The decision, or what speaks against the version.
     """
     answer = as_task(check_gate, name, version, alias)
-    if answer["approved"] or answer["refused"]:
+    if answer.approved or answer.refused:
         return answer
     form = Decision.with_initial_data(description=f"{name} version {version} passed the gate. Give it `{alias}`?")
     marker = note_waiting_flow(home(), str(flow_run.id), name, version, alias)
@@ -69,8 +73,8 @@ def approve_flow(name: str, version: int, alias: str = "clinical-evaluation", ho
         else:
             decision = pause_flow_run(form, timeout=seconds, poll_interval=POLL_SECONDS)
     except FlowPauseTimeout:
-        reason = {"code": "timeout", "text": f"nobody decided within {hours:g} h", "detail": []}
-        return {**answer, "refused": [reason]}
+        reason = RefusalReason(code="timeout", text=f"nobody decided within {hours:g} h", detail=[])
+        return answer.model_copy(update={"refused": [reason]})
     finally:
         if not deployment.id:
             marker.unlink(missing_ok=True)

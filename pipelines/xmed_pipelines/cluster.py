@@ -24,7 +24,7 @@ from xmed.files.locks import hold_lock
 from xmed.run import Run
 
 if TYPE_CHECKING:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
 CONNECT_SECONDS = 20.0
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,7 +74,8 @@ def train_on_cluster(
         for job, needed in jobs.items():
             parameters = dict(zip(("folder", "arm", "seed", "home"), (run.folder, *job, home)))
             before = [futures[other] for other in needed]
-            futures[job] = runner.submit(train_cell, parameters, wait_for=before)  # type: ignore[arg-type]
+            # They are futures of this very runner, though `as_completed` wants them typed as any runner's.
+            futures[job] = runner.submit(train_cell, parameters, wait_for=before)  # type: ignore[arg-type]  # see above
         job_of = {future.task_run_id: job for job, future in futures.items()}
         for future in as_completed(list(futures.values())):
             job = job_of[future.task_run_id]
@@ -101,14 +102,16 @@ def _connected_runner(address: str) -> Iterator[DaskTaskRunner]:
     """Prefect's task runner for a cluster that answers. Raises XmedError USAGE, CLUSTER_UNREACHABLE."""
     try:
         from distributed import Client
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as problem:
         raise XmedError("USAGE", "a cluster needs prefect-dask", "the extra", "pip install 'xmed[dask]'") from problem
     if not get_current_settings().api.url:
         do = "set PREFECT_API_URL; where all workers are on this machine `xmed serve` will do"
         raise XmedError("USAGE", "a cluster, and no Prefect server", "one that every worker reaches", do)
     try:
-        with Client(address, timeout=CONNECT_SECONDS, set_as_default=False) as client:
+        with Client(  # type: ignore[no-untyped-call]  # distributed has no annotations
+            address, timeout=CONNECT_SECONDS, set_as_default=False
+        ) as client:
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
     except (OSError, ValueError) as problem:
         what, do = f"no Dask scheduler answers at {address}", "an address such as tcp://host:8786"

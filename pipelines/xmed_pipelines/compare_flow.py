@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow
 
 from xmed.app import compare_methods
+from xmed.records.answers import ComparedRun
 from xmed_pipelines.cluster import read_on_cluster, train_on_cluster
 from xmed_pipelines.prefect_tasks import as_task
 from xmed_pipelines.run_artifacts import watched_by_prefect
@@ -23,7 +24,7 @@ def compare_flow(
     resume: str | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
-) -> dict[str, str]:
+) -> ComparedRun:
     """Run a study with several methods: ingest once, train what is missing, evaluate, rank.
 
     Args:
@@ -35,6 +36,9 @@ def compare_flow(
         resume: Id or folder of the comparison to continue.
         jobs: Trainings at the same time on this machine; None: as many as cores.
         cluster: Address of a Dask cluster that trains.
+
+    Returns:
+        run (its id), folder, page (path of the comparison's page).
     """
     spread = functools.partial(read_on_cluster, cluster) if cluster else None
     elsewhere = functools.partial(train_on_cluster, cluster) if cluster else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
+from xmed.records.version_decision import VersionDecision
 from xmed.server.prefect_server import use_server
 from xmed.server.process_environment import open_home
 
@@ -34,7 +34,7 @@ def note_waiting_flow(home: Path, flow_run: str, name: str, version: int, alias:
     return path
 
 
-def resume_waiting_flows(home: Path, answer: dict[str, Any], meaning: str) -> int:
+def resume_waiting_flows(home: Path, answer: VersionDecision, meaning: str) -> int:
     """Resume every flow that waits for a decision which is on record already.
 
     A refusal resumes none: the flow waits on, until what was refused is put right.
@@ -47,9 +47,9 @@ def resume_waiting_flows(home: Path, answer: dict[str, Any], meaning: str) -> in
     Returns:
         How many flows were resumed.
     """
-    if not (answer["approved"] or answer.get("declined")):
+    if not (answer.approved or answer.declined):
         return 0
-    decided = {key: answer[key] for key in ("name", "version", "alias")}
+    decided = {"name": answer.name, "version": answer.version, "alias": answer.alias}
     resumed = 0
     for path in sorted((home / FOLDER).glob("*.json")):
         try:
@@ -57,13 +57,13 @@ def resume_waiting_flows(home: Path, answer: dict[str, Any], meaning: str) -> in
         except XmedError:  # damaged: it names no flow that could be resumed
             continue
         flow_run = document.pop("flow_run", None)
-        if flow_run and document == decided:
+        if isinstance(flow_run, str) and document == decided:
             resumed += _resume(home, flow_run, answer, meaning)
             path.unlink(missing_ok=True)
     return resumed
 
 
-def _resume(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> bool:
+def _resume(home: Path, flow_run: str, answer: VersionDecision, meaning: str) -> bool:
     """Resume a paused flow; False for one that was killed or has been resumed already."""
     open_home()
     use_server(home)
@@ -72,8 +72,8 @@ def _resume(home: Path, flow_run: str, answer: dict[str, Any], meaning: str) -> 
     from prefect.exceptions import FlowRunWaitTimeout, NotPausedError, ObjectNotFound
     from prefect.flow_runs import resume_flow_run
 
-    decision = "decline" if answer.get("declined") else "approve"
-    run_input = {"decision": decision, "by": answer["by"], "meaning": meaning, "record": answer.get("record", "")}
+    decision = "decline" if answer.declined else "approve"
+    run_input = {"decision": decision, "by": answer.by, "meaning": meaning, "record": answer.record or ""}
     try:
         resume_flow_run(UUID(flow_run), run_input=run_input)
     except (NotPausedError, ObjectNotFound, FlowRunWaitTimeout):

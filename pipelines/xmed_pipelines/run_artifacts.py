@@ -22,7 +22,8 @@ from xmed.console.tables import show_result
 from xmed.errors import XmedError
 from xmed.files.uri import folder_uri
 from xmed.processes.child import tie_all_children
-from xmed.report import read
+from xmed.records.answers import AdaptedRun
+from xmed.report import read_report
 from xmed.server.fault_log import start_journal
 from xmed.server.process_environment import prepare_environment
 
@@ -64,19 +65,19 @@ def should_retry(task: Any, run: Any, state: Any) -> bool:
     return runs_under_worker() and is_temporary
 
 
-def publish_result(result: dict[str, Any]) -> None:
+def publish_result(result: AdaptedRun) -> None:
     """Publish the result table and the report's path as a Markdown artifact of the current flow run.
 
     Args:
         result: What the job `adapt` returned.
     """
-    report = read(Path(result["folder"]) / "report")
+    report = read_report(Path(result.folder) / "report")
     text = StringIO()
     show_result(SafeConsole(file=text, width=PIPED_WIDTH), result, report)
-    path = Path(result["report"]).absolute()
+    path = Path(result.report).absolute()
     page = f"[{path}]({folder_uri(path)})\n\n```\n{text.getvalue()}\n```\n"
     with suppress(Exception):  # the run is done, whether or not the server still answers
-        create_markdown_artifact(page, key="result", description=f"{result['run']}: {report['verdict']}")
+        create_markdown_artifact(page, key="result", description=f"{result.run}: {report.verdict}")
 
 
 class _ProgressArtifacts:

@@ -72,11 +72,10 @@ def _check_and_adapt(study: Study, when: When, data: str | None, roots: dict[str
     checked: dict[str, Any] = {}
     if when == "drift":
         result = drift_flow(model_in_use(study), str(data))
-        document = monitor.read(Path(result["folder"]))
-        verdict, reason = document["verdict"], document["reason"]
-        checked = {"drift": {"verdict": verdict, "reason": reason, "report": result["report"]}}
-        if verdict != "alarm":
-            return {"started": False, "reason": reason, **checked}
+        check = monitor.read_drift_check(Path(result["folder"]))
+        checked = {"drift": {"verdict": check.verdict, "reason": check.reason, "report": result["report"]}}
+        if check.verdict != "alarm":
+            return {"started": False, "reason": check.reason, **checked}
     return {"started": True, "reason": "new data", **checked, **adapt_flow(study, **roots)}
 
 

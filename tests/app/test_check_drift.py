@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from support.drift_reference import REFUSED, about, crowd, reference
+from support.drift_reference import REFUSED, about, built, composed, crowd, reference
 from support.drift_reference import run as run  # a fixture
 from support.registrable_runs import finished
 from support.validated_model import balls
@@ -18,8 +18,9 @@ from xmed.cli.main import main
 from xmed.cohort import load_cohort
 from xmed.console.tables import show_drift
 from xmed.errors import XmedError
+from xmed.records.answers import DriftPage
 from xmed.records.model_card import ModelCard
-from xmed.records.record import read
+from xmed.records.record import content, read_record
 from xmed.registry.tracking_store import client
 from xmed.server import process_environment
 
@@ -41,7 +42,7 @@ def drift(home):
 
 @pytest.fixture
 def card(run):
-    return read(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
+    return read_record(ModelCard, run.arm("adapted", 0) / "model" / "model.json")
 
 
 def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_shown(run, card, home, tmp_path, drift):
@@ -51,7 +52,7 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
     spec = drift.incoming(str(folder), card)
     drift.take_in(spec)
     page = drift.check(str(model), model, spec.name, drift.reference_for(str(model), model))
-    found = monitor.read(page.parent)
+    found = content(monitor.read_drift_check(page.parent))
     assert (found["input"]["cases"], found["input"]["patients"], found["unreadable"]["n"]) == (5, 4, 1)
     assert found["verdict"] == "no_alarm"
     assert page.parent.parent == home / "reports" / "drift"
@@ -59,7 +60,7 @@ def test_a_folder_becomes_cases_under_pseudonyms_and_what_cannot_be_read_is_show
         assert "Mustermann" not in path.read_text(), path
         assert str(tmp_path) not in path.read_text(), path
     said = StringIO()
-    show_drift(Console(file=said, width=200), found, str(page))
+    show_drift(Console(file=said, width=200), monitor.read_drift_check(page.parent), str(page))
     assert "verdict     no alarm" in said.getvalue()
     assert "unreadable  1 of 5" in said.getvalue()
     assert found["rule"]["text"] in said.getvalue()
@@ -95,11 +96,11 @@ def test_a_model_without_a_reference_whose_run_is_gone_is_refused_with_what_to_d
 
 @pytest.mark.parametrize(("move", "code"), [(3.0, 1), (0.0, 0)])
 def test_an_alarm_is_exit_1_and_none_is_exit_0(move, code, tmp_path, drift, monkeypatch, capsys):
-    found = monitor.compose(about(7), reference(), crowd(6, 3, move=move), REFUSED[:1])
-    page = monitor.build(found, tmp_path / "check")
+    found = composed(about(7), reference(), crowd(6, 3, move=move), REFUSED[:1])
+    page = built(found, tmp_path / "check")
     from xmed_pipelines import drift_flow
 
-    monkeypatch.setattr(drift_flow, "drift_flow", lambda *asked: {"folder": str(page.parent), "report": str(page)})
+    monkeypatch.setattr(drift_flow, "drift_flow", lambda *asked: DriftPage(folder=str(page.parent), report=str(page)))
     (tmp_path / "in").mkdir()
     assert main(["drift", "models:/balls/1", str(tmp_path / "in"), "--json"]) == code
     assert json.loads(capsys.readouterr().out)["verdict"] == found["verdict"]
@@ -116,9 +117,9 @@ def test_data_that_is_nowhere_is_exit_2_before_anything_is_written(tmp_path, cap
 def test_a_version_carries_its_reference_and_a_check_is_logged_beside_its_study(tmp_path, drift, home):
     run = finished(home)
     run.write(reference())
-    uri = registry.register(run, home)["uri"]
+    uri = registry.register(run, home).uri
     assert registry.reference_of(uri, home) == reference()
-    page = monitor.build(monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
+    page = built(composed(about(6), reference(), crowd(6, 2, move=3.0), []), tmp_path / "check")
     logged = client(home).get_run(drift.log_drift(page))
     assert logged.data.metrics["drift/alarm"] == 1.0
     assert logged.data.metrics["drift/p"] <= 0.04

@@ -8,7 +8,7 @@ import pytest
 from support.validated_model import balls, model, validated  # noqa: F401
 from xmed import report
 from xmed.app import external_validation
-from xmed.app.rebuild_report import note_text, remember_prior
+from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.errors import XmedError
 from xmed.run import Run
 from xmed.spec import Protocol
@@ -18,7 +18,7 @@ def test_a_model_is_validated_on_other_data_with_a_report_of_its_own(model, tmp_
     spec, _ = balls(tmp_path, "new", {"test": ["n1", "n2", "n3"]}, 20, home)
     asked = Protocol.model_validate({"primary": {"structure": "ball"}, "accept": {"dice": 0.99}})
     run, found = validated(model, spec, home, asked)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     assert (found["kind"], found["external"]["model"], found["verdict"]) == ("external", "models:/balls/3", "fail")
     assert not found["exploratory"]  # the model was made under the protocol of another study, and may have been
     arms = {arm for arm, cells in found["summary"].items() if cells and not arm.startswith("ga")}
@@ -76,21 +76,23 @@ def test_a_protocol_about_another_structure_and_a_folder_without_a_model_are_ref
 
 def test_the_version_that_is_compared_with_is_the_one_in_use_and_stays(tmp_path, home, monkeypatch):
     from support.evaluated_runs import written
+    from xmed.records.model_version import ListedVersion
 
     for version in (1, 2, 3):
-        report.build(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
+        report.write_report(written(home / "runs" / f"toy-{version}", patients=2, seeds=(0,), names=("prostate",)))
     aliases = {1: ["clinical-evaluation"], 2: ["candidate"], 3: []}
-    rows = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
+    fields = [{"name": "toy-us", "version": n, "aliases": aliases[n], "xmed.run": f"toy-{n}"} for n in (3, 2, 1)]
+    rows = [ListedVersion.model_validate({**row, "created": 0}) for row in fields]
     monkeypatch.setattr("xmed.app.rebuild_report.registry.versions", lambda home: rows)
     run = written(home / "runs" / "toy-4", patients=2, seeds=(0,), names=("prostate",))
     study = json.loads((run.folder / "study.json").read_text())
     study["grid"] = {"spacing_mm": [1.0, 1.0, 1.0], "patch": [32, 32, 16], "context": 0}
     study["network"] = {"name": "unet", "channels": [8, 16, 32]}
     run.write("study", study)
-    remember_prior(Run(run.folder), home)
+    keep_prior_report(Run(run.folder), home)
     assert run.read("prior")["version"] == 1
-    rows[2]["aliases"] = []
-    remember_prior(Run(run.folder), home)
+    rows[2] = rows[2].model_copy(update={"aliases": []})
+    keep_prior_report(Run(run.folder), home)
     assert run.read("prior")["version"] == 1  # a report that is built again says what it said
 
 
@@ -102,8 +104,8 @@ def test_the_text_beside_a_study_is_kept_in_the_run_once(tmp_path, home, monkeyp
     folder.mkdir(parents=True)
     (folder / "toy.yaml").write_text("name: toy\n")
     monkeypatch.chdir(tmp_path)
-    note_text(run, "toy")
+    keep_author_text(run, "toy")
     assert not run.has("text")
     (folder / "toy.text.yaml").write_text("aims: to see\n")
-    note_text(run, "toy")
+    keep_author_text(run, "toy")
     assert run.read("text")["items"] == {"aims": "to see"}

@@ -13,6 +13,7 @@ from support.synthetic_dicom import film, oblique, refusal, save, slices, textur
 from xmed.app.predict_image import predict_file, show_prediction
 from xmed.io import read_label, read_nifti, read_series
 from xmed.labels import LabelTable, Structure
+from xmed.records.model_card import ModelOrigin
 
 TABLE = LabelTable((Structure(1, "prostate", "123037004", "41216001"),))
 MASK = np.zeros((12, 9, 7), np.uint8)
@@ -27,7 +28,9 @@ def source(tmp_path):
 @pytest.fixture
 def predicted(monkeypatch, source, tmp_path):
     """What `predict_file` answers, for a model that calls a block of every image the prostate."""
-    known = SimpleNamespace(modality="MR", structures=TABLE, card={"study": "bridge", "weights_sha256": "ab" * 32})
+    known = SimpleNamespace(
+        modality="MR", structures=TABLE, origin=ModelOrigin(study="bridge"), weights_sha256="ab" * 32
+    )
     monkeypatch.setattr("xmed.app.predict_image.fetch", lambda *_: Path())
     monkeypatch.setattr("xmed.app.predict_image.Model", SimpleNamespace(load=lambda _: known))
     monkeypatch.setattr("xmed.app.predict_image.predict", lambda _, image: image.with_array(MASK))

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from support.checkout import ROOT
 from support.evaluated_runs import written
+from support.small_reports import report_with, small_document
 from xmed.cli import command, flows
 from xmed.cli.main import main
 from xmed.console.progress_display import progress, report
@@ -256,12 +257,16 @@ def test_a_report_is_shown_with_its_intervals_and_both_headline_numbers(capsys):
     from rich.console import Console
 
     from xmed.console.tables import show_result
+    from xmed.records.answers import AdaptedRun
 
     dice = {"dice": {"mean": 0.81234, "ci": [0.7, 0.9], "n": 3, "n_failed": 0}}
     summary = {"source_only": {"prostate": {"dice": {"mean": None, "reason": "n = 0"}}}, "adapted": {"prostate": dice}}
     summary |= {"gap_closed": {"prostate": 0.91}, "gain_over_trivial": {"prostate": None}}
-    result = {"run": "r", "report": "/x/report.html", "registered": {"name": "m", "version": 2, "alias": "candidate"}}
-    show_result(Console(width=100), result, {"summary": summary, "verdict": "pass"})
+    registered = {"name": "m", "version": 2, "alias": "candidate"}
+    result = AdaptedRun.model_validate(
+        {"run": "r", "folder": "f", "report": "/x/report.html", "registered": registered}
+    )
+    show_result(Console(width=100), result, report_with(summary=summary))
     text = capsys.readouterr().out
     for piece in ("0.812 (0.70–0.90)", "–", "0.91", "m version 2, alias candidate", "/x/report.html"):
         assert piece in text
@@ -271,11 +276,14 @@ def test_a_model_that_is_not_promoted_is_shown_with_the_reason(capsys):
     from rich.console import Console
 
     from xmed.console.tables import show_result
+    from xmed.records.answers import AdaptedRun
 
     registered = {"name": "m", "version": 2, "alias": None, "not_promoted": "source-only is as good"}
     summary = {"gap_closed": {}, "gain_over_trivial": {}}
-    result = {"run": "r", "report": "/x/report.html", "registered": registered}
-    show_result(Console(width=100), result, {"summary": summary, "verdict": "pass"})
+    result = AdaptedRun.model_validate(
+        {"run": "r", "folder": "f", "report": "/x/report.html", "registered": registered}
+    )
+    show_result(Console(width=100), result, report_with(summary=summary))
     text = capsys.readouterr().out
     assert "m version 2, not as candidate" in text
     assert "selection   source-only is as good" in text
@@ -287,15 +295,15 @@ def test_every_code_that_this_room_raises_is_documented():
 
 def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
     import xmed.app.plan
+    from xmed.records.answers import AdaptedRun
 
-    adaptation = types.SimpleNamespace(
-        adapt_flow=lambda *_: {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {}}
-    )
+    made = {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {"name": "m", "version": 1}}
+    adaptation = types.SimpleNamespace(adapt_flow=lambda *_: AdaptedRun.model_validate(made))
     monkeypatch.setattr(xmed.app.plan, "plan_study", lambda *_: None)
     monkeypatch.setattr(flows, "load_adapt_flows", lambda: adaptation)
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
-        (tmp_path / "report" / "report.json").write_text(json.dumps({"verdict": verdict, "summary": {}}))
+        (tmp_path / "report" / "report.json").write_text(json.dumps(small_document(verdict=verdict)))
         assert main(["run", "toy", "--json"]) == code
 
 

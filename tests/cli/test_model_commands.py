@@ -9,13 +9,14 @@ import pytest
 from xmed.cli import model_commands
 from xmed.cli.main import main
 from xmed.errors import XmedError
+from xmed.records.version_decision import RefusalReason, VersionDecision, Withdrawal
 from xmed.registry import audit_log
 
 SAID = ["--by", "Ada Reader", "--meaning", "reviewed the report"]
-REFUSED = {
-    "name": "toy", "version": 1, "alias": "clinical-evaluation", "by": "Ada Reader", "approved": False,
-    "refused": [{"code": "report", "text": "its report does not verify", "detail": ["report.verdict: pass stands there"]}],
-}  # fmt: skip
+REASON = RefusalReason(code="report", text="its report does not verify", detail=["report.verdict: pass stands there"])
+REFUSED = VersionDecision(
+    name="toy", version=1, alias="clinical-evaluation", by="Ada Reader", approved=False, refused=[REASON]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def test_an_approval_passes_on_who_what_and_for_what(registry, capsys, monkeypat
 
     def approve(name, version, home, **how):
         asked.append((name, version, how))
-        return {**REFUSED, "approved": True, "alias": how["alias"], "refused": []}
+        return REFUSED.model_copy(update={"approved": True, "alias": how["alias"], "refused": []})
 
     registry(approve=approve)
     monkeypatch.setattr(
@@ -102,7 +103,7 @@ def test_a_refused_registration_is_an_answer(registry, monkeypatch, capsys, code
 
 
 def test_a_withdrawal_of_nothing_is_a_no(registry, capsys):
-    registry(withdraw=lambda *_, **__: {"withdrawn": []})
+    registry(withdraw=lambda *_, **__: Withdrawal(name="toy", version=1, by="Ada Reader", withdrawn=[]))
     assert main(["withdraw", "toy", "1", *SAID]) == 1
     assert "withdrawn from nothing" in capsys.readouterr().out
 

@@ -287,7 +287,7 @@ def test_four_ingests_at_once_leave_one_result(clinic, home):
 def test_patients_in_no_split_are_counted_and_left_out(clinic, home):
     found = ingest_cases(clinic.spec(splits={"train": ["a"], "test": ["c"]}), home)
     assert [case.id for case in found.cases] == ["a", "c"]
-    assert found.found == 3
+    assert found.n_found == 3
 
 
 def test_label_maps_alone_make_cases_without_images(clinic, home):
@@ -337,7 +337,7 @@ def test_real_patients_are_ingested_from_nifti(xmed_data, home):
     assert [case.id for case in found.cases] == ["STS_025", "STS_041"]
     assert found.quarantined == ()
     assert found.image(found.cases[0]).array.shape == (24, 26, 20)
-    assert found.found == 20
+    assert found.n_found == 20
 
 
 def test_real_dicom_with_contours_equals_its_nifti_twin(xmed_data, home):

@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from xmed.cohort import store
-from xmed.cohort.store import Store, narrowest_type
+from xmed.cohort.store import Store
+from xmed.cohort.stored_entry import narrowest_type
 from xmed.errors import XmedError
 from xmed.volume import Volume
 
@@ -94,7 +94,7 @@ def test_a_write_that_fails_leaves_no_part(home, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.np, "save", full)
+    monkeypatch.setattr(np, "save", full)
     with pytest.raises(XmedError, match=r"error\[DISK_FULL\]"):
         Store(home).put(KEY, volume())
     assert [path for path in home.rglob("*") if path.is_file()] == []

@@ -119,14 +119,14 @@ def test_they_are_made_once_and_not_at_all_where_the_files_changed_or_codes_are_
 def test_the_report_carries_them_in_its_manifest_and_finds_one_that_was_changed(tmp_path):
     run, home = made(tmp_path, "MR")
     write_objects(run, home)
-    report.build(run)
+    report.write_report(run)
     assert "dicom/b.sr.dcm\n" in (run.report / "MANIFEST.sha256").read_text()
     assert "1 of 1 DICOM test cases" in (run.report / "report.html").read_text()
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     for path in (run.objects / "b.sr.dcm", run.report / "dicom" / "b.sr.dcm"):
         path.write_bytes(path.read_bytes().replace(b"prostate", b"stomachs"))
     (run.report / "MANIFEST.sha256").write_text(manifest(run.report))
-    assert report.verify(run.folder) == ["objects/b.sr.dcm: is not the one that was written"]
+    assert report.verify_report(run.folder) == ["objects/b.sr.dcm: is not the one that was written"]
     Run(run.folder).write("objects", {**run.read("objects"), "cases": []})
-    report.build(run)
+    report.write_report(run)
     assert not (run.report / "dicom").exists()

@@ -16,6 +16,7 @@ from xmed.files.digest import array_digest
 from xmed.io import write_nifti
 from xmed.model.prediction import Prediction
 from xmed.prepare import make_sample
+from xmed.records.evaluation import CalibrationSums
 from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import DatasetSpec, GridSpec, Study
@@ -95,7 +96,7 @@ def test_rows_carry_what_certainty_causes_and_verification_need(run):
     for row in of(rows, "adapted"):
         assert row["dice"] > 0.9
         assert 0.5 < row["confidence"] <= 1
-        assert metrics.Calibration.from_json(row["calibration"]).n > 0
+        assert metrics.Calibration.from_record(CalibrationSums(**row["calibration"])).n > 0
         assert (row["centre_inside"], row["reference_empty"]) == (True, False)
         assert row["centre_off_mm"] < 1
         with np.load(made.arm("adapted", 0) / evaluate_run.LABELS) as kept:
@@ -110,9 +111,9 @@ def test_an_evaluated_run_becomes_a_report_that_verifies(run):
     evaluate(made, home)
     made.write("environment", {})
     made.write("errors", [])
-    report.build(made)
-    assert report.verify(made.folder) == []
-    found = report.read(made.report)
+    report.write_report(made)
+    assert report.verify_report(made.folder) == []
+    found = content(report.read_report(made.report))
     assert found["verdict"] == "pass"
     assert found["robustness"]["n_cases"] == 2
     assert found["summary"]["source_only"]["ball"]["dice"]["n_failed"] == 2
@@ -133,8 +134,8 @@ def test_masks_changed_with_every_digest_made_to_fit_are_found_by_measuring_agai
     made.write("rows", rows)
     made.write("environment", {})
     made.write("errors", [])
-    report.build(made)
-    assert report.verify(made.folder) == []  # every file agrees with every other
+    report.write_report(made)
+    assert report.verify_report(made.folder) == []  # every file agrees with every other
     problems = remeasure(made, home)
     assert any(line.startswith("adapted, seed 0, cdark, ball: dice is ") for line in problems)
 

@@ -16,6 +16,7 @@ from xmed.errors import XmedError
 from xmed.io import read_label, read_series, write_nifti
 from xmed.io.notes import collect_notes
 from xmed.labels import LabelTable, Structure
+from xmed.records.model_card import ModelOrigin
 from xmed.volume import Volume
 
 SHAPE = (12, 9, 7)
@@ -31,7 +32,7 @@ def predicted(monkeypatch, tmp_path):
     def run(datasets, modality="MR", table=TABLE, source=None):
         asked = []
         known = SimpleNamespace(
-            modality=modality, structures=table, card={"study": "bridge", "weights_sha256": "ab" * 32}
+            modality=modality, structures=table, origin=ModelOrigin(study="bridge"), weights_sha256="ab" * 32
         )
 
         def infer(_, image):

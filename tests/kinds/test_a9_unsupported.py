@@ -10,6 +10,8 @@ from support.chosen_dice import built, invented, judged, run_of, without
 from support.evaluated_runs import undefined
 from xmed import report
 from xmed.console.tables import show_dice, show_result
+from xmed.records.answers import AdaptedRun
+from xmed.records.validation_report import Report
 
 NOBODY = "no test patient has it"
 
@@ -54,7 +56,7 @@ def test_a_structure_that_no_test_patient_has_is_no_result(tmp_path, name):
     assert document["volume_agreement"]["bladder"]["bias_ml"] is None
     assert document["calibration"]["bladder"]["pooled"]["ece"] is None
     assert all(one["gap"]["value"] is None for one in document["subgroups"] if one["structure"] == "bladder")
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
     card = (run.report / "README.md").read_text()
     line = next(line for line in card.splitlines() if line.startswith("| Bladder | Adapted"))
     assert "0.000" not in line
@@ -66,7 +68,7 @@ def test_a_structure_that_no_test_patient_has_is_no_result(tmp_path, name):
 def test_the_terminal_says_so(tmp_path, name):
     document = judged(run_of(tmp_path / "run", **INPUTS[name]))
     out = io.StringIO()
-    show_dice(Console(file=out, width=160), document)
+    show_dice(Console(file=out, width=160), Report.model_validate(document))
     assert NOBODY in out.getvalue()
     assert "0.000" not in out.getvalue()
 
@@ -80,8 +82,9 @@ def test_a_primary_structure_that_nobody_has_leaves_no_verdict(tmp_path, drawn, 
     assert any("no test patient has" in reason.lower() for reason in document["banner"]["reasons"])
     assert "no test patient has" in document["headline"]["sentence"].lower()
     out = io.StringIO()
-    result = {"run": "r", "report": "p", "registered": {"name": "m", "version": 1, "alias": "candidate"}}
-    show_result(Console(file=out, width=200), result, document)
+    registered = {"name": "m", "version": 1, "alias": "candidate"}
+    result = AdaptedRun.model_validate({"run": "r", "folder": "f", "report": "p", "registered": registered})
+    show_result(Console(file=out, width=200), result, Report.model_validate(document))
     assert "no test patient has" in out.getvalue().lower()
 
 

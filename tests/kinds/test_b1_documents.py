@@ -8,10 +8,9 @@ import re
 import pytest
 
 from support.compared_runs import make  # noqa: F401
-from support.drift_reference import about, crowd, reference
+from support.drift_reference import about, built, composed, crowd, reference
 from support.evaluated_runs import missed, undefined, written
-from xmed import comparison, monitor, report
-from xmed.monitor.build_check import build as build_drift
+from xmed import comparison, report
 
 BY_PLACE = {f"us-{n}-0": n for n in range(4)}
 
@@ -83,12 +82,12 @@ def finite_json(path):
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_report_of_a_few_patients_is_written_whatever_came_out(tmp_path, change, n):
     run = written(tmp_path / "toy", patients=n, seeds=(0,), names=("prostate",), change=CHANGES[change])
-    page = report.build(run)
+    page = report.write_report(run)
     finite_json(run.report / "report.json")
     text = page.read_text(encoding="utf-8")
     assert "NaN" not in text.replace("never NaN", "")
     assert not any(f">{word}<" in text for word in ("nan", "inf", "−inf", "None"))
-    assert report.verify(run.folder) == []
+    assert report.verify_report(run.folder) == []
 
 
 def test_a_run_that_ended_in_a_fault_for_its_statistics_is_finished_by_another_try(tmp_path):
@@ -97,7 +96,7 @@ def test_a_run_that_ended_in_a_fault_for_its_statistics_is_finished_by_another_t
         tmp_path / "toy", patients=3, seeds=(0,), names=("prostate",), change=CHANGES["volumes turned around"]
     )
     assert not run.report.exists()
-    report.build(run)
+    report.write_report(run)
     found = finite_json(run.report / "report.json")["volume_agreement"]["prostate"]["icc"]
     assert found["value"] == pytest.approx(-3.0)  # −n/(n − 2): the formula, where the patients' means are all one
     assert (found["ci"], bool(found["reason"])) == (None, True)
@@ -105,7 +104,7 @@ def test_a_run_that_ended_in_a_fault_for_its_statistics_is_finished_by_another_t
 
 def test_without_a_test_patient_there_is_still_a_document(tmp_path):
     run = written(tmp_path / "toy", patients=0, seeds=(0,), names=("prostate",))
-    report.build(run)
+    report.write_report(run)
     assert finite_json(run.report / "report.json")["verdict"] != "pass"
 
 
@@ -113,7 +112,7 @@ def test_without_a_test_patient_there_is_still_a_document(tmp_path):
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_comparison_of_a_few_patients_is_written(make, n, level):
     run = make(dict.fromkeys(("source_only", "gin", "bridge", "target_supervised"), level), patients=n, wobble=0.0)
-    page = comparison.build(run)
+    page = comparison.write_comparison(run)
     finite_json(run.folder / "comparison.json")
     assert not re.search(r"\bnan\b", page.read_text(encoding="utf-8").lower())
 
@@ -125,8 +124,8 @@ def test_a_check_for_drift_of_a_few_patients_is_written(tmp_path, n, m, same):
     new, known = crowd(m, 2), reference(n)
     if same:
         one = next(iter(new.values()))
-        new, known = dict.fromkeys(new, one), {**known, "patients": [one] * n}
-    document = monitor.compose(about(m), known, new, [])
-    page = build_drift(document, tmp_path)
+        new, known = dict.fromkeys(new, one), known.model_copy(update={"patients": [one] * n})
+    document = composed(about(m), known, new, [])
+    page = built(document, tmp_path)
     finite_json(tmp_path / "drift.json")
     assert ">nan<" not in page.read_text(encoding="utf-8")

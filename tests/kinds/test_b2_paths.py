@@ -28,8 +28,8 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(report, "verify", registrable_runs.verify)
-    monkeypatch.setattr(report, "build", registrable_runs.build)
+    monkeypatch.setattr(report, "verify_report", registrable_runs.verify)
+    monkeypatch.setattr(report, "write_report", registrable_runs.build)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +53,7 @@ def test_two_homes_do_not_share_what_stands_before_a_question_mark(tmp_path):
 def test_a_model_is_registered_fetched_backed_up_and_restored(name, tmp_path):
     home = tmp_path / name
     run = registrable_runs.finished(home)
-    assert registry.register(run, home)["version"] == 1
+    assert registry.register(run, home).version == 1
     assert (registry.fetch("models:/toy-prostate-us/1", home) / "weights.safetensors").is_file()
     backup(home, tmp_path / "b.tar")
     other = tmp_path / f"other {name}"

@@ -23,8 +23,8 @@ MODEL = "models:/toy-prostate-us/1"
 def sound(monkeypatch, tmp_path):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(report, "verify", registrable_runs.verify)
-    monkeypatch.setattr(report, "build", registrable_runs.build)
+    monkeypatch.setattr(report, "verify_report", registrable_runs.verify)
+    monkeypatch.setattr(report, "write_report", registrable_runs.build)
     monkeypatch.setattr(machine, "check_packages", lambda: iter([Check("packages", True, "")]))
     monkeypatch.setattr(machine, "check_device", lambda: iter([Check("device", True, "")]))
     monkeypatch.setattr(machine, "LEAST_DISK_GB", 0.0)
@@ -37,8 +37,8 @@ def made(tmp_path_factory):
     home = tmp_path_factory.mktemp("first") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(report, "verify", registrable_runs.verify)
-        patch.setattr(report, "build", registrable_runs.build)
+        patch.setattr(report, "verify_report", registrable_runs.verify)
+        patch.setattr(report, "write_report", registrable_runs.build)
         registry.register(registrable_runs.finished(home), home)
     return home
 
@@ -68,7 +68,7 @@ def named(home):
 def works(home):
     assert (registry.fetch(MODEL, home) / "weights.safetensors").is_file()
     answer = registry.approve("toy-prostate-us", 1, by="Ada Reader", meaning="read it", home=home)
-    assert answer["approved"], answer
+    assert answer.approved, answer
     assert registry.verify_audit(home) == []
 
 

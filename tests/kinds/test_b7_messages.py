@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from xmed_pipelines import deployments
+from xmed_pipelines import schedules
 
 from support.untrusted_inputs import DATASET, STUDY, xmed
 from xmed.errors import XmedError
@@ -89,14 +89,14 @@ def test_a_misspelled_name_is_answered_with_the_one_meant(tmp_path):
 )
 def test_a_cron_that_never_fires_is_refused(expression):
     with pytest.raises(XmedError, match="USAGE"):
-        deployments.cron_schedule(expression, "UTC")
+        schedules.cron_schedule(expression, "UTC")
 
 
 @pytest.mark.parametrize(
     "expression", ["0 2 * * *", "0 0 29 2 *", "0 0 31 1,3 *", "*/5 * * * 1-5", "0 0 L 2 *", "@daily", "0 0 1 jan mon"]
 )
 def test_a_cron_that_fires_is_taken(expression):
-    assert deployments.cron_schedule(expression, "Europe/Vienna").cron == expression
+    assert schedules.cron_schedule(expression, "Europe/Vienna").cron == expression
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ def asked(home, run):
         made = registry.register(run, home)
     except XmedError as problem:
         return [str(problem)]
-    if made["version"] is None:
-        return [made["not_registered"]]
-    answer = registry.approve(NAME, made["version"], home, by="Ada Reader", meaning="reviewed the report")
-    return [] if answer["approved"] else [one["text"] for one in answer["refused"]]
+    if made.version is None:
+        return [made.not_registered]
+    answer = registry.approve(NAME, made.version, home, by="Ada Reader", meaning="reviewed the report")
+    return [] if answer.approved else [reason.text for reason in answer.refused]
 
 
 def rows_and_selection(home, run):
@@ -192,7 +192,7 @@ def stored_truth_replaced(home, run):
 def rows_gone_and_table_edited(home, run):
     """rows.json is deleted, so that the report is only held against its own table."""
     rows_and_selection(home, run)
-    reports.build(run)
+    reports.write_report(run)
     (run.folder / "rows.json").unlink()
 
 
@@ -208,10 +208,10 @@ def test_a_forged_run_becomes_no_clinical_model(forged, forge):
     home, run = forged
     forge(home, run)
     if forge not in (report_alone, rows_gone_and_table_edited):
-        reports.build(run)
+        reports.write_report(run)
     reasons = asked(home, run)
     assert reasons
-    assert not registry.versions(home) or "clinical-evaluation" not in registry.versions(home)[0]["aliases"]
+    assert not registry.versions(home) or "clinical-evaluation" not in registry.versions(home)[0].aliases
 
 
 @pytest.mark.parametrize("forge", [rows_and_selection, reference_as_prediction, easier_protocol, other_source_only],
@@ -220,7 +220,7 @@ def test_a_run_that_is_forged_after_it_was_registered_as_it_was_becomes_none_eit
     home, run = forged
     registry.register(run, home)
     forge(home, run)
-    reports.build(run)
+    reports.write_report(run)
     assert asked(home, run)
 
 

@@ -23,6 +23,7 @@ from support.registered_home import (
 )
 from xmed import registry
 from xmed.errors import XmedError
+from xmed.records.record import content
 from xmed.registry.tracking_store import client
 from xmed.server.doctor import examine
 
@@ -57,14 +58,14 @@ def alias_of_their_own(home):
 
 
 def alias_moved(home):
-    assert approve(home)["approved"]
+    assert approve(home).approved
     another(home)
     client(home).set_registered_model_alias(NAME, EVALUATION, "2")
     return f"models:/{NAME}@{EVALUATION}"
 
 
 def alias_back_after_withdrawal(home):
-    assert approve(home)["approved"]
+    assert approve(home).approved
     registry.withdraw(NAME, 1, home, by=FIRST, meaning="misses small bladders")
     client(home).set_registered_model_alias(NAME, EVALUATION, "1")
     return f"models:/{NAME}@{EVALUATION}"
@@ -193,17 +194,17 @@ def test_a_copied_version_is_not_taken_for_ones_own(home):
     """Made directly with the tags of a run that is about to be registered, and other code in its package."""
     run = registrable_runs.finished(home, shift=5.0)
     made = registry.register(run, home)
-    good = client(home).get_model_version(NAME, str(made["version"]))
+    good = client(home).get_model_version(NAME, str(made.version))
     client(home).create_model_version(NAME, place(home), good.run_id, tags={**good.tags, "package_sha256": "e" * 64})
     again = registry.register(run, home)
-    assert again["version"] == made["version"]
+    assert again.version == made.version
 
 
 @pytest.mark.parametrize("reference", [f"models:/{NAME}@{CANDIDATE}", f"models:/{NAME}@{EVALUATION}", f"models:/{NAME}@{USE}",
                                        f"models:/{NAME}/1"])  # fmt: skip
 def test_what_is_on_record_is_served(home, reference):
-    assert approve(home)["approved"]
-    assert approve(home, by=SECOND, alias=USE)["approved"]
+    assert approve(home).approved
+    assert approve(home, by=SECOND, alias=USE).approved
     assert registry.verify_audit(home) == []
     assert (served(home, reference) / "weights.safetensors").is_file()
 
@@ -213,13 +214,13 @@ def test_a_candidate_that_is_registered_again_is_the_candidate_again_on_record(h
     another(home)
     from xmed.run import Run
 
-    assert registry.register(Run(first), home)["version"] == 1
+    assert registry.register(Run(first), home).version == 1
     assert registry.verify_audit(home) == []
     assert served(home, f"models:/{NAME}@{CANDIDATE}")
 
 
 def test_a_withdrawn_version_asked_for_by_its_number_is_said_to_be(home):
-    assert approve(home)["approved"]
+    assert approve(home).approved
     registry.withdraw(NAME, 1, home, by=FIRST, meaning="misses small bladders")
     with pytest.warns(UserWarning, match=r"WITHDRAWN.*version 1 was withdrawn on .*misses small bladders"):
         registry.fetch(f"models:/{NAME}/1", home)
@@ -229,15 +230,15 @@ def test_what_a_log_of_before_says_goes_on_being_believed(home):
     """Version 0.1.0 wrote neither who is the candidate nor what a run was made with."""
     from xmed.registry import audit_log
 
-    found = audit_log.records(home)
+    found = [content(record) for record in audit_log.records(home)]
     for path in (home / audit_log.LOG, home / audit_log.HEAD):
         path.unlink()
     client(home).delete_registered_model_tag(NAME, "audit_head")
     for one in found:
         facts = {k: v for k, v in one.items() if k in ("model", "version", "run", "verdict", "parent", "hashes")}
         made = audit_log.append(home, one["event"], **facts)
-    anchor = {"seq": made["seq"], "sha256": made["sha256"], "log": audit_log.first(home)}
+    anchor = {"seq": made.seq, "sha256": made.sha256, "log": audit_log.first(home)}
     client(home).set_registered_model_tag(NAME, "audit_head", json.dumps(anchor))
     assert registry.verify_audit(home) == []
     assert served(home, f"models:/{NAME}@{CANDIDATE}")
-    assert approve(home)["approved"]
+    assert approve(home).approved

@@ -72,7 +72,7 @@ def unguarded_gate(home, monkeypatch):
         held = alias != USE or holder(entry.name, EVALUATION, home) == int(entry.version)
         return [] if held else [Refusal("order", "it does not hold the alias that comes before")]
 
-    monkeypatch.setattr(approval, "refusals", order)
+    monkeypatch.setattr(approval, "gate_refusals", order)
     return home
 
 
@@ -80,22 +80,22 @@ def unguarded_gate(home, monkeypatch):
 def test_one_person_is_no_second_person(unguarded_gate, first, second):
     home = unguarded_gate
     with suppress(XmedError):  # a name with signs that show nothing may be refused as such
-        assert approve(home, by=first)["approved"]
-        assert approve(home, by=second, alias=USE)["approved"] is False
+        assert approve(home, by=first).approved
+        assert approve(home, by=second, alias=USE).approved is False
     assert holder("toy-prostate-us", USE, home) is None
 
 
 @pytest.mark.parametrize(("first", "second"), TWO, ids=lambda name: ascii(name))
 def test_two_people_are_two(unguarded_gate, first, second):
     home = unguarded_gate
-    assert approve(home, by=first)["approved"]
-    assert approve(home, by=second, alias=USE)["approved"]
+    assert approve(home, by=first).approved
+    assert approve(home, by=second, alias=USE).approved
 
 
 def test_a_refusal_says_what_to_write_instead(unguarded_gate):
-    assert approve(unguarded_gate, by="Ada Reader")["approved"]
-    (refused,) = approve(unguarded_gate, by="A. Reader", alias=USE)["refused"]
-    assert "full names" in refused["text"]
+    assert approve(unguarded_gate, by="Ada Reader").approved
+    (refused,) = approve(unguarded_gate, by="A. Reader", alias=USE).refused
+    assert "full names" in refused.text
 
 
 @pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])

@@ -64,30 +64,30 @@ def retrained(home):
 @pytest.mark.parametrize("harm", [edited_report, swapped_weights, changed_code, easier_protocol, retrained],
                          ids=lambda harm: harm.__name__)  # fmt: skip
 def test_who_holds_the_alias_is_looked_at_as_everybody(home, harm, alias):
-    assert approve(home)["approved"]
+    assert approve(home).approved
     if alias == USE:
-        assert approve(home, by=SECOND, alias=USE)["approved"]
+        assert approve(home, by=SECOND, alias=USE).approved
     harm(home)
     why(approve(home, by=THIRD, alias=alias))
-    assert registry.check(NAME, 1, home, alias=alias)["approved"] is False
+    assert registry.check_version(NAME, 1, home, alias=alias).approved is False
 
 
 def test_who_holds_it_and_is_sound_is_approved_already(home):
-    assert approve(home)["approved"]
+    assert approve(home).approved
     again = approve(home, by=SECOND)
-    assert (again["approved"], again["already"]) == (True, True)
-    assert approve(home, by=SECOND, alias=USE)["approved"]
-    assert approve(home, by=THIRD, alias=USE)["already"]
+    assert (again.approved, again.already) == (True, True)
+    assert approve(home, by=SECOND, alias=USE).approved
+    assert approve(home, by=THIRD, alias=USE).already
 
 
 def withdrawn(home, alias=EVALUATION):
     """Approved for both, then withdrawn from one; returns the day and the record of the last withdrawal."""
-    assert approve(home)["approved"]
-    assert approve(home, by=SECOND, alias=USE)["approved"]
+    assert approve(home).approved
+    assert approve(home, by=SECOND, alias=USE).approved
     registry.withdraw(NAME, 1, home, by=THIRD, meaning="misses small bladders", alias=alias)
     from xmed.registry import audit_log
 
-    return [one for one in audit_log.records(home) if one["event"] == "withdrawn"][-1]
+    return [one for one in audit_log.records(home) if one.event == "withdrawn"][-1]
 
 
 @pytest.mark.parametrize("by", [FIRST, SECOND, THIRD])
@@ -101,7 +101,7 @@ def test_one_name_does_not_bring_it_back(home, by):
 @pytest.mark.parametrize("who", ["the same twice", "the same, spelt otherwise"])
 def test_one_person_twice_does_not_either(home, who):
     gone = withdrawn(home)
-    says = f"the withdrawal of {gone['at'][:10]} was about a scanner that is no longer in use"
+    says = f"the withdrawal of {gone.at[:10]} was about a scanner that is no longer in use"
     why(approve(home, meaning=says))
     why(approve(home, meaning=says, by=FIRST if who == "the same twice" else "Dr. READER, Ada"))
     assert holder(NAME, EVALUATION, home) is None
@@ -110,26 +110,26 @@ def test_one_person_twice_does_not_either(home, who):
 @pytest.mark.parametrize("names", ["date", "record number", "hash"])
 def test_two_who_name_the_withdrawal_do(home, names):
     gone = withdrawn(home)
-    what = {"date": gone["at"][:10], "record number": f"record {gone['seq']}", "hash": gone["sha256"][:12]}[names]
+    what = {"date": gone.at[:10], "record number": f"record {gone.seq}", "hash": gone.sha256[:12]}[names]
     says = f"the withdrawal ({what}) was about a scanner that is no longer in use"
     assert "a second person" in why(approve(home, meaning=says))
-    assert approve(home, meaning=says, by=SECOND)["approved"]
+    assert approve(home, meaning=says, by=SECOND).approved
     assert holder(NAME, EVALUATION, home) == 1
     assert registry.verify_audit(home) == []
 
 
 def test_the_second_must_name_it_too(home):
     gone = withdrawn(home)
-    why(approve(home, meaning=f"the withdrawal of {gone['at'][:10]} is settled"))
+    why(approve(home, meaning=f"the withdrawal of {gone.at[:10]} is settled"))
     why(approve(home, by=SECOND))
     assert holder(NAME, EVALUATION, home) is None
 
 
 def test_a_proposal_does_not_outlast_the_next_withdrawal(home):
     gone = withdrawn(home)
-    says = f"the withdrawal of {gone['at'][:10]} is settled"
+    says = f"the withdrawal of {gone.at[:10]} is settled"
     why(approve(home, meaning=says))
-    assert approve(home, meaning=says, by=SECOND)["approved"]
+    assert approve(home, meaning=says, by=SECOND).approved
     registry.withdraw(NAME, 1, home, by=THIRD, meaning="misses them still")
     why(approve(home, meaning=says, by=SECOND))
     assert holder(NAME, EVALUATION, home) is None
@@ -139,9 +139,9 @@ def test_withdrawn_from_use_alone_it_needs_two_for_use(home):
     gone = withdrawn(home, alias=USE)
     assert holder(NAME, EVALUATION, home) == 1
     why(approve(home, by=SECOND, alias=USE))
-    says = f"record {gone['seq']} is settled"
+    says = f"record {gone.seq} is settled"
     why(approve(home, by=SECOND, alias=USE, meaning=says))
-    assert approve(home, by=THIRD, alias=USE, meaning=says)["approved"]
+    assert approve(home, by=THIRD, alias=USE, meaning=says).approved
 
 
 def test_the_same_model_under_another_number_is_the_one_that_was_withdrawn(home):
@@ -151,7 +151,7 @@ def test_the_same_model_under_another_number_is_the_one_that_was_withdrawn(home)
         run, summary=json.loads((run.report / "report.json").read_text())["summary"], extra="said anew"
     )
     made = registry.register(run, home)
-    assert made["version"] == 2
+    assert made.version == 2
     why(approve(home, 2))
     assert holder(NAME, EVALUATION, home) is None
 
@@ -161,10 +161,10 @@ def test_the_same_weights_under_another_name_are_the_ones_that_were_withdrawn(ho
     study = registrable_runs.STUDY.model_copy(update={"register_as": "other-name"})
     registry.register(registrable_runs.finished(home, study), home)
     answer = registry.approve("other-name", 1, home, by=FIRST, meaning="reviewed the report")
-    assert answer["approved"] is False
+    assert answer.approved is False
 
 
 def test_another_model_of_that_name_is_approved_by_one(home):
     withdrawn(home)
     made = registry.register(registrable_runs.finished(home, shift=1.0), home)
-    assert approve(home, made["version"])["approved"]
+    assert approve(home, made.version).approved

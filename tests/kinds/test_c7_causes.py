@@ -8,6 +8,7 @@ import pytest
 from support.chosen_dice import built, run_of
 from xmed.cohort import Case
 from xmed.evaluate.reference import ReferenceCase
+from xmed.records.evaluation import CaseRow
 from xmed.report.failure_causes import causes
 from xmed.volume import Volume
 
@@ -41,7 +42,7 @@ INPUTS = {
 @pytest.mark.parametrize("name", INPUTS)
 def test_size_is_a_cause_whether_spacing_is_credible_or_not(name, credible):
     reference, drawn, expected = INPUTS[name]
-    found = causes(row_of(reference, drawn, credible), 0.99)
+    found = causes(CaseRow.model_validate(row_of(reference, drawn, credible)), 0.99)
     if expected is None:
         assert not {"too_large", "too_small"} & set(found)
     else:

@@ -10,10 +10,12 @@ from rich.console import Console
 
 from support.chosen_dice import judged, run_of
 from support.registrable_runs import STUDY, finished
+from support.small_reports import report_with
 from xmed import registry, train
 from xmed.cohort import ingest_cases, summarise_cohorts
 from xmed.console.tables import show_result
 from xmed.io import write_nifti
+from xmed.records.answers import AdaptedRun
 from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import DatasetSpec, Study
@@ -37,13 +39,14 @@ def test_nothing_is_registered_where_the_mean_mask_is_estimated_best(tmp_path):
     run = finished(tmp_path)
     run.write("selection", selection())
     found = registry.register(run, tmp_path)
-    assert found["version"] is None
-    assert found["alias"] is None
-    assert found["not_registered"] == BEST
+    assert found.version is None
+    assert found.alias is None
+    assert found.not_registered == BEST
     assert registry.versions(tmp_path) == []
     out = io.StringIO()
-    result = {"run": "r", "report": "p", "registered": found}
-    show_result(Console(file=out, width=200), result, {"summary": {}, "verdict": "pass"})
+    result = AdaptedRun(run="r", folder="f", report="p", registered=found)
+    report = report_with()
+    show_result(Console(file=out, width=200), result, report)
     assert "registered  nothing" in out.getvalue()
     assert BEST in out.getvalue()
 
@@ -53,10 +56,10 @@ def test_whatever_the_verdict_an_earlier_candidate_stays(tmp_path, verdict):
     before = registry.register(finished(tmp_path), tmp_path)
     run = finished(tmp_path, shift=1.0, verdict=verdict)
     run.write("selection", selection())
-    assert registry.register(run, tmp_path)["version"] is None
+    assert registry.register(run, tmp_path).version is None
     (row,) = registry.versions(tmp_path)
-    assert row["version"] == before["version"]
-    assert "candidate" in row["aliases"]
+    assert row.version == before.version
+    assert "candidate" in row.aliases
 
 
 @pytest.mark.parametrize("kept", ["promoted", "of before"])
@@ -64,7 +67,7 @@ def test_a_model_that_beats_them_is_registered(tmp_path, kept):
     run = finished(tmp_path, STUDY)
     made = selection(best=False, promoted=True)
     run.write("selection", made if kept == "promoted" else {"promoted": True, "reason": "leads"})
-    assert registry.register(run, tmp_path)["alias"] == "candidate"
+    assert registry.register(run, tmp_path).alias == "candidate"
 
 
 def test_the_report_says_that_nothing_was_registered(tmp_path):

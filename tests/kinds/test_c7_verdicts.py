@@ -102,11 +102,14 @@ def test_a_ceiling_below_a_baseline_is_said_in_the_terminal(tmp_path, capsys):
     from rich.console import Console
 
     from xmed.console.tables import show_result
+    from xmed.records.answers import AdaptedRun
+    from xmed.records.validation_report import Report
 
     dice = {"source_only": 0.36, "adapted": 0.65, "target_supervised": 0.56, "trivial_position": 0.62}
     document = judged(run_of(tmp_path / "run", dice))
     registered = {"name": "m", "version": 1, "alias": "candidate"}
-    show_result(Console(width=160), {"run": "r", "report": "p", "registered": registered}, document)
+    result = AdaptedRun.model_validate({"run": "r", "folder": "f", "report": "p", "registered": registered})
+    show_result(Console(width=160), result, Report.model_validate(document))
     text = capsys.readouterr().out
     assert "cannot judge" in text
     assert "1.45" not in text
@@ -165,7 +168,7 @@ def test_a_study_that_switches_the_gain_off_says_so_first(tmp_path, off):
 def test_a_report_verifies_with_its_verdict(tmp_path, accept):
     run = run_of(tmp_path / "run", {"adapted": around(0.49), "trivial_threshold": 0.48}, accept=accept)
     built(run)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
 
 
 def test_a_model_that_found_nothing_has_failed_whatever_else(tmp_path):

@@ -14,10 +14,10 @@ from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort.archive_extraction import unpack_archive
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import CARD, WEIGHTS, Model
-from xmed.model.folder import check_model
+from xmed.model.deployed import Model
+from xmed.model.folder import CARD, WEIGHTS, check_model
 from xmed.networks import build_network
-from xmed.report import verify
+from xmed.report import verify_report
 from xmed.spec import GridSpec, NetworkSpec
 
 LISTS = {
@@ -220,5 +220,5 @@ def test_a_manifest_that_is_none_is_refused(tmp_path, text):
 def test_a_report_of_another_shape_does_not_verify(tmp_path, text):
     """A mismatch, as `xmed report verify` says with exit code 1: the folder has a report, and it is not sound."""
     (tmp_path / "report.json").write_text(text)
-    problems = verify(tmp_path)
+    problems = verify_report(tmp_path)
     assert any("report.json" in line or line.startswith("report: ") for line in problems)

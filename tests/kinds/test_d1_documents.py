@@ -19,7 +19,7 @@ def sound(tmp_path_factory):
     """A run with its report, in which nothing is wrong."""
     run = written(tmp_path_factory.mktemp("sound") / "run", patients=3, seeds=(0,), kept=True)
     run.write("selection", {"promoted": True, "reason": "better", "registered": True, "seeds": {}})
-    report.build(run)
+    report.write_report(run)
     return run.folder
 
 
@@ -169,7 +169,7 @@ def test_a_report_is_not_built_of_damaged_documents(run, name, text):
 
     (run / f"{name}.json").write_text(text)
     with pytest.raises(XmedError) as caught:
-        report.build(Run(run))
+        report.write_report(Run(run))
     assert caught.value.code in ("DOCUMENT_INVALID", "REPORT_MISMATCH", "PATH_NOT_FOUND")
 
 

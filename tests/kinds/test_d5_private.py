@@ -25,8 +25,8 @@ CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.
 def usual(monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "XMED_GROUP"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(report, "verify", registrable_runs.verify)
-    monkeypatch.setattr(report, "build", registrable_runs.build)
+    monkeypatch.setattr(report, "verify_report", registrable_runs.verify)
+    monkeypatch.setattr(report, "write_report", registrable_runs.build)
     before = os.umask(0o022)
     yield
     os.umask(before)

@@ -23,7 +23,7 @@ def nothing(run, arms):
 @pytest.mark.parametrize("n", [1, 2, 10])
 def test_nobody_is_first_where_every_method_failed_on_every_case(make, n):
     run = nothing(make(patients=n), BLIND)
-    comparison.build(run)
+    comparison.write_comparison(run)
     found = run.read("comparison")
     assert [entry(found, arm)["rank"] for arm in BLIND] == [None] * 3
     said = " ".join(found["verdict"])
@@ -40,7 +40,7 @@ def test_nobody_is_first_where_every_method_failed_on_every_case(make, n):
 @pytest.mark.parametrize("alive", ["gin", "bridge", "source_only"])
 def test_those_that_failed_everywhere_are_not_ranked_beside_the_one_that_did_not(make, alive):
     run = nothing(make(), [arm for arm in BLIND if arm != alive])
-    found = comparison.compose(run)
+    found = comparison.compose_comparison(run)
     assert entry(found, alive)["rank"]["value"] == 1
     assert [entry(found, arm)["rank"] for arm in BLIND if arm != alive] == [None, None]
     assert "highest mean Dice" in " ".join(found["verdict"]) or alive in found["verdict"][0]
@@ -49,7 +49,7 @@ def test_those_that_failed_everywhere_are_not_ranked_beside_the_one_that_did_not
 
 @pytest.mark.parametrize("level", [0.3, 0.7])
 def test_ties_are_ties(make, level):
-    found = comparison.compose(make({"source_only": 0.1, "gin": level, "bridge": level}, wobble=0.0))
+    found = comparison.compose_comparison(make({"source_only": 0.1, "gin": level, "bridge": level}, wobble=0.0))
     first = [entry(found, arm)["rank"] for arm in ("gin", "bridge")]
     assert [one["value"] for one in first] == [1, 1]
     said = found["verdict"][0]
@@ -60,20 +60,20 @@ def test_ties_are_ties(make, level):
 
 
 def test_a_clear_winner_is_still_named_with_how_sure_it_is(make):
-    found = comparison.compose(make())
+    found = comparison.compose_comparison(make())
     assert "bridge has the highest mean Dice" in found["verdict"][0]
     assert "first in 100 %" in found["verdict"][1]
 
 
 def test_one_patient_resampled_is_no_certainty(make):
-    found = comparison.compose(make(patients=1))
+    found = comparison.compose_comparison(make(patients=1))
     assert "first in 100" not in " ".join(found["verdict"])
 
 
 @pytest.mark.parametrize("scores", [(0.0, 0.0), (0.2, 0.0)])
 def test_the_tile_does_not_praise_what_gained_nothing(make, scores):
     run = nothing(make({"source_only": scores[0], "gin": scores[1], "target_supervised": 0.9}), ["gin"])
-    comparison.build(run)
+    comparison.write_comparison(run)
     page = seen(run.folder / "comparison.html")
     assert "Gap closed by gin" not in page.words
 
@@ -81,7 +81,7 @@ def test_the_tile_does_not_praise_what_gained_nothing(make, scores):
 @pytest.mark.parametrize("n", [1, 2, 6])
 def test_every_interval_of_the_page_holds_its_value(make, n):
     run = make(patients=n)
-    comparison.build(run)
+    comparison.write_comparison(run)
     page = seen(run.folder / "comparison.html")
     shape = re.compile(r"^([+−]?\d+\.\d+) ([+−]?\d+\.\d+) to ([+−]?\d+\.\d+)")
     for _, cells in page.rows:
@@ -93,7 +93,7 @@ def test_every_interval_of_the_page_holds_its_value(make, n):
 
 
 def test_patients_are_counted_once_for_ranks(make):
-    found = comparison.compose(make(patients=3))
+    found = comparison.compose_comparison(make(patients=3))
     lows = [entry(found, arm)["rank"]["ci"] for arm in BLIND]
     assert all(1 <= low <= high <= 3 for low, high in lows)
     assert np.isfinite([entry(found, arm)["rank"]["first"] for arm in BLIND]).all()

@@ -10,7 +10,7 @@ from xmed import monitor
 from xmed.app.environment import environment, errors
 from xmed.errors import XmedError
 from xmed.files.json_numbers import as_json
-from xmed.records.record import content, read
+from xmed.records.record import content, read_record
 from xmed.records.schemas import kinds, schemas
 from xmed.records.training import Training
 from xmed.run import Run
@@ -49,14 +49,14 @@ def test_every_document_of_a_run_validates_against_the_schema_of_its_record(run)
 
 def test_a_record_that_is_read_and_written_keeps_its_bytes(run):
     for path in documents(run):
-        record = read(kinds()[path.name], path)
+        record = read_record(kinds()[path.name], path)
         assert as_json(content(record), indent=INDENT.get(path.name, 1)) == path.read_text(encoding="utf-8"), path
 
 
 def test_what_a_later_version_adds_is_kept(run, tmp_path):
     document = run.read("selection") | {"later": {"than": "this"}}
     (tmp_path / "selection.json").write_text(json.dumps(document))
-    assert content(read(kinds()["selection.json"], tmp_path / "selection.json")) == document
+    assert content(read_record(kinds()["selection.json"], tmp_path / "selection.json")) == document
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_damage_is_one_coded_error_that_names_the_place(run, tmp_path, change, w
     change(document)
     (tmp_path / "train.json").write_text(json.dumps(document))
     with pytest.raises(XmedError) as caught:
-        read(Training, tmp_path / "train.json")
+        read_record(Training, tmp_path / "train.json")
     assert caught.value.code == "DOCUMENT_INVALID"
     assert what in str(caught.value)
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
+from support.drift_reference import built as built_page
+from support.drift_reference import composed
 from support.page_text import numbers, seen
-from xmed import monitor
 from xmed.monitor import alarm, simulate
-from xmed.records.drift import ValidationReference
+from xmed.records.drift import Measurements, ValidationReference
+from xmed.records.record import content
 
-CALM, FEW, UNTRIED = 3, 8, simulate.simulated({}, {}, 0)
+CALM, FEW, UNTRIED = 3, 8, content(simulate.simulated({}, {}, 0))
 
 
 def patient(random, names, move=0.0, unsure=0.0, scale=1.0, credible=True, vendor="GE", field="3", embedded=0.0):
@@ -21,7 +23,7 @@ def patient(random, names, move=0.0, unsure=0.0, scale=1.0, credible=True, vendo
     grey = scale * (100 + 10 * move + random.normal(0, 5))
     lengths = {"spacing_min": 1.5, "spacing_max": 3.0 + 0.1 * random.random()} if credible else {}
     told = {"vendor": vendor} | ({"field_t": field} if field else {})
-    return {
+    row = {
         "numbers": {
             "acquisition": {"extent_max": 240 + 10 * random.random(), **lengths},
             "intensities": {
@@ -35,6 +37,7 @@ def patient(random, names, move=0.0, unsure=0.0, scale=1.0, credible=True, vendo
         "categories": told,
         "embedding": (random.normal(0, 1, 8) + move + embedded).tolist(),
     }  # fmt: skip
+    return Measurements.model_validate(row)
 
 
 def tried(alarms=4):
@@ -70,7 +73,7 @@ def check(
         "input": {"name": "new", "cases": new + refused, "patients": new, "fingerprint": "b" * 64},
     }
     bad = [{"case": f"bad-{n}", "code": "SLICE_GAP", "message": "slice 7 is missing"} for n in range(refused)]
-    return monitor.compose(about, ValidationReference.model_validate(kept), came, bad)
+    return composed(about, ValidationReference.model_validate(kept), came, bad)
 
 
 CHECKS = {
@@ -122,7 +125,7 @@ def built(tmp_path_factory):
 
 def drawn(document, folder):
     """drift.json as it was written, the page as it is read, and its source."""
-    text = monitor.build(document, folder).read_text(encoding="utf-8")
+    text = built_page(document, folder).read_text(encoding="utf-8")
     return json.loads((folder / "drift.json").read_text(encoding="utf-8")), seen(text), text
 
 

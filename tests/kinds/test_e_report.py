@@ -9,6 +9,7 @@ import pytest
 from support.evaluated_runs import missed, undefined, written
 from support.page_text import numbers, seen
 from xmed import report
+from xmed.records.record import content
 
 
 def adapted(change):
@@ -42,8 +43,8 @@ def built(tmp_path_factory):
         key = name, json.dumps(how, sort_keys=True, default=str)
         if key not in known:
             run = written(tmp_path_factory.mktemp("toy") / "toy", **{"patients": 8, **STUDIES.get(name, {}), **how})
-            report.build(run)
-            known[key] = report.read(run.report), seen(run.report / "report.html"), run
+            report.write_report(run)
+            known[key] = content(report.read_report(run.report)), seen(run.report / "report.html"), run
         return known[key]
 
     return built
@@ -169,7 +170,7 @@ def test_the_footnote_explains_the_validators_of_the_table_and_no_other(tmp_path
         "reason": "it is better",
     }
     run.write("selection", {"promoted": True, "reason": "it is better", "seeds": {"0": seed}})
-    report.build(run)
+    report.write_report(run)
     text = seen(run.report / "report.html").sections["model"]
     footnote = text[text.index("Every score is label-free") :].split("Training")[0].lower()
     for name in VALIDATORS:
@@ -199,8 +200,8 @@ def test_one_voxel_size_is_no_range_and_two_are(tmp_path, built):
     for n, case in enumerate(data["target"]["cases"]):
         case["spacing_mm"] = [1.0, 1.0, 2.44 + 0.1 * (n % 2)]
     run.write("data", data)
-    report.build(run)
-    assert "2.44 to 2.54 mm" in rule(report.read(run.report))
+    report.write_report(run)
+    assert "2.44 to 2.54 mm" in rule(content(report.read_report(run.report)))
 
 
 @pytest.mark.parametrize("alarms", [0, 4, 6, 20])
@@ -210,7 +211,7 @@ def test_false_alarms_stand_beside_what_the_rule_promises(tmp_path, alarms):
                   "disturbed": [], "reason": None}  # fmt: skip
     text = "alarm when the images differ, p at most 0.04; in at most 5 of 100 checks of data that have not changed"
     run.write("monitor", {"rule": text, "simulation": simulation})
-    report.build(run)
+    report.write_report(run)
     page = seen(run.report / "report.html")
     (cells,) = [cells for section, cells in page.rows if section == "monitoring" and cells[0] == "As they are"]
     value, low, high = numbers(cells[2])[-3:]

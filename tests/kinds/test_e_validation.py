@@ -6,6 +6,7 @@ import pytest
 
 from support.validated_model import balls, model, validated  # noqa: F401
 from xmed.app import external_validation
+from xmed.records.record import content
 from xmed.spec import Protocol
 
 PROTOCOL = {
@@ -93,9 +94,9 @@ def test_a_registered_model_is_called_by_its_own_name(model, tmp_path, home, ref
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])
-    report.build(run)
-    found = report.read(run.report)
+    report.write_report(run)
+    found = content(report.read_report(run.report))
     assert found["banner"]["model"].startswith(name)
     assert found["model"]["name"].startswith(name)
     assert found["external"]["model"] == reference
-    assert report.verify(run.folder) == []
+    assert report.verify_report(run.folder) == []

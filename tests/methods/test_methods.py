@@ -16,6 +16,7 @@ from xmed.batch import Batch
 from xmed.cli.run_commands import methods_command
 from xmed.errors import XmedError
 from xmed.methods.bridge import Bridge
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.rendering.random_convolution import random_convolutions
 from xmed.run import TRAINED_ARMS
 from xmed.spec import MethodSpec, NetworkSpec
@@ -26,9 +27,9 @@ SPACES = {2: (32, 32), 3: (16, 16, 16)}
 
 
 def make(name: str, dims: int = 2) -> methods.Method:
-    torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes), TASK)
+    net = networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), dims, 1, TASK.classes)
+    return kind.build(net, TASK, {}, seed=0)
 
 
 def batches(dims: int = 2) -> tuple[Batch, Batch]:
@@ -113,7 +114,7 @@ def test_an_unknown_method_and_an_unknown_hyperparameter_are_named():
     with pytest.raises(
         XmedError, match=r"error\[SPEC_INVALID\]: found method bridge: pol.* · expected hyper-parameters pool"
     ):
-        methods.check_hyperparameters("bridge", {"pol": 3})
+        methods.check_hyperparameters(MethodSpec.model_validate({"name": "bridge", "pol": 3}))
 
 
 def test_only_the_ceiling_uses_all_target_labels_and_a_method_that_uses_a_few_says_how_many():
@@ -128,7 +129,8 @@ def test_random_convolutions_keep_the_norm_and_what_lies_outside_the_field_of_vi
     torch.manual_seed(0)
     image = torch.randn(6, 1, 24, 24)
     fov = torch.rand(6, 24, 24) > 0.3
-    whole, part = random_convolutions(image), random_convolutions(image, fov)
+    random = RandomNumbers()
+    whole, part = random_convolutions(image, random), random_convolutions(image, random, fov)
     torch.testing.assert_close(whole.flatten(1).norm(dim=1), image.flatten(1).norm(dim=1), rtol=1e-3, atol=1e-3)
     assert torch.equal(part[~fov[:, None]], image[~fov[:, None]])
     assert not torch.allclose(whole, image)
@@ -136,7 +138,7 @@ def test_random_convolutions_keep_the_norm_and_what_lies_outside_the_field_of_vi
 
 def test_every_item_of_a_batch_gets_random_convolutions_of_its_own():
     torch.manual_seed(0)
-    out = random_convolutions(torch.randn(1, 1, 16, 16).expand(2, 1, 16, 16))
+    out = random_convolutions(torch.randn(1, 1, 16, 16).expand(2, 1, 16, 16), RandomNumbers())
     assert not torch.allclose(out[0], out[1])
 
 

@@ -32,6 +32,7 @@ from xmed.networks.adversary import (
 )
 from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.networks.feature_sampling import class_balanced_draw, feature_width, features_in_view, sample_features
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sample
 from xmed.rendering.fourier import mix_amplitude
 from xmed.rendering.random_convolution import blend_appearances
@@ -44,11 +45,9 @@ MINE = ["advent", "cdan", "contrast", "coral", "dann", "fda", "gin", "histogram"
 
 
 def make(name: str, task: Segmentation = TASK, **given) -> methods.Method:
-    torch.manual_seed(0)
     kind = methods.find(name)
-    return kind(
-        networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes), task, **given
-    ).train()
+    net = networks.build_network(kind.network(NetworkSpec(channels=[4, 8, 8])), 2, 1, task.classes)
+    return kind.build(net, task, given, seed=0).train()
 
 
 def batches(b: int = 4) -> tuple[Batch, Batch]:
@@ -64,7 +63,7 @@ def step_along(method: methods.Method, loss: str, parameters: list[nn.Parameter]
     """How much a short step of gradient descent on `parameters` alone changes the named loss."""
 
     def value() -> torch.Tensor:
-        torch.manual_seed(5)
+        method.random = RandomNumbers(5)
         return method.losses(*batches())[loss]
 
     before = value()
@@ -216,9 +215,8 @@ def test_a_cell_averages_the_field_of_view_and_needs_half_of_it():
 
 
 def test_rare_predictions_are_drawn_as_often_as_common_ones():
-    torch.manual_seed(0)
     p = functional.one_hot(torch.tensor([0] * 9000 + [1] * 1000), 2).float()
-    vectors, drawn = class_balanced_draw(torch.arange(10000.0)[:, None], p, 200)
+    vectors, drawn = class_balanced_draw(torch.arange(10000.0)[:, None], p, 200, RandomNumbers())
     assert len(vectors.unique()) == 200  # none twice
     assert 70 < drawn[:, 1].sum() < 130
 
@@ -226,7 +224,7 @@ def test_rare_predictions_are_drawn_as_often_as_common_ones():
 def test_the_width_of_a_cell_is_what_the_deepest_block_makes():
     for name in networks.NETWORKS:
         net = networks.build_network(NetworkSpec(name=name, channels=[8, 16, 32]), 2, 1, 3)
-        assert sample_features(net, *batches()).source[0].shape[1] == feature_width(net)
+        assert sample_features(net, *batches(), RandomNumbers()).source[0].shape[1] == feature_width(net)
 
 
 def test_each_domain_is_normalised_by_itself_and_the_running_statistics_follow_the_target():
@@ -327,7 +325,7 @@ def test_at_most_512_voxels_of_a_class_are_chosen_and_none_without_weight():
     weight = torch.ones(1, 40, 40)
     weight[0, :, :5] = 0
     seen = torch.stack([torch.arange(1600.0).reshape(1, 40, 40), label.float()], 1)
-    vectors, values = sample_voxels(seen, label, weight, 3)
+    vectors, values = sample_voxels(seen, label, weight, 3, RandomNumbers())
     assert torch.bincount(values).tolist() == [512, 5]
     assert torch.equal(vectors[:, 1].long(), values)
     assert (vectors[:, 0] % 40 >= 5).all()
@@ -480,9 +478,8 @@ def test_mind_sees_no_brightness_contrast_or_polarity():
 
 @pytest.mark.parametrize("space", [(32, 40), (16, 18, 20)])
 def test_blended_appearances_share_out_one_map(space):
-    torch.manual_seed(0)
     one, other = torch.zeros(3, 1, *space), torch.ones(3, 1, *space)
-    first, second = blend_appearances(one, other)
+    first, second = blend_appearances(one, other, RandomNumbers())
     torch.testing.assert_close(first + second, one + other)
     assert torch.allclose(first.flatten(1).amin(1), torch.zeros(3), atol=1e-5)
     assert torch.allclose(first.flatten(1).amax(1), torch.ones(3), atol=1e-5)
@@ -496,10 +493,9 @@ def test_gin_blends_its_first_two_copies_unless_told_not_to():
     values = []
     for blended in (True, False):
         method = make("gin", blend=blended)
-        torch.manual_seed(3)
+        method.random = RandomNumbers(3)
         values.append(method.losses(source, target)["supervised"].item())
     assert values[0] != values[1]
-    torch.manual_seed(3)
     assert set(make("gin", copies=1).losses(source, target)) == {"supervised"}
 
 
@@ -511,13 +507,13 @@ def test_a_checkpoint_holds_all_that_the_next_loss_depends_on(name):
     method, twin = make(name), make(name)
     method.progress.fill_(0.7)
     for seed in (1, 2):
-        torch.manual_seed(seed)
+        method.random = RandomNumbers(seed)
         method.losses(*batches())
         method.after_step()
     twin.load_state_dict(method.state_dict())
     values = []
     for one in (method, twin):
-        torch.manual_seed(9)
+        one.random = RandomNumbers(9)
         values.append({key: loss.item() for key, loss in one.losses(*batches()).items()})
     assert values[0] == values[1]
 
@@ -531,7 +527,7 @@ def test_a_label_outside_the_field_of_view_teaches_nothing(name):
     for given in (source, flipped):
         method = make(name)
         method.progress.fill_(0.7)
-        torch.manual_seed(9)
+        method.random = RandomNumbers(9)
         values.append({key: loss.item() for key, loss in method.losses(given, target).items()})
     assert values[0] == pytest.approx(values[1])
     assert set(make(name).losses(replace(source, fov=None), replace(target, fov=None))) == set(values[0])

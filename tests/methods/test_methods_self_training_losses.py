@@ -29,6 +29,7 @@ from xmed.networks.mean_teacher_model import (
     mean_class_shares,
     ramp_up,
 )
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.rendering import perturb as disturbing
 from xmed.rendering.perturb import perturb_intensities, random_blocks, random_blur
@@ -41,9 +42,8 @@ TASK = Segmentation(("organ", "lesion"))
 
 
 def make(name: str, dims: int = 2, **hyperparameters) -> methods.Method:
-    torch.manual_seed(0)
     net = networks.build_network(NetworkSpec(channels=[4, 8, 8]), dims, 1, TASK.classes)
-    return methods.find(name)(net, TASK, **hyperparameters)
+    return methods.find(name).build(net, TASK, hyperparameters, seed=0)
 
 
 def target(dims: int = 2, seed: int = 1, edge: int = 16) -> Batch:
@@ -151,9 +151,8 @@ def test_a_class_mean_weighs_every_label_alike_and_is_zero_where_nothing_counts(
 
 
 def test_disturbing_changes_grey_pictures_too_and_nothing_outside_the_field_of_view():
-    torch.manual_seed(0)
     batch = target()
-    out = perturb_intensities(batch.image, batch.fov)
+    out = perturb_intensities(batch.image, RandomNumbers(), batch.fov)
     outside = ~batch.fov[:, None]
     assert torch.equal(out[outside], batch.image[outside])
     apart = (out - batch.image).flatten(1).norm(dim=1)
@@ -164,7 +163,7 @@ def test_disturbing_changes_grey_pictures_too_and_nothing_outside_the_field_of_v
 def test_the_blur_is_a_gaussian_of_one_width_per_patch(dims, monkeypatch):
     monkeypatch.setattr(disturbing, "BLUR", (0.8, 0.8))
     image = torch.randn(2, 2, *[12] * dims)
-    ours = random_blur(image).numpy()
+    ours = random_blur(image, RandomNumbers()).numpy()
     for item in itertools.product(range(2), range(2)):
         wanted = ndimage.gaussian_filter(image[item].numpy(), 0.8, mode="nearest", radius=3)
         np.testing.assert_allclose(ours[item], wanted, atol=1e-5)
@@ -172,8 +171,7 @@ def test_the_blur_is_a_gaussian_of_one_width_per_patch(dims, monkeypatch):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_cells_are_hidden_whole_and_as_many_as_asked_for(dims):
-    torch.manual_seed(0)
-    gone = random_blocks(torch.zeros(64, 1, *[20] * dims), 0.7, 8)  # cells of 8, 8 and 4 voxels
+    gone = random_blocks(torch.zeros(64, 1, *[20] * dims), 0.7, 8, RandomNumbers())  # cells of 8, 8 and 4 voxels
     assert gone.shape == (64, 1, *[20] * dims)
     first = gone[(slice(None), 0, *[slice(0, 8)] * dims)].flatten(1)
     assert ((first.sum(1) == 0) | (first.sum(1) == 8**dims)).all()
@@ -327,10 +325,9 @@ def test_the_dice_of_two_maps_has_a_squared_denominator():
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_a_pose_and_its_inverse_bring_everything_back(dims):
-    torch.manual_seed(0)
     smooth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=[24] * dims), 4)
     image = torch.from_numpy(smooth / smooth.std()).float()[None, None].repeat(2, 1, *[1] * dims)
-    theta = dgtta.random_affines(image)
+    theta = dgtta.random_affines(image, RandomNumbers())
     back = warp(warp(image, theta), inverse_affine(theta))
     middle = (slice(None), slice(None), *[slice(7, 17)] * dims)
     apart = (warp(image, theta) - image)[middle].abs().max()
@@ -341,19 +338,15 @@ def test_a_pose_and_its_inverse_bring_everything_back(dims):
 def test_exactly_one_of_the_two_branches_learns():
     recorded, net = [], nn.Conv2d(1, 3, 1)
     net.register_forward_hook(lambda _, __, out: recorded.append(out.requires_grad))
-    disagreement(net, target()).backward()
+    disagreement(net, target(), RandomNumbers()).backward()
     assert recorded == [True, False]
     assert net.weight.grad.abs().sum() > 0
 
 
 def test_only_what_both_poses_kept_in_view_counts():
-    torch.manual_seed(0)
     batch = target(edge=32)
     wild = Batch(torch.where(batch.fov[:, None], batch.image, 1e4), None, batch.fov)
-    results = []
-    for one in (batch, wild):
-        torch.manual_seed(0)
-        results.append(disagreement(_Threshold(), one).item())
+    results = [disagreement(_Threshold(), one, RandomNumbers()).item() for one in (batch, wild)]
     assert results[0] == pytest.approx(results[1], abs=0.02)  # what bilinear warping drags over the edge
 
 
@@ -480,7 +473,6 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(name, tmp_path, mon
     whole = trained("whole")
     with pytest.raises(KeyboardInterrupt):
         trained("parts", stop)
-    torch.manual_seed(99)
     parts = trained("parts")
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 

@@ -8,6 +8,8 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from xmed import metrics
 from xmed.errors import XmedError
+from xmed.records.evaluation import CalibrationSums
+from xmed.records.record import content
 
 MM = (1.0, 1.0, 1.0)
 
@@ -99,8 +101,8 @@ def test_cases_add_up_to_what_they_are_together():
 
 def test_a_summary_survives_being_written_down_and_is_small():
     found = whole(*drawn())
-    text = json.dumps(found.as_json(), allow_nan=False)
-    again = metrics.Calibration.from_json(json.loads(text))
+    text = json.dumps(content(found.as_record()), allow_nan=False)
+    again = metrics.Calibration.from_record(CalibrationSums.model_validate_json(text))
     assert len(text) < 5000
     assert (again.ece(), again.ace(), again.brier(), again.nll()) == pytest.approx(
         (found.ece(), found.ace(), found.brier(), found.nll())

@@ -17,8 +17,9 @@ from safetensors.numpy import load_file, save_file
 from support.checkout import ROOT, modules
 from xmed.errors import XmedError
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import CARD, PLACES, WEIGHTS, Model
-from xmed.model.folder import check_model
+from xmed.model.deployed import Model
+from xmed.model.folder import CARD, WEIGHTS, check_model
+from xmed.model.weights_file import PLACES
 from xmed.networks import build_network
 from xmed.spec import GridSpec, NetworkSpec
 

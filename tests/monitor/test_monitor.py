@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from support.drift_reference import REFUSED, about, crowd, patient, reference, run  # noqa: F401
+from support.drift_reference import REFUSED, about, built, composed, crowd, patient, reference, run  # noqa: F401
 from support.evaluated_runs import written
 from support.validated_model import GRID, NETWORK
 from xmed import monitor, report
@@ -30,7 +30,7 @@ from xmed.volume import Volume
     [({"move": 3.0}, "intensities"), ({"vendor": "SIEMENS"}, "acquisition"), ({"unsure": 0.3}, "confidence")],
 )
 def test_a_change_raises_the_alarm_and_is_named(changes, group):
-    found = monitor.compose(about(6), reference(), crowd(6, 2, **changes), [])
+    found = composed(about(6), reference(), crowd(6, 2, **changes), [])
     assert found["verdict"] == "alarm"
     assert group in [one["id"] for one in found["groups"] if one["changed"]]
     assert found["p"] <= alarm.IMAGES
@@ -38,22 +38,22 @@ def test_a_change_raises_the_alarm_and_is_named(changes, group):
 
 
 def test_the_same_kind_of_patients_raise_none_and_what_was_left_out_is_counted():
-    found = monitor.compose(about(7), reference(), crowd(6, 3), REFUSED[:1])
+    found = composed(about(7), reference(), crowd(6, 3), REFUSED[:1])
     assert (found["verdict"], found["unreadable"]["n"], found["unreadable"]["of"]) == ("no_alarm", 1, 7)
     assert found["unreadable"]["by_code"] == {"SLICE_GAP": 1}
     assert found["unreadable"]["cases"] == REFUSED[:1]
 
 
 def test_images_that_cannot_be_read_are_a_change_themselves():
-    found = monitor.compose(about(8), reference(), crowd(3, 3), REFUSED)
+    found = composed(about(8), reference(), crowd(3, 3), REFUSED)
     assert found["verdict"] == "alarm"
     assert found["reason"].startswith("5 of 8 images cannot be read")
-    assert monitor.compose(about(8), reference(refused=9), crowd(3, 3), REFUSED)["verdict"] == "no_alarm", "as before"
+    assert composed(about(8), reference(refused=9), crowd(3, 3), REFUSED)["verdict"] == "no_alarm", "as before"
 
 
 @pytest.mark.parametrize(("n", "m", "least"), [(12, 1, 2), (4, 2, 3), (3, 3, 4), (1, 5, None), (0, 5, None)])
 def test_too_few_patients_are_undecided_and_told_how_many_it_takes(n, m, least):
-    found = monitor.compose(about(m), reference(n), crowd(m, 4, move=50.0), [])
+    found = composed(about(m), reference(n), crowd(m, 4, move=50.0), [])
     assert found["verdict"] == "undecided"
     assert found["rule"]["least_patients"] == least
     assert (f"at least {least} are needed" in found["reason"]) == (least is not None)
@@ -61,7 +61,7 @@ def test_too_few_patients_are_undecided_and_told_how_many_it_takes(n, m, least):
 
 def test_the_rule_is_wrong_as_seldom_as_it_says():
     """40 checks of patients like the reference: two false alarms are to be expected, six would be one in 70."""
-    known = content(reference())["patients"]
+    known = reference().patients
     fired = [alarm.fires(alarm.shift_of(known, list(crowd(6, seed).values()), 300)) for seed in range(100, 140)]
     assert sum(fired) <= 5
 
@@ -70,16 +70,16 @@ def test_the_rule_is_wrong_as_seldom_as_it_says():
 
 
 def test_an_estimate_has_an_interval_only_where_enough_patients_calibrate_it_and_none_of_it_after_a_change():
-    same, few = (monitor.compose(about(6), reference(errors=n), crowd(6, 3), [])["estimate"]["ball"] for n in (10, 8))
+    same, few = (composed(about(6), reference(errors=n), crowd(6, 3), [])["estimate"]["ball"] for n in (10, 8))
     assert same["mean"] == pytest.approx(0.85, abs=0.02)
     assert (same["half_width"], same["may_be_below_tau"], same["warning"]) == (0.09, 0, None)
     assert few["half_width"] is None
     assert "8 calibration cases are too few for 90%: 9 needed" in few["reason"]
-    moved = monitor.compose(about(6), reference(), crowd(6, 2, move=3.0), [])["estimate"]["ball"]
+    moved = composed(about(6), reference(), crowd(6, 2, move=3.0), [])["estimate"]["ball"]
     assert "do not use this estimate" in moved["warning"]
-    blurred = monitor.compose(about(6), reference(), crowd(6, 2, vendor="SIEMENS"), [])["estimate"]["ball"]
+    blurred = composed(about(6), reference(), crowd(6, 2, vendor="SIEMENS"), [])["estimate"]["ball"]
     assert (blurred["exchangeable"], "the alarm was raised" in blurred["warning"]) == (False, True)
-    ends = monitor.compose(about(6), reference(), crowd(6, 3), [])["patients"][0]["structures"]["ball"]
+    ends = composed(about(6), reference(), crowd(6, 3), [])["patients"][0]["structures"]["ball"]
     assert ends["interval"] == pytest.approx([ends["confidence"] - 0.09, ends["confidence"] + 0.09])
 
 
@@ -91,18 +91,18 @@ def test_the_simulation_sees_what_is_gross_soon_and_seldom_cries_wolf():
     random = np.random.default_rng(0)
     copies = {"noise": {name: patient(random, move=4.0) for name in list(pool)[:5]}}
     found = simulate.simulated(pool, copies, 9)
-    assert (found["n_reference"], found["n_new"]) == (9, 5)
-    assert found["in_control"]["rate"] <= 0.1
-    (noise,) = found["disturbed"]
-    assert noise["seen"] > 0.95
-    assert noise["delay"] in (2, 3)
+    assert (found.n_reference, found.n_new) == (9, 5)
+    assert found.in_control.rate <= 0.1
+    (noise,) = found.disturbed
+    assert noise.seen > 0.95
+    assert noise.delay in (2, 3)
     assert simulate.simulated(pool, copies, 9) == found
 
 
 def test_where_patients_cannot_be_divided_the_simulation_says_so():
     found = simulate.simulated(crowd(5, 6), {}, 5)
-    assert found["in_control"] is None
-    assert "5 patients are too few to be divided" in found["reason"]
+    assert found.in_control is None
+    assert "5 patients are too few to be divided" in found.reason
 
 
 # --- what is measured
@@ -140,27 +140,27 @@ def test_an_embedding_is_one_vector_however_large_the_volume(members):
     row = measured(
         model, Volume(random.normal(size=(16, 16, 4)).astype(np.float32), np.eye(4), None, "PT"), {"sex": "F"}, True
     )
-    assert {*row["numbers"], "embedding"} == set(GROUPS)
-    assert row["categories"] == {}, "who the patient is, is nobody's business here"
+    assert {*row.numbers, "embedding"} == set(GROUPS)
+    assert row.categories == {}, "who the patient is, is nobody's business here"
 
 
 # --- the page
 
 
 def test_drift_json_keeps_its_schema_and_the_page_needs_no_network(tmp_path):
-    Draft202012Validator.check_schema(monitor.schema())
+    Draft202012Validator.check_schema(monitor.drift_schema())
     named = [{**REFUSED[0], "message": "<script>alert(1)</script>"}]
     for seed, verdict in ((2, "alarm"), (3, "no_alarm")):
-        found = monitor.compose(about(7), reference(), crowd(6, seed, move=3.0 * (seed == 2)), named)
-        page = monitor.build(found, tmp_path / verdict)
-        assert monitor.read(tmp_path / verdict) == json.loads(json.dumps(found))
+        found = composed(about(7), reference(), crowd(6, seed, move=3.0 * (seed == 2)), named)
+        page = built(found, tmp_path / verdict)
+        assert content(monitor.read_drift_check(tmp_path / verdict)) == json.loads(json.dumps(found))
         text = page.read_text(encoding="utf-8")
         assert verdict.replace("_", " ").capitalize() in text
         assert "<script" not in text
         assert "http" not in text.replace("http-equiv", "")
         assert text.count("<svg") == text.count('role="img" aria-label="') + text.count('aria-hidden="true"')
-    empty = monitor.compose(about(1), reference(1, errors=0), {}, REFUSED[:1])
-    assert "decides nothing" in monitor.build(empty, tmp_path / "empty").read_text(encoding="utf-8")
+    empty = composed(about(1), reference(1, errors=0), {}, REFUSED[:1])
+    assert "decides nothing" in built(empty, tmp_path / "empty").read_text(encoding="utf-8")
 
 
 # --- the reference of a run
@@ -205,7 +205,11 @@ def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tm
     pool = crowd(14, 5)
     random = np.random.default_rng(0)
     copies = {"noise": {name: patient(random, move=4.0) for name in list(pool)[:5]}}
-    tried = {"rule": alarm.RULE, "simulation": simulate.simulated(pool, copies, 9)}
+    tried = {
+        "schema": "xmed-reference/1", "of": "", "rule": alarm.RULE, "study": "toy", "run": "toy", "weights_sha256": "0" * 64,
+        "dataset": "toy-us", "fingerprint": "f", "modality": "US", "credible": True, "structures": ["prostate"], "cases": 3,
+        "refused": 0, "patients": [], "errors": {}, "tau": 0.7, "simulation": content(simulate.simulated(pool, copies, 9)),
+    }  # fmt: skip
     for name, kept, shown in (
         ("with", tried, "nothing: every alarm is false"),
         ("without", None, "A simulation of the alarm"),
@@ -213,8 +217,8 @@ def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tm
         run = written(tmp_path / name, patients=3, seeds=(0,), names=("prostate",))
         if kept:
             run.write("monitor", kept)
-        assert shown in report.build(run).read_text(encoding="utf-8")
-        assert report.verify(run.folder) == []
-        found = report.read(run.report)["monitoring"]
+        assert shown in report.write_report(run).read_text(encoding="utf-8")
+        assert report.verify_report(run.folder) == []
+        found = content(report.read_report(run.report))["monitoring"]
         assert holds(found["simulation"], kept and kept["simulation"])
         assert (alarm.RULE in found["rules"][-1]["text"]) == bool(kept)

@@ -11,6 +11,7 @@ from support.registrable_runs import CASES, STUDY, FakeModel, build, case, finis
 from xmed import registry
 from xmed.errors import XmedError
 from xmed.files.digest import digest, file_digest, folder_digest
+from xmed.records.record import content
 from xmed.registry import audit_log, gate, ledger, package
 from xmed.registry.registration import EVALUATION, USE, holder
 from xmed.registry.tracking_store import client
@@ -27,8 +28,8 @@ def surroundings(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv(audit_log.KEY, raising=False)
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=FakeModel))
-    monkeypatch.setattr("xmed.report.verify", verify)
-    monkeypatch.setattr("xmed.report.build", build)
+    monkeypatch.setattr("xmed.report.verify_report", verify)
+    monkeypatch.setattr("xmed.report.write_report", build)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def approve(home, version=1, by=FIRST, alias=EVALUATION, **how):
 
 
 def why(answer):
-    assert answer["approved"] is False
-    return [one["text"] for one in answer["refused"]]
+    assert answer.approved is False
+    return [reason.text for reason in answer.refused]
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +100,15 @@ def test_a_version_carries_all_that_its_evidence_can_be_checked_with(registered)
     assert (unpacked / "code" / "xmed" / "model" / "deployed.py").is_file()
     assert folder_digest(unpacked) == tags["package_sha256"]
     (record,) = audit_log.records(home)
-    assert (record["event"], record["model"], record["version"], record["run"]) == ("registered", NAME, 1, run.id)
-    assert record["hashes"]["weights_sha256"] == tags["weights_sha256"]
+    assert (record.event, record.model, record.version, record.run) == ("registered", NAME, 1, run.id)
+    assert record.hashes["weights_sha256"] == tags["weights_sha256"]
     shutil.rmtree(home / "unpacked")
 
 
 def test_nothing_speaks_against_a_version_that_is_as_it_was_registered(registered):
     home, _ = registered
-    assert gate.refusals(entry(home), EVALUATION, home) == []
-    (refusal,) = gate.refusals(entry(home), USE, home)
+    assert gate.gate_refusals(entry(home), EVALUATION, home) == []
+    (refusal,) = gate.gate_refusals(entry(home), USE, home)
     assert refusal.text == f"it does not hold the alias {EVALUATION}, which comes before {USE}"
 
 
@@ -212,14 +213,14 @@ def test_every_harm_closes_the_gate_and_is_named(registered, harm, says):
     home, run = registered
     known = entry(home)
     harm(home, run)
-    found = gate.refusals(known, EVALUATION, home)
+    found = gate.gate_refusals(known, EVALUATION, home)
     assert [one.text for one in found] == [text.format(run=run.id) for text in says]
 
 
 def test_a_refusal_names_no_case_in_the_record_and_tells_it_to_whoever_asks(registered):
     home, run = registered
     edited_number(home, run)
-    *_, found = gate.refusals(entry(home), EVALUATION, home)
+    *_, found = gate.gate_refusals(entry(home), EVALUATION, home)
     assert found.detail == ("report.cases[0].case: c9 stands there, the files give c0",)
     assert "c9" not in found.text
 
@@ -228,15 +229,15 @@ def test_two_persons_make_a_model_clinical_and_the_report_shows_both(home):
     run = finished(home)
     registry.register(run, home)
     first = approve(home)
-    assert first["approved"] is True
+    assert first.approved is True
     assert holder(NAME, EVALUATION, home) == 1
     again = approve(home, by=SECOND)
-    assert again["already"] is True
+    assert again.already is True
     assert why(approve(home, by=" ADA  reader", alias=USE)) == [
         "ADA reader approved its clinical-evaluation: clinical-use needs a second person"
     ]
     second = approve(home, by=SECOND, alias=USE)
-    assert second["approved"] is True
+    assert second.approved is True
     assert holder(NAME, USE, home) == 1
     shown = json.loads((run.report / "report.json").read_text())["signoff"]
     assert [(one["by"], one["alias"], one["decision"]) for one in shown] == [
@@ -245,22 +246,22 @@ def test_two_persons_make_a_model_clinical_and_the_report_shows_both(home):
     ]
     assert shown[0]["meaning"] == SAYS
     assert shown[0]["weights_sha256"] == entry(home).tags["weights_sha256"]
-    assert [record["event"] for record in audit_log.records(home)] == ["registered", "approved", "refused", "approved"]
-    assert [one["record"] for one in shown] == [first["record"], second["record"]]
+    assert [record.event for record in audit_log.records(home)] == ["registered", "approved", "refused", "approved"]
+    assert [one["record"] for one in shown] == [first.record, second.record]
     assert registry.verify_audit(home) == []
-    assert registry.register(run, home)["version"] == 1  # a signature makes no other model of it
+    assert registry.register(run, home).version == 1  # a signature makes no other model of it
     taken = registry.withdraw(NAME, 1, home, by=FIRST, meaning="bladder missed in two patients")
-    assert taken["withdrawn"] == [USE, EVALUATION]
+    assert taken.withdrawn == [USE, EVALUATION]
     assert holder(NAME, EVALUATION, home) is holder(NAME, USE, home) is None
     assert "it does not hold the alias" in why(approve(home, by=SECOND, alias=USE))[0]
 
 
 def test_a_version_that_is_worse_than_the_holder_is_refused_on_the_patients_that_both_have(home):
     registry.register(finished(home), home)
-    assert approve(home)["approved"]
+    assert approve(home).approved
     cases = [case(0, 0.85), case(1, 0.7), {**case(2, None), "status": "missing"}, case(7, 1.0)]
     run = finished(home, shift=1, cases=cases)
-    assert registry.register(run, home)["parent_version"] == "1"
+    assert registry.register(run, home).parent_version == "1"
     (text,) = why(approve(home, 2, by=SECOND))
     assert text == (
         "it is worse than version 1, which holds a clinical alias: dice of prostate "
@@ -271,7 +272,7 @@ def test_a_version_that_is_worse_than_the_holder_is_refused_on_the_patients_that
     (text,) = why(approve(home, 3))
     assert text.startswith("it cannot be compared with version 1, which holds a clinical alias: no test case in common")
     registry.register(finished(home, shift=3, cases=CASES[:2]), home)
-    assert approve(home, 4)["approved"]
+    assert approve(home, 4).approved
     assert holder(NAME, EVALUATION, home) == 4
 
 
@@ -286,9 +287,9 @@ def test_a_decline_is_on_record_and_gives_no_alias(home):
     run = finished(home)
     registry.register(run, home)
     answer = approve(home, decision="decline")
-    assert (answer["approved"], answer["declined"]) == (False, True)
+    assert (answer.approved, answer.declined) == (False, True)
     assert holder(NAME, EVALUATION, home) is None
-    assert [(one["decision"], one["by"]) for one in run.signoff] == [("declined", FIRST)]
+    assert [(line.decision, line.by) for line in run.signoff] == [("declined", FIRST)]
 
 
 def test_a_report_that_was_tampered_with_is_not_drawn_anew_by_a_decline(home):
@@ -326,8 +327,8 @@ def test_a_registration_that_was_killed_before_its_record_gets_it_the_next_time(
     for path in (home / audit_log.LOG, home / audit_log.HEAD):
         path.unlink()
     client(home).delete_registered_model_tag(NAME, ledger.ANCHOR)
-    assert registry.register(run, home)["version"] == 1
-    assert [one["event"] for one in audit_log.records(home)] == ["registered"]
+    assert registry.register(run, home).version == 1
+    assert [one.event for one in audit_log.records(home)] == ["registered"]
 
 
 def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
@@ -335,7 +336,7 @@ def test_a_refused_registration_is_on_record_when_there_is_a_registry(home):
     (run.arm("adapted", 0) / "model" / "weights.safetensors").write_bytes(b"other")
     with pytest.raises(XmedError, match="MODEL_INVALID"):
         registry.register(run, home)
-    assert [one["event"] for one in audit_log.records(home)] == ["registration refused"]
+    assert [one.event for one in audit_log.records(home)] == ["registration refused"]
     assert registry.verify_audit(home) == []
     assert registry.versions(home) == []
 
@@ -367,7 +368,7 @@ def test_a_model_belongs_to_the_home_that_registered_it_first(shared):
     with elsewhere:
         registry.withdraw(NAME, 1, two, by=FIRST, meaning="from afar")
     assert len(registry.versions(one)) == 1
-    assert approve(one)["approved"]
+    assert approve(one).approved
     assert registry.verify_audit(one) == []
 
 
@@ -376,7 +377,7 @@ def test_each_home_verifies_its_own_models_and_finds_what_was_cut_off_of_them(sh
     assert registry.verify_audit(two) == [], "a log that nothing was written to yet"
     registry.register(finished(two, STUDY.model_copy(update={"register_as": "another"})), two)
     assert registry.verify_audit(one) == registry.verify_audit(two) == []
-    assert approve(one)["approved"], "what the other home keeps closes no gate here"
+    assert approve(one).approved, "what the other home keeps closes no gate here"
     lines = (one / audit_log.LOG).read_text().splitlines(keepends=True)
     (one / audit_log.LOG).write_text(lines[0])
     (one / audit_log.HEAD).unlink()
@@ -402,7 +403,7 @@ def test_an_approval_gives_no_alias_where_another_home_wrote_at_the_same_moment(
     monkeypatch.setattr(ledger, "record", interrupted)
     assert why(approve(one)) == ["another home wrote about this model at the same moment: the alias was not given"]
     assert holder(NAME, EVALUATION, one) is None
-    assert [one["event"] for one in audit_log.records(one)] == ["registered", "approved", "refused"]
+    assert [one.event for one in audit_log.records(one)] == ["registered", "approved", "refused"]
 
 
 # --- people write on a report after its model was registered
@@ -415,7 +416,7 @@ def said(run, words, **changes):
         "text": words,
         **changes,
     }
-    document = {"report_id": digest(found), **found, "signoff": run.signoff}
+    document = {"report_id": digest(found), **found, "signoff": [content(line) for line in run.signoff]}
     (run.report / "report.json").write_text(json.dumps(document))
     return document["report_id"]
 
@@ -427,14 +428,14 @@ def test_a_version_follows_what_people_write_on_its_report_on_record_and_the_gat
     new = said(run, {"intended_use": "planning"})
     assert "its report says something else" in why(approve(home))[0]
     [told] = registry.relink(run, home)
-    assert (told["name"], told["version"], told["relinked"]) == (NAME, 1, True)
+    assert (told.name, told.version, told.relinked) == (NAME, 1, True)
     assert entry(home).tags["report_id"] == new != before
     assert entry(home).tags["report_sha256"] == file_digest(run.report / "report.json")
     record = audit_log.records(home)[-1]
-    assert (record["event"], record["before"], record["hashes"]["report_id"]) == ("report changed", before, new)
+    assert (record.event, record.before, record.hashes["report_id"]) == ("report changed", before, new)
     assert registry.relink(run, home) == []
-    assert registry.register(run, home)["version"] == 1
-    assert approve(home)["approved"]
+    assert registry.register(run, home).version == 1
+    assert approve(home).approved
     assert registry.verify_audit(home) == []
 
 
@@ -443,7 +444,7 @@ def test_a_report_with_other_numbers_is_not_followed_whatever_its_version_says_o
     registry.register(run, home)
     new = said(run, {}, cases=[case(n, 0.99) for n in range(3)])
     [told] = registry.relink(run, home)
-    assert told["relinked"] is False
+    assert told.relinked is False
     client(home).set_model_version_tag(NAME, "1", "report_id", new)
     assert "its numbers are not those it was registered with" in why(approve(home))
 
@@ -451,16 +452,16 @@ def test_a_report_with_other_numbers_is_not_followed_whatever_its_version_says_o
 def test_a_report_that_was_signed_is_not_written_on_until_the_version_is_withdrawn(home, monkeypatch):
     run = finished(home)
     registry.register(run, home)
-    registry.unsigned(run, home, told=True)
-    assert approve(home)["approved"]
+    registry.unsigned(run, home, adds_answers=True)
+    assert approve(home).approved
     monkeypatch.setattr("xmed.report.identity_now", lambda run: entry(home).tags["report_id"])
-    registry.unsigned(run, home, told=False)  # drawn again, and saying the same
+    registry.unsigned(run, home, adds_answers=False)  # drawn again, and saying the same
     with pytest.raises(
         XmedError, match=r"error\[REPORT_SIGNED\]: found toy-prostate-us version 1 holds clinical-evaluation"
     ):
-        registry.unsigned(run, home, told=True)
+        registry.unsigned(run, home, adds_answers=True)
     registry.withdraw(NAME, 1, home, by=FIRST, meaning="to be written on")
-    registry.unsigned(run, home, told=True)
+    registry.unsigned(run, home, adds_answers=True)
 
 
 def test_a_version_carries_the_bill_of_materials_that_its_report_names(home):

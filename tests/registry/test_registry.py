@@ -110,12 +110,12 @@ def test_an_interrupted_log_is_completed_and_leaves_no_orphan(run, home):
 
 def test_the_adapted_model_of_the_first_seed_becomes_the_candidate_and_nothing_more(run, home):
     registered = registry.register(run, home)
-    assert (registered["name"], registered["version"], registered["alias"]) == ("toy-prostate-us", 1, "candidate")
+    assert (registered.name, registered.version, registered.alias) == ("toy-prostate-us", 1, "candidate")
     (row,) = registry.versions(home)
-    assert row["aliases"] == ["candidate"]
-    assert row["verdict"] == "pass"
-    assert row["report_sha256"] == hashlib.sha256((run.report / "report.json").read_bytes()).hexdigest()
-    assert row["weights_sha256"] == json.loads((run.arm("adapted", 0) / "train.json").read_text())["weights_sha256"]
+    assert row.aliases == ["candidate"]
+    assert row.verdict == "pass"
+    assert row.report_sha256 == hashlib.sha256((run.report / "report.json").read_bytes()).hexdigest()
+    assert row.weights_sha256 == json.loads((run.arm("adapted", 0) / "train.json").read_text())["weights_sha256"]
 
 
 def test_registering_twice_makes_one_version(run, home):
@@ -125,19 +125,19 @@ def test_registering_twice_makes_one_version(run, home):
 
 def test_a_failed_verdict_registers_as_a_candidate_that_says_so(run, home):
     report(run, verdict="fail")
-    assert registry.register(run, home)["verdict"] == "fail"
+    assert registry.register(run, home).verdict == "fail"
 
 
 def test_a_net_that_is_no_better_than_source_only_is_registered_but_not_as_candidate(run, home):
     run.write("selection", {"promoted": False, "reason": "adapted does not lead"})
     found = registry.register(run, home)
-    assert (found["alias"], found["uri"]) == (None, "models:/toy-prostate-us/1")
-    assert found["not_promoted"] == "adapted does not lead"
+    assert (found.alias, found.uri) == (None, "models:/toy-prostate-us/1")
+    assert found.not_promoted == "adapted does not lead"
     (row,) = registry.versions(home)
-    assert row["aliases"] == []
-    assert row["not_promoted"] == "adapted does not lead"
+    assert row.aliases == []
+    assert row.not_promoted == "adapted does not lead"
     run.write("selection", {"promoted": True, "reason": "adapted leads"})
-    assert registry.register(run, home)["alias"] == "candidate"
+    assert registry.register(run, home).alias == "candidate"
 
 
 def test_what_is_served_gives_probabilities_and_holds_no_pickle(run, home, monkeypatch):
@@ -146,7 +146,7 @@ def test_what_is_served_gives_probabilities_and_holds_no_pickle(run, home, monke
     registered = registry.register(run, home)
     assert "MLFLOW_TRACKING_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-    served = mlflow.pyfunc.load_model(registered["uri"])
+    served = mlflow.pyfunc.load_model(registered.uri)
     out = served.predict(np.zeros((1, 1, 8, 24), np.float32))
     assert out.shape == (1, 3, 8, 24)
     np.testing.assert_allclose(out.sum(1), 1, atol=1e-6)

@@ -15,8 +15,10 @@ from support.registrable_runs import STUDY, finished
 from xmed import registry
 from xmed.files.digest import file_digest, folder_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
 from xmed.networks import build_network
+from xmed.records.model_card import ModelOrigin
 from xmed.registry import audit_log
 from xmed.registry.tracking_store import client, tracking_uri
 from xmed.spec import NetworkSpec
@@ -76,12 +78,12 @@ sys.path.insert(0, sys.argv[1])
 from support import registrable_runs
 import xmed.report
 sys.modules["xmed.model.prediction"] = types.SimpleNamespace(Model=registrable_runs.FakeModel)
-xmed.report.verify, xmed.report.build = registrable_runs.verify, registrable_runs.build
+xmed.report.verify_report, xmed.report.write_report = registrable_runs.verify, registrable_runs.build
 from pathlib import Path
 from xmed import registry
 from xmed.run import Run
 for folder in sys.argv[3:]:
-    print(registry.register(Run(Path(folder)), Path(sys.argv[2]))["version"])
+    print(registry.register(Run(Path(folder)), Path(sys.argv[2])).version)
 """
 
 
@@ -106,12 +108,14 @@ def test_it_predicts_in_a_process_that_has_nothing_but_what_the_model_asks_for(t
     run = finished(tmp_path)
     table = LabelTable((Structure(1, "prostate"), Structure(2, "bladder")))
     spec = NetworkSpec(channels=[4, 8, 8])
-    model = Model(build_network(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, card={"deployable": True})
+    model = Model(
+        build_network(spec, 2, 1, 3, seed=1).eval(), STUDY.grid, spec, "US", table, origin=ModelOrigin(deployable=True)
+    )
     folder = model.save(run.arm("adapted", 0) / "model")
     trained = json.loads((folder.parent / "train.json").read_text())
     trained |= {"weights_sha256": file_digest(folder / WEIGHTS), "model_sha256": folder_digest(folder)}
     (folder.parent / "train.json").write_text(json.dumps(trained))
-    uri = registry.register(run, tmp_path)["uri"]
+    uri = registry.register(run, tmp_path).uri
     image = np.random.default_rng(0).random((2, 1, 32, 48), dtype=np.float32)
     np.save(tmp_path / "image.npy", image)
     store = {"MLFLOW_TRACKING_URI": tracking_uri(tmp_path), "PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": ""}
@@ -131,9 +135,9 @@ def test_of_many_processes_that_register_at_once_nothing_is_lost_and_nothing_dou
     said = [writer.communicate(timeout=300)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0, 0], said
     rows = registry.versions(tmp_path)
-    assert sorted(row["version"] for row in rows) == [1, 2, 3]
-    assert {row["xmed.run"] for row in rows} == {folder.name for folder in runs}
-    told = [one["version"] for one in audit_log.records(tmp_path) if one["event"] == "registered"]
+    assert sorted(row.version for row in rows) == [1, 2, 3]
+    assert {row.run for row in rows} == {folder.name for folder in runs}
+    told = [one.version for one in audit_log.records(tmp_path) if one.event == "registered"]
     assert sorted(told) == [1, 2, 3]
     assert registry.verify_audit(tmp_path) == []
     place = client(tmp_path).get_experiment_by_name("toy")

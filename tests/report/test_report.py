@@ -191,7 +191,7 @@ def _measured(guess, truth, shape, credible):
 
 
 def built(run):
-    page = report.build(run)
+    page = report.write_report(run)
     return json.loads(page.with_suffix(".json").read_text()), page.read_text()
 
 
@@ -231,7 +231,7 @@ def test_whether_to_adapt_at_all_is_said_with_its_reason_and_its_evidence(make, 
     assert (document["selection"]["promoted"], document["selection"]["reason"]) == (promoted, "so it came out")
     assert f"{says}" in page
     assert all(piece in page for piece in ("so it came out", "0.437", "0.891"))
-    assert report.verify(run.folder) == []
+    assert report.verify_report(run.folder) == []
 
 
 def test_an_arm_that_was_chosen_or_averaged_from_others_has_its_place_in_the_report(make):
@@ -427,32 +427,33 @@ def test_the_id_is_of_what_was_found_not_of_when(make):
 
 def test_a_fresh_report_agrees_with_its_files(make):
     run = make(patients=2)
-    report.build(run)
-    assert report.verify(run.folder) == report.verify(run.report) == []
+    report.write_report(run)
+    assert report.verify_report(run.folder) == report.verify_report(run.report) == []
 
 
 def test_a_folder_without_a_report_is_named(tmp_path):
     with pytest.raises(XmedError, match=r"error\[RUN_NOT_FOUND\]: found no report below"):
-        report.verify(tmp_path)
+        report.verify_report(tmp_path)
 
 
 def test_a_run_that_was_not_evaluated_has_no_report(make):
     run = make(patients=1)
     (run.folder / "rows.json").unlink()
     with pytest.raises(XmedError, match=r"has no rows\.json · expected an evaluated run"):
-        report.build(run)
+        report.write_report(run)
     assert not run.report.exists()
 
 
 def test_a_signature_is_shown_and_leaves_the_reports_id_alone(make):
     run = make()
-    report.build(run)
+    report.write_report(run)
     before = json.loads((run.report / "report.json").read_text())
     line = {"decision": "approved", "alias": "clinical-evaluation", "by": "Ada Reader", "meaning": "reviewed"}
+    line |= {"at": "2026-01-01T00:00:00+00:00"}
     (run.report / SIGNOFF).write_text(json.dumps([line]))
-    assert "report.signoff[0]" in report.verify(run.folder)[0]
-    report.build(run)
+    assert "report.signoff[0]" in report.verify_report(run.folder)[0]
+    report.write_report(run)
     after = json.loads((run.report / "report.json").read_text())
     assert (after["signoff"], after["report_id"]) == ([line], before["report_id"])
     assert "Ada Reader" in (run.report / "report.html").read_text()
-    assert report.verify(run.folder) == []
+    assert report.verify_report(run.folder) == []

@@ -26,9 +26,9 @@ from xmed.html.slices import views
 from xmed.report.build_report import extras
 from xmed.report.cards.chai import NAMESPACE
 from xmed.report.case_pictures import MOST
-from xmed.report.compose_report import compose
+from xmed.report.compose_report import compose_report
 from xmed.report.ratings import read_ratings
-from xmed.report.report_page import page
+from xmed.report.report_page import report_html
 from xmed.report.section_registry import sections
 from xmed.report.sections.robustness.figure import without_shared_words
 from xmed.report.sources import Sources
@@ -57,8 +57,8 @@ def pictures(run, seed=0):
 
 
 def drawn(run):
-    document = json.loads(json.dumps(compose(Sources.of(run)), allow_nan=False))
-    return document, page(run, document)
+    document = json.loads(json.dumps(compose_report(Sources.of(run)), allow_nan=False))
+    return document, report_html(run, document)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
     """A study with everything there is: pictures, probabilities, disturbed volumes, headers."""
     facts = {f"patient-{n:03d}": {"sex": "FM"[n % 2], "age_band": "60-69", "vendor": "Acme"} for n in range(10)}
     run = pictures(written(tmp_path_factory.mktemp("whole"), patients=10, facts=facts, robust=True))
-    return run, *drawn(run), extras(run, compose(Sources.of(run)))
+    return run, *drawn(run), extras(run, compose_report(Sources.of(run)))
 
 
 class Page(HTMLParser):
@@ -137,8 +137,8 @@ def test_an_axis_holds_its_values_and_has_round_ticks_on_it(values):
     assert [axis(value) for value in sorted(values)] == sorted(axis(value) for value in values)
     ticks = axis.ticks()
     assert 2 <= len(ticks) <= 9
-    assert all(10 <= tick["at"] <= 200 for tick in ticks)
-    assert len({tick["label"] for tick in ticks}) == len(ticks)
+    assert all(10 <= tick.at <= 200 for tick in ticks)
+    assert len({tick.label for tick in ticks}) == len(ticks)
 
 
 # --- what it is made of
@@ -166,7 +166,7 @@ def test_who_signed_stands_in_the_report_with_what_it_means(whole):
         "meaning": "I read it",
         "at": "2026-01-01",
     }
-    text = page(run, {**document, "signoff": [signed_by]})
+    text = report_html(run, {**document, "signoff": [signed_by]})
     assert all(word in text for word in signed_by.values())
     assert "Nobody has signed" not in text
 
@@ -202,7 +202,7 @@ def test_the_slices_pass_through_the_structure_that_is_judged(tmp_path):
     run = pictures(written(tmp_path, patients=1))
     path = run.pictures / "us-0-0.npz"
     axial = {value: views(path, through=value)[0] for value in (1, 2)}
-    assert (axial[1]["slice"], axial[2]["slice"]) == (5, 11)
+    assert (axial[1].slice, axial[2].slice) == (5, 11)
     assert len(views(path, planes=1)) == 1
 
 
@@ -304,7 +304,7 @@ def test_a_large_study_pictures_some_cases_and_lists_all(tmp_path):
 
 def test_the_same_document_gives_the_same_files(whole):
     run, document, html, beside = whole
-    assert page(run, document) == html
+    assert report_html(run, document) == html
     assert extras(run, document) == beside
 
 

@@ -12,7 +12,9 @@ from support.evaluated_runs import written
 from xmed import report
 from xmed.errors import XmedError
 from xmed.html.traced_numbers import shown_problems
-from xmed.report.compose_report import compose
+from xmed.records.record import content
+from xmed.records.validation_report import Report
+from xmed.report.compose_report import compose_report
 from xmed.report.report_page import section_body
 from xmed.report.section_registry import in_order_of_needs, numbered_sections, sections
 from xmed.report.sources import OPTIONAL, Sources
@@ -36,7 +38,7 @@ def documents(tmp_path_factory):
         if name != "whole":
             for source in OPTIONAL:
                 (run.folder / f"{source}.json").unlink(missing_ok=True)
-        known[name] = run, json.loads(json.dumps(compose(Sources.of(run)), allow_nan=False))
+        known[name] = run, json.loads(json.dumps(compose_report(Sources.of(run)), allow_nan=False))
     return known
 
 
@@ -173,8 +175,8 @@ def new_section(tmp_path, monkeypatch):
 
 def test_a_new_section_stands_in_document_page_files_schema_and_verification(tmp_path, new_section):
     run = written(tmp_path / "toy", patients=4)
-    page = report.build(run).read_text(encoding="utf-8")
-    document = report.read(run.report)
+    page = report.write_report(run).read_text(encoding="utf-8")
+    document = content(report.read_report(run.report))
     place = document["sections"].index("count")
     assert document["sections"][place - 1 : place + 2] == ["results", "count", "statistics"]
     assert document["case_count"]["n"] == 4
@@ -184,24 +186,28 @@ def test_a_new_section_stands_in_document_page_files_schema_and_verification(tmp
     assert ".count { font-weight: 700; }" in page
     assert '<span data-json-path="/case_count/n">4</span> cases' in page
     assert (run.report / "case_count.txt").read_text() == "4\n"
-    assert "case_count" in report.schema()["required"]
-    assert report.verify(run.folder) == []
+    assert "case_count" in report.report_schema()["required"]
+    assert report.verify_report(run.folder) == []
+
+
+def numbers_digest(document):
+    return report.numbers_digest(Report.model_validate(document))
 
 
 def without(document):
-    return {"report_id": report.numbers_digest({k: v for k, v in document.items() if k != "case_count"})}
+    return {"report_id": numbers_digest({k: v for k, v in document.items() if k != "case_count"})}
 
 
 def test_what_is_changed_in_a_new_section_is_found(tmp_path, new_section):
     run = written(tmp_path / "toy", patients=4)
-    report.build(run)
-    document = report.read(run.report)
-    before = report.numbers_digest(document)
+    report.write_report(run)
+    document = content(report.read_report(run.report))
+    before = numbers_digest(document)
     document["case_count"]["n"] = 5
-    assert report.numbers_digest(document) != before
+    assert numbers_digest(document) != before
     (run.report / "report.json").write_text(json.dumps(document))
     (run.report / "case_count.txt").write_text("5\n")
-    problems = report.verify(run.folder)
+    problems = report.verify_report(run.folder)
     assert "report.case_count.n: 5 stands there, the files give 4" in problems
     assert "report.html: /case_count/n is shown as 4, and is 5 in report.json" in problems
     assert "case_count.txt: differs from the one that its files give" in problems
@@ -211,10 +217,10 @@ def test_a_section_that_breaks_its_own_schema_or_computes_other_keys_is_refused(
     run = written(tmp_path / "toy", patients=1)
     (new_section / "schema.json").write_text(json.dumps({"properties": {"case_count": {"type": "array"}}}))
     with pytest.raises(XmedError, match="REPORT_MISMATCH"):
-        report.build(run)
+        report.write_report(run)
 
 
 def test_without_the_folder_the_section_is_gone(tmp_path):
     run = written(tmp_path / "toy", patients=1)
-    assert "case_count" not in compose(Sources.of(run))
+    assert "case_count" not in compose_report(Sources.of(run))
     assert "case_count" not in [section.name for section in sections()]

@@ -17,7 +17,7 @@ SOURCE = [[20.0, 60.0]]
 def test_a_later_candidate_that_does_no_harm_is_deployed():
     chosen, verdicts = select_checkpoint([FIRST, replace(FIRST, consistency=0.82)], SOURCE)
     assert chosen == 1
-    assert all(v.kept for v in verdicts)
+    assert all(v.within_limits for v in verdicts)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_later_candidate_that_does_no_harm_is_deployed():
 def test_harm_is_held_back_and_named(harm, guard):
     chosen, verdicts = select_checkpoint([FIRST, replace(FIRST, **harm)], SOURCE)
     assert chosen == 0
-    assert not verdicts[1].kept
+    assert not verdicts[1].within_limits
     assert [name for name, g in verdicts[1].guards.items() if not g.ok] == [guard]
 
 

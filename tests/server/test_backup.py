@@ -62,12 +62,12 @@ def listed(file):
 def test_a_restored_home_has_the_models_the_audit_log_and_the_runs_of_the_first(made, tmp_path):
     before = registry.versions(made)
     found = backup(made, tmp_path / "b.tar.gz")
-    assert found["registry"] == "sqlite"
+    assert found.registry == "sqlite"
     gone, again = made.with_name("gone"), tmp_path / "again"
     made.rename(gone)
     try:
         again.mkdir()
-        assert restore(tmp_path / "b.tar.gz", again)["files"] == found["files"]
+        assert restore(tmp_path / "b.tar.gz", again).files == found.files
         assert registry.versions(again) == before
         assert registry.verify_audit(again) == []
         folder = registry.fetch("models:/toy-prostate-us@candidate", again)
@@ -109,11 +109,11 @@ def test_what_is_written_meanwhile_comes_whole_or_not_at_all(home, tmp_path, mon
         return write(archive, place, aside, kind)
 
     monkeypatch.setattr(room, "_write_archive", meanwhile)
-    before = [one["event"] for one in audit_log.records(home)], len(client(home).search_experiments())
+    before = [one.event for one in audit_log.records(home)], len(client(home).search_experiments())
     backup(home, tmp_path / "b.tar")
     restore(tmp_path / "b.tar", tmp_path / "again")
     assert registry.verify_audit(tmp_path / "again") == []
-    assert [one["event"] for one in audit_log.records(tmp_path / "again")] == before[0]
+    assert [one.event for one in audit_log.records(tmp_path / "again")] == before[0]
     assert len(list((tmp_path / "again").glob("runs/*/report/report.json"))) == 1
     assert len(list((tmp_path / "again").glob("runs/*/"))) == 1
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from support.registrable_runs import build, verify
 from xmed import report
 
-report.verify, report.build = verify, build
+report.verify_report, report.write_report = verify, build
 
 from xmed_pipelines.approve_flow import approve_flow as approve  # noqa: E402
 

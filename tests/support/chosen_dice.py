@@ -5,7 +5,7 @@ import re
 
 from support.evaluated_runs import missed, undefined, written
 from xmed import report
-from xmed.report.compose_report import compose
+from xmed.report.compose_report import compose_report
 from xmed.report.sources import Sources
 
 PATIENTS = 8
@@ -60,12 +60,12 @@ def invented(row):
 
 def judged(run):
     """report.json of a run, without drawing a page."""
-    return json.loads(json.dumps(compose(Sources.of(run)), allow_nan=False))
+    return json.loads(json.dumps(compose_report(Sources.of(run)), allow_nan=False))
 
 
 def built(run):
     """(report.json, the text of report.html) of a run."""
-    page = report.build(run)
+    page = report.write_report(run)
     return json.loads((run.report / "report.json").read_text()), plain(page.read_text())
 
 

@@ -21,7 +21,7 @@ from xmed.server.prefect_server import use_server
 home = prepare_environment()
 assert use_server(home), "the server of `xmed serve` is found by the home alone"
 from prefect.client.schemas.schedules import IntervalSchedule
-from xmed_pipelines import deployments as schedules
+from xmed_pipelines import schedules
 from xmed.app.plan import plan_study
 print(schedules.schedule_study(plan_study(sys.argv[1]), IntervalSchedule(interval=timedelta(seconds=5)), home)["study"])
 """

@@ -6,14 +6,25 @@ import numpy as np
 import pytest
 
 from support.validated_model import GRID, NETWORK, balls
+from xmed import monitor
 from xmed.evaluate import evaluate
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
 from xmed.monitor import alarm, simulate
 from xmed.monitor.measure import unlinked
 from xmed.networks import build_network
-from xmed.records.drift import ValidationReference
+from xmed.records.drift import (
+    CheckedInput,
+    CheckedModel,
+    DriftCheck,
+    Measurements,
+    RefusedCase,
+    ValidationReference,
+)
+from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -26,7 +37,7 @@ STUDY = {
 
 
 def patient(random, move=0.0, vendor="GE", unsure=0.0):
-    """One row as `measured` makes it, around the same middle for everybody."""
+    """Measurements as `measured` makes them, around the same middle for everybody."""
     numbers = {
         "acquisition": {"extent_max": 100 + random.normal(), "spacing_max": 3.0},
         "intensities": {"mean": 5 + move + random.normal(0, 0.5), "sd": 1 + random.normal(0, 0.1)},
@@ -34,7 +45,8 @@ def patient(random, move=0.0, vendor="GE", unsure=0.0):
         "volumes": {"ball": 30 + random.normal()},
         "confidence": {"ball": 0.85 - unsure + random.normal(0, 0.02)},
     }
-    return {"numbers": numbers, "categories": {"vendor": vendor}, "embedding": (random.normal(0, 1, 8) + move).tolist()}
+    embedding = (random.normal(0, 1, 8) + move).tolist()
+    return Measurements(numbers=numbers, categories={"vendor": vendor}, embedding=embedding)
 
 
 def crowd(n, seed, **changes):
@@ -61,6 +73,24 @@ def about(cases):
     }
 
 
+def composed(about, reference, new, refused):
+    """A check as the plain JSON document that drift.json contains."""
+    check = monitor.compose_drift_check(
+        about["created"],
+        CheckedModel.model_validate(about["model"]),
+        CheckedInput.model_validate(about["input"]),
+        reference,
+        new,
+        [RefusedCase.model_validate(case) for case in refused],
+    )
+    return content(check)
+
+
+def built(document, folder):
+    """Write drift.json and the page of a plain JSON document."""
+    return monitor.build_drift_check(DriftCheck.model_validate(document), folder)
+
+
 REFUSED = [{"case": f"bad-{n}", "code": "SLICE_GAP", "message": "slice 7 is missing"} for n in range(5)]
 
 
@@ -72,9 +102,9 @@ def run(tmp_path, home, unguarded):
     run = Run.create(Study.model_validate(STUDY), home)
     card = {"study": "balls", "run": run.id, "seed": 0, "method": "gin", "deployable": True, "hyperparameters": {}}
     table = LabelTable((Structure(1, "ball"),))
-    folder = Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
-        run.arm("adapted", 0) / "model"
-    )
+    folder = Model(
+        build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, origin=ModelOrigin.model_validate(card)
+    ).save(run.arm("adapted", 0) / "model")
     (folder.parent / "train.json").write_text(json.dumps({"weights_sha256": file_digest(folder / WEIGHTS), "seed": 0}))
     run.write("data", {side: {"fingerprint": target.fingerprint} for side in ("source", "target")})
     evaluate(run, home)

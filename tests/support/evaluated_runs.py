@@ -6,6 +6,7 @@ import numpy as np
 
 from xmed import metrics
 from xmed.files.digest import array_digest, digest
+from xmed.records.record import content
 from xmed.run import Run
 
 DICE = {
@@ -89,7 +90,7 @@ def row(arm, seed, case, who, name, dice, random, credible=True, probabilities=T
         box = np.zeros((6, 6, 6), dtype=bool)
         box[2:4, 2:4, 2:4] = True
         sums = metrics.measure_calibration(np.where(box, 0.9, 0.1).astype(np.float32), box, box, (1.0, 1.0, 1.0))
-        out |= {"confidence": min(1.0, dice + 0.05), "calibration": sums.as_json()}
+        out |= {"confidence": min(1.0, dice + 0.05), "calibration": content(sums.as_record())}
     return {**out, **changes}
 
 

@@ -68,7 +68,7 @@ def honest(folder: Path, steps=3) -> tuple[Path, Run]:
     evaluate(run, home)
     run.write("environment", {"xmed": "0", "python": "3.11", "platform": "Linux", "command": "xmed run", "git": None})
     run.write("errors", [])
-    reports.build(run)
+    reports.write_report(run)
     return home, run
 
 
@@ -125,7 +125,7 @@ def drawn(run: Run, home: Path, arm: str, seed: int = 0, which=None, cases=None)
         maps = {name: file[name] for name in file.files}
     rows = run.read("rows")
     for case in bench.cases[:cases]:
-        against = bench.truth(case)
+        against = bench.reference(case)
         label = (which or nearly)(against.reference.array.astype(np.uint8), maps[f"case.{case.id}"]).astype(np.uint8)
         maps[f"case.{case.id}"] = label
         for row in rows:

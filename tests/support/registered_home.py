@@ -25,8 +25,8 @@ def surroundings(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setitem(sys.modules, "xmed.model.prediction", types.SimpleNamespace(Model=registrable_runs.FakeModel))
-    monkeypatch.setattr("xmed.report.verify", registrable_runs.verify)
-    monkeypatch.setattr("xmed.report.build", registrable_runs.build)
+    monkeypatch.setattr("xmed.report.verify_report", registrable_runs.verify)
+    monkeypatch.setattr("xmed.report.write_report", registrable_runs.build)
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +84,10 @@ def approve(home, version=1, by=FIRST, alias=EVALUATION, meaning=SAYS, **how):
 
 
 def why(answer):
-    assert answer["approved"] is False
-    return " | ".join(one["text"] for one in answer["refused"])
+    assert answer.approved is False
+    return " | ".join(reason.text for reason in answer.refused)
 
 
 def another(home, shift=1.0):
     """A second version, which becomes the candidate."""
-    return registry.register(registrable_runs.finished(home, shift=shift), home)["version"]
+    return registry.register(registrable_runs.finished(home, shift=shift), home).version

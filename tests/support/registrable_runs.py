@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from xmed.files.digest import digest, folder_digest
+from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 
@@ -92,7 +93,7 @@ def report(run, **changes):
         "cases": CASES,
         **changes,
     }
-    document = {"report_id": digest(document), **document, "signoff": run.signoff}
+    document = {"report_id": digest(document), **document, "signoff": [content(line) for line in run.signoff]}
     run.report.mkdir(exist_ok=True)
     (run.report / "report.json").write_text(json.dumps(document))
     (run.report / "report.html").write_text("<!doctype html><title>toy</title>")
@@ -111,13 +112,13 @@ def finished(home, study=STUDY, shift=0.0, **changes):
 
 
 def verify(folder):
-    """What stands for xmed.report.verify here: the report says what it said when it was written."""
+    """What stands for xmed.report.verify_report here: the report says what it said when it was written."""
     found = json.loads((folder / "report" / "report.json").read_text())
     said = {key: value for key, value in found.items() if key not in ("report_id", "signoff")}
     return [] if digest(said) == found["report_id"] else ["report.cases[0].case: c9 stands there, the files give c0"]
 
 
 def build(run):
-    """What stands for xmed.report.build here: the sign-offs are shown."""
+    """What stands for xmed.report.write_report here: the sign-offs are shown."""
     found = json.loads((run.report / "report.json").read_text())
-    (run.report / "report.json").write_text(json.dumps({**found, "signoff": run.signoff}))
+    (run.report / "report.json").write_text(json.dumps({**found, "signoff": [content(line) for line in run.signoff]}))

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from support.small_reports import small_document
 from xmed.records.data_summary import DataSummary
+from xmed.records.run_state import RegisteredVersion
 from xmed.run import TRAINED_ARMS
 from xmed.server import process_environment
 
@@ -97,14 +99,18 @@ class Library:
         reason = "error[SPACING_INVALID]: spacing 0 · positive"
         run.write("rows", [{**row, "status": "error", "reason": reason}, row | {"status": "ok"}])
 
-    def build(self, run):
+    def write_report(self, run):
         self.call("report")
         run.report.mkdir(exist_ok=True)
         dice = {"dice": {"mean": 0.9, "ci": [0.8, 1.0], "n": 3, "n_failed": 0}}
         arms = {arm: {"prostate": dice} for arm in ("source_only", "adapted")}
-        document = {"verdict": "pass", "summary": {**arms, "gap_closed": {"prostate": 0.9}, "gain_over_trivial": {}}}
+        document = small_document(summary={**arms, "gap_closed": {"prostate": 0.9}, "gain_over_trivial": {}})
         (run.report / "report.json").write_text(json.dumps(document))
         return run.report / "report.html"
+
+    def register(self, run, home):
+        self.call("register")
+        return RegisteredVersion(name="toy", version=1, alias="candidate")
 
     def rooms(self):
         return {
@@ -118,11 +124,11 @@ class Library:
                 write_objects=lambda run, home, root, progress: self.call("objects"),
             ),
             "monitor": SimpleNamespace(keep=lambda run, home, progress: self.call("keep")),
-            "reports": SimpleNamespace(build=self.build),
+            "reports": SimpleNamespace(write_report=self.write_report),
             "registry": SimpleNamespace(
                 check_name=lambda home, name: None,
                 log_run=lambda run, home: self.call("log"),
-                register=lambda run, home: self.call("register") or {"name": "toy", "version": 1, "alias": "candidate"},
+                register=self.register,
             ),
         }
 

@@ -11,6 +11,8 @@ from xmed.io import write_nifti
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.networks import build_network
+from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.spec import DatasetSpec, GridSpec, NetworkSpec
 from xmed.volume import Volume
 
@@ -48,9 +50,9 @@ def model(tmp_path, home, unguarded):
         "data": {"source": source.fingerprint, "target": target.fingerprint},
     }  # fmt: skip
     table = LabelTable((Structure(1, "ball", None, None),))
-    return Model(build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, card=card).save(
-        tmp_path / "model"
-    )
+    return Model(
+        build_network(NETWORK, 2, 1, 2, 0).eval(), GRID, NETWORK, "PT", table, origin=ModelOrigin.model_validate(card)
+    ).save(tmp_path / "model")
 
 
 def validated(model, spec, home, protocol=None):
@@ -62,5 +64,5 @@ def validated(model, spec, home, protocol=None):
     evaluate(run, home)
     run.write("environment", {})
     run.write("errors", [])
-    report.build(run)
-    return run, report.read(run.report)
+    report.write_report(run)
+    return run, content(report.read_report(run.report))

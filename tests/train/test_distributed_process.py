@@ -17,7 +17,8 @@ from xmed.methods.adabn import Adabn
 from xmed.methods.advent import Advent
 from xmed.methods.method import Method
 from xmed.methods.source_only import SourceOnly
-from xmed.networks import build_network, distributed
+from xmed.networks import build_network
+from xmed.networks.distributed import ALONE, Ranks, process_group
 from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher
 from xmed.processes import termination
 from xmed.processes.termination import last_signal, stoppable
@@ -44,7 +45,7 @@ class Follower(Method):
 
     def losses(self, source, target):
         p = self.alignment(self.teacher.probabilities(target.image), None)
-        self.seen[distributed.rank()] = True
+        self.seen[torch.distributed.get_rank() if torch.distributed.is_initialized() else 0] = True
         found = {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
         if self.progress > 0.4:
             found["apart"] = self.late * ((self.net(target.image).float().softmax(1) - p) ** 2).mean()
@@ -54,23 +55,20 @@ class Follower(Method):
         self.teacher.update(self.net)
 
 
-def together(kind, folder, part=(0, 1), synced=True, **options):
+def together(kind, folder, ranks=ALONE, synced=True, **options):
     """Train `kind` for twelve steps as one of several; returns its state and the losses."""
     folder.mkdir(exist_ok=True)
     loop.bf16_pays = lambda device: False
     method, source, target, _, device, _ = pieces(folder)
-    torch.manual_seed(0)
     net = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
-    method = kind(
-        distributed.synchronise_batchnorm(net, device) if synced and part[1] > 1 else net,
-        Segmentation(("x",), sum_over_batch=distributed.sum_over_ranks),
-    )
+    net = ranks.synchronise_batchnorm(net, device) if synced else net
+    method = kind.build(net, Segmentation(("x",), sum_over_batch=ranks.sum), {}, seed=0)
     for sampler in (source, target):
         sampler.size = 4
-        sampler.share(*part)
-    with distributed.process_group(part[1], device):
-        budget = Budget(steps=12, batch=4, devices=part[1])
-        loop.train(method, source, target, budget, device, folder, **options)
+        sampler.share(ranks.rank, ranks.count)
+    with process_group(ranks, device):
+        budget = Budget(steps=12, batch=4, devices=ranks.count)
+        loop.train(method, source, target, budget, device, folder, ranks=ranks, **options)
     return method.state_dict()
 
 
@@ -91,7 +89,7 @@ def _as_rank(rank, port, folder):
     loop.CHECKPOINT_EVERY = 5
 
     def trained(kind, name, synced=True, **options):
-        found = together(kind, folder / name, (rank, 2), synced, **options)
+        found = together(kind, folder / name, Ranks(rank, 2), synced, **options)
         return {key: tensor.numpy() for key, tensor in found.items()}
 
     found = {name: trained(kind, name) for name, kind in TRAININGS.items()}

@@ -117,8 +117,10 @@ def test_a_target_without_test_labels_is_refused_in_one_sentence(run, tmp_path):
 def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_method_asks(run, study, monkeypatch):
     made, home = run
     data = Data.of(study, study.method, home)
-    card = arms._card(made, "adapted", 0, study.method, data)
-    model = Model(build_network(study.network, 2, 1, 2).eval(), network=study.network, card=card, **data.seen_by_model)
+    origin = arms._origin(made, "adapted", 0, study.method, data)
+    model = Model(
+        build_network(study.network, 2, 1, 2).eval(), network=study.network, origin=origin, **data.seen_by_model
+    )
 
     def sees(self, seen):
         """A net that finds a ball in the middle of what it is shown enlarged, and else one in the corner."""
@@ -127,11 +129,11 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         return np.stack([1 - p[1], p[1]])
 
     monkeypatch.setattr(Model, "probabilities", sees)
-    monkeypatch.setattr("xmed.model.deployed.MIN_SHARED_AGREEMENT", 0.1)
+    monkeypatch.setattr("xmed.model.volume_enlargement.MIN_SHARED_AGREEMENT", 0.1)
     settled, record = arms._finalise(model, data, enlarge=True)
     assert settled.enlarges
-    assert record["as_it_is"] < record["labelled"]
-    assert record["as_it_is"] < record["enlarged"]
+    assert record.as_it_is < record.labelled
+    assert record.as_it_is < record.enlarged
     assert arms._finalise(model, data) == (model, None)
     probe = replace(data.target, spec=data.target.spec.model_copy(update={"modality": "US"}))
     assert arms._finalise(model, replace(data, target=probe), enlarge=True) == (model, None)  # a hand holds it anywhere

@@ -12,10 +12,12 @@ import pytest
 from xmed_pipelines import pending_approvals
 
 from support.stand_in_library import prefect_server  # noqa: F401
+from xmed.records.version_decision import RefusalReason, VersionDecision
 
 ASKED = {"name": "toy", "version": 3, "alias": "clinical-evaluation"}
-OPEN = {**ASKED, "by": "", "approved": False, "refused": []}
-SHUT = {**OPEN, "refused": [{"code": "verdict", "text": "the verdict of its report is fail", "detail": []}]}
+OPEN = VersionDecision(**ASKED, by="", approved=False, refused=[])
+REASON = RefusalReason(code="verdict", text="the verdict of its report is fail", detail=[])
+SHUT = OPEN.model_copy(update={"refused": [REASON]})
 
 
 @pytest.fixture
@@ -30,17 +32,17 @@ class Registry:
     def __init__(self, gate):
         self.gate, self.told = gate, []
 
-    def check(self, name, version, home, *, alias):
+    def check_version(self, name, version, home, *, alias):
         assert {"name": name, "version": version, "alias": alias} == ASKED
         return self.gate
 
     def approve(self, name, version, home, **said):
         self.told.append(said)
-        return {**self.gate, "by": said["by"], "approved": said["decision"] == "approve"}
+        return self.gate.model_copy(update={"by": said["by"], "approved": said["decision"] == "approve"})
 
     def decided(self, name, version, home, *, alias, record):
         self.told.append(record)
-        return {**self.gate, "approved": True, "record": record}
+        return self.gate.model_copy(update={"approved": True, "record": record})
 
 
 @pytest.fixture
@@ -51,18 +53,18 @@ def ask(prefect_server, place, monkeypatch):
     monkeypatch.setattr(approve_flow, "POLL_SECONDS", 1)
 
     def start(gate=OPEN, hours=1.0):
-        registry, answer = Registry(gate), {}
+        registry, answers = Registry(gate), []
         monkeypatch.setattr(approve_flow, "registry", registry)
         context = contextvars.copy_context()  # where the test's server is known
         work = threading.Thread(
-            target=lambda: answer.update(context.run(approve_flow.approve_flow, *ASKED.values(), hours)), daemon=True
+            target=lambda: answers.append(context.run(approve_flow.approve_flow, *ASKED.values(), hours)), daemon=True
         )
         work.start()
 
         def wait():
             work.join(60)
             assert not work.is_alive()
-            return answer
+            return answers[0]
 
         return SimpleNamespace(registry=registry, answer=wait)
 
@@ -92,13 +94,13 @@ def paused(flow_run):
 def test_a_decision_made_elsewhere_wakes_the_flow_and_is_not_recorded_twice(ask, place):
     flow = ask()
     assert {key: marker(place)[key] for key in ASKED} == ASKED
-    refused = {**ASKED, "by": "Ada Reader", "approved": False}
+    refused = VersionDecision(**ASKED, by="Ada Reader", approved=False, refused=[])
     assert pending_approvals.resume_waiting_flows(place, refused, "reviewed") == 0
-    other = {**ASKED, "version": 4, "by": "Ada Reader", "approved": True, "record": "ef" * 32}
+    other = refused.model_copy(update={"version": 4, "approved": True, "record": "ef" * 32})
     assert pending_approvals.resume_waiting_flows(place, other, "reviewed") == 0
-    decided = {**ASKED, "by": "Ada Reader", "approved": True, "record": "ab" * 32}
+    decided = refused.model_copy(update={"approved": True, "record": "ab" * 32})
     assert pending_approvals.resume_waiting_flows(place, decided, "reviewed") == 1
-    assert flow.answer()["approved"] is True
+    assert flow.answer().approved is True
     assert flow.registry.told == ["ab" * 32]
     assert list((place / pending_approvals.FOLDER).iterdir()) == []
     assert pending_approvals.resume_waiting_flows(place, decided, "reviewed") == 0
@@ -111,7 +113,7 @@ def test_a_decision_made_in_prefect_goes_through_the_registry_with_its_name_and_
     flow = ask()
     said = {"by": "Ben Surgeon", "meaning": "reviewed the report", "decision": "approve"}
     resume_flow_run(UUID(marker(place)["flow_run"]), run_input=said)
-    assert flow.answer()["by"] == "Ben Surgeon"
+    assert flow.answer().by == "Ben Surgeon"
     assert flow.registry.told == [{**said, "alias": "clinical-evaluation"}]
 
 
@@ -124,12 +126,11 @@ def test_nobody_is_asked_about_what_the_gate_refuses(ask, place):
 @pytest.mark.slow
 def test_when_nobody_decides_the_answer_is_no(ask, place):
     answer = ask(hours=1 / 3600).answer()
-    assert (answer["approved"], answer["refused"][0]["code"]) == (False, "timeout")
+    assert (answer.approved, answer.refused[0].code) == (False, "timeout")
     assert list((place / pending_approvals.FOLDER).iterdir()) == []
 
 
 def test_without_anybody_waiting_prefect_is_not_even_imported(place, monkeypatch):
     monkeypatch.setattr(pending_approvals, "_resume", lambda *_: pytest.fail("nobody waits"))
-    assert (
-        pending_approvals.resume_waiting_flows(place, {**ASKED, "by": "Ada Reader", "approved": True}, "reviewed") == 0
-    )
+    approved = VersionDecision(**ASKED, by="Ada Reader", approved=True, refused=[])
+    assert pending_approvals.resume_waiting_flows(place, approved, "reviewed") == 0

@@ -26,7 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
-from xmed_pipelines.deployments import POOL
+from xmed_pipelines.schedules import POOL
 from support.approval_flow import approve
 deployment = RunnerDeployment.from_flow(
     approve, "asked", work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH,
@@ -48,7 +48,7 @@ DECIDE = """
 import sys
 from support.registrable_runs import build, verify
 from xmed import report
-report.verify, report.build = verify, build
+report.verify_report, report.write_report = verify, build
 from xmed.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -87,5 +87,5 @@ def test_a_suspended_approval_leaves_its_worker_and_goes_on_when_somebody_decide
         assert serve.wait(60) == 0
     assert len((home / "processes").read_text().split()) == 2, "another process went on"
     assert list((home / "waiting").iterdir()) == []
-    assert [one["event"] for one in audit_log.records(home)] == ["registered", "approved"]
+    assert [one.event for one in audit_log.records(home)] == ["registered", "approved"]
     assert registry.verify_audit(home) == []

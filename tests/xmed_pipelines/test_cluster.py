@@ -134,7 +134,7 @@ def test_an_ingest_in_pieces_finds_what_one_in_one_place_finds(clinic, home, tmp
     clinic.label("b").write_bytes(b"no NIfTI")
     asked = []
     found = ingest_cases(clinic.spec(), home, read_shards=lambda pieces: [asked.append(p) or p.read() for p in pieces])
-    assert [len(piece.wanted) for piece in asked] == [2, 1]
+    assert [len(piece.cases) for piece in asked] == [2, 1]
     alone = ingest_cases(clinic.spec(), tmp_path / "alone")
     assert (found.fingerprint, found.quarantined) == (alone.fingerprint, alone.quarantined)
     assert found.cases == alone.cases

@@ -19,6 +19,8 @@ from xmed.console import progress_display
 from xmed.console.tables import show_comparison
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate_run
+from xmed.records.answers import ComparedRun
+from xmed.records.method_comparison import MethodComparison
 from xmed.run import Run
 from xmed.server.doctor import leftovers
 from xmed.train import arm_processes
@@ -160,21 +162,32 @@ def test_on_a_terminal_trainings_are_shown_in_one_table():
     assert "evaluate" in last
 
 
+DICE = {"n": 8, "n_failed": 0, "n_cases": 8, "sd_between_seeds": None, "reason": None}
+DIFFERENCE = {"value": None, "ci": None, "n": 8, "p_sign_flip": None, "smallest_p": None}
+SIDE = {"name": "toy", "modality": "MR", "fingerprint": "0"}
 FOUND = {
-    "structures": ["prostate"], "patients": 8, "verdict": ["One sentence.", "Another."],
+    "schema": "xmed-comparison/1", "run": "r", "study": "toy", "source": SIDE, "target": SIDE,
+    "structures": ["prostate"], "primary": "prostate", "methods": ["gin"], "seeds": [0], "patients": 8, "budget": {},
+    "rows": [], "protocol_sha256": "0", "environment": {}, "rank_agreement": {}, "hardest": [], "unsupported": [],
+    "ceiling_over_trivial": DIFFERENCE, "verdict": ["One sentence.", "Another."],
     "ranking": {"prostate": [{
-        "method": "gin", "target_labels_used": False, "rank": {"value": 1, "ci": [1, 2], "first": 0.9}, "seconds": 12.0,
-        "dice": {"mean": 0.8123, "ci": [0.7, 0.9]}, "gap_closed": {"value": 0.5}, "gain_over_trivial": {"value": None},
-        "minus_source_only": {"value": 0.25, "p_holm": 0.031},
+        "method": "gin", "target_labels_used": False, "seconds": 12.0, "seeds": [0], "cite": None,
+        "rank": {"value": 1, "ci": [1, 2], "first": 0.9, "mean": 1.2},
+        "dice": {**DICE, "mean": 0.8123, "ci": [0.7, 0.9]}, "gap_closed": {"value": 0.5, "ci": None},
+        "gain_over_trivial": DIFFERENCE, "minus_source_only": {**DIFFERENCE, "value": 0.25, "p_holm": 0.031},
     }]},
-    "baselines": [{"method": "trivial_position", "structure": "prostate", "dice": {"mean": 0.4, "ci": None}}],
-    "failed": [{"method": "coral", "seed": 1, "message": "diverged"}],
+    "baselines": [{
+        "method": "trivial_position", "structure": "prostate", "dice": {**DICE, "mean": 0.4, "ci": None}, "rule": None,
+    }],
+    "failed": [{"method": "coral", "seed": 1, "code": "TRAINING_DIVERGED", "message": "diverged"}],
 }  # fmt: skip
+COMPARED = {"run": "r", "folder": "f", "page": "/x/comparison.html"}
 
 
 def test_the_table_says_how_sure_the_ranking_is_and_what_failed():
     file = StringIO()
-    show_comparison(Console(file=file, width=140), {"run": "r", "page": "/x/comparison.html"}, FOUND)
+    result, comparison = ComparedRun.model_validate(COMPARED), MethodComparison.model_validate(FOUND)
+    show_comparison(Console(file=file, width=140), result, comparison)
     text = file.getvalue()
     pieces = ("1 (1–2)", "0.812 (0.70–0.90)", "50%", "+0.250", "0.031", "trivial_position", "coral seed 1: diverged")
     assert all(piece in text for piece in (*pieces, "One sentence.", "/x/comparison.html"))
@@ -187,7 +200,8 @@ def test_seeds_are_a_count_or_a_list(monkeypatch, tmp_path, capsys, seeds, numbe
     asked = []
     monkeypatch.setattr(xmed.app.plan, "plan_comparison", lambda *given: asked.append(given))
     (tmp_path / "comparison.json").write_text(json.dumps(FOUND))
-    comparing = SimpleNamespace(compare_flow=lambda *_: {"folder": str(tmp_path), "run": "r", "page": "p"})
+    result = ComparedRun.model_validate({**COMPARED, "folder": str(tmp_path)})
+    comparing = SimpleNamespace(compare_flow=lambda *_: result)
     monkeypatch.setattr(flows, "_prepare", lambda **_: None)
     monkeypatch.setitem(__import__("sys").modules, "xmed_pipelines.compare_flow", comparing)
     before = dict(os.environ)
@@ -217,7 +231,7 @@ def test_the_flow_trains_judges_and_goes_on_after_a_failure(study, place, librar
     from xmed.app import compare_methods
 
     monkeypatch.setattr(compare_methods, "train", SimpleNamespace(fit_all=fit_all, promote=promote))
-    build = SimpleNamespace(build=lambda run: library.call("build") or run.folder / "comparison.html")
+    build = SimpleNamespace(write_comparison=lambda run: library.call("build") or run.folder / "comparison.html")
     monkeypatch.setattr(compare_methods, "comparison", build)
     result = compare_flow.compare_flow(str(study), ["gin"], [0])
     run = Run.find(result["run"], place)

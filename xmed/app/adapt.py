@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from xmed import cohort, evaluate, monitor, phantom, registry, train
 from xmed import report as reports
 from xmed.app.environment import bill_of_materials, environment, errors
-from xmed.app.plan import Plan, plan_study
-from xmed.app.rebuild_report import note_text, remember_prior
+from xmed.app.plan import Plan, as_path, plan_study
+from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
 from xmed.cohort import ReadShards
@@ -21,59 +20,63 @@ from xmed.console.progress_display import report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.processes.termination import stoppable
+from xmed.records.answers import AdaptedRun
 from xmed.records.data_summary import CaseFlow, DataSummary
+from xmed.records.record import content
+from xmed.records.run_state import RegisteredVersion
 from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
 from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
 
 
 def adapt(
-    study: str | Study,
+    study: str | Path | Study,
     seeds: list[int] | None = None,
-    source_root: Path | None = None,
-    target_root: Path | None = None,
-    resume: str | None = None,
-    file: str | None = None,
+    source_root: str | Path | None = None,
+    target_root: str | Path | None = None,
+    resume: str | Path | None = None,
+    file: str | Path | None = None,
     call: Call = directly,
-) -> dict[str, Any]:
+) -> AdaptedRun:
     """Ingest both datasets of a study, train all arms, decide whether to adapt, evaluate, report, log, register.
 
     Args:
-        study: a study's name, its YAML file, or the study itself.
-        seeds: instead of the study's own.
-        source_root: where the source's files lie, instead of its root.
-        target_root: where the target's files lie, instead of its root.
-        resume: the id or folder of a run that goes on.
-        file: the study's name or path, if it came from one: a text that people wrote of it stands beside.
-        call: calls each step.
+        study: A study: its name, its YAML file, or the study itself.
+        seeds: Random seeds, in place of the study's.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        resume: Id or folder of the run to continue.
+        file: The study's name or path, where it came from one: a YAML file beside it may hold what people wrote.
+        call: Calls each step.
 
     Returns:
-        run (its id), folder, report (the page's path), registered (what `xmed.registry.registration` returns).
+        The run, its folder, the path of its page, and what became of its model in the registry.
 
     Raises:
-        XmedError: with the codes of `xmed.app.plan.plan_study`, and of each step.
+        XmedError: With the codes of `xmed.app.plan.plan_study`, and of each step.
     """
-    started, roots = datetime.now(UTC), {"source": source_root, "target": target_root}
-    asked = study if isinstance(study, Study) else load_study(study)
-    with hold_run_lock(home(), f"study {asked.name}", asked.budget.devices):
-        plan = plan_study(asked, seeds, source_root, target_root, resume)
+    started = datetime.now(UTC)
+    roots = {"source": as_path(source_root), "target": as_path(target_root)}
+    spec = study if isinstance(study, Study) else load_study(study)
+    with hold_run_lock(home(), f"study {spec.name}", spec.budget.devices):
+        plan = plan_study(spec, seeds, source_root, target_root, resume)
         registry.check_name(home(), plan.study.register_as)
         run = _data_of(plan, roots, call)
         call(train_arms, run.folder)
         call(promote_model, run.folder)
-        call(evaluate_run, run.folder, target_root)
+        call(evaluate_run, run.folder, roots["target"])
         call(keep_reference, run.folder)
         call(describe_environment, run.folder, started)
-        call(note_what_is_known, run.folder, file)
+        call(keep_text_and_prior, run.folder, file)
         page = call(build_report, run.folder)
         call(log_run, run.folder)
         registered = call(register_model, run.folder)
-        end(run, {"registered": registered})
-    return {"run": run.id, "folder": str(run.folder), "report": str(page), "registered": registered}
+        end(run, {"registered": content(registered)})
+    return AdaptedRun(run=run.id, folder=str(run.folder), report=str(page), registered=registered)
 
 
 @contextlib.contextmanager
-def nothing_left_of(run: Run, unless: bool) -> Iterator[None]:
+def remove_on_failure(run: Run, unless: bool) -> Iterator[None]:
     """Delete the folder of a run that fails before its first training.
 
     Args:
@@ -99,7 +102,7 @@ def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
     run = plan.run or before or begin(plan.study, roots, home())
     report("run", 1, 1, f"{run.id}, which was interrupted" if before else run.id)
     try:
-        with nothing_left_of(run, unless=bool(plan.run or before)):
+        with remove_on_failure(run, unless=bool(plan.run or before)):
             call(ingest_dataset, plan.study.source, roots["source"])
             call(ingest_dataset, plan.study.target, roots["target"])
             call(describe_data, run.folder, plan.source.name, plan.target.name)
@@ -123,7 +126,7 @@ def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
 
 
 @outward
-def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = None) -> dict[str, str]:
+def ingest_dataset(spec: str | Path, root: Path | None, spread: ReadShards | None = None) -> dict[str, str]:
     """Read a dataset's cases into the store.
 
     Args:
@@ -134,10 +137,10 @@ def ingest_dataset(spec: str, root: Path | None, spread: ReadShards | None = Non
     Returns:
         name and fingerprint of the dataset.
     """
-    found = cohort.ingest_cases(
+    ingested = cohort.ingest_cases(
         load_dataset(spec), home(), data_root=root, progress=report, generate=make, read_shards=spread
     )
-    return {"name": found.spec.name, "fingerprint": found.fingerprint}
+    return {"name": ingested.spec.name, "fingerprint": ingested.fingerprint}
 
 
 def describe_data(folder: Path, source: str, target: str) -> dict[str, CaseFlow | None]:
@@ -189,16 +192,16 @@ def describe_environment(folder: Path, started: datetime) -> None:
         run.write("sbom", bill_of_materials(run))
 
 
-def note_what_is_known(folder: Path, study: str | None) -> None:
+def keep_text_and_prior(folder: Path, study: str | Path | None) -> None:
     """Keep the text that people wrote about the study, and the report of the model's version before this one."""
-    remember_prior(Run(folder), home())
+    keep_prior_report(Run(folder), home())
     if study:
-        note_text(Run(folder), study)
+        keep_author_text(Run(folder), study)
 
 
 def build_report(folder: Path) -> Path:
     """Build the report and return the path of its page."""
-    return reports.build(Run(folder))
+    return reports.write_report(Run(folder))
 
 
 @outward
@@ -208,6 +211,6 @@ def log_run(folder: Path) -> str:
 
 
 @outward
-def register_model(folder: Path) -> dict[str, Any]:
+def register_model(folder: Path) -> RegisteredVersion:
     """Register the adapted model; see `xmed.registry.register`."""
     return registry.register(Run(folder), home())

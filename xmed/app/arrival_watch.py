@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from xmed.app.plan import plan_dataset
 from xmed.errors import XmedError
@@ -14,15 +14,19 @@ from xmed.files.digest import digest
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import connect
 from xmed.io.pacs.catalogue import find_series
-from xmed.records.record import read, write
+from xmed.records.record import read_record, write
 from xmed.records.run_state import Arrival
 from xmed.spec import DatasetSpec
 
 
 def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
-    """Digest what a dataset consists of now: its folder's files, or the objects that its PACS query names.
+    """Digest what a dataset consists of now: its folder's files, or the objects that its PACS query returns.
 
     No image is read or fetched.
+
+    Args:
+        spec: The dataset.
+        root: Folder of the dataset's files, in place of the spec's.
 
     Returns:
         sha256 (hex).
@@ -45,9 +49,24 @@ def state_of(spec: DatasetSpec, root: Path | None = None) -> str:
     return digest(sorted(_files(folder, LinkPolicy(folder.resolve(), spec.link_folders()))))
 
 
+@dataclass(frozen=True)
+class WatchParameters:
+    """Parameters of the flow `watch`.
+
+    Attributes:
+        when: `new`: run when the study's target has new cases. `drift`: run when a drift check of `data` gives alarm.
+        data: With `drift`: a dataset, or a folder with a file or DICOM folder per case.
+        minutes: How long data must not have changed to count as complete.
+    """
+
+    when: Literal["new", "drift"]
+    data: str | None
+    minutes: float
+
+
 def watch_parameters(
     target: DatasetSpec, drift_data: str | None, minutes: float, target_root: Path | None = None
-) -> dict[str, Any]:
+) -> WatchParameters:
     """Check that new data can arrive where it is watched for, and return the parameters of the flow `watch`.
 
     Args:
@@ -57,7 +76,7 @@ def watch_parameters(
         target_root: Folder of the target's files, in place of its spec's.
 
     Returns:
-        when (`new` or `drift`), data, minutes.
+        What the flow watches, and for how long.
 
     Raises:
         XmedError: As `state_of`, and SPEC_NOT_FOUND, SPEC_INVALID.
@@ -66,7 +85,7 @@ def watch_parameters(
         state_of(target, target_root)
     elif not Path(drift_data).is_dir():
         state_of(plan_dataset(drift_data))
-    return {"when": "drift" if drift_data else "new", "data": drift_data, "minutes": minutes}
+    return WatchParameters("drift" if drift_data else "new", drift_data, minutes)
 
 
 @dataclass(frozen=True)
@@ -86,27 +105,31 @@ class Watch:
         Returns:
             An empty string where the data is new and complete; else the reason why not.
         """
-        now, known = now or datetime.now(UTC), self._known()
-        if known.done == state:
+        now, last_look = now or datetime.now(UTC), self._last_look()
+        if last_look.done == state:
             return "nothing new"
-        if known.seen != state:
-            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
+        if last_look.seen != state:
+            self._write(last_look.model_copy(update={"seen": state, "since": now.isoformat()}))
             return "something came since the last look"
-        quiet = _since(known, now)
+        quiet = _since(last_look, now)
         if quiet is None:  # the clock was set back, or what was written down is damaged: the wait begins anew
-            self._write(known.model_copy(update={"seen": state, "since": now.isoformat()}))
+            self._write(last_look.model_copy(update={"seen": state, "since": now.isoformat()}))
             return f"quiet for 0 of {minutes:g} minutes: the clock was set back since the last look"
         if quiet < timedelta(minutes=minutes):
             return f"quiet for {quiet.total_seconds() / 60:.0f} of {minutes:g} minutes"
         return ""
 
     def done(self, state: str) -> None:
-        """Record that this state was handled, whatever the result, so that it is not due again."""
-        self._write(self._known().model_copy(update={"done": state}))
+        """Record that this state was handled, whatever the result, so that it is not due again.
 
-    def _known(self) -> Arrival:
+        Args:
+            state: What `state_of` returned.
+        """
+        self._write(self._last_look().model_copy(update={"done": state}))
+
+    def _last_look(self) -> Arrival:
         try:
-            return read(Arrival, self.path)
+            return read_record(Arrival, self.path)
         except XmedError:
             return Arrival()  # never looked; or the file is damaged, which costs one look
 
@@ -114,10 +137,10 @@ class Watch:
         write(document, self.path)
 
 
-def _since(known: Arrival, now: datetime) -> timedelta | None:
+def _since(arrival: Arrival, now: datetime) -> timedelta | None:
     """For how long nothing has changed; None where no clock can say."""
     try:
-        quiet = now - datetime.fromisoformat(known.since or "")
+        quiet = now - datetime.fromisoformat(arrival.since or "")
     except (TypeError, ValueError):  # TypeError: a moment without a time zone
         return None
     return quiet if quiet >= timedelta(0) else None
@@ -128,8 +151,8 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
 
     Linked folders are looked into where ingest does so. A folder that several links lead to is looked into once.
     """
-    found = []
-    known: set[str] = set()
+    listed = []
+    visited: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         seen = sorted(name for name in folders if not name.startswith("."))
         folders[:] = [name for name in seen if not Path(place, name).is_symlink()]
@@ -137,9 +160,9 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
             if not reach.enters(link, folder):
                 continue
             target = os.path.realpath(link)
-            found.append((f"{link.relative_to(folder).as_posix()} -> {target}", 0, 0))
-            if target not in known:
-                known.add(target)
+            listed.append((f"{link.relative_to(folder).as_posix()} -> {target}", 0, 0))
+            if target not in visited:
+                visited.add(target)
                 folders.append(link.name)
         for name in files:
             path = Path(place, name)
@@ -147,5 +170,5 @@ def _files(folder: Path, reach: LinkPolicy) -> list[tuple[str, int, int]]:
                 facts = path.stat()
             except OSError:
                 continue
-            found.append((path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns))
-    return found
+            listed.append((path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns))
+    return listed

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import cohort, monitor, registry
 from xmed.app.adapt import make
-from xmed.app.external_validation import card_of, spoken
-from xmed.app.plan import plan_dataset
+from xmed.app.external_validation import card_of, public_name
+from xmed.app.plan import as_path, plan_dataset
 from xmed.app.steps import Call, directly, outward
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
-from xmed.records.drift import ValidationReference
+from xmed.records.answers import DriftPage
+from xmed.records.drift import CheckedInput, CheckedModel, RefusedCase, ValidationReference
 from xmed.records.model_card import ModelCard
 from xmed.run import Run, home
 from xmed.spec import DatasetSpec, spec_names
@@ -26,28 +26,29 @@ INCOMING = ".incoming"
 """After a dataset's name: its images as they come in, without labels; the dataset itself stays as it was ingested."""
 
 
-def drift(model: str, data: str, data_root: Path | None = None, call: Call = directly) -> dict[str, str]:
+def drift(model: str | Path, data: str | Path, data_root: str | Path | None = None, call: Call = directly) -> DriftPage:
     """Check whether new, unlabelled data are still what a model was validated on: ingest, measure, report, log.
 
     Args:
         model: models:/name@alias, models:/name/3, or a model folder.
-        data: a dataset's name or YAML file, or a folder in which every file or DICOM folder is one case.
-        data_root: where the files lie, instead of the spec's root.
-        call: calls each step.
+        data: A dataset (name or YAML file), or a folder in which every file or DICOM folder is one case.
+        data_root: Folder of the dataset's files, in place of the spec's.
+        call: Calls each step.
 
     Returns:
-        folder (with drift.json), report (the page's path).
+        The folder with drift.json, and the path of the page.
 
     Raises:
         XmedError: REFERENCE_MISSING, MODEL_NOT_FOUND, and the codes of `incoming` and of each step.
     """
-    folder = registry.fetch(model, home())
+    named = str(model)
+    folder = registry.fetch(named, home())
     spec = incoming(data, card_of(folder), data_root)
-    reference = call(reference_for, model, folder)
+    reference = call(reference_for, named, folder)
     call(take_in, spec)
-    page = call(check, model, folder, spec.name, reference)
+    page = call(check, named, folder, spec.name, reference)
     call(log_drift, page)
-    return {"folder": str(page.parent), "report": str(page)}
+    return DriftPage(folder=str(page.parent), report=str(page))
 
 
 @outward
@@ -65,61 +66,62 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
         return carried
     card = card_of(folder)
     try:
-        found = monitor.keep(Run.find(str(card.run), home()), home(), report)
+        reference = monitor.keep(Run.find(str(card.run), home()), home(), report)
     except XmedError as problem:
-        what = f"{spoken(model)} carries no reference, and none can be made: {problem.what}"
+        what = f"{public_name(model)} carries no reference, and none can be made: {problem.what}"
         do = "register a model with this version of xmed, or check where its run is"
         raise XmedError("REFERENCE_MISSING", what, "a model with monitor.json among its evidence", do) from problem
-    if found.weights_sha256 != card.weights_sha256:
-        what = f"run {card.run} deploys another seed than {spoken(model)}"
+    if reference.weights_sha256 != card.weights_sha256:
+        what = f"run {card.run} deploys another seed than {public_name(model)}"
         raise XmedError("REFERENCE_MISSING", what, "the model that the run registered")
-    return found
+    return reference
 
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
-    found, net = cohort.load_cohort(name, home()), Model.load(folder)
-    rows, unread = monitor.Bench(net, found, reference.credible, report).measure(found.cases)
-    new = monitor.by_patient(found.cases, rows)
-    refused = [{key: asdict(one)[key] for key in ("case", "code", "message")} for one in found.quarantined]
-    refused += [{"case": case, "code": one.code, "message": one.what} for case, one in unread.items()]
+    new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
+    rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
+    new = monitor.by_patient(new_cases.cases, rows)
+    refused = [RefusedCase(case=case.case, code=case.code, message=case.message) for case in new_cases.quarantined]
+    refused += [RefusedCase(case=case, code=error.code, message=error.what) for case, error in unread.items()]
     now = datetime.now(UTC)
-    about = {
-        "created": now.isoformat(timespec="seconds"),
-        "model": {
-            "reference": spoken(model),
-            "study": net.card["study"],
-            "weights_sha256": net.card["weights_sha256"],
-            "modality": net.modality,
-        },
-        "input": {
-            "name": name.removesuffix(INCOMING),
-            "cases": len(found.cases) + len(found.quarantined),
-            "patients": len(new),
-            "fingerprint": found.fingerprint,
-        },
-    }
+    checked_model = CheckedModel(
+        reference=public_name(model),
+        study=net.origin.study or "",
+        weights_sha256=str(net.weights_sha256),
+        modality=net.modality,
+    )
+    data = CheckedInput(
+        name=name.removesuffix(INCOMING),
+        cases=len(new_cases.cases) + len(new_cases.quarantined),
+        patients=len(new),
+        fingerprint=new_cases.fingerprint,
+    )
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    document = monitor.compose(about, reference, new, refused)
-    return monitor.build(document, home() / "reports" / "drift" / place)
+    created = now.isoformat(timespec="seconds")
+    document = monitor.compose_drift_check(created, checked_model, data, reference, new, refused)
+    return monitor.build_drift_check(document, home() / "reports" / "drift" / place)
 
 
 @outward
 def log_drift(page: Path) -> str:
     """Log a check to MLflow: p values, counts, expected Dice, and the files. Returns the id of the MLflow run."""
-    found = monitor.read(page.parent)
-    measured = {"drift/alarm": float(found["verdict"] == "alarm"), "drift/unreadable": float(found["unreadable"]["n"])}
-    measured |= {"drift/patients": float(found["input"]["patients"]), "drift/p": found["p"]}
-    for group in found["groups"]:
-        measured |= {f"drift/{group['id']}/{key}": group[key] for key in ("mmd2", "p", "p_adjusted")}
-    measured |= {f"drift/{name}/dice_expected": one["mean"] for name, one in found["estimate"].items()}
-    tags = {"xmed.kind": "drift", "verdict": found["verdict"], "weights_sha256": found["model"]["weights_sha256"]}
-    tags |= {"model": found["model"]["reference"], "data": found["input"]["name"]}
-    known = {key: value for key, value in measured.items() if value is not None}
-    return registry.log_check(found["model"]["study"], page.parent.name, tags, known, page.parent, home())
+    check = monitor.read_drift_check(page.parent)
+    measured: dict[str, float | None] = {
+        "drift/alarm": float(check.verdict == "alarm"),
+        "drift/unreadable": float(check.unreadable.n),
+    }
+    measured |= {"drift/patients": float(check.input.patients), "drift/p": check.p}
+    for group in check.groups:
+        measured |= {f"drift/{group.id}/{key}": getattr(group, key) for key in ("mmd2", "p", "p_adjusted")}
+    measured |= {f"drift/{name}/dice_expected": estimate.mean for name, estimate in check.estimate.items()}
+    tags = {"xmed.kind": "drift", "verdict": check.verdict, "weights_sha256": check.model.weights_sha256}
+    tags |= {"model": check.model.reference, "data": check.input.name}
+    metrics = {key: value for key, value in measured.items() if value is not None}
+    return registry.log_check(check.model.study, page.parent.name, tags, metrics, page.parent, home())
 
 
-def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> DatasetSpec:
+def incoming(data: str | Path, card: ModelCard, data_root: str | Path | None = None) -> DatasetSpec:
     """Describe the data that is checked as a dataset without labels.
 
     Args:
@@ -127,30 +129,33 @@ def incoming(data: str, card: ModelCard, data_root: Path | None = None) -> Datas
         card: The model's card (model.json).
         data_root: Folder of the dataset's files, in place of the spec's.
 
+    Returns:
+        The dataset, without labels.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, MODALITY_MISMATCH, PATH_NOT_FOUND, NO_CASES, USAGE.
     """
-    given = Path(data)
-    if given.is_dir() and data not in spec_names("dataset"):
+    given, root = Path(data), as_path(data_root)
+    if given.is_dir() and str(data) not in spec_names("dataset"):
         if data_root is not None:
             raise XmedError("USAGE", f"--data-root with the folder {data}", "a dataset's name, or a folder alone")
         return _folder(given.absolute(), card)
-    spec = plan_dataset(data, data_root)
+    spec = plan_dataset(data, root)
     if spec.layout.image is None:
         raise XmedError("SPEC_INVALID", f"{spec.name} is label maps alone", "a dataset with images")
     if spec.modality != card.modality:
         what = f"{spec.name} is {spec.modality}"
         raise XmedError("MODALITY_MISMATCH", what, f"{card.modality}, as the model's data")
     changed = {"name": f"{spec.name}{INCOMING}", "layout": spec.layout.model_copy(update={"label": None})}
-    return spec.model_copy(update={**changed, **({"root": str(data_root.absolute())} if data_root else {})})
+    return spec.model_copy(update={**changed, **({"root": str(root.absolute())} if root else {})})
 
 
 def _folder(folder: Path, card: ModelCard) -> DatasetSpec:
     """Whatever lies in a folder, a case each; their names, which may be people's, become pseudonyms."""
-    spoken = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-").lower() or "folder"
     return DatasetSpec.model_validate(
         {
-            "name": f"{spoken}-{digest(str(folder))[:6]}{INCOMING}",
+            "name": f"{stem}-{digest(str(folder))[:6]}{INCOMING}",
             "modality": card.modality,
             "root": str(folder),
             "layout": {"image": "{case}"},

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import comparison, train
-from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, nothing_left_of
-from xmed.app.plan import plan_comparison
+from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, remove_on_failure
+from xmed.app.plan import as_path, plan_comparison
 from xmed.app.steps import Call, directly
 from xmed.cohort import ReadShards
 from xmed.console.progress_display import FAILED, lay_out, report
@@ -18,6 +18,7 @@ from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
+from xmed.records.answers import ComparedRun
 from xmed.records.run_state import FailedTraining, FailedTrainings
 from xmed.run import Arm, Run, home
 from xmed.spec import load_study
@@ -29,51 +30,52 @@ TRACE = 4000
 
 
 def compare(
-    study: str,
+    study: str | Path,
     methods: list[str] | None = None,
     seeds: list[int] | None = None,
-    source_root: Path | None = None,
-    target_root: Path | None = None,
-    resume: str | None = None,
+    source_root: str | Path | None = None,
+    target_root: str | Path | None = None,
+    resume: str | Path | None = None,
     jobs: int | None = None,
     spread: ReadShards | None = None,
     elsewhere: Elsewhere | None = None,
     call: Call = directly,
-) -> dict[str, str]:
-    """Ingest once, train every method and seed that is not there yet, evaluate, rank.
+) -> ComparedRun:
+    """Ingest both datasets once, train every method and seed that is not trained yet, evaluate, rank.
 
     Args:
-        study: a study's name or its YAML file.
-        methods: names, or `["all"]`; None with `resume`.
-        seeds: instead of the study's own.
-        source_root: where the source's files lie, instead of its root.
-        target_root: where the target's files lie, instead of its root.
-        resume: the id or folder of a comparison that goes on.
-        jobs: trainings at once on a CPU; as many as cores by default.
-        spread: reads pieces of a dataset on other machines.
-        elsewhere: trains on other machines.
-        call: calls each step.
+        study: A study: its name or YAML file.
+        methods: Names of methods, or `["all"]`; None with `resume`.
+        seeds: Random seeds, in place of the study's.
+        source_root: Folder of the source's files, in place of its spec's.
+        target_root: Folder of the target's files, in place of its spec's.
+        resume: Id or folder of the comparison to continue.
+        jobs: Trainings at the same time on a CPU; None: as many as cores.
+        spread: Reads parts of a dataset on other machines.
+        elsewhere: Trains on other machines.
+        call: Calls each step.
 
     Returns:
-        run (its id), folder, page (the path of comparison.html).
+        The run, its folder, and the path of comparison.html.
 
     Raises:
-        XmedError: with the codes of `xmed.app.plan.plan_comparison`, and of each step.
+        XmedError: With the codes of `xmed.app.plan.plan_comparison`, and of each step.
     """
     started = datetime.now(UTC)
     with hold_run_lock(home(), f"comparison of {study}", load_study(study).budget.devices):
         plan = plan_comparison(study, methods, seeds, source_root, target_root, resume)
         run = plan.run or Run.create(plan.study, home(), plan.methods)
         report("comparison", 1, 1, run.id)
-        with nothing_left_of(run, unless=plan.run is not None):
-            call(ingest_dataset, plan.study.source, source_root, spread)
-            call(ingest_dataset, plan.study.target, target_root, spread)
+        with remove_on_failure(run, unless=plan.run is not None):
+            call(ingest_dataset, plan.study.source, as_path(source_root), spread)
+            call(ingest_dataset, plan.study.target, as_path(target_root), spread)
             call(describe_data, run.folder, plan.source.name, plan.target.name)
         call(train_methods, run.folder, jobs, elsewhere)
         call(choose_method, run.folder)
         call(evaluate_run, run.folder)
         call(describe_environment, run.folder, started)
-        return {"run": run.id, "folder": str(run.folder), "page": str(call(build_comparison, run.folder))}
+        page = call(build_comparison, run.folder)
+        return ComparedRun(run=run.id, folder=str(run.folder), page=str(page))
 
 
 def train_methods(folder: Path, jobs: int | None, elsewhere: Elsewhere | None = None) -> None:
@@ -123,4 +125,4 @@ def choose_method(folder: Path) -> None:
 
 def build_comparison(folder: Path) -> Path:
     """Write comparison.json and comparison.html, and return the page's path."""
-    return comparison.build(Run(folder))
+    return comparison.write_comparison(Run(folder))

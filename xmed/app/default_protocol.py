@@ -41,21 +41,21 @@ def own_protocol(
     Returns:
         The protocol, and the NSD tolerance in mm; None for what is unknown.
     """
-    for found, tolerance in _told(card, report):
+    for document, tolerance in _recorded_protocols(card, report):
         try:
-            own = Protocol.model_validate(found)
+            own = Protocol.model_validate(document)
         except ValidationError:
             continue
         if own.primary.structure in names:
-            kept = own.accept.model_copy(update=NOT_AGAIN)
-            if kept.dice is None and kept.gain_over_trivial is None:  # the rest of it cannot be asked here
-                kept = kept.model_copy(update={"gain_over_trivial": 0.0})
+            accept = own.accept.model_copy(update=NOT_AGAIN)
+            if accept.dice is None and accept.gain_over_trivial is None:  # the rest of it cannot be asked here
+                accept = accept.model_copy(update={"gain_over_trivial": 0.0})
             # how many patients were planned, and how much worse than a ceiling it may be, was said of another test
-            return own.model_copy(update={"accept": kept, "planned_n": None, "non_inferiority": None}), tolerance
+            return own.model_copy(update={"accept": accept, "planned_n": None, "non_inferiority": None}), tolerance
     return None, None
 
 
-def _told(card: ModelCard, report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
+def _recorded_protocols(card: ModelCard, report: dict[str, Any] | None) -> Iterator[tuple[Any, float | None]]:
     """(protocol, tolerance of its report) from wherever the model's validation is written down."""
     if report is not None:
         yield report["protocol"]["protocol"], report["metrics_conventions"]["nsd_tolerance_mm"]

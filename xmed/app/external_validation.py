@@ -14,21 +14,23 @@ from xmed.app.adapt import (
     evaluate_run,
     ingest_dataset,
     keep_reference,
-    nothing_left_of,
+    remove_on_failure,
 )
 from xmed.app.default_protocol import least_protocol, own_protocol
-from xmed.app.plan import plan_dataset
+from xmed.app.plan import as_path, plan_dataset
 from xmed.app.steps import Call, directly
 from xmed.cohort import Cohort
 from xmed.console.progress_display import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
-from xmed.model.deployed import CARD, WEIGHTS, Model
+from xmed.model.deployed import Model
+from xmed.model.folder import CARD, WEIGHTS
+from xmed.records.answers import ValidatedRun
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
 from xmed.records.model_card import ModelCard
 from xmed.records.provenance import TrainingData, TrainingSides, ValidatedModel
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.records.training import CheckpointChoice, Training
 from xmed.run import Arm, Run, home
 from xmed.spec import DatasetSpec, Protocol, Study, load_protocol
@@ -38,37 +40,42 @@ NO_FLOW = CaseFlow(found=0, readable=0, quarantined=0, train=0, select=0, test=0
 
 
 def validate(
-    model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None, call: Call = directly
-) -> dict[str, str]:
+    model: str | Path,
+    spec: str | Path,
+    protocol: str | Path | None = None,
+    data_root: str | Path | None = None,
+    call: Call = directly,
+) -> ValidatedRun:
     """Validate a finished model on a labelled dataset that it was not trained on: ingest, evaluate, report.
 
     Args:
         model: models:/name@alias, models:/name/3, or a model folder.
-        spec: a dataset's name or its YAML file.
-        protocol: a YAML of what counts as success, instead of the model's own protocol.
-        data_root: where the files lie, instead of the spec's root.
-        call: calls each step.
+        spec: A dataset: its name or YAML file.
+        protocol: A YAML file that says what counts as success, in place of the model's own protocol.
+        data_root: Folder of the dataset's files, in place of the spec's.
+        call: Calls each step.
 
     Returns:
-        run (its id), folder, report (the page's path).
+        The run, its folder, and the path of its page.
 
     Raises:
         XmedError: MODEL_NOT_FOUND, MODEL_INVALID, SPEC_INVALID, MODALITY_MISMATCH, and the codes of each step.
     """
-    started, dataset = datetime.now(UTC), plan_dataset(spec, data_root)
-    folder = registry.fetch(model, home())
-    entry = registry.version_of(model, home()) if model.startswith("models:") else None
-    carried = registry.report_of(model, home()) if entry else None
-    study = external_study(folder, dataset, load_protocol(protocol) if protocol else None, carried)
-    run = begin(folder, model, study, home(), str(entry.version) if entry else None)
+    started, dataset, root, reference = datetime.now(UTC), plan_dataset(spec, data_root), as_path(data_root), str(model)
+    folder = registry.fetch(reference, home())
+    entry = registry.version_of(reference, home()) if reference.startswith("models:") else None
+    carried = registry.report_of(reference, home()) if entry else None
+    study = external_study(folder, dataset, load_protocol(Path(protocol)) if protocol else None, carried)
+    run = begin(folder, reference, study, home(), str(entry.version) if entry else None)
     progress("run", 1, 1, run.id)
-    with nothing_left_of(run, unless=False):
-        call(ingest_dataset, spec, data_root)
+    with remove_on_failure(run, unless=False):
+        call(ingest_dataset, spec, root)
         call(describe_external, run.folder, dataset.name)
-    call(evaluate_run, run.folder, data_root)
+    call(evaluate_run, run.folder, root)
     call(keep_reference, run.folder)
     call(describe_environment, run.folder, started)
-    return {"run": run.id, "folder": str(run.folder), "report": str(call(build_report, run.folder))}
+    page = call(build_report, run.folder)
+    return ValidatedRun(run=run.id, folder=str(run.folder), report=str(page))
 
 
 def describe_external(folder: Path, target: str) -> CaseFlow | None:
@@ -105,14 +112,14 @@ def external_study(
     if spec.modality != card.modality:
         raise XmedError("MODALITY_MISMATCH", f"{spec.name} is {spec.modality}", f"{card.modality}, as the model's data")
     own, tolerance = own_protocol(card, report, names)
-    asked = protocol or own or least_protocol(names[0])
-    if asked.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
-        asked = asked.model_copy(update={"nsd_tolerance_mm": tolerance})
-    if "not_below_source_only" not in asked.accept.model_fields_set:  # a default of studies; here is no such arm
-        asked = asked.model_copy(update={"accept": asked.accept.model_copy(update={"not_below_source_only": False})})
-    if asked.primary.structure not in names:
+    chosen = protocol or own or least_protocol(names[0])
+    if chosen.nsd_tolerance_mm is None and tolerance is not None and spec.spacing_credible:
+        chosen = chosen.model_copy(update={"nsd_tolerance_mm": tolerance})
+    if "not_below_source_only" not in chosen.accept.model_fields_set:  # a default of studies; here is no such arm
+        chosen = chosen.model_copy(update={"accept": chosen.accept.model_copy(update={"not_below_source_only": False})})
+    if chosen.primary.structure not in names:
         raise XmedError(
-            "SPEC_INVALID", f"protocol.primary.structure {asked.primary.structure}", f"one of {', '.join(names)}"
+            "SPEC_INVALID", f"protocol.primary.structure {chosen.primary.structure}", f"one of {', '.join(names)}"
         )
     return Study.model_validate({
         "name": f"{card.study}-on-{spec.name}",
@@ -124,7 +131,7 @@ def external_study(
         "task": {"largest_component": card.largest_component},
         "method": {"name": card.method},
         "seeds": [card.seed],
-        "protocol": asked,
+        "protocol": chosen,
         "register_as": card.study,
     })  # fmt: skip
 
@@ -160,22 +167,22 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
         batch=0,
         seconds=0.0,
         device="as the run that made it",
-        network=documents.read_mapping(folder / "model" / CARD)["network"],
+        network=documents.read_json(folder / "model" / CARD)["network"],
         target_labels_used=False,
         selection=CheckpointChoice(rule="the model as it was registered", used_target_labels=False, candidates=[]),
     )
     run.write(training, arm=training.arm, seed=training.seed)
-    called = {"model": spoken(reference), **_called(reference, version)}
-    run.write(ValidatedModel.model_validate({**called, "weights_sha256": weights, **_made(card)}))
+    called = {"model": public_name(reference), **_registered_name(reference, version)}
+    run.write(ValidatedModel.model_validate({**called, "weights_sha256": weights, **_origin(card)}))
     return run
 
 
 def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
     """Write data.json: the new data, and of the training data whatever is still here to be compared with."""
     training = run.read(ValidatedModel).training
-    source, before = _known(training.source, home), _known(training.target, home)
+    source, before = _stored_cohort(training.source, home), _stored_cohort(training.target, home)
     document = DataSummary(
-        source=cohort.describe_cohort(source) if source else _unknown(run, training.source),
+        source=cohort.describe_cohort(source) if source else _absent_cohort(run, training.source),
         target=cohort.describe_cohort(target),
         leakage=_leakage(source, before, target),
     )
@@ -186,25 +193,31 @@ def describe(run: Run, target: Cohort, home: Path) -> DataSummary:
 def card_of(model: Path) -> ModelCard:
     """Read a model's card (model.json).
 
+    Args:
+        model: The model's folder.
+
+    Returns:
+        The card.
+
     Raises:
         XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
     """
     path = model / CARD
     if not path.is_file():
         raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {model}", "a model folder that xmed wrote")
-    card = read(ModelCard, path, "MODEL_INVALID")
+    card = read_record(ModelCard, path, "MODEL_INVALID")
     for key in ("study", "seed", "method"):
         if getattr(card, key) is None:
             raise XmedError("MODEL_INVALID", f"{path} lacks '{key}'", "a model folder that xmed wrote")
     return card
 
 
-def spoken(reference: str) -> str:
+def public_name(reference: str) -> str:
     """The name of a model to show: of a folder only its last part, since the paths of this machine are private."""
     return reference if reference.startswith("models:/") else Path(reference).name
 
 
-def _called(reference: str, version: str | None) -> dict[str, str | None]:
+def _registered_name(reference: str, version: str | None) -> dict[str, str | None]:
     """The name and version of a registered model; of a folder there are none."""
     if not reference.startswith("models:/"):
         return {}
@@ -212,7 +225,7 @@ def _called(reference: str, version: str | None) -> dict[str, str | None]:
     return {"name": name, "version": version or (last if last.isdigit() else None)}
 
 
-def _made(card: ModelCard) -> dict[str, Any]:
+def _origin(card: ModelCard) -> dict[str, Any]:
     training = TrainingSides(
         source=TrainingData(name=card.datasets.source, fingerprint=card.data.source),
         target=TrainingData(name=card.datasets.target, fingerprint=card.data.target),
@@ -225,15 +238,15 @@ def _made(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _known(data: TrainingData, home: Path) -> Cohort | None:
+def _stored_cohort(data: TrainingData, home: Path) -> Cohort | None:
     """The very data that the model was made from, if they are still ingested here, unchanged."""
     if not data.name:
         return None
     try:
-        found = cohort.load_cohort(data.name, home)
+        stored = cohort.load_cohort(data.name, home)
     except XmedError:
         return None
-    return found if found.fingerprint == data.fingerprint else None
+    return stored if stored.fingerprint == data.fingerprint else None
 
 
 def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Leakage:
@@ -241,18 +254,18 @@ def _leakage(source: Cohort | None, before: Cohort | None, target: Cohort) -> Le
 
     source, before: what the model was trained on, where it is here.
     """
-    found = cohort.find_leakage([one for one in (source, before) if one], target)
+    leakage = cohort.find_leakage([dataset for dataset in (source, before) if dataset], target)
     if source is not None and before is not None:
-        return found
+        return leakage
     # Half of the comparison proves nothing: what it finds stands, what it does not find is not known.
     checks = [
-        check.model_copy(update={"found": check.found or None, "reason": None if check.found else NOT_HERE})
-        for check in found.checks
+        check.model_copy(update={"n_shared": check.n_shared or None, "reason": None if check.n_shared else NOT_HERE})
+        for check in leakage.checks
     ]
-    return found.model_copy(update={"checks": checks})
+    return leakage.model_copy(update={"checks": checks})
 
 
-def _unknown(run: Run, training: TrainingData) -> CohortSummary:
+def _absent_cohort(run: Run, training: TrainingData) -> CohortSummary:
     return CohortSummary(
         name=training.name or "not known here",
         modality="unknown",

@@ -31,12 +31,24 @@ class Plan:
     methods: tuple[str, ...] = ()
 
 
+def as_path(folder: str | Path | None) -> Path | None:
+    """Turn what a script gave for a folder into a path.
+
+    Args:
+        folder: A folder, or None.
+
+    Returns:
+        Its path; None for None.
+    """
+    return None if folder is None else Path(folder)
+
+
 def plan_study(
-    study: str | Study,
+    study: str | Path | Study,
     seeds: list[int] | None = None,
-    source_root: Path | None = None,
-    target_root: Path | None = None,
-    resume: str | None = None,
+    source_root: str | Path | None = None,
+    target_root: str | Path | None = None,
+    resume: str | Path | None = None,
 ) -> Plan:
     """Read and check a study, or the run that is to be resumed; nothing is written.
 
@@ -46,6 +58,9 @@ def plan_study(
         source_root: Folder of the source's files, in place of its spec's.
         target_root: Folder of the target's files, in place of its spec's.
         resume: Id or folder of the run to continue.
+
+    Returns:
+        What the run will do.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, METHOD_UNKNOWN, METHOD_NEEDS, PATH_NOT_FOUND, RUN_NOT_FOUND, USAGE.
@@ -57,12 +72,12 @@ def plan_study(
 
 
 def plan_comparison(
-    study: str,
+    study: str | Path,
     names: list[str] | None,
     seeds: list[int] | None = None,
-    source_root: Path | None = None,
-    target_root: Path | None = None,
-    resume: str | None = None,
+    source_root: str | Path | None = None,
+    target_root: str | Path | None = None,
+    resume: str | Path | None = None,
 ) -> Plan:
     """Read and check a comparison; nothing is written.
 
@@ -76,6 +91,9 @@ def plan_comparison(
         target_root: Folder of the target's files, in place of its spec's.
         resume: Id or folder of the comparison to continue.
 
+    Returns:
+        What the comparison will do.
+
     Raises:
         XmedError: As `plan_study`.
     """
@@ -87,33 +105,44 @@ def plan_comparison(
         raise XmedError("USAGE", "no --methods", "methods with commas between, or all", "see `xmed methods`")
     plan = _plan(study, seeds, source_root, target_root, run)
     chosen = [*methods.names(), *methods.COMPOSITIONS] if names == ["all"] else names or []
-    wanted = list(dict.fromkeys(run.methods if run else ["source_only", *chosen, "target_supervised"]))
-    for name in wanted:
+    compared = list(dict.fromkeys(run.methods if run else ["source_only", *chosen, "target_supervised"]))
+    for name in compared:
         spec = plan.study.method if name == plan.study.method.name else MethodSpec(name=name)
         for needed in [name, *methods.needs(spec)]:
-            methods.check_hyperparameters(needed, {})
-    return replace(plan, methods=tuple(wanted))
+            methods.check_hyperparameters(MethodSpec(name=needed))
+    return replace(plan, methods=tuple(compared))
 
 
 def _plan(
-    study: str | Study, seeds: list[int] | None, source_root: Path | None, target_root: Path | None, run: Run | None
+    study: str | Path | Study,
+    seeds: list[int] | None,
+    source_root: str | Path | None,
+    target_root: str | Path | None,
+    run: Run | None,
 ) -> Plan:
-    asked = study if isinstance(study, Study) else load_study(study)
+    spec = study if isinstance(study, Study) else load_study(study)
     if run is not None:
-        if seeds or run.study.name != asked.name:
+        if seeds or run.study.name != spec.name:
             what = "--seeds with --resume" if seeds else f"run {run.id} is of study {run.study.name}"
             raise XmedError("USAGE", what, "the run's own study and seeds", "leave --seeds out, name its study")
-        asked = run.study  # what was asked then, whatever the file says today: its protocol is fixed
+        spec = run.study  # as the run began, whatever the file says today: its protocol is fixed
     elif seeds:
-        asked = asked.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
-    source, target = plan_dataset(asked.source, source_root), plan_dataset(asked.target, target_root)
-    methods.check_hyperparameters(asked.method.name, asked.method.hyperparameters)
-    _check_network(asked)
-    for side, spec in (("source", source), ("target", target)):
-        for structure in asked.structures:
-            if structure not in spec.label_table.names:
-                known = ", ".join(spec.label_table.names)
-                raise XmedError("SPEC_INVALID", f"{side} {spec.name} has no structure '{structure}'", f"one of {known}")
+        spec = spec.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
+    source, target = plan_dataset(spec.source, source_root), plan_dataset(spec.target, target_root)
+    methods.check_hyperparameters(spec.method)
+    _check_network(spec)
+    for side, dataset in (("source", source), ("target", target)):
+        names = dataset.label_table.names
+        for structure in spec.structures:
+            if structure not in names:
+                what = f"{side} {dataset.name} has no structure '{structure}'"
+                raise XmedError("SPEC_INVALID", what, f"one of {', '.join(names)}")
+    _check_images(source, target)
+    return Plan(spec, source, target, run)
+
+
+def _check_images(source: DatasetSpec, target: DatasetSpec) -> None:
+    """Check that the source has labels, and images or a scene that renders them, and that the target has images."""
     if source.layout.label is None or target.layout.image is None:
         bare = (
             f"source {source.name} has no labels"
@@ -132,17 +161,23 @@ def _plan(
         from xmed.rendering.scenes import find_scene  # it loads torch; most studies have none
 
         find_scene(source.scene)
-    return Plan(asked, source, target, run)
 
 
-def plan_dataset(name: str, root: Path | None = None) -> DatasetSpec:
+def plan_dataset(name: str | Path, root: str | Path | None = None) -> DatasetSpec:
     """Read a dataset spec, and check that its folder exists or that xmed makes the data itself.
+
+    Args:
+        name: A dataset: its name or YAML file.
+        root: Folder of the dataset's files, in place of the spec's.
+
+    Returns:
+        The spec.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, PATH_NOT_FOUND.
     """
     spec = load_dataset(name)
-    folder = spec.folder(root)
+    folder = spec.folder(as_path(root))
     spec.link_folders()
     if not (spec.made or spec.pacs or folder.is_dir()):
         raise XmedError("PATH_NOT_FOUND", f"dataset {spec.name}: no folder {folder}", "its root", "or pass --data-root")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,10 +12,11 @@ from xmed.errors import XmedError
 from xmed.files.writable import check_output
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.dicom.ultrasound import is_film
-from xmed.io.notes import collect_notes
+from xmed.io.notes import Note, collect_notes
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable
 from xmed.model.prediction import Model, predict
+from xmed.records.answers import PredictedFile
 from xmed.registry import fetch
 from xmed.volume import Volume
 
@@ -24,16 +24,16 @@ ENDINGS = {"nifti": (".nii.gz", ".nii"), "dicom-seg": (".dcm",)}
 
 
 def predict_file(
-    reference: str,
-    source: Path,
-    out: Path,
+    reference: str | Path,
+    source: str | Path,
+    out: str | Path,
     form: str,
     force: bool,
-    home: Path,
+    home: str | Path,
     *,
-    sr: Path | None = None,
+    sr: str | Path | None = None,
     channel: int | None = None,
-) -> dict[str, Any]:
+) -> PredictedFile:
     """Segment an image and write the result.
 
     Args:
@@ -47,20 +47,21 @@ def predict_file(
         channel: Which volume, from 0, of a file or series with several.
 
     Returns:
-        output, measurements (path), model, weights_sha256, shape, spacing_mm, voxels and volume_ml by structure, notes.
+        What was written, and the size of every structure.
 
     Raises:
         XmedError: USAGE, PATH_NOT_FOUND, OUTPUT_EXISTS, MODEL_NOT_FOUND, MODEL_INVALID, MODALITY_MISMATCH, and what
             reading the image raises; NOT_REFERABLE, SPEC_INVALID, where no DICOM SEG can be written of it.
     """
+    source, out, sr, reference = Path(source), Path(out), None if sr is None else Path(sr), str(reference)
     if not source.exists():
         raise XmedError("PATH_NOT_FOUND", f"no file or folder {source}", "a DICOM folder or file, or a NIfTI")
     _check_output(out, form, force)
     if sr is not None:
         _check_measurements_output(sr, out, form, force)
-    model = Model.load(fetch(reference, home))
-    weights = str(model.card["weights_sha256"])
-    by = Algorithm(str(model.card.get("study", "xmed"))[:64], weights[:12], weights)  # no reference: may be a path
+    model = Model.load(fetch(reference, Path(home)))
+    weights = str(model.weights_sha256)
+    by = Algorithm((model.origin.study or "xmed")[:64], weights[:12], weights)  # no reference: may be a path
     with collect_notes() as notes:
         image = run_in_sandbox(read_image, source, model.modality, channel)
         if form == "dicom-seg":
@@ -72,17 +73,24 @@ def predict_file(
         run_in_sandbox(write_seg, labels, source, model.structures, out, by)  # it reads the source once more
         if sr is not None:
             write_sr(labels, out, model.structures, sr, by)
-    return {
-        "output": str(out),
-        "measurements": None if sr is None else str(sr),
-        "model": reference,
-        "weights_sha256": model.card.get("weights_sha256"),
+    files = {"output": str(out), "measurements": None if sr is None else str(sr), "model": reference}
+    return _describe_prediction(files, model, labels, notes)
+
+
+def _describe_prediction(
+    files: dict[str, str | None], model: Model, labels: Volume, notes: list[Note]
+) -> PredictedFile:
+    """Describe what was written. `files`: the fields output, measurements and model of the answer."""
+    fields = {
+        **files,
+        "weights_sha256": model.weights_sha256,
         "shape": list(labels.array.shape),
         "spacing_mm": list(labels.spacing),
         "voxels": {s.name: int(np.count_nonzero(labels.array == s.value)) for s in model.structures},
-        "notes": [asdict(made) for made in notes],
+        "notes": [asdict(note) for note in notes],
         **_measured(labels, model.structures),
     }
+    return PredictedFile.model_validate(fields)
 
 
 def _measured(labels: Volume, structures: LabelTable) -> dict[str, dict[str, float] | None]:
@@ -111,14 +119,19 @@ def _check_measurements_output(sr: Path, out: Path, form: str, force: bool) -> N
     _check_output(sr, form, force)
 
 
-def show_prediction(console: Console, document: dict[str, Any]) -> None:
-    """Print what was corrected while reading, the measurements, the output, and what the archive answered."""
-    for made in document["notes"]:
-        console.print(f"note[{made['code']}]: {made['text']}", markup=False, highlight=False, soft_wrap=True)
-    for name, volume in (document["volume_ml"] or {}).items():
+def show_prediction(console: Console, prediction: PredictedFile) -> None:
+    """Print what was corrected while reading, the measurements, the output, and what the archive answered.
+
+    Args:
+        console: Where to print.
+        prediction: What `predict_file` returned.
+    """
+    for note in prediction.notes:
+        console.print(f"note[{note.code}]: {note.text}", markup=False, highlight=False, soft_wrap=True)
+    for name, volume in (prediction.volume_ml or {}).items():
         console.print(f"{name}: {volume:.1f} mL")
-    for name, area in document.get("largest_area_cm2", {}).items():
+    for name, area in (prediction.largest_area_cm2 or {}).items():
         console.print(f"{name}: {area:.1f} cm² in the frame where it is largest")
-    console.print(document["output"], highlight=False, soft_wrap=True)
-    for sent in document.get("sent", ()):
-        console.print(f"{Path(sent['file']).name}: {sent['status']}", markup=False, highlight=False, soft_wrap=True)
+    console.print(prediction.output, highlight=False, soft_wrap=True)
+    for sent in prediction.sent or ():
+        console.print(f"{Path(sent.file).name}: {sent.status}", markup=False, highlight=False, soft_wrap=True)

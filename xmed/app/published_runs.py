@@ -22,6 +22,7 @@ from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
 from xmed.files.progress import Progress
+from xmed.records.answers import PublishedRun
 from xmed.run import Run
 
 MANIFEST, SCHEMA = "MANIFEST.json", "xmed-share/1"
@@ -36,7 +37,7 @@ def is_url(reference: str) -> bool:
     return "://" in reference
 
 
-def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, Any]:
+def publish(run: Run, url: str, progress: Progress | None = None) -> PublishedRun:
     """Copy a run that has a report or a comparison to a shared store; files that are there already are not sent again.
 
     Args:
@@ -45,7 +46,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
         progress: Reports each file.
 
     Returns:
-        url, files (count), copied (count), bytes, sha256 (of the manifest's list).
+        Where the run is now, and how many of its files were copied.
 
     Raises:
         XmedError: USAGE, SHARE_FAILED.
@@ -59,8 +60,8 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
         for path in paths
     }
     with _store(place) as (store, root):
-        known = _listed(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
-        new = [name for name in files if known.get(name) != files[name]]
+        published = _read_manifest(store, root) if store.exists(f"{root}/{MANIFEST}") else {}
+        new = [name for name in files if published.get(name) != files[name]]
         for done, name in enumerate(new):
             if progress:
                 progress("publish", done, len(new), name)
@@ -71,7 +72,7 @@ def publish(run: Run, url: str, progress: Progress | None = None) -> dict[str, A
     if progress:
         progress("publish", len(new), len(new), place)
     total = sum(entry["bytes"] for entry in files.values())
-    return {"url": place, "files": len(files), "copied": len(new), "bytes": total, "sha256": digest(files)}
+    return PublishedRun(url=place, files=len(files), copied=len(new), bytes=total, sha256=digest(files))
 
 
 def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
@@ -81,8 +82,8 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
         XmedError: SHARE_FAILED (no answer, or nothing published there), FETCH_MISMATCH, PATH_UNSAFE, DISK_FULL.
     """
     with _store(url) as (store, root):
-        files = _listed(store, root)
-        final = home / "fetched" / digest(files)[:16] / _inside(PurePosixPath(root).name).name
+        files = _read_manifest(store, root)
+        final = home / "fetched" / digest(files)[:16] / _safe_name(PurePosixPath(root).name).name
         if final.is_dir():
             return Run(final)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
                 path = part / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with store.open(f"{root}/{name}", "rb") as source, path.open("xb") as target:
-                    if not _copied(source, target, **entry):
+                    if not _copy_checked(source, target, **entry):
                         what = f"{url}/{name} is not the file that was published"
                         raise XmedError("FETCH_MISMATCH", what, entry["sha256"][:12] + "…", "publish the run again")
             part.rename(final)
@@ -122,16 +123,16 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
         raise XmedError("SHARE_FAILED", what, "a store that answers, with a published run", "see its log") from problem
 
 
-def _copied(source: Any, target: Any, bytes: int, sha256: str) -> bool:
+def _copy_checked(source: Any, target: Any, bytes: int, sha256: str) -> bool:
     """Whether a file came as its manifest names it; not a byte more than it says is asked for or written."""
-    found, left = hashlib.sha256(), bytes
+    digest_of_copy, left = hashlib.sha256(), bytes
     while data := source.read(min(archives.PIECE, left + 1)):
         left -= len(data)
         if left < 0:
             return False
-        found.update(data)
+        digest_of_copy.update(data)
         target.write(data)
-    return left == 0 and found.hexdigest() == sha256
+    return left == 0 and digest_of_copy.hexdigest() == sha256
 
 
 def _refuse_more_than_fits(total: int, folder: Path) -> None:
@@ -140,7 +141,7 @@ def _refuse_more_than_fits(total: int, folder: Path) -> None:
         raise XmedError("DISK_FULL", f"the published run has {total} bytes", f"{free} bytes are free", "free some")
 
 
-def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
+def _read_manifest(store: Any, root: str) -> dict[str, dict[str, Any]]:
     """Size and sha256 of each file, by its name, as the manifest says. Raises XmedError SHARE_FAILED, PATH_UNSAFE."""
     where = f"{root}/{MANIFEST}"
     with store.open(where, "rb") as file:
@@ -148,10 +149,10 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
     document = documents.mapping(documents.parse_json(data, where, "SHARE_FAILED", LARGEST), where, "SHARE_FAILED")
     if document.get("schema") != SCHEMA:
         raise XmedError("SHARE_FAILED", f"{where} is of another kind", SCHEMA)
-    files = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
+    files: dict[str, Any] = documents.mapping(document.get("files"), f"{where}: files", "SHARE_FAILED")
     names = archives.Names(where, "SHARE_FAILED")
     for name, entry in files.items():
-        names.add(str(_inside(name)))
+        names.add(str(_safe_name(name)))
         size, sha = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         fits = type(size) is int and size >= 0 and isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha)
         if not fits or len(entry) != 2:
@@ -159,7 +160,7 @@ def _listed(store: Any, root: str) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _inside(name: str) -> PurePosixPath:
+def _safe_name(name: str) -> PurePosixPath:
     safe = archives.safe_member_name("a published run", name, True, "SHARE_FAILED")
     if safe == "." or safe != name:
         raise XmedError("PATH_UNSAFE", f"a published file is named {name[:80]!r}", "a name within its run")
@@ -167,7 +168,16 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def model_at(reference: str, home: Path, progress: Progress | None = None) -> str:
-    """Turn the URL of a published run into the folder of its adapted model; other references stay as they are."""
+    """Turn the URL of a published run into the folder of its adapted model; other references stay as they are.
+
+    Args:
+        reference: URL of a published run, or another reference to a model.
+        home: The home that a published run is fetched into.
+        progress: Called for each file.
+
+    Returns:
+        The folder of the adapted model, or the reference as it was.
+    """
     if not is_url(reference):
         return reference
     run = fetch(reference, home, progress)
@@ -175,5 +185,14 @@ def model_at(reference: str, home: Path, progress: Progress | None = None) -> st
 
 
 def folder_at(reference: str, home: Path, progress: Progress | None = None) -> Path:
-    """Turn the URL of a published run into its folder; other references are folders already."""
+    """Turn the URL of a published run into its folder; other references are folders already.
+
+    Args:
+        reference: URL of a published run, or a folder.
+        home: The home that a published run is fetched into.
+        progress: Called for each file.
+
+    Returns:
+        The run's folder.
+    """
     return fetch(reference, home, progress).folder if is_url(reference) else Path(reference)

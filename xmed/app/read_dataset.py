@@ -6,18 +6,18 @@ from pathlib import Path
 
 from xmed import cohort
 from xmed.app.adapt import make
-from xmed.app.plan import plan_dataset
+from xmed.app.plan import as_path, plan_dataset
 from xmed.cohort import Cohort
 from xmed.console.progress_display import report
 from xmed.run import home
 
 
-def ingest(spec: str, data_root: Path | None = None) -> Cohort:
+def ingest(spec: str | Path, data_root: str | Path | None = None) -> Cohort:
     """Read every case of a dataset into the store of the home.
 
     Args:
-        spec: a dataset's name or its YAML file.
-        data_root: where the files lie, instead of the spec's root.
+        spec: A dataset: its name or YAML file.
+        data_root: Folder of the dataset's files, in place of the spec's.
 
     Returns:
         The cohort: cases, and refused cases with a code each.
@@ -26,5 +26,5 @@ def ingest(spec: str, data_root: Path | None = None) -> Cohort:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID, PATH_NOT_FOUND, NO_CASES, DISK_FULL, NOT_WRITABLE.
     """
     return cohort.ingest_cases(
-        plan_dataset(spec, data_root), home(), data_root=data_root, progress=report, generate=make
+        plan_dataset(spec, data_root), home(), data_root=as_path(data_root), progress=report, generate=make
     )

@@ -23,7 +23,7 @@ BEGUN, ENDED = "begun", "ended"
 def begin(study: Study, roots: Mapping[str, Path | None], home: Path) -> Run:
     """Make a new run of a study, and write down what it was asked and by which code."""
     run = Run.create(study, home)
-    run.write(Begun(**_asked(roots), at=datetime.now(UTC).isoformat()))
+    run.write(Begun(**_request(roots), at=datetime.now(UTC).isoformat()))
     return run
 
 
@@ -37,18 +37,18 @@ def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Ru
 
     A run begun by other code is not continued: its parts would be made by two versions.
     """
-    asked, wanted = _asked(roots), study.model_dump(mode="json")
+    request, spec = _request(roots), study.model_dump(mode="json")
     for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
         run = Run(folder)
         if not (run.has(Begun) and run.has("study")) or run.has(Ended):
             continue
         begun = run.read(Begun)
-        if (begun.roots, begun.code) == (asked["roots"], asked["code"]) and run.read("study") == wanted:
+        if (begun.roots, begun.code) == (request["roots"], request["code"]) and run.read("study") == spec:
             return run
     return None
 
 
-def _asked(roots: Mapping[str, Path | None]) -> dict[str, Any]:
+def _request(roots: Mapping[str, Path | None]) -> dict[str, Any]:
     places = {name: str(path.absolute()) if path else None for name, path in roots.items()}
     return {"roots": places, "code": code()}
 
@@ -56,12 +56,12 @@ def _asked(roots: Mapping[str, Path | None]) -> dict[str, Any]:
 @cache
 def code() -> str:
     """sha256 (hex) of xmed's source files, as this process would run them."""
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for name in CODE:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
             continue
         folder = Path(spec.origin).parent
         for path in sorted(folder.rglob("*.py")):
-            found.update(f"{folder.name}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return found.hexdigest()
+            total.update(f"{folder.name}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return total.hexdigest()

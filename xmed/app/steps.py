@@ -31,5 +31,12 @@ def outward(step: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_outward(step: Callable[..., object]) -> bool:
-    """Whether a step needs other machines."""
+    """Tell whether a step needs other machines.
+
+    Args:
+        step: The step.
+
+    Returns:
+        Whether `outward` marked it.
+    """
     return f"{step.__module__}.{step.__qualname__}" in _outward

@@ -17,12 +17,13 @@ def audit_verify_command() -> Answer:
     Example: xmed audit verify
     """
     from xmed.console.decisions import show_audit
+    from xmed.records.answers import AuditCheck
     from xmed.registry import audit_log, verify_audit
     from xmed.run import home
 
     problems, records = verify_audit(home()), len(audit_log.records(home()))
-    document = {"ok": not problems, "records": records, "problems": problems, "signed": audit_log.has_key()}
-    return Answer(document, lambda console: show_audit(console, document), NO if problems else DONE)
+    check = AuditCheck(ok=not problems, records=records, problems=problems, signed=audit_log.has_key())
+    return Answer(check, lambda console: show_audit(console, check), DONE if check.ok else NO)
 
 
 def audit_show_command(
@@ -34,12 +35,12 @@ def audit_show_command(
 
     Example: xmed audit show NAME
     """
-    from xmed.console.tables import show_records
+    from xmed.console.decisions import show_records
     from xmed.registry import audit_log
     from xmed.run import home
 
-    rows = [record for record in audit_log.records(home()) if model in (None, record.get("model"))]
-    return Answer(rows, lambda console: show_records(console, rows))
+    records = [record for record in audit_log.records(home()) if model in (None, record.model)]
+    return Answer(records, lambda console: show_records(console, records))
 
 
 COMMANDS = {"verify": audit_verify_command, "show": audit_show_command}

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,12 +39,12 @@ class Answer:
     """What a command returns.
 
     Attributes:
-        document: The answer as a JSON document, printed with --json.
+        document: The answer, printed with --json: a record, a dataclass, or plain JSON values that may hold some.
         show: Prints the same answer for a person to read.
         code: Exit code: DONE, or NO where the answer to the question is "no".
     """
 
-    document: Any
+    document: object
     show: Callable[[Console], None]
     code: int = DONE
 
@@ -100,10 +100,10 @@ def answer(work: Callable[[], Answer], as_json: bool, debug: bool) -> int:
             return TERMINATED if last_signal() == signal.SIGTERM else INTERRUPTED
         if debug:
             sys.stderr.writelines(map(escape_text, format_traceback(problem)))
-        known = _as_xmed_error(problem)
-        if known is not None:
-            parts = {"code": known.code, "what": known.what, "expected": known.expected, "do": known.do}
-            return print_error(str(known), parts, as_json, known.exit_code)
+        error = _as_xmed_error(problem)
+        if error is not None:
+            parts = {"code": error.code, "what": error.what, "expected": error.expected, "do": error.do}
+            return print_error(str(error), parts, as_json, error.exit_code)
         what = describe_fault(problem)
         log = str(journal.write(problem) or "none: nothing could be written, --debug shows it")
         line = f"error[FAULT]: {what[:LONGEST_FAULT]} · log {log}"
@@ -144,7 +144,7 @@ def parse_seeds(seeds: str | None) -> list[int] | None:
 def _print_answer(result: Answer, out: Any, as_json: bool) -> int:
     try:
         if as_json:
-            out.write(json.dumps(result.document, indent=1, allow_nan=False, default=str) + "\n")
+            out.write(json.dumps(result.document, indent=1, allow_nan=False, default=_as_plain) + "\n")
         else:
             result.show(SafeConsole(file=out, width=None if out.isatty() else PIPED_WIDTH))
         out.flush()
@@ -154,6 +154,17 @@ def _print_answer(result: Answer, out: Any, as_json: bool) -> int:
         full = XmedError("DISK_FULL", f"the answer cannot be written: {problem.strerror}", "room for it", "free some")
         return print_error(str(full), {}, False, WRONG_INPUT)
     return result.code
+
+
+def _as_plain(value: object) -> object:
+    """What JSON has no type for, in plain values: records and dataclasses as objects, everything else as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if hasattr(value, "model_dump"):
+        from xmed.records.record import Stored, content  # only commands that made a record have loaded it
+
+        return content(value) if isinstance(value, Stored) else str(value)
+    return str(value)
 
 
 def _expand_user(value: Any) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,8 +41,8 @@ def inspect_command(path: Annotated[Path, typer.Argument(help="A file or folder:
     from xmed.console.inspect_table import relative_to_folder, show_findings
     from xmed.io import inspect
 
-    rows = [asdict(finding) for finding in inspect(path)]
-    return Answer(rows, lambda console: show_findings(console, relative_to_folder(rows, path)))
+    findings = inspect(path)
+    return Answer(findings, lambda console: show_findings(console, relative_to_folder(findings, path)))
 
 
 def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Cluster = None) -> Answer:
@@ -57,13 +56,12 @@ def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Clust
     adapt_flows = flows.load_adapt_flows(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
-    from xmed.records.record import content
     from xmed.run import home
 
     adapt_flows.ingest_flow(spec, data_root, cluster)
-    document = content(cohort.describe_cohort(cohort.load_cohort(name, home())))
+    summary = cohort.describe_cohort(cohort.load_cohort(name, home()))
     has_crosswalk = (home() / "deidentify" / "crosswalk").is_file()
-    return Answer(document, lambda console: show_cohort(console, document, has_crosswalk))
+    return Answer(summary, lambda console: show_cohort(console, summary, has_crosswalk))
 
 
 def deidentify_command(
@@ -90,20 +88,20 @@ def deidentify_command(
     """
     from xmed import deidentify
     from xmed.app import deidentify_job
-    from xmed.console.tables import plain_table, show_lines
+    from xmed.console.plain_table import plain_table
+    from xmed.console.tables import show_lines
     from xmed.run import home
 
     if explain:
         rules = deidentify.explain_rules()
         return Answer(rules, lambda console: show_lines(console, deidentify.explanation_lines(rules)))
     if crosswalk:
-        rows = deidentify_job.who(home())
+        rows = deidentify_job.crosswalk_rows(home())
         return Answer(rows, lambda console: console.print(plain_table(rows, ["kind", "pseudonym", "original"])))
     policy = deidentify.Policy(colour_flow, keep_writing, face.value if face else None)
-    document, outcome = deidentify_job.remove(source, out, home(), policy)
-    return Answer(
-        document, lambda console: deidentify_job.show_outcome(console, outcome, out), NO if outcome.withheld else DONE
-    )
+    outcome = deidentify_job.remove(source, out, home(), policy)
+    code = NO if outcome.withheld else DONE
+    return Answer(outcome, lambda console: deidentify_job.show_outcome(console, outcome), code)
 
 
 def schema_command(
@@ -117,20 +115,20 @@ def schema_command(
     if records:
         from xmed.records.schemas import schemas
 
-        json_schema = dict[str, Any](schemas())
+        json_schema: object = schemas()
     elif document is SchemaName.report:
-        from xmed.report import schema as report_schema
+        from xmed.report import report_schema
 
         json_schema = report_schema()
     elif document is SchemaName.drift:
-        from xmed.monitor import schema as drift_schema
+        from xmed.monitor import drift_schema
 
         json_schema = drift_schema()
     else:
         from xmed import spec
 
-        json_schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        json_schema |= getattr(spec, document.value).model_json_schema()
+        kind = getattr(spec, document.value)
+        json_schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **kind.model_json_schema()}
     return Answer(json_schema, lambda console: console.print_json(data=json_schema))
 
 

@@ -49,12 +49,12 @@ def load_approve_flow() -> Any:
     return approve_flow
 
 
-def load_deployments() -> ModuleType:
+def load_schedules() -> ModuleType:
     """Load the module that lists and changes schedules."""
     _prepare(use_home_server=True)
-    from xmed_pipelines import deployments
+    from xmed_pipelines import schedules
 
-    return deployments
+    return schedules
 
 
 def _prepare(use_home_server: bool = False) -> None:

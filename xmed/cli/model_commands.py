@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ from xmed.cli.options import (
 )
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
+
+if TYPE_CHECKING:
+    from xmed.records.model_version import ListedVersion
 
 REFUSALS = ("MODEL_REFUSED", "MODEL_INVALID")
 """Error codes with which `xmed register` answers no (exit code 1) instead of reporting wrong input (2)."""
@@ -55,15 +58,15 @@ Alias = Annotated[
 
 def models_command() -> Answer:
     """List every registered model version with its aliases and verdict."""
-    from xmed.console.tables import show_models
+    from xmed.console.decisions import show_models
     from xmed.run import home, registry_is_there
 
-    rows = []
+    listed: list[ListedVersion] = []
     if registry_is_there(home()):  # without a registry there is no need to load MLflow
         from xmed.registry import versions
 
-        rows = versions(home())
-    return Answer(rows, lambda console: show_models(console, rows))
+        listed = versions(home())
+    return Answer(listed, lambda console: show_models(console, listed))
 
 
 def predict_command(
@@ -99,10 +102,11 @@ def predict_command(
 
     server = archive(send, format.value) if send else None
     reference = model_at(model, home(), report)
-    document = predict_file(reference, source, out, format.value, force, home(), sr=sr, channel=channel)
+    prediction = predict_file(reference, source, out, format.value, force, home(), sr=sr, channel=channel)
     if server:
-        document["sent"] = send_back([path for path in (out, sr) if path], server)
-    return Answer(document, lambda console: show_prediction(console, document))
+        sent = send_back([path for path in (out, sr) if path], server)
+        prediction = prediction.model_copy(update={"sent": sent})
+    return Answer(prediction, lambda console: show_prediction(console, prediction))
 
 
 def validate_command(
@@ -127,13 +131,13 @@ def validate_command(
     adapt_flows = flows.load_adapt_flows()
     from xmed.app.published_runs import model_at
     from xmed.console.tables import show_validation
-    from xmed.report import read
+    from xmed.report import read_report
     from xmed.run import home
 
     result = adapt_flows.validate_flow(model_at(model, home(), report), spec, protocol, data_root)
-    document = read(Path(result["folder"]) / "report")
-    answer = {**result, "verdict": document["verdict"], "summary": document["summary"]}
-    code = NO if document["verdict"] == "fail" else DONE
+    document = read_report(Path(result.folder) / "report")
+    answer = result.model_copy(update={"verdict": document.verdict, "summary": document.summary})
+    code = NO if document.verdict == "fail" else DONE
     return Answer(answer, lambda console: show_validation(console, result, document), code)
 
 
@@ -155,12 +159,14 @@ def drift_command(
         plan_dataset(data)  # refuses wrong input before Prefect starts and anything is written
     drift_flow = flows.load_drift_flow()
     from xmed.console.tables import show_drift
-    from xmed.monitor import read
+    from xmed.monitor import read_drift_check
+    from xmed.records.record import content
 
     result = drift_flow(model, data, data_root)
-    document = read(Path(result["folder"]))
-    code = NO if document["verdict"] == "alarm" else DONE
-    return Answer({**result, **document}, lambda console: show_drift(console, document, result["report"]), code)
+    check = read_drift_check(Path(result.folder))
+    code = NO if check.verdict == "alarm" else DONE
+    document = {**content(result), **content(check)}
+    return Answer(document, lambda console: show_drift(console, check, result.report), code)
 
 
 def register_command(run: RunId) -> Answer:
@@ -169,18 +175,19 @@ def register_command(run: RunId) -> Answer:
     A run that is registered already stays as it is. Example: xmed register my-study-20260101T120000Z-1a2b
     """
     from xmed.console.decisions import show_registration
+    from xmed.records.answers import RefusalCause, RefusedRegistration
     from xmed.registry import register
     from xmed.run import Run, home
 
-    document: dict[str, Any]
     try:
-        document = register(Run.find(run, home()), home())
+        version = register(Run.find(run, home()), home())
     except XmedError as problem:
         if problem.code not in REFUSALS:
             raise
-        document = {"refused": {"code": problem.code, "what": problem.what}}
-    is_registered = document.get("version") is not None
-    return Answer(document, lambda console: show_registration(console, document), DONE if is_registered else NO)
+        refused = RefusedRegistration(refused=RefusalCause(code=problem.code, what=problem.what))
+        return Answer(refused, lambda console: show_registration(console, refused), NO)
+    code = NO if version.version is None else DONE
+    return Answer(version, lambda console: show_registration(console, version), code)
 
 
 def approve_command(
@@ -206,15 +213,15 @@ def approve_command(
     if wait:
         if by or meaning or decline:
             raise XmedError("USAGE", "--wait with --by, --meaning or --decline", "one of the two", "leave --wait out")
-        document = flows.load_approve_flow()(name, version, alias.value, hours)
+        decision = flows.load_approve_flow()(name, version, alias.value, hours)
     else:
-        choice: Any = "decline" if decline else "approve"
-        document = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
+        choice: Literal["approve", "decline"] = "decline" if decline else "approve"
+        decision = approve(name, version, home(), by=by, meaning=meaning, alias=alias.value, decision=choice)
         from xmed_pipelines.pending_approvals import resume_waiting_flows
 
-        resume_waiting_flows(home(), document, meaning)
-    code = DONE if document["approved"] else NO
-    return Answer(document, lambda console: show_decision(console, document), code)
+        resume_waiting_flows(home(), decision, meaning)
+    code = DONE if decision.approved else NO
+    return Answer(decision, lambda console: show_decision(console, decision), code)
 
 
 def withdraw_command(
@@ -232,9 +239,9 @@ def withdraw_command(
     from xmed.registry import withdraw
     from xmed.run import home
 
-    document = withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value)
-    code = DONE if document["withdrawn"] else NO
-    return Answer(document, lambda console: show_withdrawal(console, name, version, document), code)
+    withdrawal = withdraw(name, version, home(), by=by, meaning=meaning, alias=alias.value)
+    code = DONE if withdrawal.withdrawn else NO
+    return Answer(withdrawal, lambda console: show_withdrawal(console, withdrawal), code)
 
 
 def export_command(
@@ -249,11 +256,13 @@ def export_command(
     del format  # there is only one so far
     from xmed.console.decisions import show_export
     from xmed.model.export import write_bundle
+    from xmed.records.answers import ExportedBundle
+    from xmed.records.record import parse
     from xmed.registry import fetch
     from xmed.run import home
 
-    document = write_bundle(fetch(model, home()), out)
-    return Answer(document, lambda console: show_export(console, document))
+    bundle = parse(ExportedBundle, write_bundle(fetch(model, home()), out), "the export")
+    return Answer(bundle, lambda console: show_export(console, bundle))
 
 
 COMMANDS = {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,62 +26,58 @@ def publish_command(
     from xmed.app import published_runs
     from xmed.run import Run, home
 
-    document = published_runs.publish(Run.find(run, home()), url, report)
-    line = f"{document['url']}  ({document['copied']} of {document['files']} files were new)"
-    return Answer(document, lambda console: print_line(console, line))
+    published = published_runs.publish(Run.find(run, home()), url, report)
+    line = f"{published.url}  ({published.copied} of {published.files} files were new)"
+    return Answer(published, lambda console: print_line(console, line))
 
 
 def doctor_command(
     fix: Annotated[
-        bool, typer.Option("--fix", help="Also put right what can be: stale locks, dead runs, open files, moved homes.")
+        bool,
+        typer.Option(
+            "--fix", help="Also repair what can be repaired: stale locks, dead runs, open files, moved homes."
+        ),
     ] = False,
 ) -> Answer:
     """Check this installation: versions, device, disk, databases, and what killed processes left. Exit code 1: a fault.
 
     Example: xmed doctor
     """
-    from xmed.console.tables import show_checks
+    from xmed.console.server_tables import show_checks
     from xmed.run import home
     from xmed.server.doctor import examine
 
-    checks = [asdict(check) for check in examine(home(), fix)]
-    is_sound = all(check["ok"] for check in checks)
+    checks = list(examine(home(), fix))
+    is_sound = all(check.ok for check in checks)
     document = {"ok": is_sound, "checks": checks}
     return Answer(document, lambda console: show_checks(console, checks), DONE if is_sound else NO)
 
 
+def _port_option(help: str) -> Any:
+    """An option for the port of a server; 0 takes any free one."""
+    return typer.Option(min=0, max=65535, help=help, show_default=False)
+
+
 def up_command(
     port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of Prefect's pages; 0 takes any free one. Default: as before, or 4200.",
-            show_default=False,
-        ),
+        int | None, _port_option("Port of Prefect's pages; 0 takes any free one. Default: as before, or 4200.")
     ] = None,
     mlflow_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of MLflow's pages; 0 takes any free one. Default: as before, or 5000.",
-            show_default=False,
-        ),
+        int | None, _port_option("Port of MLflow's pages; 0 takes any free one. Default: as before, or 5000.")
     ] = None,
 ) -> Answer:
     """Start the servers of this home: PostgreSQL, MLflow, Prefect, and a worker for scheduled runs. They keep running.
 
     Example: xmed up
     """
-    from xmed.console.tables import show_servers
+    from xmed.console.server_tables import show_servers
     from xmed.run import home
     from xmed.server.process_environment import make_home
     from xmed.server.stack.up_down import up
 
     make_home()
-    document = up(home(), port, mlflow_port)
-    return Answer(document, lambda console: show_servers(console, document))
+    servers = up(home(), port, mlflow_port)
+    return Answer(servers, lambda console: show_servers(console, servers))
 
 
 def down_command() -> Answer:
@@ -93,9 +88,9 @@ def down_command() -> Answer:
     from xmed.run import home
     from xmed.server.stack.up_down import down
 
-    document = down(home())
-    line = f"ended: {', '.join(document['ended'])}" if document["ended"] else "nothing was up"
-    return Answer(document, lambda console: print_line(console, line))
+    stopped = down(home())
+    line = f"ended: {', '.join(stopped.ended)}" if stopped.ended else "nothing was up"
+    return Answer(stopped, lambda console: print_line(console, line))
 
 
 def backup_command(
@@ -108,9 +103,9 @@ def backup_command(
     from xmed.run import home
     from xmed.server.backup import backup
 
-    document = backup(home(), file.absolute())
-    line = f"{document['files']} files, {document['bytes'] / 1e6:.1f} MB: {document['file']}"
-    return Answer(document, lambda console: print_line(console, line))
+    summary = backup(home(), file.absolute())
+    line = f"{summary.files} files, {summary.bytes / 1e6:.1f} MB: {summary.file}"
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed backup` wrote.")]) -> Answer:
@@ -121,10 +116,10 @@ def restore_command(file: Annotated[Path, typer.Argument(help="A file that `xmed
     from xmed.run import home
     from xmed.server.restore import restore
 
-    document = restore(file.absolute(), home())
-    next_step = "; `xmed up` starts its servers" if document["registry"] == "postgresql" else ""
-    line = f"{document['files']} files of {document['made']} in {document['home']}{next_step}"
-    return Answer(document, lambda console: print_line(console, line))
+    summary = restore(file.absolute(), home())
+    next_step = "; `xmed up` starts its servers" if summary.registry == "postgresql" else ""
+    line = f"{summary.files} files of {summary.made_at} in {summary.home}{next_step}"
+    return Answer(summary, lambda console: print_line(console, line))
 
 
 COMMANDS = {

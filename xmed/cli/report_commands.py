@@ -36,8 +36,8 @@ def report_build_command(
     Run.find(run, home())  # refuses wrong input before torch and MLflow are loaded
     from xmed.app.rebuild_report import rebuild, show_rebuilt
 
-    document = rebuild(run, home(), text, ratings)
-    return Answer(document, lambda console: show_rebuilt(console, document))
+    rebuilt = rebuild(run, home(), text, ratings)
+    return Answer(rebuilt, lambda console: show_rebuilt(console, rebuilt))
 
 
 def report_pdf_command(
@@ -56,9 +56,9 @@ def report_pdf_command(
     from xmed.html.pdf import write_pdf
     from xmed.run import Run, home
 
-    known_run = Run.find(run, home())
-    path = write_pdf(known_run.report / "report.html", out or known_run.folder / "report.pdf")
-    return Answer({"run": known_run.id, "pdf": str(path)}, lambda console: print_line(console, str(path)))
+    built = Run.find(run, home())
+    path = write_pdf(built.report / "report.html", out or built.folder / "report.pdf")
+    return Answer({"run": built.id, "pdf": str(path)}, lambda console: print_line(console, str(path)))
 
 
 def report_verify_command(
@@ -79,10 +79,10 @@ def report_verify_command(
 
     place = folder_at(folder, home(), report)
     report_at(place)  # refuses a folder without a report before anything heavy is loaded
-    from xmed.app.rebuild_report import check, show_check
+    from xmed.app.rebuild_report import check_report, show_check
 
-    document = check(place, home(), deep)
-    return Answer(document, lambda console: show_check(console, document), DONE if document["ok"] else NO)
+    check = check_report(place, home(), deep)
+    return Answer(check, lambda console: show_check(console, check), DONE if check.ok else NO)
 
 
 COMMANDS = {"build": report_build_command, "pdf": report_pdf_command, "verify": report_verify_command}

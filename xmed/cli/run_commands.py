@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +15,11 @@ from xmed.cli.command import DONE, NO, Answer, parse_seeds
 from xmed.cli.options import Cluster, ResumedRun, Seeds, SourceRoot, StudyFile, TargetRoot
 from xmed.console.printable import escape_line, print_line
 from xmed.errors import XmedError
-from xmed.files import documents
 
 if TYPE_CHECKING:
+    from xmed.app.arrival_watch import WatchParameters
     from xmed.app.plan import Plan
+    from xmed.records.scheduled_study import ScheduledStudy
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200
@@ -85,10 +86,13 @@ def compare_command(
     plan_comparison(*arguments)  # refuses wrong input before Prefect starts and anything is written
     compare_flow = flows.load_compare_flow(cluster)
     from xmed.console.tables import show_comparison
+    from xmed.records.method_comparison import MethodComparison
+    from xmed.records.record import content, read_record
 
     result = compare_flow(*arguments, jobs, cluster)
-    document = documents.read_mapping(Path(result["folder"]) / "comparison.json")
-    return Answer({**result, **document}, lambda console: show_comparison(console, result, document))
+    comparison = read_record(MethodComparison, Path(result.folder) / MethodComparison.FILE)
+    document = {**content(result), **content(comparison)}
+    return Answer(document, lambda console: show_comparison(console, result, comparison))
 
 
 def methods_command() -> Answer:
@@ -141,12 +145,12 @@ def schedule_command(
     options = {"--cron": cron, "--when-new": when_new, "--when-drift": when_drift, "--remove": remove}
     chosen = [name for name, value in options.items() if value]
     if not study and not chosen:
-        return _schedules(flows.load_deployments().list_schedules())
+        return _schedules(flows.load_schedules().list_schedules())
     if not study or len(chosen) != 1:
         what = f"{study or 'no study'} with {' and '.join(chosen) or 'no option'}"
         raise XmedError("USAGE", what, f"STUDY with one of {', '.join(options)}; or neither, to list")
     if remove:
-        rows = flows.load_deployments().remove_schedules(study)
+        rows = flows.load_schedules().remove_schedules(study)
         return _schedules(rows, rows[0], "removed; what it made stays")
     from xmed.app.arrival_watch import watch_parameters
     from xmed.app.plan import plan_study
@@ -189,19 +193,20 @@ def _adapt(
     plan_study(study, numbers, source_root, target_root, resume)  # refuses wrong input before anything is written
     adapt_flows = flows.load_adapt_flows()
     from xmed.console.tables import show_result
+    from xmed.report import read_report
 
     result = adapt_flows.adapt_flow(study, numbers, source_root, target_root, resume, study)
-    report = documents.read_mapping(Path(result["folder"]) / "report" / "report.json")
-    document = {**result, "verdict": report["verdict"], "summary": report["summary"]}
-    code = NO if report["verdict"] == "fail" else DONE
-    return Answer(document, lambda console: show_result(console, result, report), code)
+    report = read_report(Path(result.folder) / "report")
+    answer = result.model_copy(update={"verdict": report.verdict, "summary": report.summary})
+    code = NO if report.verdict == "fail" else DONE
+    return Answer(answer, lambda console: show_result(console, result, report), code)
 
 
 def _add_schedule(
     plan: Plan,
     cron: str | None,
     timezone: str | None,
-    watch: dict[str, Any] | None,
+    watch: WatchParameters | None,
     roots: tuple[Path | None, Path | None],
     file: str,
 ) -> Answer:
@@ -210,25 +215,25 @@ def _add_schedule(
 
     from xmed.run import home
 
-    deployments = flows.load_deployments()
+    schedules = flows.load_schedules()
     if watch is None:
-        when = deployments.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
+        when = schedules.cron_schedule(cron, timezone or get_localzone_name() or "UTC")
     else:
-        when = deployments.interval_schedule(watch["minutes"])
-    row = deployments.schedule_study(plan, when, home(), *roots, file, watch)
+        when = schedules.interval_schedule(watch.minutes)
+    row = schedules.schedule_study(plan, when, home(), *roots, file, watch)
     return _schedules([row], row, "`xmed serve`, or `xmed up`, starts its runs")
 
 
-def _schedules(rows: list[dict[str, Any]], document: Any = None, sentence: str = "") -> Answer:
-    """The answer that shows schedules as a table; `document`: what --json prints, by default all rows."""
-    from xmed.console.tables import show_schedules
+def _schedules(schedules: list[ScheduledStudy], only: ScheduledStudy | None = None, sentence: str = "") -> Answer:
+    """The answer that shows schedules as a table; `only`: what --json prints in place of the list."""
+    from xmed.console.server_tables import show_schedules
 
     def show(console: Console) -> None:
-        show_schedules(console, rows)
+        show_schedules(console, schedules)
         if sentence:
             print_line(console, sentence)
 
-    return Answer(rows if document is None else document, show)
+    return Answer(schedules if only is None else only, show)
 
 
 COMMANDS = {

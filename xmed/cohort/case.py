@@ -51,14 +51,14 @@ class Cohort:
         cases: The readable cases, ordered by id.
         quarantined: The refused cases.
         home: The home whose store holds the volumes.
-        found: The number of all cases: readable, refused, and those whose patient is in no partition.
+        n_found: The number of all cases: readable, refused, and those whose patient is in no partition.
     """
 
     spec: DatasetSpec
     cases: tuple[Case, ...]
     quarantined: tuple[QuarantinedCase, ...]
     home: Path
-    found: int
+    n_found: int
 
     @property
     def fingerprint(self) -> str:
@@ -66,11 +66,24 @@ class Cohort:
         return digest(sorted([case.id, case.image or "", case.label or ""] for case in self.cases))
 
     def split(self, *names: Split) -> tuple[Case, ...]:
-        """The cases of the named partitions, ordered by id."""
+        """List the cases of some partitions.
+
+        Args:
+            *names: Partitions: train, select or test.
+
+        Returns:
+            Their cases, ordered by id.
+        """
         return tuple(case for case in self.cases if case.split in names)
 
     def image(self, case: Case) -> Volume:
-        """Open the image of a case on its native grid, read-only, with modality, frame and field of view.
+        """Open the image of a case, read-only.
+
+        Args:
+            case: A case of this cohort.
+
+        Returns:
+            The image on its native grid, with modality, frame and field of view.
 
         Raises:
             XmedError: IMAGE_MISSING for a case that is a label map alone; PATH_NOT_FOUND for a damaged store entry.
@@ -80,7 +93,13 @@ class Cohort:
         return Store(self.home).get(case.image)
 
     def label(self, case: Case) -> Volume:
-        """Open the label map of a case on the image's native grid, read-only, in the values of `spec.label_table`.
+        """Open the label map of a case, read-only.
+
+        Args:
+            case: A case of this cohort.
+
+        Returns:
+            The label map on the image's native grid, in the values of `spec.label_table`.
 
         Raises:
             XmedError: LABEL_MISSING for a case without a label map; PATH_NOT_FOUND for a damaged store entry.

@@ -52,20 +52,20 @@ class CaseReader:
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(min(_cores(), MAX_READERS)))
     written: list[str] = field(default_factory=list)
 
-    def read_cases(self, wanted: Sequence[CaseFiles], read_shards: ReadShards | None = None) -> Generator[ReadResult]:
+    def read_cases(self, cases: Sequence[CaseFiles], read_shards: ReadShards | None = None) -> Generator[ReadResult]:
         """Read cases and yield a result for each, in their order.
 
         A case that the store holds already is not read again.
 
         Args:
-            wanted: The files of each case.
+            cases: The files of each case.
             read_shards: Has shards of cases read by other machines; None reads one case per core here.
         """
-        known = [self.stored_case(files) for files in wanted]  # one after another: threads would wait for one another
-        missing = [files for files, case in zip(wanted, known) if case is None]
+        stored = [self.stored_case(files) for files in cases]  # one after another: threads would wait for one another
+        missing = [files for files, case in zip(cases, stored) if case is None]
         results = self._read_elsewhere(missing, read_shards) if read_shards else self._read_here(missing)
         try:
-            for case in known:
+            for case in stored:
                 yield case or next(results)
         finally:
             results.close()
@@ -97,18 +97,18 @@ class CaseReader:
             message = message_without_names(problem, files, self.reach)
             return QuarantinedCase(files.case, files.patient, split, problem.code, message)
 
-    def _read_here(self, wanted: Sequence[CaseFiles]) -> Generator[ReadResult]:
+    def _read_here(self, cases: Sequence[CaseFiles]) -> Generator[ReadResult]:
         pool = ThreadPoolExecutor(min(_cores(), MAX_READERS) * CASES_PER_READER)
         try:
-            yield from pool.map(self.read_case, wanted)
+            yield from pool.map(self.read_case, cases)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _read_elsewhere(self, wanted: Sequence[CaseFiles], read_shards: ReadShards) -> Generator[ReadResult]:
+    def _read_elsewhere(self, cases: Sequence[CaseFiles], read_shards: ReadShards) -> Generator[ReadResult]:
         key_check, home = self.secret.name("piece", ""), self.store.home
         with naming_disk_errors(home):
             home.mkdir(parents=True, exist_ok=True)  # where it is absent, a machine knows that it does not share it
-        parts = [wanted[first : first + CASES_PER_SHARD] for first in range(0, len(wanted), CASES_PER_SHARD)]
+        parts = [cases[first : first + CASES_PER_SHARD] for first in range(0, len(cases), CASES_PER_SHARD)]
         splits = [{case.patient: self.split_of[case.patient] for case in part} for part in parts]
         shards = [Shard(self.spec, self.reach, split, home, key_check, part) for part, split in zip(parts, splits)]
         for results, written in read_shards(shards) if shards else ():
@@ -144,7 +144,7 @@ class Shard:
         split_of: Patient → partition, for the patients of the shard.
         home: The shared home.
         key_check: The pseudonym that the reading machine's key must give; the key itself is not sent.
-        wanted: The files of each case.
+        cases: The files of each case.
     """
 
     spec: DatasetSpec
@@ -152,7 +152,7 @@ class Shard:
     split_of: dict[str, Split]
     home: Path
     key_check: str
-    wanted: Sequence[CaseFiles]
+    cases: Sequence[CaseFiles]
 
     def read(self) -> tuple[list[ReadResult], list[str]]:
         """Read the cases of the shard.
@@ -172,7 +172,7 @@ class Shard:
             what = f"another key for pseudonyms on {os.uname().nodename}"
             raise XmedError("KEY_INVALID", what, "the same one everywhere", "set XMED_DEID_KEY alike, or nowhere")
         reader = CaseReader(self.spec, self.reach, self.split_of, Store(self.home), secret)
-        return list(reader.read_cases(self.wanted)), reader.written
+        return list(reader.read_cases(self.cases)), reader.written
 
 
 ReadShards = Callable[[Sequence[Shard]], Iterable[tuple[list[ReadResult], list[str]]]]

@@ -113,8 +113,8 @@ class DigestIndex:
         current = dict(_file_states(paths, reach))
         states |= current
         mark = _mark(current)
-        if known := self._find_set(mark):
-            return known
+        if remembered := self._find_set(mark):
+            return remembered
         hashes, settled = self._hashes(current)
         value = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
         if settled:
@@ -135,9 +135,9 @@ class DigestIndex:
             raise LookupError("nothing is known yet")
         current = dict(_file_states(paths, reach))
         states |= current
-        if (known := self._find_set(_mark(current))) is None:
+        if (remembered := self._find_set(_mark(current))) is None:
             raise LookupError("a set of files that is not known")
-        return known
+        return remembered
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
@@ -154,15 +154,15 @@ class DigestIndex:
 
     def _hashes(self, current: Mapping[str, FileState]) -> tuple[list[str], bool]:
         """The sorted sha256 of files, and whether all were unchanged for long enough to be known by their states."""
-        known, new, began = self.find(current.values()), dict[FileState, str](), time.time_ns()
+        digests, new, began = self.find(current.values()), dict[FileState, str](), time.time_ns()
         for path, state in current.items():
-            if state not in known:
-                known[state] = _hash(path)
-                new[state] = known[state]
+            if state not in digests:
+                digests[state] = _hash(path)
+                new[state] = digests[state]
         settled = {s: value for s, value in new.items() if max(s.modified, s.changed) < began - RACY_NS}
         if settled:
             self.keep(settled)
-        return sorted(known[state] for state in current.values()), len(settled) == len(new)
+        return sorted(digests[state] for state in current.values()), len(settled) == len(new)
 
     @contextmanager
     def _using(self, make: bool = False) -> Iterator[sqlite3.Connection | None]:
@@ -210,9 +210,9 @@ def _bound(about: bytes, value: str) -> str:
     return f"{value} {hashlib.sha256(about + value.encode()).hexdigest()[:16]}"
 
 
-def _unbound(about: bytes, kept: object) -> str | None:
-    value = str(kept).rpartition(" ")[0]
-    return value if value and _bound(about, value) == kept else None
+def _unbound(about: bytes, row: object) -> str | None:
+    value = str(row).rpartition(" ")[0]
+    return value if value and _bound(about, value) == row else None
 
 
 def _mark(states: Mapping[str, FileState]) -> bytes:

@@ -75,12 +75,12 @@ def ingest_cases(
     on_disk, split_of = _find_all(spec, root, links)
     secret = _find_secret(home, progress)
     on_disk, split_of = pseudonymise_cases(spec, on_disk, split_of, Crosswalk.below(home, secret))
-    wanted = [files for files in on_disk if files.patient in split_of]
+    in_splits = [files for files in on_disk if files.patient in split_of]
     store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
     with naming_disk_errors(home):
         store.sweep()
     reader = CaseReader(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)
-    cases, refused = _read_all(reader, wanted, quarantine, read_shards, progress)
+    cases, refused = _read_all(reader, in_splits, quarantine, read_shards, progress)
     if not cases:
         raise _no_cases(spec, root, links, refused, quarantine.folder)
     store.flush(reader.written)
@@ -91,7 +91,7 @@ def ingest_cases(
 
 def _read_all(
     reader: CaseReader,
-    wanted: list[CaseFiles],
+    files_of_cases: list[CaseFiles],
     quarantine: Quarantine,
     read_shards: ReadShards | None,
     progress: Progress | None,
@@ -100,10 +100,10 @@ def _read_all(
     cases: list[Case] = []
     refused: list[QuarantinedCase] = []
     what = f"ingest {reader.spec.name}"
-    with closing(reader.read_cases(wanted, read_shards)) as results:
-        for done, (files, result) in enumerate(zip(wanted, results)):
+    with closing(reader.read_cases(files_of_cases, read_shards)) as results:
+        for done, (files, result) in enumerate(zip(files_of_cases, results)):
             if progress:
-                progress(what, done, len(wanted), files.case)
+                progress(what, done, len(files_of_cases), files.case)
             if isinstance(result, Case):
                 cases.append(result)
                 quarantine.release(result.id)
@@ -112,7 +112,7 @@ def _read_all(
                 quarantine.hold(result)
     quarantine.keep_only([case.case for case in refused])
     if progress:
-        progress(what, len(wanted), len(wanted), f"{len(cases)} read, {len(refused)} in quarantine")
+        progress(what, len(files_of_cases), len(files_of_cases), f"{len(cases)} read, {len(refused)} in quarantine")
     return cases, refused
 
 
@@ -122,6 +122,9 @@ def load_cohort(name: str, home: Path) -> Cohort:
     Args:
         name: The dataset's name, or the path of its spec.
         home: The home that it was ingested into.
+
+    Returns:
+        The cohort.
 
     Raises:
         XmedError: PATH_NOT_FOUND, or DOCUMENT_INVALID for a manifest that was changed since ingest wrote it.
@@ -193,11 +196,11 @@ def _no_cases(
 
 
 def _save(cohort: Cohort) -> None:
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "spec": cohort.spec.model_dump(mode="json"),
         "fingerprint": cohort.fingerprint,
-        "found": cohort.found,
+        "found": cohort.n_found,
         "cases": [asdict(case) for case in cohort.cases],
         "quarantined": [asdict(refusal) for refusal in cohort.quarantined],
     }

@@ -106,11 +106,11 @@ def _assign_labels(
     names = sorted(pattern.names)
     for key in keys:
         members.setdefault(tuple(key[name == "patient"] for name in names), []).append(key)
-    known = {name: {values[n] for values in members} for n, name in enumerate(names)}
+    values_of = {name: {values[n] for values in members} for n, name in enumerate(names)}
     owned: dict[Key, list[str]] = {}
     left: list[str] = []
     for path in paths:
-        readings = (tuple(reading[name] for name in names) for reading in pattern.owners(path, known))
+        readings = (tuple(reading[name] for name in names) for reading in pattern.owners(path, values_of))
         owner = next((reading for reading in readings if reading in members), None)
         if owner is None:
             left.append(path)

@@ -157,9 +157,17 @@ class Pattern:
         head = Pattern("/".join(self.parts[:depth]))
         return head.key(path) if head.names and "**" not in head.parts else None
 
-    def owners(self, path: str, known: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
-        """Every way to match a path with known names, the longest names first."""
-        matching = _Matching(path, known)
+    def owners(self, path: str, values_of: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
+        """List every way to match a path with given names, the longest names first.
+
+        Args:
+            path: The path, relative to the dataset's root.
+            values_of: Placeholder, such as case -> the names that it may stand for.
+
+        Returns:
+            For each way, placeholder -> name.
+        """
+        matching = _Matching(path, values_of)
         self._match(matching, 0, 0, {})
         return sorted(matching.readings, key=lambda names: -sum(map(len, names.values())))
 
@@ -218,7 +226,7 @@ class Pattern:
         name = _NAMES.get(token)
         if name and name not in names:
             for to in range(at + 1, end + 1):
-                if path[at:to] in matching.known[name]:
+                if path[at:to] in matching.values_of[name]:
                     self._match(matching, n + 1, to, {**names, name: path[at:to]})
         elif token == "**/":
             self._match(matching, n + 1, at, names)
@@ -245,10 +253,10 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Matching:
-    """The matching of one path with known names; `visited` keeps it from trying a state twice."""
+    """The matching of one path with given names; `visited` keeps it from trying a state twice."""
 
     path: str
-    known: Mapping[str, Collection[str]]
+    values_of: Mapping[str, Collection[str]]
     visited: set[tuple[int, int, str, str]] = field(default_factory=set)
     readings: list[dict[str, str]] = field(default_factory=list)
 

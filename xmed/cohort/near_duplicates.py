@@ -39,9 +39,9 @@ def thumbnail(volume: Volume) -> np.ndarray:
         else:
             small = np.take(small, starts, axis=axis)
     flat = np.asarray(small, dtype=np.float64).ravel()
-    flat = flat - flat.mean()
-    norm = float(np.linalg.norm(flat))
-    return flat / norm if norm > 0 else flat
+    centred: np.ndarray = flat - flat.mean()
+    norm = float(np.linalg.norm(centred))
+    return centred / norm if norm > 0 else centred
 
 
 def stored_thumbnail(cohort: Cohort, case: Case) -> np.ndarray:
@@ -64,4 +64,5 @@ def thumbnail_correlations(learned: Sequence[np.ndarray], tested: Sequence[np.nd
     """Pearson correlations (tested, learned) of thumbnails, each (EDGE³,)."""
     if not learned or not tested:
         return np.zeros((len(tested), len(learned)))
-    return np.clip(np.stack(tested) @ np.stack(learned).T, -1, 1)
+    correlations: np.ndarray = np.clip(np.stack(tested) @ np.stack(learned).T, -1, 1)
+    return correlations

@@ -79,10 +79,10 @@ def keyed_metadata(facts: dict[str, str], secret: Secret) -> dict[str, str]:
     UIDs of study and series become keyed digests, which are equal where the UIDs were equal. Of the manufacturer only
     the name of a well-known vendor is kept, because free text may contain anything.
     """
-    kept = {name: secret.name(name, text) if name in ("study", "series") else text for name, text in facts.items()}
-    words = set(re.findall(r"[A-Z]+", kept.pop("vendor", "").upper()))
+    keyed = {name: secret.name(name, text) if name in ("study", "series") else text for name, text in facts.items()}
+    words = set(re.findall(r"[A-Z]+", keyed.pop("vendor", "").upper()))
     vendor = next((word for word in sorted(VENDORS) if word in words), None)
-    return kept | ({"vendor": vendor} if vendor else {})
+    return keyed | ({"vendor": vendor} if vendor else {})
 
 
 def _files(path: Path, reach: LinkPolicy) -> Iterator[Path]:

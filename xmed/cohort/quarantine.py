@@ -55,10 +55,10 @@ class Quarantine:
 
     def keep_only(self, cases: Collection[str]) -> None:
         """Remove the records of all cases but these: the others are no longer in the dataset."""
-        kept = {self._record(case) for case in cases}
+        current = {self._record(case) for case in cases}
         with naming_disk_errors(self.folder):
             for path in self.folder.glob("*.json"):
-                if path not in kept:
+                if path not in current:
                     path.unlink(missing_ok=True)
 
     def _record(self, case: str) -> Path:

@@ -7,29 +7,26 @@ store/datasets/<name>.json           which entries make a dataset
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from xmed.cohort.digest_index import DigestIndex, FileState
+from xmed.cohort.stored_entry import is_entry_document, narrowest_type, open_entry, voxel_digest, write_entry
 from xmed.errors import XmedError
+from xmed.files.atomic import flush_folder
 from xmed.files.documents import read_json
 from xmed.files.permissions import make_private_home
-from xmed.files.sealed_document import is_intact, seal_document
 from xmed.io.notes import Note
-from xmed.volume import Grid, Volume
+from xmed.records.record import parse
+from xmed.records.stored_volume import StoredVolume
+from xmed.volume import Volume
 
 MAX_META = 16 << 20
 """Bytes of a meta.json; a thousand notes take 200 kB."""
@@ -74,44 +71,67 @@ class Store:
         return self.home / "store" / "volumes"
 
     def folder(self, key: str) -> Path:
-        """The folder of an entry, whether it exists or not."""
+        """Name the folder of an entry, whether it exists or not.
+
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            Its folder.
+        """
         return self.volumes / key[:2] / key
 
     def dataset(self, name: str) -> Path:
-        """The path of a dataset's manifest, whether it exists or not."""
-        return self.home / "store" / "datasets" / f"{name}.json"
+        """Name the file of a dataset's manifest, whether it exists or not.
 
-    def meta(self, key: str) -> dict[str, Any]:
-        """Read the document of an entry, without its voxels.
+        Args:
+            name: The dataset's name.
 
         Returns:
-            shape, spacing_mm, affine (LPS+), frame, modality, sha256 of the voxels, notes and facts.
+            Path of the manifest.
+        """
+        return self.home / "store" / "datasets" / f"{name}.json"
+
+    def meta(self, key: str) -> StoredVolume:
+        """Read the document of an entry, without its voxels.
+
+        Args:
+            key: sha256 (hex) of what the volume was read from.
+
+        Returns:
+            The document.
 
         Raises:
             XmedError: PATH_NOT_FOUND when the entry is missing, or its document was changed since it was written.
         """
         try:
             document = read_json(self.folder(key) / "meta.json", most=MAX_META)
-            if not _is_meta(document, key):
+            if not is_entry_document(document, key):
                 raise _gone(key)
+            return parse(StoredVolume, document, key)
         except (XmedError, OSError) as problem:
             raise _gone(key) from problem
-        return dict(document)
 
     def get(self, key: str) -> Volume:
         """Open the volume of an entry, memory-mapped and read-only.
 
         Its voxels are digested again if a file of the entry changed since the digest was last checked.
 
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            The volume.
+
         Raises:
             XmedError: PATH_NOT_FOUND when the entry is missing or damaged.
         """
         meta = self.meta(key)
         try:
-            states = self._states(key, "seal" in meta)
-            volume = _open(self.folder(key), meta)
+            states = self._states(key, meta.seal is not None)
+            volume = open_entry(self.folder(key), meta)
             if self.index.find(states) != states:
-                if voxel_digest(volume) != meta["sha256"]:
+                if voxel_digest(volume) != meta.sha256:
                     raise _gone(key)
                 self.index.keep(states)
             return volume
@@ -119,16 +139,22 @@ class Store:
             raise _gone(key) from problem
 
     def intact(self, key: str) -> bool:
-        """Whether the entry exists, is sealed, and its voxels have the digest they were written with.
+        """Check an entry.
 
         The voxels are read again only if a file of the entry changed since the digest was last checked. Entries of
         version 0.1.0 have no seal: they can be opened, and an ingest of their files writes them again.
+
+        Args:
+            key: Key of the entry, sha256 (hex).
+
+        Returns:
+            Whether it exists, is sealed, and its voxels have the digest that they were written with.
         """
         try:
             states = self._states(key, True)
             if self.index.find(states) == states:
                 return True
-            if "seal" not in self.meta(key):
+            if self.meta(key).seal is None:
                 return False
             self.get(key)
             return True
@@ -158,7 +184,7 @@ class Store:
             part.mkdir(parents=True)
             final.parent.mkdir(exist_ok=True)
             try:
-                _write(part, key, volume, notes, facts or {})
+                write_entry(part, key, volume, notes, facts or {})
                 if final.exists() and not self.intact(key):
                     final.rename(self.volumes / f".part-{secrets.token_hex(8)}")
                 part.rename(final)
@@ -172,13 +198,16 @@ class Store:
     def flush(self, keys: Iterable[str]) -> None:
         """Write the names of these entries to the disk, so that a power cut does not lose them.
 
+        Args:
+            keys: Keys of entries that were written.
+
         Raises:
             XmedError: DISK_FULL, NOT_WRITABLE.
         """
         folders = {self.folder(key).parent for key in keys}
         with naming_disk_errors(self.home):
             for folder in [*sorted(folders), *([self.volumes] if folders else [])]:
-                _flush(folder)
+                flush_folder(folder)
 
     def _states(self, key: str, with_seal: bool) -> dict[FileState, str]:
         """What the index keeps for a complete entry: the state of each of its files, and their number."""
@@ -197,103 +226,6 @@ class Store:
                 shutil.rmtree(part, ignore_errors=True)
             elif age > STALE_SECONDS:
                 part.unlink(missing_ok=True)
-
-
-def narrowest_type(array: np.ndarray) -> np.ndarray:
-    """The same values in the narrowest type that holds them: int8 … int32, uint8, uint16 or float32.
-
-    The array is in Fortran order (i varies fastest), as scanners write it, so that it is written without a copy.
-    """
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8)
-    elif array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    elif array.dtype.itemsize == 8 or array.dtype == np.uint32:
-        fits = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
-        array = array.astype(np.int32 if fits else np.float32)
-    return np.asfortranarray(array, dtype=array.dtype.newbyteorder("="))
-
-
-def voxel_digest(volume: Volume) -> str:
-    """sha256 (hex) of voxel type, shape, values (i varies fastest) and field of view, whatever file they came from."""
-    head = f"{volume.array.dtype.str} {volume.array.shape} ".encode()
-    total = hashlib.sha256(head)
-    total.update(np.ascontiguousarray(volume.array.T).data)
-    if volume.fov is not None:
-        total.update(np.packbits(volume.fov).data)
-    return total.hexdigest()
-
-
-def _open(folder: Path, meta: Mapping[str, Any]) -> Volume:
-    """The volume in an entry's files; raises whatever NumPy or Volume raise for damaged ones."""
-    array, fov = _array(folder / "image.npy"), None
-    if list(array.shape) != meta["shape"]:
-        raise ValueError("another shape")
-    if meta["fov"]:
-        bits = np.unpackbits(_array(folder / "fov.npy"), count=array.size)
-        fov = bits.reshape(array.shape).astype(bool)
-    return Volume(array, np.array(meta["affine"]), meta["frame"], meta["modality"], fov)
-
-
-def _array(path: Path) -> np.ndarray:
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError("no ordinary file")  # reading a named pipe would block
-    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: allocates no more than the file
-    return array
-
-
-def _is_meta(document: Any, key: str) -> bool:
-    """Whether a document is what `_write` wrote for this key.
-
-    A document of version 0.1.0 has no seal; there the voxel edges must agree with the affine.
-    """
-    if not isinstance(document, dict):
-        return False
-    try:
-        if "seal" in document:
-            return is_intact(document, key)
-        edges = Grid(tuple(document["shape"]), np.array(document["affine"]), document["frame"]).spacing
-        complete = {"modality", "fov", "sha256"} <= document.keys() and np.shape(document["spacing_mm"]) == (3,)
-        return complete and bool(np.allclose(edges, document["spacing_mm"], rtol=1e-6, atol=0))
-    except (KeyError, TypeError, ValueError, XmedError):
-        return False
-
-
-def _write(folder: Path, key: str, volume: Volume, notes: Sequence[Note], facts: Mapping[str, str]) -> None:
-    arrays = {"image.npy": volume.array}
-    if volume.fov is not None:
-        arrays["fov.npy"] = np.packbits(volume.fov)
-    for name, array in arrays.items():
-        with (folder / name).open("xb") as file:
-            np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-            if hasattr(os, "posix_fadvise"):  # a thousand series would displace other cached files
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    # Of a DICOM header only what `read_header_metadata` selects is stored, with keyed UIDs: nothing else can leak.
-    meta = {
-        "shape": list(volume.array.shape),
-        "spacing_mm": list(volume.spacing),
-        "affine": volume.affine.tolist(),
-        "frame": volume.frame,
-        "modality": volume.modality,
-        "fov": volume.fov is not None,
-        "sha256": voxel_digest(volume),
-        "notes": [asdict(note) for note in notes],
-        "facts": dict(facts),
-    }
-    with (folder / "meta.json").open("x", encoding="utf-8") as text:
-        json.dump(seal_document(meta, key), text, allow_nan=False)
-        text.flush()
-        os.fsync(text.fileno())
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _gone(key: str) -> XmedError:

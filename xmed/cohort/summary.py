@@ -15,9 +15,16 @@ from xmed.spec import SPLITS
 
 
 def summarise_cohorts(source: Cohort, target: Cohort) -> DataSummary:
-    """The run's data.json: source and target (cases, quarantine, flow) and leakage (see `find_leakage`).
+    """Make data.json of a run.
 
-    No label of the target is opened. For each label of the source, the volume of every structure is kept.
+    No label of the target is opened. For each label of the source, the volume of every structure is computed.
+
+    Args:
+        source: The source.
+        target: The target.
+
+    Returns:
+        Both cohorts (cases, quarantine, flow), and what they share, see `find_leakage`.
     """
     return DataSummary(
         source=describe_cohort(source, labels=True),
@@ -27,16 +34,19 @@ def summarise_cohorts(source: Cohort, target: Cohort) -> DataSummary:
 
 
 def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
-    """One cohort in data.json.
+    """Describe one cohort, as in data.json.
 
     Args:
         cohort: The cohort.
         labels: Whether label maps are opened to compute the volumes of their structures.
+
+    Returns:
+        The cohort without its voxels.
     """
     spec = cohort.spec
     counts = {name: len(cohort.split(name)) for name in SPLITS}
     keys = sorted(key for case in cohort.cases for key in (case.image, case.label) if key)
-    flow = CaseFlow(found=cohort.found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
+    flow = CaseFlow(found=cohort.n_found, readable=len(cohort.cases), quarantined=len(cohort.quarantined), **counts)
     return CohortSummary(
         name=spec.name,
         modality=spec.modality,
@@ -55,16 +65,16 @@ def describe_cohort(cohort: Cohort, labels: bool = False) -> CohortSummary:
 
 def _case(cohort: Cohort, case: Case, labels: bool) -> CaseSummary:
     metas = [Store(cohort.home).meta(key) for key in (case.image, case.label) if key]
-    meta = metas[0] if metas else {"shape": None, "spacing_mm": None}
-    facts: dict[str, str] = (meta.get("facts") or {}) if case.image else {}
+    meta = metas[0] if metas else None
+    facts = meta.facts if meta and case.image else {}
     return CaseSummary(
         case=case.id,
         patient=case.patient,
         split=case.split,
         has_label=case.label is not None,
-        shape=meta["shape"],
-        spacing_mm=meta["spacing_mm"],
-        notes=[note for meta in metas for note in meta.get("notes", ())],
+        shape=meta.shape if meta else None,
+        spacing_mm=meta.spacing_mm if meta else None,
+        notes=[note for meta in metas for note in meta.notes],
         facts={name: text for name, text in facts.items() if name != "series"},
         label_ml=_volumes(cohort, case) if labels and case.label else {},
     )

@@ -15,51 +15,61 @@ Document = dict[str, Any]
 
 
 def choice(selection: Selection, dice: dict[tuple[str, int], float]) -> Document:
-    """selection.json of a comparison, in hindsight.
+    """Compare what was chosen without target labels with the Dice that the methods reached.
 
-    dice: per (method, seed) the mean over structures of Dice on the test patients. Regret is the best Dice among all
-    candidates minus that of the chosen one (Musgrave et al., arXiv:2208.07360). `validators` orders those that the
-    guards keep; means over seeds.
+    Regret is the best Dice among all candidates minus that of the chosen one (Musgrave et al., arXiv:2208.07360).
+
+    Args:
+        selection: selection.json of the comparison.
+        dice: (method, seed) → mean over structures of Dice on the test patients.
+
+    Returns:
+        `selection` of comparison.json. `validators` says how well each label-free score orders the candidates that pass
+        every guard, as means over seeds.
     """
     seeds, tables = [], []
     for key, record in selection.seeds.items():
         seed = int(key)
-        known = {one.name: dice[one.name, seed] for one in record.candidates if (one.name, seed) in dice}
-        if record.chosen not in known or SOURCE not in known:
+        dice_of = {
+            candidate.name: dice[candidate.name, seed]
+            for candidate in record.candidates
+            if (candidate.name, seed) in dice
+        }
+        if record.chosen not in dice_of or SOURCE not in dice_of:
             continue
-        best = max(known, key=lambda name: known[name])
-        chosen = known[record.chosen]
+        best = max(dice_of, key=lambda name: dice_of[name])
+        chosen = dice_of[record.chosen]
         seeds.append({
             "seed": seed,
             "chosen": record.chosen,
             "chosen_dice": chosen,
             "best": best,
-            "best_dice": known[best],
-            "regret": known[best] - chosen,
-            "over_source_only": chosen - known[SOURCE],
+            "best_dice": dice_of[best],
+            "regret": dice_of[best] - chosen,
+            "over_source_only": chosen - dice_of[SOURCE],
             "reason": record.reason,
         })  # fmt: skip
-        kept = {
-            one.name: {**one.scores, ALL: -(one.mean_rank or 0.0)}  # only those that vote count in it
-            for one in record.candidates
-            if one.kept and one.name in known
+        scores = {
+            candidate.name: {**candidate.scores, ALL: -(candidate.mean_rank or 0.0)}  # only those that vote count in it
+            for candidate in record.candidates
+            if candidate.within_limits and candidate.name in dice_of
         }
-        if len(kept) > 1:
-            tables.append(select.oracle(kept, known))
+        if len(scores) > 1:
+            tables.append(select.oracle(scores, dice_of))
     names = list(dict.fromkeys(name for table in tables for name in table))
     return {
         "used_target_labels": False,
-        "regret": float(np.mean([one["regret"] for one in seeds])) if seeds else None,
+        "regret": float(np.mean([choice_of_seed["regret"] for choice_of_seed in seeds])) if seeds else None,
         "seeds": seeds,
         "validators": [{"name": name, **_mean([t[name] for t in tables if name in t])} for name in names],
     }
 
 
-def _mean(found: list[ValidatorRegret]) -> Document:
+def _mean(costs: list[ValidatorRegret]) -> Document:
     """Means over seeds of one validator's row; None where no seed defines it."""
-    spearman = [one.weighted_spearman for one in found if one.weighted_spearman is not None]
+    spearman = [cost.weighted_spearman for cost in costs if cost.weighted_spearman is not None]
     return {
         "weighted_spearman": float(np.mean(spearman)) if spearman else None,
-        "regret": float(np.mean([one.regret for one in found])),
-        "n": int(np.mean([one.n for one in found])),
+        "regret": float(np.mean([cost.regret for cost in costs])),
+        "n": int(np.mean([cost.n for cost in costs])),
     }

@@ -1,4 +1,4 @@
-"""The document of a comparison: every method and seed, the ranking, and how certain the ranking is."""
+"""Comparison document: every method and seed, the ranking, and how certain the ranking is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from xmed import methods
 from xmed.comparison.choice import choice
-from xmed.comparison.conclusion import verdict
+from xmed.comparison.conclusion import conclude
 from xmed.comparison.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
 from xmed.records.data_summary import DataSummary
 from xmed.records.evaluation import CaseRows, MetricConventions
@@ -25,20 +25,25 @@ SCHEMA = "xmed-comparison/1"
 HARDEST = 3
 
 
-def compose(run: Run) -> Document:
+def compose_comparison(run: Run) -> Document:
     """Make comparison.json from the files of an evaluated comparison.
 
     A patient's Dice is the mean over cases, then over seeds; everything compares patients. Methods that learn without
     target labels are ranked; the others are shown beside them.
 
+    Args:
+        run: The run of a comparison.
+
+    Returns:
+        The document, as the record MethodComparison describes it.
+
     Raises:
-        FileNotFoundError: Where nothing has been evaluated.
+        XmedError: PATH_NOT_FOUND where nothing has been evaluated.
     """
     study, data, measured = run.read("study"), run.read(DataSummary), run.read(MetricConventions)
     structures, primary = study["structures"], study["protocol"]["primary"]["structure"]
-    tested = [content(case) for case in data.target.cases if case.split == "test" and case.has_label]
-    plain = [content(row) for row in run.read(CaseRows).root]
-    rows = Rows.complete(plain, run.arms(), tested, structures, measured.spacing_credible)
+    tested = [case for case in data.target.cases if case.split == "test" and case.has_label]
+    rows = Rows.complete(run.read(CaseRows).root, run.arms(), tested, structures, measured.spacing_credible)
     trained = {cell: run.read(Training, *cell) for cell in run.arms()}
     seconds = {cell: _seconds(run, trained, cell) for cell in trained}
     document: Document = {
@@ -51,11 +56,11 @@ def compose(run: Run) -> Document:
         "primary": primary,
         "methods": run.methods,
         "seeds": study["seeds"],
-        "patients": len({case["patient"] for case in tested}),
+        "patients": len({case.patient for case in tested}),
         "budget": study["budget"],
         "rows": [_row(rows, cell, s, trained[cell], seconds[cell]) for cell in trained for s in structures],
         "baselines": [
-            {"method": arm, "structure": s, **statistic(rows, arm, s), "rule": rows.of(arm, s)[0].get("rule")}
+            {"method": arm, "structure": s, **statistic(rows, arm, s), "rule": rows.of(arm, s)[0].rule}
             for arm in TRIVIAL_ARMS for s in structures if rows.of(arm, s)
         ],
         "ranking": {s: ranking(rows, s, trained, seconds) for s in structures},
@@ -63,7 +68,7 @@ def compose(run: Run) -> Document:
         "protocol_sha256": run.read(FixedProtocol).sha256,
         "environment": content(run.read(RunEnvironment)) if run.has(RunEnvironment) else {},
     }  # fmt: skip
-    document["rank_agreement"] = {s: rank_agreement(found) for s, found in document["ranking"].items()}
+    document["rank_agreement"] = {s: rank_agreement(entries) for s, entries in document["ranking"].items()}
     document["hardest"] = hardest(rows, document["ranking"][primary], study["seeds"][0])
     if run.has(Selection):
         chosen = run.read(Selection)
@@ -74,53 +79,68 @@ def compose(run: Run) -> Document:
     arms: list[str] = [*TRIVIAL_ARMS, Arm.TARGET_SUPERVISED]
     dice = {arm: rows.by_patient(arm, primary, "dice")[0] for arm in arms}
     document["ceiling_over_trivial"] = ceiling(dice)
-    document["verdict"] = verdict(document, document["ranking"][primary], primary, document["patients"])
+    document["verdict"] = conclude(document, document["ranking"][primary], primary, document["patients"])
     return document
 
 
 def hardest(rows: Rows, ranked: list[Document], seed: int) -> list[Document]:
     """Find the HARDEST cases: those with the lowest mean Dice over ranked methods, seeds and structures.
 
-    `dice` of each is that of the given seed.
+    Args:
+        rows: Every measured prediction.
+        ranked: The ranking of the primary structure.
+        seed: The seed whose Dice is listed.
+
+    Returns:
+        The cases, the hardest first, with the Dice of every method by structure.
     """
-    blind = {one["method"] for one in ranked if not one["target_labels_used"]}
+    blind = {entry["method"] for entry in ranked if not entry["target_labels_used"]}
     all_of: dict[str, list[float]] = defaultdict(list)
-    shown: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for row in (row for row in rows.rows if row["dice"] is not None and row["seed"] is not None):
-        if row["arm"] in blind:
-            all_of[row["case"]].append(row["dice"])
-        if row["seed"] == seed:
-            shown[row["case"]].setdefault(row["arm"], {})[row["structure"]] = row["dice"]
+    of_seed: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for row in rows.rows:
+        if row.dice is None or row.seed is None:
+            continue
+        if row.arm in blind:
+            all_of[row.case].append(row.dice)
+        if row.seed == seed:
+            of_seed[row.case].setdefault(row.arm, {})[row.structure] = row.dice
     order = sorted(all_of, key=lambda case: (float(np.mean(all_of[case])), case))
-    return [{"case": case, "dice_mean": float(np.mean(all_of[case])), "dice": shown[case]} for case in order[:HARDEST]]
+    return [
+        {"case": case, "dice_mean": float(np.mean(all_of[case])), "dice": of_seed[case]} for case in order[:HARDEST]
+    ]
 
 
-def _means(found: list[Document]) -> dict[Cell, float]:
+def _means(rows: list[Document]) -> dict[Cell, float]:
     """Mean Dice over structures of every cell that has one for each."""
     by_cell: dict[Cell, list[float | None]] = defaultdict(list)
-    for row in found:
+    for row in rows:
         by_cell[row["method"], row["seed"]].append(row["dice_mean"])
-    return {cell: float(np.mean(values)) for cell, values in by_cell.items() if None not in values}  # type: ignore[arg-type]
+    means = {}
+    for cell, values in by_cell.items():
+        defined = [value for value in values if value is not None]
+        if len(defined) == len(values):
+            means[cell] = float(np.mean(defined))
+    return means
 
 
 def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: float) -> Document:
     arm, seed = cell
-    mine = Rows(tuple(row for row in rows.rows if row["seed"] == seed))
-    found = statistic(mine, arm, structure)
+    of_seed = Rows(tuple(row for row in rows.rows if row.seed == seed))
+    statistics = statistic(of_seed, arm, structure)
     named = (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)
-    dice = {name: mine.by_patient(name, structure, "dice")[0] for name in named}
+    dice = {name: of_seed.by_patient(name, structure, "dice")[0] for name in named}
     dice |= {name: rows.by_patient(name, structure, "dice")[0] for name in TRIVIAL_ARMS}
     return {
         "method": arm,
         "seed": seed,
         "structure": structure,
-        "dice_mean": found["dice"]["mean"],
-        "dice_ci": found["dice"]["ci"],
+        "dice_mean": statistics["dice"]["mean"],
+        "dice_ci": statistics["dice"]["ci"],
         "gap_closed": gap_closed(dice, arm)["value"],
         "seconds": seconds,
         "selected_by": record.selection.rule,
-        "n": found["dice"]["n"],
-        "n_failed": found["dice"]["n_failed"],
+        "n": statistics["dice"]["n"],
+        "n_failed": statistics["dice"]["n_failed"],
         "target_labels_used": record.target_labels_used,
         "weights_sha256": record.weights_sha256,
     }
@@ -128,11 +148,11 @@ def _row(rows: Rows, cell: Cell, structure: str, record: Training, seconds: floa
 
 def _seconds(run: Run, trained: dict[Cell, Training], cell: Cell) -> float:
     """Seconds of a cell's own training and of every training that it begins with, each once."""
-    seed, found, waiting = cell[1], dict[str, float](), [cell[0]]
+    seed, counted, waiting = cell[1], dict[str, float](), [cell[0]]
     while waiting:
         arm = waiting.pop()
         needed = methods.needs(method_of(run.study, arm))
-        made = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
-        found[arm] = 0.0 if made else trained[arm, seed].seconds
-        waiting += [other for other in needed if other not in found]
-    return round(sum(found.values()), 1)
+        is_composition = arm in methods.COMPOSITIONS  # what it is made of is its whole cost
+        counted[arm] = 0.0 if is_composition else trained[arm, seed].seconds
+        waiting += [other for other in needed if other not in counted]
+    return round(sum(counted.values()), 1)

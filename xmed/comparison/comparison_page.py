@@ -1,4 +1,4 @@
-"""The page of a comparison: turns comparison.json into one self-contained HTML file."""
+"""Comparison page: turns comparison.json into one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -48,29 +48,37 @@ SECTIONS = (
 )
 
 
-def page(run: Run, found: dict[str, Any]) -> str:
-    """Make comparison.html; the same files always give the same text."""
-    methods = [one["method"] for one in found["ranking"][found["primary"]]]
+def comparison_html(run: Run, document: dict[str, Any]) -> str:
+    """Make comparison.html; the same files always give the same text.
+
+    Args:
+        run: The run, for its pictures.
+        document: comparison.json.
+
+    Returns:
+        The HTML text.
+    """
+    methods = [entry["method"] for entry in document["ranking"][document["primary"]]]
     cases = []
-    for one in found["hardest"]:
-        path = run.pictures / f"{one['case']}.npz"
+    for case in document["hardest"]:
+        path = run.pictures / f"{case['case']}.npz"
         planes = views(path, methods) if path.is_file() else []
         if planes:
-            outlines = {contour["of"]: contour["path"] for contour in planes[0]["contours"]}
-            cases.append({**one, "view": planes[0], "outlines": outlines})
+            outlines = {contour.of: contour.path for contour in planes[0].contours}
+            cases.append({**case, "view": planes[0], "outlines": outlines})
     return (
         drawing("xmed.comparison")
         .get_template("comparison.html.j2")
         .render(
-            found=found,
+            comparison=document,
             methods=methods,
-            sections=[section for section in SECTIONS if section[0] != "selection" or "selection" in found],
+            sections=[section for section in SECTIONS if section[0] != "selection" or "selection" in document],
             forests=[
                 figure
-                for structure in found["structures"]
-                if (figure := forest(found["ranking"][structure], structure, "source_only"))
+                for structure in document["structures"]
+                if (figure := forest(document["ranking"][structure], structure, "source_only"))
             ],
-            cost=cost(found["ranking"][found["primary"]]),
+            cost=cost(document["ranking"][document["primary"]]),
             cases=cases,
             version=__version__,
         )

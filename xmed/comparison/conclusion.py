@@ -1,4 +1,4 @@
-"""States in two plain sentences what a comparison shows."""
+"""Conclusion: two or three plain sentences that say what a comparison shows."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ NOT_CERTAIN = ", which is not certain to be above zero"
 Entry = dict[str, Any]
 
 
-def verdict(found: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
+def conclude(document: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
     """Say which method is best, or which share the first place, and what it gains; then which others may be as good.
 
     Where no patient has the structure, or where the test set cannot tell methods apart, that is said first.
 
     Args:
-        found: `unsupported` (structures without patients) and `ceiling_over_trivial` of this structure.
+        document: `unsupported` (structures without patients) and `ceiling_over_trivial` of this structure.
         ranking: The ranking of the structure.
         structure: The structure.
         patients: How many test patients there are.
+
+    Returns:
+        The sentences.
     """
-    if structure in found["unsupported"]:
+    if structure in document["unsupported"]:
         return [f"No test patient has {word(structure)}.", "Nothing follows from this comparison."]
-    lead = found["ceiling_over_trivial"]["value"]
+    lead = document["ceiling_over_trivial"]["value"]
     caution = [f"{CEILING[0].upper()}{CEILING[1:]} ({_signed(lead)})."] if lead is not None and lead <= 0 else []
-    if why := found.get("selection", {}).get("trivial"):
+    if why := document.get("selection", {}).get("trivial"):
         caution.append(f"{why[0].upper()}{why[1:]}; a run would register nothing.")
-    blind = [one for one in ranking if not one["target_labels_used"]]
-    ranked = sorted((one for one in blind if one["rank"]), key=lambda one: one["rank"]["value"])
-    if not ranked and blind and all(_lost(one) for one in blind):
+    blind = [entry for entry in ranking if not entry["target_labels_used"]]
+    ranked = sorted((entry for entry in blind if entry["rank"]), key=lambda entry: entry["rank"]["value"])
+    if not ranked and blind and all(_lost(entry) for entry in blind):
         what = f"Every method that sees no target label failed on every case of {word(structure)}"
-        return [f"{what}: {_listed([one['method'] for one in blind])}.", "There is nothing to rank."]
+        return [f"{what}: {_listed([entry['method'] for entry in blind])}.", "There is nothing to rank."]
     if not ranked:
         return ["No method could be ranked.", "Nothing follows from this comparison."]
-    first = [one for one in ranked if one["rank"]["value"] == ranked[0]["rank"]["value"]]
+    first = [entry for entry in ranked if entry["rank"]["value"] == ranked[0]["rank"]["value"]]
     gain = _gain(first, len(blind), structure, patients)
     return [*caution, gain, _doubt(first, ranked[len(first) :], blind, patients)]
 
 
-def _lost(one: Entry) -> bool:
-    return bool(one["dice"]["n_cases"]) and one["dice"]["n_failed"] == one["dice"]["n_cases"]
+def _lost(entry: Entry) -> bool:
+    return bool(entry["dice"]["n_cases"]) and entry["dice"]["n_failed"] == entry["dice"]["n_cases"]
 
 
 def _gain(first: list[Entry], of: int, structure: str, patients: int) -> str:
     best = first[0]
     low, high = best["dice"]["ci"] or (None, None)
     interval = f" (95 % interval {low:.2f} to {high:.2f})" if low is not None else ""
-    names, tied = _listed([one["method"] for one in first]), len(first) > 1
+    names, tied = _listed([entry["method"] for entry in first]), len(first) > 1
     text = (
         f"Of {of} method{'s' * (of != 1)} that see{'s' * (of == 1)} no target label, {names} "
         f"{'share' if tied else 'has'} the highest mean Dice for {word(structure)} on {patients} test "
@@ -73,7 +76,7 @@ def _signed(value: float) -> str:
 
 
 def _doubt(first: list[Entry], others: list[Entry], blind: list[Entry], patients: int) -> str:
-    best, lost = first[0], [one["method"] for one in blind if not one["rank"] and _lost(one)]
+    best, lost = first[0], [entry["method"] for entry in blind if not entry["rank"] and _lost(entry)]
     failed = f" Failed on every case, and not ranked: {_listed(lost)}." if lost else ""
     if not others:
         return f"There is no other method to rank {'them' if len(first) > 1 else 'it'} against.{failed}"
@@ -81,7 +84,7 @@ def _doubt(first: list[Entry], others: list[Entry], blind: list[Entry], patients
         return (
             f"These patients do not tell the {len(first)} apart; {len(others)} of the ranked come after them.{failed}"
         )
-    tests = {one["method"]: one["minus_best"] for one in others if one["minus_best"]}
+    tests = {entry["method"]: entry["minus_best"] for entry in others if entry["minus_best"]}
     open_ = [name for name, test in tests.items() if test["p_holm"] is None or test["p_holm"] > ALPHA]
     share = best["rank"]["first"]
     often = "" if share is None else f"; it alone is first in {100 * share:.0f} % of resampled sets of patients"
@@ -96,5 +99,5 @@ def _doubt(first: list[Entry], others: list[Entry], blind: list[Entry], patients
 
 
 def _listed(names: list[str]) -> str:
-    said = [word(name) for name in names]
-    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    words = [word(name) for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,4 +1,4 @@
-"""Coordinates of a forest plot and of cost bars from a ranking; the template draws them and escapes every text.
+"""Forest plot and cost bars of a ranking, as coordinates; the template draws them and escapes every text.
 
 Coordinates are in units of the drawing's viewBox, y downwards.
 """
@@ -18,21 +18,31 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
-    """Make one line per tested method: mean paired Dice difference to `against`, its interval, p after Holm."""
-    found = [(one["method"], one[f"minus_{against}"]) for one in ranking if one.get(f"minus_{against}")]
-    found = [(name, test) for name, test in found if test["value"] is not None]
-    if not found:
+    """Make one line per tested method: its mean paired difference of Dice, the interval, and p after Holm.
+
+    Args:
+        ranking: The entries of one structure.
+        structure: Name of the structure.
+        against: What the methods are compared with, for example `source_only`.
+
+    Returns:
+        Coordinates for the template; None where no method was tested.
+    """
+    tested = [(entry["method"], entry[f"minus_{against}"]) for entry in ranking if entry.get(f"minus_{against}")]
+    tested = [(name, test) for name, test in tested if test["value"] is not None]
+    if not tested:
         return None
-    ends = [end for _, test in found for end in (test["ci"] or [test["value"]])] + [0.0]
+    ends = [end for _, test in tested for end in (test["ci"] or [test["value"]])] + [0.0]
     step = next((step for step in STEPS if (max(ends) - min(ends)) / step <= 8), STEPS[-1])
     low, high = math.floor(min(ends) / step) * step, math.ceil(max(ends) / step) * step
     high = high if high > low else low + step
 
     def x(value: float) -> float:
-        return round(LEFT + ACROSS * (value - low) / (high - low), 1)
+        coordinate: float = round(LEFT + ACROSS * (value - low) / (high - low), 1)
+        return coordinate
 
     lines = []
-    for n, (name, test) in enumerate(found):
+    for n, (name, test) in enumerate(tested):
         near, far = test["ci"] or (test["value"], test["value"])
         lines.append({
             "method": name, "y": TOP + LINE * (n + 0.5), "x": x(test["value"]), "low": x(near), "high": x(far),
@@ -47,13 +57,23 @@ def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
 
 
 def cost(ranking: list[Entry]) -> Figure:
-    """Make one bar per trained method: seconds of one seed's training, with every training that it begins with."""
-    longest = max(one["seconds"] for one in ranking) or 1.0
+    """Make one bar per trained method: seconds of one seed's training, with every training that it begins with.
+
+    Args:
+        ranking: The entries of one structure.
+
+    Returns:
+        Coordinates for the template.
+    """
+    longest = max(entry["seconds"] for entry in ranking) or 1.0
     lines = [
         {
-            "method": one["method"], "y": TOP + LINE * (n + 0.5), "width": round(ACROSS * one["seconds"] / longest, 1),
-            "seconds": one["seconds"], "blind": not one["target_labels_used"],
+            "method": entry["method"],
+            "y": TOP + LINE * (n + 0.5),
+            "width": round(ACROSS * entry["seconds"] / longest, 1),
+            "seconds": entry["seconds"],
+            "blind": not entry["target_labels_used"],
         }
-        for n, one in enumerate(ranking)
-    ]  # fmt: skip
+        for n, entry in enumerate(ranking)
+    ]
     return {"lines": lines, "left": LEFT, "width": LEFT + ACROSS + RIGHT, "height": TOP + LINE * len(lines) + 6}

@@ -1,4 +1,4 @@
-"""Ranks methods: which is best, by how much over which others, and how certain the patients make that."""
+"""Ranking of methods: which is best, by how much over which others, and how certain that is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,34 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
+from xmed.records.record import content
 from xmed.records.training import Training
-from xmed.report.rows import Rows, failed
-from xmed.report.trivial_baseline import best_trivial, measurable
+from xmed.report.row_facts import failed
+from xmed.report.rows import Rows
+from xmed.report.trivial_baseline import best_trivial, why_no_gap
 from xmed.run import TRIVIAL_ARMS, Arm
 
 REFERENCE = "bridge"
-"""Beside source-only and the best, what every other method is held against: xmed's own."""
+"""Every method is compared with this one as well as with source-only and the best: it is xmed's own."""
 Cell = tuple[str, int]
 """(method, seed)."""
 Document = dict[str, Any]
 
 
 def ranking(rows: Rows, structure: str, trained: dict[Cell, Training], seconds: dict[Cell, float]) -> list[Document]:
-    """One entry per method, best first, methods that saw target labels last: Dice, what it gains, how sure that is.
+    """Rank the methods on one structure by their mean Dice.
 
-    Ranked are the methods that saw none and did not fail on every case. Resampling one patient says nothing: then a
-    rank stands without its interval.
+    Only methods that saw no target label and did not fail on every case have a rank. With one patient there is nothing
+    to resample, and the rank has no interval.
+
+    Args:
+        rows: Every measured prediction.
+        structure: Name of the structure.
+        trained: (method, seed) → its training.
+        seconds: (method, seed) → seconds of its training, with every training that it begins with.
+
+    Returns:
+        One entry per method, the best first, methods that saw target labels last.
     """
     arms = list(dict.fromkeys(arm for arm, _ in trained))
     dice = {arm: rows.by_patient(arm, structure, "dice")[0] for arm in (*arms, *TRIVIAL_ARMS)}
@@ -53,7 +64,7 @@ def ranking(rows: Rows, structure: str, trained: dict[Cell, Training], seconds: 
             **statistic(rows, arm, structure),
             "gap_closed": gap_closed(dice, arm),
             "gain_over_trivial": _difference(dice[arm], dice[trivial]),
-            **{f"minus_{name}": found.get(arm) for name, found in tested.items()},
+            **{f"minus_{name}": of_arm.get(arm) for name, of_arm in tested.items()},
             "rank": place
             and {
                 "value": place.rank,
@@ -74,50 +85,90 @@ def differences(dice: dict[str, dict[str, float]], other: str, arms: Iterable[st
         dice: Arm → patient → Dice.
         other: The arm to compare with.
         arms: The arms to compare.
+
+    Returns:
+        Arm → its difference to the other arm.
     """
-    found = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
-    tested = [arm for arm in found if found[arm]["p_sign_flip"] is not None]
-    adjusted = dict(zip(tested, stats.holm_adjusted([found[arm]["p_sign_flip"] for arm in tested])))
-    return {arm: {**one, "p_holm": adjusted.get(arm)} for arm, one in found.items()}
+    results = {arm: _difference(dice[arm], dice.get(other, {})) for arm in arms if arm != other}
+    tested = [arm for arm in results if results[arm]["p_sign_flip"] is not None]
+    adjusted = dict(zip(tested, stats.holm_adjusted([results[arm]["p_sign_flip"] for arm in tested])))
+    return {arm: {**result, "p_holm": adjusted.get(arm)} for arm, result in results.items()}
 
 
 def rank_agreement(ranking: list[Document]) -> float | None:
-    """Compute Kendall's τ between ranking by mean Dice and by each patient's ranks: does the order depend on this?
+    """Compute Kendall's τ between the order by mean Dice and the order by the mean of each patient's ranks.
 
-    Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7. None for one method, or for none that differ.
+    Source: Maier-Hein et al., Nat Commun 2018, doi 10.1038/s41467-018-07619-7.
+
+    Args:
+        ranking: The entries of one structure.
+
+    Returns:
+        −1 to 1; None for one method, or where no two methods differ.
     """
-    ranked = [one["rank"] for one in ranking if one["rank"]]
-    return stats.kendall_tau([one["value"] for one in ranked], [one["mean"] for one in ranked])
+    ranked = [entry["rank"] for entry in ranking if entry["rank"]]
+    return stats.kendall_tau([rank["value"] for rank in ranked], [rank["mean"] for rank in ranked])
 
 
 def statistic(rows: Rows, arm: str, structure: str) -> Document:
-    found = rows.statistic(arm, structure, "dice")
+    """Return the Dice of one arm and structure over patients.
+
+    Args:
+        rows: Every measured prediction.
+        arm: Name of the arm.
+        structure: Name of the structure.
+
+    Returns:
+        `dice` of an entry.
+    """
+    cell = content(rows.statistic(arm, structure, "dice"))
     return {
-        "dice": {key: found[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
+        "dice": {key: cell[key] for key in ("mean", "ci", "n", "n_failed", "n_cases", "sd_between_seeds", "reason")}
     }
 
 
 def gap_closed(dice: dict[str, dict[str, float]], arm: str) -> Document:
+    """Compute which share of the gap between source-only and target-supervised an arm closes.
+
+    Args:
+        dice: Arm → patient → Dice.
+        arm: Name of the arm.
+
+    Returns:
+        {value, ci, reason}; null values where the gap cannot be measured.
+    """
     chosen = [dice.get(name, {}) for name in (Arm.SOURCE_ONLY, arm, Arm.TARGET_SUPERVISED)]
     everyone = sorted(set.intersection(*(set(values) for values in chosen)))
-    found = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
-    gap = {"value": found.mean, "ci": None if found.lo is None else [found.lo, found.hi], "reason": found.degenerate}
-    return measurable(gap, ceiling(dice))
+    result = stats.gap_closed_interval(*([values[p] for p in everyone] for values in chosen))
+    gap = {
+        "value": result.mean,
+        "ci": None if result.lo is None else [result.lo, result.hi],
+        "reason": result.degenerate,
+    }
+    reason = why_no_gap(ceiling(dice)["value"])
+    return {**gap, "value": None, "ci": None, "reason": reason} if reason else gap
 
 
 def ceiling(dice: dict[str, dict[str, float]]) -> Document:
-    """Compute target-supervised minus the better trivial baseline; a gap can be measured only where it is above 0."""
+    """Compute target-supervised minus the better trivial baseline; a gap can be measured only where it is above 0.
+
+    Args:
+        dice: Arm → patient → Dice.
+
+    Returns:
+        The paired difference of mean Dice, with its interval and test.
+    """
     return _difference(dice.get(Arm.TARGET_SUPERVISED, {}), dice.get(best_trivial(dice), {}))
 
 
 def _difference(a: dict[str, float], b: dict[str, float]) -> Document:
     shared = sorted(set(a) & set(b))
-    found = stats.compare_paired([a[p] for p in shared], [b[p] for p in shared])
-    ci = None if found.difference.lo is None else [found.difference.lo, found.difference.hi]
+    result = stats.compare_paired([a[p] for p in shared], [b[p] for p in shared])
+    ci = None if result.difference.lo is None else [result.difference.lo, result.difference.hi]
     return {
-        "value": found.difference.mean,
+        "value": result.difference.mean,
         "ci": ci,
-        "n": found.difference.n,
-        "p_sign_flip": found.p_sign_flip,
-        "smallest_p": found.smallest_p,
+        "n": result.difference.n,
+        "p_sign_flip": result.p_sign_flip,
+        "smallest_p": result.smallest_p,
     }

@@ -11,7 +11,11 @@ from xmed.console.printable import print_line
 
 
 def method_rows() -> list[dict[str, str]]:
-    """List every method and baseline: kind, name, does (one sentence), cite (the paper). Loads no torch."""
+    """List every method and baseline, without loading torch.
+
+    Returns:
+        For each: kind, name, does (one sentence) and cite (the paper).
+    """
     facts = {name: methods.facts(name) for name in methods.names()}
     rows = [_row("method", name, fact.does, fact.cite) for name, fact in facts.items()]
     rows += [_row("made of others", name, fact.does, fact.cite) for name, fact in methods.COMPOSITIONS.items()]
@@ -20,7 +24,12 @@ def method_rows() -> list[dict[str, str]]:
 
 
 def show_methods(console: Console, rows: Sequence[dict[str, str]]) -> None:
-    """Print one unfolded line per method, and a heading where the kind changes."""
+    """Print one unfolded line per method, and a heading where the kind changes.
+
+    Args:
+        console: Where to print.
+        rows: What `method_rows` returned.
+    """
     width, kind = max(len(row["name"]) for row in rows), rows[0]["kind"]
     for row in rows:
         if row["kind"] != kind:

@@ -22,17 +22,36 @@ _CONTROL_CHARACTERS = re.compile(
 
 
 def escape_text(text: str) -> str:
-    """Escape what a terminal would obey; line breaks and tabs stay."""
+    """Escape what a terminal would obey.
+
+    Args:
+        text: Text from anywhere.
+
+    Returns:
+        The text; line breaks and tabs stay.
+    """
     return _CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def escape_line(text: str) -> str:
-    r"""Escape what a terminal would obey, and line breaks and tabs as \n and \t: the result is one line."""
+    r"""Escape what a terminal would obey, and line breaks and tabs as \n and \t.
+
+    Args:
+        text: Text from anywhere.
+
+    Returns:
+        One line.
+    """
     return escape_text(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print one line as it is: without markup, without colours, not folded at the width of the terminal."""
+    """Print one line as it is: without markup, without colours, not folded at the width of the terminal.
+
+    Args:
+        console: Where to print.
+        text: The line.
+    """
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -47,15 +66,36 @@ class SafeConsole(Console):
         super().__init__(markup=False, emoji=False, **settings)
 
     def print(self, *objects: Any, **settings: Any) -> None:
-        """Print like rich, with every string escaped."""
+        """Print like rich, with every string escaped.
+
+        Args:
+            *objects: What to print.
+            **settings: As of `rich.console.Console.print`.
+        """
         super().print(*(_escape_printed(item) if isinstance(item, str) else item for item in objects), **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """Turn a string into rich text, escaped."""
+        """Turn a string into rich text.
+
+        Args:
+            text: The string.
+            **settings: As of `rich.console.Console.render_str`.
+
+        Returns:
+            The rich text, escaped.
+        """
         return super().render_str(escape_text(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Any:
-        """Yield what is drawn, escaped; segments with which rich itself moves the cursor stay as they are."""
+        """Draw something.
+
+        Args:
+            renderable: What to draw.
+            options: As of `rich.console.Console.render`.
+
+        Yields:
+            Segments, escaped; those with which rich itself moves the cursor stay as they are.
+        """
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escape_text(segment.text), segment.style)
 
@@ -67,12 +107,26 @@ class EscapedStream(io.TextIOBase):
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write text, escaped.
+
+        Args:
+            text: The text.
+
+        Returns:
+            Characters that were written.
+        """
         return self._stream.write(escape_text(text))
 
     def flush(self) -> None:
+        """Flush the stream below."""
         self._stream.flush()
 
     def writable(self) -> bool:
+        """Tell that the stream can be written to.
+
+        Returns:
+            Always true.
+        """
         return True
 
 

@@ -39,7 +39,12 @@ def report(what: str, done: int, total: int, note: str = "") -> None:
 
 
 def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
-    """Show trainings in one table from here on, where a terminal is there: a line per arm, a column per seed."""
+    """Show trainings in one table from now on; on a terminal only.
+
+    Args:
+        rows: Names of the arms or methods, a line each.
+        columns: Seeds, a column each.
+    """
     show = _current.get()
     if isinstance(show, _Bars):
         show.bars.cells = {(row, column): "·" for row in rows for column in columns}
@@ -47,7 +52,14 @@ def lay_out(rows: Sequence[str], columns: Sequence[int]) -> None:
 
 @contextmanager
 def progress(console: Console) -> Iterator[None]:
-    """Show on a console what `report` is given within the block."""
+    """Show on a console what `report` is given within the block.
+
+    Args:
+        console: The console.
+
+    Yields:
+        Once; the display ends with the block.
+    """
     if not console.is_terminal:
         with shown_by(ProgressLines(console)):
             yield
@@ -61,7 +73,14 @@ def progress(console: Console) -> Iterator[None]:
 
 @contextmanager
 def shown_by(show: Progress) -> Iterator[None]:
-    """Pass what `report` is given within the block to a function."""
+    """Pass what `report` is given within the block to a function.
+
+    Args:
+        show: Is called with what `report` is given.
+
+    Yields:
+        Once; the function is no longer called after the block.
+    """
     token = _current.set(show)
     try:
         yield

@@ -25,6 +25,9 @@ def hold_run_lock(home: Path, what: str, devices: int = 1) -> Iterator[None]:
         home: The home that the run writes to.
         what: The work, as others who wait will see it.
         devices: How many GPUs the run uses.
+
+    Yields:
+        Once all locks are held.
     """
     with ExitStack() as stack:
         for path in (run_lock(home), *gpu_locks(devices)):
@@ -33,7 +36,14 @@ def hold_run_lock(home: Path, what: str, devices: int = 1) -> Iterator[None]:
 
 
 def run_lock(home: Path) -> Path:
-    """The file of the lock that a training in this home holds."""
+    """Name the lock that a training in a home holds.
+
+    Args:
+        home: The home.
+
+    Returns:
+        Path of the lock file.
+    """
     return home / "locks" / "run.json"
 
 
@@ -59,7 +69,11 @@ def gpu_locks(devices: int = 1) -> list[Path]:
 
 
 def gpu_lock_folder() -> Path:
-    """The folder of the GPU locks of this user."""
+    """Name the folder of the GPU locks of this user.
+
+    Returns:
+        The folder, which all homes of this user share.
+    """
     return Path(tempfile.gettempdir()) / f"xmed-{os.getuid()}"
 
 

@@ -28,11 +28,22 @@ class Crosswalk:
 
     @classmethod
     def below(cls, home: Path, secret: Secret) -> Crosswalk:
-        """The crosswalk of an XMED_HOME."""
+        """Open the crosswalk of a home.
+
+        Args:
+            home: The home (XMED_HOME).
+            secret: The key that pseudonyms are made with.
+
+        Returns:
+            Its crosswalk.
+        """
         return cls(home / "deidentify" / "crosswalk", secret)
 
     def read(self) -> Iterator[dict[str, str]]:
-        """Read every record {kind, pseudonym, original} in the order of writing; a record may occur twice.
+        """Read every record.
+
+        Yields:
+            Records with kind, pseudonym and original, in the order of writing; a record may occur twice.
 
         Raises:
             XmedError: KEY_INVALID when the file was written with another key.
@@ -45,7 +56,11 @@ class Crosswalk:
             yield from records
 
     def commit(self, pairs: list[tuple[str, str, str]]) -> None:
-        """Write the (kind, pseudonym, original) that are not recorded yet to the disk before returning."""
+        """Write the names that are not recorded yet; they are on the disk when this returns.
+
+        Args:
+            pairs: (kind, pseudonym, original) of each name.
+        """
         if self._known is None:
             self._known = {(record["kind"], record["pseudonym"]) for record in self.read()}
         new = [pair for pair in dict.fromkeys(pairs) if pair[:2] not in self._known]

@@ -40,8 +40,8 @@ def shift_dates(data: Dataset, keywords: Iterable[str], seconds: int, clock: Clo
             match = _STAMP.fullmatch(text)
             day, time, own = match.groups() if match else ("", "", "")
             then = _moment(day, time or "120000", -timedelta(seconds=seconds) - clock.utc_shift(own or ""))
-            kept = "+0000" if clock.zone is None and parse_utc_offset(own or "") == timedelta(0) else ""
-            shifted[key] = f"{then:%Y%m%d}" + (_clock(then, time) + kept if time else "") if then else None
+            zone = "+0000" if clock.zone is None and parse_utc_offset(own or "") == timedelta(0) else ""
+            shifted[key] = f"{then:%Y%m%d}" + (_clock(then, time) + zone if time else "") if then else None
         elif vr == "DA":
             then = _moment(text, texts.get(f"{key[:-4]}Time") or "120000", -by) or _moment(text, "120000", -by)
             shifted[key] = f"{then:%Y%m%d}" if then else None

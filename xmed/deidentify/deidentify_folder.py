@@ -70,6 +70,9 @@ def deidentify_files(
         policy: Decisions about colour flow, burned-in text and faces; by default such files are withheld.
         progress: Called for each file.
 
+    Returns:
+        What was copied and what was withheld.
+
     Raises:
         XmedError: PATH_NOT_FOUND, USAGE (one folder lies within the other), KEY_INVALID, NOT_WRITABLE, DISK_FULL.
     """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from pydantic import JsonValue
 from pydicom.uid import UID
 
 from xmed.deidentify import burned_in_text, pixel_mask
@@ -19,13 +18,19 @@ from xmed.deidentify.allowed_attributes import (
 )
 from xmed.deidentify.key import MAX_DAYS, VARIABLE
 from xmed.deidentify.nifti_file import KEPT
+from xmed.records.deidentification_rules import DeidentificationRules
+from xmed.records.record import content
 
 _PRIVATE = {"DS": Rule.NUMBER.value, "FL": Rule.NUMBER.value, "DT": Rule.TIME.value}
 
 
-def explain_rules() -> dict[str, Any]:
-    """Every rule by name: which attributes are kept and how, what happens to pixels, names and NIfTI headers."""
-    return {
+def explain_rules() -> DeidentificationRules:
+    """Describe every rule: which attributes are kept and how, what happens to pixels, names and NIfTI headers.
+
+    Returns:
+        The rules, from the tables that de-identification works with.
+    """
+    return DeidentificationRules.model_validate({
         "attributes": {
             group: {keyword: _rule_text(rule) for keyword, rule in rules.items()} for group, rules in PERMITTED.items()
         },
@@ -58,19 +63,31 @@ def explain_rules() -> dict[str, Any]:
         "faces": "MR, CT and PET of what the header calls a head are withheld until --face says what holds for them",
         "nifti": {"kept": list(KEPT), "dropped": "every other field, extensions, what follows the voxels"},
         "method codes (PS3.16 CID 7050)": dict(METHOD_CODES),
-    }
+    })  # fmt: skip
 
 
-def explanation_lines(document: Any, depth: int = 0) -> list[str]:
-    """The lines of text that show a document of `explain_rules` on a terminal."""
-    if not isinstance(document, dict):
-        return [f"{'  ' * depth}{', '.join(document) if isinstance(document, list) else document}"]
+def explanation_lines(rules: DeidentificationRules) -> list[str]:
+    """Write rules as lines of text for a terminal.
+
+    Args:
+        rules: What `explain_rules` returned.
+
+    Returns:
+        The lines, indented by two spaces for each level.
+    """
+    return _lines(content(rules), 0)
+
+
+def _lines(value: JsonValue, depth: int) -> list[str]:
+    indent = "  " * depth
+    if not isinstance(value, dict):
+        return [f"{indent}{', '.join(map(str, value)) if isinstance(value, list) else value}"]
     text_lines = []
-    for name, value in document.items():
-        if isinstance(value, str):
-            text_lines.append(f"{'  ' * depth}{name}: {value}")
+    for name, part in value.items():
+        if isinstance(part, str):
+            text_lines.append(f"{indent}{name}: {part}")
         else:
-            text_lines += [f"{'  ' * depth}{name}", *explanation_lines(value, depth + 1)]
+            text_lines += [f"{indent}{name}", *_lines(part, depth + 1)]
     return text_lines
 
 

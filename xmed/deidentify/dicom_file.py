@@ -97,6 +97,10 @@ def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...
 
     There are no pixels, so that faces and burned-in text are not checked.
 
+    Args:
+        old: The header.
+        secret: The key that pseudonyms are made with.
+
     Returns:
         The new data set, and the records for the crosswalk.
 
@@ -116,8 +120,8 @@ def clean_header(old: Dataset, secret: Secret) -> tuple[Dataset, tuple[Pair, ...
 
 def _person(data: Dataset) -> str:
     """The identity that pseudonyms are made from: Patient ID, else name and birth date, else the study's UID."""
-    known = [str(data.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName", "PatientBirthDate")]
-    return known[0] or " ".join(known[1:]).strip() or str(data.get("StudyInstanceUID", ""))
+    identifiers = [str(data.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName", "PatientBirthDate")]
+    return identifiers[0] or " ".join(identifiers[1:]).strip() or str(data.get("StudyInstanceUID", ""))
 
 
 def _shows_head(data: Dataset) -> bool:

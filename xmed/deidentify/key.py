@@ -37,6 +37,9 @@ class Secret:
     def find(cls, home: Path) -> tuple[Secret, Path | None]:
         """Take the key from XMED_DEID_KEY, or else from the file below `home`, which is created if it is missing.
 
+        Args:
+            home: The home (XMED_HOME).
+
         Returns:
             The secret, and the path of the file if it was created now (the caller reports it), else None.
 
@@ -57,11 +60,14 @@ class Secret:
 
     @classmethod
     def of(cls, text: str, where: str) -> Secret:
-        """The secret in a text.
+        """Make the secret of a text.
 
         Args:
             text: The key, at least MIN_CHARACTERS long.
             where: Where it came from, for the error message.
+
+        Returns:
+            The secret.
 
         Raises:
             XmedError: KEY_INVALID.
@@ -75,18 +81,39 @@ class Secret:
         return cls(text.encode())
 
     def name(self, kind: str, text: str) -> str:
-        """The pseudonym of a text of some kind: lower-case letters and digits that are valid in a file name."""
+        """Make the pseudonym of a text of some kind.
+
+        Args:
+            kind: What the text is, such as patient or series.
+            text: The text.
+
+        Returns:
+            Lower-case letters and digits that are valid in a file name.
+        """
         return base64.b32encode(self._digest(kind, text)).decode().lower()[:NAME_CHARACTERS]
 
     def uid(self, uid: str) -> str:
-        """The new UID (below 2.25, DICOM PS3.5 B.2) for a UID.
+        """Make the new UID for a UID.
 
         It does not depend on the patient, so that references stay valid if objects write the Patient ID differently.
+
+        Args:
+            uid: A UID.
+
+        Returns:
+            The new UID, below 2.25 (DICOM PS3.5 B.2).
         """
         return f"2.25.{int.from_bytes(self._digest('uid', uid)[:16], 'big')}"
 
     def shift(self, patient: str) -> int:
-        """The date shift of a patient in seconds: more than a day, up to MAX_DAYS and one day."""
+        """Make the date shift of a patient.
+
+        Args:
+            patient: The identity of the patient.
+
+        Returns:
+            Seconds: more than a day, up to MAX_DAYS and one day.
+        """
         return 86400 + int.from_bytes(self._digest("shift", patient)[:8], "big") % (86400 * MAX_DAYS)
 
     @property

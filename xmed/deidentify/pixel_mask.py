@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from xmed.deidentify.burned_in_text import MIN_LETTERS, longest_line
@@ -89,14 +90,14 @@ def check_permitted(old: Instance) -> None:
 
 def _shown(old: Instance, size: tuple[int, ...], flow: bool) -> np.ndarray:
     """Mask (rows, columns) of the calibrated tissue regions; US_NO_REGION if there are none."""
-    shown = np.zeros(size, dtype=bool)
+    visible = np.zeros(size, dtype=bool)
     for region in calibrated_regions(old.dataset, (TISSUE, COLOUR_FLOW) if flow else (TISSUE,)):
-        shown[region.rows, region.columns] = True
-    share = shown.mean()
+        visible[region.rows, region.columns] = True
+    share = visible.mean()
     if not 0 < share < MAX_REGION_SHARE:
         what = "no calibrated tissue region" if share == 0 else f"regions that cover {share:.0%} of the picture"
         raise XmedError("US_NO_REGION", what, "Sequence of Ultrasound Regions around the tissue")
-    return shown
+    return visible
 
 
 def _decoded(old: Instance) -> np.ndarray:

@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 from pydicom import Dataset
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
-from pydicom.uid import UID_dictionary
 from pydicom.valuerep import DS
 
 from xmed.deidentify.allowed_attributes import (
@@ -99,16 +99,16 @@ class Rebuilder:
         for element in PRIVATE:
             value = private_value(old, element)
             text = value.decode("ascii", "replace") if isinstance(value, bytes) and element.kind != "FL" else value
-            kept: Any
+            copied: Any  # a date and time, a Decimal String of pydicom, or a number
             if element.kind == "DT":
-                kept = shift_stamp(str(text or ""), self.seconds, clock)
+                copied = shift_stamp(str(text or ""), self.seconds, clock)
             elif element.kind == "DS":
-                kept = _decimal(text)
+                copied = _decimal(text)
             else:
-                kept = private_number(old, element) or None
-            if kept is not None:
+                copied = private_number(old, element) or None
+            if copied is not None:
                 block = new.private_block(element.group, element.creator, create=True)
-                block.add_new(element.element, element.kind, kept)
+                block.add_new(element.element, element.kind, copied)
 
     def _permitted_value(
         self, old: Dataset, keyword: str, rule: Rule | Words, rules: dict[str, Rule | Words], clock: Clock
@@ -125,14 +125,14 @@ class Rebuilder:
             return [self._permitted(item, rules, clock) for item in items]
         values = list(value) if _many(value) else [] if value in (None, "") else [value]
         clean = self._uid if rule is Rule.UID else _cleaner(rule, dictionary_VR(tag_for_keyword(keyword) or 0))
-        kept = [clean(element) for element in values]
-        if None in kept:
+        permitted = [clean(element) for element in values]
+        if None in permitted:
             if keyword in ESSENTIAL:
                 raise XmedError("DEID_UNSAFE", f"{keyword} holds something else than numbers", "numbers")
             words = rule if isinstance(rule, frozenset) else frozenset()
             # The position of a word in a list has a meaning: OTHER replaces a word that is not permitted, if it may.
-            kept = [word or "OTHER" for word in kept if word or "OTHER" in words] if words else []
-        return kept[0] if len(kept) == 1 else kept or None
+            permitted = [word or "OTHER" for word in permitted if word or "OTHER" in words] if words else []
+        return permitted[0] if len(permitted) == 1 else permitted or None
 
     def _uid(self, value: Any) -> str | None:
         return self.secret.uid(str(value).strip()) if str(value).strip() else None
@@ -205,8 +205,13 @@ def _standard_code(item: Dataset) -> Dataset | None:
 @cache
 def _lookup(value: str, scheme: str) -> Code | None:
     """The standard's code with this value; codes of SNOMED RT (SRT) are found as those of SNOMED CT."""
-    wanted = Code(value, scheme, "")
+    searched = Code(value, scheme, "")
     return next(
-        (code for name in ("SCT", "DCM", "UCUM") for code in getattr(codes, name).concepts.values() if code == wanted),
+        (
+            code
+            for name in ("SCT", "DCM", "UCUM")
+            for code in getattr(codes, name).concepts.values()
+            if code == searched
+        ),
         None,
     )

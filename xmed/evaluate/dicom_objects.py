@@ -23,7 +23,7 @@ from xmed.io import Algorithm, write_seg, write_sr
 from xmed.io.file_kinds import file_kind, list_files
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable, Structure
-from xmed.model.deployed import WEIGHTS
+from xmed.model.folder import WEIGHTS
 from xmed.records.evaluation import CaseObjects, DicomObjects
 from xmed.run import Arm, Run
 from xmed.volume import Volume
@@ -74,11 +74,12 @@ def write_objects(
     run.objects.mkdir(exist_ok=True)
     rows = []
     with np.load(arm / LABELS, allow_pickle=False) as drawn, TemporaryDirectory(dir=run.objects, prefix=".") as scratch:
-        for n, case in enumerate((one for one in cases if one.id in sources), start=1):
+        for n, case in enumerate((case for case in cases if case.id in sources), start=1):
             try:
                 labels = _labels(target, case, drawn)
-                asked = labels, sources[case.id], _table(target, run.study.structures), Path(scratch), by, secret
-                crosswalk.commit(run_in_sandbox(_write, *asked))  # before a file has its name
+                table = _table(target, run.study.structures)
+                pairs = run_in_sandbox(_write, labels, sources[case.id], table, Path(scratch), by, secret)
+                crosswalk.commit(pairs)  # before a file has its name
                 rows.append(CaseObjects(case=case.id, reason=None, **_kept(Path(scratch), run.objects, case.id)))
             except XmedError as problem:
                 # The code's own sentence: that of the problem may quote the file.
@@ -102,8 +103,10 @@ def _labels(target: Cohort, case: Case, drawn: Any) -> Volume:
 
 def _table(target: Cohort, structures: Sequence[str]) -> LabelTable:
     """Return the study's structures with its label values 1, 2, ... and the codes of the dataset's spec."""
-    known = [target.spec.label_table[name] for name in structures]
-    return LabelTable(tuple(Structure(n, one.name, one.category, one.type) for n, one in enumerate(known, start=1)))
+    in_spec = [target.spec.label_table[name] for name in structures]
+    return LabelTable(
+        tuple(Structure(n, entry.name, entry.category, entry.type) for n, entry in enumerate(in_spec, start=1))
+    )
 
 
 def _write(
@@ -113,8 +116,8 @@ def _write(
     pairs: list[Pair] = []
 
     def header(image: Any) -> Any:
-        clean, known = clean_header(image, secret)
-        pairs.extend(known)
+        clean, replaced = clean_header(image, secret)
+        pairs.extend(replaced)
         return clean
 
     write_seg(labels, source, table, folder / "seg.dcm", by, header)

@@ -89,7 +89,14 @@ def known_source(study: Study, home: Path) -> Cohort | None:
 
 
 def intensity_summary(volume: Volume) -> ImageDescription:
-    """Summarise the intensities of the voxels in view, for the monitoring of later images."""
+    """Summarise the intensities of an image, for the monitoring of later images.
+
+    Args:
+        volume: The image.
+
+    Returns:
+        Mean, standard deviation and percentiles of the voxels in the field of view, and their share of the image.
+    """
     seen = np.asarray(volume.array[volume.inside], dtype=np.float64)
     p05, p50, p95 = np.percentile(seen, (5, 50, 95))
     return ImageDescription(
@@ -99,7 +106,13 @@ def intensity_summary(volume: Volume) -> ImageDescription:
 
 
 def judged(target: Cohort) -> list[Case]:
-    """Return the labelled test cases of a target. Call it before a training, which is in vain without them.
+    """List the labelled test cases of a target. Call it before a training, which is in vain without them.
+
+    Args:
+        target: Cohort of the target.
+
+    Returns:
+        The cases, one or more.
 
     Raises:
         XmedError: NO_CASES where there is none.
@@ -140,46 +153,68 @@ class ArmEvaluator:
         coarsest = max(max(target.image(case).spacing) for case in cases)
         return cls(run, study, target, cases, study.protocol.nsd_tolerance_mm or coarsest)
 
-    def truth(self, case: Case) -> ReferenceCase:
-        """Return the reference segmentation of a case."""
+    def reference(self, case: Case) -> ReferenceCase:
+        """Read the reference segmentation of a case.
+
+        Args:
+            case: A labelled test case.
+
+        Returns:
+            The reference, to measure predictions against.
+        """
         reference, credible = reference_labels(self.target, case, self.study), self.target.spec.spacing_credible
         return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
     def judge(self, arm: str, seed: int) -> list[CaseRow]:
-        """Return the rows of one arm and seed, and store them with label maps beside its model, judged.json last."""
+        """Measure one arm and seed; store the rows and label maps beside its model, judged.json last.
+
+        Args:
+            arm: Name of the arm.
+            seed: Its seed.
+
+        Returns:
+            A row per case and structure.
+        """
         folder = self.run.arm(arm, seed)
-        asked = [
+        measured_from = [
             folder_digest(folder / "model"),
             self.target.fingerprint,
             self.tolerance_mm,
             self.study.structures,
             self.target.spec.spacing_credible,
         ]
-        of = digest([*asked, measurement_digest(), __version__])
+        of = digest([*measured_from, measurement_digest(), __version__])
         if self.run.has(JudgedArm, arm, seed) and (before := self.run.read(JudgedArm, arm, seed)).of == of:
             return before.rows
         model, rows, drawn = Model.load(folder / "model"), list[CaseRow](), dict[str, np.ndarray]()
         for case in self.cases:
-            made, reason = _predicted(model, self.target.image(case))
-            label = None if made is None else made.label.array
-            against = self.truth(case)
+            prediction, reason = _predicted(model, self.target.image(case))
+            label = None if prediction is None else prediction.label.array
+            against = self.reference(case)
             sha = None if label is None else array_digest(label)
             for value in against.values:
                 row = {**against.row(arm, seed, value, label, reason), "prediction_sha256": sha}
-                # Of the other arms nobody asks how sure they are, and a probability map costs as much as a label map.
-                certainty = against.certainty(value, made) if made and arm == Arm.ADAPTED else {}
+                # Only the adapted arm needs its confidence; a probability map costs as much time as a label map.
+                certainty = against.certainty(value, prediction) if prediction and arm == Arm.ADAPTED else {}
                 rows.append(CaseRow.model_validate(row | certainty))
             if label is not None:
                 drawn[kept_name(case)] = label
-        np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]
+        np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]  # the stub takes any keyword for the flag allow_pickle
         self.run.write(JudgedArm(of=of, rows=rows), arm=arm, seed=seed, indent=None)
         return rows
 
     def finish(self, baselines: Baselines | None) -> list[CaseRow]:
-        """Return the rows of the trivial arms, and write a picture of every case with each arm's first seed."""
+        """Measure the trivial arms, and write a picture of every case with each arm's first seed.
+
+        Args:
+            baselines: The rules; None where the source is not in the store.
+
+        Returns:
+            The rows of the trivial arms.
+        """
         rows: list[CaseRow] = []
         for case in self.cases:
-            volume, against, drawn = self.target.image(case), self.truth(case), dict[str, np.ndarray]()
+            volume, against, drawn = self.target.image(case), self.reference(case), dict[str, np.ndarray]()
             for arm, seed in self.run.arms():
                 with (
                     documents.guarded(f"{LABELS} of {arm}, seed {seed},", "DOCUMENT_INVALID", "the arm's label maps"),
@@ -221,5 +256,5 @@ def _picture(
         truth=against.reference.array.astype(np.uint8),
         spacing=np.array(volume.spacing),
         names=np.array(study.structures),
-        **{**place, **drawn},  # type: ignore[arg-type]
+        **{**place, **drawn},  # type: ignore[arg-type]  # the stub takes any keyword for the flag allow_pickle
     )

@@ -72,8 +72,8 @@ def rotation(image: Volume, label: Volume, degrees: float, random: np.random.Gen
     """Rotate the patient by `degrees` in the plane of i and j about the middle, without a change of the header."""
     del random
     turned = _turned(image.grid, np.deg2rad(degrees))
-    moved, truth_moved = resample_to(image, turned), resample_to(label, turned, labels=True)
-    return replace(moved, affine=image.affine), truth_moved
+    moved, label_moved = resample_to(image, turned), resample_to(label, turned, labels=True)
+    return replace(moved, affine=image.affine), label_moved
 
 
 DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]] = {
@@ -95,9 +95,9 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
         The content of robustness.json.
     """
     folder = run.arm(Arm.ADAPTED, seed) / "model"
-    asked = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
+    all_levels = {name: levels for name, (_, _, levels, _) in DISTURBANCES.items()}
     of = digest(
-        [folder_digest(folder), target.fingerprint, run.study.structures, measurement_digest(), __version__, asked]
+        [folder_digest(folder), target.fingerprint, run.study.structures, measurement_digest(), __version__, all_levels]
     )
     if run.has(Robustness) and (before := run.read(Robustness)).of == of:
         return before
@@ -123,9 +123,9 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
 
 def few(target: Cohort, cases: Sequence[Case], most: int) -> list[Case]:
     """Return at most `most` cases, spread over the test set, that have few enough voxels together; at least one."""
-    wanted = sorted(set(np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int).tolist()))
-    chosen, voxels = [cases[wanted[0]]], target.image(cases[wanted[0]]).array.size
-    for n in wanted[1:]:
+    positions = sorted(set(np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int).tolist()))
+    chosen, voxels = [cases[positions[0]]], target.image(cases[positions[0]]).array.size
+    for n in positions[1:]:
         voxels += target.image(cases[n]).array.size
         if voxels <= VOXELS:
             chosen.append(cases[n])

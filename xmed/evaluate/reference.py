@@ -66,16 +66,19 @@ class ReferenceCase:
             value: Label value of the structure.
             label: Predicted label map on the native grid. None is an error, and counts as a miss.
             reason: Why there is no label map.
+
+        Returns:
+            The row, without what only probabilities give.
         """
-        known = self.reference.array == value
-        guess = np.zeros_like(known) if label is None else label == value
+        reference = self.reference.array == value
+        guess = np.zeros_like(reference) if label is None else label == value
         place = orthogonal_grid(self.reference.grid)  # distances are measured between voxels at right angles
-        masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, known))
+        masks = (self.reference.with_array(mask.astype(np.uint8)) for mask in (guess, reference))
         drawn, true = (resample_to(mask, place, labels=True).array > 0 for mask in masks)
         numbers = metrics.measure_structure(
             drawn, true, place.spacing, self.tolerance_mm, spacing_credible=self.credible
         )
-        status = "empty_prediction" if known.any() and not guess.any() else "ok"
+        status = "empty_prediction" if reference.any() and not guess.any() else "ok"
         return {
             "arm": arm,
             "seed": seed,
@@ -85,17 +88,25 @@ class ReferenceCase:
             **numbers,
             **({"status": status} if label is not None else {"status": "error", "reason": reason}),
             **placement(drawn, true, place, self.credible),
-            "reference_empty": not known.any(),
+            "reference_empty": not reference.any(),
             "voxels": int(guess.sum()),
-            "reference_voxels": int(known.sum()),
+            "reference_voxels": int(reference.sum()),
             "reference_sha256": self.sha256,
         }
 
-    def certainty(self, value: int, made: Prediction) -> Row:
-        """Return confidence, and the sums of the calibration, where probabilities are at hand."""
-        p, guess, known = made.probability(value), made.label.array == value, self.reference.array == value
-        sums = metrics.measure_calibration(p, guess, known, self.reference.spacing)
-        return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_json()}
+    def certainty(self, value: int, prediction: Prediction) -> Row:
+        """Measure how certain a prediction is, and how well its probabilities are calibrated.
+
+        Args:
+            value: Label value of the structure.
+            prediction: The prediction, with probabilities.
+
+        Returns:
+            `confidence` and `calibration` of the row.
+        """
+        p, guess = prediction.probability(value), prediction.label.array == value
+        sums = metrics.measure_calibration(p, guess, self.reference.array == value, self.reference.spacing)
+        return {"confidence": metrics.soft_dice_confidence(p, guess), "calibration": sums.as_record()}
 
 
 def placement(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -> Row:
@@ -117,10 +128,10 @@ def placement(drawn: np.ndarray, true: np.ndarray, grid: Grid, credible: bool) -
         pieces, n = ndimage.label(drawn[ndimage.find_objects(drawn.astype(np.uint8))[0]], CONNECTED)
         out["largest_share"] = float(np.bincount(pieces.ravel())[1:].max() / drawn.sum()) if n > 1 else 1.0
     if drawn.any() and true.any():
-        here, there = (np.array(ndimage.center_of_mass(mask)) for mask in (drawn, true))
+        centre, true_centre = (np.array(ndimage.center_of_mass(mask)) for mask in (drawn, true))
         box = ndimage.find_objects(true.astype(np.uint8))[0]
-        inside = all(edge.start - 0.5 <= at <= edge.stop - 0.5 for edge, at in zip(box, here))
+        inside = all(edge.start - 0.5 <= at <= edge.stop - 0.5 for edge, at in zip(box, centre))
         out |= {"centre_inside": bool(inside)}
         if credible:
-            out["centre_off_mm"] = float(np.linalg.norm(grid.points(here[None]) - grid.points(there[None])))
+            out["centre_off_mm"] = float(np.linalg.norm(grid.points(centre[None]) - grid.points(true_centre[None])))
     return out

@@ -51,23 +51,23 @@ def remeasure(run: Run, home: Path) -> list[str]:
     bench = ArmEvaluator.of(run, target)
     rows = {_key(row): row for row in run.read(CaseRows).root}
     problems = [*_unlike(run, target, bench), *_twice(run), *damaged(bench.cases, home)]
-    wanted: set[Key] = set()
+    expected: set[Key] = set()
     baselines = _baselines(run, target, bench, home)
     if baselines is None and any(arm in TRIVIAL_ARMS for arm, *_ in rows):
         problems.append("trivial baselines: the source is not in the store, so they cannot be measured again")
-        wanted |= {key for key in rows if key[0] in TRIVIAL_ARMS}
+        expected |= {key for key in rows if key[0] in TRIVIAL_ARMS}
     for case in bench.cases:
-        against = bench.truth(case)
+        against = bench.reference(case)
         for key, fresh in [*_drawn(run, case, against), *_trivial(baselines, target, case, against)]:
-            wanted.add(key)
+            expected.add(key)
             written = rows.get(key)
             if written is None:
-                problems.append(f"{_said(key)}: no row")
+                problems.append(f"{_row_name(key)}: no row")
             elif fresh is not None:
                 problems += _against(written, fresh)
             elif written.status != "error":
-                problems.append(f"{_said(key[:3])}: the prediction is gone")
-    problems += [f"{_said(key)}: a row of nothing that was judged" for key in rows if key not in wanted]
+                problems.append(f"{_row_name(key[:3])}: the prediction is gone")
+    problems += [f"{_row_name(key)}: a row of nothing that was judged" for key in rows if key not in expected]
     return list(dict.fromkeys(problems))
 
 
@@ -86,7 +86,7 @@ def _is_whole_without_seal(store: Store, key: str) -> bool:
     """Whether an entry was written by version 0.1.0, which sealed none, and its voxels still have their digest."""
     try:
         store.get(key)
-        return "seal" not in store.meta(key)
+        return store.meta(key).seal is None
     except XmedError:
         return False
 
@@ -100,14 +100,16 @@ def _unlike(run: Run, target: Cohort, bench: ArmEvaluator) -> Iterator[str]:
     for name, value in ruler.items():
         if not _same(written.get(name), value):
             yield f"metrics: {name} is {written.get(name)}, and {value} by the data"
-    there = set(run.arms())
+    trained = set(run.arms())
     for arm in (Arm.ADAPTED,) if run.has(ValidatedModel) else (Arm.SOURCE_ONLY, Arm.ADAPTED):
-        yield from (f"{arm}, seed {seed}: there is no training" for seed in run.study.seeds if (arm, seed) not in there)
+        yield from (
+            f"{arm}, seed {seed}: there is no training" for seed in run.study.seeds if (arm, seed) not in trained
+        )
 
 
 def _twice(run: Run) -> list[str]:
     seen = Counter(_key(row) for row in run.read(CaseRows).root)
-    return [f"{_said(key)}: {count} rows" for key, count in seen.items() if count > 1]
+    return [f"{_row_name(key)}: {count} rows" for key, count in seen.items() if count > 1]
 
 
 def _drawn(run: Run, case: Case, against: ReferenceCase) -> Iterator[tuple[Key, dict[str, Any] | None]]:
@@ -152,7 +154,7 @@ def _key(row: CaseRow) -> Key:
     return row.arm, row.seed, row.case, row.structure
 
 
-def _said(key: tuple[Any, ...]) -> str:
+def _row_name(key: tuple[Any, ...]) -> str:
     arm, seed, *rest = key
     return ", ".join([arm, *([] if seed is None else [f"seed {seed}"]), *rest])
 
@@ -160,7 +162,7 @@ def _said(key: tuple[Any, ...]) -> str:
 def _against(row: CaseRow, fresh: dict[str, Any]) -> list[str]:
     written = content(row)
     return [
-        f"{_said(_key(row))}: {key} is {written.get(key)} in rows.json, and {value} when it is measured again"
+        f"{_row_name(_key(row))}: {key} is {written.get(key)} in rows.json, and {value} when it is measured again"
         for key, value in fresh.items()
         if (key in written or key not in LATER) and not _same(written.get(key), value)
     ]

@@ -59,6 +59,9 @@ def repredict(run: Run, home: Path, only: int | None = None) -> Repredictions:
         home: Home folder with the store.
         only: Check only this many random cases, of the registered arm alone.
 
+    Returns:
+        The differences, and how many predictions were made again.
+
     Raises:
         XmedError: PATH_NOT_FOUND where the store no longer has the test data.
     """

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -59,7 +60,14 @@ class Member:
 
 @dataclass
 class Names:
-    """The names read so far; none may occur twice, or as a file and as a folder."""
+    """The names of an archive that were read so far; none may occur twice, or as a file and as a folder.
+
+    Attributes:
+        archive: The archive's name, for error messages.
+        code: The error code for a name that occurs twice.
+        files: Names of files.
+        folders: Names of folders.
+    """
 
     archive: str
     code: str = "ARCHIVE_INVALID"
@@ -67,7 +75,10 @@ class Names:
     folders: set[PurePosixPath] = field(default_factory=set)
 
     def add(self, name: str) -> None:
-        """Add a name.
+        """Add the name of a file.
+
+        Args:
+            name: The name, as `safe_member_name` returns it.
 
         Raises:
             XmedError: With `code` for a name that exists already.
@@ -89,6 +100,9 @@ def open_archive(path: Path, most: int) -> Iterator[Iterator[Member]]:
     Args:
         path: The archive.
         most: The largest total size of its members in bytes.
+
+    Yields:
+        An iterator over the members; each must be read before the next one is requested.
 
     Raises:
         XmedError: PATH_UNSAFE (a link, a device, an absolute name, a name that leaves the folder), SIZE_CLAIM (too many
@@ -114,7 +128,16 @@ def open_archive(path: Path, most: int) -> Iterator[Iterator[Member]]:
 
 
 def invalid_archive(name: str, why: str, code: str = "ARCHIVE_INVALID") -> XmedError:
-    """The error for a damaged archive."""
+    """Make the error for a damaged archive.
+
+    Args:
+        name: The archive's name.
+        why: What is wrong with it.
+        code: The error code.
+
+    Returns:
+        The error, to be raised.
+    """
     return XmedError(code, f"{name}: {why}", "a whole archive without a password", "take another copy")
 
 
@@ -140,6 +163,9 @@ def safe_member_name(archive: str, name: str, plain: bool, code: str = "ARCHIVE_
         name: The member's name.
         plain: Whether the member is an ordinary file or folder.
         code: The error code for a name that is too long.
+
+    Returns:
+        The name with forward slashes.
 
     Raises:
         XmedError: PATH_UNSAFE, or `code`.
@@ -188,7 +214,7 @@ def _tarred(file: IO[bytes], archive: str, most: int) -> Iterator[Member]:
                 raise invalid_archive(archive, "a file without a name")
             source = packed.extractfile(entry)
             assert source is not None  # it is a regular file
-            yield Member(name, entry.size, lambda s=source, n=entry.size: _pieces(s, n, archive))  # type: ignore[misc]
+            yield Member(name, entry.size, partial(_pieces, source, entry.size, archive))
     while bound.read(PIECE):  # the checksum of compressed data is checked at the end
         pass
 
@@ -200,7 +226,7 @@ class _Entry(tarfile.TarInfo):
         if self.type in _RECORDS and self.size > MAX_RECORD:
             what = f"a record of {self.size} bytes before a member"
             raise XmedError("SIZE_CLAIM", what, f"{MAX_RECORD} at most", "take another copy")
-        return super()._proc_member(packed)  # type: ignore[misc]
+        return super()._proc_member(packed)  # type: ignore[misc]  # a method that tarfile does not publish
 
 
 def _pieces(source: IO[bytes], size: int, archive: str) -> Iterator[bytes]:

@@ -35,3 +35,16 @@ def write_atomically(path: Path, data: str | bytes, *, private: bool = False) ->
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk; only then is a rename within it safe against a power cut.
+
+    Args:
+        folder: The folder.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -15,7 +15,13 @@ LEFT_BEHIND = ("__pycache__", "registered_model_meta")
 
 
 def digest(document: Any) -> str:
-    """sha256 (hex) of a JSON document in canonical form: sorted keys, no spaces.
+    """Hash a JSON document in canonical form: sorted keys, no spaces.
+
+    Args:
+        document: The document as plain JSON values.
+
+    Returns:
+        sha256 (hex).
 
     Raises:
         ValueError: For NaN or infinite numbers.
@@ -25,7 +31,14 @@ def digest(document: Any) -> str:
 
 
 def array_digest(array: np.ndarray) -> str:
-    """sha256 (hex) of an array's type, shape and values in C order."""
+    """Hash an array's type, shape and values in C order.
+
+    Args:
+        array: The array, of any shape.
+
+    Returns:
+        sha256 (hex).
+    """
     import numpy as np
 
     total = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
@@ -34,13 +47,27 @@ def array_digest(array: np.ndarray) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
+    """Hash a file's bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        sha256 (hex).
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(folder: Path) -> str:
-    """sha256 (hex) of the names and bytes of all files below a folder, without `LEFT_BEHIND`."""
+    """Hash the names and bytes of all files below a folder, without `LEFT_BEHIND`.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        sha256 (hex).
+    """
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    kept = sorted(name for name in files if not set(name.parts) & set(LEFT_BEHIND))
-    return digest([[name.as_posix(), file_digest(files[name])] for name in kept])
+    names = sorted(name for name in files if not set(name.parts) & set(LEFT_BEHIND))
+    return digest([[name.as_posix(), file_digest(files[name])] for name in names])

@@ -1,15 +1,15 @@
 """Documents: JSON and YAML that others wrote, refused where their size, depth, numbers or characters are not credible.
 
-A parser is asked only once size and depth are known: those in C end the process on brackets in brackets, aliases
-multiply. Whatever it then stumbles over leaves as an XmedError. YAML is that of 1.2: its core schema (10.3) has no
-dates and no tags of Python; JSON is that of RFC 8259: no NaN, names given once (section 4), text in UTF-8 (8.1).
+Size and depth are checked before a document is parsed: parsers written in C end the process at too many nested
+brackets, and aliases of YAML can multiply a document. Every error of a parser becomes an XmedError. YAML is that of
+1.2: its core schema (10.3) has no dates and no tags of Python; JSON is that of RFC 8259: no NaN, names given once
+(section 4), text in UTF-8 (8.1).
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import stat
 import struct
@@ -18,111 +18,186 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from xmed.errors import XmedError
+from xmed.files.document_limits import (
+    finite_number,
+    refuse_constant,
+    refuse_depth,
+    refuse_events,
+    refuse_size,
+    unique_members,
+    whole_number,
+)
 
-MAX_DEPTH = 64
-"""Collections in one another; the deepest document that xmed writes (report.json) has 9."""
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
 MAX_YAML = 4 << 20
 """Bytes of a YAML file; the names of 100,000 patients take 2 MB."""
 MAX_JSON = 256 << 20
 """Bytes of a JSON file; rows.json of 5,000 patients, 10 structures and 5 arms takes 100 MB."""
-MAX_NODES = 1_000_000
-"""Values of a YAML file once its aliases are followed."""
-MAX_DIGITS = 308
-"""Of a whole number: one more, and it is larger than every double (DBL_MAX_10_EXP), and cannot be converted to one."""
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)  # no text is looked at twice
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _DAMAGED = (csv.Error, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError)
-"""What tables and archives of arrays (.npz) throw beside ValueError."""
-_CORE = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
+"""What tables and archives of arrays (.npz) raise beside ValueError."""
 
 
 def read_json(path: Path, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON, absent: str = "PATH_NOT_FOUND") -> Any:
-    """The value that a JSON file holds.
+    """Read a JSON file.
 
     Args:
-        code: of the refusal. most: bytes that it may have. absent: the code where there is no such file.
+        path: The file.
+        code: Error code for a file that is damaged or too large.
+        most: The largest size in bytes.
+        absent: Error code for a missing file.
 
-    Raises XmedError `code` or `absent`.
+    Returns:
+        The value that it contains.
+
+    Raises:
+        XmedError: `code` or `absent`.
     """
     return parse_json(_bytes(path, code, most, absent), str(path), code, most)
 
 
-def read_mapping(path: Path, code: str = "DOCUMENT_INVALID") -> dict[str, Any]:
-    """The mapping that a JSON file holds. Raises XmedError `code`, and PATH_NOT_FOUND where there is no such file."""
+def read_mapping(path: Path, code: str = "DOCUMENT_INVALID") -> dict[str, JsonValue]:
+    """Read a JSON file that contains an object.
+
+    Args:
+        path: The file.
+        code: Error code for a file that is damaged or contains something else.
+
+    Returns:
+        Key → value.
+
+    Raises:
+        XmedError: `code`, and PATH_NOT_FOUND where there is no such file.
+    """
     return mapping(read_json(path, code), str(path), code)
 
 
 def parse_json(data: bytes | str, name: str, code: str = "DOCUMENT_INVALID", most: int = MAX_JSON) -> Any:
-    """The value that JSON text holds; `name` says in messages where it comes from. Raises XmedError `code`."""
+    """Parse JSON text.
+
+    Args:
+        data: The text; bytes are UTF-8.
+        name: Where it comes from, for messages.
+        code: Error code for text that is no JSON, or too large.
+        most: The largest size in bytes.
+
+    Returns:
+        The value that it contains.
+
+    Raises:
+        XmedError: `code`.
+    """
     data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     with guarded(name, code, "a JSON document (RFC 8259)"):
-        _refuse_size(len(data), most)
-        _refuse_depth(data)
-        found = json.loads(
+        refuse_size(len(data), most)
+        refuse_depth(data)
+        value = json.loads(
             data.decode("utf-8-sig"),
-            parse_constant=_no_number,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_once,
+            parse_constant=refuse_constant,
+            parse_float=finite_number,
+            parse_int=whole_number,
+            object_pairs_hook=unique_members,
         )
         if b"\\u" in data:  # UTF-8 itself cannot hold half of a pair, nor JSON a control character
-            refuse_characters(found, _UNWRITABLE)
-        return found
+            refuse_characters(value, _UNWRITABLE)
+        return value
 
 
 def read_yaml(path: Path, code: str = "SPEC_INVALID", absent: str = "SPEC_NOT_FOUND") -> Any:
-    """The value that a YAML file of one document holds; text that looks like a date stays text.
+    """Read a YAML file of one document; text that looks like a date stays text.
 
-    Raises XmedError `code`, and `absent` where there is no such file.
+    Args:
+        path: The file.
+        code: Error code for a file that is damaged or too large.
+        absent: Error code for a missing file.
+
+    Returns:
+        The value that it contains.
+
+    Raises:
+        XmedError: `code` or `absent`.
     """
     data = _bytes(path, code, MAX_YAML, absent)
     with guarded(str(path), code, "a YAML document"):
         text = data.decode("utf-8-sig")
-        _refuse_events(text)
+        refuse_events(text)
         # ruamel reads YAML 1.2: 1e-3 is a number, `no` is a string, a key given twice is an error. PyYAML does none.
         reader = YAML(typ="safe")
         reader.Constructor = _Core
-        found = reader.load(text)
-        refuse_characters(found)
-        return found
+        value = reader.load(text)
+        refuse_characters(value)
+        return value
 
 
-def mapping(found: Any, name: str, code: str = "DOCUMENT_INVALID") -> dict[str, Any]:
-    """What was read, where it is a mapping of text to values. Raises XmedError `code`."""
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        what = f"a {type(found).__name__}" if not isinstance(found, dict) else "a key that is no text"
-        raise XmedError(code, f"{name}: {what}", "a mapping of keys to values")
-    return found
+def mapping(value: Any, name: str, code: str = "DOCUMENT_INVALID") -> dict[str, JsonValue]:
+    """Check that a value is a mapping of text to values.
 
+    Args:
+        value: What was read.
+        name: Where it comes from, for messages.
+        code: Error code for any other value.
 
-def refuse_characters(found: Any, bad: re.Pattern[str] = _CONTROL) -> None:
-    """Raises ValueError for control characters and halves of surrogate pairs in any text of a document.
+    Returns:
+        The value.
 
-    No name and no address has them; terminals obey the ones, and no file can be written with the others.
+    Raises:
+        XmedError: `code`.
     """
-    waiting, seen = [found], set[int]()
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        what = f"a {type(value).__name__}" if not isinstance(value, dict) else "a key that is no text"
+        raise XmedError(code, f"{name}: {what}", "a mapping of keys to values")
+    return value
+
+
+def refuse_characters(value: Any, bad: re.Pattern[str] = _CONTROL) -> None:
+    """Refuse a document with control characters or halves of surrogate pairs in any text.
+
+    No name and no address has them. Terminals obey control characters, and no file can be written with half a pair.
+
+    Args:
+        value: The document.
+        bad: Matches the characters that are refused.
+
+    Raises:
+        ValueError: Where there is one.
+    """
+    waiting, visited = [value], set[int]()
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            if met := bad.search(one):
-                raise ValueError(f"the control character U+{ord(met[0]):04X} in a text")
-        elif isinstance(one, dict | list) and id(one) not in seen:
-            seen.add(id(one))
-            waiting += [*one, *one.values()] if isinstance(one, dict) else one
+        part = waiting.pop()
+        if isinstance(part, str):
+            if character := bad.search(part):
+                raise ValueError(f"the control character U+{ord(character[0]):04X} in a text")
+        elif isinstance(part, dict | list) and id(part) not in visited:
+            visited.add(id(part))
+            waiting += [*part, *part.values()] if isinstance(part, dict) else part
 
 
 @contextmanager
 def guarded(name: str, code: str, expected: str, do: str = "") -> Iterator[None]:
-    """Whatever a parser throws at a document, or whoever takes it apart at its shape, leaves as an XmedError `code`."""
+    """Turn what a parser, or code that takes a document apart, raises in the block into an XmedError.
+
+    Args:
+        name: The document, for messages.
+        code: The error code.
+        expected: What would have been right, for messages.
+        do: How to fix it, for messages.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        XmedError: `code`. An XmedError or OSError of the block stays as it is.
+    """
     try:
         yield
     except (XmedError, OSError):
@@ -134,19 +209,19 @@ def guarded(name: str, code: str, expected: str, do: str = "") -> Iterator[None]
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        said = ": ".join(part for part in (problem.context, problem.problem) if part)
-        raise XmedError(code, f"{name}: {said}{where}", expected, do) from problem
+        what = ": ".join(part for part in (problem.context, problem.problem) if part)
+        raise XmedError(code, f"{name}: {what}{where}", expected, do) from problem
     except json.JSONDecodeError as problem:
         where = f"line {problem.lineno}, column {problem.colno}"
         raise XmedError(code, f"{name}: {problem.msg} ({where})", expected, do) from problem
     except RecursionError as problem:
         raise XmedError(code, f"{name}: parts in one another without end", expected, do) from problem
     except (KeyError, TypeError, AttributeError, IndexError) as problem:  # of another shape
-        said = f"lacks {problem}" if isinstance(problem, KeyError) else "is of another shape"
-        raise XmedError(code, f"{name} {said}", expected, do) from problem
+        what = f"lacks {problem}" if isinstance(problem, KeyError) else "is of another shape"
+        raise XmedError(code, f"{name} {what}", expected, do) from problem
     except (ValueError, ArithmeticError, MemoryError, YAMLError, AssertionError, *_DAMAGED) as problem:
-        said = " ".join(str(problem).split())[:200] or type(problem).__name__
-        raise XmedError(code, f"{name}: {said}", expected, do) from problem
+        what = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise XmedError(code, f"{name}: {what}", expected, do) from problem
 
 
 class _Core(SafeConstructor):
@@ -158,91 +233,13 @@ _Core.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_y
 
 def _bytes(path: Path, code: str, most: int, absent: str) -> bytes:
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for
             raise XmedError(absent, f"{path} is no ordinary file", "a file")
-        if found.st_size > most:
-            raise XmedError(code, f"{path} has {found.st_size} bytes", f"{most} at most")
+        if facts.st_size > most:
+            raise XmedError(code, f"{path} has {facts.st_size} bytes", f"{most} at most")
         with path.open("rb") as file:
             return file.read(most + 1)  # it may grow meanwhile
     except (OSError, ValueError) as problem:
-        said = problem.strerror if isinstance(problem, OSError) else "a NUL in its name"
-        raise XmedError(absent, f"{path}: {said}", "a file that can be read") from problem
-
-
-def _refuse_size(size: int, most: int) -> None:
-    if size > most:
-        raise ValueError(f"{size} bytes, and {most} at most are read")
-
-
-def _refuse_depth(data: bytes) -> None:
-    depth = 0
-    for token in _TOKEN.finditer(data):
-        first = data[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"more than {MAX_DEPTH} lists and objects in one another")
-        elif first in b"]}":
-            depth -= 1
-
-
-def _refuse_events(text: str) -> None:
-    """Depth, number of values with every alias followed, and tags, before anything is built of a YAML text.
-
-    An anchor counts as many values as stand below it; an alias adds them once more.
-    """
-    open_, sizes, total = list[tuple[str | None, int]](), dict[str, int](), 0
-    for event in YAML(typ="safe").parse(text):
-        if isinstance(event, AliasEvent):
-            if event.anchor in (anchor for anchor, _ in open_):
-                raise ValueError(f"the alias *{event.anchor} stands within its own anchor")
-            total += sizes.get(event.anchor, 1)
-        elif isinstance(event, CollectionStartEvent | ScalarEvent):
-            _refuse_tag(event)
-            total += 1
-            if isinstance(event, CollectionStartEvent):
-                open_.append((event.anchor, total))
-            elif event.anchor:
-                sizes[event.anchor] = 1
-        elif isinstance(event, CollectionEndEvent):
-            anchor, before = open_.pop()
-            if anchor:
-                sizes[anchor] = total - before + 1
-        if len(open_) > MAX_DEPTH or total > MAX_NODES:
-            limit = f"{MAX_DEPTH} lists and mappings in one another, or {MAX_NODES} values"
-            raise ValueError(f"more than {limit}")
-
-
-def _refuse_tag(event: Any) -> None:
-    tag = None if event.ctag is None else str(event.ctag)
-    if tag not in (None, "!", *_CORE):
-        raise ValueError(
-            f"the tag {tag} in line {event.start_mark.line + 1}; only those of YAML's core schema are read"
-        )
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"a number beyond every double: {text[:20]}")
-    return number
-
-
-def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(text)} digits")
-    return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name '{twice[:80]}' twice in one object")
-    return found
+        why = problem.strerror if isinstance(problem, OSError) else "a NUL in its name"
+        raise XmedError(absent, f"{path}: {why}", "a file that can be read") from problem

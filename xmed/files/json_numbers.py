@@ -10,7 +10,16 @@ NO_NUMBER = "not a number: it could not be computed from what was measured"
 
 
 def as_json(document: Any, *, indent: int | None = 1, ensure_ascii: bool = True) -> str:
-    """A document as JSON text with a final newline (RFC 8259, which has neither NaN nor infinity)."""
+    """Write a document as JSON text (RFC 8259, which has neither NaN nor infinity: they become null).
+
+    Args:
+        document: The document as plain JSON values.
+        indent: Spaces per level; None for one line.
+        ensure_ascii: Whether characters beyond ASCII are escaped.
+
+    Returns:
+        The text with a final newline.
+    """
     return json.dumps(without_nan(document), indent=indent, allow_nan=False, ensure_ascii=ensure_ascii) + "\n"
 
 
@@ -18,6 +27,12 @@ def without_nan(value: Any) -> Any:
     """Replace NaN and infinity by null; a statistic or row that has no reason for it gets one.
 
     This is a safeguard before writing: code that computes numbers gives its own reasons.
+
+    Args:
+        value: A plain JSON value that may contain NaN and infinities.
+
+    Returns:
+        The same value without them; tuples become lists.
     """
     if isinstance(value, dict):
         cleaned = {key: without_nan(item) for key, item in value.items()}

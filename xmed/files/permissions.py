@@ -20,7 +20,7 @@ GROUP = "XMED_GROUP"
 """Variable with a group, by name or number, that shares a home: files 0660, folders 2770 (inherit the group)."""
 LET_THROUGH = ("", "stack")
 """Folders of a home that another account may have to enter: PostgreSQL does not run as root (`xmed up`)."""
-KNOWN_BY = ("mlflow.db", "audit.jsonl", "store/volumes", "locks", "stack/stack.json")
+KNOWN_BY = ("mlflow.db", "audit.jsonl", "store/volumes", "locks", "prefect", "stack/stack.json")
 """Names that distinguish a home from other folders."""
 _umask: int | None = None
 """The user's umask before `set_umask`."""
@@ -56,7 +56,11 @@ def set_umask() -> None:
 
 
 def apply_user_umask(folder: Path) -> None:
-    """Give everything below a folder the modes of the user's own umask, for data without identity that is shared."""
+    """Give everything below a folder the modes of the user's own umask, for data without identity that is shared.
+
+    Args:
+        folder: The folder.
+    """
     for path in _everything(folder):
         with contextlib.suppress(OSError):
             if not path.is_symlink():
@@ -67,6 +71,9 @@ def make_private_home(home: Path) -> None:
     """Create a home that others cannot read, or close an existing one.
 
     A folder that is not a home, such as a user's own folder or /tmp, keeps its mode.
+
+    Args:
+        home: The folder of the home.
 
     Raises:
         OSError: If the folder cannot be created or its mode not changed.
@@ -82,16 +89,28 @@ def make_private_home(home: Path) -> None:
 
 
 def readable_by_others(home: Path) -> Iterator[Path]:
-    """The files and folders of a home that accounts other than its user (and group) may access."""
+    """Find files and folders of a home that accounts other than its user (and group) may access.
+
+    Args:
+        home: The folder of the home.
+
+    Yields:
+        Their paths.
+    """
     for path in _everything(home):
         if _mode(home, path) is not None:
             yield path
 
 
 def close_to_others(folder: Path, home: Path) -> int:
-    """Close files and folders below a folder of a home to others; returns their number.
+    """Close files and folders below a folder of a home to others; files of other accounts stay as they are.
 
-    Files of other accounts are left as they are.
+    Args:
+        folder: The folder.
+        home: The folder of the home.
+
+    Returns:
+        How many were closed.
     """
     gid, closed = sharing_group(), 0
     for path in _everything(folder):
@@ -124,12 +143,12 @@ def _mode(home: Path, path: Path) -> int | None:
     if stat.S_ISLNK(facts.st_mode) or facts.st_uid != os.geteuid():
         return None
     current = stat.S_IMODE(facts.st_mode)
-    wanted = current & ~private_umask()
+    mode = current & ~private_umask()
     if path.is_dir() and os.environ.get(GROUP):
-        wanted |= 0o2070
+        mode |= 0o2070
     if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and (home / "stack").is_dir():
-        wanted |= current & 0o001
-    return wanted if wanted != current else None
+        mode |= current & 0o001
+    return mode if mode != current else None
 
 
 def _everything(folder: Path) -> Iterator[Path]:

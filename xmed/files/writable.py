@@ -11,7 +11,15 @@ from xmed.errors import XmedError
 
 
 def write_refusal(problem: OSError, place: Path) -> XmedError:
-    """The coded error (DISK_FULL or NOT_WRITABLE) for an error of the operating system when writing."""
+    """Make the coded error for an error of the operating system when writing.
+
+    Args:
+        problem: The error of the operating system.
+        place: The file or folder.
+
+    Returns:
+        An XmedError DISK_FULL or NOT_WRITABLE, to be raised.
+    """
     why = problem.strerror or type(problem).__name__
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         do = "free some, or set XMED_HOME to another disk"
@@ -21,6 +29,9 @@ def write_refusal(problem: OSError, place: Path) -> XmedError:
 
 def check_output(out: Path) -> None:
     """Check that a file can be written at a path.
+
+    Args:
+        out: The path.
 
     Raises:
         XmedError: PATH_NOT_FOUND (no such folder), OUTPUT_EXISTS (a folder has the name), USAGE (the name is too long),

@@ -6,7 +6,7 @@ The functions below `traced` are the filters of the templates: each writes one k
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from pydantic import JsonValue
 
 Keys = Sequence[str | int]
 """Keys and indices from the root of a document to one value."""
@@ -28,6 +29,9 @@ def drawing(*packages: str, folders: tuple[Path, ...] = ()) -> Environment:
     Args:
         packages: Packages with a folder `templates`, looked up in this order; those of xmed.html come last.
         folders: Folders with further templates, looked up before xmed.html.
+
+    Returns:
+        The environment, with the functions of this module as filters.
     """
     loaders = [*map(PackageLoader, packages), FileSystemLoader(folders), PackageLoader("xmed.html")]
     environment = Environment(
@@ -49,20 +53,34 @@ def drawing(*packages: str, folders: tuple[Path, ...] = ()) -> Environment:
 
 
 def text_of_template(environment: Environment, name: str) -> str:
-    """Return a template's text as it stands in its file."""
+    """Return a template's text as it stands in its file.
+
+    Args:
+        environment: The environment that finds the template.
+        name: Name of the template.
+
+    Returns:
+        The text, not rendered.
+    """
     assert isinstance(environment.loader, BaseLoader)
     return environment.loader.get_source(environment, name)[0]
 
 
-def traced(report: dict[str, Any]) -> Callable[..., Markup]:
-    """Return the function `at(keys, form, digits)` with which templates write a number of the document.
+def traced(document: Mapping[str, JsonValue]) -> Callable[..., Markup]:
+    """Return the function `at(keys, form, digits)` with which templates write a number of a document.
 
     `at` writes the value at these keys in one of FORMS, within an element that names the value's JSON Pointer. So a
     number with a data-json-path cannot differ from the document's.
+
+    Args:
+        document: The JSON document that the page shows.
+
+    Returns:
+        The function `at`; it returns HTML.
     """
 
     def at(keys: Keys, form: str = "number", *digits: Any) -> Markup:
-        value: Any = report
+        value: Any = document
         for key in keys:
             value = value[key]
         text = span(value, form, *digits) if isinstance(value, list) else FORMS[form](value, *digits)
@@ -77,7 +95,15 @@ def _pointer(keys: Keys) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """Return a number with fixed decimals and a true minus sign; never minus zero, and a dash for null."""
+    """Write a number with fixed decimals and a true minus sign.
+
+    Args:
+        value: The number, or None.
+        digits: Decimals.
+
+    Returns:
+        The text; never minus zero, and a dash for None.
+    """
     if value is None:
         return NONE
     text = f"{value:.{digits}f}"
@@ -85,25 +111,56 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """Return a number with its sign, unless it rounds to zero."""
+    """Write a number with its sign.
+
+    Args:
+        value: The number, or None.
+        digits: Decimals.
+
+    Returns:
+        The text; without a sign where the number rounds to zero, and a dash for None.
+    """
     text = number(value, digits)
     return text if value is None or value < 0 or float(text) == 0 else "+" + text
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    """Return a share as percent."""
+    """Write a share as percent.
+
+    Args:
+        value: The share, 0 to 1, or None.
+        digits: Decimals of the percentage.
+
+    Returns:
+        The text, a dash for None.
+    """
     return NONE if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
 
 
 def chance(p: float | None) -> str:
-    """Return a p-value with three decimals; "< 0.001" where it would be 0.000."""
+    """Write a p-value with three decimals.
+
+    Args:
+        p: The p-value, or None.
+
+    Returns:
+        The text; "< 0.001" where it would be 0.000, and a dash for None.
+    """
     if p is None:
         return NONE
     return "< 0.001" if p < 0.001 else number(p, 3)
 
 
 def weighed(p: float | None, limit: float) -> str:
-    """Return a p-value with so many decimals that it is not rounded to the other side of `limit`."""
+    """Write a p-value with so many decimals that it is not rounded to the other side of a limit.
+
+    Args:
+        p: The p-value, or None.
+        limit: The limit that it is compared with.
+
+    Returns:
+        The text, with three decimals or more; a dash for None.
+    """
     text = chance(p)
     if p is None or text.startswith("<"):
         return text
@@ -115,7 +172,14 @@ def weighed(p: float | None, limit: float) -> str:
 
 
 def short(value: float | None) -> str:
-    """Return a measurement with four significant figures and without an exponent: 65535, 12.35, 0.00001235."""
+    """Write a measurement with four significant figures and without an exponent: 65535, 12.35, 0.00001235.
+
+    Args:
+        value: The measurement, or None.
+
+    Returns:
+        The text, a dash for None.
+    """
     if value is None:
         return NONE
     if abs(value) >= 1000:
@@ -125,7 +189,14 @@ def short(value: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return any value of a JSON document as short readable text."""
+    """Write any value of a JSON document as short readable text.
+
+    Args:
+        value: The value.
+
+    Returns:
+        The text: a dash for null, yes or no, numbers with four significant figures, the items of a list with commas.
+    """
     if value is None:
         return NONE
     if isinstance(value, bool):
@@ -149,7 +220,16 @@ FORMS: dict[str, Callable[..., str]] = {
 
 
 def span(ci: list[float] | None, form: str = "number", digits: int | None = None) -> str:
-    """Return an interval as text, empty where there is none."""
+    """Write an interval.
+
+    Args:
+        ci: Lower and upper limit, or None.
+        form: The form of both limits, a key of FORMS.
+        digits: Decimals; None for the form's own.
+
+    Returns:
+        "low to high", empty where there is no interval.
+    """
     if ci is None or None in ci:
         return ""
     write = FORMS[form]
@@ -165,6 +245,9 @@ def ranges(ends: dict[str, list[float]], digits: int) -> str:
     Args:
         ends: `min` and `max`, a value per axis each.
         digits: Decimals.
+
+    Returns:
+        The text, an axis after the other.
     """
     parts = []
     for lowest, highest in zip(ends["min"], ends["max"]):
@@ -174,12 +257,26 @@ def ranges(ends: dict[str, list[float]], digits: int) -> str:
 
 
 def word(name: str) -> str:
-    """Return a name of the data as people write it: without underscores."""
+    """Write a name of the data as people do.
+
+    Args:
+        name: The name, for example of a structure.
+
+    Returns:
+        The name with spaces in place of underscores.
+    """
     return name.replace("_", " ")
 
 
 def commands(text: str) -> Markup:
-    """Return a sentence in which `a command` stands between backticks, with the command as code."""
+    """Mark up the commands in a sentence.
+
+    Args:
+        text: A sentence in which `a command` stands between backticks.
+
+    Returns:
+        HTML with each command as code; the rest is escaped.
+    """
     parts = [
         Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))
     ]
@@ -187,5 +284,12 @@ def commands(text: str) -> Markup:
 
 
 def initial(text: str) -> str:
-    """Return a sentence with its first letter in upper case; the rest stays, so names keep their capitals."""
+    """Begin a sentence with a capital letter.
+
+    Args:
+        text: The sentence.
+
+    Returns:
+        The sentence; the rest stays as it is, so that names keep their capitals.
+    """
     return text[:1].upper() + text[1:]

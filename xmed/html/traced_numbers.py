@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import JsonValue
 
 TRACED = re.compile(r'<span data-json-path="([^"]*)">([^<]*)</span>')
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
-def shown_problems(page: str, report: dict[str, Any]) -> list[str]:
+def shown_problems(page: str, report: Mapping[str, JsonValue]) -> list[str]:
     """Return where a traced number of report.html differs from report.json, beyond the digits it is shown with.
 
     Nothing but the two files is needed. So an edited page is found even where every digest was adapted to it.
@@ -18,6 +21,9 @@ def shown_problems(page: str, report: dict[str, Any]) -> list[str]:
     Args:
         page: The text of report.html, or a part of it.
         report: The document.
+
+    Returns:
+        One line for each difference; empty where there is none.
     """
     problems = []
     for pointer, element in TRACED.findall(page):
@@ -47,8 +53,8 @@ def _agrees(text: str, value: Any) -> bool:
         return True  # words, yes and no, and dashes: the manifest answers for them
     if text.startswith("<") and len(expected) == 1:
         return bool(expected[0] < float(NUMBER.findall(text)[0]))
-    shown = NUMBER.findall(text.replace("−", "-").replace("\u2009", ""))
-    return len(shown) == len(expected) and all(_rounds(digits, number) for digits, number in zip(shown, expected))
+    written = NUMBER.findall(text.replace("−", "-").replace("\u2009", ""))
+    return len(written) == len(expected) and all(_rounds(digits, number) for digits, number in zip(written, expected))
 
 
 def _rounds(text: str, value: float) -> bool:

@@ -37,12 +37,12 @@ def _sector(drawn: np.ndarray) -> np.ndarray:
     if count == 0:
         return drawn
     sizes = np.bincount(parts.ravel())[1:]
-    kept = np.isin(parts, 1 + np.flatnonzero(sizes >= MIN_PART_SHARE * sizes.max())) & drawn
-    points = np.argwhere(kept ^ ndimage.binary_erosion(kept))  # the outline has the same hull and fewer points
+    large: np.ndarray = np.isin(parts, 1 + np.flatnonzero(sizes >= MIN_PART_SHARE * sizes.max())) & drawn
+    points = np.argwhere(large ^ ndimage.binary_erosion(large))  # the outline has the same hull and fewer points
     try:
         hull = ConvexHull(points)
     except (QhullError, ValueError):
-        return kept
+        return large
     inside = np.ones(drawn.shape, dtype=bool)
     i, j = np.ogrid[: drawn.shape[0], : drawn.shape[1]]
     for a, b, offset in hull.equations:

@@ -57,6 +57,12 @@ def file_kind(path: Path) -> Kind:
     """Tell the format of a file from its first bytes.
 
     A gzip stream counts as NIfTI, because xmed reads no other gzipped format.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its format.
     """
     with reader_errors(path.name), require_file(path).open("rb") as file:
         return kind_from_bytes(file.read(SIGNATURE_BYTES))
@@ -107,6 +113,13 @@ def scan_entries(root: str, reach: LinkPolicy | None = None) -> Iterator[tuple[o
     """Do the same as `walk_with_problems` for a resolved path, and yield directory entries.
 
     A directory entry keeps the file type that the system reported, so that no further system call is needed.
+
+    Args:
+        root: A resolved path.
+        reach: The folders that links may lead to.
+
+    Yields:
+        Each entry, with the reason why it may not be read, or None.
     """
     own_policy = LinkPolicy(Path(root), reach.links if reach else ())
     count, reach = 0, reach or own_policy
@@ -187,7 +200,13 @@ def _leads_outside(entry: os.DirEntry[str]) -> XmedError:
 
 
 def list_files(source: Source) -> list[Path]:
-    """Return the files of a folder (searched recursively), a single file, or a list of files.
+    """List the files of an image source.
+
+    Args:
+        source: A folder (searched recursively), a file, or a list of files.
+
+    Returns:
+        The files.
 
     Raises:
         XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE.
@@ -246,6 +265,9 @@ def reader_errors(name: str) -> Iterator[None]:
 
     Args:
         name: File name for the message.
+
+    Yields:
+        Once.
 
     Raises:
         XmedError: OOM, NESTING (recursion limit), or READER_FAILED for any other exception.

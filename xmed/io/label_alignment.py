@@ -58,7 +58,8 @@ def _with_matched_axes(label: Volume, grid: Grid) -> Volume:
 
 def _directions(grid: Grid) -> np.ndarray:
     """Return the unit vectors (3, 3) of the axes, one in each column."""
-    return grid.affine[:3, :3] / np.array(grid.spacing)
+    directions: np.ndarray = grid.affine[:3, :3] / np.array(grid.spacing)
+    return directions
 
 
 def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedError:

@@ -25,11 +25,18 @@ class LinkPolicy:
     links: tuple[Path, ...] = ()
 
     def holds(self, path: str | Path) -> bool:
-        """Return whether a path leads to something below the root or a permitted folder; /a2 is not below /a."""
+        """Tell whether a path leads to something below the root or a permitted folder.
+
+        Args:
+            path: A path.
+
+        Returns:
+            Whether it does; /a2 is not below /a.
+        """
         return _is_below(path, (self.root, *self.links))
 
     def enters(self, link: str | Path, top: str | Path) -> bool:
-        """Return whether a linked folder may be entered.
+        """Tell whether a linked folder may be entered.
 
         It must lie in a permitted folder, and must not be one of its own parent folders: a search that followed such a
         circular link would not end.
@@ -37,6 +44,9 @@ class LinkPolicy:
         Args:
             link: Path of the linked folder.
             top: The folder in which the search began.
+
+        Returns:
+            Whether it may be entered.
         """
         if not _is_below(link, self.links):
             return False

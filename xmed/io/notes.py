@@ -55,7 +55,11 @@ def add_note(code: str, text: str) -> None:
 
 @contextmanager
 def collect_notes() -> Iterator[list[Note]]:
-    """Collect the notes that readers make in the block, also if it ends with an error."""
+    """Collect the notes that readers make in the block, also if it ends with an error.
+
+    Yields:
+        The list that is filled while the block runs.
+    """
     notes: list[Note] = []
     token = _collector.set(notes)
     try:

@@ -44,7 +44,7 @@ class Advent(Method):
         maps = self_information(torch.cat([source_logits, target_logits])) * view
         target_verdict, verdicts = apply_frozen(self.critic, maps[b:]), self.critic(maps.detach())
         return {
-            "supervised": self.task.loss(source_logits, source.truth, source.fov),
+            "supervised": self.task.loss(source_logits, source.reference, source.fov),
             "fool": self.weight
             * functional.binary_cross_entropy_with_logits(target_verdict, torch.ones_like(target_verdict)),
             "critic": domain_loss(verdicts[:b], verdicts[b:]),

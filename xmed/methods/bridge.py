@@ -53,7 +53,7 @@ class Bridge(Method):
             and is taught from its first step (Xie et al., Noisy Student, CVPR 2020, here with a student no larger than
             its teacher).
         enlarge: Whether small volumes are enlarged before prediction, if that is how structures are found where
-            labelled cases have them (see `Model.learn_scale`). Between tomographs only.
+            labelled cases have them (see `volume_enlargement`). Between tomographs only.
     """
 
     cite: ClassVar[str] = (
@@ -104,14 +104,14 @@ class Bridge(Method):
         altered = round(self.gin * len(image))
         if altered:
             fov = None if source.fov is None else source.fov[:altered]
-            image = torch.cat([random_convolutions(image[:altered], fov), image[altered:]])
+            image = torch.cat([random_convolutions(image[:altered], self.random, fov), image[altered:]])
         teaches = bool(self.progress >= self.teach_from)
         masked = self._partly_hidden(target.image) if teaches else target.image[:0]
         if self.teacher.own_statistics:
             source_logits, target_logits = self.net(image), self.net(masked) if teaches else masked
         else:  # one set of statistics for both is what the teacher, and then the model, will be deployed with
             source_logits, target_logits = self.net(torch.cat([image, masked])).split([len(image), len(masked)])
-        losses = {"rendered": self.task.loss(source_logits, source.truth, source.fov)}
+        losses = {"rendered": self.task.loss(source_logits, source.reference, source.fov)}
         self._remember(source)
         if teaches:
             losses["taught"] = self._teach(target, target_logits)
@@ -119,13 +119,13 @@ class Bridge(Method):
 
     def _partly_hidden(self, image: Tensor) -> Tensor:
         """Hide random blocks of every second patch; if all had holes, batch statistics would be those of holes."""
-        blocks = random_blocks(image, self.mask, self.cell)
+        blocks = random_blocks(image, self.mask, self.cell, self.random)
         blocks[::2] = False
         return image.masked_fill(blocks, 0)
 
     def _remember(self, source: Batch) -> None:
         """Widen the range of shares that each class has taken of a labelled batch so far."""
-        share = _shares(source.truth, source.fov, self.task.classes)
+        share = _shares(source.reference, source.fov, self.task.classes)
         started = self.teacher.steps > 0
         self.share[0] = torch.where(started, torch.minimum(self.share[0], share), share)
         self.share[1] = torch.where(started, torch.maximum(self.share[1], share), share)
@@ -160,7 +160,8 @@ class Bridge(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

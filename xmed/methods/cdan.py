@@ -44,13 +44,14 @@ class Cdan(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return supervised loss + weight · domain loss of the critic, whose gradient is reversed for the network."""
-        drawn, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
+        strength = adaptation_factor(self.progress)
+        drawn = sample_features(self.net, source, target, self.random)
         source_verdict, target_verdict = (
             self.critic(reverse_gradient(self._joint(*vectors), strength)) for vectors in (drawn.source, drawn.target)
         )
         weights = (entropy_weights(p)[:, None] for _, p in (drawn.source, drawn.target))
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "domain": self.weight * domain_loss(source_verdict, target_verdict, *weights),
         }
 
@@ -58,7 +59,8 @@ class Cdan(Method):
         """Return feature × prediction (n, f·c), or its random projection (eq. 6); no gradient to the prediction."""
         if self.of_features is None or self.of_classes is None:
             return (vectors[:, :, None] * p.detach()[:, None]).flatten(1)
-        return (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5
+        projected: Tensor = (vectors @ self.of_features) * (p.detach() @ self.of_classes) / MAX_PRODUCT**0.5
+        return projected
 
 
 def entropy_weights(p: Tensor) -> Tensor:

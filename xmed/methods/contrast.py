@@ -13,6 +13,7 @@ from xmed.methods.method import Method
 from xmed.networks import segmentation_head
 from xmed.networks.adversary import adaptation_factor
 from xmed.networks.domain_batchnorm import forward_per_domain
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.tasks import Segmentation
 
 VOXELS_PER_CLASS = 512  # of each class and domain in one step
@@ -38,7 +39,6 @@ class Contrast(Method):
         "self-training for UDA in semantic segmentation, IJCNN 2022, arXiv:2105.02001"
     )
     prototypes: Tensor
-    known: Tensor
 
     def __init__(
         self,
@@ -60,31 +60,38 @@ class Contrast(Method):
             self.net, source.image, target.image
         )
         label, confident = self.task.pseudo_label(target_logits.detach().float().softmax(1), self.confidence)
-        source_voxels = sample_voxels(source_features, source.truth, source.fov, self.task.classes)
+        source_voxels = sample_voxels(source_features, source.reference, source.fov, self.task.classes, self.random)
         weight = confident if target.fov is None else confident * target.fov
-        target_voxels = sample_voxels(target_features, label, weight, self.task.classes)
+        target_voxels = sample_voxels(target_features, label, weight, self.task.classes, self.random)
         self._update_prototypes(*source_voxels)
         strength = self.weight * adaptation_factor(self.progress)
         return {
-            "supervised": self.task.loss(source_logits, source.truth, source.fov),
+            "supervised": self.task.loss(source_logits, source.reference, source.fov),
             "source": strength * self._pull(*source_voxels),
             "target": strength * self._pull(*target_voxels),
         }
 
+    @property
+    def has_prototype(self) -> Tensor:
+        """Which classes have a prototype, bool (classes,). The buffer has the name that checkpoints have for it."""
+        return self.get_buffer("known")
+
     def _pull(self, vectors: Tensor, label: Tensor) -> Tensor:
-        return prototype_contrast(vectors, label, self.prototypes, self.known, self.temperature)
+        return prototype_contrast(vectors, label, self.prototypes, self.has_prototype, self.temperature)
 
     @torch.no_grad()
     def _update_prototypes(self, vectors: Tensor, label: Tensor) -> None:
         """Move every prototype a step towards the mean of its class's unit vectors in this batch."""
-        for value in label.unique():
+        for value in label.unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
             mean = functional.normalize(vectors[label == value], dim=1).mean(0)
             old = self.prototypes[value]
-            self.prototypes[value] = torch.where(self.known[value], old.lerp(mean, 1 - self.decay), mean)
-            self.known[value] = True
+            self.prototypes[value] = torch.where(self.has_prototype[value], old.lerp(mean, 1 - self.decay), mean)
+            self.has_prototype[value] = True
 
 
-def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classes: int) -> tuple[Tensor, Tensor]:
+def sample_voxels(
+    features: Tensor, label: Tensor, weight: Tensor | None, classes: int, random: RandomNumbers
+) -> tuple[Tensor, Tensor]:
     """Draw up to 512 random voxels of each class that have a positive weight.
 
     Args:
@@ -92,6 +99,7 @@ def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classe
         label: (b, i, j[, k]).
         weight: (b, i, j[, k]); None where every voxel may be drawn.
         classes: Number of classes.
+        random: Draws the voxels.
 
     Returns:
         Features (n, f), float32, and labels (n,).
@@ -100,14 +108,16 @@ def sample_voxels(features: Tensor, label: Tensor, weight: Tensor | None, classe
     indices = []
     for value in range(classes):
         candidates = torch.nonzero((label == value).logical_and(valid).flatten())[:, 0]
-        order = torch.randperm(len(candidates), device=candidates.device)
+        order = torch.randperm(len(candidates), device=candidates.device, generator=random.on(candidates.device))
         indices.append(candidates[order[:VOXELS_PER_CLASS]])
     drawn = torch.cat(indices)
     return features.movedim(1, -1).flatten(0, -2)[drawn].float(), label.flatten()[drawn]
 
 
-def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known: Tensor, temperature: float) -> Tensor:
-    """Return the prototype contrast: −log softmax over known prototypes of cos(vector, prototype) / T at the own class.
+def prototype_contrast(
+    vectors: Tensor, label: Tensor, prototypes: Tensor, is_set: Tensor, temperature: float
+) -> Tensor:
+    """Return −log softmax, over the set prototypes, of cos(vector, prototype) / T at the vector's own class.
 
     Mean over the vectors of each class, then over classes.
 
@@ -115,16 +125,17 @@ def prototype_contrast(vectors: Tensor, label: Tensor, prototypes: Tensor, known
         vectors: (n, f).
         label: (n,).
         prototypes: (classes, f).
-        known: Which prototypes have been set, bool (classes,).
+        is_set: Which prototypes have been set, bool (classes,).
         temperature: T.
 
     Returns:
-        Scalar; 0 where no vector's prototype is known, or fewer than two prototypes are.
+        Scalar; 0 where no vector's prototype is set, or fewer than two prototypes are.
     """
     similarity = functional.normalize(vectors, dim=1) @ functional.normalize(prototypes, dim=1).T / temperature
-    usable = known[label]
-    if not usable.any() or known.sum() < 2:
+    usable = is_set[label]
+    if not usable.any() or is_set.sum() < 2:
         return vectors.sum() * 0
-    similarity, label = similarity.masked_fill(~known, -torch.inf)[usable], label[usable]
+    similarity, label = similarity.masked_fill(~is_set, -torch.inf)[usable], label[usable]
     losses = functional.cross_entropy(similarity, label, reduction="none")
-    return torch.stack([losses[label == value].mean() for value in label.unique()]).mean()
+    values = label.unique()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return torch.stack([losses[label == value].mean() for value in values]).mean()

@@ -31,9 +31,9 @@ class Coral(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return supervised loss + weight · distance of the covariances."""
-        drawn = sample_features(self.net, source, target)
+        drawn = sample_features(self.net, source, target, self.random)
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "coral": self.weight * coral_distance(drawn.source[0], drawn.target[0]),
         }
 

@@ -71,7 +71,7 @@ class Cut(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss; `source` holds patches of the translated pictures."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}
 
 
 def posed_views(count: int, domains: Domains) -> list[Sample]:

@@ -34,11 +34,12 @@ class Dann(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return supervised loss + weight · domain loss of the critic, whose gradient is reversed for the network."""
-        drawn, strength = sample_features(self.net, source, target), adaptation_factor(self.progress)
+        strength = adaptation_factor(self.progress)
+        drawn = sample_features(self.net, source, target, self.random)
         source_verdict, target_verdict = (
             self.critic(reverse_gradient(vectors, strength)) for vectors, _ in (drawn.source, drawn.target)
         )
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "domain": self.weight * domain_loss(source_verdict, target_verdict),
         }

@@ -14,6 +14,7 @@ from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
 from xmed.networks import Ensemble
 from xmed.networks.collapse_check import foreground_vanished, foreground_voxels
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.tasks import Segmentation
 
 AFFINE_SD = 0.05  # sd of every entry of a random affine, in half-widths of the patch: the reference code's
@@ -62,21 +63,22 @@ class Dgtta(Method):
             net = copy.deepcopy(self.net).eval()
             optimiser = torch.optim.AdamW(net.parameters(), lr=self.rate)
             for _ in range(self.steps):
-                loss = disagreement(net, next(volume).to(device))
+                loss = disagreement(net, next(volume).to(device), self.random)
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
                 optimiser.step()
             members.append(self.net if foreground_vanished(voxels_before, foreground_voxels(net, first)) else net)
         self.adapted = Ensemble(members)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.deployed()(image)
+        logits: Tensor = self.deployed()(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.adapted or self.net
 
 
-def disagreement(net: nn.Module, batch: Batch) -> Tensor:
+def disagreement(net: nn.Module, batch: Batch, random: RandomNumbers) -> Tensor:
     """Return 1 − Dice between the predictions of the same patches in two random poses, after both are moved back.
 
     Only the first prediction is trained; the second, without gradient, is what it is compared with. Only voxels that
@@ -85,15 +87,16 @@ def disagreement(net: nn.Module, batch: Batch) -> Tensor:
     Args:
         net: The network.
         batch: Unlabelled patches.
+        random: Draws the poses.
 
     Returns:
         Scalar in [0, 1].
     """
     fov = torch.ones_like(batch.image[:, :1]) if batch.fov is None else batch.fov[:, None].to(batch.image.dtype)
-    theta = random_affines(batch.image)
+    theta = random_affines(batch.image, random)
     trained, in_view = _branch(net, batch.image, fov, theta)
     with torch.no_grad():
-        constant, in_other_view = _branch(net, batch.image, fov, random_affines(batch.image))
+        constant, in_other_view = _branch(net, batch.image, fov, random_affines(batch.image, random))
     counted = in_view * in_other_view
     return 1 - squared_dice((trained * counted)[:, 1:], (constant * counted)[:, 1:])
 
@@ -112,10 +115,10 @@ def squared_dice(a: Tensor, b: Tensor) -> Tensor:
     return ((2 * (a * b).sum(axes) + 1e-3) / (0.5 * ((a + b) ** 2).sum(axes) + 1e-3)).mean()
 
 
-def random_affines(image: Tensor) -> Tensor:
+def random_affines(image: Tensor, random: RandomNumbers) -> Tensor:
     """Return the identity plus normal noise for each patch, (b, dims, dims + 1), as torch's `affine_grid` takes it."""
     dims = image.ndim - 2
-    noise = torch.randn(len(image), dims, dims + 1, device=image.device)
+    noise = torch.randn(len(image), dims, dims + 1, device=image.device, generator=random.on(image.device))
     return torch.eye(dims, dims + 1, device=image.device) + AFFINE_SD * noise
 
 

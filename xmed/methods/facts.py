@@ -41,6 +41,12 @@ def facts(name: str) -> Facts:
     """Return what `xmed/methods/<name>.py` says of its one class that derives from `Method`.
 
     A test compares the facts of every method with its imported class.
+
+    Args:
+        name: Name of a method, as `names` lists it.
+
+    Returns:
+        The facts.
     """
     (method_class,) = [node for node in _classes(name) if any(getattr(b, "id", None) == "Method" for b in node.bases)]
     (base_class,) = [node for node in _classes(BASE) if node.name == "Method"]

@@ -38,16 +38,17 @@ class Fda(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on mixed source patches + entropy weight · Charbonnier entropy of the target."""
-        b = len(source.image)
-        partner = torch.randint(len(target.image), (b,), device=target.image.device)
+        b, device = len(source.image), target.image.device
+        partner = torch.randint(len(target.image), (b,), device=device, generator=self.random.on(device))
         style_fov = None if target.fov is None else target.fov[partner]
-        style, size, share = target.image[partner], self.size * torch.rand(b), torch.rand(b)
+        size, share = (torch.rand(b, generator=self.random.cpu) for _ in range(2))
+        style, size = target.image[partner], self.size * size
         image = mix_amplitude(source.image, style, size, share, source.fov, style_fov)
         if not self.entropy:
-            return {"supervised": self.task.loss(self.net(image), source.truth, source.fov)}
+            return {"supervised": self.task.loss(self.net(image), source.reference, source.fov)}
         (source_logits, _), (target_logits, _) = forward_per_domain(self.net, image, target.image)
         return {
-            "supervised": self.task.loss(source_logits, source.truth, source.fov),
+            "supervised": self.task.loss(source_logits, source.reference, source.fov),
             "entropy": self.entropy * charbonnier_entropy(target_logits, target.fov, self.eta),
         }
 

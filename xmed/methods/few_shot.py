@@ -73,10 +73,10 @@ class FewShot(Method):
         """Return the losses of one step; `source` holds patches of the source and of the few labelled target cases."""
         b = len(source.image)
         p = self.teacher.probabilities(target.image)
-        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, target.fov)])).float()
+        logits = self.net(torch.cat([source.image, perturb_intensities(target.image, self.random, target.fov)])).float()
         consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
@@ -84,7 +84,8 @@ class FewShot(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

@@ -38,11 +38,11 @@ class Gin(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on the first copy + consistency · mean KL(mean prediction ‖ copy)."""
         del target
-        images = [random_convolutions(source.image, source.fov) for _ in range(self.copies)]
+        images = [random_convolutions(source.image, self.random, source.fov) for _ in range(self.copies)]
         if self.blend and self.copies > 1:
-            images[:2] = blend_appearances(*images[:2])
+            images[:2] = blend_appearances(images[0], images[1], self.random)
         logits = [self.net(image).float() for image in images]
-        losses = {"supervised": self.task.loss(logits[0], source.truth, source.fov)}
+        losses = {"supervised": self.task.loss(logits[0], source.reference, source.fov)}
         if self.copies > 1:
             p = [copy.softmax(1) for copy in logits]
             mean = sum(p[1:], p[0]) / len(p)

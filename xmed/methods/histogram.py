@@ -53,7 +53,7 @@ class Histogram(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on matched source patches."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}
 
 
 def match_to_target(source: Sample, target: Sample) -> Sample:

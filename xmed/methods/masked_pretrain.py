@@ -41,9 +41,9 @@ class MaskedPretrain(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the error of filled-in blocks in the first part of the training, the supervised loss in the second."""
         if self.progress >= self.share:
-            return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+            return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}
         image = torch.cat([source.image, target.image])
-        blocks = random_blocks(image, self.mask, self.cell)
+        blocks = random_blocks(image, self.mask, self.cell, self.random)
         painted = self.painter(logits_and_features(self.net, image.masked_fill(blocks, 0))[1]).float()
         views = [torch.ones_like(b.image[:, 0], dtype=torch.bool) if b.fov is None else b.fov for b in (source, target)]
         middle = image.shape[1] // 2  # a 2.5-D network also gets neighbouring slices; the middle one is predicted

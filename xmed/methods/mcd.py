@@ -46,8 +46,8 @@ class Mcd(Method):
             segmentation_head(self.net)(target_features), self.second(target_features), target.fov
         )
         return {
-            "supervised": self.task.loss(logits, source.truth, source.fov),
-            "second": self.task.loss(self.second(source_features), source.truth, source.fov),
+            "supervised": self.task.loss(logits, source.reference, source.fov),
+            "second": self.task.loss(self.second(source_features), source.reference, source.fov),
             "discrepancy": -self.weight * disagreement,  # the heads maximise it; reversed, the features minimise it
         }
 

@@ -60,12 +60,12 @@ class MeanTeacher(Method):
         """Return supervised loss + weight · ramp · consistency of perturbed target patches with the teacher."""
         b = len(source.image)
         p = self.alignment(self.teacher.probabilities(target.image), target.fov)
-        varied = random_convolutions(source.image, source.fov)
+        varied = random_convolutions(source.image, self.random, source.fov)
         # One common batch: the running statistics that the teacher averages are then those of both domains.
-        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)])).float()
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, self.random, target.fov)])).float()
         consistency = consistency_loss(logits[b:], p, self.confidence, target.fov)
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "consistency": self.weight * ramp_up(self.progress) * consistency,
         }
 
@@ -73,7 +73,8 @@ class MeanTeacher(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

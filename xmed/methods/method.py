@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from xmed.batch import Batch
+from xmed.networks.random_numbers import RandomNumbers, initialised_from
 from xmed.prepare import Sample
 from xmed.prepare.sample_cache import held_within
 from xmed.prepare.stored_sample import store_sample
@@ -115,8 +116,11 @@ class Method(nn.Module, ABC):
 
     enlarge: bool = False
     """True where the deployed model may enlarge small volumes, if unlabelled volumes suggest it (see
-    `Model.learn_scale`).
+    `xmed.model.volume_enlargement`).
     """
+
+    random: RandomNumbers
+    """Random generators of this training; the only source of random numbers that `losses` and `adapt` may use."""
 
     progress: Tensor
     """Share of the round's steps that are done, scalar in [0, 1]. The loop sets it, and it is part of the state
@@ -133,12 +137,38 @@ class Method(nn.Module, ABC):
                 the first.
         """
         super().__init__()
-        self.net, self.task, self.rounds = net, task, rounds
+        self.net, self.task, self.rounds, self.random = net, task, rounds, RandomNumbers()
         self.register_buffer("progress", torch.zeros(()))
 
     @classmethod
+    def build(cls, net: nn.Module, task: Segmentation, hyperparameters: Mapping[str, object], seed: int) -> Self:
+        """Build the method for one training.
+
+        Args:
+            net: The network that is trained.
+            task: Gives losses and pseudo-labels.
+            hyperparameters: Hyper-parameters that differ from their defaults.
+            seed: Determines the first weights of the method's own layers, and all random numbers after these.
+
+        Returns:
+            The method.
+        """
+        construct: Callable[..., Self] = cls
+        with initialised_from(seed):
+            method = construct(net, task, **hyperparameters)
+            method.random = RandomNumbers.after_initialisation(seed)
+        return method
+
+    @classmethod
     def network(cls, spec: NetworkSpec) -> NetworkSpec:
-        """Return the network that this method trains, given the study's. For methods that change the input."""
+        """Return the network that this method trains. Methods that change the network's input override it.
+
+        Args:
+            spec: The study's network.
+
+        Returns:
+            The network of the method; by default the study's.
+        """
         return spec
 
     def prepare_source(self, domains: Domains) -> Sequence[Sample]:
@@ -183,13 +213,29 @@ class Method(nn.Module, ABC):
         return
 
     def learning_rate_shares(self) -> dict[nn.Module, float]:
-        """Return modules with their learning rate as a share of the learning rate of all other parameters."""
+        """Return the modules that learn at another rate than the rest.
+
+        Returns:
+            Module → its learning rate as a share of the learning rate of all other parameters.
+        """
         return {}
 
     def forward(self, image: Tensor) -> Tensor:
-        """Run what is deployed: image (b, c, i, j[, k]) → logits (b, classes, i, j[, k])."""
-        return self.net(image)
+        """Run what is deployed.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            Logits (b, classes, i, j[, k]).
+        """
+        logits: Tensor = self.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
-        """Return the network whose weights are shipped, which is what `forward` runs."""
+        """Return the network whose weights are deployed.
+
+        Returns:
+            The network that `forward` runs.
+        """
         return self.net

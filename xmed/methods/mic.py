@@ -67,13 +67,13 @@ class Mic(Method):
         """Return supervised loss + weight · ramp · loss of the masked student against the teacher's pseudo-labels."""
         b = len(source.image)
         label, weight = self.judged(self.alignment(self.teacher.probabilities(target.image), target.fov), target.fov)
-        perturbed = perturb_intensities(target.image, target.fov)
-        blocks = random_blocks(perturbed, self.mask, self.cell)
+        perturbed = perturb_intensities(target.image, self.random, target.fov)
+        blocks = random_blocks(perturbed, self.mask, self.cell, self.random)
         blocks[::2] = False
-        varied = random_convolutions(source.image, source.fov)
+        varied = random_convolutions(source.image, self.random, source.fov)
         logits = self.net(torch.cat([varied, perturbed.masked_fill(blocks, 0)]))  # 0 is the mean intensity
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "masked": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),
         }
 
@@ -91,7 +91,7 @@ class Mic(Method):
         """
         best, label = p.max(1)
         in_view = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
-        for value in label[in_view].unique():
+        for value in label[in_view].unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
             self.surety[value] = self.surety[value].lerp(best[in_view & (label == value)].mean(), 0.1)
         thresholds = self.confidence * self.surety / self.surety.max()
         return label, ((best >= thresholds[label]) & in_view).to(p.dtype)
@@ -100,7 +100,8 @@ class Mic(Method):
         self.teacher.update(self.net)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.teacher.net(image)
+        logits: Tensor = self.teacher.net(image)
+        return logits
 
     def deployed(self) -> nn.Module:
         return self.teacher.net

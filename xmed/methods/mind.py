@@ -26,4 +26,4 @@ class Mind(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on the source."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}

@@ -35,9 +35,9 @@ class MaximumMeanDiscrepancy(Method):
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return supervised loss + weight · squared discrepancy."""
-        drawn = sample_features(self.net, source, target)
+        drawn = sample_features(self.net, source, target, self.random)
         return {
-            "supervised": self.task.loss(drawn.logits, source.truth, source.fov),
+            "supervised": self.task.loss(drawn.logits, source.reference, source.fov),
             "mmd": self.weight * squared_mmd(drawn.source[0], drawn.target[0]),
         }
 

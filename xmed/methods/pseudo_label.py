@@ -56,10 +56,10 @@ class PseudoLabel(Method):
         first, last = self.kept
         share = first + (last - first) * current / max(self.labellings - 1, 1)
         label, weight = most_confident(self.labeller.probabilities(target.image), share, target.fov)
-        varied = random_convolutions(source.image, source.fov)
-        logits = self.net(torch.cat([varied, perturb_intensities(target.image, target.fov)]))
+        varied = random_convolutions(source.image, self.random, source.fov)
+        logits = self.net(torch.cat([varied, perturb_intensities(target.image, self.random, target.fov)]))
         return {
-            "supervised": self.task.loss(logits[:b], source.truth, source.fov),
+            "supervised": self.task.loss(logits[:b], source.reference, source.fov),
             "pseudo": self.weight * ramp_up(self.progress) * self.task.loss(logits[b:], label, weight),
         }
 
@@ -81,7 +81,7 @@ def most_confident(p: Tensor, share: float, fov: Tensor | None) -> tuple[Tensor,
     best, label = p.max(1)
     in_view = torch.ones_like(label, dtype=torch.bool) if fov is None else fov
     selected = torch.zeros_like(in_view)
-    for value in label[in_view].unique():
+    for value in label[in_view].unique():  # type: ignore[no-untyped-call]  # torch does not annotate it
         of_label = in_view & (label == value)
         sorted_best = best[of_label].sort().values
         selected |= of_label & (best >= sorted_best[int((1 - share) * len(sorted_best))])

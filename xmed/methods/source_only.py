@@ -18,4 +18,4 @@ class SourceOnly(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on the source."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}

@@ -45,7 +45,7 @@ class Synth(Method):
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on random appearances."""
         del target
-        return {"supervised": self.task.loss(self.net(source.image), source.truth, source.fov)}
+        return {"supervised": self.task.loss(self.net(source.image), source.reference, source.fov)}
 
 
 def random_appearance(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> Sample:

@@ -60,7 +60,7 @@ class Tent(Method):
             batch = next(volume).to(device)
             loss = normalised_entropy(self.net(batch.image), batch.fov)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
             optimiser.step()
         if foreground_vanished(voxels_before, foreground_voxels(self.net, first)):
             load_tensors(self.net, weights_before)

@@ -8,7 +8,6 @@ fixed cells of probability are kept; they can be added over cases without the pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -17,6 +16,7 @@ from xmed.errors import XmedError
 from xmed.metrics.confidence import checked_probabilities
 from xmed.metrics.marching import Spacing
 from xmed.metrics.surface import bounding_box
+from xmed.records.evaluation import CalibrationSums
 
 BINS = 15
 """Bins of equal width of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
@@ -51,18 +51,24 @@ class Calibration:
         return Calibration(self.sums + other.sums, *scores)
 
     def ece(self) -> float | None:
-        """Expected calibration error Σ |Σp − Σy| / n over `BINS` bins of equal width; None without voxels.
+        """Expected calibration error Σ |Σp − Σy| / n over `BINS` bins of equal width.
 
         Source: Guo et al. 2017, arXiv 1706.04599, equation 3.
+
+        Returns:
+            The error, 0 to 1; None without voxels.
         """
         return _error(*self._binned(_BIN_OF)) if self.n else None
 
     def ace(self) -> float | None:
-        """Calibration error over up to `BINS` bins with about equal numbers of voxels; None without voxels.
+        """Calibration error over up to `BINS` bins with about equal numbers of voxels.
 
         Bins consist of whole cells, so that voxels of nearly equal probability stay together.
 
         Source: Nixon et al. 2019, arXiv 1904.01685.
+
+        Returns:
+            The error, 0 to 1; None without voxels.
         """
         if not self.n:
             return None
@@ -70,15 +76,28 @@ class Calibration:
         return _error(*self._binned(np.minimum(before * BINS / self.n, BINS - 1).astype(int)))
 
     def brier(self) -> float | None:
-        """Mean squared error of the probabilities (Brier 1950); None without voxels."""
+        """Mean squared error of the probabilities (Brier 1950).
+
+        Returns:
+            The score, 0 to 1; None without voxels.
+        """
         return self.squared / self.n if self.n else None
 
     def nll(self) -> float | None:
-        """Mean negative log-likelihood, natural logarithm; None without voxels."""
+        """Mean negative log-likelihood, natural logarithm.
+
+        Returns:
+            The mean over voxels, 0 or more; None without voxels.
+        """
         return self.logarithmic / self.n if self.n else None
 
     def reliability(self) -> list[dict[str, float | None]]:
-        """The bins of the reliability diagram: edges, voxels, mean probability, and observed frequency."""
+        """The bins of the reliability diagram.
+
+        Returns:
+            One dict per bin: `lo` and `hi`, its edges; `n`, its voxels; `probability`, their mean probability, and
+            `frequency`, the share of them in the structure, both None in an empty bin.
+        """
         rows: list[dict[str, float | None]] = []
         for n, (count, probability, events) in enumerate(zip(*self._binned(_BIN_OF))):
             shares = (float(probability / count), float(events / count)) if count else (None, None)
@@ -86,17 +105,28 @@ class Calibration:
             rows.append({**edges, "probability": shares[0], "frequency": shares[1]})
         return rows
 
-    def as_json(self) -> dict[str, Any]:
-        """The document that `from_json` reads; empty cells are left out."""
+    def as_record(self) -> CalibrationSums:
+        """Write the sums down as a row of rows.json keeps them.
+
+        Returns:
+            The record that `from_record` reads; empty cells are left out.
+        """
         cells = [[n, *row] for n, row in enumerate(self.sums.T.tolist()) if row[0]]
-        return {"cells": cells, "squared": self.squared, "logarithmic": self.logarithmic}
+        return CalibrationSums(cells=cells, squared=self.squared, logarithmic=self.logarithmic)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Calibration:
-        """The calibration in a document of `as_json`."""
-        calibration = cls(squared=document["squared"], logarithmic=document["logarithmic"])
-        for n, *row in document["cells"]:
-            calibration.sums[:, n] = row
+    def from_record(cls, record: CalibrationSums) -> Calibration:
+        """Read the sums of a row of rows.json.
+
+        Args:
+            record: As `as_record` gives it.
+
+        Returns:
+            The calibration.
+        """
+        calibration = cls(squared=record.squared, logarithmic=record.logarithmic)
+        for cell, *row in record.cells:
+            calibration.sums[:, int(cell)] = row
         return calibration
 
     def _binned(self, bin_of: np.ndarray) -> np.ndarray:
@@ -115,6 +145,9 @@ def measure_calibration(
         spacing: Voxel edges in mm along i, j, k.
         margin_mm: Distance from the masks up to which voxels count.
 
+    Returns:
+        The sums over these voxels.
+
     Raises:
         XmedError: METRIC_INPUT for different shapes, or probabilities outside 0 to 1.
     """
@@ -127,11 +160,11 @@ def measure_calibration(
     x, y = p[where].astype(np.float64), reference_mask[where]
     cells = len(CELLS) - 1
     cell = np.clip(np.searchsorted(CELLS, x, side="right") - 1, 0, cells - 1)
-    kept = np.clip(x, LEAST, 1 - LEAST)
+    clipped = np.clip(x, LEAST, 1 - LEAST)
     return Calibration(
         np.stack([np.bincount(cell, weights, cells) for weights in (np.ones_like(x), x, y.astype(np.float64))]),
         float(((x - y) ** 2).sum()),
-        float(-np.log(np.where(y, kept, 1 - kept)).sum()),
+        float(-np.log(np.where(y, clipped, 1 - clipped)).sum()),
     )
 
 
@@ -145,6 +178,9 @@ def scored_region(
         reference: Reference mask, bool (i, j, k).
         spacing: Voxel edges in mm along i, j, k.
         margin_mm: The distance.
+
+    Returns:
+        The region, bool (i, j, k); empty where both masks are.
     """
     either = np.asarray(prediction, dtype=bool) | np.asarray(reference, dtype=bool)
     region = np.zeros(either.shape, dtype=bool)

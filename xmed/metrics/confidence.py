@@ -53,10 +53,17 @@ def pairwise_dice(predictions: Sequence[np.ndarray]) -> float | None:
 def checked_probabilities(array: np.ndarray) -> np.ndarray:
     """The array clipped to [0, 1], after a check that it holds probabilities.
 
+    Args:
+        array: Probabilities, float, of any shape.
+
+    Returns:
+        The same, without what rounding puts above 1.
+
     Raises:
         XmedError: METRIC_INPUT for values outside 0 to 1, such as logits.
     """
     p = np.asarray(array)
     if p.dtype.kind != "f" or not (p.min(initial=0.0) >= 0.0 and p.max(initial=0.0) <= 1.0 + 1e-6):
         raise XmedError("METRIC_INPUT", f"{p.dtype} probabilities", "numbers from 0 to 1", "take the softmax first")
-    return np.clip(p, 0.0, 1.0)
+    clipped: np.ndarray = np.clip(p, 0.0, 1.0)
+    return clipped

@@ -40,7 +40,14 @@ class Distances:
         return float(max(self.forth.at_points.max(), self.back.at_points.max()))
 
     def percentile(self, q: float) -> float:
-        """The larger of the two directed percentiles, mm: inverse of the area-weighted CDF, without interpolation."""
+        """The larger of the two directed percentiles: inverse of the area-weighted CDF, without interpolation.
+
+        Args:
+            q: The percentile, 0 to 100.
+
+        Returns:
+            The distance, mm.
+        """
         return max(_percentile(side.over_cells, side.area, q) for side in (self.forth, self.back))
 
     def mean(self) -> float:
@@ -49,7 +56,14 @@ class Distances:
         return moment / float(self.forth.area.sum() + self.back.area.sum())
 
     def within(self, tolerance_mm: float) -> float:
-        """Share (0 to 1) of the area of both boundaries that is within `tolerance_mm` of the other one."""
+        """Share of the area of both boundaries that is near the other one.
+
+        Args:
+            tolerance_mm: Distance up to which a piece counts as near, mm.
+
+        Returns:
+            The share, 0 to 1.
+        """
         near = sum(
             float(side.area[side.over_cells <= tolerance_mm + NANOMETRES].sum()) for side in (self.forth, self.back)
         )
@@ -57,13 +71,21 @@ class Distances:
 
 
 def distances(prediction: Surface, reference: Surface) -> Distances:
-    """The distances between two boundaries; a vertex that both share has distance 0 and is not searched for."""
+    """The distances between two boundaries; a vertex that both share has distance 0 and is not searched for.
+
+    Args:
+        prediction: Boundary of the predicted mask.
+        reference: Boundary of the reference mask.
+
+    Returns:
+        Both directions of the distance.
+    """
     at = np.searchsorted(reference.keys, prediction.keys).clip(max=len(reference.keys) - 1)
     same = reference.keys[at] == prediction.keys
     same[same] = (reference.points[at[same]] == prediction.points[same]).all(axis=1)
-    known = np.zeros(len(reference.keys), dtype=bool)
-    known[at[same]] = True
-    return Distances(_directed(prediction, reference, same), _directed(reference, prediction, known))
+    shared = np.zeros(len(reference.keys), dtype=bool)
+    shared[at[same]] = True
+    return Distances(_directed(prediction, reference, same), _directed(reference, prediction, shared))
 
 
 def _directed(of: Surface, to: Surface, same: np.ndarray) -> Directed:
@@ -92,7 +114,8 @@ def to_surface(points: np.ndarray, boundary: Surface) -> np.ndarray:
     height = np.einsum("ni,ni->n", off, boundary.normals[nearest]) ** 2
     aside = np.sqrt(np.maximum(away * away - height, 0.0))
     beyond = np.clip(2.0 * (aside - boundary.reach[nearest]), 0.0, aside)
-    return np.round(np.sqrt(height + beyond * beyond), 6)
+    distance: np.ndarray = np.round(np.sqrt(height + beyond * beyond), 6)
+    return distance
 
 
 def _percentile(values: np.ndarray, weights: np.ndarray, q: float) -> float:

@@ -23,6 +23,9 @@ ACROSS = ((1, 2), (0, 2), (0, 1))
 def areas_of(spacing: Spacing) -> tuple[np.ndarray, np.ndarray]:
     """For each edge and pattern a third of the area of its triangles.
 
+    Args:
+        spacing: Voxel edges in mm along i, j, k.
+
     Returns:
         Areas (12, 256) and area vectors (12, 256, 3), mm².
     """

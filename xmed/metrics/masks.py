@@ -66,7 +66,16 @@ def nsd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing, toleran
 def hd95(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
     """95th percentile Hausdorff distance in mm (Huttenlocher et al., IEEE TPAMI 1993, as a partial distance).
 
-    Arguments, errors and empty masks are those of `hd`.
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+
+    Returns:
+        The distance; None if both masks are empty, the image diagonal if exactly one is.
+
+    Raises:
+        XmedError: METRIC_INPUT.
     """
     return _boundary(_checked(prediction, reference, spacing), lambda apart: apart.percentile(95))
 
@@ -91,7 +100,16 @@ def hd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float
 def assd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float | None:
     """Average symmetric surface distance in mm: area-weighted mean over both boundaries together.
 
-    Arguments, errors and empty masks are those of `hd`.
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k).
+        spacing: Voxel edges in mm along i, j, k.
+
+    Returns:
+        The distance; None if both masks are empty, the image diagonal if exactly one is.
+
+    Raises:
+        XmedError: METRIC_INPUT.
     """
     return _boundary(_checked(prediction, reference, spacing), Distances.mean)
 
@@ -99,14 +117,30 @@ def assd(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> flo
 def volume_ml(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float:
     """Volume of the prediction in ml.
 
-    The reference is only checked to be on the same grid; its volume is that of a call with exchanged masks.
+    Args:
+        prediction: Predicted mask, bool (i, j, k).
+        reference: Reference mask, bool (i, j, k), of which only the grid is checked.
+        spacing: Voxel edges in mm along i, j, k.
+
+    Returns:
+        The volume.
+
+    Raises:
+        XmedError: METRIC_INPUT.
     """
     p, _, (di, dj, dk) = _checked(prediction, reference, spacing)
     return int(np.count_nonzero(p)) * di * dj * dk / 1000.0
 
 
 def components(mask: np.ndarray) -> int:
-    """Number of connected components of a bool mask (i, j, k), with 26-connectivity."""
+    """Number of connected components of a bool mask (i, j, k), with 26-connectivity.
+
+    Args:
+        mask: The mask.
+
+    Returns:
+        The number, 0 for an empty mask.
+    """
     return int(ndimage.label(mask[bounding_box(mask)], CONNECTED)[1]) if mask.any() else 0
 
 

@@ -51,7 +51,10 @@ class Surface:
 
     def over_cells(self, at_points: np.ndarray) -> np.ndarray:
         """Area-weighted means (m,) over the cells of values at the vertices (n,)."""
-        return np.bincount(self.cells.ravel(), (self.share * at_points).ravel(), len(self.area)) / self.area
+        means: np.ndarray = (
+            np.bincount(self.cells.ravel(), (self.share * at_points).ravel(), len(self.area)) / self.area
+        )
+        return means
 
 
 def surface(mask: np.ndarray, spacing: Spacing) -> Surface:
@@ -139,21 +142,21 @@ def _level(
 
 
 def _around(
-    pattern: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing, wanted: np.ndarray
+    pattern: np.ndarray, at: np.ndarray, axis: int, steps: list[int], spacing: Spacing, halfway: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cells (4, n) at each crossing, its share (4, n) of their areas, and its area vector where `wanted`.
+    """The cells (4, n) at each crossing, its share (4, n) of their areas, and its area vector where it is `halfway`.
 
     The cells of a 2-D image are as deep as its slice.
     """
     areas, vectors = areas_of(spacing)
     first, second = ACROSS[axis]
     cells, shares = np.empty((4, len(at)), dtype=at.dtype), np.empty((4, len(at)))
-    vector = np.zeros((int(wanted.sum()), 3))
+    vector = np.zeros((int(halfway.sum()), 3))
     for n, (a, b) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         cells[n] = at - (a * steps[first] + b * steps[second])
         byte = pattern[cells[n]]
         shares[n] = areas[4 * axis + n][byte]
-        vector += vectors[4 * axis + n][byte[wanted]]
+        vector += vectors[4 * axis + n][byte[halfway]]
     return cells, shares, vector
 
 
@@ -165,7 +168,8 @@ def _joined(array: np.ndarray, step: int, bits: int) -> np.ndarray:
 def _keys(axis: int, place: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """One number for each line between two voxel centres, from its axis and the voxel that it begins at."""
     i, j, k = place + 1  # the line may begin one voxel before the image
-    return ((axis * (shape[0] + 2) + i) * (shape[1] + 2) + j) * (shape[2] + 2) + k
+    keys: np.ndarray = ((axis * (shape[0] + 2) + i) * (shape[1] + 2) + j) * (shape[2] + 2) + k
+    return keys
 
 
 def _heights() -> np.ndarray:

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import json
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress, product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from monai.inferers.utils import sliding_window_inference
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from xmed import networks
 from xmed.errors import XmedError
-from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
+from xmed.model.folder import CARD, WEIGHTS, check_model
+from xmed.model.weights_file import read_weights, write_weights
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
+from xmed.records.model_card import ModelOrigin
+from xmed.records.record import content
 from xmed.spec import GridSpec, NetworkSpec
-from xmed.spec.strict import Finite, Name, Strict
 from xmed.tasks import Segmentation, location_prior
-from xmed.tasks.location_prior import MIN_SHARED_AGREEMENT, LabelledCase, LocationPrior, leave_one_out_agreement
 from xmed.volume import Volume
 
-WEIGHTS, CARD = "weights.safetensors", "model.json"
-PLACES = "position.places"
-"""Name of the one tensor in the weights file that is not the network's."""
-CARD_LIMIT = 1 << 20
-"""Largest size of model.json in bytes; xmed writes some thousand."""
 WINDOWS_AT_ONCE = 16
 """Patches per batch in sliding-window inference."""
 
@@ -59,8 +50,8 @@ class Model:
             of unlabelled volumes (see `xmed.tasks.location_prior`), float32 (structures, n, n, n). It chooses among the
             components of a structure of which only one can be true.
         enlarges: Whether small volumes are enlarged before the network sees them (see `prepare.enlarged`).
-        card: Everything else that is worth keeping: study, method, seed, whether it may be deployed, versions, sha256
-            of the weights.
+        origin: Where it comes from: study, method, seed, whether it may be deployed, versions.
+        weights_sha256: Checksum of the weights file that it was loaded from; None for a model that was not loaded.
     """
 
     net: nn.Module
@@ -72,7 +63,8 @@ class Model:
     largest_component: bool = False
     places: np.ndarray | None = None
     enlarges: bool = False
-    card: dict[str, Any] = field(default_factory=dict)
+    origin: ModelOrigin = field(default_factory=ModelOrigin)
+    weights_sha256: str | None = None
 
     @property
     def task(self) -> Segmentation:
@@ -90,18 +82,41 @@ class Model:
         return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
 
     def sample(self, case: str, volume: Volume) -> Sample:
-        """Convert a raw volume to the model's input."""
+        """Convert a raw volume to the model's input.
+
+        Args:
+            case: Case id.
+            volume: Volume on the scanner's grid.
+
+        Returns:
+            The sample on the network's grid, normalised.
+        """
         return make_sample(case, volume, self.grid, self.window)
 
     @torch.inference_mode()
     def logits(self, image: Tensor) -> Tensor:
-        """Return logits (b, classes, i, j[, k]), float32, of normalised patches (b, c, i, j[, k])."""
+        """Run the network on patches.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            Logits (b, classes, i, j[, k]), float32.
+        """
         image = image.to(self.device, memory_format=self.memory_format)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
-            return self.net(image).float()
+            logits: Tensor = self.net(image).float()
+        return logits
 
     def stacked(self, seen: Sample) -> Tensor:
-        """Return a sample as the network takes it: slices with their context, (k, c, i, j), or (1, 1, i, j, k)."""
+        """Arrange a sample as the network takes it.
+
+        Args:
+            seen: A sample on the network's grid.
+
+        Returns:
+            In 2-D slices with their neighbours as channels, (k, c, i, j); in 3-D the whole volume, (1, 1, i, j, k).
+        """
         image = torch.from_numpy(seen.image)
         if self.grid.spatial_dims == 3:
             return image[None, None]
@@ -110,13 +125,17 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample) -> np.ndarray:
-        """Return float32 (classes, i, j, k) on the sample's grid, the mean over the mirrorings that training used.
+        """Predict class probabilities of a sample, the mean over the mirrorings that training used.
 
-        Outside the field of view everything is background.
+        Args:
+            seen: A sample on the network's grid.
+
+        Returns:
+            Float32 (classes, i, j, k) on the sample's grid. Outside the field of view everything is background.
         """
         if self.enlarges:
             larger = self._of_network(enlarge(seen, self.grid))
-            p = np.stack([resize(one, seen.image.shape) for one in larger])
+            p = np.stack([resize(p_of_class, seen.image.shape) for p_of_class in larger])
         else:
             p = self._of_network(seen)
         p[:, ~seen.fov] = 0  # no loss ever looked there, so what the net says of it means nothing
@@ -145,17 +164,39 @@ class Model:
         return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
-        """Resample `places` to a field of view (i, j, k): float32 (structures, i, j, k), or None without `places`."""
-        return (
-            None if self.places is None else np.stack([location_prior.from_box_frame(one, fov) for one in self.places])
-        )
+        """Resample `places` to a field of view.
+
+        Args:
+            fov: Field of view, bool (i, j, k).
+
+        Returns:
+            Float32 (structures, i, j, k), or None without `places`.
+        """
+        if self.places is None:
+            return None
+        return np.stack([location_prior.from_box_frame(atlas, fov) for atlas in self.places])
 
     def decode(self, p: np.ndarray, fov: np.ndarray) -> np.ndarray:
-        """Convert probabilities (classes, i, j, k) on the network's grid to a uint8 label map (i, j, k)."""
+        """Convert probabilities to a label map.
+
+        Args:
+            p: Probabilities (classes, i, j, k) on the network's grid.
+            fov: Field of view, bool (i, j, k).
+
+        Returns:
+            uint8 (i, j, k).
+        """
         return self.task.decode(p, self.placed(fov))
 
     def learn_places(self, unlabelled: Sequence[Sample]) -> Model:
-        """Return this model with `places` from its own predictions of unlabelled volumes."""
+        """Return this model with `places` from its own predictions of unlabelled volumes.
+
+        Args:
+            unlabelled: Samples of the target.
+
+        Returns:
+            The model; this one is not changed.
+        """
         labels = [self.task.decode(self.probabilities(seen)) for seen in unlabelled]
         framed = [
             [location_prior.to_box_frame(lab == v, seen.fov) for lab, seen in zip(labels, unlabelled)]
@@ -163,102 +204,67 @@ class Model:
         ]
         return replace(self, places=np.stack([location_prior.location_likelihood(masks) for masks in framed]))
 
-    def learn_scale(
-        self, labelled: Sequence[LabelledCase], unlabelled: Sequence[Sample]
-    ) -> tuple[Model, dict[str, float] | None]:
-        """Return this model, enlarging small volumes if structures are then found where labelled cases have them.
-
-        A network that mistakes one structure for another is as confident as ever, but it finds the structure where
-        hardly a labelled case has it. The model stays as it is where its predictions of unlabelled volumes agree with
-        the location prior as well as labelled patients do among each other. It also stays where there is only one
-        patient, or labelled patients do not agree.
+    def save(self, folder: Path) -> Path:
+        """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete.
 
         Args:
-            labelled: Labelled cases.
-            unlabelled: Samples of the target.
+            folder: The model folder; made where it does not exist.
 
         Returns:
-            The model, and the mean agreements with the location prior; None where nothing can be concluded.
+            The folder.
         """
-        classes = self.task.classes
-        usual, known = LocationPrior.of(labelled, classes), leave_one_out_agreement(labelled, classes)
-        if not known or np.mean(known) < MIN_SHARED_AGREEMENT:
-            return self, None
-        record = {"labelled": float(np.mean(known)), "as_it_is": self._agreement(usual, unlabelled)}
-        if record["as_it_is"] >= record["labelled"]:
-            return self, record
-        other = replace(self, enlarges=True)
-        other = other if self.places is None else other.learn_places(unlabelled)
-        record["enlarged"] = other._agreement(usual, unlabelled)
-        return (other if record["enlarged"] > record["as_it_is"] else self), record
-
-    def _agreement(self, usual: LocationPrior, seen: Sequence[Sample]) -> float:
-        return float(np.mean([usual.agreement(self.decode(self.probabilities(s), s.fov), s.fov) for s in seen]))
-
-    def save(self, folder: Path) -> Path:
-        """Write weights.safetensors and model.json. The card is written last, so a folder with a card is complete."""
         folder.mkdir(parents=True, exist_ok=True)
-        weights = folder / WEIGHTS
-        tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in networks.named_tensors(self.net).items()
-        }
-        save_file(tensors | ({} if self.places is None else {PLACES: torch.from_numpy(self.places)}), weights)
-        document = {
-            **self.card,
-            "weights_sha256": file_digest(weights),
+        write_weights(folder / WEIGHTS, self.net, self.places)
+        card = {
+            **content(self.origin),
+            "weights_sha256": file_digest(folder / WEIGHTS),
             "grid": self.grid.model_dump(mode="json"),
             "network": self.network.model_dump(mode="json"),
             "modality": self.modality,
             "window": self.window,
             "largest_component": self.largest_component,
-            "structures": [vars(s) for s in self.structures],
+            "structures": [vars(structure) for structure in self.structures],
             "enlarges": self.enlarges,
         }
-        write_atomically(folder / CARD, json.dumps(document, indent=1) + "\n")
+        write_atomically(folder / CARD, json.dumps(card, indent=1) + "\n")
         return folder
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Model:
-        """Load a model from its folder, on the GPU where there is one. The weights' checksum is verified first.
+        """Load a model from its folder. The weights' checksum is verified first.
 
-        A folder may come from anybody: nothing in it is executed, and no network is built before names and shapes in
-        the header of the weights file are known to be that network's.
+        A folder may come from anybody: nothing in it is executed.
 
         Args:
             folder: Folder that `save` wrote.
-            device: Where to load it.
+            device: Where the network goes; by default the GPU where there is one, else the CPU.
+
+        Returns:
+            The model, in evaluation mode.
 
         Raises:
-            XmedError: MODEL_NOT_FOUND, MODEL_INVALID.
+            XmedError: MODEL_NOT_FOUND where there is no model.json; MODEL_INVALID where the folder is damaged, or is
+                no model of xmed's.
         """
         folder = Path(folder)
         if not (folder / CARD).is_file():
             raise XmedError("MODEL_NOT_FOUND", f"no {CARD} in {folder}", "a model folder that xmed wrote")
         try:
-            card = documents.read_json(_plain(folder / CARD), "MODEL_INVALID", CARD_LIMIT)
-            said = _Card.model_validate(card)
-            if file_digest(_plain(folder / WEIGHTS)) != said.weights_sha256:
-                raise XmedError(
-                    "MODEL_INVALID", f"{folder / WEIGHTS} is not the file its card names", "an untouched folder"
-                )
-            table = LabelTable(tuple(Structure(**vars(one)) for one in said.structures))
-            grid, network = said.grid, said.network
-            shape = network, grid.spatial_dims, grid.channels, len(table) + 1
-            _check_shapes(folder / WEIGHTS, shape, len(table))
-            net = networks.build_network(*shape)
-            weights = load_file(folder / WEIGHTS)
-            places = weights.pop(PLACES).numpy() if PLACES in weights else None
-            networks.load_tensors(net, weights)
-            _refuse_infinite({**weights, **({} if places is None else {PLACES: torch.from_numpy(places)})})
+            card = check_model(folder)
+            net, places = read_weights(folder / WEIGHTS, card)
+            structures = LabelTable(tuple(Structure(s.value, s.name, s.category, s.type) for s in card.structures))
         except (XmedError, *_DAMAGE) as problem:
             if isinstance(problem, XmedError) and problem.code == "MODEL_INVALID":
                 raise
             what = problem.what if isinstance(problem, XmedError) else " ".join(str(problem).split())[:300]
             raise XmedError("MODEL_INVALID", f"{folder}: {what}", "a model folder that xmed wrote") from problem
-        layout = torch.channels_last if grid.spatial_dims == 2 else torch.channels_last_3d
-        net = net.to(device or networks.default_device(), memory_format=layout).eval()  # type: ignore[call-overload]
-        kept = said.largest_component, places, said.enlarges, card
-        return cls(net, grid, network, said.modality, table, said.window, *kept)
+        layout = torch.channels_last if card.grid.spatial_dims == 2 else torch.channels_last_3d
+        device = device or networks.default_device()
+        net = net.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs lack the pair
+        return cls(
+            net, card.grid, card.network, card.modality, structures, card.window, card.largest_component, places,
+            card.enlarges, card.origin, card.weights_sha256,
+        )  # fmt: skip
 
 
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
@@ -266,91 +272,17 @@ _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, 
 """Exceptions that a damaged or malicious folder can cause: by its files, by such a network's widths, by torch."""
 
 
-class _Described(Strict):
-    """A structure in a model's card."""
-
-    value: Annotated[int, Field(ge=1, lt=2**31, strict=True)]
-    name: Name
-    category: Annotated[str, Field(max_length=64)] | None = None
-    type: Annotated[str, Field(max_length=64)] | None = None
-
-
-class _Card(BaseModel):
-    """What a card must contain, with types and bounds. Other keys are ignored here."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    grid: GridSpec
-    network: NetworkSpec
-    modality: Annotated[str, Field(pattern="^[A-Z]{2,4}$")]
-    window: tuple[Finite, Finite] | None
-    largest_component: StrictBool
-    structures: Annotated[list[_Described], Field(min_length=1, max_length=10_000)]
-    enlarges: StrictBool = False  # models of before do not say
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.window and not self.window[0] < self.window[1]:
-            raise ValueError("a window that ends before it begins")
-        return self
-
-
-def _refuse_infinite(weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not finite: such a network predicts background everywhere.
-
-    Raises:
-        ValueError: Names the tensor.
-    """
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} holds NaN or infinite weights")
-
-
-def _plain(path: Path) -> Path:
-    """Return a path that is an ordinary file, not a link or a pipe.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError(f"{path.name} is no ordinary file")
-    return path
-
-
-class _Unfilled(TorchFunctionMode):
-    """Skip random initialisation within the block: without storage it would only load torch's compiler, for seconds."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        del types
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
-
-
-def _check_shapes(weights: Path, shape: tuple[NetworkSpec, Literal[2, 3], int, int], structures: int) -> None:
-    """Refuse a weights file whose header does not list this network's tensors. No tensor is read or allocated.
-
-    Raises:
-        ValueError: Names or shapes differ.
-    """
-    with torch.device("meta"), _Unfilled():
-        expected = {
-            name: list(tensor.shape) for name, tensor in networks.named_tensors(networks.build_network(*shape)).items()
-        }
-    with safe_open(weights, framework="pt") as file:
-        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-    if found.pop(PLACES, places := [structures, *[location_prior.CELLS] * 3]) != places:
-        raise ValueError(f"{PLACES} is not {places}")
-    if found != expected:
-        differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise ValueError(f"weights for another network: {differ[:3]} ...")
-
-
 def bf16_pays(device: torch.device) -> bool:
     """Return whether bfloat16 autocast is faster than float32: on CUDA since Ampere, on CPUs with AMX.
 
     AVX-512 BF16 alone is not enough: with it a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
+
+    Args:
+        device: The device that computes.
+
+    Returns:
+        Whether it is faster there.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

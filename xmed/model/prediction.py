@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from torch import Tensor
 
 from xmed import methods, networks
@@ -50,44 +50,63 @@ def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
     name = method_of_model(model)
     if not adapts_at_test_time(model):
         return model.probabilities(seen)
-    given = model.card.get("hyperparameters", {})  # what a choice was made of was trained with defaults
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
-        net = copy.deepcopy(model.net).train()
-        method = methods.find(name)(net, model.task, **(given if name == model.card["method"] else {}))
+    was_chosen = name != model.origin.method
+    hyperparameters = {} if was_chosen else model.origin.hyperparameters  # candidates of a choice train with defaults
+    with torch.enable_grad():
+        method = methods.find(name).build(copy.deepcopy(model.net).train(), model.task, hyperparameters, seed=0)
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
     return replace(model, net=method.deployed().eval()).probabilities(seen)
 
 
 def adapts_at_test_time(model: Model) -> bool:
-    """Return whether the model's method adapts to every volume before it predicts it."""
+    """Return whether the model's method adapts to every volume before it predicts it.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Whether it does.
+    """
     name = method_of_model(model)
     return name in methods.names() and methods.find(name).test_time
 
 
 def method_of_model(model: Model) -> str:
-    """Return the method that trained a model; of a model that was chosen among several, the chosen one's."""
-    card = model.card
-    return str(card.get("made_of", {}).get("chosen", card.get("method", "")))
+    """Return the method that trained a model's weights.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Name of the method; of a model that was chosen among several, the chosen one's. Empty where nothing says so.
+    """
+    return model.origin.trained_by
 
 
 @torch.inference_mode()
 def embedding(model: Model, seen: Sample) -> np.ndarray:
-    """Return the mean feature vector of the deepest block over the patches of a volume, float32 (f,).
+    """Return the mean feature vector of the deepest block over the patches of a volume.
 
-    In float32 on every device, because vectors stored today are compared with others years later. Of an ensemble the
-    first network is used.
+    It is computed in float32 on every device, because vectors that are stored today are compared with others years
+    later. Of an ensemble the first network is used.
+
+    Args:
+        model: The model.
+        seen: A sample on the network's grid.
+
+    Returns:
+        Float32 (f,).
     """
-    found: list[Tensor] = []
+    vectors: list[Tensor] = []
 
-    def look(patches: Tensor) -> Tensor:
+    def record_features(patches: Tensor) -> Tensor:
         deepest = networks.logits_and_features(model.net, patches.to(model.device), "deepest")[1]
-        found.append(deepest.flatten(2).mean(2).cpu())
-        return patches[:, :1]  # nobody looks at it: the patches are what is wanted
+        vectors.append(deepest.flatten(2).mean(2).cpu())
+        return patches[:, :1]  # not used: the function is called for each patch, and that is all it is here for
 
     patch, low = model.grid.patch[: model.grid.spatial_dims], float(seen.image.min())
-    sliding_window_inference(model.stacked(seen), patch, WINDOWS_AT_ONCE, look, overlap=0, cval=low)
-    return torch.cat(found).mean(0).numpy()
+    sliding_window_inference(model.stacked(seen), patch, WINDOWS_AT_ONCE, record_features, overlap=0, cval=low)
+    return torch.cat(vectors).mean(0).numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +124,27 @@ class Prediction:
     seen: Sample
 
     def probability(self, value: int) -> np.ndarray:
-        """Return the probability of one class, float32 (i, j, k), on the volume's own grid."""
+        """Resample the probability of one class to the volume's own grid.
+
+        Args:
+            value: Label value of the class; 0 for the background.
+
+        Returns:
+            Float32 (i, j, k).
+        """
         outside = 1.0 if value == 0 else 0.0
         return interpolate(self.p[value], self.seen.grid, self.label.grid, outside=outside)
 
 
 def predict(model: Model, volume: Volume) -> Volume:
-    """Return the label map of a raw volume, uint8 with the values of `model.structures`, on the volume's own grid.
+    """Predict the label map of a raw volume.
+
+    Args:
+        model: The model.
+        volume: The volume, on any grid.
+
+    Returns:
+        uint8 with the values of `model.structures`, on the volume's own grid.
 
     Raises:
         XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.
@@ -120,10 +153,17 @@ def predict(model: Model, volume: Volume) -> Volume:
 
 
 def segment(model: Model, volume: Volume) -> Prediction:
-    """Return the label map of a raw volume with the probabilities behind it.
+    """Predict the label map of a raw volume, with the probabilities behind it.
 
     Probabilities, not labels, are resampled to the scanner's grid, and the largest one decides there. Outside the field
     of view nothing is predicted.
+
+    Args:
+        model: The model.
+        volume: The volume, on any grid.
+
+    Returns:
+        Label map, probabilities and the sample that the network received.
 
     Raises:
         XmedError: MODALITY_MISMATCH where the volume says that it is of another modality.

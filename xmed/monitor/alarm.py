@@ -14,7 +14,8 @@ from scipy.stats import fisher_exact
 
 from xmed import stats
 from xmed.html.render import weighed
-from xmed.monitor.measure import Row, matrices
+from xmed.monitor.measure import matrices
+from xmed.records.drift import Measurements
 
 IMAGES, UNREADABLE = 0.04, 0.01
 ALPHA = IMAGES + UNREADABLE
@@ -24,7 +25,8 @@ RULE = (
     f"Westfall and Young), or when more of them cannot be read than at validation, p at most {UNREADABLE:g} (Fisher's "
     f"exact test); both together are wrong in at most {100 * ALPHA:g} of 100 checks of data that have not changed"
 )
-MOST_WANTED = 50
+MOST_NEEDED = 50
+"""Where this number of new patients does not suffice, none is said to."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class Alarm:
     p_unreadable: float
 
 
-def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], unread: tuple[int, int]) -> Alarm:
+def judge(
+    reference: Sequence[Measurements], new: Sequence[Measurements], read: tuple[int, int], unread: tuple[int, int]
+) -> Alarm:
     """Apply the rule.
 
     Args:
-        reference: One row of measurements per patient of the validation.
-        new: One row per new patient.
+        reference: Measurements of each patient of the validation.
+        new: Measurements of each new patient.
         read: How many images could be read, at validation and now.
         unread: How many could not, at validation and now.
     """
@@ -51,27 +55,29 @@ def judge(reference: Sequence[Row], new: Sequence[Row], read: tuple[int, int], u
     shift = shift_of(reference, new) if min(len(reference), len(new)) >= 2 else None
     fired = []
     if shift is not None and fires(shift):
-        fired.append(f"the images differ ({said(shift.p, IMAGES)}): {', '.join(moved(shift))}")
+        fired.append(f"the images differ ({p_text(shift.p, IMAGES)}): {', '.join(changed_groups(shift))}")
     if p_unreadable <= UNREADABLE:
         of = unread[1] + read[1]
         few = f"{unread[1]} of {of} image{'s' * (of != 1)} cannot be read"
-        fired.append(f"{few} ({said(p_unreadable, UNREADABLE)})")
+        fired.append(f"{few} ({p_text(p_unreadable, UNREADABLE)})")
     if fired:
         return Alarm("alarm", "; ".join(fired), shift, p_unreadable)
     if shift is None or shift.floor > IMAGES:
         return Alarm("undecided", _too_few(len(reference), len(new)), shift, p_unreadable)
     if shift.p is None:
         return Alarm("no_alarm", "every measurement is the same in all patients", shift, p_unreadable)
-    calm = f"no group of measurements differs more than chance allows ({said(shift.p, IMAGES)})"
+    calm = f"no group of measurements differs more than chance allows ({p_text(shift.p, IMAGES)})"
     return Alarm("no_alarm", calm, shift, p_unreadable)
 
 
-def shift_of(reference: Sequence[Row], new: Sequence[Row], labellings: int = stats.LABELLINGS) -> stats.JointShift:
+def shift_of(
+    reference: Sequence[Measurements], new: Sequence[Measurements], labellings: int = stats.LABELLINGS
+) -> stats.JointShift:
     """Run the first test: whether the readable images have changed.
 
     Args:
-        reference: One row of measurements per patient of the validation.
-        new: One row per new patient.
+        reference: Measurements of each patient of the validation.
+        new: Measurements of each new patient.
         labellings: How many random labellings the permutation test draws.
 
     Raises:
@@ -85,24 +91,24 @@ def fires(shift: stats.JointShift) -> bool:
     return shift.p is not None and shift.p <= IMAGES
 
 
-def moved(shift: stats.JointShift) -> list[str]:
+def changed_groups(shift: stats.JointShift) -> list[str]:
     """The groups of measurements that changed; p values are adjusted for all groups."""
-    return [name for name, one in shift.groups.items() if one.p_adjusted is not None and one.p_adjusted <= IMAGES]
+    return [name for name, group in shift.groups.items() if group.p_adjusted is not None and group.p_adjusted <= IMAGES]
 
 
-def said(p: float | None, limit: float) -> str:
+def p_text(p: float | None, limit: float) -> str:
     """Format a p value for a sentence, so that rounding never puts it on the wrong side of its limit."""
     text = weighed(p, limit)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def wanted(n_reference: int) -> int | None:
+def least_new_patients(n_reference: int) -> int | None:
     """The least number of new patients with which the first test can be decided; None where no number suffices."""
-    return next((m for m in range(2, MOST_WANTED) if stats.smallest_p(n_reference, m) <= IMAGES), None)
+    return next((m for m in range(2, MOST_NEEDED) if stats.smallest_p(n_reference, m) <= IMAGES), None)
 
 
 def _too_few(n: int, m: int) -> str:
-    least = wanted(n) if n >= 2 else None
+    least = least_new_patients(n) if n >= 2 else None
     if least is None:
         return f"a reference of {n} patient{'s' * (n != 1)} decides nothing"
     return f"{m} new patient{'s' * (m != 1)} against {n}: at least {least} are needed to tell a change from chance"

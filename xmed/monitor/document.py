@@ -7,14 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmed import __version__, stats
-from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, judge, moved, said, wanted
-from xmed.monitor.measure import GROUPS, Row, matrices, unit_of
-from xmed.records.drift import ValidationReference
-from xmed.records.record import content
+from xmed.files.json_numbers import without_nan
+from xmed.monitor.alarm import ALPHA, IMAGES, UNREADABLE, Alarm, changed_groups, judge, least_new_patients, p_text
+from xmed.monitor.measure import GROUPS, matrices, unit_of
+from xmed.records.drift import (
+    CheckedInput,
+    CheckedModel,
+    DriftCheck,
+    Measurements,
+    RefusedCase,
+    ValidationReference,
+)
+from xmed.records.record import content, parse
 from xmed.report.sections.monitoring.compute import alarm_trial
 from xmed.report.stats_as_json import quantiles
 
 Document = dict[str, Any]
+"""A part of drift.json; the whole is a record."""
 SCHEMA = "xmed-drift/1"
 INTERVAL_ALPHA, DISTRUST = 0.1, 0.05
 COMPONENTS, LEAST_FOR_PSI = 3, 100
@@ -30,24 +39,40 @@ TODO = {
 HOPELESS = "No number of new patients can decide this: validate the model on more patients, and check against those."
 
 
-def compose(
-    about: Mapping[str, Any],
+def compose_drift_check(
+    created: str,
+    model: CheckedModel,
+    data: CheckedInput,
     reference: ValidationReference,
-    new: Mapping[str, Row],
-    refused: Sequence[Mapping[str, str]],
-) -> Document:
-    """drift.json. about: model, input, created, as they are. new: by patient. refused: {case, code, message}."""
-    known, rows = [content(patient) for patient in reference.patients], list(new.values())
-    read = reference.cases, about["input"]["cases"] - len(refused)
-    found = judge(known, rows, read, (reference.refused, len(refused)))
-    least = wanted(len(known)) if len(known) >= 2 else None
-    return {
+    new: Mapping[str, Measurements],
+    refused: Sequence[RefusedCase],
+) -> DriftCheck:
+    """Compare new data with what a model was validated on, and make drift.json of it.
+
+    Args:
+        created: Time of the check, ISO 8601, UTC.
+        model: The model.
+        data: The new data; its cases include those that could not be read.
+        reference: What the model was validated on.
+        new: Patient id → measurements of each new patient.
+        refused: New cases that could not be read.
+
+    Returns:
+        The check: verdict, the numbers that it rests on, and what Dice to expect.
+    """
+    old_rows, rows = reference.patients, list(new.values())
+    read = reference.cases, data.cases - len(refused)
+    alarm = judge(old_rows, rows, read, (reference.refused, len(refused)))
+    least = least_new_patients(len(old_rows)) if len(old_rows) >= 2 else None
+    document = {
         "schema": SCHEMA,
         "xmed": __version__,
-        **about,
+        "created": created,
+        "model": content(model),
+        "input": content(data),
         "reference": {
             **{key: getattr(reference, key) for key in ("dataset", "study", "run", "fingerprint", "refused", "cases")},
-            "patients": len(known),
+            "patients": len(old_rows),
         },
         "rule": {
             "text": reference.rule,
@@ -55,75 +80,81 @@ def compose(
             "images": IMAGES,
             "unreadable": UNREADABLE,
             "least_patients": least,
-            "simulation": alarm_trial({**content(reference.simulation), "allowed": ALPHA}),
+            "simulation": content(alarm_trial(reference.simulation, ALPHA)),
         },
-        "verdict": found.verdict,
-        "reason": found.reason,
-        "do": HOPELESS if found.verdict == "undecided" and least is None else TODO[found.verdict],
-        "p": found.shift.p if found.shift else None,
-        "groups": _groups(found),
-        "unreadable": {
-            "n": len(refused),
-            "of": about["input"]["cases"],
-            "p": found.p_unreadable,
-            "by_code": dict(sorted(Counter(one["code"] for one in refused).items())),
-            "cases": list(refused),
-        },
-        "numbers": _numbers(known, rows, about["model"]["modality"]),
-        "estimate": {name: _estimate(name, reference, rows, found) for name in reference.structures},
+        "verdict": alarm.verdict,
+        "reason": alarm.reason,
+        "do": HOPELESS if alarm.verdict == "undecided" and least is None else TODO[alarm.verdict],
+        "p": alarm.shift.p if alarm.shift else None,
+        "groups": _groups(alarm),
+        "unreadable": _unreadable(refused, data.cases, alarm.p_unreadable),
+        "numbers": _numbers(old_rows, rows, model.modality),
+        "estimate": {name: _estimate(name, reference, rows, alarm) for name in reference.structures},
         "patients": [
             {"patient": name, "structures": {s: _patient(s, reference, row) for s in reference.structures}}
             for name, row in sorted(new.items())
         ],
     }
+    return parse(DriftCheck, without_nan(document), DriftCheck.FILE, "REPORT_MISMATCH")
 
 
-def _groups(found: Alarm) -> list[Document]:
-    shift = found.shift
-    fired = moved(shift) if shift else []
+def _unreadable(refused: Sequence[RefusedCase], cases: int, p: float) -> Document:
+    return {
+        "n": len(refused),
+        "of": cases,
+        "p": p,
+        "by_code": dict(sorted(Counter(case.code for case in refused).items())),
+        "cases": [content(case) for case in refused],
+    }
+
+
+def _groups(alarm: Alarm) -> list[Document]:
+    shift = alarm.shift
+    changed = changed_groups(shift) if shift else []
     out = []
     for name, text in GROUPS.items():
-        one = shift.groups[name] if shift else None
-        numbers = {key: getattr(one, key) if one else None for key in ("mmd2", "p", "p_adjusted")}
-        note = "too few patients" if shift is None else "the same in all patients" if one and one.p is None else None
-        out.append({"id": name, "text": text, **numbers, "changed": name in fired, "reason": note})
+        group = shift.groups[name] if shift else None
+        numbers = {key: getattr(group, key) if group else None for key in ("mmd2", "p", "p_adjusted")}
+        is_constant = group is not None and group.p is None
+        note = "too few patients" if shift is None else "the same in all patients" if is_constant else None
+        out.append({"id": name, "text": text, **numbers, "changed": name in changed, "reason": note})
     return out
 
 
-def _numbers(known: Sequence[Row], rows: Sequence[Row], modality: str) -> list[Document]:
+def _numbers(old_rows: Sequence[Measurements], rows: Sequence[Measurements], modality: str) -> list[Document]:
     """Every number and category on both sides: what an alarm is read from. The rule itself looks at groups only."""
     out: list[Document] = []
-    credible = any("spacing_max" in row["numbers"]["acquisition"] for row in [*known, *rows])
-    for group in [one for one in GROUPS if one != "embedding"]:
-        for name in sorted({key for row in [*known, *rows] for key in row["numbers"][group]}):
-            old, new = ([row["numbers"][group][name] for row in side] for side in (known, rows))
+    credible = any("spacing_max" in row.numbers["acquisition"] for row in [*old_rows, *rows])
+    for group in [name for name in GROUPS if name != "embedding"]:
+        for name in sorted({key for row in [*old_rows, *rows] for key in row.numbers[group]}):
+            old, new = ([row.numbers[group][name] for row in side] for side in (old_rows, rows))
             shift = stats.ks_test(old, new)
             psi = stats.psi_of_values(old, new) if min(len(old), len(new)) >= LEAST_FOR_PSI else None
             both = {"reference": _spread(old), "new": _spread(new), "psi": psi}
             unit = unit_of(group, name, modality, credible)
             out.append({"group": group, "name": name, "unit": unit, **both, **_tested(shift)})
-    for name in sorted({key for row in [*known, *rows] for key in row["categories"]}):
-        before, now = ([row["categories"].get(name, "not said") for row in side] for side in (known, rows))
+    for name in sorted({key for row in [*old_rows, *rows] for key in row.categories}):
+        before, now = ([row.categories.get(name, "not said") for row in side] for side in (old_rows, rows))
         counted = [{"counts": dict(sorted(Counter(side).items()))} for side in (before, now)]
         shift = stats.chi2_test(before, now)
         both = {"reference": counted[0], "new": counted[1], "psi": None}
         out.append({"group": "acquisition", "name": name, "unit": "patients", **both, **_tested(shift)})
-    out += _components(known, rows)
-    tested = [one for one in out if one["p"] is not None]
-    for one, p in zip(tested, stats.holm_adjusted([one["p"] for one in tested])):
-        one["p_holm"] = p
+    out += _components(old_rows, rows)
+    tested = [entry for entry in out if entry["p"] is not None]
+    for entry, p in zip(tested, stats.holm_adjusted([entry["p"] for entry in tested])):
+        entry["p_holm"] = p
     return out
 
 
-def _components(known: Sequence[Row], rows: Sequence[Row]) -> list[Document]:
-    if min(len(known), len(rows)) < 2:
+def _components(old_rows: Sequence[Measurements], rows: Sequence[Measurements]) -> list[Document]:
+    if min(len(old_rows), len(rows)) < 2:
         return []
-    old, new = (side["embedding"] for side in matrices(known, rows))
-    found = stats.ks_component_tests(old, new, COMPONENTS)
+    old, new = (side["embedding"] for side in matrices(old_rows, rows))
+    tests = stats.ks_component_tests(old, new, COMPONENTS)
     blank = {"unit": None, "reference": None, "new": None, "psi": None}
     return [
         {"group": "embedding", "name": f"component {n} ({share:.0%} of the spread)", **blank, **_tested(shift)}
-        for n, (shift, share) in enumerate(zip(found.shifts, found.explained), 1)
+        for n, (shift, share) in enumerate(zip(tests.shifts, tests.explained), 1)
     ]
 
 
@@ -135,12 +166,13 @@ def _spread(values: Sequence[float]) -> Document:
     return {"n": len(values), "quantiles": quantiles(values), "values": sorted(values)}
 
 
-def _estimate(name: str, reference: ValidationReference, rows: Sequence[Row], found: Alarm) -> Document:
+def _estimate(name: str, reference: ValidationReference, rows: Sequence[Measurements], alarm: Alarm) -> Document:
     """What Dice to expect of one structure without a label, and how far one patient's Dice may lie from confidence."""
-    errors, confidence = reference.errors[name], [row["numbers"]["confidence"][name] for row in rows]
-    card = stats.estimate_card(METHOD, f"{reference.dataset}, test", errors, [], [], INTERVAL_ALPHA, _embedding(found))
+    errors, confidence = reference.errors[name], [row.numbers["confidence"][name] for row in rows]
+    embedding = _embedding_test(alarm)
+    card = stats.estimate_card(METHOD, f"{reference.dataset}, test", errors, [], [], INTERVAL_ALPHA, embedding)
     half, mean = card.conformal.half_width, float(sum(confidence) / len(confidence)) if confidence else None
-    low = None if half is None or mean is None else sum(one - half < reference.tau for one in confidence)
+    low = None if half is None or mean is None else sum(value - half < reference.tau for value in confidence)
     return {
         "method": card.method,
         "cohort": card.cohort,
@@ -151,34 +183,34 @@ def _estimate(name: str, reference: ValidationReference, rows: Sequence[Row], fo
         "alpha": card.conformal.alpha,
         "tau": reference.tau,
         "may_be_below_tau": low,
-        "exchangeable": False if found.verdict == "alarm" else card.exchangeable,
-        "warning": _warning(card, found),
+        "exchangeable": False if alarm.verdict == "alarm" else card.exchangeable,
+        "warning": _warning(card, alarm),
         "reason": card.conformal.reason,
     }
 
 
-def _warning(card: stats.EstimateCard, found: Alarm) -> str | None:
+def _warning(card: stats.EstimateCard, alarm: Alarm) -> str | None:
     """Why nobody should rely on an estimate. Its own test may warn where the rule, adjusted for all, does not."""
-    if found.verdict == "alarm":
+    if alarm.verdict == "alarm":
         return card.warning if card.exchangeable is False else ALARMED
-    if card.exchangeable is not False or found.shift is None:
+    if card.exchangeable is not False or alarm.shift is None:
         return None
-    p = said(found.shift.groups["embedding"].p, DISTRUST)
+    p = p_text(alarm.shift.groups["embedding"].p, DISTRUST)
     return f"{card.warning}. The embedding differs by itself ({p}, not adjusted), though that is no alarm by the rule"
 
 
-def _embedding(found: Alarm) -> stats.MmdTest | None:
+def _embedding_test(alarm: Alarm) -> stats.MmdTest | None:
     """The test of exchangeability that an estimate must carry: of the embeddings alone, not adjusted."""
-    if found.shift is None:
+    if alarm.shift is None:
         return None
-    one = found.shift.groups["embedding"]
-    if one.mmd2 is None or one.sigma is None:
+    group = alarm.shift.groups["embedding"]
+    if group.mmd2 is None or group.sigma is None:
         return None
-    return stats.MmdTest(one.mmd2, one.sigma, one.p, found.shift.n_reference, found.shift.n_new)
+    return stats.MmdTest(group.mmd2, group.sigma, group.p, alarm.shift.n_reference, alarm.shift.n_new)
 
 
-def _patient(name: str, reference: ValidationReference, row: Row) -> Document:
+def _patient(name: str, reference: ValidationReference, row: Measurements) -> Document:
     """One structure of one patient: size (see `measured`), confidence, and where the Dice is to be expected."""
-    confidence = row["numbers"]["confidence"][name]
+    confidence = row.numbers["confidence"][name]
     ends = stats.conformal_interval(reference.errors[name], INTERVAL_ALPHA).around(confidence)
-    return {"volume": row["numbers"]["volumes"][name], "confidence": confidence, "interval": ends and list(ends)}
+    return {"volume": row.numbers["volumes"][name], "confidence": confidence, "interval": ends and list(ends)}

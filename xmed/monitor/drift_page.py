@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from xmed.html.axis import Axis
 from xmed.html.render import drawing, initial, traced
 from xmed.monitor.measure import GROUPS
+from xmed.records.drift import DriftCheck, NumberShift, NumberSpread
+from xmed.records.record import Number, content
 from xmed.report import display_names
 
-Document = dict[str, Any]
 MOST_DOTS = 200
-SIDES = ("reference", "new")
 VERDICTS = {"alarm": ("Alarm", "fail"), "no_alarm": ("No alarm", "pass"), "undecided": ("Undecided", "inconclusive")}
 """What the banner says, and which of the report's verdicts it looks like."""
 WORDS = {
@@ -54,49 +52,55 @@ SECTIONS = (
 )
 
 
-def page(found: Document) -> str:
+def render_drift_page(check: DriftCheck) -> str:
     """Make drift.html; the same document always gives the same text."""
+    document, numbers = content(check), check.numbers
     return (
         drawing("xmed.monitor", "xmed.report")
         .get_template("drift.html.j2")
         .render(
-            found=found,
-            at=traced(found),
+            found=document,
+            at=traced(document),
             sections=SECTIONS,
-            verdict=VERDICTS[found["verdict"]],
+            verdict=VERDICTS[check.verdict],
             groups=GROUPS,
-            named=[_name(one) for one in found["numbers"]],
-            spreads=[_spread(one) for one in found["numbers"]],
-            thinned=any(len(_values(one[side])) > MOST_DOTS for one in found["numbers"] for side in SIDES),
+            named=[_name(number) for number in numbers],
+            spreads=[_spread(number) for number in numbers],
+            thinned=any(len(values) > MOST_DOTS for number in numbers for values in _sides(number).values()),
             most=MOST_DOTS,
-            sized=next((one["unit"] for one in found["numbers"] if one["group"] == "volumes"), ""),
+            sized=next((number.unit for number in numbers if number.group == "volumes"), ""),
             display=display_names,
         )
     )
 
 
-def _name(one: Document) -> str:
+def _name(number: NumberShift) -> str:
     """A number's name as the report writes it."""
     kinds = {"intensities": "image", "volumes": "volume_ml", "confidence": "confidence"}
-    if one["group"] in kinds:
-        return display_names.measurement_name(f"{kinds[one['group']]}.{one['name']}")
-    return WORDS.get(one["name"]) or initial(display_names.attribute_name(one["name"]))
+    if number.group in kinds:
+        return display_names.measurement_name(f"{kinds[number.group]}.{number.name}")
+    return WORDS.get(number.name) or initial(display_names.attribute_name(number.name))
 
 
-def _spread(one: Document) -> dict[str, list[float]] | None:
+def _spread(number: NumberShift) -> dict[str, list[float]] | None:
     """Where the values of both sides lie on one scale; null for what is no number."""
-    known = {side: _values(one[side]) for side in SIDES}
-    if not any(known.values()):
+    sides = _sides(number)
+    if not any(sides.values()):
         return None
-    axis = Axis.over([value for values in known.values() for value in values], 4, 196)
-    return {side: [axis(value) for value in _thinned(values)] for side, values in known.items()}
+    axis = Axis.over([value for values in sides.values() for value in values], 4, 196)
+    return {side: [axis(value) for value in _thinned(values)] for side, values in sides.items()}
 
 
-def _values(side: Document | None) -> list[float]:
-    return side.get("values", []) if side else []
+def _sides(number: NumberShift) -> dict[str, list[Number]]:
+    """The values of a measurement on both sides; empty for what is no number."""
+    return {"reference": _values(number.reference), "new": _values(number.new)}
 
 
-def _thinned(values: list[float]) -> list[float]:
+def _values(side: NumberSpread | None) -> list[Number]:
+    return (side.values if side else None) or []
+
+
+def _thinned(values: list[Number]) -> list[Number]:
     """As many of the sorted values as are drawn: all, or evenly many from the least to the greatest."""
     if len(values) <= MOST_DOTS:
         return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,10 @@ from xmed.evaluate.evaluate_run import intensity_summary
 from xmed.files.digest import digest
 from xmed.model.deployed import Model
 from xmed.model.prediction import embedding, segment
-from xmed.records.record import content
+from xmed.records.drift import Measurements
+from xmed.records.record import Number, content
 from xmed.volume import Volume
 
-Row = dict[str, Any]
-"""{numbers: {group: {name: float}}, categories: {name: text}, embedding: [float]} of one image or of one patient."""
 GROUPS = {
     "acquisition": "how it was acquired: voxel size, extent, vendor, field strength",
     "intensities": "grey values in view",
@@ -32,7 +30,7 @@ CATEGORIES = ("vendor", "field_t")
 DIGITS, MOST_SLICES = 6, 64
 
 
-def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bool) -> Row:
+def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bool) -> Measurements:
     """Measure one image and the model's answer to it.
 
     Args:
@@ -48,7 +46,7 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
     Raises:
         XmedError: MODALITY_MISMATCH.
     """
-    made = segment(model, image)
+    segmentation = segment(model, image)
     extent = [n * (edge if credible else 1.0) for n, edge in zip(image.array.shape, image.spacing)]
     acquisition = {"extent_max": max(extent)}
     if credible:
@@ -56,11 +54,12 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
     whole = 1 / image.grid.voxel_ml if credible else int(image.inside.sum())
     volumes, confidence = {}, {}
     for structure in model.structures:
-        drawn = made.label.array == structure.value
-        volumes[structure.name] = int(np.count_nonzero(drawn)) / whole
+        mask = segmentation.label.array == structure.value
+        volumes[structure.name] = int(np.count_nonzero(mask)) / whole
         # None where the model finds nothing and holds nothing for possible: it is as unsure as can be
-        found = metrics.soft_dice_confidence(made.probability(structure.value), drawn)
-        confidence[structure.name] = found or 0.0
+        confidence[structure.name] = (
+            metrics.soft_dice_confidence(segmentation.probability(structure.value), mask) or 0.0
+        )
     numbers = {
         "acquisition": acquisition,
         "intensities": content(intensity_summary(image)),
@@ -68,11 +67,11 @@ def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bo
         "volumes": volumes,
         "confidence": confidence,
     }
-    return {
-        "numbers": {group: {name: _short(value) for name, value in found.items()} for group, found in numbers.items()},
-        "categories": {name: facts[name] for name in CATEGORIES if name in facts},
-        "embedding": [_short(value) for value in embedding(model, made.seen).tolist()],
-    }
+    return Measurements(
+        numbers={group: {name: _short(value) for name, value in values.items()} for group, values in numbers.items()},
+        categories={name: facts[name] for name in CATEGORIES if name in facts},
+        embedding=[_short(value) for value in embedding(model, segmentation.seen).tolist()],
+    )
 
 
 def unit_of(group: str, name: str, modality: str, credible: bool) -> str:
@@ -101,9 +100,9 @@ def texture(image: Volume) -> dict[str, float]:
     for axis in (0, 1):
         x, seen = np.moveaxis(array, axis, 0), np.moveaxis(inside, axis, 0)
         near, far = np.abs(x[2:] - x[:-2]), np.abs(x[2:] - 2 * x[1:-1] + x[:-2])
-        kept = seen[2:] & seen[1:-1] & seen[:-2] & ((near > 0) | (far > 0))
-        first.append(near[kept])
-        second.append(far[kept])
+        counts = seen[2:] & seen[1:-1] & seen[:-2] & ((near > 0) | (far > 0))
+        first.append(near[counts])
+        second.append(far[counts])
     near, far = np.concatenate(first), np.concatenate(second)
     if not near.size:
         return {"grain_mean": 0.0, "grain_median": 0.0}
@@ -114,55 +113,65 @@ def texture(image: Volume) -> dict[str, float]:
     }
 
 
-def by_patient(cases: Sequence[Case], rows: Mapping[str, Row]) -> dict[str, Row]:
-    """Join the rows of a patient's cases to one row: means of numbers, the first case's categories."""
-    found: dict[str, list[Row]] = {}
+def by_patient(cases: Sequence[Case], rows: Mapping[str, Measurements]) -> dict[str, Measurements]:
+    """Join the measurements of a patient's cases: means of numbers, the first case's categories.
+
+    Args:
+        cases: The cases.
+        rows: Case id → its measurements; cases without any are left out.
+
+    Returns:
+        Patient id → measurements.
+    """
+    by_id: dict[str, list[Measurements]] = {}
     for case in cases:
         if case.id in rows:
-            found.setdefault(case.patient, []).append(rows[case.id])
-    return {patient: _together(mine) for patient, mine in found.items()}
+            by_id.setdefault(case.patient, []).append(rows[case.id])
+    return {patient: _mean_measurements(patient_rows) for patient, patient_rows in by_id.items()}
 
 
-def unlinked(patients: Mapping[str, Row]) -> list[Row]:
-    """The rows without patients, in an order that tells nothing about anybody."""
-    return sorted(patients.values(), key=digest)
+def unlinked(patients: Mapping[str, Measurements]) -> list[Measurements]:
+    """The measurements without patient ids, in an order that tells nothing about anybody."""
+    return sorted(patients.values(), key=lambda row: digest(content(row)))
 
 
-def matrices(reference: Sequence[Row], new: Sequence[Row]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def matrices(
+    reference: Sequence[Measurements], new: Sequence[Measurements]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Turn the rows of both sides into matrices: group → float (patients, d), with equal columns on both sides.
 
     A category becomes one column for each of its values. Volumes enter as logarithms: one large organ more or less
     would otherwise outweigh all others.
     """
     both = [*reference, *new]
-    words = sorted({(name, text) for row in both for name, text in row["categories"].items()})
-    found: dict[str, np.ndarray] = {}
+    words = sorted({(name, text) for row in both for name, text in row.categories.items()})
+    tables: dict[str, np.ndarray] = {}
     for group in GROUPS:
         if group == "embedding":
-            found[group] = np.array([row["embedding"] for row in both])
+            tables[group] = np.array([row.embedding for row in both])
             continue
-        names = sorted(reference[0]["numbers"][group])
-        found[group] = np.array([[row["numbers"][group][name] for name in names] for row in both], dtype=np.float64)
-    found["volumes"] = np.log1p(found["volumes"])
-    flags = np.array([[row["categories"].get(name) == text for name, text in words] for row in both], dtype=np.float64)
-    found["acquisition"] = np.concatenate([found["acquisition"], flags.reshape(len(both), len(words))], axis=1)
+        names = sorted(reference[0].numbers[group])
+        tables[group] = np.array([[row.numbers[group][name] for name in names] for row in both], dtype=np.float64)
+    tables["volumes"] = np.log1p(tables["volumes"])
+    flags = np.array([[row.categories.get(name) == text for name, text in words] for row in both], dtype=np.float64)
+    tables["acquisition"] = np.concatenate([tables["acquisition"], flags.reshape(len(both), len(words))], axis=1)
     n = len(reference)
-    return {group: rows[:n] for group, rows in found.items()}, {group: rows[n:] for group, rows in found.items()}
+    return {group: rows[:n] for group, rows in tables.items()}, {group: rows[n:] for group, rows in tables.items()}
 
 
-def _together(rows: Sequence[Row]) -> Row:
+def _mean_measurements(rows: Sequence[Measurements]) -> Measurements:
     first = rows[0]
-    return {
-        "numbers": {
-            group: {name: _mean([row["numbers"][group][name] for row in rows]) for name in found}
-            for group, found in first["numbers"].items()
+    return Measurements(
+        numbers={
+            group: {name: _mean([row.numbers[group][name] for row in rows]) for name in values}
+            for group, values in first.numbers.items()
         },
-        "categories": first["categories"],
-        "embedding": [_mean(values) for values in zip(*(row["embedding"] for row in rows))],
-    }
+        categories=first.categories,
+        embedding=[_mean(values) for values in zip(*(row.embedding for row in rows))],
+    )
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[Number]) -> float:
     return _short(float(np.mean(values)))
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-GAMMA = 10.0  # of the reversal's growth: gamma of Ganin et al. 2016, section 5.2.2
+GAMMA = 10.0
 """Steepness γ of the growth of the adaptation factor: Ganin et al. 2016, section 5.2.2."""
-NEGATIVE_SLOPE = 0.2  # leaky ReLU of the critics of maps: Radford et al. 2016, as in ADVENT
+NEGATIVE_SLOPE = 0.2
 """Slope of the leaky ReLU in critics of maps: Radford et al., DCGAN, 2016, as ADVENT uses it."""
 
 
@@ -36,8 +36,17 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
-    """Return `x` unchanged; in the backward pass its gradient is multiplied by −`strength`."""
-    return _Reversal.apply(x, strength)
+    """Return a tensor unchanged; in the backward pass its gradient is multiplied by −`strength`.
+
+    Args:
+        x: Any tensor.
+        strength: The factor.
+
+    Returns:
+        A tensor of equal values.
+    """
+    same: Tensor = _Reversal.apply(x, strength)  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return same
 
 
 def adaptation_factor(progress: Tensor) -> float:
@@ -91,8 +100,17 @@ def map_critic(channels: int, dims: int, width: int = 16) -> nn.Sequential:
 
 
 def apply_frozen(critic: nn.Module, x: Tensor) -> Tensor:
-    """Return `critic(x)` with the critic's weights as constants: gradients reach `x` but not the critic."""
-    return functional_call(critic, {name: p.detach() for name, p in critic.named_parameters()}, (x,))
+    """Apply a critic with its weights as constants: gradients reach the input but not the critic.
+
+    Args:
+        critic: The critic.
+        x: Its input.
+
+    Returns:
+        `critic(x)`.
+    """
+    verdict: Tensor = functional_call(critic, {name: p.detach() for name, p in critic.named_parameters()}, (x,))
+    return verdict
 
 
 def domain_loss(

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from monai.networks.nets import DynUNet, SegResNet
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
+from xmed.networks.random_numbers import initialised_from
 from xmed.networks.self_similarity import MindDescriptor, descriptor_channels
 from xmed.spec import NetworkSpec
 
@@ -65,6 +67,9 @@ def network_definition(
         in_channels: Channels of the input that the MONAI class itself receives.
         classes: Number of classes, background included.
 
+    Returns:
+        The class, and the keyword arguments of its constructor.
+
     Raises:
         XmedError: SPEC_INVALID for an unknown name.
     """
@@ -83,7 +88,7 @@ def build_network(
         spatial_dims: 2 or 3.
         image_channels: Channels of the image. With `spec.input == "mind"` each becomes several descriptor channels.
         classes: Number of classes, background included.
-        seed: Determines the initial weights. The global random state of torch stays as it was.
+        seed: Determines the initial weights. The state of torch's global generator stays as it was.
 
     Returns:
         A module that maps (b, image_channels, i, j[, k]) to logits (b, classes, i, j[, k]). Every edge of a patch must
@@ -95,8 +100,7 @@ def build_network(
     uses_mind = spec.input == "mind"
     in_channels = descriptor_channels(spatial_dims) * image_channels if uses_mind else image_channels
     network_class, arguments = network_definition(spec, spatial_dims, in_channels, classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initialised_from(seed):
         net: nn.Module = network_class(**arguments)
     net = nn.Sequential(MindDescriptor(), net) if uses_mind else net
     return net if spec.members == 1 else Ensemble(copy.deepcopy(net) for _ in range(spec.members))
@@ -110,10 +114,21 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return log(mean of the members' probabilities), (b, classes, i, j[, k]): their softmax is that mean."""
+        """Average the members' probabilities.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            log(mean of the members' probabilities), (b, classes, i, j[, k]): their softmax is that mean.
+        """
         return torch.stack([member(image).float().softmax(1) for member in self.members]).mean(0).clamp_min(1e-7).log()
 
 
 def default_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Choose the device of this machine.
+
+    Returns:
+        The GPU where there is one, else the CPU.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

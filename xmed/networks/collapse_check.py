@@ -27,9 +27,18 @@ def foreground_voxels(net: nn.Module, batch: Batch) -> Tensor:
     was_training = net.training
     label = net.eval()(batch.image).argmax(1)
     net.train(was_training)
-    return ((label > 0) if batch.fov is None else (label > 0) & batch.fov).sum()
+    count: Tensor = ((label > 0) if batch.fov is None else (label > 0) & batch.fov).sum()
+    return count
 
 
 def foreground_vanished(before: Tensor, after: Tensor) -> bool:
-    """Tell whether the foreground of the same patches shrank below `VANISHED_SHARE` between two counts."""
+    """Tell whether the foreground of the same patches shrank below `VANISHED_SHARE` between two counts.
+
+    Args:
+        before: Number of foreground voxels before the adaptation, scalar.
+        after: The number after it, scalar.
+
+    Returns:
+        Whether it did.
+    """
     return bool(after < VANISHED_SHARE * before)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from xmed.batch import Batch
 from xmed.networks import CONVOLUTIONS, deepest_block
 from xmed.networks.domain_batchnorm import forward_per_domain
+from xmed.networks.random_numbers import RandomNumbers
 
 VECTORS_PER_DOMAIN = 256
 """Enough for a covariance matrix, few enough for a matrix of all distances."""
@@ -33,18 +34,28 @@ class DomainFeatures:
 
 
 def feature_width(net: nn.Module) -> int:
-    """Return the length of a feature vector: the output channels of the deepest block."""
+    """Return the length of a feature vector.
+
+    Args:
+        net: A network of `build_network`.
+
+    Returns:
+        Number of output channels of the deepest block.
+    """
     convolutions = [m for m in deepest_block(net).modules() if isinstance(m, CONVOLUTIONS)]
     return int(convolutions[-1].out_channels)
 
 
-def sample_features(net: nn.Module, source: Batch, target: Batch, count: int = VECTORS_PER_DOMAIN) -> DomainFeatures:
+def sample_features(
+    net: nn.Module, source: Batch, target: Batch, random: RandomNumbers, count: int = VECTORS_PER_DOMAIN
+) -> DomainFeatures:
     """Pass both domains through the network and draw feature vectors of the deepest block.
 
     Args:
         net: The network; see `forward_per_domain`.
         source: Labelled batch.
         target: Unlabelled batch.
+        random: Draws the vectors.
         count: Maximal number of vectors per domain, drawn class-balanced by prediction.
 
     Returns:
@@ -55,8 +66,8 @@ def sample_features(net: nn.Module, source: Batch, target: Batch, count: int = V
     )
     return DomainFeatures(
         source_logits.float(),
-        class_balanced_draw(*features_in_view(source_map.float(), source_logits.float(), source.fov), count),
-        class_balanced_draw(*features_in_view(target_map.float(), target_logits.float(), target.fov), count),
+        class_balanced_draw(*features_in_view(source_map.float(), source_logits.float(), source.fov), count, random),
+        class_balanced_draw(*features_in_view(target_map.float(), target_logits.float(), target.fov), count, random),
     )
 
 
@@ -79,24 +90,25 @@ def features_in_view(feature_map: Tensor, logits: Tensor, fov: Tensor | None) ->
     space = list(feature_map.shape[2:])
     share = pool(inside, space)
     mean = pool(p * inside, space) / share.clamp_min(1e-6)
-    kept = (share >= 0.5).flatten()
-    if not kept.any():
-        kept = torch.ones_like(kept)
-    return feature_map.movedim(1, -1).flatten(0, -2)[kept], mean.movedim(1, -1).flatten(0, -2)[kept]
+    in_view = (share >= 0.5).flatten()
+    if not in_view.any():
+        in_view = torch.ones_like(in_view)
+    return feature_map.movedim(1, -1).flatten(0, -2)[in_view], mean.movedim(1, -1).flatten(0, -2)[in_view]
 
 
-def class_balanced_draw(vectors: Tensor, p: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def class_balanced_draw(vectors: Tensor, p: Tensor, count: int, random: RandomNumbers) -> tuple[Tensor, Tensor]:
     """Draw up to `count` vectors without replacement, every predicted class as likely as any other.
 
     Args:
         vectors: (n, f).
         p: Class probabilities (n, c).
         count: Maximal number.
+        random: Draws the vectors.
 
     Returns:
         The drawn vectors and their probabilities.
     """
     predicted = p.detach().argmax(1)
     rarity = 1 / torch.bincount(predicted, minlength=p.shape[1]).clamp_min(1)
-    drawn = torch.multinomial(rarity[predicted], min(count, len(p)))
+    drawn = torch.multinomial(rarity[predicted], min(count, len(p)), generator=random.on(p.device))
     return vectors[drawn], p[drawn]

@@ -45,18 +45,40 @@ class Generator(nn.Module):
         self.widths = [w, 2 * w, 4 * w, *[4 * w] * blocks]
 
     def encoder_features(self, image: Tensor) -> list[Tensor]:
-        """Return the output of every encoder layer for an image, (b, widths[n], ...) each."""
+        """Compute the output of every encoder layer.
+
+        Args:
+            image: (b, 1, i, j[, k]).
+
+        Returns:
+            One tensor (b, widths[n], ...) for each layer.
+        """
         layers = [image]
         for layer in self.encoder:
             layers.append(layer(layers[-1]))
         return layers[1:]
 
     def translate(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the translated image, and the encoder features of the input image."""
+        """Translate an image.
+
+        Args:
+            image: (b, 1, i, j[, k]).
+
+        Returns:
+            The translated image of the same shape, and the encoder features of the input image.
+        """
         features = self.encoder_features(image)
         return image + self.last(self.decoder(features[-1])), features
 
     def forward(self, image: Tensor) -> Tensor:
+        """Translate an image.
+
+        Args:
+            image: (b, 1, i, j[, k]).
+
+        Returns:
+            The translated image of the same shape.
+        """
         return self.translate(image)[0]
 
 
@@ -74,13 +96,21 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.change(x)
+        changed: Tensor = x + self.change(x)
+        return changed
 
 
 def projection_heads(generator: Generator, size: int = 64) -> nn.ModuleList:
-    """Build one two-layer perceptron per encoder layer, which maps its features to `size` values.
+    """Build one two-layer perceptron per encoder layer, which maps the layer's features to vectors.
 
-    The paper uses 256 values for encoders that are four times as wide.
+    The paper uses vectors of 256 values for encoders that are four times as wide.
+
+    Args:
+        generator: The generator whose encoder it is.
+        size: Length of a vector.
+
+    Returns:
+        The perceptrons, in the order of the layers.
     """
     return nn.ModuleList(nn.Sequential(nn.Linear(w, size), nn.ReLU(), nn.Linear(size, size)) for w in generator.widths)
 

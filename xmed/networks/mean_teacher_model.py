@@ -47,13 +47,24 @@ class Teacher(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
-        """Stay in evaluation mode, else running statistics would move with every batch that the teacher labels."""
+        """Stay in evaluation mode, else running statistics would move with every batch that the teacher labels.
+
+        Args:
+            mode: Not used; torch passes it.
+
+        Returns:
+            This module.
+        """
         del mode
         return super().train(False)
 
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
-        """Move one step towards the student. Call it after each of the student's optimiser steps."""
+        """Move one step towards the student. Call it after each of the student's optimiser steps.
+
+        Args:
+            student: The network that is averaged.
+        """
         self.steps += 1
         decay = min(1 - 1 / (float(self.steps) + 1), self.decay)
         # Not state_dict(): it lists tensors of MONAI's U-Net several times, and each would be averaged as often.
@@ -65,17 +76,25 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, image: Tensor) -> Tensor:
-        """Return class probabilities (b, classes, i, j[, k]), float32, of an image (b, c, i, j[, k])."""
+        """Predict class probabilities.
+
+        Args:
+            image: Normalised patches (b, c, i, j[, k]).
+
+        Returns:
+            (b, classes, i, j[, k]), float32.
+        """
         self.net.train(self.own_statistics)
-        return self.net(image).float().softmax(1)
+        p: Tensor = self.net(image).float().softmax(1)
+        return p
 
 
 class DistributionAlignment(nn.Module):
     """Distribution alignment (Berthelot et al., ReMixMatch, ICLR 2020) that only ever raises a structure.
 
-    The result is p · min(max(expected / found, 1), 20)^strength, normalised over classes. `expected` is the share of a
-    class in labelled volumes, `found` the moving average of its predicted share in the target; the factor of the
-    background is 1. Nothing is lowered: a target organ may well fill more of a smaller field of view.
+    The result is p · min(max(expected / predicted, 1), 20)^strength, normalised over classes. `expected` is the share
+    of a class in labelled volumes, `predicted` the moving average of its predicted share in the target; the factor of
+    the background is 1. Nothing is lowered: a target organ may well fill more of a smaller field of view.
 
     Args:
         classes: Number of classes, background included.
@@ -86,7 +105,6 @@ class DistributionAlignment(nn.Module):
     """
 
     expected: Tensor
-    found: Tensor
     raised: Tensor
 
     def __init__(self, classes: int, strength: float, counted: bool = False) -> None:
@@ -96,28 +114,41 @@ class DistributionAlignment(nn.Module):
         self.register_buffer("expected", torch.zeros(classes))
         self.register_buffer("found", torch.zeros(classes))
 
+    @property
+    def predicted_share(self) -> Tensor:
+        """Moving average of the predicted share of each class. The buffer has the name that checkpoints have for it."""
+        return self.get_buffer("found")
+
     def set_expected(self, labelled: Sequence[Sample]) -> None:
-        """Take the expected class shares from labelled volumes."""
+        """Take the expected class shares from labelled volumes.
+
+        Args:
+            labelled: Labelled samples.
+        """
         self.expected.copy_(class_shares(labelled, len(self.expected)))
 
     def reset(self) -> None:
-        """Forget the shares found so far, because another network will make the predictions from now on."""
+        """Forget the shares predicted so far, because another network will make the predictions from now on."""
         self.raised.fill_(1)
-        self.found.zero_()
+        self.predicted_share.zero_()
 
     @torch.no_grad()
     def forward(self, p: Tensor, fov: Tensor | None) -> Tensor:
-        """Return aligned probabilities, and update the shares found so far.
+        """Align probabilities, and update the shares predicted so far.
 
         Args:
             p: Class probabilities (b, classes, i, j[, k]).
             fov: Field of view, bool (b, i, j[, k]), or None. Only voxels in view count.
+
+        Returns:
+            Aligned probabilities of the same shape.
         """
         if self.counted:
             return self._won(p, fov)
         share = mean_class_shares(p, fov)
-        self.found.copy_(torch.where(self.found.sum() > 0, self.found.lerp(share, 0.05), share))
-        raised = (self.expected / self.found.clamp_min(1e-4)).clamp(1, MAX_RAISE) ** self.strength
+        predicted = self.predicted_share
+        predicted.copy_(torch.where(predicted.sum() > 0, predicted.lerp(share, 0.05), share))
+        raised = (self.expected / predicted.clamp_min(1e-4)).clamp(1, MAX_RAISE) ** self.strength
         raised[0] = 1
         return _reweighted(p, raised)
 
@@ -138,13 +169,29 @@ def _reweighted(p: Tensor, raised: Tensor) -> Tensor:
 
 
 def class_shares(labelled: Sequence[Sample], classes: int) -> Tensor:
-    """Return the mean share of the field of view that each class takes in labelled volumes, (classes,), sum 1."""
-    shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in labelled]
+    """Return the mean share of the field of view that each class takes in labelled volumes.
+
+    Args:
+        labelled: Labelled samples.
+        classes: Number of classes, background included.
+
+    Returns:
+        (classes,), sum 1.
+    """
+    shares = [np.bincount(s.reference[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in labelled]
     return torch.from_numpy(np.mean(shares, axis=0)).float()
 
 
 def mean_class_shares(p: Tensor, fov: Tensor | None) -> Tensor:
-    """Return the mean of probabilities (b, classes, i, j[, k]) over the field of view, (classes,)."""
+    """Return the mean of class probabilities over the field of view.
+
+    Args:
+        p: Probabilities (b, classes, i, j[, k]).
+        fov: Field of view, bool (b, i, j[, k]), or None for everywhere.
+
+    Returns:
+        (classes,).
+    """
     voxels = p.movedim(1, -1)
     return (voxels if fov is None else voxels[fov]).reshape(-1, p.shape[1]).mean(0)
 
@@ -155,6 +202,9 @@ def ramp_up(progress: Tensor, over: float = 0.25) -> float:
     Args:
         progress: Share of the training that is done, scalar in [0, 1].
         over: Share of the training over which the weight grows to 1.
+
+    Returns:
+        The weight, in (0, 1].
     """
     return math.exp(-5 * (1 - min(1.0, float(progress) / over)) ** 2)
 
@@ -170,6 +220,6 @@ def class_balanced_mean(values: Tensor, label: Tensor, counted: Tensor) -> Tenso
     Returns:
         Scalar; 0 where no voxel counts.
     """
-    labels = label[counted].unique()
+    labels = label[counted].unique()  # type: ignore[no-untyped-call]  # torch does not annotate it
     means = [values[counted & (label == value)].mean() for value in labels]
     return torch.stack(means).mean() if means else values.sum() * 0

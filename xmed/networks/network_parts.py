@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from monai.networks.nets import DynUNet, SegResNet
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
@@ -13,21 +14,36 @@ from xmed.networks.architectures import CONVOLUTIONS, NETWORKS
 
 
 def segmentation_head(net: nn.Module) -> nn.modules.conv._ConvNd:
-    """Return the last convolution of a network. It maps features (b, f, i, j[, k]) to logits."""
+    """Return the last convolution of a network. It maps features (b, f, i, j[, k]) to logits.
+
+    Args:
+        net: A network of `build_network`.
+
+    Returns:
+        The convolution.
+    """
     return [module for module in net.modules() if isinstance(module, CONVOLUTIONS)][-1]
 
 
 def deepest_block(net: nn.Module) -> nn.Module:
     """Return the block at the coarsest resolution. Alignment methods align its output (b, f, i, j[, k]).
 
+    Args:
+        net: A network of `build_network`.
+
+    Returns:
+        The block.
+
     Raises:
         XmedError: METHOD_NEEDS for a network that is none of `NETWORKS`.
     """
     for module in net.modules():
         if isinstance(module, DynUNet):
-            return module.bottleneck
+            bottleneck: nn.Module = module.bottleneck
+            return bottleneck
         if isinstance(module, SegResNet):
-            return module.down_layers[-1]
+            coarsest: nn.Module = module.down_layers[-1]
+            return coarsest
     raise XmedError(
         "METHOD_NEEDS", f"a {type(net).__name__}", f"a network of {', '.join(NETWORKS)} with a deepest block"
     )
@@ -62,6 +78,12 @@ def logits_and_features(
 def batchnorm_layers(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return the batch normalisation layers of a network, of any dimension.
 
+    Args:
+        net: The network.
+
+    Returns:
+        The layers, in the order in which the network lists its modules.
+
     Raises:
         XmedError: METHOD_NEEDS where no layer keeps running statistics.
     """
@@ -78,6 +100,12 @@ def named_tensors(net: nn.Module) -> dict[str, Tensor]:
 
     `state_dict()` will not do: MONAI's U-Net registers the same module under several names, and `state_dict()` lists
     its tensors once per name.
+
+    Args:
+        net: The network.
+
+    Returns:
+        Name → tensor. The tensors are the network's own, not copies.
     """
     return dict([*net.named_parameters(), *net.named_buffers()])
 

@@ -46,7 +46,8 @@ class MindDescriptor(nn.Module):
         spread = distance.mean(1, keepdim=True)
         level = spread.mean(tuple(range(1, spread.ndim)), keepdim=True)
         spread = torch.minimum(torch.maximum(spread, 0.001 * level), 1000 * level).clamp_min(1e-6)
-        return torch.exp(-distance / spread).to(image.dtype).unflatten(0, image.shape[:2]).flatten(1, 2)
+        descriptor = torch.exp(-distance / spread).to(image.dtype)
+        return descriptor.reshape(image.shape[0], -1, *image.shape[2:])
 
 
 def _shifted(padded: Tensor, offset: tuple[int, ...]) -> Tensor:

@@ -132,7 +132,8 @@ def received_amplitude(
     received += _artefacts_and_noise(received, probe, settings, random)
     depth = probe.polar()[0][:, None, None]
     gain = 10 ** (2 * settings.expected_loss_db_cm * depth / 10 / 20)
-    return np.abs(received) * gain
+    compensated: np.ndarray = np.abs(received) * gain
+    return compensated
 
 
 def circular_noise(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -146,7 +147,8 @@ def _scatter(tissue: np.ndarray, points: np.ndarray, random: np.random.Generator
     level = BACKSCATTER_DB + random.normal(0, 1.5, len(BACKSCATTER_DB)).astype(np.float32)
     amplitude = 10 ** (level / 20)
     patches = LatticeNoise.draw(random, 5.0)(points.reshape(-1, 3).T).reshape(tissue.shape)
-    return amplitude[tissue] * np.exp(AMPLITUDE_VARIATION[tissue] * np.clip(patches, -2.5, 2.5))
+    scattered: np.ndarray = amplitude[tissue] * np.exp(AMPLITUDE_VARIATION[tissue] * np.clip(patches, -2.5, 2.5))
+    return scattered
 
 
 def specular_echoes(tissue: np.ndarray, points: np.ndarray, step: float) -> np.ndarray:
@@ -165,7 +167,8 @@ def specular_echoes(tissue: np.ndarray, points: np.ndarray, step: float) -> np.n
         slope = np.diff(log_impedance, axis=axis) / distance
         squared += np.concatenate([slope, slope.take([-1], axis=axis)], axis=axis) ** 2
     facing = along**2 / np.maximum(squared, 1e-12)
-    return np.abs(along) * facing
+    echoes: np.ndarray = np.abs(along) * facing
+    return echoes
 
 
 def _transmitted_amplitude(tissue: np.ndarray, probe: CurvedProbe, random: np.random.Generator) -> np.ndarray:
@@ -176,7 +179,8 @@ def _transmitted_amplitude(tissue: np.ndarray, probe: CurvedProbe, random: np.ra
     lateral, elevation = np.meshgrid(theta / probe.half_lateral, phi / probe.half_elevation, indexing="ij")
     side, edge = random.choice([-1.0, 1.0]), random.uniform(0.75, 1.3)
     contact = 6 * np.clip((side * lateral - edge) / 0.1 + 0.5, 0, 5) + elevation**2
-    return 10 ** (-(lost + contact) / 20)
+    transmitted: np.ndarray = 10 ** (-(lost + contact) / 20)
+    return transmitted
 
 
 def apply_point_spread(field: np.ndarray, probe: CurvedProbe, settings: ScannerSettings) -> np.ndarray:
@@ -216,19 +220,24 @@ def _artefacts_and_noise(
     received: np.ndarray, probe: CurvedProbe, settings: ScannerSettings, random: np.random.Generator
 ) -> np.ndarray:
     """Return reverberation, side lobes, haze under the probe's face and electronic noise, as a complex field."""
-    amplitude = lambda level: np.float32(10 ** (level / 20))  # noqa: E731
     depth = probe.polar()[0][:, None, None]
     artefacts = np.zeros_like(received)
     for times in (1, 2):
         delay = int(times * random.uniform(9, 16) / probe.step)
-        artefacts[delay:] += amplitude(times * settings.reverberation) * received[:-delay]
+        artefacts[delay:] += _amplitude(times * settings.reverberation) * received[:-delay]
     energy = np.abs(received) ** 2
     for axis, size in ((1, 41), (2, 15)):
         energy = ndimage.uniform_filter1d(energy, size, axis=axis, mode="nearest")
-    lobes = amplitude(settings.clutter) * np.sqrt(energy)
-    haze = amplitude(settings.haze) * np.exp(-((depth / settings.haze_depth) ** 1.5))
+    lobes = _amplitude(settings.clutter) * np.sqrt(energy)
+    haze = _amplitude(settings.haze) * np.exp(-((depth / settings.haze_depth) ** 1.5))
     artefacts += apply_point_spread(circular_noise(random, probe.samples) * (lobes + haze), probe, settings)
-    return artefacts + amplitude(settings.noise_floor) * circular_noise(random, probe.samples)
+    noisy: np.ndarray = artefacts + _amplitude(settings.noise_floor) * circular_noise(random, probe.samples)
+    return noisy
+
+
+def _amplitude(level_db: float) -> np.float32:
+    """Convert a level in dB to an amplitude."""
+    return np.float32(10 ** (level_db / 20))
 
 
 def log_compress(amplitude: np.ndarray, settings: ScannerSettings) -> np.ndarray:
@@ -236,7 +245,8 @@ def log_compress(amplitude: np.ndarray, settings: ScannerSettings) -> np.ndarray
     level = 20 * np.log10(np.maximum(amplitude, 1e-9))
     top = np.percentile(level[::2, ::2, ::2], 98) + 8
     share = (level - top + settings.gain) / settings.dynamic_range + 1
-    return (1 + 254 * np.clip(share, 0, 1)).astype(np.float32)
+    levels: np.ndarray = (1 + 254 * np.clip(share, 0, 1)).astype(np.float32)
+    return levels
 
 
 def _scan_convert(levels: np.ndarray, anatomy: Pelvis, probe: CurvedProbe) -> tuple[Volume, Volume]:

@@ -95,4 +95,6 @@ def _bias(grid: Grid, random: np.random.Generator) -> np.ndarray:
     points = grid.points(index)
     field = wave(points.T.astype(np.float32))[0] - random.uniform(0, 0.003) * points[:, 1]
     small = field.reshape(coarse).astype(np.float32)
-    return np.exp(ndimage.zoom(small, 4, order=1, grid_mode=True, mode="nearest")[tuple(slice(n) for n in grid.shape)])
+    fine = ndimage.zoom(small, 4, order=1, grid_mode=True, mode="nearest")
+    sensitivity: np.ndarray = np.exp(fine[tuple(slice(n) for n in grid.shape)])
+    return sensitivity

@@ -42,13 +42,15 @@ class Ellipsoid:
     @property
     def reach(self) -> np.ndarray:
         """Return half edges (3,) of the bounding box."""
-        return np.linalg.norm(self.turn * self.radii, axis=1)
+        half_edges: np.ndarray = np.linalg.norm(self.turn * self.radii, axis=1)
+        return half_edges
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Return distances along the ray from the centre."""
         offset = points - self.centre.astype(np.float32)[:, None]
         level = _length((self.turn / self.radii).T.astype(np.float32) @ offset)
-        return _length(offset) * (1 - 1 / np.maximum(level, 1e-3))
+        distances: np.ndarray = _length(offset) * (1 - 1 / np.maximum(level, 1e-3))
+        return distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,14 @@ class Tube:
     @property
     def centre(self) -> np.ndarray:
         """Return the centre (3,) of the bounding box."""
-        return (self.path.min(axis=0) + self.path.max(axis=0)) / 2
+        middle: np.ndarray = (self.path.min(axis=0) + self.path.max(axis=0)) / 2
+        return middle
 
     @property
     def reach(self) -> np.ndarray:
         """Return half edges (3,) of the bounding box."""
-        return (self.path.max(axis=0) - self.path.min(axis=0)) / 2 + self.radii.max()
+        half_edges: np.ndarray = (self.path.max(axis=0) - self.path.min(axis=0)) / 2 + self.radii.max()
+        return half_edges
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Return distances to the nearest segment's surface."""
@@ -104,7 +108,8 @@ class Trunk:
         """Return distances scaled by the half-width in y."""
         x, y = (points[:2] - self.centre[:2, None].astype(np.float32)) / self.half[:, None].astype(np.float32)
         level = np.sqrt(np.sqrt((x * x) ** 2 + (y * y) ** 2))  # exponent 4, towards a box: a belly is flat in front
-        return (level - 1) * np.float32(self.half[1])
+        distances: np.ndarray = (level - 1) * np.float32(self.half[1])
+        return distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +143,8 @@ class PlaneWaves:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return values (channels, n) at points (3, n)."""
-        return self.weights @ np.cos(self.vectors @ points + self.phases)
+        values: np.ndarray = self.weights @ np.cos(self.vectors @ points + self.phases)
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +170,16 @@ class LatticeNoise:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return values (n,) at points (3, n)."""
-        return ndimage.map_coordinates(self.lattice, points / np.float32(self.edge), order=1, mode="grid-wrap")
+        values: np.ndarray = ndimage.map_coordinates(
+            self.lattice, points / np.float32(self.edge), order=1, mode="grid-wrap"
+        )
+        return values
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:
     x, y, z = vectors
-    return np.sqrt(x * x + y * y + z * z)
+    lengths: np.ndarray = np.sqrt(x * x + y * y + z * z)
+    return lengths
 
 
 def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
@@ -178,4 +188,5 @@ def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    rotation: np.ndarray = about_z @ about_y @ about_x
+    return rotation

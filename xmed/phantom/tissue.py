@@ -49,7 +49,8 @@ def structure_labels(tissue: np.ndarray) -> np.ndarray:
     table = np.zeros(len(Tissue), dtype=np.uint8)
     for value, members in _STRUCTURES.items():
         table[list(members)] = value
-    return table[tissue]
+    label: np.ndarray = table[tissue]
+    return label
 
 
 def per_tissue(properties: dict[Tissue, float]) -> np.ndarray:

@@ -29,10 +29,16 @@ def acquisition_axes(grid: Grid) -> Grid:
 
 
 def orthogonal_grid(grid: Grid) -> Grid:
-    """A grid with orthogonal axes that covers a sheared one (gantry tilt); an orthogonal grid as it is.
+    """Make a grid with orthogonal axes that covers a sheared one (gantry tilt).
 
     Axis i keeps its direction, j stays in the plane of i and j, and k is perpendicular to both (QR decomposition).
     Voxels keep their volume.
+
+    Args:
+        grid: The grid.
+
+    Returns:
+        A grid that covers the same box; an orthogonal grid as it is.
     """
     directions = grid.affine[:3, :3] / np.array(grid.spacing)
     if np.abs(directions.T @ directions - np.eye(3)).max() * max(grid.shape) < 1e-2:  # of a voxel, across the grid
@@ -147,23 +153,20 @@ def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.n
         array.astype(np.float32, copy=False), _antialias(to_old), mode="nearest", truncate=3
     )
     # The outer half of a border voxel is inside the box; without the padding, `outside` would be blended in there.
-    return ndimage.affine_transform(
-        np.pad(smooth, 1, mode="edge"),
-        to_old[:3, :3],
-        to_old[:3, 3] + 1,
-        new.shape,
-        order=1,
-        mode="constant",
-        cval=outside,
+    padded = np.pad(smooth, 1, mode="edge")
+    resampled: np.ndarray = ndimage.affine_transform(
+        padded, to_old[:3, :3], to_old[:3, 3] + 1, new.shape, order=1, mode="constant", cval=outside
     )
+    return resampled
 
 
 def nearest_values(volume: Volume, grid: Grid) -> np.ndarray:
     """The values (i, j, k) of the volume's voxels that are nearest to the voxels of `grid`, 0 beyond the box."""
     to_old = np.linalg.inv(volume.affine) @ grid.affine
-    return ndimage.affine_transform(
+    values: np.ndarray = ndimage.affine_transform(
         volume.array, to_old[:3, :3], to_old[:3, 3], grid.shape, order=0, mode="grid-constant", cval=0
     )
+    return values
 
 
 def _antialias(to_old: np.ndarray) -> np.ndarray:
@@ -173,7 +176,8 @@ def _antialias(to_old: np.ndarray) -> np.ndarray:
     variance that the old voxels already have is subtracted.
     """
     factor = np.linalg.norm(to_old[:3, :3], axis=1)
-    return 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
+    sigma: np.ndarray = 0.42 * np.sqrt(np.maximum(factor**2 - 1.0, 0.0))
+    return sigma
 
 
 def _resample_labels(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
@@ -189,7 +193,15 @@ def _resample_labels(array: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
 
 
 def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
-    """The same box (from edge to edge of the outermost voxels) divided into another number of voxels."""
+    """Divide the box of a grid into another number of voxels.
+
+    Args:
+        grid: The grid.
+        shape: The new number of voxels along i, j, k.
+
+    Returns:
+        A grid with the same box, from edge to edge of the outermost voxels.
+    """
     ratio = np.array(grid.shape) / np.array(shape)
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ ((ratio - 1) / 2)
@@ -198,6 +210,15 @@ def divide_grid(grid: Grid, shape: tuple[int, int, int]) -> Grid:
 
 
 def resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Resample an array (i, j, k) linearly to another number of voxels in the same box."""
+    """Resample an array linearly to another number of voxels.
+
+    Args:
+        array: Values (i, j, k).
+        shape: The new number of voxels along i, j, k.
+
+    Returns:
+        Values of that shape, over the same box.
+    """
     ratio = np.array(array.shape) / np.array(shape)
-    return ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")
+    resized: np.ndarray = ndimage.affine_transform(array, ratio, (ratio - 1) / 2, shape, order=1, mode="nearest")
+    return resized

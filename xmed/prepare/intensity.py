@@ -11,7 +11,15 @@ PERCENTILES = (1.0, 99.0)
 
 
 def window_of(modality: str, window: tuple[float, float] | None = None) -> tuple[float, float] | None:
-    """The intensity window of a dataset: the spec's, or the soft-tissue window for CT, or None."""
+    """Choose the intensity window of a dataset.
+
+    Args:
+        modality: DICOM modality.
+        window: Lower and upper limit that the spec gives.
+
+    Returns:
+        The spec's window, else the soft-tissue window for CT (HU), else None.
+    """
     return window or (SOFT_TISSUE_HU if modality == "CT" else None)
 
 
@@ -31,6 +39,6 @@ def normalise(array: np.ndarray, inside: np.ndarray, window: tuple[float, float]
     low, high = window if window else np.percentile(values, PERCENTILES)
     clipped = np.clip(array, low, high, dtype=np.float32)
     values = np.clip(values, low, high, dtype=np.float32)
-    normalised = (clipped - values.mean()) / max(float(values.std()), 1e-6)
+    normalised: np.ndarray = (clipped - values.mean()) / max(float(values.std()), 1e-6)
     normalised[~inside] = (values.min() - values.mean()) / max(float(values.std()), 1e-6)
     return normalised

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -45,15 +46,29 @@ class Augmentation:
 
 
 def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
-    """The augmentation that keeps images of a modality plausible and the names of structures correct.
+    """Choose the augmentation that keeps images of a modality plausible and the names of structures correct.
 
-    Ultrasound is never flipped in depth, because attenuation and shadows have a direction. Nothing is mirrored if a
-    structure's name contains left or right.
+    Ultrasound is never flipped in depth, because attenuation and shadows have a direction. If a structure's name
+    contains left or right, axis i is not mirrored, and in ultrasound no axis is.
+
+    Args:
+        modality: DICOM modality.
+        structures: Names of the structures.
+
+    Returns:
+        The largest random changes.
     """
     sided = any({"left", "right"} & set(re.split(r"[\W_]+", name.lower())) for name in structures)
     if modality in PROBE_MODALITIES:
         return Augmentation(rotation=0.3, scale=0.25, shift=0.2, flips=(not sided, False, not sided))
     return Augmentation(flips=(not sided, True, True))
+
+
+class SamplerState(TypedDict):
+    """State of a sampler's random generators, as a checkpoint stores it."""
+
+    random: Mapping[str, Any]  # of NumPy's generator, in NumPy's own words
+    generator: Tensor  # of torch's generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +129,10 @@ class Sampler:
 
         Every process draws the random numbers of the whole batch, so that the patches are the same for any number of
         parts.
+
+        Args:
+            part: Number of the part, from 0.
+            parts: How many parts a batch has.
         """
         size = self.size // parts
         self.own = slice(part * size, (part + 1) * size)
@@ -165,12 +184,20 @@ class Sampler:
         image = image * (1 + drawn.gain[part] * a.gain) + drawn.offset[part] * a.offset
         return torch.cat([image + drawn.noise[part] * drawn.level[part], rest], 1)
 
-    def state(self) -> dict:
-        """The state of the random generators, for `restore`."""
+    def state(self) -> SamplerState:
+        """Read the state of the random generators.
+
+        Returns:
+            The state, for `restore`.
+        """
         return {"random": self.random.bit_generator.state, "generator": self.generator.get_state()}
 
-    def restore(self, state: dict) -> None:
-        """Continue from a state that `state` returned."""
+    def restore(self, state: SamplerState) -> None:
+        """Continue from an earlier state.
+
+        Args:
+            state: What `state` returned.
+        """
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
 
@@ -225,20 +252,24 @@ class Sampler:
 
     def _matrices(self, count: int, dims: int, a: Augmentation) -> Tensor:
         """Draw affine maps (b, dims, dims + 1) in patch half-widths, axes in the order i, j[, k]."""
-        uniform = lambda *shape: torch.rand(*shape, generator=self.generator) * 2 - 1  # noqa: E731
         linear = torch.eye(dims).repeat(count, 1, 1)
         planes = [(0, 1)] if dims == 2 else [(0, 1), (0, 2), (1, 2)]
         for p, q in planes:
-            angle = uniform(count) * a.rotation * (1.0 if (p, q) == (0, 1) else 0.5)
+            angle = self._uniform(count) * a.rotation * (1.0 if (p, q) == (0, 1) else 0.5)
             turn = torch.eye(dims).repeat(count, 1, 1)
             turn[:, p, p] = turn[:, q, q] = angle.cos()
             turn[:, p, q], turn[:, q, p] = -angle.sin(), angle.sin()
             linear = linear @ turn
-        linear = linear * torch.exp(uniform(count, 1, 1) * a.scale) * torch.exp(uniform(count, dims, 1) * a.scale / 2)
+        whole, along_axes = self._uniform(count, 1, 1), self._uniform(count, dims, 1)
+        linear = linear * torch.exp(whole * a.scale) * torch.exp(along_axes * a.scale / 2)
         flips = torch.tensor([1.0 if flip else 0.0 for flip in a.flips[:dims]])
         signs = 1 - 2 * ((torch.rand(count, dims, generator=self.generator) < 0.5) * flips)
         half = torch.tensor(
             [n * mm for n, mm in zip(self.spec.patch[:dims], self.spacing)]
         )  # rotate in mm, not in voxels
         linear = linear * signs[:, None, :] * half[None, None, :] / half[None, :, None]
-        return torch.cat([linear, uniform(count, dims, 1) * a.shift], 2)
+        return torch.cat([linear, self._uniform(count, dims, 1) * a.shift], 2)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        """Draw numbers between -1 and 1."""
+        return torch.rand(*shape, generator=self.generator) * 2 - 1

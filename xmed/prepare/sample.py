@@ -107,6 +107,9 @@ def make_sample(
         spec: The study's grid.
         window: Intensity window, see `normalise`.
         label: The label map in the network's values 0, 1, ..., or None.
+
+    Returns:
+        The sample.
     """
     grid = network_grid(volume, spec)
     resampled = resample_to(volume, grid)
@@ -132,10 +135,16 @@ def map_sample(case: str, dense: Volume, spec: GridSpec) -> Sample:
 
 
 def enlarge(sample: Sample, spec: GridSpec) -> Sample:
-    """Enlarge a sample that is smaller than the network's patch, by the square root of the factor that would fill it.
+    """Enlarge a sample that is smaller than the network's patch.
 
-    All spatial axes of the network are enlarged by the same factor. A sample that fills the patch keeps its size. The
-    result has no label map.
+    The factor is the square root of the one that would fill the patch, the same along all spatial axes of the network.
+
+    Args:
+        sample: The sample.
+        spec: The study's grid.
+
+    Returns:
+        The enlarged sample, without a label map; a sample that fills the patch as it is.
     """
     axes = spec.spatial_dims
     factor = max(max(spec.patch[:axes]) / max(sample.image.shape[:axes]), 1.0) ** 0.5

@@ -183,12 +183,12 @@ def held_within(
         store: Called with (number, sample); writes a sample and returns it as it lies on the disk.
         limit: Bytes that may stay in memory.
     """
-    held: list[Sample] = []
+    collected: list[Sample] = []
     total = 0
     for prepared in samples:
-        held.append(prepared)
+        collected.append(prepared)
         total += 0 if isinstance(prepared, StoredSample) else bytes_in_memory(prepared)
         if total > limit:
-            held = [each if isinstance(each, StoredSample) else store(n, each) for n, each in enumerate(held)]
+            collected = [each if isinstance(each, StoredSample) else store(n, each) for n, each in enumerate(collected)]
             total = 0
-    return held
+    return collected

@@ -14,7 +14,15 @@ from xmed.volume import Volume
 
 
 def reference_labels(cohort: Cohort, case: Case, study: Study) -> Volume:
-    """The reference segmentation of a case on its native grid, in the study's values 1, 2, ...
+    """Open the reference segmentation of a case.
+
+    Args:
+        cohort: The cohort.
+        case: A labelled case.
+        study: The study.
+
+    Returns:
+        The label map on the image's native grid, in the study's values 1, 2, ...
 
     Raises:
         XmedError: LABEL_MISSING.
@@ -34,13 +42,16 @@ def load_samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled
         splits: The partitions.
         labelled: Whether to load labelled cases with their labels; otherwise all cases, and no label file is opened.
 
+    Returns:
+        The samples, in the order of the cases.
+
     Raises:
         XmedError: NO_CASES when there are none.
     """
     samples = held_within(*_prepared(cohort, study, splits, labelled))
     if not samples:
-        wanted = "labelled cases" if labelled else "cases"
-        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {wanted} in {' or '.join(splits)}", "at least one")
+        what = "labelled cases" if labelled else "cases"
+        raise XmedError("NO_CASES", f"{cohort.spec.name} has no {what} in {' or '.join(splits)}", "at least one")
     return samples
 
 

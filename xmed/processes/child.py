@@ -34,7 +34,11 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def child_environment() -> dict[str, str]:
-    """The environment variables for a child that must end with this process, including this process's own marks."""
+    """Make the marks for a child that must end with this process; starts the watcher where there is none.
+
+    Returns:
+        Environment variables for the child, among them the marks that this process has itself.
+    """
     inherited = {name: value for name, value in os.environ.items() if name.startswith(MARK)}
     if not Path("/proc/self/environ").is_file():
         return inherited
@@ -71,7 +75,11 @@ def tie_all_children() -> None:
 
 @contextlib.contextmanager
 def tied_children() -> Iterator[None]:
-    """Mark this process within the block, so that children that it starts there end with it."""
+    """Mark this process within the block, so that children that it starts there end with it.
+
+    Yields:
+        Nothing.
+    """
     before = set(os.environ)
     os.environ.update(child_environment())
     try:
@@ -83,7 +91,14 @@ def tied_children() -> Iterator[None]:
 
 
 def untied_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without marks, for a process that must outlive this one."""
+    """Remove the marks from an environment, for a process that must outlive this one.
+
+    Args:
+        environment: Environment variables.
+
+    Returns:
+        The variables that are no marks.
+    """
     return {name: value for name, value in environment.items() if not name.startswith(MARK)}
 
 

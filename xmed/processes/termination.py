@@ -25,13 +25,21 @@ def ask_to_stop() -> bool:
 
 
 def stop_requested() -> bool:
-    """Whether the training of this process should save its state and raise KeyboardInterrupt."""
+    """Tell whether the training of this process should save its state and raise KeyboardInterrupt.
+
+    Returns:
+        Whether it was asked to stop.
+    """
     return _asked.is_set()
 
 
 @contextmanager
 def stoppable_training() -> Iterator[None]:
-    """Mark a block in which a training checks `stop_requested` after every step."""
+    """Mark a block in which a training checks `stop_requested` after every step.
+
+    Yields:
+        Nothing.
+    """
     _asked.clear()
     _busy.set()
     try:
@@ -73,7 +81,11 @@ def _wait_for_parent() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Make SIGTERM act like Ctrl-C within the block: trainings save and stop, and workers are terminated."""
+    """Make SIGTERM act like Ctrl-C within the block: trainings save and stop, and workers are terminated.
+
+    Yields:
+        Nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -99,5 +111,9 @@ def stoppable() -> Iterator[None]:
 
 
 def last_signal() -> int:
-    """The number of the last signal that asked this process to end; SIGINT if there was none."""
+    """Tell which signal asked this process to end.
+
+    Returns:
+        The number of the last one; SIGINT if there was none.
+    """
     return _received[-1] if _received else signal.SIGINT

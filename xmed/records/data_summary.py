@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from xmed.records.record import Number, Record
+
+
+class ReaderNote(Record):
+    """One thing that reading noticed and repaired."""
+
+    code: str = Field(description="code of the note")
+    text: str = Field(default="", description="what was found and what was done, without names")
 
 
 class CaseSummary(Record):
@@ -18,7 +25,7 @@ class CaseSummary(Record):
     has_label: bool = Field(description="whether it has a reference segmentation")
     shape: list[int] | None = Field(None, description="voxels along i, j, k")
     spacing_mm: list[Number] | None = Field(None, description="voxel size along i, j, k, mm")
-    notes: list[JsonValue] = Field(default=[], description="what reading noticed and repaired")
+    notes: list[ReaderNote] = Field(default=[], description="what reading noticed and repaired")
     facts: dict[str, str] = Field(default={}, description="acquisition, from the DICOM header; nothing of the patient")
     label_ml: dict[str, Number] = Field(default={}, description="structure -> volume, ml; of source cases alone")
 
@@ -36,7 +43,7 @@ class QuarantinedCaseSummary(Record):
 class CaseFlow(Record):
     """How many cases there were, and what became of them."""
 
-    found: int
+    n_found: int = Field(alias="found")
     readable: int
     quarantined: int
     train: int
@@ -78,7 +85,7 @@ class LeakageCheck(Record):
     between: str = Field(description="which two sides")
     n_learned: int
     n_tested: int
-    found: int | None = Field(description="matches; null where nothing could be compared")
+    n_shared: int | None = Field(alias="found", description="matches; null where nothing could be compared")
     reason: str | None = Field(description="why nothing could be compared")
     limit: Number | None = Field(description="correlation from which on two images count as near duplicates")
     closest: NearPair | None = Field(description="the most similar pair, of near duplicates")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from xmed.records.record import Number, Record
 
@@ -34,15 +34,47 @@ class CalmTrial(Record):
     rate: Number = Field(description="share of the repeats, 0 to 1")
 
 
-class Simulation(Record):
-    """The alarm rule tried out on the target's own patients."""
+class TrialSize(Record):
+    """How many patients and repeats a trial of the alarm rule has."""
 
     n_reference: int = Field(description="patients on the reference side")
     n_new: int = Field(description="new patients")
     repeats: int
+
+
+class Simulation(TrialSize):
+    """The alarm rule tried out on the target's own patients."""
+
     in_control: CalmTrial | None = Field(description="null where there are too few patients")
     disturbed: list[DisturbedTrial]
     reason: str | None = Field(description="why there is no result")
+    allowed: Number | None = Field(
+        None, description="share of false alarms that the rule allows, 0 to 1; of drift.json"
+    )
+
+
+class JudgedDisturbedTrial(DisturbedTrial):
+    """The same with its interval."""
+
+    ci: list[Number] | None = Field(None, description="[low, high] of `seen`, 95 %, exact (Clopper–Pearson)")
+
+
+class JudgedCalmTrial(CalmTrial):
+    """The same with its interval, and what follows from it."""
+
+    ci: list[Number] | None = Field(None, description="[low, high] of `rate`, 95 %, exact (Clopper–Pearson)")
+    text: str = Field(default="", description="whether the rule was wrong more often than it allows")
+
+
+class JudgedSimulation(TrialSize):
+    """The trial of the alarm rule with exact intervals; without them where there was no trial."""
+
+    in_control: JudgedCalmTrial | None = Field(description="null where there are too few patients")
+    disturbed: list[JudgedDisturbedTrial]
+    reason: str | None = Field(description="why there is no result")
+    allowed: Number | None = Field(
+        None, description="share of false alarms that the rule allows, 0 to 1; of drift.json"
+    )
 
 
 class ValidationReference(Record):
@@ -106,7 +138,7 @@ class AlarmRule(Record):
     images: Number = Field(description="largest p of the test of images")
     unreadable: Number = Field(description="largest p of the test of unreadable images")
     least_patients: int | None = Field(description="fewest new patients that can decide; null: no number can")
-    simulation: dict[str, JsonValue] | None = Field(description="as in monitor.json, with 95 % intervals")
+    simulation: JudgedSimulation | None = Field(description="as in monitor.json, with 95 % intervals")
 
 
 class GroupCheck(Record):

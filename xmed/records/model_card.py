@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from xmed.records.record import Plain, Record
+from xmed.records.record import Plain, Record, content
+from xmed.records.training import CheckpointChoice
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.spec.strict import Finite, Name, Strict
 
@@ -27,13 +28,9 @@ class SidePair(Record):
     target: str | None = None
 
 
-class ModelCard(Record):
-    """model.json: what is needed to run the model, and where it comes from as far as its maker says so.
+class ModelOrigin(Record):
+    """Where a model comes from, as far as its maker says so."""
 
-    A card may come from anybody: what the network is built from is checked within bounds.
-    """
-
-    FILE: ClassVar[str] = "model.json"
     xmed: str | None = Field(None, description="version that trained it")
     study: str | None = None
     run: str | None = None
@@ -47,7 +44,22 @@ class ModelCard(Record):
     protocol: Plain = Field(None, description="that protocol")
     data: SidePair = Field(SidePair(), description="fingerprints of the datasets")
     datasets: SidePair = Field(SidePair(), description="names of the datasets")
-    made_of: Plain = Field(None, description="of an ensemble, or of a model that was chosen: how")
+    made_of: CheckpointChoice | None = Field(None, description="of an ensemble, or of a model that was chosen: how")
+
+    @property
+    def trained_by(self) -> str:
+        """The method that trained the weights; of a model that was chosen among several, the chosen one's."""
+        chosen = self.made_of.chosen if self.made_of else None
+        return str(chosen or self.method or "")
+
+
+class ModelCard(ModelOrigin):
+    """model.json: what is needed to run the model, and where it comes from.
+
+    A card may come from anybody: what the network is built from is checked within bounds.
+    """
+
+    FILE: ClassVar[str] = "model.json"
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(description="of weights.safetensors")
     grid: Annotated[GridSpec, Field(strict=False, description="voxel grid of the network's input, mm and voxels")]
     network: Annotated[NetworkSpec, Field(strict=False)]
@@ -64,3 +76,9 @@ class ModelCard(Record):
         if self.window and not self.window[0] < self.window[1]:
             raise ValueError("a window that ends before it begins")
         return self
+
+    @property
+    def origin(self) -> ModelOrigin:
+        """The part that says where the model comes from."""
+        described = ModelCard.model_fields.keys() - ModelOrigin.model_fields.keys()
+        return ModelOrigin.model_validate({key: value for key, value in content(self).items() if key not in described})

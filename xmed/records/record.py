@@ -15,8 +15,11 @@ from pydantic import (
     ConfigDict,
     JsonValue,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     RootModel,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -68,6 +71,61 @@ class Record(Stored):
         return record
 
 
+class AnswerRecord(Record):
+    """What a job returns, or a command prints with --json.
+
+    Version 0.1.0 returned dictionaries. Its scripts keep working: `answer["run"]`, `answer.get("run")`,
+    `"run" in answer`, `dict(answer)` and `{**answer}` read the keys of the JSON document. Keys without a field, such as
+    tags that somebody gave a version, keep their place among the others.
+    """
+
+    _given: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_keys(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        record = handler(data)
+        if isinstance(data, dict):
+            record._given = tuple(data)
+        return record
+
+    @model_serializer(mode="wrap")
+    def _in_given_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        return {key: document[key] for key in self._given if key in document} | document
+
+    def keys(self) -> list[str]:
+        """List the keys of the JSON document, in its order.
+
+        Returns:
+            The keys that are set.
+        """
+        return list(content(self))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read a value by its key in the JSON document.
+
+        Args:
+            key: The key.
+            default: What to return where the key is not set.
+
+        Returns:
+            The value, as the attribute has it.
+        """
+        name = _field_of(type(self), key)
+        if name in type(self).model_fields:
+            return getattr(self, name) if name in self.model_fields_set else default
+        return (self.model_extra or {}).get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys()
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise KeyError(key)
+        return self.get(key)
+
+
 class ListRecord(Stored, RootModel[Content], Generic[Content]):
     """A document whose outermost value is a list, or an object with free keys."""
 
@@ -90,11 +148,18 @@ def _aliased(kind: type[BaseModel]) -> list[tuple[str, str]]:
 
 
 def content(record: Stored) -> Any:
-    """Return a record as the plain JSON value that its file contains."""
+    """Return a record as the plain JSON value that its file contains.
+
+    Args:
+        record: The record.
+
+    Returns:
+        A dictionary, or a list for a `ListRecord`. Only what was given when the record was made is in it.
+    """
     return record.model_dump(by_alias=True, exclude_unset=True)
 
 
-def read(
+def read_record(
     kind: type[AnyRecord], path: Path, code: str = "DOCUMENT_INVALID", absent: str = "PATH_NOT_FOUND"
 ) -> AnyRecord:
     """Read the record in a JSON file.
@@ -104,6 +169,9 @@ def read(
         path: The file.
         code: Error code for a file that is damaged or does not fit the model.
         absent: Error code for a missing file.
+
+    Returns:
+        The record.
 
     Raises:
         XmedError: `code`, or `absent`.
@@ -116,15 +184,18 @@ def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_IN
 
     Args:
         kind: The model of the record.
-        value: The value.
+        value: The value, or another record with the same keys.
         name: Where the value comes from, for messages.
         code: Error code for a value that does not fit the model.
+
+    Returns:
+        The record.
 
     Raises:
         XmedError: `code`.
     """
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(content(value) if isinstance(value, Stored) else value)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -137,5 +208,12 @@ def parse(kind: type[AnyRecord], value: Any, name: str, code: str = "DOCUMENT_IN
 
 
 def write(record: Stored, path: Path, *, indent: int | None = 1, ensure_ascii: bool = True) -> None:
-    """Write a record as JSON, atomically, with null in place of NaN and infinities."""
+    """Write a record as JSON, atomically, with null in place of NaN and infinities.
+
+    Args:
+        record: The record.
+        path: The file.
+        indent: Spaces per level of nesting; None writes one line.
+        ensure_ascii: Whether to write other characters than ASCII as escapes.
+    """
     write_atomically(path, as_json(content(record), indent=indent, ensure_ascii=ensure_ascii))

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from xmed.records.model_version import VersionTags
 from xmed.records.record import ListRecord, Record
 
 
@@ -18,8 +19,8 @@ class Begun(Record):
     at: str = Field(description="ISO 8601, UTC")
 
 
-class RegisteredVersion(Record):
-    """What became of a run's model in the registry. Beside these keys stand the version's tags."""
+class RegisteredVersion(VersionTags):
+    """What became of a run's model in the registry. The tags of the version stand beside these fields."""
 
     name: str = Field(description="registered model")
     version: int | None = Field(None, description="null where nothing was registered")

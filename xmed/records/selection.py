@@ -12,8 +12,8 @@ from xmed.records.record import Number, Record
 class CheckedLimit(Record):
     """One label-free check of a candidate."""
 
-    value: Number = Field(description="what the candidate reaches: Dice or a share (0 to 1), or a volume (ml)")
-    limit: Number = Field(description="what it may reach, in the same unit")
+    value: Number | None = Field(description="what the candidate reaches: Dice or a share (0 to 1), or a volume (ml)")
+    limit: Number | None = Field(description="what it may reach, in the same unit; null where there is no finite limit")
     ok: bool = Field(description="whether the limit is kept")
 
 
@@ -21,7 +21,7 @@ class RankedModel(Record):
     """One trained arm among those that were compared."""
 
     name: str = Field(description="arm")
-    kept: bool = Field(description="whether every label-free check is kept")
+    within_limits: bool = Field(alias="kept", description="whether every label-free check is kept")
     guards: dict[str, CheckedLimit] = Field(default={}, description="check -> its value and limit")
     scores: dict[str, Number | None] = Field(
         default={}, description="validator -> score, higher is better; null where this study cannot have it"
@@ -81,7 +81,9 @@ class ModelFindings(Record):
     scores: dict[str, Number | None] = Field(
         description="validator -> score, higher is better; null where this study cannot have it"
     )
-    known: Number = Field(description="Dice on labelled source cases, in the light that the model reads best")
+    source_dice: Number = Field(
+        alias="known", description="Dice on labelled source cases, in the rendering that the model reads best"
+    )
     empty: list[Number] = Field(description="per structure: share of target volumes in which it is not found, 0 to 1")
     volume_ml: list[Number] = Field(description="per structure: median predicted volume, ml")
     outside: Number = Field(description="share of the predicted foreground outside the field of view, 0 to 1")

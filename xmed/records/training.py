@@ -15,7 +15,7 @@ class Candidate(Record):
 
     step: int | None = Field(None, description="training step of the checkpoint, from 1; of a choice among checkpoints")
     name: str | None = Field(None, description="arm; of a choice among finished models")
-    kept: bool = Field(description="whether every label-free check is kept")
+    within_limits: bool = Field(alias="kept", description="whether every label-free check is kept")
     guards: dict[str, CheckedLimit] = Field(description="check -> its value and limit")
     scores: dict[str, Number | None] | None = Field(
         None, description="validator -> score, higher is better; null where this study cannot have it"

@@ -14,18 +14,17 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run, where a server is
 
 if TYPE_CHECKING:
-    from xmed.registry.approval import approve, check, decided, withdraw
+    from xmed.registry.approval import approve, check_version, decided, withdraw
     from xmed.registry.drift_reference import log_check, reference_of, report_of
     from xmed.registry.fetch_model import fetch, version_of
-    from xmed.registry.ledger import check_name
-    from xmed.registry.ledger import verify as verify_audit
+    from xmed.registry.ledger import check_name, verify_audit
     from xmed.registry.package import has_artifacts
     from xmed.registry.registration import ALIASES, holder, register, versions
     from xmed.registry.report_relink import relink, unsigned
     from xmed.registry.tracked_runs import log_run, orphans
 
 _MODULES = {
-    "approval": ("approve", "check", "decided", "withdraw"),
+    "approval": ("approve", "check_version", "decided", "withdraw"),
     "drift_reference": ("log_check", "reference_of", "report_of"),
     "fetch_model": ("fetch", "version_of"),
     "ledger": ("check_name", "verify_audit"),
@@ -41,7 +40,7 @@ def __getattr__(name: str) -> Any:
     module = next((module for module, names in _MODULES.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module 'xmed.registry' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"xmed.registry.{module}"), "verify" if name == "verify_audit" else name)
+    value = getattr(importlib.import_module(f"xmed.registry.{module}"), name)
     globals()[name] = value
     return value
 
@@ -49,8 +48,8 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "ALIASES",
     "approve",
-    "check",
     "check_name",
+    "check_version",
     "decided",
     "fetch",
     "has_artifacts",

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 READS = ("GET", "HEAD", "OPTIONS")
 OWN_PASSWORD = re.compile(r"/(ajax-)?api/\d+\.\d+/mlflow/users/update-password")
@@ -19,14 +22,14 @@ CREATES = re.compile(
     r".*/mlflow/(experiments/create|registered-models/create|webhooks|workspaces|users/create|roles|"
     r"gateway|mcp-servers)\b.*|.*/(mcp-servers|gateway|jobs|signup)\b.*"
 )
-"""What is not made within something that one has a permission for: for administrators alone."""
+"""Requests that create something outside of what an account can have a permission for: administrators only."""
 SAYS_WHERE = re.compile(r".*/(experiments|model-versions)/create|.*/mlflow/workspaces(/.*)?")
-"""Requests whose body is looked at; others may be files of any size, and are left to whoever takes them."""
+"""Requests whose body is read here; other bodies may be files of any size."""
 PLACES = {"artifact_location", "artifactLocation", "default_artifact_root", "defaultArtifactRoot"}
 """Keys of a request that say where files go, in both spellings that protocol buffers read."""
 PROXY = ("mlflow-artifacts:",)
 WITHIN = (*PROXY, "models:/", "runs:/")
-"""What lies behind the server's own proxy, or is named by what MLflow has already."""
+"""Places that the server's own proxy serves, or that MLflow has already."""
 
 
 def authorize() -> Any:
@@ -49,19 +52,19 @@ def authorize() -> Any:
     return make_response(why, 403) if why else who
 
 
-def refusal(method: str, path: str, said: dict[str, Any], *, admin: bool, granted: bool) -> str | None:
+def refusal(method: str, path: str, arguments: Mapping[str, JsonValue], *, admin: bool, granted: bool) -> str | None:
     """Say why a request is refused before MLflow's own rules apply; None where it is not.
 
     Args:
         method: The HTTP method.
         path: The request's path.
-        said: The request's keys and values, of query and body.
+        arguments: The request's keys and values, of query and body.
         admin: Whether the account is an administrator.
         granted: Whether the account has any permission at all.
     """
     if method in READS:
         return None
-    outside = [key for key in PLACES & said.keys() if said[key] and not str(said[key]).startswith(PROXY)]
+    outside = [key for key in PLACES & arguments.keys() if arguments[key] and not str(arguments[key]).startswith(PROXY)]
     if outside:
         return f"{outside[0]}: artifacts go through this server (mlflow-artifacts:), nowhere else"
     if admin or OWN_PASSWORD.fullmatch(path):
@@ -70,7 +73,7 @@ def refusal(method: str, path: str, said: dict[str, Any], *, admin: bool, grante
         return "this account has no permission"
     if CREATES.fullmatch(path):
         return "only an administrator creates this"
-    if path.endswith("/model-versions/create") and not str(said.get("source", "")).startswith(WITHIN):
+    if path.endswith("/model-versions/create") and not str(arguments.get("source", "")).startswith(WITHIN):
         return "source: a model that this server keeps (models:/, runs:/, mlflow-artifacts:)"
     return None
 
@@ -78,5 +81,5 @@ def refusal(method: str, path: str, said: dict[str, Any], *, admin: bool, grante
 def _grants(roles: list[Any]) -> Iterator[bool]:
     """Of each grant of some roles, whether it allows anything."""
     for role in roles:
-        for one in role.permissions or ():
-            yield str(one.permission) != "NO_PERMISSIONS"
+        for grant in role.permissions or ():
+            yield str(grant.permission) != "NO_PERMISSIONS"

@@ -5,22 +5,21 @@ Whoever reaches the registry can set an alias or a tag there; only what the log 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
+from xmed.records.audit_trail import AuditRecord
 from xmed.registry import audit_log
 from xmed.registry.tracking_store import client, is_shared, is_there
 
 CANDIDATE = "candidate"
 NAMED, CHANGED = "registered", "report changed"
-"""Records that repeat a version's checksums."""
-SAID = ("verdict", "xmed.run")
-"""Tags that say something and are no checksums; a record has them under `verdict` and `run`."""
+"""Events of records that repeat a version's checksums."""
 DECIDED = ("approved", "withdrawn")
-"""Decisions that a version shows in a tag, `approved.clinical-use` say: who, and when."""
+"""Decisions that a version shows in a tag, such as `approved.clinical-use`: who, and when."""
 
 
 @dataclass
@@ -33,61 +32,71 @@ class Standing:
     """
 
     holders: dict[str, set[int]] = field(default_factory=dict)
-    withdrawn: dict[int, audit_log.Record] = field(default_factory=dict)
+    withdrawn: dict[int, AuditRecord] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: list[audit_log.Record], name: str) -> Standing:
-        found = cls()
-        for one in records:
-            if one.get("model") == name and isinstance(one.get("version"), int):
-                found._after(one)
-        return found
+    def of(cls, records: Sequence[AuditRecord], name: str) -> Standing:
+        """Derive the state of a model name from all records of a log."""
+        standing = cls()
+        for record in records:
+            if record.model == name and record.version is not None:
+                standing._after(record, record.version)
+        return standing
 
-    def _after(self, one: audit_log.Record) -> None:
-        version, alias = one["version"], one.get("alias")
-        if one["event"] == NAMED and "promoted" not in one:  # of before: any of these was the candidate once
+    def _after(self, record: AuditRecord, version: int) -> None:
+        alias = record.alias
+        if record.event == NAMED and record.promoted is None:  # version 0.1.0: any of these was the candidate once
             self.holders.setdefault(CANDIDATE, set()).add(version)
-        elif (one["event"] == NAMED and one["promoted"]) or one["event"] == CANDIDATE:
+        elif (record.event == NAMED and record.promoted) or record.event == CANDIDATE:
             self.holders[CANDIDATE] = {version}
-        elif one["event"] == "approved" and alias:
+        elif record.event == "approved" and alias:
             self.holders[alias] = {version}
             self.withdrawn.pop(version, None)
-        elif one["event"] == "withdrawn" and alias:
+        elif record.event == "withdrawn" and alias:
             self.holders.get(alias, set()).discard(version)
-            self.withdrawn[version] = one
-        elif one["event"] == "refused" and one.get("undoes") and alias:
+            self.withdrawn[version] = record
+        elif record.event == "refused" and record.undoes and alias:
             self.holders.get(alias, set()).discard(version)
 
 
-def of(home: Path, name: str) -> Standing:
+def standing_of(home: Path, name: str) -> Standing:
     """Read the state of a model name from the log."""
     return Standing.of(audit_log.records(home), name)
 
 
-def known(home: Path, name: str) -> bool:
+def has_records(home: Path, name: str) -> bool:
     """Whether the log has a record of any version of a model name."""
-    return any(one.get("model") == name and one.get("version") is not None for one in audit_log.records(home))
+    return _has_records(audit_log.records(home), name)
 
 
-def untold(entry: ModelVersion, records: list[audit_log.Record]) -> list[str]:
-    """Find what a version's tags say without a record; where there is no record at all, the first line says so."""
-    mine = [one for one in records if (one.get("model"), one.get("version")) == (entry.name, int(entry.version))]
-    named = [one for one in mine if one["event"] in (NAMED, CHANGED) and one.get("hashes")]
+def unrecorded_tags(entry: ModelVersion, records: Sequence[AuditRecord]) -> list[str]:
+    """Find tags of a version that the log does not confirm.
+
+    Args:
+        entry: The version.
+        records: Every record of the log.
+
+    Returns:
+        One sentence per tag. Where the log has no record of the registration, there is only a sentence that says so.
+    """
+    of_version = [record for record in records if (record.model, record.version) == (entry.name, int(entry.version))]
+    with_hashes = [record for record in of_version if record.event in (NAMED, CHANGED) and record.hashes]
     what = f"{entry.name} version {entry.version}"
-    if not named:
+    if not with_hashes:
         return [f"{what}: the audit log has no record of its registration"]
-    tags, last = entry.tags, named[-1]
-    wrong = [key for key, value in last["hashes"].items() if tags.get(key) != value]
-    first = next((one for one in named if one["event"] == NAMED), last)
-    wrong += [key for key, there in zip(SAID, ("verdict", "run")) if there in first and tags.get(key) != first[there]]
-    if "promoted" in first and first["promoted"] == ("not_promoted" in tags):
+    tags, last = entry.tags, with_hashes[-1]
+    wrong = [key for key, value in last.hashes.items() if tags.get(key) != value]
+    registered = next((record for record in with_hashes if record.event == NAMED), last)
+    recorded = {"verdict": registered.verdict, "xmed.run": registered.run}  # tags that are no checksums
+    wrong += [key for key, value in recorded.items() if value is not None and tags.get(key) != value]
+    if registered.promoted is not None and registered.promoted == ("not_promoted" in tags):
         wrong.append("not_promoted")
-    found = [f"{what}: the tag {key} is not what the audit log says" for key in wrong]
-    given = {(f"{one['event']}.{one.get('alias')}", f"{one['by']}, {one['at']}") for one in mine}
+    problems = [f"{what}: the tag {key} is not what the audit log says" for key in wrong]
+    decisions = {(f"{record.event}.{record.alias}", f"{record.by}, {record.at}") for record in of_version}
     for key, value in tags.items():
-        if key.partition(".")[0] in DECIDED and (key, value) not in given:
-            found.append(f"{what}: the tag {key} has no record in the audit log")
-    return found
+        if key.partition(".")[0] in DECIDED and (key, value) not in decisions:
+            problems.append(f"{what}: the tag {key} has no record in the audit log")
+    return problems
 
 
 def contradictions(home: Path, name: str | None = None) -> list[str]:
@@ -104,23 +113,27 @@ def contradictions(home: Path, name: str | None = None) -> list[str]:
         return []
     records, problems = audit_log.records(home), list[str]()
     models = client(home).search_registered_models(max_results=1000)
-    for model in models if name is None else [one for one in models if one.name == name]:
+    for model in models if name is None else [model for model in models if model.name == name]:
         versions = list(client(home).search_model_versions(f"name = '{model.name}'", max_results=1000))
-        problems += _of_model(model, versions, records, is_shared(home))
+        problems += _model_problems(model, versions, records, is_shared(home))
     return problems
 
 
-def _of_model(
-    model: RegisteredModel, versions: list[ModelVersion], records: list[audit_log.Record], shared: bool
+def _model_problems(
+    model: RegisteredModel, versions: Sequence[ModelVersion], records: Sequence[AuditRecord], shared: bool
 ) -> Iterator[str]:
-    if not any(one.get("model") == model.name and one.get("version") is not None for one in records):
-        ours = [entry for entry in versions if "weights_sha256" in entry.tags or "xmed.run" in entry.tags]
-        if not shared and (ours or model.aliases):
+    if not _has_records(records, model.name):
+        by_xmed = any("weights_sha256" in entry.tags or "xmed.run" in entry.tags for entry in versions)
+        if not shared and (by_xmed or model.aliases):
             yield f"{model.name}: the registry has it, and the audit log has no record of it"
         return
     for entry in versions:
-        yield from untold(entry, records)
+        yield from unrecorded_tags(entry, records)
     standing = Standing.of(records, model.name)
     for alias, version in sorted((model.aliases or {}).items()):
         if int(version) not in standing.holders.get(alias, set()):
             yield f"{model.name} version {version} holds the alias {alias}, and no record in the audit log gave it"
+
+
+def _has_records(records: Sequence[AuditRecord], name: str) -> bool:
+    return any(record.model == name and record.version is not None for record in records)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
 from xmed.records.drift import ValidationReference
-from xmed.records.record import read
+from xmed.records.record import read_record
 from xmed.registry.fetch_model import served
 from xmed.registry.package import download
 from xmed.registry.tracking_store import client, experiment, registry_lock
@@ -24,9 +24,17 @@ SHA256 = f"{MONITOR}_sha256"
 
 
 def reference_of(reference: str, home: Path) -> ValidationReference | None:
-    """What a registered version was validated on, in numbers; None for one that carries no such document.
+    """Read what a registered version was validated on, in numbers.
 
-    Raises XmedError as `fetch` does; MODEL_INVALID also where the document is gone or not the one that was registered.
+    Args:
+        reference: models:/NAME@alias or models:/NAME/3.
+        home: The home.
+
+    Returns:
+        monitor.json among the evidence of the version; None where the version has none.
+
+    Raises:
+        XmedError: As `fetch`; MODEL_INVALID also where the document is gone or not the one that was registered.
     """
     entry = served(reference, home)
     if SHA256 not in entry.tags:
@@ -39,11 +47,18 @@ def reference_of(reference: str, home: Path) -> ValidationReference | None:
             raise XmedError("MODEL_INVALID", what, "monitor.json among its evidence") from problem
         if file_digest(path) != entry.tags[SHA256]:
             raise XmedError("MODEL_INVALID", f"the reference of '{reference}' is not the one that was registered")
-        return read(ValidationReference, path, "MODEL_INVALID")
+        return read_record(ValidationReference, path, "MODEL_INVALID")
 
 
-def report_of(reference: str, home: Path) -> dict[str, Any] | None:
-    """Read the report that a version was registered with; None where it is gone or another one.
+def report_of(reference: str, home: Path) -> dict[str, JsonValue] | None:
+    """Read the report that a version was registered with.
+
+    Args:
+        reference: models:/NAME@alias or models:/NAME/3.
+        home: The home.
+
+    Returns:
+        report.json among the evidence of the version; None where it is gone or another one.
 
     Raises:
         XmedError: MODEL_NOT_FOUND.
@@ -52,10 +67,10 @@ def report_of(reference: str, home: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             path = _carried(entry, REPORT, Path(scratch), home)
-            found = documents.read_mapping(path)
+            report = documents.read_mapping(path)
         except (MlflowException, OSError, XmedError):
             return None
-    return found if found.get("report_id") == entry.tags.get("report_id") else None
+    return report if report.get("report_id") == entry.tags.get("report_id") else None
 
 
 def _carried(entry: ModelVersion, name: str, folder: Path, home: Path) -> Path:
@@ -67,6 +82,14 @@ def log_check(
     study: str, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], folder: Path, home: Path
 ) -> str:
     """Log a drift check to MLflow, beside the runs of its study: metrics, tags, the files of a folder.
+
+    Args:
+        study: Name of the study that made the model, which is the MLflow experiment.
+        name: Name of the MLflow run.
+        tags: Its tags.
+        metrics: Its metrics.
+        folder: Folder whose files become artifacts, below `drift`.
+        home: The home.
 
     Returns:
         The id of the MLflow run.

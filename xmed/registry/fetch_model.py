@@ -30,6 +30,9 @@ def fetch(reference: str, home: Path) -> Path:
         reference: models:/NAME@alias, models:/NAME/3, or a model folder.
         home: The home.
 
+    Returns:
+        The folder; a downloaded one lies in `models` of the home. Its weights match their checksum.
+
     Raises:
         XmedError: MODEL_NOT_FOUND; MODEL_INVALID, where it is not what was registered; MODEL_REFUSED, for an alias or a
             version without a record; REGISTRY_ELSEWHERE, for a model whose records are in another home.
@@ -54,20 +57,19 @@ def fetch(reference: str, home: Path) -> Path:
 def served(reference: str, home: Path) -> ModelVersion:
     """Find the version that a reference names, and check it against the audit log. Raises as `fetch`."""
     entry, records = version_of(reference, home), audit_log.records(home)
-    if not audit_state.known(home, entry.name):
-        ledger.ours(home, entry.name)
+    if not audit_state.has_records(home, entry.name):
+        ledger.check_owner(home, entry.name)
         raise _unrecorded(f"'{entry.name}' is in the registry, and the audit log has no record of it")
-    if problems := audit_state.untold(entry, records):
+    if problems := audit_state.unrecorded_tags(entry, records):
         raise _unrecorded(problems[0])
-    now = audit_state.Standing.of(records, entry.name)
+    standing = audit_state.Standing.of(records, entry.name)
     match = REFERENCE.fullmatch(reference)
     alias = match and match["alias"]
-    if alias and int(entry.version) not in now.holders.get(alias, set()):
+    if alias and int(entry.version) not in standing.holders.get(alias, set()):
         raise _unrecorded(f"no record gave {entry.name} version {entry.version} the alias {alias}")
-    if gone := now.withdrawn.get(int(entry.version)):
-        add_note(
-            "WITHDRAWN", f"{entry.name} version {entry.version} was withdrawn on {gone['at'][:10]}: {gone['meaning']}"
-        )
+    if withdrawal := standing.withdrawn.get(int(entry.version)):
+        what = f"{entry.name} version {entry.version} was withdrawn on {withdrawal.at[:10]}: {withdrawal.meaning}"
+        add_note("WITHDRAWN", what)
     return entry
 
 
@@ -82,6 +84,13 @@ def _lost(reference: str) -> XmedError:
 
 def version_of(reference: str, home: Path) -> ModelVersion:
     """Find the registered version that a reference names.
+
+    Args:
+        reference: models:/NAME@alias or models:/NAME/3.
+        home: The home.
+
+    Returns:
+        MLflow's entry of the version, with its tags.
 
     Raises:
         XmedError: MODEL_NOT_FOUND.
@@ -100,16 +109,16 @@ def version_of(reference: str, home: Path) -> ModelVersion:
 
 
 def _download(entry: ModelVersion, folder: Path, home: Path) -> None:
-    """Bring the model's own folder out of the registry's artifacts, whole or not at all."""
+    """Download the model's own folder from the registry's artifacts, completely or not at all."""
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     part.mkdir(parents=True)
     try:
         uri = client(home).get_model_version_download_uri(entry.name, entry.version)
-        found = mlflow.artifacts.download_artifacts(
+        downloaded = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{uri}/artifacts/model", dst_path=str(part), tracking_uri=tracking_uri(home)
         )
-        check_model(Path(found), entry.tags)
-        Path(found).rename(folder)
+        check_model(Path(downloaded), entry.tags)
+        Path(downloaded).rename(folder)
     except (MlflowException, OSError) as problem:
         what = f"'{entry.name}' version {entry.version} cannot be fetched: {problem}"
         raise XmedError("MODEL_INVALID", what, "a model folder among its artifacts") from problem

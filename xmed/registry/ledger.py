@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
-from xmed.records.record import read
+from xmed.records.audit_trail import AuditRecord, LogPosition
+from xmed.records.record import parse, read_record
 from xmed.records.sign_off import SignOffs
 from xmed.registry import audit_log, audit_state, ownership, signatures
+from xmed.registry.audit_verification import verify_log
 from xmed.registry.tracking_store import client, is_shared, is_there
-from xmed.run import SIGNOFF
 
 ANCHOR = "audit_head"
 """Tag of a registered model: seq and sha256 of the last record about it, and which home's log that is in."""
@@ -23,54 +25,83 @@ ANCHOR = "audit_head"
 
 def record(
     home: Path, event: str, name: str, version: int | None = None, by: str | None = None, **facts: Any
-) -> audit_log.Record:
-    """Write a record about a model, then note it in the registry as the last one. Raises as `audit_log.append`."""
-    known, before = audit_state.known(home, name), last(home, name)
+) -> AuditRecord:
+    """Write a record about a model, then note it in the registry as the last one.
+
+    Args:
+        home: The home.
+        event: What happened.
+        name: The registered model.
+        version: Its version, where it is about one.
+        by: The person who answers for it; None for xmed itself.
+        **facts: Further fields of the record.
+
+    Returns:
+        The record.
+
+    Raises:
+        XmedError: As `audit_log.append`.
+    """
+    has_records, before = audit_state.has_records(home, name), noted_last(home, name)
     written = audit_log.append(home, event, by=by, model=name, version=version, **facts)
-    there = any(before is not None and one["sha256"] == before["sha256"] for one in audit_log.records(home))
-    if there or (before is None and not known):
-        _anchor_at(home, name, written)  # else it is gone, or names a record that is: it stays so, and so it is found
+    is_there_still = before is not None and any(earlier.sha256 == before.sha256 for earlier in audit_log.records(home))
+    if is_there_still or (before is None and not has_records):
+        _note_last(home, name, written)  # else the note is gone, or names a lost record: it stays so, to be found
     return written
 
 
-def _anchor_at(home: Path, name: str, at: audit_log.Record) -> None:
-    facts = {"seq": at["seq"], "sha256": at["sha256"], "log": audit_log.first(home)}
-    signed = signatures.sealed("anchor", signatures.key(), name=name, **facts)
-    anchor = facts | {key: value for key, value in signed.items() if key == signatures.SEAL}
+def _note_last(home: Path, name: str, last: AuditRecord) -> None:
+    position: dict[str, JsonValue] = {"seq": last.seq, "sha256": last.sha256, "log": audit_log.first(home)}
+    signed = signatures.sealed("anchor", signatures.key(), name=name, **position)
+    anchor = position | {key: value for key, value in signed.items() if key == signatures.SEAL}
     with contextlib.suppress(MlflowException):  # a name that nothing was registered under has nowhere to keep it
         client(home).set_registered_model_tag(name, ANCHOR, json.dumps(anchor))
 
 
-def settle(home: Path, name: str, version: int) -> None:
-    """Note the registration of the first version as the last record, where a killed process could not."""
-    if last(home, name) is None:
-        mine = [one for one in audit_log.records(home) if one.get("model") == name]
-        if len(mine) == 1 and mine[0].get("version") == version:
-            _anchor_at(home, name, mine[0])
+def note_first_registration(home: Path, name: str, version: int) -> None:
+    """Note the registration of the first version as the last record, where a killed process could not.
+
+    Args:
+        home: The home.
+        name: The registered model.
+        version: The version that was registered.
+    """
+    if noted_last(home, name) is None:
+        about_model = [record for record in audit_log.records(home) if record.model == name]
+        if len(about_model) == 1 and about_model[0].version == version:
+            _note_last(home, name, about_model[0])
 
 
 def check_name(home: Path, name: str) -> None:
     """Check that a model name does not belong to another home.
 
+    Args:
+        home: The home.
+        name: The name under which a model will be registered.
+
     Raises:
         XmedError: REGISTRY_ELSEWHERE.
     """
     if is_there(home):
-        ours(home, name)
+        check_owner(home, name)
 
 
-def ours(home: Path, name: str) -> None:
+def check_owner(home: Path, name: str) -> None:
     """Check that the steps of a model are kept in this home's log.
 
     Several homes may share a server, each with models of its own: a lock on a file binds the processes of one home, and
     MLflow offers nothing that would bind two. A name that exists and that this home has no record of belongs to
     another.
 
+    Args:
+        home: The home.
+        name: The registered model.
+
     Raises:
         XmedError: REGISTRY_ELSEWHERE.
     """
     # In this order: another process of this home writes down that it makes a name before the name is taken.
-    if audit_state.known(home, name) or not _is_taken(home, name) or ownership.names(home, name):
+    if audit_state.has_records(home, name) or not _is_taken(home, name) or ownership.has_made_name(home, name):
         return
     raise XmedError(
         "REGISTRY_ELSEWHERE",
@@ -89,8 +120,8 @@ def _is_taken(home: Path, name: str) -> bool:
         return False
 
 
-def last(home: Path, name: str) -> audit_log.Record | None:
-    """Read which record the registry notes as the last one about a model: seq, sha256, and the log it is in."""
+def noted_last(home: Path, name: str) -> LogPosition | None:
+    """Read which record the registry notes as the last one about a model; None where it notes none."""
     try:
         tags = client(home).get_registered_model(name).tags if is_there(home) else {}
     except MlflowException as problem:
@@ -100,7 +131,7 @@ def last(home: Path, name: str) -> audit_log.Record | None:
     return _anchor(tags[ANCHOR]) if ANCHOR in tags else None
 
 
-def verify(home: Path, name: str | None = None) -> list[str]:
+def verify_audit(home: Path, name: str | None = None) -> list[str]:
     """Find everything that is wrong with the audit log, and what the registry shows without a record.
 
     Args:
@@ -111,44 +142,50 @@ def verify(home: Path, name: str | None = None) -> list[str]:
         One sentence per problem.
     """
     if not is_there(home):
-        return audit_log.verify(home)
+        return verify_log(home)
     models = list(client(home).search_registered_models(max_results=1000))
     anchors = {model.name: _anchor(model.tags[ANCHOR]) for model in models if ANCHOR in model.tags}
     if is_shared(home):  # in a store of its own a log that is gone altogether is found, too
-        here, known = audit_log.first(home), {one.get("model") for one in audit_log.records(home)}
-        anchors = {name: one for name, one in anchors.items() if name in known or one["log"] in (None, here)}
-    bare = [
+        first_sha256, names = audit_log.first(home), {record.model for record in audit_log.records(home)}
+        anchors = {
+            model: anchor for model, anchor in anchors.items() if model in names or anchor.log in (None, first_sha256)
+        }
+    without_anchor = [
         f"{model.name}: the registry no longer names the last record about it"
         for model in models
-        if ANCHOR not in model.tags and audit_state.known(home, model.name) and name in (None, model.name)
+        if ANCHOR not in model.tags and audit_state.has_records(home, model.name) and name in (None, model.name)
     ]
-    return [*audit_log.verify(home, anchors), *bare, *_signed_off(home), *audit_state.contradictions(home, name)]
+    return [
+        *verify_log(home, anchors),
+        *without_anchor,
+        *_unrecorded_sign_offs(home),
+        *audit_state.contradictions(home, name),
+    ]
 
 
-def _signed_off(home: Path) -> list[str]:
+def _unrecorded_sign_offs(home: Path) -> list[str]:
     """Decisions that stand beside a run's report, and of which the log has no record: it is older than they are."""
-    records, problems = audit_log.records(home), []
-    there, ours = {one["sha256"] for one in records}, {one.get("run") for one in records}
-    for path in sorted((home / "runs").glob(f"*/report/{SIGNOFF}")):
-        if path.parts[-3] not in ours:  # fetched from elsewhere, with what people said of it there
+    records, problems = audit_log.records(home), list[str]()
+    hashes, runs = {record.sha256 for record in records}, {record.run for record in records}
+    for path in sorted((home / "runs").glob(f"*/report/{SignOffs.FILE}")):
+        run = path.parts[-3]
+        if run not in runs:  # fetched from elsewhere, with what people said of it there
             continue
         try:
-            decisions = [line for line in read(SignOffs, path).root if line.record not in there]
+            decisions = [line for line in read_record(SignOffs, path).root if line.record not in hashes]
         except XmedError:
-            problems.append(f"run {path.parts[-3]}: its {SIGNOFF} cannot be read")
+            problems.append(f"run {run}: its {SignOffs.FILE} cannot be read")
             continue
-        problems += [f"run {path.parts[-3]}: '{one.decision}' of {one.at} is not in the audit log" for one in decisions]
+        problems += [f"run {run}: '{line.decision}' of {line.at} is not in the audit log" for line in decisions]
     return problems
 
 
-def _anchor(text: str) -> audit_log.Record:
-    """A tag as it was written; whatever else somebody put there matches no record."""
+def _anchor(text: str) -> LogPosition:
+    """Read a tag that `_note_last` wrote; any other text becomes the position of a record that does not exist."""
     try:
-        found = documents.mapping(documents.parse_json(text, "a tag"), "a tag")
-        signed = {signatures.SEAL: found[signatures.SEAL]} if signatures.SEAL in found else {}
-        return {"seq": int(found["seq"]), "sha256": str(found["sha256"]), "log": found.get("log"), **signed}
-    except (XmedError, ValueError, KeyError, TypeError):
-        return {"seq": -1, "sha256": text, "log": None}
+        return parse(LogPosition, documents.parse_json(text, "a tag"), "a tag")
+    except XmedError:
+        return LogPosition(seq=-1, sha256=text, log=None)
 
 
 def is_hash(tag: str) -> bool:
@@ -156,7 +193,14 @@ def is_hash(tag: str) -> bool:
     return tag.endswith(("sha256", "_id", "fingerprint"))
 
 
-def about(home: Path, name: str, version: int, event: str | None = None) -> list[audit_log.Record]:
-    """The records of one version: of one kind of event, or all."""
-    mine = [one for one in audit_log.records(home) if (one.get("model"), one.get("version")) == (name, version)]
-    return [one for one in mine if event in (None, one["event"])]
+def version_records(home: Path, name: str, version: int, event: str | None = None) -> list[AuditRecord]:
+    """Read the records of one version.
+
+    Args:
+        home: The home.
+        name: The registered model.
+        version: Its version.
+        event: Only records of this event; None: all.
+    """
+    about_version = [record for record in audit_log.records(home) if (record.model, record.version) == (name, version)]
+    return [record for record in about_version if event in (None, record.event)]

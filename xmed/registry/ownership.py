@@ -16,28 +16,39 @@ from xmed.files.atomic import write_atomically
 FILE = "registry.made.json"
 
 
-def note(home: Path, name: str, package: str | None = None) -> None:
-    """Write down that this home is about to make a name, or a version of it with this package_sha256."""
-    found = _read(home)
-    mine = found.setdefault(name, [])
-    if package and package not in mine:
-        mine.append(package)
-    write_atomically(home / FILE, json.dumps(found, indent=1, sort_keys=True) + "\n")
+def note_name(home: Path, name: str, package: str | None = None) -> None:
+    """Write down that this home is about to make a model name, or a version of it.
+
+    Args:
+        home: The home.
+        name: The registered model.
+        package: package_sha256 of the version.
+    """
+    packages_by_name = _read(home)
+    packages = packages_by_name.setdefault(name, [])
+    if package and package not in packages:
+        packages.append(package)
+    write_atomically(home / FILE, json.dumps(packages_by_name, indent=1, sort_keys=True) + "\n")
 
 
-def names(home: Path, name: str) -> bool:
-    """Whether this home made a name, or was about to."""
+def has_made_name(home: Path, name: str) -> bool:
+    """Whether this home made a model name, or was about to."""
     return name in _read(home)
 
 
-def packed(home: Path, name: str, package: str | None) -> bool:
-    """Whether this home made a version of a name with this package_sha256."""
+def has_made_package(home: Path, name: str, package: str | None) -> bool:
+    """Whether this home made a version of a model name with this package_sha256."""
     return package in _read(home).get(name, [])
 
 
 def _read(home: Path) -> dict[str, list[str]]:
+    """Model name → package_sha256 of the versions that this home made, or was about to make."""
     try:
-        found = documents.read_mapping(home / FILE)
+        document = documents.read_mapping(home / FILE)
     except XmedError:
         return {}
-    return {name: packages for name, packages in found.items() if isinstance(packages, list)}
+    return {
+        name: [package for package in packages if isinstance(package, str)]
+        for name, packages in document.items()
+        if isinstance(packages, list)
+    }

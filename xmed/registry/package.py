@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -51,9 +52,9 @@ def pack(run: Run, folder: Path, name: str, run_id: str, tags: dict[str, str], h
             input_example=_example(folder),
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED_WITH],
         )
-        kept = registry.get_logged_model(info.model_id).artifact_location
-        tags["package_sha256"] = folder_digest(download(kept, Path(scratch) / "kept", home))
-        ownership.note(home, name, tags["package_sha256"])
+        location = registry.get_logged_model(info.model_id).artifact_location
+        tags["package_sha256"] = folder_digest(download(location, Path(scratch) / "package", home))
+        ownership.note_name(home, name, tags["package_sha256"])
         # Within `active`: the registry looks the logged model up in the active store.
         return registry.create_model_version(name, info.model_uri, run_id, tags=tags, model_id=info.model_id)
 
@@ -64,7 +65,16 @@ def unpack(entry: ModelVersion, into: Path, home: Path) -> Path:
 
 
 def has_artifacts(name: str, version: int, home: Path) -> bool:
-    """Whether the files of a version can be read where the registry says they are."""
+    """Check whether the files of a version can be read where the registry says they are.
+
+    Args:
+        name: The registered model.
+        version: Its version.
+        home: The home.
+
+    Returns:
+        Whether its model.json could be downloaded.
+    """
     try:
         uri = client(home).get_model_version_download_uri(name, str(version))
         with tempfile.TemporaryDirectory() as scratch:
@@ -83,7 +93,7 @@ def download(uri: str, into: Path, home: Path) -> Path:
 
 def _shape(folder: Path) -> tuple[int, int, int]:
     """Spatial dimensions, channels and classes of a model folder's net."""
-    document = documents.read_mapping(folder / "model.json", "MODEL_INVALID")
+    document: dict[str, Any] = documents.read_mapping(folder / "model.json", "MODEL_INVALID")
     spatial = len([edge for edge in document["grid"]["patch"] if edge > 1])
     return spatial, 1 + 2 * document["grid"].get("context", 0), 1 + len(document["structures"])
 

@@ -26,15 +26,15 @@ BLANK = "\u115f\u1160\u3164\uffa0\u2800\u034f\u180e"
 MOST_WORDS = 5
 
 
-def same(one: str, other: str) -> bool:
+def may_be_same_person(first: str, second: str) -> bool:
     """Whether two names may be the same person's.
 
     Ignored are case, accents, invisible characters, look-alike characters (Unicode TS 39), titles, addresses, the order
     of the words, hyphens, and middle names. An initial may stand for every name that begins with it.
     """
-    pairs = [(_words(one), _words(other))]
-    if _disguised(one) or _disguised(other):
-        pairs.append((_words(one, seen=True), _words(other, seen=True)))
+    pairs = [(_words(first), _words(second))]
+    if _disguised(first) or _disguised(second):
+        pairs.append((_words(first, seen=True), _words(second, seen=True)))
     return any(_match(a, b) for a, b in pairs)
 
 
@@ -78,8 +78,8 @@ def _words(name: str, seen: bool = False) -> list[str]:
         text = re.sub(r"\d", "", text)
     whole = [re.sub(r"[.'’`]", "", word) for word in re.split(r"[\s,;/_+&]+", text)]
     titles = {title.replace("i", "l") for title in TITLES} if seen else TITLES
-    kept = [word for word, plain in zip(re.split(r"[\s,;/_+&]+", text), whole) if plain and plain not in titles]
-    parts = [part for word in kept for part in re.split(r"[^\w]+", word) if any(map(str.isalpha, part))]
+    words = [word for word, plain in zip(re.split(r"[\s,;/_+&]+", text), whole) if plain and plain not in titles]
+    parts = [part for word in words for part in re.split(r"[^\w]+", word) if any(map(str.isalpha, part))]
     parts = [part for part in parts if part not in titles] or parts
     for pair, single in DIGRAPHS:
         parts = [part.replace(pair, single) for part in parts]
@@ -100,6 +100,6 @@ def _like(sign: str) -> str:
         return sign
     from confusable_homoglyphs.confusables import confusables_data  # a table of 9,600 signs: read only where it matters
 
-    found = [one["c"] for one in confusables_data.get(sign, ())]
-    plain = [one for one in found if one.isascii() and any(map(str.isalpha, one))]
+    lookalikes = [entry["c"] for entry in confusables_data.get(sign, ())]
+    plain = [text for text in lookalikes if text.isascii() and any(map(str.isalpha, text))]
     return plain[0] if plain else sign

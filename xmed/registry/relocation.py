@@ -1,7 +1,7 @@
 """Corrects the registry of a home that was moved or copied.
 
 MLflow writes the place of every artifact as an absolute URI into its database. In a moved home these lead nowhere; in a
-copy they lead into the original, which it must not write to. They are corrected before they are used.
+copy they lead into the original home, which the copy must not write to. They are corrected before they are used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 
 
 def elsewhere(home: Path) -> list[Path]:
-    """List other homes that the embedded registry of this home says its artifacts lie in."""
+    """List other homes that the embedded registry of this home says its artifacts lie in.
+
+    Args:
+        home: The home.
+
+    Returns:
+        Their folders, sorted; none where the registry names this home alone.
+    """
     database = home / DATABASE
     if not database.is_file():
         return []
@@ -28,17 +35,23 @@ def elsewhere(home: Path) -> list[Path]:
     except sqlite3.Error:  # damaged, or not made yet: others say so
         return []
     places = [place for (uri,) in rows if uri and (place := path_of(str(uri))) and place.name == ARTIFACTS]
-    return sorted({place.parent for place in places if not _same(place.parent, home)})
+    return sorted({place.parent for place in places if not _is_same_folder(place.parent, home)})
 
 
 def relocate(home: Path) -> list[Path]:
-    """Make the registry name this home where it names others; returns those.
+    """Make the embedded registry name this home where it names others.
+
+    Args:
+        home: The home.
+
+    Returns:
+        The folders that it named before.
 
     Raises:
         XmedError: NOT_WRITABLE, BUSY.
     """
-    found = elsewhere(home)
-    for before in found:
+    old_homes = elsewhere(home)
+    for before in old_homes:
         try:
             rewrite(home / DATABASE, before, home)
         except sqlite3.OperationalError as problem:
@@ -46,7 +59,7 @@ def relocate(home: Path) -> list[Path]:
             raise XmedError(
                 "NOT_WRITABLE", what, "a home of one's own", "give it to this account, or copy it"
             ) from problem
-    return found
+    return old_homes
 
 
 def rewrite(database: Path, before: Path, home: Path) -> None:
@@ -77,9 +90,9 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one folder, by a link, say."""
+def _is_same_folder(first: Path, second: Path) -> bool:
+    """Whether two paths lead to the same folder, also through links."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     except OSError:
-        return one == other
+        return first == second

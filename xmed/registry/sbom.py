@@ -46,24 +46,42 @@ class Package:
 
     @classmethod
     def installed(cls, name: str) -> Package | None:
-        """None for a package of an extra that nobody asked for, or of another platform."""
+        """Describe an installed package; None for a package that is not installed, such as one of an unused extra."""
         try:
-            found = distribution(name)
+            package = distribution(name)
         except PackageNotFoundError:
             return None
-        told = found.metadata  # parsed anew at every access
-        asked = [Requirement(text) for text in told.get_all("Requires-Dist") or ()]
-        needed = {canonicalize_name(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
-        stated = [*(told.get_all("License-Expression") or ()), *(told.get_all("License") or ()), ""]
+        metadata = package.metadata  # parsed anew at every access
+        requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist") or ()]
+        needed = {
+            canonicalize_name(requirement.name)
+            for requirement in requirements
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        }
+        stated = [*(metadata.get_all("License-Expression") or ()), *(metadata.get_all("License") or ()), ""]
         licence = stated[0].strip().partition("\n")[0]
-        lines = [line for line in (found.read_text("RECORD") or "").splitlines() if ".libs/" in line]
+        lines = [line for line in (package.read_text("RECORD") or "").splitlines() if ".libs/" in line]
         bundled = tuple((path.rpartition("/")[2], digest) for path, digest, _ in csv.reader(lines))
-        kept = licence if licence and licence != "UNKNOWN" and len(licence) < 100 else None
-        return cls(canonicalize_name(told["Name"]), told["Version"], tuple(sorted(needed)), kept, bundled)
+        is_usable = licence and licence != "UNKNOWN" and len(licence) < 100
+        return cls(
+            canonicalize_name(metadata["Name"]),
+            metadata["Version"],
+            tuple(sorted(needed)),
+            licence if is_usable else None,
+            bundled,
+        )
 
 
 def sbom(name: str, weights_sha256: str) -> str:
-    """Make the CycloneDX 1.6 JSON of a model; the same model in the same environment gives the same document."""
+    """Make the list of packages (CycloneDX 1.6) of a model; the same model and environment give the same document.
+
+    Args:
+        name: The registered model.
+        weights_sha256: sha256 (hex) of its weights.
+
+    Returns:
+        The document as JSON text.
+    """
     model = Component(
         name=name,
         version=weights_sha256[:12],
@@ -72,43 +90,42 @@ def sbom(name: str, weights_sha256: str) -> str:
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=weights_sha256)],
         description="weights.safetensors",
     )
-    found = _closure(ROOT)
-    parts = {key: _component(one) for key, one in found.items()}
-    bom = Bom(
-        serial_number=uuid5(NAMESPACE_URL, f"{weights_sha256} {[(one.name, one.version) for one in found.values()]}"),
-        components=parts.values(),
-    )
+    packages = _closure(ROOT)
+    parts = {key: _component(package) for key, package in packages.items()}
+    versions = [(package.name, package.version) for package in packages.values()]
+    bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"{weights_sha256} {versions}"), components=parts.values())
     bom.metadata.component = model
     bom.register_dependency(model, [parts[ROOT]] if ROOT in parts else [])
-    for key, one in found.items():
-        bom.register_dependency(parts[key], [parts[other] for other in one.requires if other in parts])
+    for key, package in packages.items():
+        bom.register_dependency(parts[key], [parts[other] for other in package.requires if other in parts])
     return _undated(JsonV1Dot6(bom).output_as_string()) + "\n"
 
 
 @cache
 def _closure(root: str) -> dict[str, Package]:
-    found: dict[str, Package] = {}
-    waiting, asked = [root], set()
+    """A package and all that it requires, directly or not, as far as installed; sorted by name."""
+    packages: dict[str, Package] = {}
+    waiting, visited = [root], set[str]()
     while waiting:
         name = waiting.pop()
-        if name in asked:
+        if name in visited:
             continue
-        asked.add(name)
-        if (one := Package.installed(name)) is not None:
-            found[one.name] = one
-            waiting += one.requires
-    return dict(sorted(found.items()))
+        visited.add(name)
+        if (package := Package.installed(name)) is not None:
+            packages[package.name] = package
+            waiting += package.requires
+    return dict(sorted(packages.items()))
 
 
-def _component(one: Package) -> Component:
+def _component(package: Package) -> Component:
     return Component(
-        name=one.name,
-        version=one.version,
+        name=package.name,
+        version=package.version,
         type=ComponentType.LIBRARY,
-        bom_ref=str(one.url),
-        purl=one.url,
-        licenses=[LicenseFactory().make_from_string(one.licence)] if one.licence else [],
-        components=[_library(file, digest, one.url) for file, digest in one.bundled],
+        bom_ref=str(package.url),
+        purl=package.url,
+        licenses=[LicenseFactory().make_from_string(package.licence)] if package.licence else [],
+        components=[_library(file, digest, package.url) for file, digest in package.bundled],
     )
 
 

@@ -14,10 +14,12 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
+from xmed.records.audit_trail import LogPosition
 
 KEY = "XMED_AUDIT_KEY"
 KEY_CHARACTERS = 32
@@ -43,14 +45,14 @@ def signature(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def sealed(kind: str, key: bytes | None, **facts: Any) -> dict[str, Any]:
+def sealed(kind: str, key: bytes | None, **facts: JsonValue) -> dict[str, JsonValue]:
     """Add a signature to facts, if there is a key; `kind` keeps one kind of document from passing for another."""
     return facts if key is None else {**facts, SEAL: signature(key, _text(kind, facts))}
 
 
-def holds(kind: str, key: bytes, document: dict[str, Any], **facts: Any) -> bool:
-    """Whether a document carries the signature of these facts."""
-    return hmac.compare_digest(str(document.get(SEAL)), signature(key, _text(kind, facts)))
+def holds(kind: str, key: bytes, seal: str | None, **facts: JsonValue) -> bool:
+    """Whether a seal is the signature of these facts."""
+    return hmac.compare_digest(str(seal).encode(), signature(key, _text(kind, facts)).encode())
 
 
 def mark_file(home: Path) -> Path | None:
@@ -63,17 +65,15 @@ def mark_file(home: Path) -> Path | None:
     return state / "xmed" / "audit" / f"{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:32]}.json"
 
 
-def marked(home: Path, key: bytes) -> dict[str, Any] | None:
-    """Read seq and sha256 of the last record that this account wrote to the log; None where that is unknown."""
+def marked(home: Path, key: bytes) -> LogPosition | None:
+    """Read the mark: the last record that this account wrote to the log; None where that is unknown."""
     path = mark_file(home)
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError):
+        document = json.loads(path.read_text(encoding="utf-8")) if path else None
+        mark = LogPosition.model_validate(document)
+    except (OSError, ValueError):  # ValueError: no JSON, or of another shape
         return None
-    if not isinstance(found, dict):
-        return None
-    facts = {name: found.get(name) for name in ("seq", "sha256")}
-    return facts if holds("mark", key, found, **facts) else None
+    return mark if holds("mark", key, mark.hmac, seq=mark.seq, sha256=mark.sha256) else None
 
 
 def mark(home: Path, key: bytes, seq: int, sha256: str) -> None:
@@ -85,5 +85,5 @@ def mark(home: Path, key: bytes, seq: int, sha256: str) -> None:
             write_atomically(path, json.dumps(sealed("mark", key, seq=seq, sha256=sha256)) + "\n", private=True)
 
 
-def _text(kind: str, facts: dict[str, Any]) -> str:
+def _text(kind: str, facts: dict[str, JsonValue]) -> str:
     return f"{kind} {json.dumps(facts, sort_keys=True, separators=(',', ':'))}"

@@ -19,7 +19,7 @@ from xmed.records.data_summary import CohortSummary, DataSummary
 from xmed.records.provenance import FixedProtocol
 from xmed.records.record import content
 from xmed.records.training import Training
-from xmed.registry.recheck import remember
+from xmed.registry.recheck import record_origin
 from xmed.registry.tracking_store import client, experiment, is_there, registry_lock
 from xmed.run import Run
 
@@ -36,11 +36,15 @@ def log_run(run: Run, home: Path) -> str:
     One process does so at a time. A second call adds nothing, and completes what an interrupted first call left. The
     audit log gets a record of what the run was made with.
 
+    Args:
+        run: A run with a report.
+        home: The home.
+
     Returns:
         The id of the study's MLflow run.
     """
     with registry_lock(home):
-        remember(run, home)
+        record_origin(run, home)
         return write_run(run, home)
 
 
@@ -56,8 +60,8 @@ def write_run(run: Run, home: Path) -> str:
     if logged.info.status == "FINISHED" and logged.data.tags.get("report_sha256") == report_sha:
         return parent
     report = documents.read_mapping(run.report / "report.json")
-    known = logged.data.metrics
-    metrics = [m for m in _summary(report, logged.info.start_time) if known.get(m.key) != m.value]
+    logged_metrics = logged.data.metrics
+    metrics = [m for m in _summary(report, logged.info.start_time) if logged_metrics.get(m.key) != m.value]
     _log_batches(mlflow_client, parent, metrics, _params(_flat(run.read("study"))), _tags(run, report))
     mlflow_client.log_inputs(parent, datasets=list(_datasets(run)))
     for name in DOCUMENTS:
@@ -71,19 +75,26 @@ def write_run(run: Run, home: Path) -> str:
 
 def study_run(run: Run, home: Path) -> str | None:
     """The id of a run's MLflow run, or None where it was not logged."""
-    found = [entry for entry in _find(client(home), run) if ARM_TAG not in entry.data.tags]
-    return found[0].info.run_id if found else None
+    entries = [entry for entry in _find(client(home), run) if ARM_TAG not in entry.data.tags]
+    return entries[0].info.run_id if entries else None
 
 
 def arm_run(run: Run, arm: str, seed: int, home: Path) -> str | None:
     """The id of the MLflow run of one arm and seed, or None where it was not logged."""
-    wanted = (arm, str(seed))
-    found = [e for e in _find(client(home), run) if (e.data.tags.get(ARM_TAG), e.data.tags.get(SEED_TAG)) == wanted]
-    return found[0].info.run_id if found else None
+    pair = (arm, str(seed))
+    entries = [e for e in _find(client(home), run) if (e.data.tags.get(ARM_TAG), e.data.tags.get(SEED_TAG)) == pair]
+    return entries[0].info.run_id if entries else None
 
 
 def orphans(home: Path) -> list[str]:
-    """MLflow runs of xmed that say RUNNING: their process was killed while it logged, or still logs."""
+    """List MLflow runs of xmed that say RUNNING: their process was killed while it logged, or still logs.
+
+    Args:
+        home: The home.
+
+    Returns:
+        Ids of the MLflow runs.
+    """
     if not is_there(home):
         return []
     mlflow_client = client(home)
@@ -104,24 +115,24 @@ def _create(mlflow_client: MlflowClient, place: str, name: str, tags: dict[str, 
 
 
 def _log_arm(mlflow_client: MlflowClient, place: str, run: Run, arm: str, seed: int, parent: str) -> None:
-    wanted = {RUN_TAG: run.id, ARM_TAG: arm, SEED_TAG: str(seed), PARENT_TAG: parent}
+    identity = {RUN_TAG: run.id, ARM_TAG: arm, SEED_TAG: str(seed), PARENT_TAG: parent}
     for entry in _find(mlflow_client, run):
-        if all(entry.data.tags.get(key) == value for key, value in wanted.items()):
+        if all(entry.data.tags.get(key) == value for key, value in identity.items()):
             if entry.info.status == "FINISHED":
                 return
             mlflow_client.delete_run(entry.info.run_id)  # an interrupted call's half of the curves
-    child = _create(mlflow_client, place, f"{arm} seed {seed}", wanted)
+    child = _create(mlflow_client, place, f"{arm} seed {seed}", identity)
     trained = run.read(Training, arm, seed)
     start = mlflow_client.get_run(child).info.start_time
     facts = {key: value for key in ("seconds", "parameters") if (value := getattr(trained, key)) is not None}
     metrics = [*_losses(run.arm(arm, seed) / "losses.csv", start)]
     metrics += [Metric(f"training/{key}", float(value), start, 0) for key, value in facts.items()]
-    asked = {
+    settings = {
         "arm": arm,
         "seed": seed,
         **{key: getattr(trained, key) for key in ("method", "cite", "steps", "batch", "device")},
     }
-    params = {**asked, **_flat(trained.hyperparameters), **_flat({"network": trained.network})}
+    params = {**settings, **_flat(trained.hyperparameters), **_flat({"network": trained.network})}
     tags = {key: str(getattr(trained, key)).lower() for key in ("target_labels_used", "deployable", "weights_sha256")}
     _log_batches(mlflow_client, child, metrics, _params(params), [RunTag(*pair) for pair in tags.items()])
     mlflow_client.set_terminated(child, "FINISHED")

@@ -62,19 +62,29 @@ def client(home: Path) -> MlflowClient:
 
 @contextmanager
 def registry_lock(home: Path) -> Iterator[None]:
-    """Hold the registry for one writer among the processes of a home; across homes see `ledger.ours`."""
+    """Hold the registry for one writer among the processes of a home; across homes see `ledger.check_owner`.
+
+    Args:
+        home: The home.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        XmedError: BUSY, where another process has held the lock for a minute or more.
+    """
     with locked(home / "registry.lock", look_again_s=0.1):  # a registration takes a second; hundreds may wait
         yield
 
 
 def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
     """The id of an experiment, which is created where it does not exist."""
-    found = mlflow_client.get_experiment_by_name(name)
-    if found is not None:
-        if found.lifecycle_stage == "deleted":
-            mlflow_client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
-    # Said explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
+    existing = mlflow_client.get_experiment_by_name(name)
+    if existing is not None:
+        if existing.lifecycle_stage == "deleted":
+            mlflow_client.restore_experiment(existing.experiment_id)
+        return str(existing.experiment_id)
+    # Stated explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
     embedded = not os.environ.get("MLFLOW_TRACKING_URI")
     location = folder_uri(home / "mlartifacts") if embedded else None
     try:

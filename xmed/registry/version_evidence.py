@@ -15,14 +15,14 @@ from xmed.records.selection import Selection
 from xmed.records.training import Training
 from xmed.registry.sbom import sbom
 from xmed.registry.tracked_runs import RUN_TAG
-from xmed.report import numbers_digest
+from xmed.report import numbers_digest, read_report
 from xmed.run import Arm, Run
 
 SAME = (RUN_TAG, "report_id", "protocol_sha256", "weights_sha256", "not_promoted")
-"""Tags by which a version is known again; what a report says of when and where may have changed since."""
+"""Tags that are equal where the same run is registered again; what a report says of when and where may differ."""
 SBOM, REPORT = "sbom.cdx.json", "report.json"
 MONITOR = "monitor"
-"""The run's document that new data is held against."""
+"""Stem of the run's document that new data is compared with."""
 
 
 @documents.guarded("a file of the run", "MODEL_REFUSED", "the files of a finished run", "run the study again")
@@ -36,29 +36,29 @@ def evidence(run: Run, seed: int) -> dict[str, str]:
     folder, report_path = run.arm(Arm.ADAPTED, seed), run.report / REPORT
     if not report_path.is_file():
         raise _refused(f"run {run.id} has no report", "a report beside every registered model", "finish the run first")
-    report, protocol = documents.read_mapping(report_path), run.read(FixedProtocol)
-    if not protocol_of(run) == protocol.sha256 == report["protocol_sha256"]:
+    report, protocol = read_report(run.report), run.read(FixedProtocol)
+    if not protocol_of(run) == protocol.sha256 == report.protocol_sha256:
         raise _refused(f"the report of run {run.id} is about another protocol", f"protocol {protocol.sha256[:12]}…")
     if not run.has(Training, Arm.ADAPTED, seed):
         raise _refused(
             f"run {run.id} has no adapted model of seed {seed}", "a finished training", "finish the run first"
         )
-    document, trained = check_model(folder / "model"), run.read(Training, Arm.ADAPTED, seed)
-    if not document.get("deployable") or not trained.deployable or trained.target_labels_used:
+    card, trained = check_model(folder / "model"), run.read(Training, Arm.ADAPTED, seed)
+    if not card.deployable or not trained.deployable or trained.target_labels_used:
         why = "it learned from target labels" if trained.target_labels_used else "its method is not deployable"
         raise _refused(f"the model of run {run.id}: {why}", "a deployable model", "adapt with another method")
-    made = {"weights_sha256": document["weights_sha256"], "model_sha256": folder_digest(folder / "model")}
+    hashes = {"weights_sha256": card.weights_sha256, "model_sha256": folder_digest(folder / "model")}
     before = {"weights_sha256": trained.weights_sha256, "model_sha256": trained.model_sha256}
-    if any(before[key] not in (None, found) for key, found in made.items()):  # version 0.1.0 names weights alone
+    if any(before[key] not in (None, sha256) for key, sha256 in hashes.items()):  # version 0.1.0 names weights alone
         raise _refused(f"the model of run {run.id} is not the one that was trained", trained.weights_sha256[:12] + "…")
     return {
         RUN_TAG: run.id,
-        "verdict": str(report["verdict"]),
-        "report_id": str(report["report_id"]),
+        "verdict": report.verdict,
+        "report_id": report.report_id,
         "report_sha256": file_digest(report_path),
         "findings_sha256": numbers_digest(report),
         "protocol_sha256": protocol.sha256,
-        **made,
+        **hashes,
         **_fingerprints(run),
         **held_back(run),
     }

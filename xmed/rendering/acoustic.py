@@ -112,7 +112,8 @@ def _fluidity(anatomy: LabelledAnatomy, mask: np.ndarray) -> float:
 def _lumen(anatomy: LabelledAnatomy, mask: np.ndarray) -> np.ndarray:
     """Return the part of a structure whose source signal is that of its middle: the fluid without the wall."""
     deep = anatomy.smooth(mask, 2.0) > 0.95
-    return mask & (np.abs(anatomy.image - np.median(anatomy.image[deep if deep.any() else mask])) < 0.2)
+    lumen: np.ndarray = mask & (np.abs(anatomy.image - np.median(anatomy.image[deep if deep.any() else mask])) < 0.2)
+    return lumen
 
 
 def _contact(anatomy: LabelledAnatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
@@ -145,7 +146,10 @@ def _speckle(anatomy: LabelledAnatomy, random: np.random.Generator, echo: np.nda
     field += broad * np.sqrt(depth) / max(float(broad.std()), 1e-6)
     envelope = np.sqrt((field**2).sum(0))
     contrast = log_uniform(random, 0.15, 1.0)
-    return np.sqrt(np.maximum(echo, 0)) * (1 + contrast * (envelope / max(float(envelope.mean()), 1e-6) - 1))
+    amplitude: np.ndarray = np.sqrt(np.maximum(echo, 0)) * (
+        1 + contrast * (envelope / max(float(envelope.mean()), 1e-6) - 1)
+    )
+    return amplitude
 
 
 def _interfaces(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
@@ -154,7 +158,8 @@ def _interfaces(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.nda
     for value in np.unique(anatomy.label[anatomy.label > 0]):
         surface = anatomy.smooth(anatomy.label == value, 1.0)
         strength = strength + random.uniform(0, 5) * np.abs(np.gradient(surface, axis=0))
-    return strength * np.exp(random.uniform(0, 0.8) * anatomy.noise(random, 8.0))
+    echoes: np.ndarray = strength * np.exp(random.uniform(0, 0.8) * anatomy.noise(random, 8.0))
+    return echoes
 
 
 def _haze(anatomy: LabelledAnatomy, random: np.random.Generator, depth: np.ndarray) -> np.ndarray:
@@ -170,4 +175,5 @@ def _compress(anatomy: LabelledAnatomy, random: np.random.Generator, amplitude: 
     top = np.percentile(amplitude[anatomy.fov], random.uniform(97, 99.9)) if anatomy.fov.any() else 1.0
     decibel = 20 * np.log10(np.maximum(amplitude, 1e-9) / max(float(top) * log_uniform(random, 0.7, 1.5), 1e-9))
     display = np.clip(1 + decibel / random.uniform(36, 65), 0, 1) ** random.uniform(0.7, 1.8)
-    return ndimage.gaussian_filter(display, random.uniform(0, 0.6)).astype(np.float32)
+    displayed: np.ndarray = ndimage.gaussian_filter(display, random.uniform(0, 0.6)).astype(np.float32)
+    return displayed

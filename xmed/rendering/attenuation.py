@@ -22,7 +22,8 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     if random.random() < AS_SHOWN:
         low, high = random.uniform(-160, -60), random.uniform(140, 240)
         soft_tissue = low + np.clip(anatomy.image, 0, 1) * (high - low)
-        return (AIR + body * (soft_tissue - AIR)).astype(np.float32)
+        hounsfield: np.ndarray = (AIR + body * (soft_tissue - AIR)).astype(np.float32)
+        return hounsfield
     hu = _soft_tissue(anatomy, random)
     if random.random() < 0.7:
         deep = anatomy.smooth(body, 4.0) > 0.95  # not near the skin: air has no MR signal, like cortical bone
@@ -35,7 +36,8 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     hu = ndimage.gaussian_filter(hu, anatomy.voxels(3 * random.uniform(0.3, 0.9)), truncate=3)
     grain = random.standard_normal(anatomy.shape).astype(np.float32)
     grain = ndimage.gaussian_filter(grain, anatomy.voxels(3 * random.uniform(0.2, 0.7)), truncate=3)
-    return (hu + random.uniform(3, 25) * grain / max(float(grain.std()), 1e-6)).astype(np.float32)
+    noisy: np.ndarray = (hu + random.uniform(3, 25) * grain / max(float(grain.std()), 1e-6)).astype(np.float32)
+    return noisy
 
 
 def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
@@ -49,4 +51,5 @@ def _soft_tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.nd
     else:
         knots = np.linspace(0, 1, int(random.integers(3, 6))).tolist()
         levels = random.uniform(-120, 120, len(knots)).tolist()
-    return np.interp(x, knots, levels).astype(np.float32)
+    soft_tissue: np.ndarray = np.interp(x, knots, levels).astype(np.float32)
+    return soft_tissue

@@ -68,7 +68,8 @@ def _distractors(anatomy: LabelledAnatomy, random: np.random.Generator, backgrou
         radii = random.uniform(4.5, 18, 3)
         distance = np.sqrt((((points - centre[:, None, None, None]) / radii[:, None, None, None]) ** 2).sum(0))
         extra += sigmoid(8 * (1 - distance)) * float(background.mean()) * log_uniform(random, 0.5, 5)
-    return extra * (anatomy.label == 0)
+    hot_spots: np.ndarray = extra * (anatomy.label == 0)
+    return hot_spots
 
 
 def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.ndarray, level: float) -> np.ndarray:
@@ -82,4 +83,5 @@ def _detect(anatomy: LabelledAnatomy, random: np.random.Generator, activity: np.
     )
     grain /= max(float(grain.std()), 1e-6)
     noisy = blurred + np.sqrt(blurred * level) * log_uniform(random, 0.05, 2.5) * grain * 0.2
-    return np.maximum(noisy, 0).astype(np.float32)
+    counts: np.ndarray = np.maximum(noisy, 0).astype(np.float32)
+    return counts

@@ -44,16 +44,16 @@ def pose_anatomy(source: Sample, target: Sample, modality: str, random: np.rando
     image, sector = _unit_intensities(source), source.fov.mean() < TOMOGRAPH_FILL
     coded_fluid = {value: CODE_CERTAINTY if fluid else 1 - CODE_CERTAINTY for value, fluid in source.fluid.items()}
     if modality not in PROBE_MODALITIES and not sector:
-        return LabelledAnatomy(image, source.truth, source.fov, source.spacing, fluid=coded_fluid)
+        return LabelledAnatomy(image, source.reference, source.fov, source.spacing, fluid=coded_fluid)
     tilt = TILT_DEG if modality in PROBE_MODALITIES else POSITIONING_DEG
     turn = Rotation.from_euler("xyz", random.uniform(-tilt, tilt, 3), degrees=True).as_matrix()
     turn = turn * np.exp(random.uniform(-0.15, 0.15))
     axes = np.linalg.solve(source.grid.affine[:3, :3] / source.spacing, target.grid.affine[:3, :3] / target.spacing)
     to_source = np.diag(1 / np.array(source.spacing)) @ turn @ axes @ np.diag(target.spacing)
-    offset = np.argwhere(source.truth > 0).mean(0) - to_source @ _random_location(target, random)
+    offset = np.argwhere(source.reference > 0).mean(0) - to_source @ _random_location(target, random)
     shape = target.image.shape
     moved = ndimage.affine_transform(image, to_source, offset, shape, order=1, mode="constant")
-    label = ndimage.affine_transform(source.truth, to_source, offset, shape, order=0, mode="constant")
+    label = ndimage.affine_transform(source.reference, to_source, offset, shape, order=0, mode="constant")
     label = np.where(target.fov, label, 0).astype(np.uint8)
     anatomy = LabelledAnatomy(moved, label, target.fov, target.spacing, beam_direction(target.fov), coded_fluid)
     if not sector:
@@ -95,4 +95,5 @@ def _random_location(target: Sample, random: np.random.Generator) -> np.ndarray:
     """Draw a voxel index (3,) around the middle of a field of view; standard deviation: an eighth of its extent."""
     inside = np.argwhere(target.fov)
     middle, spread = inside.mean(0), np.ptp(inside, axis=0) / 8
-    return np.clip(middle + random.normal(0, 1, 3) * spread, inside.min(0), inside.max(0))
+    index: np.ndarray = np.clip(middle + random.normal(0, 1, 3) * spread, inside.min(0), inside.max(0))
+    return index

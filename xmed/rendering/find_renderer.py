@@ -32,4 +32,5 @@ def renderers() -> dict[str, str]:
 
 def renderer(modality: str) -> Renderer:
     """Return the renderer of a DICOM modality; label-conditioned randomisation where it has none."""
-    return importlib.import_module(f"xmed.rendering.{renderers().get(modality, GENERIC)}").render
+    render: Renderer = importlib.import_module(f"xmed.rendering.{renderers().get(modality, GENERIC)}").render
+    return render

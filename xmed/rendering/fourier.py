@@ -32,6 +32,9 @@ def mix_amplitude(
         share: Share of the style's amplitude, (b,).
         fov: Field of view of `image`, bool (b, i, j[, k]); outside it the image stays unchanged.
         style_fov: Field of view of `style`.
+
+    Returns:
+        Images of the same shape.
     """
     axes, space, ones = list(range(2, image.ndim)), image.shape[2:], [1] * (image.ndim - 1)
     content, filled_style = _filled(image.float(), fov), _filled(style.float(), style_fov)

@@ -40,7 +40,10 @@ class LabelledAnatomy:
 
     def smooth(self, array: np.ndarray, mm: float) -> np.ndarray:
         """Filter with a Gaussian of `mm` standard deviation; float32."""
-        return ndimage.gaussian_filter(array.astype(np.float32, copy=False), self.voxels(mm), truncate=3)
+        filtered: np.ndarray = ndimage.gaussian_filter(
+            array.astype(np.float32, copy=False), self.voxels(mm), truncate=3
+        )
+        return filtered
 
     def body(self) -> np.ndarray:
         """Return the patient's body with a soft edge, float32 in [0, 1]; holes are filled slice by slice."""
@@ -60,7 +63,8 @@ class LabelledAnatomy:
         start = random.uniform(0.5, 1.5, 3)  # the lattice itself is shifted, or its nodes would show
         field = ndimage.affine_transform(coarse, 1 / cell, start, self.shape, order=1, mode="nearest")
         field = ndimage.gaussian_filter(field, cell * 0.4, mode="reflect", truncate=2)
-        return (field - field.mean()) / max(float(field.std()), 1e-6)
+        noise: np.ndarray = (field - field.mean()) / max(float(field.std()), 1e-6)
+        return noise
 
     def coordinates(self) -> np.ndarray:
         """Return voxel centres in mm from the first voxel, float32 (3, i, j, k)."""
@@ -76,9 +80,11 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 def smooth_noise(random: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]) -> np.ndarray:
     """Draw white noise filtered by a Gaussian of `sigma` voxels; float32, mean 0, variance 1."""
     field = ndimage.gaussian_filter(random.standard_normal(shape, dtype=np.float32), sigma, mode="reflect", truncate=3)
-    return (field - field.mean()) / max(float(field.std()), 1e-6)
+    noise: np.ndarray = (field - field.mean()) / max(float(field.std()), 1e-6)
+    return noise
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Return 1 / (1 + exp(−x)), with x clipped to [−30, 30]."""
-    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    share: np.ndarray = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    return share

@@ -24,7 +24,8 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
     blurred = ndimage.gaussian_filter(signal * coil, anatomy.voxels(log_uniform(random, 0.3, 2.0)), truncate=3)
     level = log_uniform(random, 0.005, 0.05)
     real, imaginary = (level * random.standard_normal(anatomy.shape, dtype=np.float32) for _ in range(2))
-    return np.hypot(blurred + real, imaginary).astype(np.float32)  # Gudbjartsson & Patz, MRM 1995
+    magnitude: np.ndarray = np.hypot(blurred + real, imaginary).astype(np.float32)  # Gudbjartsson & Patz, MRM 1995
+    return magnitude
 
 
 def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
@@ -43,7 +44,8 @@ def _tissue(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray
         edges = np.quantile(in_view, np.sort(random.uniform(0.05, 0.95, count - 1)))
         signal = ndimage.gaussian_filter(levels[np.searchsorted(edges, smooth)], anatomy.voxels(0.7), truncate=3)
     texture = random.uniform(0, 0.15) * anatomy.noise(random, log_uniform(random, 5, 20))
-    return (signal * (1 + texture) + random.uniform(-0.2, 0.2) * anatomy.image).astype(np.float32)
+    tissue: np.ndarray = (signal * (1 + texture) + random.uniform(-0.2, 0.2) * anatomy.image).astype(np.float32)
+    return tissue
 
 
 def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, signal: np.ndarray) -> np.ndarray:
@@ -55,12 +57,12 @@ def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, si
     mask = anatomy.label == value
     around = float(np.median(signal[anatomy.around(mask)]))
     level: np.ndarray | float
-    kept = random.uniform(0, 0.4)  # share of its own pattern in the source that shows through
+    own_share = random.uniform(0, 0.4)  # share of its own pattern in the source that shows through
     grain = anatomy.noise(random, log_uniform(random, 4, 25))
     if random.random() < anatomy.fluid.get(value, 0.0):
         bright, dark = float(signal.max()) * random.uniform(0.8, 1.5), around * random.uniform(0.05, 0.6)
         level = bright if random.random() < 0.6 else dark  # T2-weighted, or T1-weighted
-        texture, kept = random.uniform(0, 0.03) * grain, 0.0
+        texture, own_share = random.uniform(0, 0.03) * grain, 0.0
     else:
         level, texture = _beside(around, random), random.uniform(0, 0.3) * grain
         if random.random() < 0.6:  # a core of another signal, off centre, as in a gland or a necrotic tumour
@@ -68,7 +70,7 @@ def _organ(anatomy: LabelledAnatomy, random: np.random.Generator, value: int, si
             core = depth / max(float(depth.max()), 1e-6) + 0.3 * anatomy.noise(random, 20.0)
             level = level + sigmoid(12 * (core - random.uniform(0.2, 0.7))) * (_beside(around, random) - level)
     soft = anatomy.smooth(mask, log_uniform(random, 0.5, 1.5))
-    organ = soft * (1 - kept) * (level * (1 + texture) - signal)
+    organ: np.ndarray = soft * (1 - own_share) * (level * (1 + texture) - signal)
     if random.random() < 0.5:  # capsule or wall
         rim = 4 * soft * (1 - soft) * random.uniform(0.3, 1)
         organ += rim * (_beside(around, random) - signal - organ)

@@ -1,7 +1,4 @@
-"""Perturb patches: other gain, blur, noise, hidden blocks. A student's predictions must not depend on these.
-
-Random numbers come from torch's global generator, which the training loop seeds and a checkpoint stores.
-"""
+"""Perturb patches: other gain, blur, noise, hidden blocks. A student's predictions must not depend on these."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ import functools
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from xmed.networks.random_numbers import RandomNumbers
 
 GAIN, OFFSET, NOISE = 0.2, 0.2, 0.2
 """Standard deviations of the log gain and of the offset, and the largest noise, in units of the image's standard
@@ -22,22 +21,34 @@ BLUR, TAPS = (0.15, 1.15), 7
 
 
 @torch.no_grad()
-def perturb_intensities(image: Tensor, fov: Tensor | None = None) -> Tensor:
-    """Give every patch (b, c, i, j[, k]) its own blur, gain, offset and noise; outside `fov` nothing changes."""
+def perturb_intensities(image: Tensor, random: RandomNumbers, fov: Tensor | None = None) -> Tensor:
+    """Give every patch its own blur, gain, offset and noise.
+
+    Args:
+        image: Normalised patches (b, c, i, j[, k]).
+        random: Draws the changes.
+        fov: Field of view, bool (b, i, j[, k]); outside it nothing changes. None for everywhere.
+
+    Returns:
+        Patches of the same shape.
+    """
     ones = [len(image)] + [1] * (image.ndim - 1)
-    draw = functools.partial(torch.rand, device=image.device, dtype=image.dtype)
-    normal = functools.partial(torch.randn, device=image.device, dtype=image.dtype)
-    blurred = torch.where(draw(ones) < 0.5, random_blur(image), image)
+    draw, normal = (
+        functools.partial(draw, device=image.device, dtype=image.dtype, generator=random.on(image.device))
+        for draw in (torch.rand, torch.randn)
+    )
+    blurred = torch.where(draw(ones) < 0.5, random_blur(image, random), image)
     level = NOISE * draw(ones)
     perturbed = blurred * torch.exp(GAIN * normal(ones)) + OFFSET * normal(ones) + level * normal(image.shape)
     return perturbed if fov is None else torch.where(fov[:, None], perturbed, image)
 
 
-def random_blur(image: Tensor) -> Tensor:
+def random_blur(image: Tensor, random: RandomNumbers) -> Tensor:
     """Filter every patch (b, c, i, j[, k]) with a separable Gaussian of its own random width; edges are replicated."""
     b, c, *space = image.shape
     low, high = BLUR
-    sigma = low + (high - low) * torch.rand(b, 1, device=image.device, dtype=image.dtype)
+    generator = random.on(image.device)
+    sigma = low + (high - low) * torch.rand(b, 1, device=image.device, dtype=image.dtype, generator=generator)
     offsets = torch.arange(TAPS, device=image.device, dtype=image.dtype) - TAPS // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
@@ -51,19 +62,21 @@ def random_blur(image: Tensor) -> Tensor:
     return x.reshape(image.shape)
 
 
-def random_blocks(image: Tensor, share: float, cell: int) -> Tensor:
+def random_blocks(image: Tensor, share: float, cell: int, random: RandomNumbers) -> Tensor:
     """Draw blocks of voxels, each with probability `share`.
 
     Args:
         image: (b, c, i, j[, k]); only its shape and device matter.
         share: Probability of a block.
         cell: Edge of a block in voxels.
+        random: Draws the blocks.
 
     Returns:
         Bool (b, 1, i, j[, k]).
     """
     space = image.shape[2:]
-    blocks = torch.rand(len(image), 1, *[-(-n // cell) for n in space], device=image.device) < share
+    cells, generator = [-(-n // cell) for n in space], random.on(image.device)
+    blocks = torch.rand(len(image), 1, *cells, device=image.device, generator=generator) < share
     for axis, n in enumerate(space, start=2):
         blocks = blocks.repeat_interleave(cell, axis).narrow(axis, 0, n)
     return blocks

@@ -13,7 +13,15 @@ from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform
 
 
 def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
-    """Return intensities without unit, float32 (i, j, k)."""
+    """Draw random intensities for every class of tissue.
+
+    Args:
+        anatomy: Labelled anatomy.
+        random: Random generator.
+
+    Returns:
+        Intensities without unit, float32 (i, j, k).
+    """
     smooth = anatomy.smooth(anatomy.image, 1.0)
     edges = np.quantile(smooth, np.sort(random.uniform(0.05, 0.95, int(random.integers(2, 7)))))
     tissue = np.searchsorted(edges, smooth)
@@ -25,4 +33,6 @@ def render(anatomy: LabelledAnatomy, random: np.random.Generator) -> np.ndarray:
         image += anatomy.smooth(anatomy.label == value, 1.0) * (level - image)
     image *= np.exp(random.uniform(0, 0.4) * anatomy.noise(random, 80.0))
     image = ndimage.gaussian_filter(image, anatomy.voxels(log_uniform(random, 0.5, 4)), truncate=3)
-    return (image + random.uniform(0, 0.12) * random.standard_normal(anatomy.shape)).astype(np.float32)
+    noise = random.uniform(0, 0.12) * random.standard_normal(anatomy.shape)
+    intensities: np.ndarray = (image + noise).astype(np.float32)
+    return intensities

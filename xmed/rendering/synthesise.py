@@ -48,9 +48,22 @@ def render_as_target(
 def pictures_as_source(
     count: int, source: Sequence[Sample], target: Sequence[Sample], scene: str, random: np.random.Generator
 ) -> Iterator[Sample]:
-    """Draw `count` labelled samples as the source's own modality shows them, for methods that need images.
+    """Draw labelled samples as the source's own modality shows them, for methods that need images.
 
     Each shows a label map in turn through the field of view of a random target case, without the target's physics.
+
+    Args:
+        count: Number of samples.
+        source: Labelled cases, whose images are dense label maps.
+        target: Unlabelled cases.
+        scene: Name of the scene that draws the source.
+        random: Random generator.
+
+    Returns:
+        Labelled samples on the grids of the target cases.
+
+    Raises:
+        XmedError: SPEC_INVALID for an unknown scene.
     """
     for n in range(count):
         case, view = source[n % len(source)], target[int(random.integers(len(target)))]
@@ -67,7 +80,23 @@ def renderings_as_target(
     random: np.random.Generator,
     scene: str | None = None,
 ) -> Iterator[Sample]:
-    """Draw `count` labelled samples with `render_as_target`: the source cases in turn, target cases at random."""
+    """Draw labelled samples with `render_as_target`: the source cases in turn, target cases at random.
+
+    Args:
+        count: Number of samples.
+        source: Labelled cases.
+        target: Unlabelled cases.
+        modality: DICOM modality of the target.
+        window: Raw intensities of the target are clipped to this range, if it is given.
+        random: Random generator.
+        scene: Name of the scene that draws the source, if one does.
+
+    Returns:
+        Labelled samples.
+
+    Raises:
+        XmedError: SPEC_INVALID for an unknown scene.
+    """
     views = (target[int(random.integers(len(target)))] for _ in range(count))
     for n, view in enumerate(views):
         yield render_as_target(source[n % len(source)], view, modality, window, random, scene)

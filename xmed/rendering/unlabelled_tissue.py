@@ -32,7 +32,8 @@ def add_unlabelled_tissue(anatomy: LabelledAnatomy, seen: np.ndarray, random: np
     _layers(anatomy, random, tissue)
     smooth = anatomy.smooth(anatomy.image, log_uniform(random, 1.5, 4))
     trust = np.where(anatomy.label > 0, 1.0, anatomy.smooth(seen, 2.0) * random.uniform(0, 1))
-    return (trust * smooth + (1 - trust) * tissue).astype(np.float32)
+    blended: np.ndarray = (trust * smooth + (1 - trust) * tissue).astype(np.float32)
+    return blended
 
 
 def fluid_probability(anatomy: LabelledAnatomy, mask: np.ndarray, seen: np.ndarray) -> float:

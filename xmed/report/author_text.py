@@ -7,6 +7,7 @@ from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files.digest import file_digest
+from xmed.records.provenance import AuthorText
 from xmed.spec import read_spec
 
 Document = dict[str, Any]
@@ -44,11 +45,14 @@ TEXTS: dict[str, tuple[int, str]] = {
 """key -> (the item of CLAIM 2024 that it answers, what is asked for)."""
 
 
-def read_text(path: Path) -> Document:
-    """Read text.json of a run from the author's YAML file.
+def read_text(path: Path) -> AuthorText:
+    """Read what people wrote of a study from their YAML file.
+
+    Args:
+        path: The file, a mapping of keys of TEXTS to texts.
 
     Returns:
-        {file, sha256, items}; items: key of TEXTS -> text.
+        text.json of a run.
 
     Raises:
         XmedError: SPEC_INVALID for unknown keys or values that are no text, SPEC_NOT_FOUND.
@@ -57,22 +61,26 @@ def read_text(path: Path) -> Document:
     unknown = [key for key in texts if key not in TEXTS]
     if unknown:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(map(str, unknown))}", f"some of {', '.join(TEXTS)}")
-    wrong = [key for key, value in texts.items() if not isinstance(value, str) or not value.strip()]
+    items = {key: value.strip() for key, value in texts.items() if isinstance(value, str) and value.strip()}
+    wrong = [key for key in texts if key not in items]
     if wrong:
         raise XmedError("SPEC_INVALID", f"{path.name}: {', '.join(wrong)} is no text", "text, or leave the key out")
-    return {"file": path.name, "sha256": file_digest(path), "items": {key: texts[key].strip() for key in texts}}
+    return AuthorText(file=path.name, sha256=file_digest(path), items=items)
 
 
-def author_text(text: Document) -> Document:
+def author_text(text: AuthorText | None) -> Document:
     """Return the report's `text`: every key of TEXTS, null where nobody wrote it, and what is asked for there.
 
     Args:
-        text: text.json of the run; empty where there is none.
+        text: text.json of the run; None where there is none.
+
+    Returns:
+        {file, sha256, items, asked, missing}.
     """
-    items = text.get("items", {})
+    items = text.items if text else {}
     return {
-        "file": text.get("file"),
-        "sha256": text.get("sha256"),
+        "file": text.file if text else None,
+        "sha256": text.sha256 if text else None,
         "items": {key: items.get(key) for key in TEXTS},
         "asked": {key: description for key, (_, description) in TEXTS.items()},
         "missing": [key for key in TEXTS if not items.get(key)],

@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.files.json_numbers import as_json
+from xmed.records.record import read_record
+from xmed.records.validation_report import Report
 from xmed.report.author_text import read_text
 from xmed.report.cards.chai import chai_card
 from xmed.report.cards.huggingface import huggingface_card
 from xmed.report.cases_csv import cases_csv
-from xmed.report.compose_report import completed, compose
+from xmed.report.compose_report import completed, compose_report
 from xmed.report.ratings import read_ratings
-from xmed.report.report_page import page
+from xmed.report.report_page import report_html
 from xmed.report.section_registry import Files, sections
 from xmed.report.sections.reproducibility.compute import MEASUREMENT_REPORTS
 from xmed.report.sources import Sources
@@ -32,7 +35,7 @@ MANIFEST = "MANIFEST.sha256"
 
 
 @documents.guarded("a file of the run", "DOCUMENT_INVALID", "files as an evaluated run has them")
-def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
+def write_report(run: Run, text: Path | None = None, ratings: Path | None = None) -> Path:
     """Write the report of an evaluated run: report.json, report.html, tables, cards and a manifest.
 
     Only files are read, so a report can be built again at any time.
@@ -52,11 +55,11 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
     """
     sources = Sources.of(run)
     if text is not None:
-        run.write("text", read_text(text))
+        run.write(read_text(text))
     if ratings is not None:
-        run.write("ratings", read_ratings(ratings, {case["case"] for case in sources.tested}))
+        run.write("ratings", read_ratings(ratings, {case.case for case in sources.tested}))
     sources = Sources.of(run)
-    report = compose(sources)
+    report = compose_report(sources)
     problems = schema_problems(report)
     if problems:
         raise XmedError("REPORT_MISMATCH", "; ".join(problems[:5]), "a report as schema.json describes it")
@@ -68,8 +71,15 @@ def build(run: Run, text: Path | None = None, ratings: Path | None = None) -> Pa
 
 
 def identity_now(run: Run) -> str:
-    """Return the id that the report of a run would have if it were built now."""
-    return str(compose(Sources.of(run))["report_id"])
+    """Compute the id that the report of a run would have if it were built now.
+
+    Args:
+        run: The evaluated run.
+
+    Returns:
+        sha256 (hex), as `report_id` of the document.
+    """
+    return str(compose_report(Sources.of(run))["report_id"])
 
 
 def artefacts(run: Run, sources: Sources, report: Document) -> Files:
@@ -78,7 +88,7 @@ def artefacts(run: Run, sources: Sources, report: Document) -> Files:
         "report.json": as_json(report, ensure_ascii=False),
         "cases.csv": cases_csv(completed(sources).rows, sources.edition),
         "protocol.json": as_json(sources.protocol, ensure_ascii=False),
-        "report.html": page(run, report),
+        "report.html": report_html(run, report),
         **extras(run, report),
     }
 
@@ -100,17 +110,31 @@ def manifest(folder: Path) -> str:
     Sign-offs are written later and are not part of it.
     """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    kept = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
-    return "".join(f"{file_digest(folder / name)}  {name}\n" for name in kept)
+    listed = [name for name in names if name not in (MANIFEST, SIGNOFF) and not Path(name).name.startswith(".")]
+    return "".join(f"{file_digest(folder / name)}  {name}\n" for name in listed)
 
 
-def read(folder: Path) -> Document:
-    """Return the document of a report's folder."""
-    return documents.read_mapping(folder / "report.json")
+def read_report(folder: Path) -> Report:
+    """Read the document of a report's folder.
+
+    Args:
+        folder: The folder that holds report.json.
+
+    Returns:
+        The document.
+
+    Raises:
+        XmedError: DOCUMENT_INVALID for a file that is damaged or no report; PATH_NOT_FOUND where it is missing.
+    """
+    return read_record(Report, folder / "report.json")
 
 
-def schema() -> Document:
-    """Return the JSON Schema (2020-12) of report.json: of the common keys, and of every section's keys."""
+def report_schema() -> dict[str, JsonValue]:
+    """Assemble the JSON Schema of report.json.
+
+    Returns:
+        The schema (2020-12) of the common keys, and of every section's keys.
+    """
     document: Document = json.loads(files("xmed.report").joinpath("schema.json").read_text(encoding="utf-8"))
     for section in sections():
         part = section.schema
@@ -121,5 +145,5 @@ def schema() -> Document:
 
 def schema_problems(report: Document) -> list[str]:
     """Return where a document departs from the schema, one line each; empty when it does not."""
-    problems = Draft202012Validator(schema()).iter_errors(report)
+    problems = Draft202012Validator(report_schema()).iter_errors(report)
     return [f"{'.'.join(map(str, e.absolute_path)) or 'report'}: {e.message[:200]}" for e in problems]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xmed.html.slices import MOST_PIXELS, views
+from xmed.html.slices import MOST_PIXELS, SliceView, views
 from xmed.run import TRAINED_ARMS, Run
 
 Document = dict[str, Any]
@@ -32,19 +32,19 @@ def gallery(run: Run, report: Document) -> list[Document]:
     pictured = []
     for n in sorted(why):
         entry = report["cases"][n]
-        shown = case_views(run, entry["case"], through=primary_label(report))
-        pictured.append({"n": n, "entry": entry, "why": why[n], "views": shown})
+        of_case = case_views(run, entry["case"], through=primary_label(report))
+        pictured.append({"n": n, "entry": entry, "why": why[n], "views": of_case})
     return pictured
 
 
-def thumbnails(run: Run, report: Document) -> dict[str, list[Document]]:
+def thumbnails(run: Run, report: Document) -> dict[str, list[SliceView]]:
     """Return a small picture, in one plane, of every case that the headline names."""
     return {
         entry["case"]: thumbnail_views(run, entry["case"], report, planes=1) for entry in report["headline"]["worst"]
     }
 
 
-def thumbnail_views(run: Run, case: str, report: Document, planes: int = 3) -> list[Document]:
+def thumbnail_views(run: Run, case: str, report: Document, planes: int = 3) -> list[SliceView]:
     """Return small views of one case with the reference and the adapted prediction."""
     return case_views(run, case, arms=("adapted",), through=primary_label(report), planes=planes, pixels=THUMBNAIL)
 
@@ -57,7 +57,7 @@ def case_views(
     arms: Sequence[str] = TRAINED_ARMS,
     planes: int = 3,
     pixels: int = MOST_PIXELS,
-) -> list[Document]:
+) -> list[SliceView]:
     """Return the views of a case as `xmed.html.slices.views` draws them; none where evaluation kept no picture."""
     path = run.pictures / f"{case}.npz"
     return views(path, arms=arms, through=through, planes=planes, pixels=pixels) if path.is_file() else []

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from xmed.files import documents
+from xmed.records.evaluation import CaseRow
+from xmed.records.record import parse
 from xmed.report.edition import EDITION
 
-Row = dict[str, Any]
 KEYS = ("arm", "seed", "case", "patient", "structure", "status")
 NUMBERS = (
     "dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "reference_volume_ml", "components", "confidence",
@@ -26,19 +27,32 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula. Such a text is written with an apostrophe before it."""
 
 
-def cases_csv(rows: Sequence[Row], edition: int = EDITION) -> str:
-    """Write rows as CSV. An empty field is null; a number is written so that it is read back bit by bit (repr)."""
+def cases_csv(rows: Sequence[CaseRow], edition: int = EDITION) -> str:
+    """Write rows as CSV.
+
+    An empty field is null; a number is written so that it is read back bit by bit (repr).
+
+    Args:
+        rows: The completed rows of a report.
+        edition: The edition of the report; that of version 0.1.0 has no voxel counts.
+
+    Returns:
+        The text of cases.csv, with a line of column names first.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = (*KEYS, *NUMBERS, *FLAGS, *TEXTS, *(VOXEL_COUNTS if edition > 1 else ()))
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_field(row.get(name)) for name in columns])
+        writer.writerow([_field(getattr(row, name)) for name in columns])
     return out.getvalue()
 
 
-def read_cases(path: Path) -> list[Row]:
+def read_cases(path: Path) -> list[CaseRow]:
     """Read the rows of a cases.csv.
+
+    Args:
+        path: The table.
 
     Returns:
         The rows as `cases_csv` wrote them. A key that a row did not have is null.
@@ -50,7 +64,10 @@ def read_cases(path: Path) -> list[Row]:
         documents.guarded(path.name, "DOCUMENT_INVALID", "a table as `xmed report build` writes it"),
         path.open(encoding="utf-8", newline="") as file,
     ):
-        return [{name: _value(name, text) for name, text in line.items()} for line in csv.DictReader(file)]
+        return [
+            parse(CaseRow, {name: _value(name, text) for name, text in line.items()}, f"{path.name}, line {number}")
+            for number, line in enumerate(csv.DictReader(file), start=2)
+        ]
 
 
 def _field(value: Any) -> str:

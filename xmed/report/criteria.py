@@ -85,8 +85,8 @@ def gain_criterion(gain: Document, threshold: float, structure: str) -> Criterio
     if value <= 0 or value < threshold:
         return {**criterion, "holds": False, "reason": AS_GOOD if value <= 0 else None}
     if ci is None or ci[0] <= 0:
-        shown = f"{signed(ci[0])} to {signed(ci[1])}" if ci else gain["reason"]
-        return {**criterion, "holds": None, "reason": f"{signed(value)}, and {NOT_ABOVE_ZERO}: {shown}"}
+        interval = f"{signed(ci[0])} to {signed(ci[1])}" if ci else gain["reason"]
+        return {**criterion, "holds": None, "reason": f"{signed(value)}, and {NOT_ABOVE_ZERO}: {interval}"}
     return {**criterion, "holds": True, "reason": None}
 
 
@@ -141,9 +141,9 @@ def _with_interval(criterion: Criterion, result: Document | None) -> Criterion:
     limit = 0.0 if against_source else criterion["threshold"]
     if criterion["holds"] is not True or ci[0] >= limit:
         return {**criterion, "interval": ci}
-    shown = " to ".join(signed(end) if against_source else number(end) for end in ci)
+    limits = " to ".join(signed(end) if against_source else number(end) for end in ci)
     what = "the interval of the difference" if against_source else "its interval"
-    note = f"met on the mean; {what}, {shown}, begins below what was asked, {number(limit)}"
+    note = f"met on the mean; {what}, {limits}, begins below what was asked, {number(limit)}"
     return {**criterion, "interval": ci, "note": note}
 
 

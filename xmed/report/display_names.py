@@ -41,6 +41,12 @@ def metric_name_and_unit(key: str) -> tuple[str, str]:
     """Return a metric's display name, and its unit with a space before it.
 
     For example, `hd95_mm` gives `("HD95", " mm")` and `dice` gives `("Dice", "")`.
+
+    Args:
+        key: Key of the metric.
+
+    Returns:
+        (name, unit); the unit is empty where the metric has none.
     """
     unit = key.rpartition("_")[2] if key.endswith(("_mm", "_ml")) else ""
     name = METRIC_NAMES.get(key, key.removesuffix(f"_{unit}").replace("_", " "))
@@ -48,12 +54,27 @@ def metric_name_and_unit(key: str) -> tuple[str, str]:
 
 
 def attribute_name(attribute: str) -> str:
-    """Return the display name of an image header's attribute."""
+    """Return the display name of an image header's attribute.
+
+    Args:
+        attribute: Key of the attribute, as data.json has it.
+
+    Returns:
+        The name for readers.
+    """
     return ATTRIBUTE_NAMES.get(attribute, attribute.replace("_", " "))
 
 
 def attribute_value(attribute: str, value: str) -> str:
-    """Return the display text of an attribute's value: F is female, 60-69 is 60–69 years, 3 of field_t is at 3 T."""
+    """Return the display text of an attribute's value: F is female, 60-69 is 60–69 years, 3 of field_t is at 3 T.
+
+    Args:
+        attribute: Key of the attribute.
+        value: Its value, as data.json has it.
+
+    Returns:
+        The text for readers.
+    """
     if attribute == "sex":
         return SEX_NAMES.get(value, value)
     if attribute == "age_band":
@@ -62,7 +83,14 @@ def attribute_value(attribute: str, value: str) -> str:
 
 
 def measurement_name(key: str) -> str:
-    """Return the display name of a reference distribution: `volume_ml.prostate` is Volume, prostate."""
+    """Return the display name of a reference distribution: `volume_ml.prostate` is Volume, prostate.
+
+    Args:
+        key: Key of the distribution: kind, a dot, and structure or statistic.
+
+    Returns:
+        The name for readers.
+    """
     kind, _, part = key.partition(".")
     kind_name = MEASUREMENT_NAMES.get(kind, kind.replace("_", " "))
     part_name = STATISTIC_NAMES.get(part, part.replace("_", " "))

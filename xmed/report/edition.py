@@ -25,7 +25,7 @@ def restated(fresh: Document, written: Document) -> Document:
     """
     if not older(written):
         return fresh
-    document = _as_written(fresh, written) | {key: written[key] for key in REPEATED if key in written}
+    document: Document = _as_written(fresh, written) | {key: written[key] for key in REPEATED if key in written}
     for entry in document["headline"]["strip"]:
         if entry["id"] == "volume_bias_ml" and entry["value"] is not None:
             entry["value"] = abs(entry["value"])  # edition 1 wrote the size of the bias here, and the sign beside it

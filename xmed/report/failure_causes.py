@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xmed.records.evaluation import CaseRow
 from xmed.report.edition import EDITION
-from xmed.report.rows import Row, failed, invented
+from xmed.report.row_facts import failed, invented
 from xmed.report.sources import Sources
 
 TAU = 0.7
@@ -29,7 +30,7 @@ def tau(sources: Sources) -> float:
     return float(sources.protocol["protocol"].get("failure_below") or TAU)
 
 
-def causes(row: Row, below: float, edition: int = EDITION) -> list[str]:
+def causes(row: CaseRow, below: float, edition: int = EDITION) -> list[str]:
     """Return what is wrong with one prediction.
 
     Args:
@@ -40,52 +41,52 @@ def causes(row: Row, below: float, edition: int = EDITION) -> list[str]:
     Returns:
         Codes of CAUSES, the primary cause first; none where the prediction neither failed nor is poor.
     """
-    dice = row["dice"]
+    dice = row.dice
     if edition > 1 and invented(row):
         return ["invented"]
     if not failed(row) and (dice is None or dice >= below):
         return []
-    if row["status"] in ("missing", "error"):
+    if row.status in ("missing", "error"):
         return ["missing"]
-    if row["status"] == "empty_prediction":
+    if row.status == "empty_prediction":
         return ["empty"]
     volume, reference, _ = _sizes(row, edition)
-    if row.get("reference_empty") or (reference == 0 and volume):
+    if row.reference_empty or (reference == 0 and volume):
         return ["invented"]
     codes = []
-    if dice == 0 or row.get("centre_inside") is False:
+    if dice == 0 or row.centre_inside is False:
         codes.append("wrong_place")
     if volume is not None and reference:
         codes += ["too_large"] if volume > TOO_LARGE * reference else []
         codes += ["too_small"] if volume < reference / TOO_LARGE else []
-    share = row.get("largest_share")
+    share = row.largest_share
     if share is not None and share < 1 - PIECES:
         codes.append("fragmented")
     return codes or ["boundary"]
 
 
-def worst_first(row: Row) -> tuple[float, bool, str]:
+def worst_first(row: CaseRow) -> tuple[float, bool, str]:
     """Sort key for the rows of one case's seeds: the worst prediction first."""
-    return (2.0 if row["dice"] is None else row["dice"], not invented(row), str(row["seed"]))
+    return (2.0 if row.dice is None else row.dice, not invented(row), str(row.seed))
 
 
-def description(row: Row, codes: Sequence[str], edition: int) -> str:
+def description(row: CaseRow, codes: Sequence[str], edition: int) -> str:
     """Return the numbers behind the cause codes of a row, as one clause; empty where there is no code."""
     if not codes:
         return ""
     if codes[0] == "missing":
-        return str(row.get("reason") or "no prediction")
+        return row.reason or "no prediction"
     parts = [_size_description(row, codes, edition)]
-    if row.get("centre_off_mm") is not None:
-        parts.append(f"centre {row['centre_off_mm']:.1f} mm off")
-    if row.get("components"):
-        parts.append(f"{row['components']} piece{'s' * (row['components'] != 1)}")
-    if row.get("hd95_mm") is not None and row["dice"]:
-        parts.append(f"HD95 {row['hd95_mm']:.1f} mm")
+    if row.centre_off_mm is not None:
+        parts.append(f"centre {row.centre_off_mm:.1f} mm off")
+    if row.components:
+        parts.append(f"{row.components} piece{'s' * (row.components != 1)}")
+    if row.hd95_mm is not None and row.dice:
+        parts.append(f"HD95 {row.hd95_mm:.1f} mm")
     return ", ".join(filter(None, parts))
 
 
-def _size_description(row: Row, codes: Sequence[str], edition: int) -> str:
+def _size_description(row: CaseRow, codes: Sequence[str], edition: int) -> str:
     volume, reference, unit = _sizes(row, edition)
     if volume is not None and reference and unit == "ml":
         return f"volume {volume / reference:.2f} of the reference"
@@ -98,8 +99,8 @@ def _size_description(row: Row, codes: Sequence[str], edition: int) -> str:
     return ""
 
 
-def _sizes(row: Row, edition: int) -> tuple[float | None, float | None, str]:
+def _sizes(row: CaseRow, edition: int) -> tuple[float | None, float | None, str]:
     """Size of prediction and reference, and their unit: ml, or voxels where the spacing is not credible."""
-    if row.get("volume_ml") is None and edition > 1:
-        return row.get("voxels"), row.get("reference_voxels"), "voxels"
-    return row.get("volume_ml"), row.get("reference_volume_ml"), "ml"
+    if row.volume_ml is None and edition > 1:
+        return row.voxels, row.reference_voxels, "voxels"
+    return row.volume_ml, row.reference_volume_ml, "ml"

@@ -17,7 +17,7 @@ from xmed.run import Run
 Document = dict[str, Any]
 
 
-def page(run: Run, report: Document) -> str:
+def report_html(run: Run, report: Document) -> str:
     """Return report.html of a report. The same files give the same text.
 
     Every number comes from the document; only the pictures and the loss curves are read from the run's files.
@@ -28,7 +28,7 @@ def page(run: Run, report: Document) -> str:
     """
     environment, common = _environment(), _common_values(report)
     leakage = report["data"]["leakage"]
-    shown = [
+    parts = [
         {
             "number": number,
             "anchor": section.anchor,
@@ -41,7 +41,7 @@ def page(run: Run, report: Document) -> str:
     ]
     return environment.get_template("page.html.j2").render(
         **common,
-        sections=shown,
+        sections=parts,
         unseen=not (n_overlaps(leakage) or why_not_compared(leakage)),
         version=__version__,
     )

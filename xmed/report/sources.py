@@ -9,6 +9,20 @@ from typing import Any
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import file_digest
+from xmed.records.data_summary import CaseFlow, CaseSummary, CohortSummary, DataSummary
+from xmed.records.drift import ValidationReference
+from xmed.records.evaluation import (
+    CaseRow,
+    CaseRows,
+    DicomObjects,
+    ImageDescription,
+    MetricConventions,
+    Robustness,
+    TestImages,
+)
+from xmed.records.provenance import AuthorText, PriorVersion
+from xmed.records.record import AnyRecord, content, parse
+from xmed.records.training import Training
 from xmed.report.cases_csv import read_cases
 from xmed.report.edition import EDITION
 from xmed.run import Run
@@ -19,6 +33,8 @@ OPTIONAL = (
     "selection", "environment", "errors", "reference", "robustness", "monitor", "text", "ratings", "prior", "external",
     "objects", "sbom",
 )  # fmt: skip
+PLAIN = ("study", "protocol", "selection", "environment", "errors", "ratings", "external", "sbom")
+"""Files that are kept as they are: the report repeats them, or takes a digest of them."""
 SIDES = ("source", "target")
 SELECTION_KEYS = ("promoted", "reason", "registered", "seeds")
 """What a report keeps of selection.json as it is."""
@@ -26,7 +42,7 @@ SELECTION_KEYS = ("promoted", "reason", "registered", "seeds")
 
 @dataclass(frozen=True)
 class Sources:
-    """The documents that `compose` reads, each as it stands in its file.
+    """The documents that `compose_report` reads, each as it stands in its file.
 
     Attributes:
         run: The run's id.
@@ -35,7 +51,7 @@ class Sources:
         signoff: The entries of SIGNOFF.json.
         hashes: sha256 (hex) of the run's files, by file name.
         report: report.json, where the sources are a copied report's folder; None beside a run.
-        edition: The edition by whose rules the report is computed; `verify` asks for that of the report it checks.
+        edition: The edition by whose rules the report is computed; `verify_report` asks for the checked report's.
 
     The other attributes are named after the run's files, see `xmed.run`.
     """
@@ -43,22 +59,22 @@ class Sources:
     run: str
     study: Document
     protocol: Document
-    data: Document
-    rows: list[Document]
-    metrics: Document
-    trained: list[Document] = field(default_factory=list)
+    data: DataSummary
+    rows: list[CaseRow]
+    metrics: MetricConventions
+    trained: list[Training] = field(default_factory=list)
     cards: list[Document] = field(default_factory=list)
     selection: Document = field(default_factory=dict)
     environment: Document = field(default_factory=dict)
     errors: list[Document] = field(default_factory=list)
-    reference: Document = field(default_factory=dict)
-    robustness: Document = field(default_factory=dict)
-    monitor: Document = field(default_factory=dict)
-    text: Document = field(default_factory=dict)
+    reference: dict[str, ImageDescription] = field(default_factory=dict)
+    robustness: Robustness | None = None
+    monitor: ValidationReference | None = None
+    text: AuthorText | None = None
     ratings: Document = field(default_factory=dict)
-    prior: Document = field(default_factory=dict)
+    prior: PriorVersion | None = None
     external: Document = field(default_factory=dict)
-    objects: Document = field(default_factory=dict)
+    objects: DicomObjects | None = None
     sbom: Document = field(default_factory=dict)
     signoff: list[Document] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -81,13 +97,23 @@ class Sources:
                     "RUN_NOT_FOUND", f"run {run.id} has no {name}.json", "an evaluated run", "finish the run first"
                 )
         names = [*REQUIRED, *(name for name in OPTIONAL if run.has(name))]
+        plain: Document = {name: run.read(name) for name in names if name in PLAIN}
         cards = [run.arm(arm, seed) / "model" / "model.json" for arm, seed in run.arms()]
         return cls(
             run=run.id,
-            **{name: run.read(name) for name in names},
-            trained=[run.trained(arm, seed) for arm, seed in run.arms()],
+            **plain,
+            data=run.read(DataSummary),
+            rows=run.read(CaseRows).root,
+            metrics=run.read(MetricConventions),
+            trained=[run.read(Training, arm, seed) for arm, seed in run.arms()],
             cards=[documents.read_mapping(path) for path in cards if path.is_file()],
-            signoff=run.signoff,
+            reference=run.read(TestImages).root if run.has(TestImages) else {},
+            robustness=_if_there(run, Robustness),
+            monitor=_if_there(run, ValidationReference),
+            text=_if_there(run, AuthorText),
+            prior=_if_there(run, PriorVersion),
+            objects=_if_there(run, DicomObjects),
+            signoff=[content(decision) for decision in run.signoff],
             hashes={f"{name}.json": file_digest(run.folder / f"{name}.json") for name in names},
         )
 
@@ -101,7 +127,7 @@ class Sources:
         for name in ("report.json", "protocol.json", "cases.csv"):
             if not (folder / name).is_file():
                 raise XmedError("RUN_NOT_FOUND", f"no report below {folder}: {name} is missing", "a report's folder")
-        report = documents.read_mapping(folder / "report.json")
+        report: Document = documents.read_mapping(folder / "report.json")
         selection, data = report["selection"], report["data"]
         arms = {(entry["arm"], entry["seed"]): entry for entry in selection["arms"]}
         selections = [
@@ -115,10 +141,13 @@ class Sources:
             run=report["run"],
             study=report["study"],
             protocol=documents.read_mapping(folder / "protocol.json"),
-            data={**sides, "leakage": data["leakage"]},
+            data=parse(DataSummary, {**sides, "leakage": data["leakage"]}, "report.json"),
             rows=read_cases(folder / "cases.csv"),
-            metrics=report["metrics_conventions"],
-            trained=[{**entry, "selection": chosen} for entry, chosen in zip(report["training"], selections)],
+            metrics=parse(MetricConventions, report["metrics_conventions"], "report.json"),
+            trained=[
+                parse(Training, {**entry, "selection": chosen}, "report.json")
+                for entry, chosen in zip(report["training"], selections)
+            ],
             selection={key: selection[key] for key in SELECTION_KEYS if key in selection},
             environment=report["environment"],
             errors=report["errors"],
@@ -140,9 +169,35 @@ class Sources:
     @property
     def arms(self) -> list[tuple[str, int]]:
         """(arm, seed) of every training."""
-        return [(entry["arm"], entry["seed"]) for entry in self.trained]
+        return [(record.arm, record.seed) for record in self.trained]
 
     @property
-    def tested(self) -> list[Document]:
+    def sides(self) -> dict[str, CohortSummary]:
+        """Both datasets of data.json: `source` and `target`."""
+        return {"source": self.data.source, "target": self.data.target}
+
+    @property
+    def tested(self) -> list[CaseSummary]:
         """The labelled test cases of the target, as data.json has them."""
-        return [case for case in self.data["target"]["cases"] if case["split"] == "test" and case["has_label"]]
+        return [case for case in self.data.target.cases if case.split == "test" and case.has_label]
+
+
+def case_flow(cohort: CohortSummary) -> CaseFlow:
+    """Return how many cases a dataset had, and what became of them.
+
+    Args:
+        cohort: One side of data.json.
+
+    Returns:
+        The counts.
+
+    Raises:
+        XmedError: DOCUMENT_INVALID where the document does not say it.
+    """
+    if cohort.flow is None:
+        raise XmedError("DOCUMENT_INVALID", f"data.json: {cohort.name} lacks 'flow'", "the document as xmed writes it")
+    return cohort.flow
+
+
+def _if_there(run: Run, kind: type[AnyRecord]) -> AnyRecord | None:
+    return run.read(kind) if run.has(kind) else None

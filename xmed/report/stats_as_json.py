@@ -58,7 +58,15 @@ def difference(a: Mapping[str, float], b: Mapping[str, float]) -> Document:
 def quantiles(
     values: Sequence[float], shares: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)
 ) -> dict[str, float] | None:
-    """Return quantiles by linear interpolation, keyed by their share as text; None without values."""
+    """Return quantiles by linear interpolation, keyed by their share as text; None without values.
+
+    Args:
+        values: The values, in any order.
+        shares: The shares, 0 to 1.
+
+    Returns:
+        Share as text → quantile; None without values.
+    """
     if not values:
         return None
     ordered = sorted(values)

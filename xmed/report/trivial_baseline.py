@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from xmed.run import TRIVIAL_ARMS
 
-Document = dict[str, Any]
 CEILING = "the ceiling, trained with target labels, is not above the best trivial baseline: this test set cannot judge"
 AS_GOOD = "a rule that learns nothing does as well"
 NOT_MEASURED = "no trivial baseline was measured: the source that it is made from is not here"
@@ -19,24 +17,27 @@ def best_trivial(dice: Mapping[str, Mapping[str, float]]) -> str:
 
     Args:
         dice: arm -> patient -> Dice.
+
+    Returns:
+        Name of the arm; of the first one where both have the same mean.
     """
     return max(TRIVIAL_ARMS, key=lambda arm: _mean(dice.get(arm, {})))
 
 
-def measurable(gap: Document, ceiling_over_trivial: Document) -> Document:
-    """Return the gap closed, or null where the ceiling is not above the best trivial baseline.
+def why_no_gap(ceiling_over_trivial: float | None) -> str | None:
+    """Explain why the gap closed is not measured.
 
     Where a mean mask does better than a network trained with target labels, the distance to that network measures
     nothing.
 
     Args:
-        gap: The gap closed as `interval` gives it.
-        ceiling_over_trivial: The ceiling minus the best trivial baseline, Dice.
+        ceiling_over_trivial: Mean Dice of the ceiling minus that of the best trivial baseline; None where one of them
+            is not there.
+
+    Returns:
+        The reason where the ceiling is not above the best trivial baseline; None where the gap can be measured.
     """
-    lead = ceiling_over_trivial["value"]
-    if lead is None or lead > 0:
-        return gap
-    return {**gap, "value": None, "ci": None, "reason": CEILING}
+    return None if ceiling_over_trivial is None or ceiling_over_trivial > 0 else CEILING
 
 
 def _mean(values: Mapping[str, float]) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from xmed.files.digest import digest
+from xmed.records.record import content
+from xmed.records.validation_report import Report
 from xmed.report.criteria import ALWAYS_ASKED, Criterion, gain_criterion
 from xmed.report.edition import EDITION
 from xmed.report.sources import Sources
 from xmed.report.trivial_baseline import CEILING, NOT_REQUIRED
-from xmed.run import ARMS, TRIVIAL_ARMS
+from xmed.run import TRIVIAL_ARMS
 
 Document = dict[str, Any]
 RESEARCH = "Research use only. Not for diagnosis."
@@ -17,7 +19,7 @@ TEST_SET_CRITERIA = ("reference", "ceiling", "patients")
 """Criteria of the test set itself: while one of them is open, neither pass nor fail can be told."""
 
 
-def verdict(judged: list[Criterion], edition: int = EDITION) -> str:
+def judge_criteria(judged: list[Criterion], edition: int = EDITION) -> str:
     """Return pass, fail or inconclusive.
 
     Fail: leakage or a changed protocol; every case failed; or a criterion is not met and the test set can judge.
@@ -39,18 +41,24 @@ def verdict(judged: list[Criterion], edition: int = EDITION) -> str:
     return "fail" if not_met else "pass"
 
 
-def unsupported_today(report: Document) -> str | None:
-    """Return why a report does not pass by today's rules, whatever its edition and protocol; None where it does.
+def unsupported_today(report: Report) -> str | None:
+    """Judge a report by today's rules, whatever its edition and protocol.
 
     Version 0.1.0 asked for a gain over the trivial baselines only where a protocol did, and then for its mean alone.
+
+    Args:
+        report: The document.
+
+    Returns:
+        Why the report does not pass today; None where it does.
     """
-    structure, summary = report["study"]["protocol"]["primary"]["structure"], report["summary"]
-    gain = report.get("intervals", {}).get("gain_over_trivial", {}).get(structure)
-    if gain is not None and (criterion := gain_criterion(gain, 0.0, structure))["holds"] is not True:
+    structure = report.study.protocol.primary.structure
+    gain = report.intervals.gain_over_trivial.get(structure) if report.intervals else None
+    if gain is not None and (criterion := gain_criterion(content(gain), 0.0, structure))["holds"] is not True:
         return f"{criterion['text']}: {criterion['reason']}"
-    means = {arm: (summary.get(arm) or {}).get(structure, {}).get("dice", {}).get("mean") for arm in ARMS}
-    best = max((means[arm] for arm in TRIVIAL_ARMS if means[arm] is not None), default=None)
-    ceiling = means["target_supervised"]
+    trivial = [report.summary.mean(arm, structure, "dice") for arm in TRIVIAL_ARMS]
+    best = max((mean for mean in trivial if mean is not None), default=None)
+    ceiling = report.summary.mean("target_supervised", structure, "dice")
     return CEILING if ceiling is not None and best is not None and ceiling <= best else None
 
 
@@ -62,7 +70,7 @@ def protocol_unchanged(sources: Sources) -> bool:
     cards = [] if sources.external else sources.cards
     hashes = {card["protocol_sha256"] for card in cards if "protocol_sha256" in card}
     same = all(study.get(key) == fixed[key] for key in fixed)
-    # A copied report has no models beside it: what was seen when it was built stands in it.
+    # A copied report has no models beside it, so the result of the check when it was built is used.
     unchanged_before = sources.report is None or not sources.report["exploratory"]
     return digest(fixed) == protocol["sha256"] and same and hashes <= {protocol["sha256"]} and unchanged_before
 

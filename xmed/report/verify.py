@@ -16,8 +16,9 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import array_digest, file_digest, folder_digest
 from xmed.html.traced_numbers import shown_problems
+from xmed.records.evaluation import DicomObjects
 from xmed.report.build_report import MANIFEST, artefacts, schema_problems
-from xmed.report.compose_report import compose, identity
+from xmed.report.compose_report import compose_report, identity
 from xmed.report.edition import older, restated
 from xmed.report.sources import Sources
 from xmed.run import SIGNOFF, Run, report_at
@@ -32,7 +33,7 @@ TOLERANCE = 1e-12
 """Relative difference of two numbers that counts as none."""
 
 
-def verify(folder: Path) -> list[str]:
+def verify_report(folder: Path) -> list[str]:
     """Return every mismatch of a report, one line each; empty when there is none.
 
     Beside its run, every number is recomputed from the run's files, files are hashed and the page is drawn again. A
@@ -42,6 +43,9 @@ def verify(folder: Path) -> list[str]:
 
     Args:
         folder: A run's folder, or a report's.
+
+    Returns:
+        The mismatches.
 
     Raises:
         XmedError: RUN_NOT_FOUND where there is no report.
@@ -62,7 +66,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def _mismatches(folder: Path) -> Iterator[list[str]]:
-    """The same, part by part, so that what was found before a damaged file ends it is not lost."""
+    """The mismatches, one check after the other: a damaged file ends the checks, and those before it are kept."""
     yield manifest_problems(folder)
     written = documents.read_mapping(folder / "report.json")
     broken = schema_problems(written)
@@ -99,7 +103,7 @@ def manifest_problems(folder: Path) -> list[str]:
 
 def _against_run(run: Run, folder: Path, written: Document) -> Iterator[list[str]]:
     sources = replace(Sources.of(run), edition=written.get("edition", 1))
-    report = compose(sources)
+    report = compose_report(sources)
     yield _document_problems(written, json.loads(json.dumps(report)))
     for name, content in artefacts(run, sources, report).items():
         if name == "report.json" or (older(written) and name not in TABLES):
@@ -116,9 +120,9 @@ def _against_run(run: Run, folder: Path, written: Document) -> Iterator[list[str
 
 
 def _against_table(folder: Path, written: Document) -> Iterator[list[str]]:
-    """The same from cases.csv and protocol.json, for a report that was copied away from its run."""
+    """Mismatches with cases.csv and protocol.json, for a report that was copied away from its run."""
     sources = replace(Sources.copied(folder), edition=written.get("edition", 1))
-    yield _document_problems(written, json.loads(json.dumps(compose(sources))))
+    yield _document_problems(written, json.loads(json.dumps(compose_report(sources))))
     yield row_problems(sources)
 
 
@@ -131,18 +135,16 @@ def _document_problems(written: Document, fresh: Document) -> list[str]:
 
 def row_problems(sources: Sources) -> list[str]:
     """Return rows that name a case twice, one that is no test case, or another patient than the data do."""
-    patient = {case["case"]: case["patient"] for case in sources.tested}
+    patient = {case.case: case.patient for case in sources.tested}
     problems, seen = [], set()
     for row in sources.rows:
-        key = row["arm"], row["seed"], row["case"], row["structure"]
-        if row["case"] not in patient:
-            problems.append(f"rows: {row['case']} is no labelled test case of the target")
-        elif row["patient"] != patient[row["case"]]:
-            problems.append(f"rows: {row['case']} is of {patient[row['case']]}, not of {row['patient']}")
+        key = row.arm, row.seed, row.case, row.structure
+        if row.case not in patient:
+            problems.append(f"rows: {row.case} is no labelled test case of the target")
+        elif row.patient != patient[row.case]:
+            problems.append(f"rows: {row.case} is of {patient[row.case]}, not of {row.patient}")
         if key in seen:
-            problems.append(
-                f"rows: {row['arm']}, seed {row['seed']}, {row['case']}, {row['structure']} stands there twice"
-            )
+            problems.append(f"rows: {row.arm}, seed {row.seed}, {row.case}, {row.structure} stands there twice")
         seen.add(key)
     return list(dict.fromkeys(problems))
 
@@ -151,9 +153,9 @@ def model_problems(run: Run, sources: Sources) -> list[str]:
     """Return models that are not those that were trained, so that the numbers are of others."""
     problems = []
     for record in sources.trained:
-        folder = run.arm(record["arm"], record["seed"]) / "model"
-        if "model_sha256" in record and folder.is_dir() and folder_digest(folder) != record["model_sha256"]:
-            problems.append(f"{record['arm']}, seed {record['seed']}: the model is not the one that was trained")
+        folder = run.arm(record.arm, record.seed) / "model"
+        if record.model_sha256 is not None and folder.is_dir() and folder_digest(folder) != record.model_sha256:
+            problems.append(f"{record.arm}, seed {record.seed}: the model is not the one that was trained")
     return problems
 
 
@@ -161,16 +163,16 @@ def prediction_problems(run: Run, sources: Sources) -> list[str]:
     """Return kept predictions that are not those that were measured: swapped, flipped, edited or missing."""
     problems = []
     for arm, seed in run.arms():
-        rows = [row for row in sources.rows if (row["arm"], row["seed"]) == (arm, seed)]
-        expected = {row["case"]: row["prediction_sha256"] for row in rows if row.get("prediction_sha256")}
+        rows = [row for row in sources.rows if (row.arm, row.seed) == (arm, seed)]
+        expected = {row.case: row.prediction_sha256 for row in rows if row.prediction_sha256}
         if not expected:
             continue
-        kept = _kept_predictions(run.arm(arm, seed) / "labels.npz", f"{arm}, seed {seed}")
+        present = _kept_predictions(run.arm(arm, seed) / "labels.npz", f"{arm}, seed {seed}")
         for case, sha256 in expected.items():
             name = f"case.{case}"
-            if name not in kept:
+            if name not in present:
                 problems.append(f"{arm}, seed {seed}, {case}: the prediction that was measured is gone")
-            elif kept[name] != sha256:
+            elif present[name] != sha256:
                 problems.append(f"{arm}, seed {seed}, {case}: the prediction is not the one that was measured")
     return problems
 
@@ -188,8 +190,13 @@ def _kept_predictions(path: Path, whose: str) -> dict[str, str]:
 
 def object_problems(run: Run) -> list[str]:
     """Return DICOM objects of the run that are not those that were written."""
-    rows = run.read("objects")["cases"] if run.has("objects") else []
-    expected = {f"{row['case']}.{kind}.dcm": row[kind] for row in rows if not row["reason"] for kind in ("seg", "sr")}
+    rows = run.read(DicomObjects).cases if run.has(DicomObjects) else []
+    expected = {
+        f"{row.case}.{kind}.dcm": sha256
+        for row in rows
+        if not row.reason
+        for kind, sha256 in (("seg", row.seg), ("sr", row.sr))
+    }
     paths = {name: run.objects / name for name in expected}
     return [
         f"objects/{name}: is not the one that was written"

@@ -41,8 +41,8 @@ def of_structures(
         source_ml: Per structure, its volumes in ml in labelled source cases.
     """
     out = {}
-    for n, known in enumerate(source_ml):
-        low, high, ml = min(known) / PRIOR_FACTOR, max(known) * PRIOR_FACTOR, volume_ml[n]
+    for n, labelled_ml in enumerate(source_ml):
+        low, high, ml = min(labelled_ml) / PRIOR_FACTOR, max(labelled_ml) * PRIOR_FACTOR, volume_ml[n]
         out[f"empty_share_{n + 1}"] = at_most(empty[n], max(EMPTY_SHARE, first[n]))
         out[f"volume_ml_{n + 1}"] = at_most(ml, high) if ml > high else at_least(ml, low)
     return out

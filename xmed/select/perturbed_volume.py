@@ -49,4 +49,5 @@ class PlaneRotation:
 
     def label(self, label: np.ndarray) -> np.ndarray:
         """Rotate a label map (i, j, k)."""
-        return ndimage.affine_transform(label, self.matrix, self.offset, order=0)
+        rotated: np.ndarray = ndimage.affine_transform(label, self.matrix, self.offset, order=0)
+        return rotated

@@ -65,29 +65,37 @@ def select_model(
     return rank_models({name: bench.findings(model) for name, model in models.items()}, source_ml)
 
 
-def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, ModelChoice]:
-    """Choose as `select_model` does, from measures of each model. source_only itself is never held back."""
-    checks = {name: guards(one, found[SOURCE], source_ml) for name, one in found.items()}
-    failed = {name: [g for g, check in checks[name].items() if not check.ok] for name in found if name != SOURCE}
-    kept = [name for name in found if not failed.get(name)]
-    voters = {name: found[name] for name in kept}
+def rank_models(findings: Mapping[str, Findings], source_ml: Sequence[Sequence[float]]) -> tuple[str, ModelChoice]:
+    """Choose among finished models, as `select_model` does, from measures of each. source_only is never excluded.
+
+    Args:
+        findings: Arm → its measures; source_only must be among them.
+        source_ml: Per structure, its volumes in ml in labelled source cases.
+
+    Returns:
+        Name of the chosen arm, and the record of the choice.
+    """
+    checks = {name: guards(measured, findings[SOURCE], source_ml) for name, measured in findings.items()}
+    failed = {name: [g for g, check in checks[name].items() if not check.ok] for name in findings if name != SOURCE}
+    passed = [name for name in findings if not failed.get(name)]
+    voters = {name: findings[name] for name in passed}
     scores, crowd = validated(voters), agreements(voters)
-    ranks = {v: dict(zip(kept, _ranks([row[name] for name in kept]))) for v, row in scores.items()}
-    mean = {name: float(np.mean([row[name] for row in ranks.values()])) for name in kept}
-    lead = {name: sum(int(np.sign(row[SOURCE] - row[name])) for row in ranks.values()) for name in kept}
-    better = [name for name in kept if lead[name] > 0 and mean[name] < mean[SOURCE]]
-    better.sort(key=lambda name: (mean[name], -(found[name].scores["consistency"] or 0.0)))
+    ranks = {v: dict(zip(passed, _ranks([row[name] for name in passed]))) for v, row in scores.items()}
+    mean = {name: float(np.mean([row[name] for row in ranks.values()])) for name in passed}
+    lead = {name: sum(int(np.sign(row[SOURCE] - row[name])) for row in ranks.values()) for name in passed}
+    better = [name for name in passed if lead[name] > 0 and mean[name] < mean[SOURCE]]
+    better.sort(key=lambda name: (mean[name], -(findings[name].scores["consistency"] or 0.0)))
     chosen = better[0] if better else SOURCE
     candidates = [
         RankedModel(
             name=name,
-            kept=name in kept,
+            kept=name in passed,
             guards=checks[name],
-            scores={**found[name].scores, **({"agreement": crowd[name]} if name in crowd else {})},
-            ranks={v: row[name] for v, row in ranks.items()} if name in kept else {},
+            scores={**findings[name].scores, **({"agreement": crowd[name]} if name in crowd else {})},
+            ranks={v: row[name] for v, row in ranks.items()} if name in passed else {},
             mean_rank=mean.get(name),
         )
-        for name in found
+        for name in findings
     ]
     record = ModelChoice(
         rule=RULE,
@@ -102,54 +110,56 @@ def rank_models(found: Mapping[str, Findings], source_ml: Sequence[Sequence[floa
     return chosen, record
 
 
-def validated(found: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
+def validated(findings: Mapping[str, Findings]) -> dict[str, dict[str, float]]:
     """Return validator → model → score, of the validators that vote.
 
     A validator votes if every model has its score, if it favours no method among them, and if at least one model can
     read its pictures.
     """
-    names = list(found)
-    trained_by = {one.method for one in found.values()} & set(methods.names())
+    names = list(findings)
+    trained_by = {measured.method for measured in findings.values()} & set(methods.names())
     silent = {facts.favoured_by_validator for facts in map(methods.facts, trained_by)}
-    if max(one.scores["proxy"] or 0.0 for one in found.values()) < READ_SHARE * max(o.known for o in found.values()):
+    best_proxy = max(measured.scores["proxy"] or 0.0 for measured in findings.values())
+    if best_proxy < READ_SHARE * max(measured.source_dice for measured in findings.values()):
         silent.add("proxy")
     table: dict[str, dict[str, float]] = {}
-    for validator in [v for v in found[names[0]].scores if v not in silent]:
-        row = {name: value for name in names if (value := found[name].scores[validator]) is not None}
+    for validator in [v for v in findings[names[0]].scores if v not in silent]:
+        row = {name: value for name in names if (value := findings[name].scores[validator]) is not None}
         if len(row) == len(names):
             table[validator] = row
     return table
 
 
-def agreements(found: Mapping[str, Findings]) -> dict[str, float]:
+def agreements(findings: Mapping[str, Findings]) -> dict[str, float]:
     """Return model → mean Dice over target volumes with each of the other models; empty with fewer than `MIN_CROWD`.
 
     The model itself is left out, or a confident mistake would confirm itself.
     """
-    return {name: _with_others(name, found) for name in found} if len(found) >= MIN_CROWD else {}
+    return {name: _with_others(name, findings) for name in findings} if len(findings) >= MIN_CROWD else {}
 
 
-def guards(one: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
+def guards(measured: Findings, first: Findings, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
     """Return the checks of one model, compared with those of source_only."""
-    stable, before = one.scores["consistency"] or 0.0, first.scores["consistency"] or 0.0
+    stable, before = measured.scores["consistency"] or 0.0, first.scores["consistency"] or 0.0
     return {
         "consistency": at_least(stable, before - CONSISTENCY_DROP),
-        "source_dice": at_least(one.known, KNOWN_SHARE * first.known),
-        "outside_fov": at_most(one.outside, 0.0),
-        **of_structures(one.empty, one.volume_ml, first.empty, source_ml),
+        "source_dice": at_least(measured.source_dice, KNOWN_SHARE * first.source_dice),
+        "outside_fov": at_most(measured.outside, 0.0),
+        **of_structures(measured.empty, measured.volume_ml, first.empty, source_ml),
     }
 
 
-def _with_others(name: str, found: Mapping[str, Findings]) -> float:
-    classes, mine = len(found[name].empty) + 1, found[name].labels
-    others = [one.labels for other, one in found.items() if other != name]
-    return float(np.mean([mean_overlap(a, b, classes) for labels in others for a, b in zip(mine, labels)]))
+def _with_others(name: str, findings: Mapping[str, Findings]) -> float:
+    classes, own_labels = len(findings[name].empty) + 1, findings[name].labels
+    others = [measured.labels for other, measured in findings.items() if other != name]
+    return float(np.mean([mean_overlap(a, b, classes) for labels in others for a, b in zip(own_labels, labels)]))
 
 
 def _ranks(scores: Sequence[float]) -> list[float]:
     """Return ranks, 1 for the highest score; scores within `MARGIN` of each other share the mean of their ranks."""
     ahead = np.subtract.outer(scores, scores)  # [i, j]: how far i is ahead of j
-    return (1 + (ahead < -MARGIN).sum(1) + ((abs(ahead) <= MARGIN).sum(1) - 1) / 2).tolist()
+    ranks: list[float] = (1 + (ahead < -MARGIN).sum(1) + ((abs(ahead) <= MARGIN).sum(1) - 1) / 2).tolist()
+    return ranks
 
 
 def _won(chosen: str, mean: Mapping[str, float], validators: int) -> str:
@@ -160,9 +170,9 @@ def _won(chosen: str, mean: Mapping[str, float], validators: int) -> str:
 
 
 def _none_better(failed: Mapping[str, Sequence[str]], validators: int) -> str:
-    held = {name: ", ".join(guard.replace("_", " ") for guard in names) for name, names in failed.items()}
+    reasons = {name: ", ".join(guard.replace("_", " ") for guard in names) for name, names in failed.items()}
     parts = [
         f"{name} is held back by {why}" if why else f"{name} does not lead by most of {validators} validators"
-        for name, why in held.items()
+        for name, why in reasons.items()
     ]
     return "no model is estimated to be better than source-only: " + ("; ".join(parts) or "there is no other")

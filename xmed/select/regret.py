@@ -45,14 +45,14 @@ def oracle(
     cells = [cell for cell in evidence_by_cell if cell in dice_by_cell]
     if not cells:
         return {}
-    truth = np.array([dice_by_cell[cell] for cell in cells], float)
+    true_dice = np.array([dice_by_cell[cell] for cell in cells], float)
     names = list(dict.fromkeys(name for cell in cells for name in evidence_by_cell[cell]))
     columns = {name: [evidence_by_cell[cell].get(name) for cell in cells] for name in names}
     scores = {name: np.array(column, float) for name, column in columns.items() if None not in column}
     if len(scores) > 1 and ALL not in scores:
         scores[ALL] = np.mean([rankdata(score) for score in scores.values()], axis=0)
     return {
-        name: ValidatorRegret(weighted_spearman(score, truth), regret(score, truth), len(cells))
+        name: ValidatorRegret(weighted_spearman(score, true_dice), regret(score, true_dice), len(cells))
         for name, score in scores.items()
     }
 

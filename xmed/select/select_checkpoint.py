@@ -44,7 +44,7 @@ class Evidence:
 class Verdict:
     """Whether one candidate keeps every check, and each check's value and limit."""
 
-    kept: bool
+    within_limits: bool
     guards: dict[str, CheckedLimit]
 
 
@@ -59,6 +59,9 @@ def measure_candidate(
         held_out: Labelled source samples that it was not trained on.
         seed: Determines the random changes and renderings.
         scene: Name of the scene that draws the source, if one does.
+
+    Returns:
+        The measures.
     """
     random = np.random.default_rng([seed, 11])
     values = range(1, len(model.structures) + 1)
@@ -71,13 +74,13 @@ def measure_candidate(
         anywhere = target[int(random.integers(len(target)))]
         seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
-        proxy += [mask_overlap(guess == v, seen.truth == v) for v in values if (seen.truth == v).any()]
-    found = np.array(volumes)
+        proxy += [mask_overlap(guess == v, seen.reference == v) for v in values if (seen.reference == v).any()]
+    ml = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),
         float(np.mean(proxy)) if proxy else None,
-        (found == 0).mean(0).tolist(),
-        np.median(found, axis=0).tolist(),
+        (ml == 0).mean(0).tolist(),
+        np.median(ml, axis=0).tolist(),
     )
 
 
@@ -91,19 +94,20 @@ def select_checkpoint(evidence: Sequence[Evidence], source_ml: Sequence[Sequence
         source_ml: Per structure, its volumes in ml in labelled source cases.
 
     Returns:
-        Index of the chosen candidate; for each candidate whether it was kept, and every check's value and limit.
+        Index of the chosen candidate; for each candidate whether it keeps every limit, with each check's value and
+        limit.
     """
-    verdicts = [_guards(one, evidence[0], source_ml) for one in evidence]
-    kept = [n == 0 or all(guard.ok for guard in guards.values()) for n, guards in enumerate(verdicts)]
-    chosen = max(n for n, ok in enumerate(kept) if ok)
-    return chosen, [Verdict(ok, guards) for ok, guards in zip(kept, verdicts)]
+    checks = [_guards(candidate, evidence[0], source_ml) for candidate in evidence]
+    passed = [n == 0 or all(guard.ok for guard in guards.values()) for n, guards in enumerate(checks)]
+    chosen = max(n for n, ok in enumerate(passed) if ok)
+    return chosen, [Verdict(ok, guards) for ok, guards in zip(passed, checks)]
 
 
-def _guards(one: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
-    guards = {"consistency": at_least(one.consistency, first.consistency - CONSISTENCY_DROP)}
-    if one.proxy is not None and first.proxy is not None:
-        guards["proxy_dice"] = at_least(one.proxy, first.proxy - PROXY_DROP)
-    return guards | of_structures(one.empty, one.volume_ml, first.empty, source_ml)
+def _guards(candidate: Evidence, first: Evidence, source_ml: Sequence[Sequence[float]]) -> dict[str, CheckedLimit]:
+    guards = {"consistency": at_least(candidate.consistency, first.consistency - CONSISTENCY_DROP)}
+    if candidate.proxy is not None and first.proxy is not None:
+        guards["proxy_dice"] = at_least(candidate.proxy, first.proxy - PROXY_DROP)
+    return guards | of_structures(candidate.empty, candidate.volume_ml, first.empty, source_ml)
 
 
 def _label(model: Model, case: Sample) -> np.ndarray:

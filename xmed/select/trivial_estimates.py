@@ -54,43 +54,69 @@ def estimate_baselines(
     through = [target[int(random.integers(len(target)))] for _ in cases]
     pairs = zip(cases, through)
     drawn = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
-    held = (
-        [(s.case, s.truth, s.fov) for s in drawn] if scene else [posed_labels(s, target, model, random) for s in cases]
+    posed = (
+        [(s.case, s.reference, s.fov) for s in drawn]
+        if scene
+        else [posed_labels(s, target, model, random) for s in cases]
     )
     return {
-        "trivial_position": float(np.mean(leave_one_out_agreement(held, classes))),
-        "trivial_threshold": _threshold(drawn, held, classes),
+        "trivial_position": float(np.mean(leave_one_out_agreement(posed, classes))),
+        "trivial_threshold": _threshold(drawn, posed, classes),
     }
 
 
-def estimate(one: Findings) -> float:
-    """Estimate the target Dice of a model: its Dice where labels are known, times its consistency on the target."""
-    return one.known * max(one.scores["consistency"] or 0.0, 0.0)
+def estimate(findings: Findings) -> float:
+    """Estimate the target Dice of a model: its Dice where labels are known, times its consistency on the target.
+
+    Args:
+        findings: Measures of the model.
+
+    Returns:
+        Dice, 0 to 1.
+    """
+    return findings.source_dice * max(findings.scores["consistency"] or 0.0, 0.0)
 
 
-def best_baseline(found: Mapping[str, Findings], baselines: Mapping[str, float]) -> str | None:
-    """Return the trivial arm that is estimated better than every model, if there is one."""
+def best_baseline(findings: Mapping[str, Findings], baselines: Mapping[str, float]) -> str | None:
+    """Return the trivial arm that is estimated better than every model.
+
+    Args:
+        findings: Arm → measures of its model.
+        baselines: Trivial arm → estimated Dice (see `estimate_baselines`).
+
+    Returns:
+        The trivial arm, or None where some model is estimated at least as good.
+    """
     leader = max(baselines, key=lambda name: baselines[name], default=None)
-    return leader if leader and baselines[leader] > max(estimate(one) for one in found.values()) else None
+    return leader if leader and baselines[leader] > max(estimate(measured) for measured in findings.values()) else None
 
 
-def reason_for_baseline(name: str, found: Mapping[str, Findings], baselines: Mapping[str, float]) -> str:
-    """Return in one sentence why nothing is registered."""
-    reached = max(estimate(one) for one in found.values())
+def reason_for_baseline(name: str, findings: Mapping[str, Findings], baselines: Mapping[str, float]) -> str:
+    """Say in one sentence why nothing is registered.
+
+    Args:
+        name: The trivial arm that is estimated best.
+        findings: Arm → measures of its model.
+        baselines: Trivial arm → estimated Dice.
+
+    Returns:
+        The sentence, without a full stop.
+    """
+    reached = max(estimate(measured) for measured in findings.values())
     return (
         f"{NAMES[name]}, which learns nothing, is estimated best without target labels: Dice {baselines[name]:.2f} "
         f"against {reached:.2f} of the best model"
     )
 
 
-def _threshold(drawn: Sequence[Sample], held: Sequence[LabelledCase], classes: int) -> float:
+def _threshold(drawn: Sequence[Sample], posed: Sequence[LabelledCase], classes: int) -> float:
     """Return the mean over structures of the best rule's mean Dice over the pictures that have the structure."""
     out = []
     for value in range(1, classes):
-        share = float(np.mean([(label == value).sum() / max(int(fov.sum()), 1) for _, label, fov in held]))
+        share = float(np.mean([(label == value).sum() / max(int(fov.sum()), 1) for _, label, fov in posed]))
         scores: dict[str, list[float]] = defaultdict(list)
-        for seen in (one for one in drawn if (one.truth == value).any()):
+        for seen in (picture for picture in drawn if (picture.reference == value).any()):
             for rule, label in threshold_masks(seen, value, share):
-                scores[rule].append(mask_overlap(label == value, seen.truth == value))
-        out.append(max((float(np.mean(one)) for one in scores.values()), default=0.0))
+                scores[rule].append(mask_overlap(label == value, seen.reference == value))
+        out.append(max((float(np.mean(dice)) for dice in scores.values()), default=0.0))
     return float(np.mean(out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from xmed.model.deployed import Model
 from xmed.model.prediction import method_of_model, predicted_probabilities
 from xmed.prepare import Sample, normalise
 from xmed.prepare.geometry import PROBE_MODALITIES
+from xmed.records.record import content
 from xmed.records.selection import ModelFindings
 from xmed.rendering import randomise
 from xmed.rendering.field_of_view_pose import pose_anatomy
@@ -28,6 +29,10 @@ VALIDATORS = ("consistency", "proxy", "reverse", "position", "information")
 """Names of the validators, in the order of the documents."""
 
 
+DOCUMENT_KEYS = {"source_dice": "known"}
+"""Field of `Findings` → its key in findings.json, where that is another one."""
+
+
 @dataclass(frozen=True)
 class Findings:
     """Measures of one model.
@@ -38,8 +43,8 @@ class Findings:
             own predictions of volumes with other intensities and of rotated volumes. proxy: Dice on labelled source
             cases in random appearance. reverse: see `validators.reverse_accuracy`. position: Dice with where structures
             lie on average in labelled cases in the target scanner's pose. information: see `validators.information`.
-        known: Dice on labelled cases in the appearance that it reads best: as they are, in the target's physics, or
-            random.
+        source_dice: Dice on labelled cases in the appearance that it reads best: as they are, in the target's
+            physics, or random.
         empty: Per structure, share of target volumes without it.
         volume_ml: Per structure, median predicted volume in ml.
         outside: Share of the foreground outside the field of view.
@@ -48,16 +53,42 @@ class Findings:
 
     method: str
     scores: dict[str, float | None]
-    known: float
+    source_dice: float
     empty: list[float]
     volume_ml: list[float]
     outside: float
     labels: list[np.ndarray] = field(repr=False, compare=False)
 
     def record(self, model_sha256: str) -> ModelFindings:
-        """Return everything but the label maps. model_sha256: of the model's folder."""
-        numbers = {key: value for key, value in vars(self).items() if key != "labels"}
-        return ModelFindings(model_sha256=model_sha256, **numbers)
+        """Return everything but the label maps, as findings.json has it.
+
+        Args:
+            model_sha256: sha256 (hex) of the model's folder.
+
+        Returns:
+            The record.
+        """
+        numbers = {DOCUMENT_KEYS.get(key, key): value for key, value in vars(self).items() if key != "labels"}
+        return ModelFindings.model_validate({"model_sha256": model_sha256, **numbers})
+
+    @classmethod
+    def of(cls, record: ModelFindings, labels: list[np.ndarray]) -> Findings:
+        """Make the measures of what was stored.
+
+        Args:
+            record: The stored measures.
+            labels: The stored label maps of the target volumes, uint8 (i, j, k).
+
+        Returns:
+            The measures.
+        """
+        stored = content(record)
+        numbers = {
+            field.name: stored[DOCUMENT_KEYS.get(field.name, field.name)]
+            for field in fields(cls)
+            if field.name != "labels"
+        }
+        return cls(**numbers, labels=labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +132,9 @@ class CandidateInputs:
             labelled: Source samples, preferably ones that no candidate learned from.
             seed: Determines what is drawn.
             scene: Name of the scene that draws the source, if one does.
+
+        Returns:
+            The inputs.
         """
         random = np.random.default_rng([seed, 19])
         target = [unlabelled[n] for n in evenly_spread(len(unlabelled), VOLUMES)]
@@ -108,27 +142,34 @@ class CandidateInputs:
         through = [target[int(random.integers(len(target)))] for _ in cases]
         pairs = list(zip(cases, through))
         if scene is None:
-            shown = [_random_light(*pair, model, random) for pair in pairs]
-            raw, drawn = [labelled[n] for n in evenly_spread(len(labelled), VIEWS // 2)], shown[:VIEWS]
-            held = [posed_labels(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
+            drawn = [_random_appearance(*pair, model, random) for pair in pairs]
+            raw, views = [labelled[n] for n in evenly_spread(len(labelled), VIEWS // 2)], drawn[:VIEWS]
+            posed = [posed_labels(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
-            shown = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
-            raw, drawn = list(pictures_as_source(VIEWS // 2, labelled, target, scene, random)), []
-            held = [(s.case, s.truth, s.fov) for s in shown]
+            drawn = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
+            raw, views = list(pictures_as_source(VIEWS // 2, labelled, target, scene, random)), []
+            posed = [(s.case, s.reference, s.fov) for s in drawn]
         classes = len(model.structures) + 1
-        shares = [np.bincount(s.truth[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in shown]
+        shares = [np.bincount(s.reference[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in drawn]
         return cls(
             target,
             [change_intensities(case, random) for case in target],
             [PlaneRotation.draw(case, random) for case in target],
-            [Atlas.of(s.truth, classes) for s in shown], LocationPrior.of(held, classes),
+            [Atlas.of(s.reference, classes) for s in drawn], LocationPrior.of(posed, classes),
             np.mean(shares, axis=0), raw,
             [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs[: VIEWS // 2]],
-            drawn,
+            views,
         )  # fmt: skip
 
     def findings(self, model: Model) -> Findings:
-        """Measure one model."""
+        """Measure one model.
+
+        Args:
+            model: The model.
+
+        Returns:
+            Its measures.
+        """
         classes = len(model.structures) + 1
         labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
         for case, other, turn in zip(self.target, self.relit, self.turns):
@@ -142,7 +183,11 @@ class CandidateInputs:
             reverse.append(validators.reverse_accuracy(label, self.references, classes))
             position.append(self.usual.agreement(label, case.fov))
             labels.append(label)
-        views = [[_known(model, s, classes) for s in some] for some in (self.raw, self.rendered, self.random) if some]
+        views = [
+            [_dice_on_labelled(model, sample, classes) for sample in samples]
+            for samples in (self.raw, self.rendered, self.random)
+            if samples
+        ]
         ml = np.array([[float((lab == v).sum()) for v in range(1, classes)] for lab in labels])
         outside = sum(int((lab[~case.fov] > 0).sum()) for lab, case in zip(labels, self.target))
         scores = {
@@ -155,7 +200,7 @@ class CandidateInputs:
         return Findings(
             method=method_of_model(model),
             scores={name: scores[name] for name in VALIDATORS},
-            known=max(float(np.mean(view)) for view in views),
+            source_dice=max(float(np.mean(view)) for view in views),
             empty=(ml == 0).mean(0).tolist(),
             volume_ml=np.median(ml * [[case.grid.voxel_ml] for case in self.target], axis=0).tolist(),
             outside=outside / max(float(ml.sum()), 1.0),
@@ -163,12 +208,12 @@ class CandidateInputs:
         )
 
 
-def evenly_spread(count: int, wanted: int) -> list[int]:
-    """Return at most `wanted` indices spread evenly over `count`."""
-    return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
+def evenly_spread(count: int, most: int) -> list[int]:
+    """Return at most `most` indices spread evenly over `count`."""
+    return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
 
 
-def _random_light(source: Sample, target: Sample, model: Model, random: np.random.Generator) -> Sample:
+def _random_appearance(source: Sample, target: Sample, model: Model, random: np.random.Generator) -> Sample:
     """Return a labelled case in random appearance, in the target scanner's pose (see `methods.synth`)."""
     anatomy = pose_anatomy(source, target, model.modality, random)
     grid = target.grid if model.modality in PROBE_MODALITIES else source.grid
@@ -187,7 +232,7 @@ def _label(model: Model, case: Sample) -> np.ndarray:
     return model.decode(predicted_probabilities(model, case), case.fov)
 
 
-def _known(model: Model, case: Sample, classes: int) -> float:
+def _dice_on_labelled(model: Model, case: Sample, classes: int) -> float:
     """Return the mean Dice over the structures that the case has, 0 where it has none."""
-    label, there = _label(model, case), [v for v in range(1, classes) if (case.truth == v).any()]
-    return float(np.mean([mask_overlap(label == v, case.truth == v) for v in there])) if there else 0.0
+    label, values = _label(model, case), [v for v in range(1, classes) if (case.reference == v).any()]
+    return float(np.mean([mask_overlap(label == v, case.reference == v) for v in values])) if values else 0.0

@@ -41,7 +41,7 @@ class Atlas:
     @property
     def voxels(self) -> int:
         """Return the number of foreground voxels."""
-        return sum(len(one) for one in self.offsets)
+        return sum(len(offsets) for offsets in self.offsets)
 
 
 def reverse_accuracy(label: np.ndarray, references: Sequence[Atlas], classes: int) -> float:
@@ -58,10 +58,10 @@ def reverse_accuracy(label: np.ndarray, references: Sequence[Atlas], classes: in
         classes: Number of classes, background included.
     """
     size = int((label > 0).sum())
-    if not size or size > MAX_SIZE_RATIO * max(one.voxels for one in references):
+    if not size or size > MAX_SIZE_RATIO * max(atlas.voxels for atlas in references):
         return 0.0
-    mine = Atlas.of(label, classes)
-    return max(_overlap(mine, other) for other in references)
+    prediction = Atlas.of(label, classes)
+    return max(_overlap(prediction, reference) for reference in references)
 
 
 def information(mean: np.ndarray, entropy: np.ndarray, prior: np.ndarray) -> float:
@@ -102,6 +102,6 @@ def _keys(offsets: np.ndarray) -> np.ndarray:
 
 
 def _overlap(a: Atlas, b: Atlas) -> float:
-    both = [(one, other) for one, other in zip(a.offsets, b.offsets) if len(one) or len(other)]
-    shared = [len(np.intersect1d(one, other, assume_unique=True)) for one, other in both]
-    return float(np.mean([2 * n / (len(one) + len(other)) for n, (one, other) in zip(shared, both)]))
+    pairs = [(first, second) for first, second in zip(a.offsets, b.offsets) if len(first) or len(second)]
+    shared = [len(np.intersect1d(first, second, assume_unique=True)) for first, second in pairs]
+    return float(np.mean([2 * n / (len(first) + len(second)) for n, (first, second) in zip(shared, pairs)]))

@@ -30,11 +30,13 @@ from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
 from xmed.files.writable import check_output
+from xmed.records.home_backup import BackupManifest, BackupSummary, RegistryKind
+from xmed.records.record import content
 from xmed.server.prefect_server import server_lock
 from xmed.server.stack import postgres
 from xmed.server.stack.paths import StackPlace, mlflow_url
 
-FORMAT, MANIFEST, DUMP, FILES = "xmed-backup/1", "manifest.json", "registry.dump", "home"
+MANIFEST, DUMP, FILES = "manifest.json", "registry.dump", "home"
 VOLUMES, ARTIFACTS, EMBEDDED = Path("store/volumes"), Path("stack/mlartifacts"), Path("mlflow.db")
 LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "deidentify/key", "store/index.db")
 """Folders and files that are no part of a backup: keys, what belongs to processes of this machine, and what can be made
@@ -43,11 +45,10 @@ GROWING, OF_PROCESSES = (".jsonl", ".csv", ".log"), (".lock", "-wal", "-shm", "-
 DEIDENTIFY, CROSSWALK = "deidentify", "deidentify/crosswalk"
 DOCUMENTS = (".db", ".json", ".jsonl")
 """Endings of the files that xmed keeps directly in the home: registry, audit log and what goes with it."""
-POSTGRESQL, SQLITE = "postgresql", "sqlite"
 GZIP_LEVEL = 1  # voxels and weights hardly shrink, and everything else is small
 
 
-def backup(home: Path, out: Path) -> dict[str, Any]:
+def backup(home: Path, out: Path) -> BackupSummary:
     """Write a backup that only its owner can read.
 
     Args:
@@ -55,7 +56,7 @@ def backup(home: Path, out: Path) -> dict[str, Any]:
         out: The file to write; it must not exist. It is compressed where its name ends in .gz or .tgz.
 
     Returns:
-        What is in it: file, files (count), bytes, made, home, registry.
+        What is in it.
 
     Raises:
         XmedError: OUTPUT_EXISTS, PATH_NOT_FOUND, USAGE (the registry is not in this home), SERVER_FAILED, BUSY.
@@ -82,14 +83,20 @@ def backup(home: Path, out: Path) -> dict[str, Any]:
                 else file
             )
             with tarfile.open(fileobj=stream, mode="w") as archive:
-                document = _write_archive(archive, place, aside, registry_kind)
+                manifest = _write_archive(archive, place, aside, registry_kind)
             if is_compressed:
                 stream.close()
             file.flush()
             os.fsync(file.fileno())
         part.rename(out)
-    facts = {key: document[key] for key in ("made", "home", "registry")}
-    return {"file": str(out), "files": len(document["files"]), "bytes": out.stat().st_size, **facts}
+    return BackupSummary(
+        file=str(out),
+        files=len(manifest.files),
+        bytes=out.stat().st_size,
+        made=manifest.made_at,
+        home=manifest.home,
+        registry=manifest.registry,
+    )
 
 
 def _refuse_foreign_registry(place: StackPlace) -> None:
@@ -113,8 +120,8 @@ def _folder_aside(home: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set_aside(place: StackPlace, aside: Path) -> str | None:
-    """Keep everything that may change as it is at this moment; returns the kind of the registry."""
+def _set_aside(place: StackPlace, aside: Path) -> RegistryKind | None:
+    """Set aside everything that may change, as it is at this moment; returns the kind of the registry."""
     from xmed.registry import audit_log
     from xmed.registry.tracking_store import registry_lock
 
@@ -125,7 +132,7 @@ def _set_aside(place: StackPlace, aside: Path) -> str | None:
         for path in _files(home):
             if VOLUMES not in path.parents:
                 _keep_state(home / path, aside / FILES / path)
-    return POSTGRESQL if place.ports() else SQLITE if (home / EMBEDDED).is_file() else None
+    return "postgresql" if place.ports() else "sqlite" if (home / EMBEDDED).is_file() else None
 
 
 def _keep_state(source: Path, target: Path) -> None:
@@ -197,8 +204,8 @@ class _HashedFile:
 
 
 def _write_archive(
-    archive: tarfile.TarFile, place: StackPlace, aside: Path, registry_kind: str | None
-) -> dict[str, Any]:
+    archive: tarfile.TarFile, place: StackPlace, aside: Path, registry_kind: RegistryKind | None
+) -> BackupManifest:
     """Write every file, and last of all the manifest with their hashes."""
     paths = {path.relative_to(aside).as_posix(): path for path in aside.rglob("*")}
     paths |= {f"{FILES}/{path.relative_to(place.home).as_posix()}": path for path in (place.home / VOLUMES).rglob("*")}
@@ -209,9 +216,15 @@ def _write_archive(
                 hashed = _HashedFile(file)
                 _add_member(archive, name, os.fstat(file.fileno()).st_size, hashed)
                 hashes[name] = hashed.sha256.hexdigest()
-    head = {"format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "xmed": __version__}
-    manifest = {**head, "home": str(place.home), "registry": registry_kind, "files": hashes}
-    text = json.dumps(manifest, indent=1).encode()
+    manifest = BackupManifest(
+        format="xmed-backup/1",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        xmed=__version__,
+        home=str(place.home),
+        registry=registry_kind,
+        files=hashes,
+    )
+    text = json.dumps(content(manifest), indent=1).encode()
     _add_member(archive, MANIFEST, len(text), BytesIO(text))
     return manifest
 

@@ -32,7 +32,14 @@ SHORT_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 def format_traceback(fault: BaseException) -> list[str]:
-    """Format the traceback of an exception and of its causes, without messages that may quote a patient's file."""
+    """Format the traceback of an exception and of its causes, without messages that may quote a patient's file.
+
+    Args:
+        fault: The exception.
+
+    Returns:
+        Lines, each with its line break.
+    """
     cause = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
     before = [*format_traceback(cause), "\nand then:\n"] if cause is not None else []
     frames = traceback.format_tb(fault.__traceback__)
@@ -40,7 +47,14 @@ def format_traceback(fault: BaseException) -> list[str]:
 
 
 def describe_fault(fault: BaseException) -> str:
-    """Describe an exception in one line; only by its class where it passed code that reads patients' files."""
+    """Describe an exception in one line; only by its class where it passed code that reads patients' files.
+
+    Args:
+        fault: The exception.
+
+    Returns:
+        Its class, and its message where that cannot quote a file.
+    """
     name, frame = type(fault).__name__, fault.__traceback__
     while frame is not None and not _is_parser_path(frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next

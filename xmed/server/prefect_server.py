@@ -36,14 +36,17 @@ def use_server(home: Path) -> str | None:
 
     To be called before Prefect is imported, which reads its settings once.
 
+    Args:
+        home: The home.
+
     Returns:
         The server's URL; None where there is no server: Prefect then starts one within this process while it needs it.
     """
     if not os.environ.get("PREFECT_API_URL"):
         owner, is_held = lock_owner(server_lock(home))
-        if not (is_held and owner and server_answers(owner["url"])):
+        if not (is_held and owner and owner.url and server_answers(owner.url)):
             return None
-        os.environ |= {"PREFECT_API_URL": owner["url"], "PREFECT_API_AUTH_STRING": server_password(home)}
+        os.environ |= {"PREFECT_API_URL": owner.url, "PREFECT_API_AUTH_STRING": server_password(home)}
     return os.environ["PREFECT_API_URL"]
 
 

@@ -72,21 +72,23 @@ def _check_mlflow(url: str) -> None:
     user, token = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_TOKEN")
     login = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
     headers = {"Authorization": f"Bearer {token}"} if token and not user else {}
-    shown = without_password(url)
+    public_url = without_password(url)
     try:
         response = requests.get(f"{url}/version", auth=login, headers=headers, timeout=ANSWER_SECONDS)
     except requests.RequestException as problem:
-        raise _unreachable(f"MLflow's server at {shown} does not answer: {type(problem).__name__}") from problem
+        raise _unreachable(f"MLflow's server at {public_url} does not answer: {type(problem).__name__}") from problem
     if response.status_code in (401, 403):
-        raise _unreachable(f"MLflow's server at {shown} does not let this account in ({response.status_code})")
+        raise _unreachable(f"MLflow's server at {public_url} does not let this account in ({response.status_code})")
     if not response.ok:
-        raise _unreachable(f"MLflow's server at {shown} answers {response.status_code} to the question for its version")
+        raise _unreachable(
+            f"MLflow's server at {public_url} answers {response.status_code} to the question for its version"
+        )
     version = re.match(r"\s*\"?(\d+)\.(\d+)", response.text[:100])
     least = ".".join(map(str, LEAST_MLFLOW))
     if version is None:
-        raise _unreachable(f"what answers at {shown} is no MLflow: it names no version")
+        raise _unreachable(f"what answers at {public_url} is no MLflow: it names no version")
     if (int(version[1]), int(version[2])) < LEAST_MLFLOW:
-        what = f"MLflow {response.text.strip()[:20]} at {shown}"
+        what = f"MLflow {response.text.strip()[:20]} at {public_url}"
         do = "update that server, or unset MLFLOW_TRACKING_URI"
         raise XmedError("REGISTRY_UNREACHABLE", what, f"MLflow {least} or newer: xmed registers logged models", do)
 

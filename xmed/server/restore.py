@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import sqlite3
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from pydantic import ValidationError
 
 from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.permissions import close_to_others
+from xmed.records.home_backup import BackupManifest, RestoreSummary
 from xmed.registry.relocation import rewrite
-from xmed.server.backup import DUMP, EMBEDDED, FILES, FORMAT, MANIFEST, POSTGRESQL, SQLITE, belongs_in_backup
+from xmed.server.backup import DUMP, EMBEDDED, FILES, MANIFEST, belongs_in_backup
 from xmed.server.stack import passwords, postgres
 from xmed.server.stack.paths import USUAL_PORTS, StackPlace
 
@@ -25,7 +26,7 @@ LARGEST_MANIFEST = 256 << 20
 """Bytes; a million files have a manifest of 150 MB."""
 
 
-def restore(file: Path, home: Path) -> dict[str, Any]:
+def restore(file: Path, home: Path) -> RestoreSummary:
     """Restore a home from a backup.
 
     A home whose registry was in PostgreSQL gets a stack of its own, with new passwords, which `xmed up` starts.
@@ -35,7 +36,7 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
         home: The folder to restore to; it is empty, or does not exist.
 
     Returns:
-        home, files (count), from (the home that was backed up), made (when), registry (its kind).
+        What was restored, and from where.
 
     Raises:
         XmedError: OUTPUT_EXISTS (the home is not empty), PATH_NOT_FOUND, ARCHIVE_INVALID, SERVER_FAILED.
@@ -51,12 +52,12 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
         0o711 if os.geteuid() == 0 else 0o700
     )  # PostgreSQL then runs under another account, which must be able to enter
     try:
-        document = _unpack(file, part)
-        if document["registry"] == POSTGRESQL:
+        manifest = _unpack(file, part)
+        if manifest.registry == "postgresql":
             _restore_database(part / DUMP, part / FILES)
         if (part / FILES / EMBEDDED).is_file():
             try:
-                rewrite(part / FILES / EMBEDDED, Path(document["home"].rstrip("/")), home)
+                rewrite(part / FILES / EMBEDDED, Path(manifest.home.rstrip("/")), home)
             except sqlite3.Error as problem:
                 raise _invalid(file, f"its registry is no database: {problem}") from problem
         if home.exists():
@@ -65,19 +66,19 @@ def restore(file: Path, home: Path) -> dict[str, Any]:
         (part / FILES).rename(home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    facts = {key: document[key] for key in ("made", "registry")}
-    return {"home": str(home), "files": len(document["files"]), "from": document["home"], **facts}
+    fields = {"home": str(home), "files": len(manifest.files), "from": manifest.home}
+    return RestoreSummary.model_validate({**fields, "made": manifest.made_at, "registry": manifest.registry})
 
 
-def _unpack(file: Path, into: Path) -> dict[str, Any]:
+def _unpack(file: Path, into: Path) -> BackupManifest:
     """Write every file below `into`; returns the manifest."""
     hashes: dict[str, str] = {}
-    document: Any = None
+    manifest: BackupManifest | None = None
     try:
         with archives.open_archive(file, max(file.stat().st_size * MAX_RATIO, SLACK)) as members:
             for member in members:
                 if member.name == MANIFEST:
-                    document = _read_manifest(file, member)
+                    manifest = _read_manifest(file, member)
                 elif member.name == DUMP or _is_home_file(member.name):
                     hashes[member.name] = _write_member(member, into / member.name)
                 else:
@@ -86,30 +87,28 @@ def _unpack(file: Path, into: Path) -> dict[str, Any]:
         raise problem if problem.code == "ARCHIVE_INVALID" else _invalid(file, problem.what) from problem
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as problem:
         raise _invalid(file, "two names that this disk takes for one") from problem
-    if document is None:
-        raise _invalid(file, f"it has no manifest of {FORMAT}")
-    differing = sorted({*hashes.items()} ^ {*document["files"].items()})
+    if manifest is None:
+        raise _invalid(file, "it has no manifest of xmed-backup/1")
+    differing = sorted({*hashes.items()} ^ {*manifest.files.items()})
     if differing:
         raise _invalid(file, f"{differing[0][0]} is not what was backed up")
-    if (document["registry"] == POSTGRESQL) != (DUMP in hashes):
+    if (manifest.registry == "postgresql") != (DUMP in hashes):
         raise _invalid(file, "its registry is not in it")
     (into / FILES).mkdir(exist_ok=True)
-    return document
+    return manifest
 
 
-def _read_manifest(file: Path, member: archives.Member) -> dict[str, Any]:
+def _read_manifest(file: Path, member: archives.Member) -> BackupManifest:
     """Read the manifest of a backup and check its format."""
     if member.size > LARGEST_MANIFEST:
         raise _invalid(file, f"a manifest of {member.size} bytes")
-    manifest = documents.parse_json(b"".join(member.pieces()), str(file), "ARCHIVE_INVALID", LARGEST_MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _invalid(file, f"it has no manifest of {FORMAT}")
-    files = documents.mapping(manifest.get("files"), f"{file}: files", "ARCHIVE_INVALID")
-    has_texts = all(isinstance(manifest.get(key), str) for key in ("made", "home"))
-    has_hashes = all(isinstance(sha, str) and re.fullmatch("[0-9a-f]{64}", sha) for sha in files.values())
-    if not (has_texts and has_hashes) or manifest.get("registry") not in (None, SQLITE, POSTGRESQL):
-        raise _invalid(file, "its manifest is of another shape")
-    return manifest
+    document = documents.parse_json(b"".join(member.pieces()), str(file), "ARCHIVE_INVALID", LARGEST_MANIFEST)
+    if not isinstance(document, dict) or document.get("format") != "xmed-backup/1":
+        raise _invalid(file, "it has no manifest of xmed-backup/1")
+    try:
+        return BackupManifest.model_validate(document)
+    except ValidationError as problem:
+        raise _invalid(file, "its manifest is of another shape") from problem
 
 
 def _is_home_file(name: str) -> bool:

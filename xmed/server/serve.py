@@ -32,7 +32,7 @@ def serve_home(home: Path, port: int, log_line: Callable[[str], None]) -> None:
     """
     with ExitStack() as stack:
         owner, is_held = lock_owner(server_lock(home))
-        if is_held and owner and owner.get("what") == UP:
+        if is_held and owner and owner.what == UP:
             raise XmedError("BUSY", f"{UP} starts scheduled runs of this home already", "one worker", "xmed down")
         if os.environ.get("PREFECT_API_URL"):
             url = use_server(home) or ""

@@ -19,7 +19,11 @@ RENAMED = {
 
 
 def make_pool(client: SyncPrefectClient) -> None:
-    """Make the work pool, which runs one thing at a time, where it is not there yet."""
+    """Make the work pool, which runs one thing at a time, where it is not there yet.
+
+    Args:
+        client: A client of Prefect's server.
+    """
     template = ProcessWorker.get_default_base_job_template()
     with contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(
@@ -29,8 +33,8 @@ def make_pool(client: SyncPrefectClient) -> None:
 
 def renew_entrypoints(client: SyncPrefectClient) -> None:
     """Make schedules of version 0.1.0 start today's flows."""
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-    for deployment in client.read_deployments(deployment_filter=ours):
+    with_tag = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    for deployment in client.read_deployments(deployment_filter=with_tag):
         entrypoint = RENAMED.get(deployment.entrypoint or "")
         if entrypoint:
             client.update_deployment(deployment.id, DeploymentUpdate(entrypoint=entrypoint))

@@ -49,13 +49,20 @@ class PacsSpec(Strict):
         return self
 
     @field_serializer("query", "labels")
-    def _without_persons(self, wanted: Wanted | None) -> Wanted | None:
+    def _without_persons(self, conditions: Wanted | None) -> Wanted | None:
         """Hide identifying values: the spec is written into manifests and runs."""
-        return wanted and {key: "…" if key in IDENTIFYING else value for key, value in wanted.items()}
+        return conditions and {key: "…" if key in IDENTIFYING else value for key, value in conditions.items()}
 
 
 def address_problem(server: str) -> str:
-    """Describe what is wrong with the address of an archive; an empty text for a valid one."""
+    """Check the address of an archive.
+
+    Args:
+        server: The address.
+
+    Returns:
+        What is wrong; an empty text for a valid address.
+    """
     try:
         parts = urlsplit(server)
         port = parts.port

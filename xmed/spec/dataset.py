@@ -140,8 +140,8 @@ class FileSpec(Strict):
 
 def _inside(given: Any) -> Any:
     if given != "inside":
-        shown = "nothing" if given is None else "a mapping" if isinstance(given, dict) else repr(given)[:60]
-        raise ValueError(f"{shown} stands there, expected is inside, or a list of folders such as [/archive/ct]")
+        described = "nothing" if given is None else "a mapping" if isinstance(given, dict) else repr(given)[:60]
+        raise ValueError(f"{described} stands there, expected is inside, or a list of folders such as [/archive/ct]")
     return given
 
 
@@ -230,7 +230,13 @@ class DatasetSpec(Strict):
         return LabelTable(tuple(Structure(v, s.name, s.category, s.type) for v, s in sorted(self.labels.items())))
 
     def folder(self, data_root: Path | None = None) -> Path:
-        """The folder of the data: `root` with environment variables and `~` expanded, or `data_root` if given.
+        """Find the folder of the data.
+
+        Args:
+            data_root: A folder in place of the spec's `root`.
+
+        Returns:
+            The folder: `data_root` if given, else `root` with environment variables and `~` expanded.
 
         Raises:
             XmedError: PATH_NOT_FOUND when a variable is not set; whether the folder exists is not checked.
@@ -240,7 +246,10 @@ class DatasetSpec(Strict):
         return self._expanded("root", self.root, " or pass --data-root")
 
     def link_folders(self) -> tuple[Path, ...]:
-        """The folders of `links`, expanded and resolved; empty where links must stay inside the root.
+        """Find the folders that links may lead to: `links` of the spec.
+
+        Returns:
+            The folders, expanded and resolved; empty where links must stay inside the root.
 
         Raises:
             XmedError: PATH_NOT_FOUND for a folder that does not exist, or whose environment variable is not set.

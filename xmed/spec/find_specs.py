@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from xmed.errors import XmedError
 from xmed.files import documents
@@ -34,6 +34,9 @@ def load_dataset(name_or_path: str | Path) -> DatasetSpec:
         name_or_path: The dataset's name, the path of its YAML file, or the dataset.json of an nnU-Net or Decathlon
             dataset.
 
+    Returns:
+        The spec.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID (with every problem at once).
     """
@@ -50,6 +53,9 @@ def load_study(name_or_path: str | Path) -> Study:
     Args:
         name_or_path: The study's name, or the path of its YAML file.
 
+    Returns:
+        The study.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID (with every problem at once).
     """
@@ -61,14 +67,27 @@ def load_study(name_or_path: str | Path) -> Study:
 
 
 def spec_names(kind: Literal["dataset", "study"]) -> list[str]:
-    """The names of all datasets or studies in `spec_folders`."""
+    """List the names of all datasets or studies in `spec_folders`.
+
+    Args:
+        kind: dataset or study.
+
+    Returns:
+        The names, sorted.
+    """
     below = "studies" if kind == "study" else ""
     stems = {path.stem for folder in spec_folders() for path in (folder / below).glob("*.yaml")}
     return sorted(name for name in stems if not name.endswith(TEXT))
 
 
 def study_text_path(study: str | Path) -> Path | None:
-    """The path of the author's text of a study, `NAME.text.yaml` beside its file, or None.
+    """Find the author's text of a study.
+
+    Args:
+        study: The study's name, or the path of its YAML file.
+
+    Returns:
+        The path of `NAME.text.yaml` beside the study; None where there is none.
 
     Raises:
         XmedError: SPEC_NOT_FOUND.
@@ -81,14 +100,26 @@ def study_text_path(study: str | Path) -> Path | None:
 def load_protocol(path: Path) -> Protocol:
     """Load a protocol without a study, for the external validation of a model.
 
+    Args:
+        path: The YAML file.
+
+    Returns:
+        The protocol.
+
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID.
     """
     return _validated(Protocol, path)
 
 
-def read_spec(path: Path) -> dict[str, Any]:
+def read_spec(path: Path) -> dict[str, JsonValue]:
     """Read a YAML 1.2 document that must be a mapping.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its keys and values.
 
     Raises:
         XmedError: SPEC_NOT_FOUND, SPEC_INVALID.
@@ -126,11 +157,11 @@ def _find(name_or_path: str, below: str, kind: Literal["dataset", "study"]) -> P
     for path in candidates:
         if _is_file(path):
             return path
-    known = spec_names(kind)
+    names = spec_names(kind)
     raise XmedError(
         "SPEC_NOT_FOUND",
-        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, known)}",
-        f"a path to a YAML file, or one of: {', '.join(known) or 'none'}",
+        f"no {kind} '{name_or_path}'{did_you_mean(name_or_path, names)}",
+        f"a path to a YAML file, or one of: {', '.join(names) or 'none'}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from xmed.spec.strict import Count, Edge, Finite, Millimetres, Name, Seed, Share, Strict
 
@@ -69,7 +69,7 @@ class NetworkSpec(Strict):
     @property
     def stride(self) -> int:
         """Voxels per cell of the deepest level; patch edges must be multiples of it."""
-        return 2 ** (len(self.channels) - 1)
+        return 1 << (len(self.channels) - 1)
 
 
 class MethodSpec(BaseModel):
@@ -79,7 +79,7 @@ class MethodSpec(BaseModel):
     name: Name
 
     @property
-    def hyperparameters(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, JsonValue]:
         """Every key but `name`."""
         return dict(self.model_extra or {})
 

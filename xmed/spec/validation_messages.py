@@ -60,9 +60,17 @@ def validation_messages(problem: ValidationError, model: type[BaseModel], given:
     return [f"{where}: {head}{' or '.join(expected)}" for where, (head, expected) in messages.items()]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The text "; did you mean …?" with the known name most similar to a misspelled one, or an empty text."""
-    by_lower_case = {candidate.lower(): candidate for candidate in known}
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Suggest a name for a misspelled one.
+
+    Args:
+        name: A misspelled name.
+        names: The names that there are.
+
+    Returns:
+        The text "; did you mean …?" with the most similar name, or an empty text.
+    """
+    by_lower_case = {candidate.lower(): candidate for candidate in names}
     similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.7)
     return f"; did you mean '{by_lower_case[similar[0]]}'?" if similar else ""
 
@@ -73,9 +81,9 @@ def _describe(error: ErrorDetails, place: Place, model: type[BaseModel]) -> tupl
     if kind == "missing":
         return "is missing", ""
     if kind == "extra_forbidden":
-        known = sorted(_keys(model, place[:-1]))
-        suggestion = did_you_mean(str(place[-1]), known)
-        return "no such key" + (suggestion or f"; there are {', '.join(known)}"), ""
+        keys = sorted(_keys(model, place[:-1]))
+        suggestion = did_you_mean(str(place[-1]), keys)
+        return "no such key" + (suggestion or f"; there are {', '.join(keys)}"), ""
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", error["msg"])), ""
     if kind == "string_pattern_mismatch":

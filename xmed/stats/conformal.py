@@ -32,7 +32,16 @@ class Conformal:
     reason: str | None = None
 
     def around(self, estimate: float, least: float = 0.0, most: float = 1.0) -> tuple[float, float] | None:
-        """The interval of a new case, limited to the range of the quantity; None without a half-width."""
+        """The interval of a new case, limited to the range of the quantity; None without a half-width.
+
+        Args:
+            estimate: The estimate of the new case.
+            least: Lowest possible value of the quantity.
+            most: Highest possible value of the quantity.
+
+        Returns:
+            (low, high); None without a half-width.
+        """
         if self.half_width is None:
             return None
         return max(estimate - self.half_width, least), min(estimate + self.half_width, most)
@@ -73,6 +82,9 @@ def conformal_interval(scores: Sequence[float], alpha: float = 0.1) -> Conformal
         scores: Estimate − true value of each calibration case.
         alpha: The largest error rate.
 
+    Returns:
+        The interval; without a half-width where there are too few cases.
+
     Raises:
         ValueError: For NaN or infinite values.
     """
@@ -107,6 +119,9 @@ def estimate_card(
         true: True values of the other cases, in the same order.
         alpha: The largest error rate of the interval.
         drift: The MMD test between both groups of cases, or None.
+
+    Returns:
+        What was found: error, coverage, and a warning where the estimate should not be trusted.
 
     Raises:
         ValueError: For lists of different length, NaN or infinite values.

@@ -48,7 +48,14 @@ class RiskCoverage:
     degenerate: str | None = None
 
     def risk_at(self, coverage: float) -> float | None:
-        """Mean risk of the most confident cases that are at least the share `coverage` of all; None without cases."""
+        """Mean risk of the most confident cases that are at least the share `coverage` of all; None without cases.
+
+        Args:
+            coverage: Least share of the cases that are kept, 0 to 1.
+
+        Returns:
+            The mean risk; None without cases.
+        """
         reached = [risk for at, risk in zip(self.coverage, self.risk) if at >= coverage - 1e-12]
         return reached[0] if reached else None
 
@@ -62,6 +69,9 @@ def risk_coverage_curve(confidence: Sequence[float], risk: Sequence[float]) -> R
         confidence: Confidence of each case.
         risk: Risk of each case, such as 1 − Dice.
 
+    Returns:
+        The curve and its areas; without numbers, but with a reason, where there is no case.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """
@@ -73,8 +83,8 @@ def risk_coverage_curve(confidence: Sequence[float], risk: Sequence[float]) -> R
         nothing = (None, None, None, None, None, None, None)
         return RiskCoverage(0, (), (), (), *nothing, degenerate="no case with a confidence")
     (r,), by = scale_to_ordinary(r)
-    kept, total, total_ideal = np.arange(1, n + 1), _summed(c, r), _summed(-r, r)
-    selective, ideal = total / kept, total_ideal / kept
+    n_kept, total, total_ideal = np.arange(1, n + 1), _summed(c, r), _summed(-r, r)
+    selective, ideal = total / n_kept, total_ideal / n_kept
     first = _area(total / n) + float(total[0]) / n / 2 / n
     best = _area(total_ideal / n) + float(total_ideal[0]) / n / 2 / n
 
@@ -83,7 +93,7 @@ def risk_coverage_curve(confidence: Sequence[float], risk: Sequence[float]) -> R
 
     return RiskCoverage(
         n,
-        tuple((kept / n).tolist()),
+        tuple((n_kept / n).tolist()),
         tuple(np.ldexp(selective, by).tolist()),
         tuple(np.ldexp(total / n, by).tolist()),
         back(first),
@@ -128,6 +138,9 @@ def operating_point(confidence: Sequence[float], failed: Sequence[bool], most_fa
         failed: Whether each case failed.
         most_failures: The largest share of failures among the cases kept.
 
+    Returns:
+        The threshold and what it keeps; without a threshold where none keeps the failures rare enough.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """
@@ -136,15 +149,14 @@ def operating_point(confidence: Sequence[float], failed: Sequence[bool], most_fa
         raise ValueError(f"{c.size} confidences and {bad.size} outcomes")
     n, best = int(c.size), None
     for threshold in np.unique(c):  # cases of equal confidence are kept or left together
-        kept = c >= threshold
-        if bad[kept].mean() <= most_failures + 1e-12:
+        if bad[c >= threshold].mean() <= most_failures + 1e-12:
             best = threshold
             break
     if best is None:
         note = "no threshold keeps the failures this rare" if n else "no case with a confidence"
         return OperatingPoint(None, n, 0, 0, proportion_interval(0, n), proportion_interval(0, 0), note)
-    kept = c >= best
-    n_kept, n_bad = int(kept.sum()), int(bad[kept].sum())
+    above = c >= best
+    n_kept, n_bad = int(above.sum()), int(bad[above].sum())
     coverage, failures = proportion_interval(n_kept, n), proportion_interval(n_bad, n_kept)
     return OperatingPoint(float(best), n, n_kept, n_bad, coverage, failures, CHOSEN_HERE)
 

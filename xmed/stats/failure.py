@@ -44,6 +44,9 @@ def failure_detection(confidence: Sequence[float], dice: Sequence[float], below:
         dice: Dice of each case.
         below: Dice below which a case counts as failed; from the agreement of raters where it is known.
 
+    Returns:
+        The result; without AUROC, but with a reason, where no case or every case failed.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """

@@ -31,6 +31,9 @@ def gap_closed_interval(
         level: Confidence level.
         seed: Seed of the bootstrap.
 
+    Returns:
+        The ratio and its interval; None with a reason where it cannot be computed.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """

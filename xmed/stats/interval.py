@@ -80,6 +80,9 @@ def mean_ci(values: Sequence[float], level: float = 0.95, seed: int = 0) -> Inte
         level: Confidence level.
         seed: Seed of the bootstrap.
 
+    Returns:
+        The mean and its interval.
+
     Raises:
         ValueError: For NaN or infinite values.
     """
@@ -92,6 +95,9 @@ def t_ci(values: Sequence[float], level: float = 0.95) -> Interval:
     Args:
         values: One value per patient.
         level: Confidence level.
+
+    Returns:
+        The mean and its interval; no interval for one patient.
 
     Raises:
         ValueError: For NaN or infinite values.
@@ -112,6 +118,9 @@ def bootstrap_ci(values: Sequence[float], level: float = 0.95, seed: int = 0) ->
         values: One value per patient.
         level: Confidence level.
         seed: Seed of the resamples.
+
+    Returns:
+        The mean and its interval; no interval for one patient.
 
     Raises:
         ValueError: For NaN or infinite values.
@@ -140,6 +149,9 @@ def median_ci(values: Sequence[float], level: float = 0.95) -> Median:
     Args:
         values: One value per patient.
         level: Confidence level.
+
+    Returns:
+        The median, the quartiles and the interval.
 
     Raises:
         ValueError: For NaN or infinite values.

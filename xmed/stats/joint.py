@@ -77,6 +77,9 @@ def joint_shift(
         labellings: Number of relabellings.
         seed: Seed of the relabellings.
 
+    Returns:
+        The joint test, and the test of each group.
+
     Raises:
         ValueError: For fewer than two patients on a side, NaN or infinite values.
     """
@@ -105,6 +108,14 @@ def smallest_p(n: int, m: int, labellings: int = LABELLINGS) -> float:
     """The smallest possible p value for n and m patients.
 
     If n = m, exchanging the sides gives the same MMD², so that two relabellings tie.
+
+    Args:
+        n: Number of reference patients.
+        m: Number of new patients.
+        labellings: Number of relabellings of the test.
+
+    Returns:
+        The p value.
     """
     every = comb(n + m, m)
     return (1 + (n == m)) / every if every <= labellings else 1 / labellings
@@ -116,10 +127,10 @@ def _kernel(rows: np.ndarray) -> tuple[np.ndarray, float] | None:
         raise ValueError("measurements must be finite")
     rows = np.stack([scale_to_ordinary(column)[0][0] for column in rows.T], 1) if rows.size else rows
     spread = rows.std(0)
-    kept = spread > 1e-9 * np.maximum(np.abs(rows).max(0, initial=0.0), 1e-300)
-    if not kept.any():
+    varying = spread > 1e-9 * np.maximum(np.abs(rows).max(0, initial=0.0), 1e-300)
+    if not varying.any():
         return None
-    apart = pdist(rows[:, kept] / spread[kept])
+    apart = pdist(rows[:, varying] / spread[varying])
     # The median of all distances would be 0 if most patients share a value, such as the scanner.
     sigma = float(np.median(apart[apart > 0]))
     return squareform(np.exp(-(apart**2) / (2 * sigma**2))) + np.eye(len(rows)), sigma

@@ -72,6 +72,9 @@ def assess_noninferiority(
         power: Power of the planned number of patients.
         planned_sd: Standard deviation of the differences that the protocol assumed, or None.
 
+    Returns:
+        The difference with its interval, the test and the verdict.
+
     Raises:
         ValueError: For a margin that is not above 0, a margin without a source, or lists that are no pairs.
     """
@@ -107,12 +110,21 @@ def planned_n(sd: float, margin: float, power: float = 0.8, alpha: float = 0.025
         margin: The margin, in the same unit.
         power: Power of the test.
         alpha: One-sided significance level.
+
+    Returns:
+        Number of pairs.
     """
-    return ceil(((stats.norm.ppf(1 - alpha) + stats.norm.ppf(power)) * sd / margin) ** 2)
+    return ceil(float(((stats.norm.ppf(1 - alpha) + stats.norm.ppf(power)) * sd / margin) ** 2))
 
 
 def margin_from_raters(dice_between_raters: Sequence[float]) -> float:
     """Half of the mean disagreement (1 − Dice) between raters, the largest margin that rater data can justify.
+
+    Args:
+        dice_between_raters: Dice of each pair of raters, 0 to 1.
+
+    Returns:
+        The margin, in Dice.
 
     Raises:
         ValueError: Without a pair of raters.

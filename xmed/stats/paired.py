@@ -66,6 +66,9 @@ def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95, 
         level: Confidence level.
         seed: Seed of bootstrap and permutations.
 
+    Returns:
+        The difference with its interval, and both tests; no p value, but a note, where no pair differs.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """
@@ -83,7 +86,17 @@ def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95, 
 def paired_sensitivity(a: Sequence[float], b: Sequence[float], level: float = 0.95, seed: int = 0) -> Sensitivity:
     """Compare two arms by t-interval, bootstrap and permutation, to show whether the assumptions matter.
 
-    The arguments are those of `compare_paired`.
+    Args:
+        a: Values of the first arm, one per patient.
+        b: Values of the second arm, same patients in the same order; the difference is a − b.
+        level: Confidence level.
+        seed: Seed of bootstrap and permutations.
+
+    Returns:
+        Both intervals and the p values of all tests.
+
+    Raises:
+        ValueError: For lists of different length, NaN or infinite values.
     """
     d, by = paired_differences(a, b)
     tests = compare_paired(a, b, level, seed)

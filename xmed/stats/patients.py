@@ -28,15 +28,28 @@ class Defined:
 def count_defined(values: Sequence[float | None]) -> Defined:
     """Select and count the values that are not None.
 
+    Args:
+        values: One value per case.
+
+    Returns:
+        The values that are defined, and the numbers of cases.
+
     Raises:
         ValueError: For NaN, because libraries that drop it would ignore missed structures.
     """
-    kept = tuple(as_finite([value for value in values if value is not None]).tolist())
-    return Defined(kept, len(values), len(kept), len(values) - len(kept))
+    defined = tuple(as_finite([value for value in values if value is not None]).tolist())
+    return Defined(defined, len(values), len(defined), len(values) - len(defined))
 
 
 def mean_by_patient(values: Sequence[float | None], patients: Sequence[str]) -> dict[str, float]:
-    """Mean of each patient's defined values, patients in alphabetical order; patients without one are left out.
+    """Mean of each patient's defined values.
+
+    Args:
+        values: One value per case.
+        patients: The patient of each case.
+
+    Returns:
+        Patient → mean, in alphabetical order; patients without a defined value are left out.
 
     Raises:
         ValueError: For lists of different length.
@@ -62,7 +75,9 @@ def macro_mean(table: Mapping[str, Mapping[str, float | None]]) -> float | None:
     Returns:
         The mean, or None if nothing is defined.
     """
-    means = [_mean(kept) for kept in (count_defined(list(row.values())).values for row in table.values()) if kept]
+    means = [
+        _mean(defined) for defined in (count_defined(list(row.values())).values for row in table.values()) if defined
+    ]
     return _mean(means) if means else None
 
 

@@ -32,6 +32,14 @@ def proportion_interval(events: int, n: int, level: float = 0.95) -> Proportion:
     """The proportion of events with its exact interval.
 
     For 0 events in 20 cases the two-sided upper limit is .168 and the one-sided one .139.
+
+    Args:
+        events: Number of cases with the property.
+        n: Number of cases.
+        level: Confidence level.
+
+    Returns:
+        The proportion with both limits.
     """
     lo, hi = clopper_pearson(events, n, level)
     _, upper = clopper_pearson(events, n, 2 * level - 1)
@@ -42,6 +50,14 @@ def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, fl
     """Exact two-sided interval of a proportion; (0, 1) without cases.
 
     Source: Clopper & Pearson, Biometrika 1934.
+
+    Args:
+        events: Number of cases with the property.
+        n: Number of cases.
+        level: Confidence level.
+
+    Returns:
+        (low, high); (0, 1) without cases.
     """
     if n < 1:
         return 0.0, 1.0

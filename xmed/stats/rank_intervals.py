@@ -44,7 +44,8 @@ def bootstrap_ranks(values: Sequence[Sequence[float]], level: float = 0.95, seed
         return []
 
     def places(means: np.ndarray) -> np.ndarray:
-        return stats.rankdata(-means.round(12), method="min", axis=-1)  # equal means share the better rank
+        ranks: np.ndarray = stats.rankdata(-means.round(12), method="min", axis=-1)  # equal means share the better rank
+        return ranks
 
     now = places(x.mean(1))
     drawn = bootstrap_statistic(x.shape[1], seed, lambda pick: places(x[:, pick].mean(2).T))
@@ -59,12 +60,23 @@ def mean_ranks(values: Sequence[Sequence[float]]) -> list[float]:
 
     Args:
         values: Values (methods, patients).
+
+    Returns:
+        The mean rank of each method, 1 for the best; empty without patients.
     """
     (x,), _ = scale_to_ordinary(as_finite(values))
     return stats.rankdata(-x.round(12), axis=0).mean(1).tolist() if x.size else []
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Kendall's τ-b of two rankings of the same methods, −1 to 1; None if one of them is constant."""
+    """Kendall's τ-b of two rankings of the same methods, −1 to 1; None if one of them is constant.
+
+    Args:
+        a: Rank of each method in the first ranking.
+        b: Rank of each method in the second ranking, same order.
+
+    Returns:
+        The coefficient; None if one ranking is constant.
+    """
     tau = float(stats.kendalltau(as_finite(a), as_finite(b)).statistic) if len(a) > 1 else np.nan
     return None if np.isnan(tau) else tau

@@ -82,35 +82,45 @@ def compare_subgroups(
         level: Confidence level.
         seed: Seed of bootstrap and permutations.
 
+    Returns:
+        Every level with its mean, the gap between the best and the worst one, and the test.
+
     Raises:
         ValueError: For NaN or infinite values.
     """
     of_level: dict[str, list[float]] = {}
-    known = [patient for patient in sorted(values) if level_of.get(patient) is not None]
-    for patient in known:
+    with_level = [patient for patient in sorted(values) if level_of.get(patient) is not None]
+    for patient in with_level:
         of_level.setdefault(str(level_of[patient]), []).append(values[patient])
     groups = {name: as_finite(of_level[name]) for name in sorted(of_level)}
     levels = _levels(groups, level, seed)
     arrays, by = scale_to_ordinary(*groups.values())
     groups = dict(zip(groups, arrays))
-    tested = {shown.name: groups[shown.name] for shown in levels if shown.suppressed is None}
+    tested = {entry.name: groups[entry.name] for entry in levels if entry.suppressed is None}
     means = {name: float(x.mean()) * (1 if higher_is_better else -1) for name, x in tested.items()}
     worst, best = (min(means, key=means.__getitem__), max(means, key=means.__getitem__)) if means else (None, None)
     comparable = len(tested) > 1
     return Subgroups(
         levels,
-        len(known),
-        len(values) - len(known),
+        len(with_level),
+        len(values) - len(with_level),
         worst if comparable else None,
         best if comparable else None,
-        rescale_interval(_gap(tested, best, worst, level), by) if comparable else _no_gap(len(known)),
+        rescale_interval(_gap(tested, best, worst, level), by) if comparable else _no_gap(len(with_level)),
         _interaction(list(tested.values()), seed) if comparable else None,
         None if comparable else f"fewer than two levels with {INFER_FROM} patients",
     )
 
 
 def tertiles(values: Mapping[str, float]) -> dict[str, str]:
-    """Divide patients into small, middle and large by a number, such as a structure's volume; ties stay together."""
+    """Divide patients into small, middle and large by a number, such as a structure's volume; ties stay together.
+
+    Args:
+        values: Patient → number.
+
+    Returns:
+        Patient → small, middle or large.
+    """
     cut = np.quantile(as_finite(list(values.values())), (1 / 3, 2 / 3)) if values else (0.0, 0.0)
     return {p: "small" if v <= cut[0] else "middle" if v <= cut[1] else "large" for p, v in values.items()}
 
@@ -127,8 +137,8 @@ def _levels(groups: dict[str, np.ndarray], level: float, seed: int) -> tuple[Lev
         if name in hidden or name == beside:
             levels.append(Level(name, None, None, "complement" if name == beside else "display"))
         elif x.size < INFER_FROM:
-            (kept,), by = scale_to_ordinary(x)
-            value = scale_back(float(kept.mean()), by)
+            (scaled,), by = scale_to_ordinary(x)
+            value = scale_back(float(scaled.mean()), by)
             mean = Interval(value, None, None, int(x.size), "none", f"fewer than {INFER_FROM} patients")
             levels.append(Level(name, int(x.size), mean, "inference"))
         else:
@@ -166,7 +176,8 @@ def _interaction(groups: list[np.ndarray], seed: int) -> float | None:
 
     def between(rows: np.ndarray) -> np.ndarray:
         sums = np.diff(np.cumsum(rows, axis=1)[:, ends - 1], axis=1, prepend=0.0)
-        return (sums**2 / sizes).sum(1)
+        squares: np.ndarray = (sums**2 / sizes).sum(1)
+        return squares
 
     random = np.random.default_rng(seed)
     drawn = between(random.permuted(np.broadcast_to(x, (RESAMPLES, x.size)), axis=1))

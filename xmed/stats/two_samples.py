@@ -81,6 +81,9 @@ def mmd_test(
         permutations: Number of permutations for the p value; 0 for none.
         seed: Seed of the permutations.
 
+    Returns:
+        The discrepancy and its p value.
+
     Raises:
         ValueError: For fewer than two samples on a side, NaN or infinite values.
     """
@@ -105,6 +108,13 @@ def mmd_test(
 def ks_test(reference: Sequence[float], new: Sequence[float]) -> Shift:
     """Two-sample Kolmogorov–Smirnov test of one number (volume, confidence, an intensity).
 
+    Args:
+        reference: Values of the reference.
+        new: Values of the new data.
+
+    Returns:
+        The test; without a p value, but with a note, where one side is empty.
+
     Raises:
         ValueError: For NaN or infinite values.
     """
@@ -126,6 +136,9 @@ def ks_component_tests(reference: np.ndarray, new: np.ndarray, components: int =
         reference: Features (n, d) of the reference.
         new: Features (m, d) of the new data.
         components: Number of principal components.
+
+    Returns:
+        The test of each component; none where a side has fewer than two samples.
     """
     x, y = np.asarray(reference, dtype=np.float64), np.asarray(new, dtype=np.float64)
     if min(len(x), len(y)) < 2:
@@ -134,11 +147,11 @@ def ks_component_tests(reference: np.ndarray, new: np.ndarray, components: int =
     both = np.concatenate([x, y])
     middle = both.mean(0)
     _, spread, axes = np.linalg.svd(both - middle, full_matrices=False)
-    kept = axes[:components][spread[:components] > 1e-9 * max(float(spread.max(initial=0)), 1e-300)]
-    shifts = tuple(ks_test(((x - middle) @ axis).tolist(), ((y - middle) @ axis).tolist()) for axis in kept)
+    used = axes[:components][spread[:components] > 1e-9 * max(float(spread.max(initial=0)), 1e-300)]
+    shifts = tuple(ks_test(((x - middle) @ axis).tolist(), ((y - middle) @ axis).tolist()) for axis in used)
     share = spread**2 / max(float((spread**2).sum()), 1e-300)
     adjusted = holm_adjusted([1.0 if shift.p is None else shift.p for shift in shifts])
-    return ComponentShift(shifts, tuple(adjusted), tuple(share[: len(kept)].tolist()))
+    return ComponentShift(shifts, tuple(adjusted), tuple(share[: len(used)].tolist()))
 
 
 def chi2_test(reference: Sequence[str], new: Sequence[str], seed: int = 0) -> Shift:
@@ -148,6 +161,9 @@ def chi2_test(reference: Sequence[str], new: Sequence[str], seed: int = 0) -> Sh
         reference: The category of each reference case.
         new: The category of each new case.
         seed: Seed of the permutations.
+
+    Returns:
+        The test; without a p value, but with a note, where there is nothing to compare.
     """
     names = sorted(set(reference) | set(new))
     sides = Counter(reference), Counter(new)
@@ -169,6 +185,9 @@ def psi(reference_counts: Sequence[float], new_counts: Sequence[float]) -> float
         reference_counts: Counts of the reference in each bin.
         new_counts: Counts of the new data in the same bins.
 
+    Returns:
+        The index, 0 for equal shares.
+
     Raises:
         ValueError: For different numbers of bins, or a side without counts.
     """
@@ -184,6 +203,11 @@ def psi_of_values(reference: Sequence[float], new: Sequence[float], bins: int = 
 
     Returns:
         The index, or None if one side is empty or the reference is constant.
+
+    Args:
+        reference: Values of the reference.
+        new: Values of the new data.
+        bins: Number of bins, of equal counts in the reference.
     """
     x, y = as_finite(reference), as_finite(new)
     (x, y), _ = scale_to_ordinary(x, y)

@@ -83,6 +83,9 @@ def bland_altman(predicted: Sequence[float], reference: Sequence[float], level: 
         reference: Reference values, same patients in the same order.
         level: Confidence level.
 
+    Returns:
+        Bias, limits of agreement, slope, and the coefficients.
+
     Raises:
         ValueError: For lists of different length, NaN or infinite values.
     """
@@ -122,6 +125,9 @@ def ccc(predicted: Sequence[float], reference: Sequence[float], level: float = 0
         predicted: Predicted values, one per patient.
         reference: Reference values, same patients in the same order.
         level: Confidence level.
+
+    Returns:
+        The coefficient and its interval; a reason where one of them is not defined.
     """
     x, y, _ = _as_pairs(predicted, reference)
     n = int(x.size)
@@ -158,6 +164,9 @@ def icc_a1(predicted: Sequence[float], reference: Sequence[float], level: float 
         predicted: Predicted values, one per patient.
         reference: Reference values, same patients in the same order.
         level: Confidence level.
+
+    Returns:
+        The coefficient and its interval; a reason where one of them is not defined.
     """
     x, y, _ = _as_pairs(predicted, reference)
     n, k = int(x.size), 2
@@ -208,11 +217,11 @@ def _rescaled(result: BlandAltman, e: int) -> BlandAltman:
         if limit
         for end in (limit.value, limit.lo, limit.hi)
     ]
-    known = [end for end in ends if end is not None]
-    if len(known) < len(ends) or not known:
+    finite = [end for end in ends if end is not None]
+    if len(finite) < len(ends) or not finite:
         why = result.degenerate or (TOO_LARGE if ends else None)
         return replace(result, bias=bias, sd=sd, lower=None, upper=None, degenerate=why)
-    return replace(result, bias=bias, sd=sd, lower=Limit(*known[:3]), upper=Limit(*known[3:]))
+    return replace(result, bias=bias, sd=sd, lower=Limit(*finite[:3]), upper=Limit(*finite[3:]))
 
 
 def _slope(at: np.ndarray, d: np.ndarray, level: float) -> Interval:

@@ -30,18 +30,42 @@ LabelledCase = tuple[str, np.ndarray, np.ndarray]
 
 
 def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the Dice of two masks; 0 for two empty ones, or a collapsed model would look perfectly stable."""
+    """Return the Dice of two masks; 0 for two empty ones, or a collapsed model would look perfectly stable.
+
+    Args:
+        a: Bool (i, j, k).
+        b: Bool of the same shape.
+
+    Returns:
+        Dice, 0 to 1.
+    """
     mass = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / mass if mass else 0.0
 
 
 def to_box_frame(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """Resample a mask (i, j, k) from its field of view's bounding box, float32 (CELLS, CELLS, CELLS)."""
+    """Resample a mask from its field of view's bounding box to the common frame.
+
+    Args:
+        mask: Bool (i, j, k).
+        fov: Field of view, bool (i, j, k).
+
+    Returns:
+        Float32 (CELLS, CELLS, CELLS).
+    """
     return resize(mask[_bounding_box(fov)].astype(np.float32), (CELLS,) * 3)
 
 
 def from_box_frame(atlas: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """Resample a map of the common frame to the box of a field of view (i, j, k), float32; 0 outside the field."""
+    """Resample a map of the common frame to the bounding box of a field of view.
+
+    Args:
+        atlas: (CELLS, CELLS, CELLS).
+        fov: Field of view, bool (i, j, k).
+
+    Returns:
+        Float32 (i, j, k); 0 outside the field of view.
+    """
     whole = np.zeros(fov.shape, dtype=np.float32)
     box = _bounding_box(fov)
     whole[box] = resize(atlas, whole[box].shape)
@@ -62,16 +86,27 @@ class MeanMask:
 
     @classmethod
     def of(cls, masks: Sequence[np.ndarray], fovs: Sequence[np.ndarray]) -> MeanMask:
-        """Average bool masks (i, j, k), each with its field of view."""
+        """Average masks.
+
+        Args:
+            masks: Bool masks (i, j, k).
+            fovs: The field of view of each, bool (i, j, k).
+
+        Returns:
+            The mean mask, and the mean share of the field of view.
+        """
         shares = [mask.sum() / fov.sum() for mask, fov in zip(masks, fovs)]
         return cls(np.mean([to_box_frame(mask, fov) for mask, fov in zip(masks, fovs)], axis=0), float(np.mean(shares)))
 
     def mask_in(self, fov: np.ndarray, cut: float | None = None) -> np.ndarray:
-        """Return the structure's mask (i, j, k) in a field of view.
+        """Lay the structure into a field of view.
 
         Args:
             fov: Field of view, bool (i, j, k).
             cut: Threshold of the mean mask; by default such that the mask has the expected size.
+
+        Returns:
+            The structure's mask, bool (i, j, k).
         """
         mean_mask = from_box_frame(self.atlas, fov)
         return mean_mask > max(float(np.quantile(mean_mask[fov], 1 - self.share)) if cut is None else cut, 1e-6)
@@ -89,17 +124,41 @@ class LocationPrior:
 
     @classmethod
     def of(cls, cases: Sequence[LabelledCase], classes: int) -> LocationPrior:
-        """Average the masks of labelled cases; `classes` includes the background."""
+        """Average the masks of labelled cases.
+
+        Args:
+            cases: Labelled cases.
+            classes: Number of classes, background included.
+
+        Returns:
+            The mean mask of each structure.
+        """
         fovs = [fov for _, _, fov in cases]
         return cls(tuple(MeanMask.of([label == v for _, label, _ in cases], fovs) for v in range(1, classes)))
 
     def agreement(self, label: np.ndarray, fov: np.ndarray) -> float:
-        """Return the Dice of a label map (i, j, k) with the mean masks, mean over structures."""
+        """Compare a label map with the mean masks.
+
+        Args:
+            label: Label map (i, j, k).
+            fov: Field of view, bool (i, j, k).
+
+        Returns:
+            Dice, 0 to 1, mean over structures.
+        """
         return float(np.mean([mask_overlap(label == v, mean.mask_in(fov)) for v, mean in enumerate(self.means, 1)]))
 
 
 def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list[float]:
-    """Return each labelled patient's agreement with the prior of all other patients; empty for a single patient."""
+    """Compare each labelled patient with the prior of all other patients.
+
+    Args:
+        cases: Labelled cases.
+        classes: Number of classes, background included.
+
+    Returns:
+        The agreement of each patient, 0 to 1; empty for a single patient.
+    """
     names, agreements = list(dict.fromkeys(name for name, _, _ in cases)), []
     for left_out in names if len(names) > 1 else ():
         others = LocationPrior.of([case for case in cases if case[0] != left_out], classes)
@@ -109,9 +168,17 @@ def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list
 
 
 def location_likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Return how likely each position belongs to a structure, float32 (CELLS, CELLS, CELLS), from framed masks."""
+    """Return how likely each position belongs to a structure.
+
+    Args:
+        masks: Masks of the structure in the common frame (see `to_box_frame`).
+
+    Returns:
+        Float32 (CELLS, CELLS, CELLS), from `MIN_LIKELIHOOD` to 1.
+    """
     mean = ndimage.gaussian_filter(np.mean(masks, axis=0), BLUR_SHARE * CELLS)
-    return np.clip(mean, MIN_LIKELIHOOD, 1).astype(np.float32)
+    likelihood: np.ndarray = np.clip(mean, MIN_LIKELIHOOD, 1).astype(np.float32)
+    return likelihood
 
 
 def _bounding_box(fov: np.ndarray) -> tuple[slice, ...]:

@@ -67,7 +67,15 @@ class Segmentation:
         return cross_entropy + (1 - (2 * overlap + 1) / (mass + 1)).mean()
 
     def pseudo_label(self, probabilities: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
-        """Return the most probable class, and weight 1 where its probability reaches `confidence`, else 0."""
+        """Label voxels by their most probable class.
+
+        Args:
+            probabilities: (b, c, i, j[, k]).
+            confidence: Probability that a voxel's class needs.
+
+        Returns:
+            Labels int64, and weights: 1 where the class reaches `confidence`, else 0; both (b, i, j[, k]).
+        """
         best, label = probabilities.max(1)
         return label, (best >= confidence).to(probabilities.dtype)
 
@@ -83,7 +91,7 @@ class Segmentation:
         Returns:
             uint8 (i, j, k).
         """
-        label = probabilities.argmax(0).astype(np.uint8)
+        label: np.ndarray = probabilities.argmax(0).astype(np.uint8)
         if not self.largest_component:
             return label
         if places is None:
@@ -92,15 +100,30 @@ class Segmentation:
 
 
 def largest_components(label: np.ndarray) -> np.ndarray:
-    """Reduce every structure of `label` (i, j, k) to its largest connected component (26 neighbours)."""
+    """Reduce every structure to its largest connected component (26 neighbours).
+
+    Args:
+        label: Label map (i, j, k).
+
+    Returns:
+        A label map of the same shape.
+    """
     return one_component(label, lambda value: np.ones(label.shape, dtype=np.float32))
 
 
 def one_component(label: np.ndarray, weight: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Reduce every structure of `label` (i, j, k) to the component with the greatest sum of `weight(value)`."""
-    kept = np.zeros_like(label)
+    """Reduce every structure to one connected component (26 neighbours).
+
+    Args:
+        label: Label map (i, j, k).
+        weight: Label value → weight of each voxel (i, j, k). The component with the greatest sum of weights is kept.
+
+    Returns:
+        A label map of the same shape.
+    """
+    reduced = np.zeros_like(label)
     for value in np.unique(label[label > 0]):
         components, count = ndimage.label(label == value, np.ones((3, 3, 3)))
         mass = ndimage.sum_labels(weight(int(value)), components, np.arange(1, count + 1)) if count > 1 else [1.0]
-        kept[components == 1 + int(np.argmax(mass))] = value
-    return kept
+        reduced[components == 1 + int(np.argmax(mass))] = value
+    return reduced

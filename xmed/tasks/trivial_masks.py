@@ -14,16 +14,20 @@ from xmed.tasks.segmentation import largest_components
 
 
 def threshold_masks(case: Sample, value: int, share: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (rule, label map) for each way to find one structure by intensity: bright or dark, Otsu or expected size.
+    """Find one structure by intensity, in several ways: bright or dark, by Otsu's threshold or by expected size.
 
     Args:
         case: An unlabelled case.
         value: Label value of the structure.
         share: Share of the field of view that the structure takes in the source.
+
+    Yields:
+        The rule in words, and its label map, uint8 (i, j, k).
     """
     inside = case.image[case.fov]
     smooth = ndimage.gaussian_filter(case.image, 0.7)
-    cuts = {"otsu": (threshold_otsu(inside),) * 2, "size": tuple(np.quantile(smooth[case.fov], (1 - share, share)))}
+    otsu: float = threshold_otsu(inside)
+    cuts = {"otsu": (otsu, otsu), "size": tuple(np.quantile(smooth[case.fov], (1 - share, share)))}
     for name, (above, below) in cuts.items():
         image = case.image if name == "otsu" else smooth
         for polarity, mask in (("bright", image > above), ("dark", image < below)):
@@ -34,12 +38,15 @@ def threshold_masks(case: Sample, value: int, share: float) -> Iterator[tuple[st
 
 
 def position_masks(case: Sample, value: int, mean_mask: MeanMask) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (rule, label map) for each way to place the mean source mask into the field of view's bounding box.
+    """Place the mean source mask into the field of view's bounding box, in several ways.
 
     Args:
         case: An unlabelled case.
         value: Label value of the structure.
         mean_mask: Where the structure lies in labelled source cases.
+
+    Yields:
+        The rule in words, and its label map, uint8 (i, j, k).
     """
     for name, cut in {"mean mask > 0.5": 0.5, "mean mask, expected size": None}.items():
         yield name, mean_mask.mask_in(case.fov, cut).astype(np.uint8) * value

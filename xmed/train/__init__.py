@@ -3,9 +3,9 @@
 from xmed.files.progress import Progress
 from xmed.train.arm_processes import Job, OnFailure, fit_all, fit_single_threaded, jobs, skipped_because
 from xmed.train.arms import fit
+from xmed.train.candidate_decision import promote, reselect
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import train
-from xmed.train.promotion import promote, reselect
 
 __all__ = [
     "Job",

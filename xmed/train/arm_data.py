@@ -130,8 +130,8 @@ class Data:
 
     def source_ml(self) -> list[list[float]]:
         """Return for each structure its volumes in ml in the labelled cases, or in those that a scene draws."""
-        known, values = self.labelled, range(1, len(self.study.structures) + 1)
+        cases, values = self.labelled, range(1, len(self.study.structures) + 1)
         if self.scene is not None:
-            asked = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
-            known = renderings_as_target(SCENES_MEASURED, self.labelled, self.unlabelled, *asked)
-        return [[float((s.truth == v).sum()) * s.grid.voxel_ml for s in known] for v in values]
+            look = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
+            cases = renderings_as_target(SCENES_MEASURED, self.labelled, self.unlabelled, *look)
+        return [[float((s.reference == v).sum()) * s.grid.voxel_ml for s in cases] for v in values]

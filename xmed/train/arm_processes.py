@@ -59,19 +59,19 @@ def fit_all(
     Returns:
         The folders of the trained arms.
     """
-    wanted = jobs(run, home, arms)
+    needed_jobs = jobs(run, home, arms)
     if run.study.budget.devices > 1 or networks.default_device().type == "cuda":
-        return _one_by_one(run, home, wanted, progress, refuse)
-    workers = min(workers or len(os.sched_getaffinity(0)), len(wanted))
+        return _one_by_one(run, home, needed_jobs, progress, refuse)
+    workers = min(workers or len(os.sched_getaffinity(0)), len(needed_jobs))
     context = multiprocessing.get_context("spawn")
     manager = SyncManager(ctx=context)
-    with tied_children(), contextlib.ExitStack() as held:
+    with tied_children(), contextlib.ExitStack() as stack:
         manager.start(termination.end_with_parent)
-        held.enter_context(manager)
+        stack.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
         with ProcessPoolExecutor(workers, context, initializer=_initialise_worker) as pool:
             try:
-                return _run_pool(pool, run, home, wanted, queue, progress, refuse)
+                return _run_pool(pool, run, home, needed_jobs, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 _terminate(set(multiprocessing.active_children()) - others)
@@ -79,22 +79,52 @@ def fit_all(
 
 
 def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
-    """Train one arm with `fit`, on as many devices as the study asks for."""
+    """Train one arm with `fit`, on as many devices as the study asks for.
+
+    Args:
+        run: The run.
+        arm: Name of the arm.
+        seed: Seed of the training.
+        home: Home folder with the store.
+        progress: Called with (what, done, total, note).
+
+    Returns:
+        The arm's folder.
+    """
     return (fit_distributed if run.study.budget.devices > 1 else fit)(run, arm, seed, home, progress)
 
 
 def fit_single_threaded(run: Run, arm: str, seed: int, home: Path) -> Path:
-    """Train one arm in a process of another program, on a CPU with one thread: the numbers depend on it."""
+    """Train one arm in a process of another program, on a CPU with one thread: the numbers depend on it.
+
+    Args:
+        run: The run.
+        arm: Name of the arm.
+        seed: Seed of the training.
+        home: Home folder with the store.
+
+    Returns:
+        The arm's folder.
+    """
     if networks.default_device().type == "cpu":
         torch.set_num_threads(1)
     return fit_one(run, arm, seed, home)
 
 
 def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
-    """Return every job with the jobs that it waits for, in an order that respects this, expensive jobs early."""
+    """List the trainings of a run, with those that each depends on.
+
+    Args:
+        run: The run.
+        home: Home folder with the store.
+        arms: Arms that are wanted; the arms that they start from are added.
+
+    Returns:
+        Job → jobs that it waits for, in an order that respects this, with expensive jobs early.
+    """
     study = run.study
     ceiling = any(case.label for case in load_cohort(study.target, home).split("train"))
-    wanted = [arm for arm in arms if ceiling or arm != Arm.TARGET_SUPERVISED]
+    possible = [arm for arm in arms if ceiling or arm != Arm.TARGET_SUPERVISED]
     before: dict[str, list[str]] = {}
 
     def visit(arm: str) -> None:
@@ -104,7 +134,7 @@ def jobs(run: Run, home: Path, arms: Sequence[str]) -> dict[Job, list[Job]]:
                 visit(other)
             before[arm] = needed
 
-    for arm in sorted(wanted, key=lambda arm: arm != Arm.ADAPTED):
+    for arm in sorted(possible, key=lambda arm: arm != Arm.ADAPTED):
         visit(arm)
     return {(arm, seed): [(other, seed) for other in before[arm]] for seed in study.seeds for arm in before}
 
@@ -168,7 +198,15 @@ def _drop_dependents(
 
 
 def skipped_because(job: Job, lost: Job) -> XmedError:
-    """Return the error that says why a job is not started."""
+    """Return the error that says why a job is not started.
+
+    Args:
+        job: The job that is skipped.
+        lost: The failed job that it depends on.
+
+    Returns:
+        METHOD_NEEDS.
+    """
     return XmedError("METHOD_NEEDS", f"{job[0]} begins with {lost[0]}, which failed", f"a trained {lost[0]}")
 
 

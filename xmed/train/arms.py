@@ -14,9 +14,13 @@ from xmed import __version__, methods, networks, select
 from xmed.files.digest import file_digest, folder_digest
 from xmed.files.progress import Progress
 from xmed.methods import Domains
-from xmed.model.deployed import WEIGHTS, Model
-from xmed.networks import distributed
+from xmed.model.deployed import Model
+from xmed.model.folder import WEIGHTS
+from xmed.model.volume_enlargement import learn_scale
+from xmed.networks.distributed import ALONE, Ranks, process_group
+from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
+from xmed.records.model_card import ModelOrigin, SidePair
 from xmed.records.provenance import FixedProtocol
 from xmed.records.record import content, write
 from xmed.records.training import Candidate, CheckpointChoice, ScaleTest, Training
@@ -34,14 +38,24 @@ PLACES_LEARNED_FROM = 24
 """Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
 
 
+COPIED_FROM_ORIGIN = ("arm", "seed", "method", "hyperparameters", "cite", "deployable")
+"""Fields of model.json that train.json has as well, in its order."""
+
+
 def method_of(study: Study, arm: str) -> MethodSpec:
-    """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name."""
+    """Return the method that an arm trains: the study's own for `adapted`, else the method of the arm's name.
+
+    Args:
+        study: The study.
+        arm: Name of the arm.
+
+    Returns:
+        The method with its hyper-parameters.
+    """
     return study.method if arm in (Arm.ADAPTED, study.method.name) else MethodSpec(name=arm)
 
 
-def fit(
-    run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None, part: tuple[int, int] = (0, 1)
-) -> Path:
+def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None, ranks: Ranks = ALONE) -> Path:
     """Train one arm with one seed into `run.arm(arm, seed)`: model/, losses.csv, train.json.
 
     A finished arm is left alone, an interrupted one continues from its checkpoint. The same seed gives the same weights
@@ -53,8 +67,7 @@ def fit(
         seed: Seed of the training.
         home: Home folder with the store.
         progress: Called with (what, done, total, note).
-        part: Number of this process and number of processes that train the arm together (see `distributed_launch`). The
-            first one writes.
+        ranks: The processes that train the arm together (see `distributed_launch`). The first one writes.
 
     Returns:
         The arm's folder.
@@ -69,21 +82,21 @@ def fit(
     data = Data.of(run.study, spec, home)
     if spec.name in methods.COMPOSITIONS:
         return _compose(run, arm, seed, spec, data)
-    device, (rank, count) = networks.default_device(), part
-    method, source = _prepare(run, spec, seed, data, None if rank else folder, device if count > 1 else None)
+    device = networks.default_device()
+    method, source = _prepare(run, spec, seed, data, folder, device, ranks)
     target = Sampler(data.unlabelled, data.grid, data.batch, data.augmentation(data.target), seed + 1)
     report = functools.partial(progress, f"train {arm} seed {seed}") if progress else None
     for sampler in (source, target):
-        sampler.share(rank, count)
-    if rank:  # what a method draws at random in its losses is another for every share
-        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-    with distributed.process_group(count, device):
-        trained = train(method, source, target, run.study.budget, device, folder, report)
-    if rank:
+        sampler.share(ranks.rank, ranks.count)
+    if ranks.rank:  # what a method draws at random in its losses is another for every share
+        method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
+    with process_group(ranks, device):
+        trained = train(method, source, target, run.study.budget, device, folder, report, ranks)
+    if ranks.rank:
         return folder
-    card = _card(run, arm, seed, spec, data)
+    origin = _origin(run, arm, seed, spec, data)
     network = method.network(run.study.network)
-    model = Model(method.deployed().eval(), network=network, card=card, **data.seen_by_model)
+    model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
     model, selection = _choose_candidate(trained, model, data, seed)
     model, scale = _finalise(model, data, method.enlarge)
     record = {
@@ -91,7 +104,7 @@ def fit(
         "batch": data.batch,
         "seconds": round(trained.seconds, 1),
         "device": str(device),
-        "devices": count,
+        "devices": ranks.count,
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
@@ -101,28 +114,23 @@ def fit(
 
 
 def _prepare(
-    run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path | None, synced_on: torch.device | None
+    run: Run, spec: MethodSpec, seed: int, data: Data, folder: Path, device: torch.device, ranks: Ranks
 ) -> tuple[methods.Method, Sampler]:
-    """Build the method with its first weights and the sampler of its source batches.
-
-    `synced_on` is the device on which batch statistics are shared with other processes; None where it trains alone.
-    """
-    torch.manual_seed(seed)
+    """Build the method with its first weights and the sampler of its source batches."""
     kind, structures = methods.find(spec.name), tuple(run.study.structures)
-    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=distributed.sum_over_ranks)
+    task = Segmentation(structures, run.study.task.largest_component, sum_over_batch=ranks.sum)
     net = networks.build_network(
         kind.network(run.study.network), data.grid.spatial_dims, data.grid.channels, task.classes, seed
     )
     if kind.schedule.start:
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         networks.load_tensors(net, networks.named_tensors(start.net))
-    net = net if synced_on is None else distributed.synchronise_batchnorm(net, synced_on)
-    method = kind(net, task, **spec.hyperparameters)
+    method = kind.build(ranks.synchronise_batchnorm(net, device), task, spec.hyperparameters, seed)
     modality = data.target.spec.modality
     labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
     domains = Domains(
-        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few, folder,
-        data.scene, images=data.images or not kind.renders,
+        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few,
+        None if ranks.rank else folder, data.scene, images=data.images or not kind.renders,
     )  # fmt: skip
     pool = method.prepare_source(domains)
     # Samples that the method made look like target samples, so they are augmented as the target is.
@@ -136,11 +144,11 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
         model, _ = _finalise(compose.ensemble(list(models.values())), data)
-        made_of: dict[str, Any] = {"rule": "all members", "members": names}
+        made_of = CheckpointChoice(rule="all members", members=names)
     else:
         chosen, choice = select.select_model(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
-        model, made_of = models[chosen], content(choice)
-    model = replace(model, card=_card(run, arm, seed, spec, data) | {"made_of": made_of})
+        model, made_of = models[chosen], CheckpointChoice.model_validate(content(choice))
+    model = replace(model, origin=_origin(run, arm, seed, spec, data, made_of))
     record = {
         "steps": 0,
         "batch": data.batch,
@@ -148,7 +156,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),
-        "selection": CheckpointChoice(**{"used_target_labels": False, **made_of}),
+        "selection": CheckpointChoice.model_validate({"used_target_labels": False, **content(made_of)}),
     }
     return _finish(run.arm(arm, seed), model, record)
 
@@ -157,7 +165,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     """Save the model. train.json is written last, so an arm that has one is finished."""
     model.save(folder / "model")
     document = Training(
-        **{key: model.card[key] for key in ("arm", "seed", "method", "hyperparameters", "cite", "deployable")},
+        **{key: getattr(model.origin, key) for key in COPIED_FROM_ORIGIN},
         parameters=sum(p.numel() for p in model.net.parameters()),
         weights_sha256=file_digest(folder / "model" / WEIGHTS),
         model_sha256=folder_digest(folder / "model"),
@@ -171,7 +179,7 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
 def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, CheckpointChoice]:
     """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
-    chosen, verdicts = 0, [select.Verdict(kept=True, guards={})]
+    chosen, verdicts = 0, [select.Verdict(within_limits=True, guards={})]
     if len(steps) > 1:
         evidence, held_out = [], data.held_out
         for step in steps:
@@ -180,30 +188,34 @@ def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> 
         chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
     networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
-    candidates = [Candidate(step=step, **vars(verdict)) for step, verdict in zip(steps, verdicts)]
+    candidates = [
+        Candidate.model_validate({"step": step, "kept": verdict.within_limits, "guards": verdict.guards})
+        for step, verdict in zip(steps, verdicts)
+    ]
     return model, CheckpointChoice(rule=rule, used_target_labels=False, candidates=candidates, chosen=steps[chosen])
 
 
 def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, ScaleTest | None]:
     """Let the model learn typical positions in the unlabelled target, where it keeps one component of each structure.
 
-    With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `Model.learn_scale`).
+    With `enlarge` it also learns whether to enlarge small volumes; the evidence is returned (see `learn_scale`).
     """
     seen = data.unlabelled[:PLACES_LEARNED_FROM]
     if model.largest_component:
         model = model.learn_places(seen)
     if not enlarge or data.posed:
         return model, None
-    known = [(case.case, case.truth, case.fov) for case in (*data.labelled, *data.held_out)]
-    model, agreements = model.learn_scale(known, seen)
-    return model, None if agreements is None else ScaleTest.model_validate(agreements)
+    labelled = [(case.case, case.reference, case.fov) for case in (*data.labelled, *data.held_out)]
+    return learn_scale(model, labelled, seen)
 
 
-def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[str, Any]:
+def _origin(
+    run: Run, arm: str, seed: int, spec: MethodSpec, data: Data, made_of: CheckpointChoice | None = None
+) -> ModelOrigin:
     """Return what a model's folder says of the model's origin."""
     composed = methods.COMPOSITIONS.get(spec.name)
     kind, protocol = composed or methods.find(spec.name), run.read(FixedProtocol)
-    return {
+    facts = {
         "xmed": __version__,
         "study": run.study.name,
         "run": run.id,
@@ -215,6 +227,7 @@ def _card(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> dict[s
         "deployable": data.labelled_from is not data.target,
         "protocol_sha256": protocol.sha256,
         "protocol": protocol.protocol,
-        "data": {"source": data.source.fingerprint, "target": data.target.fingerprint},
-        "datasets": {"source": data.source.spec.name, "target": data.target.spec.name},
+        "data": SidePair(source=data.source.fingerprint, target=data.target.fingerprint),
+        "datasets": SidePair(source=data.source.spec.name, target=data.target.spec.name),
     }
+    return ModelOrigin.model_validate(facts if made_of is None else {**facts, "made_of": made_of})

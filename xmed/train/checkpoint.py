@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from xmed.errors import XmedError
+from xmed.files.atomic import flush_folder
 from xmed.methods import Method
-from xmed.networks import distributed
+from xmed.networks.distributed import ALONE, Ranks
 from xmed.prepare import Sampler
 
 KEPT, DIGITS = 2, 16
@@ -49,17 +50,14 @@ class Checkpoint:
     schedule: torch.optim.lr_scheduler.LRScheduler
     samplers: Sequence[Sampler]
     device: torch.device
+    ranks: Ranks = ALONE
 
     def save(self, step: int, trained: Trained) -> None:
         """Write a checkpoint, safe against power loss, before an older one is deleted and before any rank continues."""
-        drawing = {
-            "random": torch.get_rng_state(),
-            "device_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
-        }
-        each = distributed.gather_from_ranks(drawing)
-        if distributed.rank() == 0:
+        each = self.ranks.gather(self.method.random.state(self.device))
+        if self.ranks.rank == 0:
             self._write(step, trained, each)
-        distributed.barrier()
+        self.ranks.wait()
 
     def _write(self, step: int, trained: Trained, each: list[dict[str, Any]]) -> None:
         state = {
@@ -82,7 +80,7 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.folder / name)
-        _flush(self.folder)
+        flush_folder(self.folder)
         for path in checkpoint_files(self.folder)[KEPT:]:
             path.unlink()
 
@@ -98,20 +96,17 @@ class Checkpoint:
         state = next((state for state in map(_read, checkpoint_files(self.folder)) if state is not None), None)
         if state is None:
             return 0, Trained()
-        then, now = (len(state["ranks"]), state["device"]), (distributed.world_size(), self.device.type)
+        then, now = (len(state["ranks"]), state["device"]), (self.ranks.count, self.device.type)
         if then != now:
-            began, there = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
-            what = f"this training began on {began}, and there is only {there}"
+            began, available = (kind if count == 1 else f"{count} × {kind}" for count, kind in (then, now))
+            what = f"this training began on {began}, and there is only {available}"
             raise XmedError("DEVICE_LOST", what, state["device"], f"give it back, or delete {self.folder}")
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         for sampler, its in zip(self.samplers, state["samplers"]):
             sampler.restore(its)
-        drawing = state["ranks"][distributed.rank()]
-        torch.set_rng_state(drawing["random"])
-        if drawing["device_random"] is not None:
-            torch.cuda.set_rng_state(drawing["device_random"])
+        self.method.random.restore(state["ranks"][self.ranks.rank], self.device)
         return state["step"], Trained(state["candidates"], state["seconds"])
 
 
@@ -134,12 +129,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state if "ranks" in state else None
-
-
-def _flush(folder: Path) -> None:
-    """Flush a folder to the disk; only then is a rename within it safe."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -24,7 +24,7 @@ def ensemble(models: Sequence[Model]) -> Model:
     first = models[0]
     for other in models[1:]:
         if (other.grid, other.network, other.window) != (first.grid, first.network, first.window):
-            what = f"{other.card.get('method')} and {first.card.get('method')} with different networks"
+            what = f"{other.origin.method} and {first.origin.method} with different networks"
             raise XmedError("METHOD_NEEDS", f"an ensemble of {what}", "methods that share the study's network")
     spec = first.network.model_copy(update={"members": first.network.members * len(models)})
     nets_of = [

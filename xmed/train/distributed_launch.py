@@ -42,20 +42,20 @@ def fit_distributed(run: Run, arm: str, seed: int, under: Path, progress: Progre
     if (folder / "train.json").is_file() or method_of(run.study, arm).name in methods.COMPOSITIONS:
         return fit(run, arm, seed, under, progress)
     if networks.default_device().type == "cuda" and count > torch.cuda.device_count():
-        there = f"at most {torch.cuda.device_count()}, the GPUs that are here"
-        raise XmedError("SPEC_INVALID", f"budget.devices {count}", there)
+        at_most = f"at most {torch.cuda.device_count()}, the GPUs of this machine"
+        raise XmedError("SPEC_INVALID", f"budget.devices {count}", at_most)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command += ["-m", "xmed.train.distributed_process", str(run.folder), arm, str(seed)]
     raised: list[list[Any]] = []
     with _running(command, {**os.environ, **child_environment(), "XMED_HOME": str(under)}, folder / LOG) as output:
         for line in output:
-            said = json.loads(line) if line.startswith("{") else {}  # else a library's, of before it was told where to
-            raised += [said["raised"]] if "raised" in said else []
-            if progress and "progress" in said:
-                progress(*said["progress"])
+            message = json.loads(line) if line.startswith("{") else {}  # other lines are what a library prints
+            raised += [message["raised"]] if "raised" in message else []
+            if progress and "progress" in message:
+                progress(*message["progress"])
     # One rank's fault ends the others, which then complain of a lost connection.
-    for kind, arguments in sorted(raised, key=lambda one: list(KINDS).index(one[0])):
+    for kind, arguments in sorted(raised, key=lambda problem: list(KINDS).index(problem[0])):
         raise KINDS[kind](*arguments)
     if not (folder / "train.json").is_file():
         raise RuntimeError(f"{arm} seed {seed} on {count} devices ended before its time; log {folder / LOG}")

@@ -22,6 +22,7 @@ import torch
 
 from xmed import networks
 from xmed.errors import XmedError
+from xmed.networks.distributed import Ranks
 from xmed.processes import termination
 from xmed.run import Run, home
 from xmed.train.arms import fit
@@ -31,7 +32,7 @@ from xmed.train.progress_relay import Relay
 def main(arguments: list[str]) -> int:
     """Run one rank. Return 0 for done, 1 for an exception, 143 when asked to end."""
     folder, arm, seed = Path(arguments[0]), arguments[1], int(arguments[2])
-    part = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is for the log
     termination.prepare_worker()
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
         lines.write(json.dumps(what) + "\n")
 
     try:
-        fit(Run(folder), arm, seed, home(), None if part[0] else Relay(lambda note: say(progress=note)), part)
+        fit(Run(folder), arm, seed, home(), None if ranks.rank else Relay(lambda note: say(progress=note)), ranks)
     except KeyboardInterrupt:
         return 128 + signal.SIGTERM
     except Exception as problem:

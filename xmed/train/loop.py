@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,75 +15,100 @@ import torch
 from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.model.deployed import bf16_pays
-from xmed.networks import distributed, named_tensors
+from xmed.networks import named_tensors
+from xmed.networks.distributed import ALONE, Losses, Ranks
 from xmed.prepare import Sampler
 from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
+from xmed.train.loss_table import LossTable
+from xmed.train.save_on_signal import save_if_due_or_signalled
 
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
 
 def train(
-    method: Method,
-    source: Sampler,
-    target: Sampler,
-    budget: Budget,
-    device: torch.device,
-    folder: Path,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Trained:
-    """Train a method; losses.csv and checkpoints are written into `folder`. Return the weights at its milestones.
+    method: Method, source: Sampler, target: Sampler, budget: Budget, device: torch.device, folder: Path,
+    progress: Callable[[int, int, str], None] | None = None, ranks: Ranks = ALONE,
+) -> Trained:  # fmt: skip
+    """Train a method; losses.csv and checkpoints are written into `folder`.
 
     AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
-    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without the
-    interruption. Of several ranks all run through the same steps, each with its share of every batch; rank 0 writes.
+    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without interruption.
+
+    Args:
+        method: The method; it is moved to the device.
+        source: Yields labelled batches.
+        target: Yields batches without labels.
+        budget: Steps and learning rate.
+        device: The device that trains.
+        folder: Folder of this training.
+        progress: Called after each step with (steps done, all steps, loss and remaining time in words).
+        ranks: The processes that train together, each with its share of every batch; rank 0 writes.
+
+    Returns:
+        The weights at the method's milestones.
 
     Raises:
         XmedError: TRAINING_DIVERGED, DEVICE_LOST.
         KeyboardInterrupt: The process was asked to stop; a checkpoint is saved.
     """
-    dims, rounds = source.spec.spatial_dims, _rounds(method, budget)
-    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
-    method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+    layout, rounds = _place(method, source.spec.spatial_dims, device), _rounds(method, budget)
     trained_parameters = [p for p in method.parameters() if p.requires_grad]
-    steps, milestones = rounds[-1].last, {step for one in rounds for step in one.milestones}
-    begins = {one.first: one for one in rounds[1:]}
-    now, (optimiser, schedule) = rounds[0], _optimiser(method, rounds[0])
-    checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device)
+    steps, milestones = rounds[-1].last, {step for each in rounds for step in each.milestones}
+    optimiser, schedule = _optimiser(method, rounds[0])
+    checkpoint = Checkpoint(folder, method, optimiser, schedule, (source, target), device, ranks)
     done, trained = checkpoint.restore()
-    now = next(one for one in rounds if done < one.last)
-    losses_of = distributed.average_gradients(method, method.losses)
-    with _Log(folder / "losses.csv", done) as log, termination.stoppable_training():
+    losses_of = ranks.average_gradients(method, method.losses)
+    with LossTable(folder / "losses.csv", done, ranks.rank == 0) as table, termination.stoppable_training():
         started, before = time.monotonic(), trained.seconds
-        for step in range(done + 1, steps + 1):
-            if step in begins:
-                now = begins[step]
+        for step, now, begins in _steps(rounds, done):
+            if begins:
                 method.start_round()
                 optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
-            batches = next(source).to(device, layout), next(target).to(device, layout)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
-                losses = losses_of(*batches)
-            values = _descend(losses, optimiser, trained_parameters, step)
-            log.row(step, values, float(schedule.get_last_lr()[0]))
+            losses = _losses(losses_of, (source, target), device, layout)
+            values = _descend(losses, optimiser, trained_parameters, step, ranks)
+            table.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
-            distributed.average_buffers(method)
-            asked = distributed.any_rank(termination.stop_requested(), device)
+            ranks.average_buffers(method)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
                 trained.candidates[step] = _weights_of(method)
-            if step < steps and (step % CHECKPOINT_EVERY == 0 or asked):
-                log.flush()
-                checkpoint.save(step, trained)
-                if asked:
-                    raise KeyboardInterrupt
+            save = functools.partial(_save, step, trained, table, checkpoint)
+            save_if_due_or_signalled(step, steps, CHECKPOINT_EVERY, save, device, ranks)
             if progress:
-                left = (time.monotonic() - started) / (step - done) * (steps - step)
-                progress(step, steps, f"loss {values['total']:.3f}, {left:.0f} s left")
+                _report(progress, step, steps, values["total"], (time.monotonic() - started) / (step - done))
     return trained
+
+
+def _report(
+    progress: Callable[[int, int, str], None], step: int, steps: int, loss: float, seconds_per_step: float
+) -> None:
+    progress(step, steps, f"loss {loss:.3f}, {seconds_per_step * (steps - step):.0f} s left")
+
+
+def _place(method: Method, spatial_dims: int, device: torch.device) -> torch.memory_format:
+    """Move a method to a device, in the memory format in which convolutions are fast; return that format."""
+    layout = torch.channels_last if spatial_dims == 2 else torch.channels_last_3d
+    method.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack the pair
+    return layout
+
+
+def _losses(
+    losses_of: Losses, samplers: tuple[Sampler, Sampler], device: torch.device, layout: torch.memory_format
+) -> dict[str, torch.Tensor]:
+    """Compute the losses of the next batches of source and target."""
+    batches = [next(sampler).to(device, layout) for sampler in samplers]
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
+        return losses_of(*batches)
+
+
+def _save(step: int, trained: Trained, table: LossTable, checkpoint: Checkpoint) -> None:
+    table.flush()
+    checkpoint.save(step, trained)
 
 
 def _weights_of(method: Method) -> dict[str, torch.Tensor]:
@@ -92,7 +117,11 @@ def _weights_of(method: Method) -> dict[str, torch.Tensor]:
 
 
 def _descend(
-    losses: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], step: int
+    losses: dict[str, torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+    parameters: list[torch.nn.Parameter],
+    step: int,
+    ranks: Ranks,
 ) -> dict[str, float]:
     """Take one optimiser step on the sum of losses; return their values.
 
@@ -102,12 +131,12 @@ def _descend(
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
-    values["total"] = float(distributed.mean_over_ranks(total.detach()))
+    values["total"] = float(ranks.mean(total.detach()))
     if not math.isfinite(values["total"]):
         raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
     optimiser.zero_grad(set_to_none=True)
     if losses:
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_LIMIT)
     optimiser.step()
     return values
@@ -133,14 +162,21 @@ class _Round:
         return self.first + self.steps - 1
 
 
+def _steps(rounds: list[_Round], done: int) -> Iterator[tuple[int, _Round, bool]]:
+    """Yield the steps that are left, each with its round, and whether it is the first of a further round."""
+    for number, each in enumerate(rounds):
+        for step in range(max(each.first, done + 1), each.last + 1):
+            yield step, each, number > 0 and step == each.first
+
+
 def _rounds(method: Method, budget: Budget) -> list[_Round]:
     plan, rounds, first = method.schedule, [], 1
     for number in range(method.rounds):
         share, rate = plan.later_rounds if number else (1.0, 1.0)
         steps = max(2, math.ceil(share * plan.steps * budget.steps))  # one-cycle needs two
         ends = plan.milestones[-1:] if number else plan.milestones  # the doubt is whether to teach, not for how long
-        kept = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in ends)
-        rounds.append(_Round(first, steps, rate * plan.rate * budget.learning_rate, kept))
+        milestones = frozenset(first - 1 + max(1, math.ceil(share * steps)) for share in ends)
+        rounds.append(_Round(first, steps, rate * plan.rate * budget.learning_rate, milestones))
         first += steps
     return rounds
 
@@ -160,39 +196,3 @@ def _groups(method: Method, rate: float) -> list[dict[str, Any]]:
         {"params": [p for p, s in shares.items() if s == share], "lr": rate * share}
         for share in sorted(set(shares.values()))
     ]
-
-
-class _Log:
-    """losses.csv, one row per step. A continued training drops rows after its checkpoint.
-
-    Of several ranks the first writes: single losses are its own, the total is the mean over ranks.
-    """
-
-    def __init__(self, path: Path, done: int) -> None:
-        self.names: list[str] = []
-        self.rows: list[dict[str, Any]] = []
-        self.path = path
-        if done and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= done]
-            self.names = [name for name in (self.rows[0] if self.rows else {}) if name not in ("step", "total", "lr")]
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def row(self, step: int, values: dict[str, float], rate: float) -> None:
-        """Add the row of one step."""
-        self.names += [name for name in values if name not in (*self.names, "total")]  # a loss may begin late
-        self.rows.append({"step": step, **values, "lr": rate})
-
-    def flush(self) -> None:
-        """Write the file."""
-        if distributed.rank():
-            return
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["step", *self.names, "total", "lr"], restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()

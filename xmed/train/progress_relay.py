@@ -10,12 +10,16 @@ Note = tuple[str, int, int, str]
 
 
 class Relay:
-    """Passes on at most about two notes a second, and the last one."""
+    """Passes on at most about two notes a second, and the last one.
 
-    def __init__(self, put: Callable[[Note], None]) -> None:
-        self.put, self.last = put, 0.0
+    Args:
+        send: Called with each note that is passed on.
+    """
+
+    def __init__(self, send: Callable[[Note], None]) -> None:
+        self.send, self.last = send, 0.0
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
         if done == total or time.monotonic() - self.last > 0.5:
-            self.put((what, done, total, note))
+            self.send((what, done, total, note))
             self.last = time.monotonic()

@@ -47,6 +47,7 @@ from xmed.io.pacs.dimse import DimseArchive
 from xmed.io.pacs.receiving import MAX_PDU, receive_object
 from xmed.io.pacs.tls import client_tls_context, server_tls_context
 from xmed.labels import LabelTable, Structure
+from xmed.records.model_card import ModelOrigin
 from xmed.spec import DatasetSpec, PacsSpec
 
 SHAPE = (8, 7, 6)
@@ -715,7 +716,7 @@ def trained(monkeypatch):
         mask[2:6, 2:5, 1:4] = 1
         return image.with_array(mask)
 
-    known = SimpleNamespace(modality="MR", structures=table, card={"study": "s", "weights_sha256": "0" * 64})
+    known = SimpleNamespace(modality="MR", structures=table, origin=ModelOrigin(study="s"), weights_sha256="0" * 64)
     monkeypatch.setattr("xmed.app.predict_image.fetch", lambda *_: Path())
     monkeypatch.setattr("xmed.app.predict_image.Model", SimpleNamespace(load=lambda _: known))
     monkeypatch.setattr("xmed.app.predict_image.predict", predict)

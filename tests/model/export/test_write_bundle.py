@@ -19,6 +19,7 @@ from xmed.model.export import write_bundle
 from xmed.model.export.bundle_config import SCHEMA
 from xmed.model.prediction import predict
 from xmed.networks import build_network
+from xmed.records.model_card import ModelOrigin
 from xmed.spec import GridSpec, NetworkSpec
 
 TABLE = LabelTable((Structure(1, "organ", "91723000", "41216001"), Structure(2, "lesion", "49755003", "4147007")))
@@ -30,7 +31,7 @@ def model(folder, dims=3, modality="MR", network=None, grid=None, **card):
     grid = GridSpec(**{"spacing_mm": SPACING, "patch": (16, 16, 16 if dims == 3 else 1), **(grid or {})})
     net = build_network(spec, grid.spatial_dims, grid.channels, 3, seed=3)
     card = {"study": "toy", "method": "bridge", **card}
-    return Model(net.eval(), grid, spec, modality, TABLE, card=card).save(folder)
+    return Model(net.eval(), grid, spec, modality, TABLE, origin=ModelOrigin.model_validate(card)).save(folder)
 
 
 @pytest.fixture

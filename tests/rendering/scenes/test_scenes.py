@@ -206,5 +206,5 @@ def test_label_maps_alone_are_adapted_to_pictures_judged_at_home_and_reported(st
     assert kept["truth"].shape == kept["adapted"].shape == (140, 90, 1)
     run.write("environment", {})
     run.write("errors", [])
-    page = report.build(run).read_text(encoding="utf-8")
+    page = report.write_report(run).read_text(encoding="utf-8")
     assert "resampled to 32 × 24 × 1 voxels" in page

@@ -79,8 +79,7 @@ def test_a_generator_begins_as_the_identity_and_keeps_the_shape(dims):
 
 
 def test_the_critic_learns_from_its_own_loss_and_the_painters_from_theirs():
-    torch.manual_seed(0)
-    translator = Translator(2, TASK.classes, TASK.loss, TranslationSettings())
+    translator = Translator(2, TASK.classes, TASK.loss, TranslationSettings(), seed=0)
     torch.nn.init.normal_(translator.generator.last.weight, 0, 0.1)
     x, y = _batch(True), _batch(False)
     (fake, seen), view = translator.generator.translate(x.image), torch.ones(2, 1, 32, 32)

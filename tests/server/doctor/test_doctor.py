@@ -177,8 +177,13 @@ def test_flow_runs_without_a_process_are_closed_and_others_are_not(place, monkey
 
 def test_a_version_that_was_never_given_its_report_is_found(place, monkeypatch):
     import xmed.registry
+    from xmed.records.model_version import ListedVersion
 
-    rows = [{"name": "toy", "version": 2, "report_sha256": "0f"}, {"name": "toy", "version": 1}]
+    fields = {"name": "toy", "aliases": [], "created": 0}
+    rows = [
+        ListedVersion(**fields, version=2, report_sha256="0f"),
+        ListedVersion(**fields, version=1),
+    ]
     monkeypatch.setattr(xmed.registry, "versions", lambda home: rows)
     assert "without a report: toy 1; " in wrong(place)["models"]
 

@@ -274,7 +274,7 @@ def test_a_scheduled_run_fires_by_itself_and_leaves_a_candidate_which_a_restored
         assert passwords.stack_password(again, "mlflow") != passwords.stack_password(
             standing.with_name("gone"), "mlflow"
         )
-        os.kill(lock_owner(server_lock(again))[0]["pid"], signal.SIGKILL)
+        os.kill(lock_owner(server_lock(again))[0].pid, signal.SIGKILL)
         assert set(answer(again, "down")["ended"]) == {"postgres", "mlflow", "prefect", "worker"}
         assert not [line for line in processes() if str(again) in line]
     finally:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
 
 from xmed.io.dicom.clock import parse_utc_offset
+from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.planes import Plane
 
 DATE_ATTRIBUTE = {
@@ -53,7 +53,7 @@ def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
     return None if same_day and max(times) - min(times) > MAX_SCAN_DURATION else times
 
 
-def _image_time(attributes: Mapping[str, Any], keyword: str, day_keyword: str | None) -> datetime | None:
+def _image_time(attributes: FrameAttributes, keyword: str, day_keyword: str | None) -> datetime | None:
     text = str(attributes.get(keyword) or "").strip()
     if not text:
         return None

@@ -37,6 +37,12 @@ class Clock:
 
         It is Timezone Offset From UTC (PS3.3 C.12.1.1.8), or follows from a time that is stated twice, once with its
         offset.
+
+        Args:
+            header: The header.
+
+        Returns:
+            The clock; its zone is None where the header does not tell it.
         """
         stated = parse_utc_offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
         if stated is not None:
@@ -49,6 +55,9 @@ class Clock:
 
         If no zone is known, a time with its own offset counts as local, because a device that writes an offset writes
         the local time.
+
+        Args:
+            text: A value of VR DT (PS3.5 6.2).
 
         Returns:
             The time; None if the text is not precise to the minute, or is in UTC and cannot be compared with local
@@ -65,7 +74,11 @@ class Clock:
     def utc_shift(self, own: str = "") -> timedelta:
         """Return what must be subtracted from a time to bring it to the axis.
 
-        own: the offset that the time itself states.
+        Args:
+            own: The offset that the time itself states.
+
+        Returns:
+            The difference.
         """
         if self.zone is None:
             return timedelta(0)
@@ -74,7 +87,14 @@ class Clock:
 
 
 def parse_utc_offset(text: str) -> timedelta | None:
-    """Parse an offset &ZZXX between -1200 and +1400 (PS3.5 6.2); None for anything else."""
+    """Parse an offset &ZZXX between -1200 and +1400 (PS3.5 6.2).
+
+    Args:
+        text: The text.
+
+    Returns:
+        The offset; None for anything else.
+    """
     if not _OFFSET.fullmatch(text) or int(text[3:]) > 59:
         return None
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))

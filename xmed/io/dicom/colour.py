@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.encaps import generate_fragments, generate_frames
-from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGTransferSyntaxes
 
 from xmed.errors import XmedError
@@ -38,6 +39,10 @@ _MIN_GREY_SHARE = 0.5
 def check_photometric(header: Header, name: str) -> None:
     """Check that Photometric Interpretation fits the number of samples.
 
+    Args:
+        header: The header of an image.
+        name: Name of the file, for messages.
+
     Raises:
         XmedError: PIXEL_MODULE.
     """
@@ -52,7 +57,14 @@ def check_photometric(header: Header, name: str) -> None:
 
 
 def frame_streams(dataset: Dataset, name: str) -> list[StreamHeader | None]:
-    """Return what the compressed stream of each frame states; an empty list for uncompressed pixels.
+    """Read what the compressed stream of each frame states.
+
+    Args:
+        dataset: The image.
+        name: Name of the file, for messages.
+
+    Returns:
+        For each frame what its stream states; an empty list for uncompressed pixels.
 
     Raises:
         XmedError: PIXEL_MODULE if size or number of frames differ from the header.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from xmed.errors import XmedError
+from xmed.io.dicom.clock import Attributes
 from xmed.io.dicom.functional_groups import flatten_groups
 from xmed.io.dicom.header import Header
 
@@ -35,7 +35,13 @@ VARIANT_KEYWORDS = (
 """Attributes that may vary within a volume, but distinguish volumes whose images share their positions."""
 
 
-def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
+class FrameAttributes(Attributes, Protocol):
+    """The attributes of one frame by keyword. The type of a value depends on its value representation (PS3.5 6.2)."""
+
+    def __getitem__(self, keyword: str, /) -> Any: ...
+
+
+def frame_attributes(header: Header) -> list[FrameAttributes]:
     """Return the attributes of every frame by keyword.
 
     The frame's own functional groups have priority, then the shared ones, then the data set (PS3.3 C.7.6.16). Each
@@ -53,4 +59,6 @@ def frame_attributes(header: Header) -> list[Mapping[str, Any]]:
         raise XmedError(
             "PIXEL_MODULE", f"{count} frames with {len(per_frame)} functional groups", "one group for each frame"
         )
-    return [ChainMap(own_attributes, shared, header) for own_attributes in per_frame or [{} for _ in range(count)]]  # type: ignore[arg-type]
+    frames = per_frame or [{} for _ in range(count)]
+    # ChainMap is only read from here, so that the header need not be a mutable mapping.
+    return [ChainMap(own, shared, header) for own in frames]  # type: ignore[arg-type]  # see the line above

@@ -81,7 +81,14 @@ class Header(Mapping[str, Any]):
         return None if element is None else getattr(element, "length", len(element.value or b""))
 
     def raw(self, keyword: str) -> bytes | None:
-        """Return the bytes of a value, or None if it has been converted already or is absent."""
+        """Read the bytes of a value.
+
+        Args:
+            keyword: Keyword of the attribute.
+
+        Returns:
+            The bytes; None if the value has been converted already or is absent.
+        """
         if self._places is None:
             element = self.dataset.get_item(keyword) if keyword in self.dataset else None
             return element.value if element is not None and isinstance(element.value, bytes) else None
@@ -89,7 +96,14 @@ class Header(Mapping[str, Any]):
         return None if place is None else self._data[place[1] : place[1] + place[2]]
 
     def text(self, keyword: str) -> str:
-        """Return a text decoded by its character set, "" if it is absent; undecodable bytes become U+FFFD."""
+        """Decode a text by its character set.
+
+        Args:
+            keyword: Keyword of the attribute.
+
+        Returns:
+            The text, "" if it is absent; undecodable bytes become U+FFFD.
+        """
         raw = self.raw(keyword) if self.is_indexed else None
         if raw is None:
             return "" if self.is_indexed else str(self.get(keyword) or "")
@@ -100,6 +114,15 @@ class Header(Mapping[str, Any]):
             return decode_bytes(raw, encodings, TEXT_VR_DELIMS).strip(" \0")
 
     def get(self, keyword: str, default: Any = None) -> Any:
+        """Read the value of an attribute.
+
+        Args:
+            keyword: Keyword of the attribute.
+            default: What to return for an attribute that is absent or has no value; an empty text is "".
+
+        Returns:
+            The value, as pydicom converts it.
+        """
         value = self._stated(keyword)
         return default if value is None else value
 
@@ -152,9 +175,8 @@ def _converted(tag: int, vr: str | None, raw: bytes) -> Any:
             return numbers if len(numbers) > 1 else numbers[0]
         except ValueError:
             pass  # empty values, which pydicom handles
-    # pydicom looks up the VR if none is given
     value_bytes = raw or empty_value_for_VR(vr, raw=True)
-    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]
+    element = RawDataElement(BaseTag(tag), vr, len(raw), value_bytes, 0, vr is None, True)  # type: ignore[arg-type]  # pydicom looks up a VR of None
     value = convert_raw_data_element(element).value
     return tuple(map(_plain_number, value)) if isinstance(value, MultiValue) else _plain_number(value)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pydicom
 from pydicom import Dataset
@@ -18,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xmed.errors import XmedError
-from xmed.io.dicom.frames import frame_attributes
+from xmed.io.dicom.frames import FrameAttributes, frame_attributes
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.prescan import check_uids, prescan
 from xmed.io.dicom.sop_classes import object_modality, sop_class_name, stores_images
@@ -72,17 +71,17 @@ class Instance:
         return self.header.dataset
 
     @cached_property
-    def frames(self) -> list[Mapping[str, Any]]:
+    def frames(self) -> list[FrameAttributes]:
         """The attributes of each frame, see `frame_attributes`."""
         return frame_attributes(self.header)
 
     @cached_property
     def is_image(self) -> bool:
         """Whether the object is an image of a patient, and not a report, segmentation, dose or plan (PS3.4 B.5)."""
-        known = stores_images(self.sop_class)
-        if known is None:  # private, missing or newer than the table
+        by_class = stores_images(self.sop_class)
+        if by_class is None:  # private, missing or newer than the table
             return self.pixel_length is not None and "Rows" in self.header and "SegmentSequence" not in self.header
-        return known
+        return by_class
 
     @property
     def kind(self) -> str:
@@ -91,10 +90,13 @@ class Instance:
 
 
 def read_instance(path: str | Path) -> Instance:
-    """Read one DICOM file, with or without preamble; pixels are not decoded.
+    """Read one DICOM file, with or without preamble.
 
     Args:
         path: The file.
+
+    Returns:
+        The object; its pixels are not decoded.
 
     Raises:
         XmedError: PATH_NOT_FOUND, PATH_UNSAFE, EMPTY_FILE, NOT_DICOM, DICOM_TRUNCATED (the file ends early, or an image

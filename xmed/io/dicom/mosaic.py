@@ -48,7 +48,8 @@ class Mosaic:
         """Return the tiles of shape (slices, rows, columns) from an image of shape (1, rows, columns)."""
         rows, columns = (n // self.tiles_per_row for n in square.shape[1:])
         tiles = square[0].reshape(self.tiles_per_row, rows, self.tiles_per_row, columns).swapaxes(1, 2)
-        return tiles.reshape(-1, rows, columns)[: self.count]
+        slices: np.ndarray = tiles.reshape(-1, rows, columns)[: self.count]
+        return slices
 
 
 def detect_mosaic(header: Header, name: str) -> Mosaic | None:
@@ -79,7 +80,14 @@ def detect_mosaic(header: Header, name: str) -> Mosaic | None:
 
 
 def is_mosaic(header: Header) -> bool:
-    """Return whether an image is a mosaic, even one that cannot be unpacked."""
+    """Tell whether an image is a mosaic.
+
+    Args:
+        header: The header of an image.
+
+    Returns:
+        Whether it is one, even one that cannot be unpacked.
+    """
     try:
         return detect_mosaic(header, "") is not None
     except XmedError:
@@ -90,7 +98,7 @@ def _mosaic_from_csa(csa: dict[str, Any], header: Header, name: str) -> Mosaic:
     """Return the mosaic that the CSA header describes, if it fits the image."""
     rows, columns = int(header["Rows"]), int(header["Columns"])
     try:
-        count, normal = int(csareader.get_n_mosaic(csa)), np.array(csareader.get_slice_normal(csa), dtype=float)
+        count, normal = int(csareader.get_n_mosaic(csa)), np.asarray(csareader.get_slice_normal(csa), dtype=np.float64)
         weighting, number = csareader.get_b_value(csa), csareader.get_scalar(csa, "ProtocolSliceNumber")
     except Exception as problem:  # any error of the parser means an unreadable CSA header
         raise _unreadable_mosaic(name, "its private header is missing") from problem

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydicom import DataElement, Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from xmed.errors import XmedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.io.dicom.frames import VOLUME_KEYWORDS
+from xmed.io.dicom.frames import VOLUME_KEYWORDS, FrameAttributes
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.mosaic import Mosaic, detect_mosaic
 
@@ -45,7 +45,7 @@ class Plane:
     thickness: float | None
     frame: str | None
     volume_key: tuple[tuple[str, str], ...]
-    attributes: Mapping[str, Any]
+    attributes: FrameAttributes
     instance_index: int
     frame_index: int
 
@@ -80,7 +80,7 @@ def has_planes(instance: Instance) -> bool:
     return any(first.get(keyword) for keyword in ("ImagePositionPatient", "ImagePositionVolume"))
 
 
-def _plane(instance: Instance, frame: Mapping[str, Any], owner: int, number: int) -> Plane:
+def _plane(instance: Instance, frame: FrameAttributes, owner: int, number: int) -> Plane:
     volume = frame.get("ImagePositionVolume") and instance.header.get("VolumeFrameOfReferenceUID")
     space = "Volume" if volume or not frame.get("ImagePositionPatient") else "Patient"
     position = _numbers(frame.get(f"ImagePosition{space}"), 3)
@@ -134,7 +134,7 @@ def _mosaic_planes(square: Plane, mosaic: Mosaic) -> list[Plane]:
     ]
 
 
-def _pixel_spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
+def _pixel_spacing(frame: FrameAttributes, name: str) -> tuple[float, float]:
     spacing = _numbers(frame.get("PixelSpacing"), 2)
     low, high = PLAUSIBLE_SPACING_MM
     if spacing is None or not all(low <= mm <= high for mm in spacing):
@@ -144,7 +144,7 @@ def _pixel_spacing(frame: Mapping[str, Any], name: str) -> tuple[float, float]:
 
 
 def _slice_thickness(
-    frame: Mapping[str, Any], keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
+    frame: FrameAttributes, keywords: Sequence[str] = ("SliceThickness", "SpacingBetweenSlices")
 ) -> float | None:
     low, high = PLAUSIBLE_SPACING_MM
     for keyword in keywords:
@@ -154,7 +154,7 @@ def _slice_thickness(
     return None
 
 
-def _volume_key(frame: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _volume_key(frame: FrameAttributes) -> tuple[tuple[str, str], ...]:
     key = []
     for keyword in VOLUME_KEYWORDS:
         count, digits = (3, 4) if keyword == "DiffusionGradientOrientation" else (1, 6)

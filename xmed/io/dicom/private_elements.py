@@ -39,14 +39,30 @@ SCALING = (PHILIPS_SUV, PHILIPS_ACTIVITY, GE_SCAN, PHILIPS_MR_SLOPE)
 
 
 def private_value(dataset: Dataset, element: PrivateElement) -> Any:
-    """Return the value of a private element, or None."""
+    """Read the value of a private element.
+
+    Args:
+        dataset: The data set.
+        element: The private element.
+
+    Returns:
+        Its value, or None if it is absent.
+    """
     with suppress(KeyError, ValueError):
         return dataset.private_block(element.group, element.creator)[element.element].value
     return None
 
 
 def private_number(dataset: Dataset, element: PrivateElement) -> float:
-    """Return the number in a private element, 0 if it is absent or not a number."""
+    """Read the number in a private element.
+
+    Args:
+        dataset: The data set.
+        element: The private element.
+
+    Returns:
+        The number; 0 if the element is absent or not a number.
+    """
     value = private_value(dataset, element)
     with suppress(TypeError, ValueError, struct.error):
         if element.kind == "FL" and isinstance(value, bytes):  # VR UN, written by a system that did not know it

@@ -134,10 +134,10 @@ def _check_regular(planes: Sequence[Plane]) -> None:
     gaps = np.flatnonzero(np.rint(steps / step) > 1)
     if gaps.size and not wrong.any():
         places = [f"{positions[n] + m * step:.2f}" for n in gaps for m in range(1, int(np.rint(steps[n] / step)))]
-        shown = ", ".join(places[:8]) + (" ..." if len(places) > 8 else "")
+        listed = ", ".join(places[:8]) + (" ..." if len(places) > 8 else "")
         raise XmedError(
             "SLICE_GAP",
-            f"no slice at {shown} mm along the normal",
+            f"no slice at {listed} mm along the normal",
             f"a slice every {step:.3g} mm from {positions[0]:.2f} to {positions[-1]:.2f} mm",
             "fetch the whole series",
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xmed.errors import XmedError
+from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.real_world_values import LinearScale, RealWorldMap, real_world_maps, repeats_rescale
 from xmed.io.notes import add_note
@@ -92,7 +93,7 @@ def apply_real_world_maps(stored: np.ndarray, scaling: Scaling, padding: np.ndar
     return np.stack([frame_maps[0].applied(frame, name) for frame_maps, frame in zip(scaling.maps, stored)])
 
 
-def _rescale_of(attributes: Mapping[str, Any], name: str) -> LinearScale:
+def _rescale_of(attributes: FrameAttributes, name: str) -> LinearScale:
     """Return rescale slope and intercept of a frame."""
     try:
         slope, intercept = (float(attributes.get(f"Rescale{key}", d)) for key, d in (("Slope", 1), ("Intercept", 0)))

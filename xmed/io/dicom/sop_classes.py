@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydicom import uid
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
+from xmed.io.dicom.clock import Attributes
 from xmed.io.notes import add_note
 
 _MODALITIES = {code.value for cid in (codes.cid29, codes.cid33) for code in cid.concepts.values()}
@@ -66,7 +64,7 @@ def stores_images(sop_class: UID) -> bool | None:
     return name.endswith(("Image Storage", "Volume Storage")) and "Non-Image" not in name
 
 
-def object_modality(header: Mapping[str, Any]) -> str | None:
+def object_modality(header: Attributes) -> str | None:
     """Return the modality of an object.
 
     It is that of the SOP class if the class has a single one, otherwise the stated one; OT if that is no defined term.

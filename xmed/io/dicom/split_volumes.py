@@ -7,6 +7,7 @@ Number is used last, and only if it counts through the positions in one constant
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -187,12 +188,12 @@ def _by_variant(groups: Sequence[Sequence[Plane]]) -> PlanesByVolume | None:
 
 def _without_copies(group: Sequence[Plane], values: FrameValues) -> list[Plane]:
     """Remove repeated images: same instance, same frame, same pixels."""
-    kept: list[Plane] = []
+    different: list[Plane] = []
     for plane in group:
-        same = [other for other in kept if _instance_frame(other) == _instance_frame(plane)]
+        same = [other for other in different if _instance_frame(other) == _instance_frame(plane)]
         if not any(not _pictures_differ([other, plane], values) for other in same):
-            kept.append(plane)
-    return kept
+            different.append(plane)
+    return different
 
 
 def _instance_frame(plane: Plane) -> tuple[str, int]:
@@ -206,9 +207,9 @@ def _pictures_differ(group: Sequence[Plane], values: FrameValues) -> bool:
     return first is not None and any(not np.array_equal(first, other, equal_nan=True) for other in pictures)
 
 
-def _variant_key(value: object) -> tuple[float, str]:
+def _variant_key(value: Any) -> tuple[float, str]:
     """Return a sort key: by number, otherwise by text."""
     try:
-        return float(value), value_text(value)  # type: ignore[arg-type]
+        return float(value), value_text(value)
     except (TypeError, ValueError):
         return 0.0, value_text(value)

@@ -7,9 +7,10 @@ statements is outdated. Positions and Pixel Spacing are used, as all viewers do,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.planes import Plane
 from xmed.io.notes import add_note
 
@@ -20,7 +21,7 @@ rounded.
 
 
 def compare_spacing(
-    attributes: Mapping[str, Any], rows_mm: float, columns_mm: float, *, calibrated: bool = False
+    attributes: FrameAttributes, rows_mm: float, columns_mm: float, *, calibrated: bool = False
 ) -> None:
     """Note other statements about the pixel size that contradict the one that is used.
 

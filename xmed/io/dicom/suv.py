@@ -49,13 +49,16 @@ _HALF_LIVES = {
 
 
 def suv_scale(series: Sequence[Header]) -> float | None:
-    """Return the factor from modality values of a PET series to SUV by body weight, or None if there is none.
+    """Find the factor from modality values of a PET series to SUV by body weight.
 
     Units (0054,1001) GML are SUV already. BQML is divided by dose and weight. CNTS has private factors of Philips.
     Values in other units stay as they are, and a note says so.
 
     Args:
         series: The headers of all images.
+
+    Returns:
+        The factor; None for values that stay as they are.
 
     Raises:
         XmedError: SUV_INVALID if the header of values in Bq/ml is incomplete, or contradicts itself or other slices.
@@ -109,7 +112,7 @@ def _by_weight(series: Sequence[Header]) -> float:
         raise _invalid(f"Decay Correction {start}", "START or ADMIN")
     half_life = _half_life(injection)
     waited = _decay_interval(series, injection, half_life).total_seconds()
-    return weight * 1000 / (dose * 2.0 ** (-waited / half_life))
+    return weight * 1000 / (dose * math.pow(2.0, -waited / half_life))
 
 
 def _check_corrections(series: Sequence[Header]) -> None:
@@ -132,14 +135,15 @@ def _injection(series: Sequence[Header]) -> Dataset:
     others = (header for header in series if raw is None or header.raw(_DRUG_SEQUENCE) != raw)
     if any(list(header.get(_DRUG_SEQUENCE) or [Dataset()]) != drugs for header in others):
         raise _invalid("slices of different injections", "one injection")
-    return drugs[0]
+    drug: Dataset = drugs[0]
+    return drug
 
 
 def _half_life(injection: Dataset) -> float:
     half_life = _number(injection, "RadionuclideHalfLife", 1.0, 1e9)
-    known = nuclide_half_life(injection)
-    if known is not None and not known / 1.05 < half_life < known * 1.05:
-        raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{known:g} s, that of its Radionuclide Code")
+    of_nuclide = nuclide_half_life(injection)
+    if of_nuclide is not None and not of_nuclide / 1.05 < half_life < of_nuclide * 1.05:
+        raise _invalid(f"RadionuclideHalfLife {half_life:g}", f"{of_nuclide:g} s, that of its Radionuclide Code")
     return half_life
 
 
@@ -231,8 +235,9 @@ def _check_same(series: Sequence[Header], keywords: Sequence[str]) -> None:
 
 
 def _as_texts(value: object) -> tuple[str, ...]:
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return tuple(map(str, value)) if several else (str(value if value is not None else "").strip(),)  # type: ignore[call-overload]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(str, value))
+    return ("" if value is None else str(value).strip(),)
 
 
 def _number(dataset: Header | Dataset, keyword: str, low: float, high: float) -> float:

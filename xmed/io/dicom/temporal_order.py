@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xmed.io.dicom.acquisition_times import DATE_ATTRIBUTE, image_times
+from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.planes import Plane
 
 RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
@@ -143,9 +144,9 @@ def _keys(planes: Sequence[Plane], keyword: str) -> list[float] | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _number(attributes: Mapping[str, Any], keyword: str) -> float:
+def _number(attributes: FrameAttributes, keyword: str) -> float:
     try:
-        return float(attributes.get(keyword))  # type: ignore[arg-type]
+        return float(attributes.get(keyword))
     except (TypeError, ValueError):
         return np.inf
 

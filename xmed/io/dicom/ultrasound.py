@@ -43,11 +43,14 @@ class UltrasoundRegion:
 
 
 def calibrated_regions(dataset: Dataset, kinds: Collection[int] = (TISSUE,)) -> list[UltrasoundRegion]:
-    """Return the regions of certain data types that are calibrated in centimetres (PS3.3 C.8.5.5).
+    """Read the regions of certain data types that are calibrated in centimetres (PS3.3 C.8.5.5).
 
     Args:
         dataset: The image.
         kinds: Values of Region Data Type.
+
+    Returns:
+        The regions, in the order of the header.
 
     Raises:
         XmedError: US_NO_REGION for a region outside the image, or without position or scale.
@@ -83,9 +86,15 @@ def _region(item: Dataset, rows: int, columns: int) -> UltrasoundRegion:
 
 
 def is_film(volume: Volume) -> bool:
-    """Return whether an ultrasound volume is an image or a film.
+    """Tell whether a volume is an ultrasound image or film without a position in the patient.
 
     The third axis of a film is time, and its structures have no volume in mL.
+
+    Args:
+        volume: The volume.
+
+    Returns:
+        Whether it is an ultrasound image or film.
     """
     x, y, _ = volume.spacing
     placed = volume.frame is not None or not np.allclose(volume.affine, np.diag([x, y, FRAME_STEP_MM, 1.0]))

@@ -41,7 +41,14 @@ class SeriesIdentity:
     description: str
 
     def uid(self, *what: object) -> UID:
-        """Return a UID that is the same for equal arguments, and different for others (PS3.5 B.2)."""
+        """Make a UID.
+
+        Args:
+            *what: What the UID is of.
+
+        Returns:
+            A UID that is the same for equal arguments, and different for others (PS3.5 B.2).
+        """
         return generate_uid(entropy_srcs=[self.patient, self.model, self.description, *map(str, what)])
 
 
@@ -197,7 +204,7 @@ def _new_object(header: SeriesIdentity, sop_class: UID, pixels: np.ndarray, what
 
 def _directions(volume: Volume) -> np.ndarray:
     """Return the unit vectors (3, 3) of the axes in columns; DICOM allows only orthogonal, right-handed stacks."""
-    directions = volume.affine[:3, :3] / np.array(volume.spacing)
+    directions: np.ndarray = volume.affine[:3, :3] / np.array(volume.spacing)
     stacked = np.cross(directions[:, 0], directions[:, 1])
     reach = max(n * mm for n, mm in zip(volume.array.shape, volume.spacing))
     if (

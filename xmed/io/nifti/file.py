@@ -99,7 +99,14 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
 
 
 def parse_nifti(path: Path) -> nib.Nifti1Image:
-    """Return the header and voxels of a file, read only as far as its size allows."""
+    """Read a NIfTI file, but only as far as its size allows.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The header and the voxels.
+    """
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC  # by content, because names are often wrong
         file.seek(0)
@@ -146,8 +153,8 @@ def _read_image_bytes(file: IO[bytes], name: str, size: int, most: int) -> nib.N
 def _parse_header(head: bytes, name: str) -> nib.Nifti1Header:
     second = 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
     try:
-        kind, size = (nib.Nifti2Header, 540) if second else (nib.Nifti1Header, 348)
-        header = kind(head[:size], check=False)  # without extensions, which may be long
+        # Without extensions, which may be long.
+        header = nib.Nifti2Header(head[:540], check=False) if second else nib.Nifti1Header(head[:348], check=False)
         magic = bytes(header["magic"])[:3]
     except Exception as problem:
         raise XmedError("NIFTI_INVALID", f"{name} has no NIfTI header", "a NIfTI-1 or NIfTI-2 file") from problem
@@ -166,7 +173,7 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
         raise XmedError("COMPLEX", f"{name} holds complex voxels", "real voxels", "export the magnitude")
     if code in _RGB | _FLOAT128:
         raise XmedError("DTYPE", f"{name} holds voxels of datatype {code}", "integers or real numbers, no colours")
-    if code not in nib.nifti1.data_type_codes.code or (bits := header.get_data_dtype().itemsize) == 0:
+    if code not in nib.nifti1.data_type_codes.code or (voxel_bytes := header.get_data_dtype().itemsize) == 0:
         raise XmedError("NIFTI_INVALID", f"{name} has datatype {code}", "a datatype that NIfTI defines")
     offset = float(header["vox_offset"])
     if not offset >= header.sizeof_hdr or offset > MAX_BYTES:
@@ -174,7 +181,7 @@ def _claimed_bytes(header: nib.Nifti1Header, name: str) -> int:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if math.isinf(slope) or math.isinf(intercept) or (math.isnan(intercept) and slope and not math.isnan(slope)):
         raise XmedError("RESCALE_INVALID", f"{name} has slope {slope}, intercept {intercept}", "finite numbers")
-    return int(offset) + math.prod(shape) * bits
+    return int(offset) + math.prod(shape) * int(voxel_bytes)
 
 
 def _note_header_repairs(header: nib.Nifti1Header, name: str) -> None:

@@ -40,7 +40,7 @@ def affine_from_header(header: nib.Nifti1Header, name: str, image_grid: Grid | N
     sform, qform = header.get_sform(coded=True)[0], _qform(header, name)
     if sform is None and qform is None:
         return _affine_of_image(header, name, image_grid)
-    affine = to_lps_mm @ (qform if sform is None else sform)
+    affine: np.ndarray = to_lps_mm @ (qform if sform is None else sform)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < MIN_VOXEL_MM3:
         raise XmedError("AFFINE_INVALID", f"{name} has the affine {affine.tolist()}", "a finite one with an inverse")
     if sform is not None and qform is not None:
@@ -68,7 +68,7 @@ def _qform(header: nib.Nifti1Header, name: str) -> np.ndarray | None:
     """Return the qform if its code is set; an invalid one is an error only if there is no sform."""
     placed = header["sform_code"] > 0
     try:
-        qform = header.get_qform(coded=True)[0]
+        qform: np.ndarray | None = header.get_qform(coded=True)[0]
         if qform is not None and not np.isfinite(qform).all():
             raise ValueError("NaN in the qform")
         return qform

@@ -194,7 +194,7 @@ def _count_nested(areas: Sequence[ContourArea], size: Sequence[int]) -> int:
     """Count the areas of one slice that lie completely within another one."""
     count = 0
     for n, inner in enumerate(areas):
-        for outer in areas[:n] + areas[n + 1 :]:  # type: ignore[operator]
+        for outer in (*areas[:n], *areas[n + 1 :]):
             ends = inner.polygon.min(0), inner.polygon.max(0)
             if (ends[0] < outer.polygon.min(0)).any() or (ends[1] > outer.polygon.max(0)).any():
                 continue
@@ -215,7 +215,8 @@ def _pixel_box(points: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.
 def _covered_share(inside: np.ndarray) -> np.ndarray:
     """Return the share of each pixel (i, j) that is covered by samples."""
     width, height = (n // SAMPLES for n in inside.shape)
-    return inside.reshape(width, SAMPLES, height, SAMPLES).mean(axis=(1, 3))
+    share: np.ndarray = inside.reshape(width, SAMPLES, height, SAMPLES).mean(axis=(1, 3))
+    return share
 
 
 def _samples_inside(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:

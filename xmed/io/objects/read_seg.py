@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from xmed.errors import XmedError
+from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.planes import Plane, has_planes, read_planes
@@ -111,7 +109,7 @@ def _voxels(
     return tuple(whole.astype(int).T)
 
 
-def _film_voxels(own: Mapping[str, Any], mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
+def _film_voxels(own: FrameAttributes, mask: np.ndarray, image: Volume, name: str) -> tuple[np.ndarray, ...]:
     """Return the voxel indices (three arrays) of marked pixels, in the film frame that `own` refers to."""
     if image.frame or image.modality != "US":
         raise XmedError(

@@ -52,8 +52,8 @@ def rasterise_structures(instance: Instance, image: Volume, table: LabelTable, r
         any_drawn = True
     if not any_drawn:
         names = ", ".join(sorted(str(item.get("ROIName", "")) for item in rois.values())) or "none"
-        wanted = roi or ", ".join(table.names)
-        raise XmedError("LABEL_MISSING", f"{instance.name} has the ROIs {names}", wanted, "set `roi` in the spec")
+        expected = roi or ", ".join(table.names)
+        raise XmedError("LABEL_MISSING", f"{instance.name} has the ROIs {names}", expected, "set `roi` in the spec")
     return table.check(array)
 
 
@@ -94,10 +94,10 @@ def _integer_or_none(value: object) -> int | None:
 
 def _roi_number(rois: dict[int, Dataset], structure: Structure, roi: str | None, *, alone: bool) -> int | None:
     """Return the number of the ROI of a structure, or None."""
-    wanted = (roi or structure.name).casefold()
-    same = [number for number, item in rois.items() if str(item.get("ROIName", "")).strip().casefold() == wanted]
+    roi_name = (roi or structure.name).casefold()
+    same = [number for number, item in rois.items() if str(item.get("ROIName", "")).strip().casefold() == roi_name]
     if len(same) > 1:
-        raise XmedError("LABEL_VALUES", f"{len(same)} ROIs named '{wanted}'", "one")
+        raise XmedError("LABEL_VALUES", f"{len(same)} ROIs named '{roi_name}'", "one")
     if not same and alone and roi is None and len(rois) == 1:
         return next(iter(rois))
     return same[0] if same else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from highdicom.seg import Segmentation
 from pydicom import Dataset
-from pydicom.pixels import pack_bits
+from pydicom.pixels.utils import pack_bits
 from pydicom.tag import Tag
 
 _FRAME_CONTENT, _TEMPORAL_POSITION = Tag("FrameContentSequence"), Tag("TemporalPositionIndex")

@@ -150,8 +150,8 @@ def save_whole(dataset: Dataset, path: Path) -> None:
 
 def snomed_code(value: str, otherwise: str) -> Code:
     """Return a SNOMED-CT code with the meaning from the tables of DICOM, or with the given meaning."""
-    known = (code for code in codes.SCT.concepts.values() if code.value == value)
-    return next(known, Code(value, "SCT", otherwise))
+    matches = (code for code in codes.SCT.concepts.values() if code.value == value)
+    return next(matches, Code(value, "SCT", otherwise))
 
 
 def _descriptions(table: LabelTable, by: Algorithm) -> Sequence[SegmentDescription]:

@@ -155,9 +155,9 @@ def _area_group(
 
 def _segmentation_frame(segmentation: Dataset, segment: int, number: int) -> int:
     """Return the frame of the segmentation, from 1, that shows `segment` on frame `number` of the film."""
-    wanted = [segment, number]
+    index_values = [segment, number]
     frames = segmentation.PerFrameFunctionalGroupsSequence
-    return 1 + [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames].index(wanted)
+    return 1 + [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames].index(index_values)
 
 
 def _shared_arguments(structure: Structure, by: Algorithm) -> dict[str, Any]:

@@ -44,16 +44,16 @@ class ArchiveSeries:
 class Archive(Protocol):
     """A picture archive. Every method raises XmedError PACS_UNREACHABLE, PACS_REFUSED or PACS_ANSWER."""
 
-    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], keywords: Sequence[str]) -> list[MatchAttributes]:
         """Search a level of the Study Root information model (PS3.4 C.6.2).
 
         Args:
             level: Level of the query.
             keys: Attributes to match, by keyword.
-            wanted: Keywords of the attributes to return.
+            keywords: Keywords of the attributes to return.
 
         Returns:
-            For each match, the wanted attributes as text.
+            For each match, these attributes as text.
         """
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
@@ -81,10 +81,10 @@ def with_retries(ask: Callable[[], Result]) -> Result:
     return ask()
 
 
-def match_attributes(dataset: Dataset, wanted: Sequence[str]) -> MatchAttributes:
-    """Return the wanted attributes of a match as text, empty if the archive does not return them."""
+def match_attributes(dataset: Dataset, keywords: Sequence[str]) -> MatchAttributes:
+    """Return these attributes of a match as text, empty if the archive does not return them."""
     texts = {}
-    for keyword in wanted:
+    for keyword in keywords:
         value = dataset.get(keyword)
         values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
         texts[keyword] = "\\".join(str(item) for item in values if item is not None).strip()

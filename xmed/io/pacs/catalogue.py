@@ -22,12 +22,15 @@ UID = re.compile(r"[0-9.]{1,64}")
 
 
 def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries] = ()) -> list[ArchiveSeries]:
-    """Return every series that a query selects, with its objects, sorted by UID.
+    """Find every series that a query selects.
 
     Args:
         archive: The archive.
         query: Values by DICOM keyword.
         studies: If given, search only in the studies of these series.
+
+    Returns:
+        The series with their objects, sorted by UID.
 
     Raises:
         XmedError: PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.
@@ -51,13 +54,13 @@ def find_series(archive: Archive, query: Wanted, studies: Sequence[ArchiveSeries
 def _find_studies(archive: Archive, query: Query, studies: Sequence[ArchiveSeries]) -> Iterator[MatchAttributes]:
     """Yield the studies of the query, or the studies that are already known."""
     if studies:
-        known = {series.study: series.patient for series in studies}
-        yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(known.items()))
+        patient_of = {series.study: series.patient for series in studies}
+        yield from ({"StudyInstanceUID": uid, "PatientID": patient} for uid, patient in sorted(patient_of.items()))
     else:
         yield from _find_matches(archive, "STUDY", query, STUDY)
 
 
-def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Sequence[str]) -> list[MatchAttributes]:
+def _find_matches(archive: Archive, level: QueryLevel, query: Query, keywords: Sequence[str]) -> list[MatchAttributes]:
     """Return the matches, with one query for each combination of listed values.
 
     An archive ignores keys that it does not support (PS3.18 8.3.4, PS3.4 C.2.2.2.1) and then returns too many matches,
@@ -67,7 +70,7 @@ def _find_matches(archive: Archive, level: QueryLevel, query: Query, wanted: Seq
     lists = [value if isinstance(value, list) else [value] for value in query.values()]
     for values in product(*lists):
         keys = dict(zip(query, values))
-        answers = with_retries(partial(archive.find, level, keys, wanted))
+        answers = with_retries(partial(archive.find, level, keys, keywords))
         matches += [match for match in answers if all(_value_matches(match.get(key, ""), keys[key]) for key in keys)]
     return matches
 

@@ -34,13 +34,16 @@ def connect(server: str, listen: int | None = None) -> Archive:
 
 
 def send(path: Path, server: str) -> str:
-    """Store one DICOM object in an archive (STOW-RS or C-STORE) and return its status as text.
+    """Store one DICOM object in an archive (STOW-RS or C-STORE).
 
     Sending an object twice stores it once, because archives identify objects by their UID.
 
     Args:
         path: The DICOM file.
         server: Address as in `connect`.
+
+    Returns:
+        The archive's status as text.
 
     Raises:
         XmedError: SPEC_INVALID, PACS_UNREACHABLE, PACS_REFUSED, PACS_ANSWER.

@@ -65,7 +65,7 @@ class DicomWebArchive:
         self.client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT_SECONDS)
         self.client.set_http_retry_params(retry=False)  # only `with_retries` repeats requests
 
-    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], keywords: Sequence[str]) -> list[MatchAttributes]:
         """Search by QIDO-RS; see `Archive.find`."""
         above = ("StudyInstanceUID", "SeriesInstanceUID")[: ("STUDY", "SERIES", "IMAGE").index(level)]
         place = [keys[key] for key in above]
@@ -80,7 +80,7 @@ class DicomWebArchive:
         matches: dict[str, Any] = {}
         with self._asking("search"):
             # Page by page, until no new match arrives, because some servers ignore `offset`.
-            while page := searches[level](*place, fields=list(wanted), search_filters=rest, offset=len(matches)):
+            while page := searches[level](*place, fields=list(keywords), search_filters=rest, offset=len(matches)):
                 fresh = {json.dumps(match, sort_keys=True): match for match in page}
                 if fresh.keys() <= matches.keys():
                     break
@@ -92,7 +92,7 @@ class DicomWebArchive:
                         "fewer matches",
                         "narrow the query",
                     )
-            return [match_attributes(Dataset.from_json(match), wanted) for match in matches.values()]
+            return [match_attributes(Dataset.from_json(match), keywords) for match in matches.values()]
 
     def fetch(self, series: ArchiveSeries, objects: Sequence[str], keep: SaveObject) -> None:
         # In the stored transfer syntax, so that the archive does not recompress.

@@ -75,19 +75,19 @@ class DimseArchive:
         self.ae.connection_timeout = self.ae.acse_timeout = self.ae.dimse_timeout = TIMEOUT_SECONDS
         self.ae.network_timeout = TIMEOUT_SECONDS
 
-    def find(self, level: QueryLevel, keys: Mapping[str, str], wanted: Sequence[str]) -> list[MatchAttributes]:
+    def find(self, level: QueryLevel, keys: Mapping[str, str], keywords: Sequence[str]) -> list[MatchAttributes]:
         """Search by C-FIND; see `Archive.find`."""
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = level
-        for keyword in (*wanted, *keys):
+        for keyword in (*keywords, *keys):
             setattr(identifier, keyword, keys.get(keyword, ""))
         matches = []
         with self._associated([build_context(FIND)]) as association:
             for status, match in association.send_c_find(identifier, FIND):
                 code = self._code(status, "C-FIND")
                 if code in PENDING and match is not None:
-                    matches.append(match_attributes(match, wanted))
+                    matches.append(match_attributes(match, keywords))
                     if len(matches) > MAX_RECORDS:
                         what = f"{self.peer} returned more than {MAX_RECORDS} matches"
                         raise XmedError("PACS_ANSWER", what, "fewer matches", "narrow the query")
@@ -103,11 +103,11 @@ class DimseArchive:
         identifier.SOPInstanceUID = list(objects)
         receiving = [(evt.EVT_C_STORE, receive_object, [keep, frozenset(objects)])]
         classes = {series.objects[uid] for uid in objects}
-        wanted: list[str] = sorted(classes) if all(classes) else list(IMAGES)
+        class_uids: list[str] = sorted(classes) if all(classes) else list(IMAGES)
         if self.listen is None:
-            self._get(identifier, wanted, receiving)
+            self._get(identifier, class_uids, receiving)
         else:
-            self._move(identifier, wanted, receiving, self.listen)
+            self._move(identifier, class_uids, receiving, self.listen)
 
     def store(self, path: Path) -> str:
         """Store by C-STORE; see `Archive.store`."""

@@ -49,14 +49,16 @@ def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | No
     if not images:
         raise XmedError("NO_CASES", "the archive has no series for this query", "at least one", "widen `pacs.query`")
     labels = find_series(archive, spec.labels, images) if spec.labels else []
-    kept: set[Path] = set()
+    current: set[Path] = set()
     for done, series in enumerate(images):
         folder = root / "image" / name("patient", series.patient) / name("series", series.uid)
-        kept |= _fetch_series(archive, series, {uid: folder / f"{name('object', uid)}.dcm" for uid in series.objects})
+        current |= _fetch_series(
+            archive, series, {uid: folder / f"{name('object', uid)}.dcm" for uid in series.objects}
+        )
         if progress:
             progress("retrieve", done + 1, len(images) + len(labels), f"{len(series.objects)} objects")
     for done, series in enumerate(labels, len(images)):
-        kept |= _fetch_labels(
+        current |= _fetch_labels(
             archive,
             series,
             root / "label" / name("patient", series.patient),
@@ -66,7 +68,7 @@ def retrieve(spec: PacsSpec, root: Path, name: MakeName, progress: Progress | No
         if progress:
             progress("retrieve", done + 1, len(images) + len(labels), f"{len(series.objects)} label objects")
     for path in [*root.glob("image/*/*/*"), *root.glob("label/*/*/*")]:
-        if path not in kept and not _is_being_written(path):
+        if path not in current and not _is_being_written(path):
             path.unlink(missing_ok=True)
 
 
@@ -94,11 +96,11 @@ def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: M
 
     Objects that refer to no image series of the query are left out.
     """
-    kept: set[Path] = set()
+    current: set[Path] = set()
     missing = []
     for uid in series.objects:
         existing = list(folder.glob(f"*/{name('object', uid)}.dcm"))
-        kept.update(existing)
+        current.update(existing)
         missing += [] if existing else [uid]
 
     def keep(uid: str, data: bytes) -> None:
@@ -108,11 +110,11 @@ def _fetch_labels(archive: Archive, series: ArchiveSeries, folder: Path, name: M
             place = folder / name("series", referenced) / f"{name('object', uid)}.dcm"
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(place, data, private=True)
-            kept.add(place)
+            current.add(place)
 
     if missing:
         with_retries(lambda: archive.fetch(series, missing, keep))
-    return kept
+    return current
 
 
 def _referenced_series(dataset: Dataset) -> str:

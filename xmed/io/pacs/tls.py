@@ -47,8 +47,8 @@ def _tls_context(side: ssl._SSLMethod) -> ssl.SSLContext:
         else:
             context.load_default_certs()
         named = CERTIFICATE_VARIABLE
-        if shown := os.environ.get(CERTIFICATE_VARIABLE):
-            context.load_cert_chain(shown)
+        if certificate := os.environ.get(CERTIFICATE_VARIABLE):
+            context.load_cert_chain(certificate)
     except (OSError, ssl.SSLError) as problem:
         raise XmedError("PACS_REFUSED", f"{named} names no readable certificate", "a file in PEM") from problem
     return context

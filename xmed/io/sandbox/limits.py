@@ -94,8 +94,8 @@ def grow_limits(size: int) -> None:
 
 def _set_soft_limit(kind: int, limit: int) -> None:
     hard = resource.getrlimit(kind)[1]
-    known = [bound for bound in (limit, hard) if bound != resource.RLIM_INFINITY]
-    resource.setrlimit(kind, (min(known, default=resource.RLIM_INFINITY), hard))
+    bounds = [bound for bound in (limit, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(kind, (min(bounds, default=resource.RLIM_INFINITY), hard))
 
 
 def _mapped_bytes() -> int:

@@ -40,12 +40,17 @@ END_SECONDS = 5.0
 
 
 def run_in_sandbox(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Return `function(*arguments, **named)`, computed in a sandboxed process. Several threads may call it at once.
+    """Compute `function(*arguments, **named)` in a sandboxed process. Several threads may call it at once.
 
     Notes that the function makes are recorded in this process.
 
     Args:
         function: A function of a module. The function, its arguments and its result must be picklable.
+        *arguments: Its arguments.
+        **named: Its named arguments.
+
+    Returns:
+        What the function returns.
 
     Raises:
         XmedError: The error of the function; OOM, READER_TIMEOUT or READER_CRASHED if the process died; READER_FAILED
@@ -67,7 +72,8 @@ def run_in_sandbox_within(budget: ReaderBudget, function: Callable[P, T], *argum
         add_note(recorded.code, recorded.text)
     if problem is not None:
         raise problem
-    return result
+    returned: T = result
+    return returned
 
 
 def _idle_worker() -> _Worker | None:

@@ -22,9 +22,9 @@ Part = dict[str, Any]
 
 def metadata(model: Model) -> Part:
     """Return what the schema of 2024-07-25 requires. The network's input is one patch, already normalised."""
-    dims, card = model.grid.spatial_dims, model.card
+    dims, origin = model.grid.spatial_dims, model.origin
     patch = list(model.grid.patch[:dims])
-    classes = {"0": "background", **{str(one.value): one.name for one in model.structures}}
+    classes = {"0": "background", **{str(structure.value): structure.name for structure in model.structures}}
     shape = {"spatial_shape": patch, "dtype": "float32", "value_range": [], "is_patch_data": True}
     image = {"type": "image", "format": "magnitude", "modality": model.modality, "num_channels": 1}
     label = {"type": "image", "format": "segmentation", "num_channels": len(classes)}
@@ -32,15 +32,15 @@ def metadata(model: Model) -> Part:
     return {
         "schema": SCHEMA,
         "version": "0.1.0",
-        "changelog": {"0.1.0": f"exported by xmed from weights {card['weights_sha256']}"},
+        "changelog": {"0.1.0": f"exported by xmed from weights {model.weights_sha256}"},
         "monai_version": monai.__version__,
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {name: version(name) for name in ("scipy", "safetensors", "nibabel")},
         "supported_apps": {},
-        "name": str(card.get("study", "xmed")),
+        "name": origin.study or "xmed",
         "task": f"Segmentation of {names} in {model.modality}",
-        "description": f"Adapted without target labels by {card.get('method', 'xmed')}: {card.get('cite', '')}",
+        "description": f"Adapted without target labels by {origin.method or 'xmed'}: {origin.cite or ''}",
         "authors": "whoever trained it with xmed",
         "copyright": "of whoever trained it",
         "intended_use": "research; clinical use is for a validation report and named persons to decide",

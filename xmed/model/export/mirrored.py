@@ -7,7 +7,7 @@ from itertools import compress, product
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
+from monai.inferers.inferer import Inferer
 
 
 class Mirrored(Inferer):
@@ -28,8 +28,8 @@ class Mirrored(Inferer):
     ) -> torch.Tensor:
         """Return probabilities (b, classes, i, j, k) of an image (b, c, i, j, k); the network returns logits."""
         copies = [list(compress(self.axes, chosen)) for chosen in product((False, True), repeat=len(self.axes))]
-        found = [
+        probabilities: list[torch.Tensor] = [
             self.inferer(inputs.flip(axes), lambda patch: network(patch).softmax(1), *args, **kwargs).flip(axes)
             for axes in copies
         ]
-        return sum(found[1:], start=found[0]) / len(found)
+        return sum(probabilities[1:], start=probabilities[0]) / len(probabilities)

@@ -18,7 +18,7 @@ def sector(image: MetaTensor) -> MetaTensor:
 
 def everywhere(image: MetaTensor) -> MetaTensor:
     """Return ones, (1, i, j, k): other scanners see all of their picture."""
-    return torch.ones_like(image)  # type: ignore[return-value]
+    return torch.ones_like(image)  # type: ignore[return-value]  # operations on a MetaTensor give one
 
 
 def smoothed(image: MetaTensor, spacing_mm: list[float]) -> MetaTensor:
@@ -42,8 +42,8 @@ def normalised(both: MetaTensor, window: list[float] | None) -> MetaTensor:
         (1, i, j, k).
     """
     image, fov = both.numpy()
-    found = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
-    return _like(both.narrow(0, 0, 1), found[np.newaxis])
+    normal = normalise(image, fov >= 0.5, None if window is None else (window[0], window[1]))
+    return _like(both.narrow(0, 0, 1), normal[np.newaxis])
 
 
 def _like(image: torch.Tensor, array: np.ndarray) -> MetaTensor:

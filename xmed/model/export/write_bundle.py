@@ -11,15 +11,16 @@ from safetensors.torch import save_file
 from xmed import __version__, methods
 from xmed.errors import XmedError
 from xmed.io import field_of_view
-from xmed.model.deployed import CARD, Model
+from xmed.model.deployed import Model
 from xmed.model.export import mirrored, transforms
 from xmed.model.export.bundle_config import inference, metadata
+from xmed.model.folder import CARD
 from xmed.model.prediction import method_of_model
 from xmed.prepare import intensity
 
 SCRIPTS = {"prepare": transforms, "mirrored": mirrored, "fov": field_of_view, "intensity": intensity}
 """Modules that a bundle contains, by their names there."""
-NAMES_THERE = {"xmed.io.field_of_view": "scripts.fov", "xmed.prepare.intensity": "scripts.intensity"}
+NAMES_IN_BUNDLE = {"xmed.io.field_of_view": "scripts.fov", "xmed.prepare.intensity": "scripts.intensity"}
 DIFFERS = (
     "it lays its grid on an edge of the image, xmed on the image's middle",
     "it computes in 32-bit floats, xmed in bfloat16 where that is faster",
@@ -60,8 +61,8 @@ def write_bundle(folder: Path, out: Path) -> dict[str, Any]:
     (out / "scripts" / "__init__.py").touch()
     for name, module in SCRIPTS.items():
         text = Path(str(module.__file__)).read_text(encoding="utf-8")
-        for here, there in NAMES_THERE.items():
-            text = text.replace(f"from {here} import", f"from {there} import")
+        for module_here, module_in_bundle in NAMES_IN_BUNDLE.items():
+            text = text.replace(f"from {module_here} import", f"from {module_in_bundle} import")
         (out / "scripts" / f"{name}.py").write_text(text, encoding="utf-8")
     return {"folder": str(out), "differs": _differs(model), "check": checks(str(out))}
 
@@ -79,7 +80,7 @@ def checks(out: str) -> list[str]:
 
 def _check(model: Model) -> None:
     name = method_of_model(model)
-    lacks = {
+    features = {
         "a grid fitted to each picture": model.grid.fit is not None,
         "neighbouring slices as channels": model.grid.context > 0,
         "a net that sees self-similarity": model.network.input != "intensity",
@@ -87,9 +88,9 @@ def _check(model: Model) -> None:
         "small volumes that are enlarged before the network sees them": model.enlarges,
         "a method that adapts at test time": name in methods.names() and methods.find(name).test_time,
     }
-    found = [what for what, it_does in lacks.items() if it_does]
-    if found:
-        what, expected = f"the model has {'; '.join(found)}", "a plain network of MONAI on a grid in millimetres"
+    unsupported = [what for what, is_so in features.items() if is_so]
+    if unsupported:
+        what, expected = f"the model has {'; '.join(unsupported)}", "a plain network of MONAI on a grid in millimetres"
         raise XmedError("EXPORT_UNSUPPORTED", what, expected, "`xmed predict` and the MLflow model run it")
 
 
@@ -98,16 +99,16 @@ def _differs(model: Model) -> list[str]:
 
 
 def _readme(model: Model, name: str) -> str:
-    said, card = "\n".join(f"- {line}" for line in _differs(model)), model.card
+    differences, origin = "\n".join(f"- {line}" for line in _differs(model)), model.origin
     commands = "\n".join(checks(name))
-    return f"""# {card.get("study", name)}
+    return f"""# {origin.study or name}
 
 Segments {", ".join(model.structures.names)} in {model.modality}.
-Made by xmed {card.get("xmed", __version__)}, method {card.get("method", "unknown")}, from the weights with the sha256
-`{card["weights_sha256"]}`; `{CARD}` beside this file is its description.
+Made by xmed {origin.xmed or __version__}, method {origin.method or "unknown"}, from the weights with the sha256
+`{model.weights_sha256}`; `{CARD}` beside this file is its description.
 The validation report of that model is about `xmed predict`. This bundle is the same network, and yet:
 
-{said}
+{differences}
 
 Weights are safetensors, read by an expression of `configs/inference.json`; `ckpt_export` wants a pickle and has none.
 A bundle's configuration is code: run it only when you trust where it came from.

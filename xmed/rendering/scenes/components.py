@@ -40,7 +40,8 @@ class Components:
 
     def each(self, values: list[float] | np.ndarray) -> np.ndarray:
         """Spread one value per component to one per pixel."""
-        return np.asarray(values, dtype=np.float32)[self.owner]
+        per_pixel: np.ndarray = np.asarray(values, dtype=np.float32)[self.owner]
+        return per_pixel
 
     def log_uniform(self, random: np.random.Generator, low: float, high: float) -> np.ndarray:
         """Draw one value per component, its logarithm uniform, and spread it to the pixels."""
@@ -53,4 +54,5 @@ class Components:
     def square(self) -> np.ndarray:
         """Return how squarely the sound meets the edge: the normal's part along the beam, in [0, 1]."""
         i, j = np.gradient(self.depth)
-        return np.abs(j) / np.maximum(np.hypot(i, j), 1e-6)
+        facing: np.ndarray = np.abs(j) / np.maximum(np.hypot(i, j), 1e-6)
+        return facing

@@ -35,7 +35,11 @@ GenerateLabelMap = Callable[[np.random.Generator], np.ndarray]
 
 
 def scene_names() -> list[str]:
-    """Return the name of every file of this folder that draws."""
+    """List the scenes.
+
+    Returns:
+        The name of every file of this folder that draws, in alphabetical order.
+    """
     files = sorted(module.name for module in pkgutil.iter_modules(xmed.rendering.scenes.__path__))
     return [name for name in files if hasattr(importlib.import_module(f"xmed.rendering.scenes.{name}"), "draw")]
 
@@ -43,14 +47,27 @@ def scene_names() -> list[str]:
 def find_scene(name: str) -> DrawScene:
     """Return a scene's `draw` by its name.
 
+    Args:
+        name: Name of the scene.
+
+    Returns:
+        The function.
+
     Raises:
         XmedError: SPEC_INVALID for an unknown name.
     """
-    return _scene_module(name).draw
+    draw: DrawScene = _scene_module(name).draw
+    return draw
 
 
 def source_picture(name: str) -> DrawScene:
     """Return the function that draws a scene's anatomy without the target's physics.
+
+    Args:
+        name: Name of the scene.
+
+    Returns:
+        The function.
 
     Raises:
         XmedError: SPEC_INVALID for an unknown name.
@@ -61,12 +78,19 @@ def source_picture(name: str) -> DrawScene:
 def label_map_generator(name: str) -> GenerateLabelMap:
     """Return the function that generates a scene's label maps.
 
+    Args:
+        name: Name of the scene.
+
+    Returns:
+        The function.
+
     Raises:
         XmedError: SPEC_INVALID for a scene that draws from given label maps.
     """
     if not hasattr(_scene_module(name), "anatomy"):
         raise XmedError("SPEC_INVALID", f"scene '{name}' invents no label maps", "a scene with a function `anatomy`")
-    return _scene_module(name).anatomy
+    generate: GenerateLabelMap = _scene_module(name).anatomy
+    return generate
 
 
 def _scene_module(name: str) -> ModuleType:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section, random_section
+from xmed.rendering.scenes.section import CrossSection, random_section
 from xmed.rendering.scenes.sector import Sector
 from xmed.rendering.scenes.womb import draw_womb
 
@@ -80,7 +80,7 @@ def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tupl
     return image * fov, (head.mask & fov).astype(np.uint8)
 
 
-def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
+def _skull(head: CrossSection, sector: Sector, random: np.random.Generator) -> tuple[np.ndarray, float]:
     """Return the amplitude of the skull's lines, brightest where sound meets it squarely, and its thickness."""
     thick = log_uniform(random, 1.2, 4.5) * float(np.clip(head.half / sector.px / 45, 0.6, 1.1)) * sector.px
     if random.random() < 0.6:
@@ -93,11 +93,11 @@ def _skull(head: Section, sector: Sector, random: np.random.Generator) -> tuple[
     square = np.abs((head.normal() * sector.beam()).sum(0)) ** random.uniform(0.8, 5)
     least = random.uniform(0, 0.25)
     noise = smooth_noise(random, lines.shape, random.uniform(5, 12) * sector.px)
-    kept = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
-    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * kept, thick
+    visible = sigmoid(4 * (noise + random.uniform(0.2, 2.5)))  # drop-outs: sutures, shadowed parts
+    return log_uniform(random, 0.25, 2.5) * lines * (least + (1 - least) * square) * visible, thick
 
 
-def _brain(head: Section, base: float, px: float, random: np.random.Generator) -> np.ndarray:
+def _brain(head: CrossSection, base: float, px: float, random: np.random.Generator) -> np.ndarray:
     """Return the echo amplitude of what lies inside the skull."""
     level = base * np.exp(random.normal(0, 0.5, len(NAMES)))
     white, cortex, ventricle, fluid, choroid = (NAMES.index(n) for n in list(TISSUE)[:5])
@@ -107,7 +107,7 @@ def _brain(head: Section, base: float, px: float, random: np.random.Generator) -
     if random.random() < 0.6:
         level[cortex] = level[white] * random.uniform(0.85, 1.15)  # a fetal cortex is hardly folded
     kind = CLASS[head.ids.astype(int)]
-    echo = ndimage.gaussian_filter(level[kind], 0.6 * px)
+    echo: np.ndarray = ndimage.gaussian_filter(level[kind], 0.6 * px)
     if random.random() < 0.5:
         echo = echo * np.exp(random.uniform(0.2, 1) * smooth_noise(random, echo.shape, random.uniform(3, 10) * px))
     if random.random() < 0.5:  # pial echoes
@@ -121,7 +121,7 @@ def _brain(head: Section, base: float, px: float, random: np.random.Generator) -
 
 
 def _choroid_lobes(
-    head: Section, echo: np.ndarray, base: float, fluid: float, random: np.random.Generator
+    head: CrossSection, echo: np.ndarray, base: float, fluid: float, random: np.random.Generator
 ) -> np.ndarray:
     """Draw two large bright lobes beside the midline, each in a rim of fluid: the head before mid-gestation."""
     x0, y0 = random.uniform(-0.3, 0.3), random.uniform(0.3, 0.5)
@@ -134,20 +134,21 @@ def _choroid_lobes(
     return echo
 
 
-def _midline(head: Section, px: float, random: np.random.Generator) -> np.ndarray:
+def _midline(head: CrossSection, px: float, random: np.random.Generator) -> np.ndarray:
     """Draw the falx: a thin line from front to back, with a gap where the midline cavities are."""
     width = random.uniform(0.4, 1.2) * px / (head.half * 0.8)
     bow = random.normal(0, 0.03) * (1 - head.x**2)
-    line = np.exp(-0.5 * ((head.y - bow) / width) ** 2) * (np.abs(head.x) < random.uniform(0.8, 0.98))
+    line: np.ndarray = np.exp(-0.5 * ((head.y - bow) / width) ** 2) * (np.abs(head.x) < random.uniform(0.8, 0.98))
     if random.random() < random.random():  # "gap p random"
         middle, half = random.uniform(-0.4, 0.4), random.uniform(0.1, 0.35)
         line = np.where(np.abs(head.x - middle) < half, 0, line)
     return line
 
 
-def _reverberation(head: Section, sector: Sector, skull: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _reverberation(head: CrossSection, sector: Sector, skull: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Draw haze under the near skull, where sound is reflected repeatedly between bone and probe."""
     facing = np.clip(-(head.normal() * sector.beam()).sum(0), 0, 1)
     fog = np.exp(-np.maximum(head.depth, 0) / (random.uniform(4, 15) * sector.px)) * facing * head.mask
     texture = np.exp(0.5 * smooth_noise(random, fog.shape, (4 * sector.px, 1 * sector.px)))
-    return fog * texture * float(skull.max()) * log_uniform(random, 0.02, 0.3)
+    haze: np.ndarray = fog * texture * float(skull.max()) * log_uniform(random, 0.02, 0.3)
+    return haze

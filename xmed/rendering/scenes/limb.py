@@ -45,7 +45,8 @@ def _vessel(taken: np.ndarray, random: np.random.Generator) -> np.ndarray:
         lumen = _blob(random, wide, random.uniform(0.55, 1.35), random.uniform(0.02, 0.12))
         if not (lumen & taken).any():
             break
-    return lumen & ~taken
+    free: np.ndarray = lumen & ~taken
+    return free
 
 
 def _blob(random: np.random.Generator, wide: float, flat: float, irregular: float) -> np.ndarray:
@@ -55,7 +56,8 @@ def _blob(random: np.random.Generator, wide: float, flat: float, irregular: floa
     tilt = random.uniform(-0.5, 0.5)
     along, across = np.cos(tilt) * i + np.sin(tilt) * j, -np.sin(tilt) * i + np.cos(tilt) * j
     uneven = irregular * smooth_noise(random, (EDGE, EDGE), max(2.0, 0.5 * wide))
-    return np.hypot(along / wide, across / (wide * flat)) < 1 + uneven
+    blob: np.ndarray = np.hypot(along / wide, across / (wide * flat)) < 1 + uneven
+    return blob
 
 
 def _bone(random: np.random.Generator) -> np.ndarray:
@@ -64,4 +66,5 @@ def _bone(random: np.random.Generator) -> np.ndarray:
     middle, half, top = random.uniform(0, 1) * EDGE, random.uniform(12, 60), random.uniform(0.3, 0.95) * EDGE
     x = (i - middle) / half
     surface = top + random.uniform(2, 25) * x**2 + random.normal(0, 6) * x + smooth_noise(random, (EDGE, 1), (6, 0))
-    return (j > surface) & (np.abs(x) < 1)
+    bone: np.ndarray = (j > surface) & (np.abs(x) < 1)
+    return bone

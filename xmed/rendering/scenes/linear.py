@@ -53,7 +53,10 @@ class Beam:
 
     def returned(self) -> np.ndarray:
         """Return the share of the echo's intensity that comes back from every pixel, there and back."""
-        return np.exp(-4 * ndimage.gaussian_filter1d(np.cumsum(self.loss, axis=1), self.px, axis=0)) * self.left
+        share: np.ndarray = (
+            np.exp(-4 * ndimage.gaussian_filter1d(np.cumsum(self.loss, axis=1), self.px, axis=0)) * self.left
+        )
+        return share
 
 
 def display_linear(scene: SoftTissue, beam: Beam, random: np.random.Generator) -> np.ndarray:
@@ -81,7 +84,8 @@ def _speckle(echo: np.ndarray, px: float, random: np.random.Generator) -> np.nda
     for lateral, share in ((sharp, 1 - away), (broad, away)):
         unit = 2 * np.sqrt(np.pi * axial * lateral)  # gives white noise unit variance again
         field += np.sqrt(share) * unit * ndimage.gaussian_filter(scatter, (0, lateral, axial), truncate=2.5)
-    return (field**2).sum(0) / (2 * looks)
+    intensity: np.ndarray = (field**2).sum(0) / (2 * looks)
+    return intensity
 
 
 def _near(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:
@@ -95,7 +99,8 @@ def _near(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.
             * np.exp(-depth / random.uniform(5, 20))
             * (0.5 + 0.5 * np.cos(2 * np.pi * depth / apart)) ** random.uniform(2, 8)
         )
-    return rows * np.exp(0.3 * smooth_noise(random, (shape[0], 1), (6 * px, 0)))
+    artefact: np.ndarray = rows * np.exp(0.3 * smooth_noise(random, (shape[0], 1), (6 * px, 0)))
+    return artefact
 
 
 def _compressed(intensity: np.ndarray, px: float, random: np.random.Generator) -> np.ndarray:
@@ -106,4 +111,5 @@ def _compressed(intensity: np.ndarray, px: float, random: np.random.Generator) -
     if random.random() < 0.6:
         smooth = ndimage.gaussian_filter(display, random.uniform(0.4, 1.0) * px)
         display = smooth if random.random() < 0.5 else display + random.uniform(0.2, 1) * (display - smooth)
-    return np.clip(display, 0, 1).astype(np.float32)
+    grey: np.ndarray = np.clip(display, 0, 1).astype(np.float32)
+    return grey

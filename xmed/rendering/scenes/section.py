@@ -20,7 +20,7 @@ REDRAWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class CrossSection:
     """Where a head lies in a picture (i, j).
 
     Attributes:
@@ -47,10 +47,11 @@ class Section:
     def normal(self) -> np.ndarray:
         """Return unit vectors that point out of the head, (2, i, j)."""
         slope = np.stack(np.gradient(self.rho))
-        return slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        normals: np.ndarray = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        return normals
 
 
-def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> Section:
+def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator) -> CrossSection:
     """Lay a random plane of the source's structures at random into the field of view (i, j) of a picture."""
     plane, middle, axes, radius = _outline(*_plane(source, random))
     px = fov.shape[0] / 128
@@ -68,12 +69,12 @@ def random_section(source: Sample, fov: np.ndarray, random: np.random.Generator)
     coordinates = np.tensordot(axes, along, axes=1) + middle[:, None, None]
     ids = ndimage.map_coordinates(plane, coordinates, order=0, mode="constant", cval=0) * inside
     depth = (1 - rho) / np.maximum(np.linalg.norm(np.stack(np.gradient(rho)), axis=0), 1e-4)
-    return Section(rho, x * mirror[0], y * mirror[1], depth, ids, half)
+    return CrossSection(rho, x * mirror[0], y * mirror[1], depth, ids, half)
 
 
 def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return ids and mask of an oblique transaxial plane (across, front to back), in the map's own in-plane voxels."""
-    within = np.argwhere(source.truth > 0)
+    within = np.argwhere(source.reference > 0)
     spacing = np.array(source.spacing)
     middle = within.mean(0) + np.array([0, 0, random.uniform(-8, 34) / spacing[2]])
     turn = Rotation.from_euler(
@@ -84,7 +85,7 @@ def _plane(source: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.
     ij = np.stack(np.meshgrid(np.arange(n) - n / 2, np.arange(n) - n / 2, indexing="ij"))
     coordinates = np.tensordot(step, ij, axes=1) + middle[:, None, None]
     return tuple(
-        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.truth)
+        ndimage.map_coordinates(a, coordinates, order=0, mode="constant") for a in (source.image, source.reference)
     )
 
 

@@ -44,7 +44,8 @@ class Sector:
     def beam(self) -> np.ndarray:
         """Return unit vectors along the beam, (2, i, j)."""
         away = self.offsets()
-        return away / np.linalg.norm(away, axis=0)
+        directions: np.ndarray = away / np.linalg.norm(away, axis=0)
+        return directions
 
     def along(self, attenuation: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return the share of amplitude left at every pixel, accumulated along the beams on a polar grid, with shadows.
@@ -64,7 +65,8 @@ class Sector:
         if random.random() < 0.5:
             polar *= _shadows(polar.shape, random)
         back = [(angle - angles[0]) / (angles[1] - angles[0]), (far - far.min()) / self.px]
-        return ndimage.map_coordinates(polar, back, order=1, mode="nearest")
+        share: np.ndarray = ndimage.map_coordinates(polar, back, order=1, mode="nearest")
+        return share
 
     def display(self, amplitude: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Convert echo amplitude to displayed grey values in [0, 1]: speckle, noise floor, log compression."""
@@ -76,13 +78,15 @@ class Sector:
         top = float(np.percentile(received, 99.5)) * log_uniform(random, 0.5, 2)
         decibel = 20 * np.log10(np.maximum(received, 1e-9) / max(top, 1e-9))
         display = np.clip(1 + decibel / random.uniform(32, 62), 0, 1) ** random.uniform(1, 3.2)
-        return ndimage.gaussian_filter(display, random.uniform(0.2, 0.6) * self.px).astype(np.float32)
+        grey: np.ndarray = ndimage.gaussian_filter(display, random.uniform(0.2, 0.6) * self.px).astype(np.float32)
+        return grey
 
     def _speckle(self, random: np.random.Generator) -> np.ndarray:
         """Return fully developed speckle: a Rayleigh envelope, mean 1 (Wagner et al. 1983)."""
         sigma = random.uniform(0.4, 1.7) * self.px, random.uniform(0.3, 0.9) * self.px  # lateral, axial
         envelope = np.hypot(*(smooth_noise(random, self.shape, sigma) for _ in range(2)))
-        return envelope / envelope.mean()
+        relative: np.ndarray = envelope / envelope.mean()
+        return relative
 
 
 def _shadows(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:

@@ -40,12 +40,14 @@ class SoftTissue:
         cell = log_uniform(random, 6, 40) * px, log_uniform(random, 1.5, 4.5) * px
         noise = self.bent(smooth_noise(random, self.echo.shape, (CELL * cell[0], CELL * cell[1])))
         lines = sigmoid(5 * (noise - random.uniform(0.8, 1.8)))
-        return log_uniform(random, 0.3, 4) * lines * patches(random, self.echo.shape, 25 * px)
+        amplitude: np.ndarray = log_uniform(random, 0.3, 4) * lines * patches(random, self.echo.shape, 25 * px)
+        return amplitude
 
     def bent(self, flat: np.ndarray) -> np.ndarray:
         """Bend a picture of level layers as these layers run."""
         i, j = np.indices(flat.shape, dtype=np.float32)
-        return ndimage.map_coordinates(flat, [i, j + self.warp], order=1, mode="reflect")
+        bent: np.ndarray = ndimage.map_coordinates(flat, [i, j + self.warp], order=1, mode="reflect")
+        return bent
 
 
 def draw_soft_tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> SoftTissue:
@@ -94,4 +96,5 @@ def _fascia(shape: tuple[int, int], px: float, random: np.random.Generator) -> n
     i, j = np.gradient(field)
     steep = np.maximum(np.hypot(i, j), 1e-6)
     line = np.exp(-0.5 * (field / steep / (random.uniform(0.3, 0.8) * px)) ** 2)
-    return log_uniform(random, 0.4, 2.5) * line * np.abs(j) / steep * patches(random, shape, 30 * px)
+    amplitude: np.ndarray = log_uniform(random, 0.4, 2.5) * line * np.abs(j) / steep * patches(random, shape, 30 * px)
+    return amplitude

@@ -53,7 +53,8 @@ def bend_label_map(ids: np.ndarray, shape: tuple[int, ...], random: np.random.Ge
     moves = random.uniform(0, 0.04) * np.stack([smooth_noise(random, shape, 12 * px) for _ in range(2)])
     place += 0.5 + moves + random.uniform(-0.06, 0.06, (2, 1, 1))
     coordinates = place * np.reshape(ids.shape, (2, 1, 1))
-    return ndimage.map_coordinates(ids, coordinates, order=0, mode="nearest").astype(np.uint8)
+    bent: np.ndarray = ndimage.map_coordinates(ids, coordinates, order=0, mode="nearest").astype(np.uint8)
+    return bent
 
 
 def _slice(source: Sample, fov: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

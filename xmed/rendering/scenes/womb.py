@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.section import Section
+from xmed.rendering.scenes.section import CrossSection
 
 
-def draw_womb(head: Section, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_womb(head: CrossSection, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
 
     Args:
@@ -47,7 +47,8 @@ def _tissue(shape: tuple[int, int], px: float, random: np.random.Generator) -> n
     if random.random() < 0.6:
         blobs = smooth_noise(random, shape, random.uniform(6, 14) * px)
         bands = np.maximum(bands, sigmoid((blobs - random.uniform(0, 1.5)) * 8))
-    return np.clip(bands, 0, 1)
+    tissue: np.ndarray = np.clip(bands, 0, 1)
+    return tissue
 
 
 def _walls(shape: tuple[int, int], px: float, random: np.random.Generator) -> np.ndarray:

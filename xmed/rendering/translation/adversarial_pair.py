@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
-from monai.networks.nets import PatchDiscriminator
+from monai.inferers.utils import sliding_window_inference
+from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.networks import build_network, default_device
 from xmed.networks.generator import Generator, patch_nce, projection_heads
+from xmed.networks.random_numbers import RandomNumbers, initialised_from
 from xmed.prepare import Sample, normalise
 from xmed.spec import NetworkSpec
 
@@ -55,19 +56,27 @@ class TranslationSettings:
 
 
 class Translator(nn.Module):
-    """A generator with its projection heads, a critic of patches, and a network that segments what is generated."""
+    """A generator with its projection heads, a critic of patches, and a network that segments what is generated.
+
+    Args:
+        dims: 2 or 3.
+        classes: Number of classes, background included.
+        supervised: Loss of the segmenter.
+        settings: Settings of the training.
+        seed: Determines the first weights, and all random numbers of the training after these.
+    """
 
     def __init__(
-        self, dims: Literal[2, 3], classes: int, supervised: Supervised, settings: TranslationSettings
+        self, dims: Literal[2, 3], classes: int, supervised: Supervised, settings: TranslationSettings, seed: int
     ) -> None:
         super().__init__()
         self.dims, self.edge, self.settings, self.supervised = dims, PATCH_EDGES[dims], settings, supervised
-        self.generator = Generator(dims)
-        self.projections = projection_heads(self.generator)
-        self.critic = PatchDiscriminator(dims, 16, 1, num_layers_d=2, norm="INSTANCE")
-        self.segmenter = build_network(
-            NetworkSpec(channels=[8, 16, 32]), dims, 1, classes, seed=int(torch.initial_seed() % 2**31)
-        )
+        with initialised_from(seed):
+            self.generator = Generator(dims)
+            self.projections = projection_heads(self.generator)
+            self.critic = PatchDiscriminator(dims, 16, 1, num_layers_d=2, norm="INSTANCE")
+            self.random = RandomNumbers.after_initialisation(seed)
+        self.segmenter = build_network(NetworkSpec(channels=[8, 16, 32]), dims, 1, classes, seed=seed % 2**31)
 
     def generator_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the generator's losses train: generator, projection heads and segmenter."""
@@ -91,7 +100,7 @@ class Translator(nn.Module):
         losses = {
             "critic": ((self.critic(fake * view)[-1] - 1) ** 2).mean(),
             "content": settings.nce * content / 2,
-            "segment": settings.segment * self.supervised(self.segmenter(fake), source.truth, source.fov),
+            "segment": settings.segment * self.supervised(self.segmenter(fake), source.reference, source.fov),
         }
         # Last: the order of the terms decides on the order in which gradients are added up, and so on the last bits.
         edge_change = (edge_strength(fake) - edge_strength(source.image)).abs() * view
@@ -110,10 +119,10 @@ class Translator(nn.Module):
         view = torch.ones_like(translated) if fov is None else fov[:, None].to(translated.dtype)
         losses = []
         for before, after, project in zip(features, self.generator.encoder_features(translated), self.projections):
-            inside = (
-                functional.interpolate(view, size=after.shape[2:]).flatten(1) + 1e-4
-            )  # outside the view only if it must
-            places = torch.multinomial(inside, min(self.settings.places, inside.shape[1]))[:, None]
+            # Places outside the view are drawn only where there are too few inside.
+            inside = functional.interpolate(view, size=after.shape[2:]).flatten(1) + 1e-4
+            count, generator = min(self.settings.places, inside.shape[1]), self.random.on(inside.device)
+            places = torch.multinomial(inside, count, generator=generator)[:, None]
             vectors = [
                 f.flatten(2).gather(2, places.expand(-1, f.shape[1], -1)).transpose(1, 2) for f in (after, before)
             ]

@@ -31,8 +31,6 @@ def translate(
 ) -> list[Sample]:  # fmt: skip
     """Return every labelled source volume with its label, field of view and grid, in the look of the target volumes.
 
-    The global random state of torch stays as it was.
-
     Args:
         source: Labelled samples.
         target: Unlabelled samples.
@@ -42,15 +40,17 @@ def translate(
         settings: Settings of the training.
         seed: Determines the result.
         folder: Translations are written there as NIfTI, and read from there when the same ones are needed again.
+
+    Returns:
+        The translated samples, in the order of `source`.
     """
     request = {**asdict(settings), "seed": seed, "dims": dims}
     request |= {"source": [s.case for s in source], "target": [s.case for s in target]}
     record = folder and folder / "translated.json"
     if folder and record and record.is_file() and json.loads(record.read_text(encoding="utf-8")) == request:
         return [s.with_image(read_nifti(_path(folder, n)).array) for n, s in enumerate(source)]
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(seed)
-        translator = Translator(dims, classes, supervised, settings).to(default_device())
+    with torch.enable_grad():
+        translator = Translator(dims, classes, supervised, settings, seed).to(default_device())
         train_translator(translator, source, target, seed)
     translated = [s.with_image(translator.translate_volume(s)) for s in source]
     if folder and record:
@@ -83,7 +83,7 @@ def train_translator(translator: Translator, source: Sequence[Sample], target: S
 
 def _step(losses: dict[str, Tensor], optimiser: Optimizer, rate: LRScheduler) -> None:
     optimiser.zero_grad()
-    torch.stack(list(losses.values())).sum().backward()
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     optimiser.step()
     rate.step()
 

@@ -84,8 +84,8 @@ def _fair(report: dict[str, Any]) -> list[Tree]:
 
 def _safe(report: dict[str, Any]) -> list[Tree]:
     rates = report["failures"]["by_arm"].get("adapted", {})
-    known = {s: of_structure["rate"] for s, of_structure in rates.items() if of_structure["rate"] is not None}
-    return [_result(f"Failed cases, {word(s)}", _single(round(100 * rate, 4), "%")) for s, rate in known.items()]
+    defined = {s: of_structure["rate"] for s, of_structure in rates.items() if of_structure["rate"] is not None}
+    return [_result(f"Failed cases, {word(s)}", _single(round(100 * rate, 4), "%")) for s, rate in defined.items()]
 
 
 def _single(value: float, unit: str) -> dict[str, Any]:

@@ -206,12 +206,12 @@ def _demographics(report: Document) -> str | None:
     """Sex and age of the test patients, where headers give both, of so many patients that nobody is identified."""
     parts = []
     for row in (row for row in report["data"].get("cohort", []) if row["patients"]):
-        known = all(row[name] and "suppressed" not in row[name] for name in PERSONAL)
+        given = all(row[name] and "suppressed" not in row[name] for name in PERSONAL)
         tested = (row["side"], row["partition"]) == ("target", "test")
-        if tested and not known:
+        if tested and not given:
             return None
         where = f"{initial(row['side'])}, {row['partition']}"
-        text = "; ".join(f"{attribute_name(name)} {_levels(name, row)}" for name in PERSONAL) if known else "not given"
+        text = "; ".join(f"{attribute_name(name)} {_levels(name, row)}" for name in PERSONAL) if given else "not given"
         parts.append(f"{where}: {text}.")
     return " ".join(parts) or None
 

@@ -62,7 +62,7 @@ ITEMS: tuple[tuple[str, str], ...] = (
 )
 NOT_USED = {31: "No explainability method was used; cases are shown with contours, and failures with their causes."}
 PARTLY = frozenset({8, 40})
-"""Items to which the run adds what it knows, without that being an answer."""
+"""Items that the run answers in part: a person still has to answer them."""
 EXTERNAL = 33
 """Testing on external data: a run that tested none says so, which is no answer either."""
 

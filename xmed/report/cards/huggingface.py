@@ -70,10 +70,10 @@ def _table(report: dict[str, Any]) -> list[str]:
         for arm, name in ARM_NAMES.items():
             cell = report["summary"].get(arm, {}).get(s)
             if cell:
-                shown, dice = " | ".join(_cell(cell[m]) for m in metrics), cell["dice"]
+                numbers, dice = " | ".join(_cell(cell[m]) for m in metrics), cell["dice"]
                 no_rate = dice["failure_rate"]["value"] is None and dice["n_cases"]
                 failed = _escaped(dice["reason"]) if no_rate else f"{dice['n_failed']} of {dice['n_cases']}"
-                rows.append(f"| {_escaped(initial(word(s)))} | {name} | {shown} | {failed} |")
+                rows.append(f"| {_escaped(initial(word(s)))} | {name} | {numbers} | {failed} |")
     return rows
 
 
@@ -103,6 +103,6 @@ def _metadata(report: dict[str, Any]) -> str:
     }
     text = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.allow_unicode = False, False, True  # type: ignore[assignment]
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.allow_unicode = False, False, True  # type: ignore[assignment]  # its stub says None
     yaml.dump(document, text)
     return text.getvalue()

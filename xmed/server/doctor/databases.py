@@ -65,13 +65,13 @@ def _is_stack_down(home: Path) -> bool:
 
 def _check_server(variable: str, url: str) -> Check:
     """Ask a server whether it is well; both answer at /health, Prefect below its /api."""
-    shown = without_password(url)
+    public_url = without_password(url)
     try:
         response = requests.get(url.rstrip("/") + "/health", timeout=WAIT_SECONDS)
         status = "answers" if response.ok else f"answers {response.status_code} {response.reason}"
-        return Check("database", response.ok, f"{variable}={shown}: {status}")
+        return Check("database", response.ok, f"{variable}={public_url}: {status}")
     except requests.RequestException as problem:
-        return Check("database", False, f"{variable}={shown} does not answer: {type(problem).__name__}")
+        return Check("database", False, f"{variable}={public_url} does not answer: {type(problem).__name__}")
 
 
 def _check_file(path: Path) -> Check:
@@ -105,12 +105,12 @@ def _check_stack(place: StackPlace) -> Iterator[Check]:
 
 def _check_migration(where: str, migration: str, package: str, folder: str, upgrade: str) -> Check:
     """Whether a database is at the newest migration that the installed package knows."""
-    newest, known = _revisions(package, folder)
+    newest, revisions = _revisions(package, folder)
     if migration == newest:
         return Check("database", True, f"{where}: ok, migration {migration}")
     older = f"of an older {package}: `{upgrade}` brings it to {newest}"
     newer = f"of a newer {package} than the one installed: install that again, or set XMED_HOME to another folder"
-    return Check("database", False, f"{where}: migration {migration}, {older if migration in known else newer}")
+    return Check("database", False, f"{where}: migration {migration}, {older if migration in revisions else newer}")
 
 
 def _revisions(package: str, folder: str) -> tuple[str, set[str]]:

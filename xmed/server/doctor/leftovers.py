@@ -24,16 +24,17 @@ HOW_TO_CONTINUE = "`xmed run` with the same study goes on with it, a comparison 
 
 def check_locks(home: Path, fix: bool) -> Iterator[Check]:
     """Check for locks that name a killed process. They block nobody, but tell what was killed."""
-    stale, held = [], []
+    stale, in_use = [], []
     for path in (run_lock(home), server_lock(home), *sorted(gpu_lock_folder().glob("gpu-*.json"))):
         owner, is_held = lock_owner(path)
-        entry = f"{path.name}: {(owner or {}).get('what', '')}, process {(owner or {}).get('pid', 'unknown')}"
+        what, pid = (owner.what, owner.pid) if owner else ("", None)
+        entry = f"{path.name}: {what}, process {'unknown' if pid is None else pid}"
         if is_held:
-            held.append(entry)
+            in_use.append(entry)
         elif owner:
             stale.append(entry + (", cleared" if fix and clear_lock(path) else ""))
     killed = f"left by a killed process: {'; '.join(stale)}" + ("" if fix else f"; {HOW_TO_CLOSE}")
-    yield Check("locks", not stale or fix, killed if stale else f"at work: {'; '.join(held) or 'nobody'}")
+    yield Check("locks", not stale or fix, killed if stale else f"at work: {'; '.join(in_use) or 'nobody'}")
 
 
 def check_tracked_runs(home: Path, fix: bool) -> Iterator[Check]:
@@ -41,12 +42,12 @@ def check_tracked_runs(home: Path, fix: bool) -> Iterator[Check]:
     if not tracking_answers(home):
         return
     from xmed.registry import orphans
-    from xmed.registry.close_runs import close
+    from xmed.registry.close_runs import close_tracked_run
 
     run_ids = [] if stale_flow_runs.is_run_at_work(home) else orphans(home)
     if fix:
         for run_id in run_ids:
-            close(run_id, home, "its process was killed; closed by xmed doctor")
+            close_tracked_run(run_id, home, "its process was killed; closed by xmed doctor")
     yield repairable("mlflow", _running_without_process(run_ids), fix, "no run without a process")
 
 
@@ -77,6 +78,7 @@ def check_runs(home: Path) -> Iterator[Check]:
 def check_audit_log(home: Path) -> Iterator[Check]:
     """Check that the audit log is whole; where MLflow answers, also against what MLflow keeps."""
     from xmed.registry import audit_log
+    from xmed.registry.audit_verification import verify_log
 
     if not home.is_dir():  # to look for a log would make the folder
         yield Check("audit", True, "no records yet")
@@ -86,7 +88,7 @@ def check_audit_log(home: Path) -> Iterator[Check]:
 
         problems = verify_audit(home)
     else:
-        problems = audit_log.verify(home)
+        problems = verify_log(home)
     if problems:
         detail = f"{len(problems)} problem(s), the first: {problems[0]}; `xmed audit verify` lists them"
     else:
@@ -101,13 +103,13 @@ def check_versions(home: Path) -> Iterator[Check]:
     from xmed.registry import has_artifacts, versions
 
     rows = versions(home)
-    without_report = [f"{row['name']} {row['version']}" for row in rows if not row.get("report_sha256")]
+    without_report = [f"{row.name} {row.version}" for row in rows if not row.report_sha256]
     problem = (
         f"without a report: {', '.join(without_report)}; they have no alias: delete them, or run their study again"
     )
     sound = f"{len(rows)} versions, each with its report"
     yield Check("models", not without_report, problem if without_report else sound)
-    lost = [f"{row['name']} {row['version']}" for row in rows if not has_artifacts(row["name"], row["version"], home)]
+    lost = [f"{row.name} {row.version}" for row in rows if not has_artifacts(row.name, row.version, home)]
     problem = f"nothing can be read of {', '.join(lost)}: bring {home / 'mlartifacts'} back from a backup"
     yield Check("artifacts", not lost, problem if lost else "of each version one was opened")
 

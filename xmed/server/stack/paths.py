@@ -15,12 +15,13 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.locks import lock_owner
+from xmed.records.record import read_record
+from xmed.records.server_stack import SupervisorState
 from xmed.run import stack_file
 from xmed.server.prefect_server import LOOPBACK, UP, server_lock
 from xmed.server.stack.passwords import stack_password
@@ -82,7 +83,7 @@ class StackPlace:
         if not path.is_file():
             return None
         with documents.guarded(str(path), "DOCUMENT_INVALID", "the ports of a stack, as `xmed up` writes them"):
-            return Ports(**documents.read_mapping(path))
+            return Ports(**documents.read_json(path))
 
     def save_ports(self, ports: Ports) -> None:
         """Write down the ports: from now on this home's registry and schedules are in its stack."""
@@ -91,14 +92,14 @@ class StackPlace:
     def supervisor_pid(self) -> int | None:
         """The process id of the supervisor that keeps the stack up, if there is one."""
         owner, is_held = lock_owner(server_lock(self.home))
-        return int(owner["pid"]) if is_held and owner and owner.get("what") == UP else None
+        return owner.pid if is_held and owner and owner.what == UP else None
 
-    def state(self) -> dict[str, Any]:
-        """What the supervisor last wrote about its services: pid, ready, failed, processes."""
+    def state(self) -> SupervisorState:
+        """What the supervisor last wrote about its services; nothing is known where it wrote nothing."""
         try:
-            return documents.read_mapping(self.services)
+            return read_record(SupervisorState, self.services)
         except XmedError:
-            return {}
+            return SupervisorState()
 
 
 def prefect_url(ports: Ports) -> str:

@@ -230,4 +230,4 @@ def _own_environment() -> dict[str, str]:
 
 def _version(folder: Path) -> str:
     output = subprocess.run([folder / "initdb", "--version"], capture_output=True, text=True).stdout
-    return re.findall(r"(\d+)", output)[0]
+    return str(re.findall(r"(\d+)", output)[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -14,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files.atomic import write_atomically
 from xmed.files.locks import hold_lock
+from xmed.records.record import write
+from xmed.records.server_stack import SupervisorState
 from xmed.server.prefect_server import STOP_SECONDS, UP, server_lock
 from xmed.server.process_environment import prepare_environment
 from xmed.server.serve import let_runs_save
@@ -68,7 +68,7 @@ def supervise(place: StackPlace, ports: Ports, stopped: threading.Event) -> None
 def stop_leftovers(place: StackPlace) -> list[str]:
     """Stop processes that a supervisor which was killed has left; returns their names."""
     names = []
-    for name, (pid, started) in reversed(list(place.state().get("processes", {}).items())):
+    for name, (pid, started) in reversed(list(place.state().processes.items())):
         if _start_ticks(pid) != started:
             continue  # it ended, and the number may be another process's by now
         names.append(name)
@@ -140,8 +140,7 @@ def _write_state(
     alive = [service for service in services if service.process and service.is_alive]
     pids = {service.name: service.process.pid for service in alive if service.process}
     processes = {name: (pid, _start_ticks(pid)) for name, pid in pids.items()}
-    document = {"pid": os.getpid(), "ready": ready, "failed": failed, "processes": processes}
-    write_atomically(place.services, json.dumps(document, indent=1) + "\n")
+    write(SupervisorState(pid=os.getpid(), ready=ready, failed=failed, processes=processes), place.services)
 
 
 def _start_ticks(pid: int) -> str | None:

@@ -9,24 +9,24 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files.locks import lock_owner
 from xmed.processes.child import untied_environment
-from xmed.server.prefect_server import LOOPBACK, free_port, server_lock
+from xmed.records.server_stack import DatabaseServer, RunningStack, ServerLogin, StoppedStack
+from xmed.server.prefect_server import LOOPBACK, STOP_SECONDS, free_port, server_lock
 from xmed.server.serve import SAVE_SECONDS
 from xmed.server.stack import postgres, supervisor
 from xmed.server.stack.passwords import secrets_folder
 from xmed.server.stack.paths import USER, USUAL_PORTS, Ports, StackPlace, mlflow_url, prefect_url
 
 UP_SECONDS = 2 * supervisor.START_SECONDS
-DOWN_SECONDS = SAVE_SECONDS + 8 * supervisor.STOP_SECONDS
+DOWN_SECONDS = SAVE_SECONDS + 8 * STOP_SECONDS
 OTHER_SERVERS = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 PACKAGES = ("psycopg2", "flask_wtf")
 
 
-def up(home: Path, prefect: int | None, mlflow: int | None) -> dict[str, Any]:
+def up(home: Path, prefect: int | None, mlflow: int | None) -> RunningStack:
     """Start the stack, or wait until it is up, where another process has started it.
 
     Args:
@@ -35,7 +35,7 @@ def up(home: Path, prefect: int | None, mlflow: int | None) -> dict[str, Any]:
         mlflow: Port of MLflow's pages, in the same way.
 
     Returns:
-        Where the servers answer; see `stack_summary`.
+        Where the servers answer.
 
     Raises:
         XmedError: SERVER_FAILED, USAGE, BUSY (`xmed serve` is at work), PATH_UNSAFE.
@@ -46,7 +46,7 @@ def up(home: Path, prefect: int | None, mlflow: int | None) -> dict[str, Any]:
         _refuse_impossible(place)
         process = _start_supervisor(place, _choose_ports(place, prefect, mlflow))
     until = time.monotonic() + UP_SECONDS
-    while not (place.supervisor_pid() and place.state().get("ready")):
+    while not (place.supervisor_pid() and place.state().ready):
         if process is not None and process.poll() is not None and place.supervisor_pid() is None:
             raise _failure(place, process)
         if time.monotonic() > until or (process is None and place.supervisor_pid() is None):
@@ -55,11 +55,14 @@ def up(home: Path, prefect: int | None, mlflow: int | None) -> dict[str, Any]:
     return stack_summary(place)
 
 
-def down(home: Path) -> dict[str, Any]:
+def down(home: Path) -> StoppedStack:
     """Stop the stack; a run at work saves first. Also stops what a supervisor that was killed has left.
 
+    Args:
+        home: The home.
+
     Returns:
-        up (False), was_up, ended (the names of what was stopped).
+        What was stopped.
 
     Raises:
         XmedError: SERVER_FAILED, where it does not end.
@@ -67,8 +70,8 @@ def down(home: Path) -> dict[str, Any]:
     place = StackPlace(home)
     pid = place.supervisor_pid()
     if pid is None:
-        return {"up": False, "was_up": False, "ended": supervisor.stop_leftovers(place)}
-    names = list(place.state().get("processes", {}))
+        return StoppedStack(up=False, was_up=False, ended=supervisor.stop_leftovers(place))
+    names = list(place.state().processes)
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + DOWN_SECONDS
     while place.supervisor_pid() == pid:
@@ -76,30 +79,31 @@ def down(home: Path) -> dict[str, Any]:
             do = f"see {place.log('stack')}"
             raise XmedError("SERVER_FAILED", f"process {pid} does not end", "the stack's end", do)
         time.sleep(0.1)
-    return {"up": False, "was_up": True, "ended": names}
+    return StoppedStack(up=False, was_up=True, ended=names)
 
 
-def stack_summary(place: StackPlace) -> dict[str, Any]:
+def stack_summary(place: StackPlace) -> RunningStack:
     """Where the servers of a stack answer, and the files with their passwords."""
     ports = place.ports()
     assert ports is not None
     folder = secrets_folder(place.home)
-    return {
-        "up": place.supervisor_pid() is not None,
-        "home": str(place.home),
-        "prefect": {"url": prefect_url(ports).removesuffix("/api"), "user": USER, "password": str(folder / "prefect")},
-        "mlflow": {"url": mlflow_url(ports), "user": USER, "password": str(folder / "mlflow")},
-        "postgres": {"address": f"{LOOPBACK}:{ports.postgres}", "data": str(place.data)},
-        "logs": str(place.log("stack").parent),
-        "embedded": str(place.home / "mlflow.db") if (place.home / "mlflow.db").is_file() else None,
-    }
+    prefect = prefect_url(ports).removesuffix("/api")
+    return RunningStack(
+        up=place.supervisor_pid() is not None,
+        home=str(place.home),
+        prefect=ServerLogin(url=prefect, user=USER, password=str(folder / "prefect")),
+        mlflow=ServerLogin(url=mlflow_url(ports), user=USER, password=str(folder / "mlflow")),
+        postgres=DatabaseServer(address=f"{LOOPBACK}:{ports.postgres}", data=str(place.data)),
+        logs=str(place.log("stack").parent),
+        embedded=str(place.home / "mlflow.db") if (place.home / "mlflow.db").is_file() else None,
+    )
 
 
 def _refuse_impossible(place: StackPlace) -> None:
     """Raise XmedError where it is clear beforehand that the stack cannot be started."""
     owner, is_held = lock_owner(server_lock(place.home))
     if is_held:
-        holder = f"{(owner or {}).get('what')}, process {(owner or {}).get('pid')}"
+        holder = f"{owner.what}, process {owner.pid}" if owner else "another process"
         raise XmedError("BUSY", holder, "nobody at it", "end it")
     for name in OTHER_SERVERS:
         if os.environ.get(name):
@@ -132,7 +136,7 @@ def _start_supervisor(place: StackPlace, ports: Ports) -> subprocess.Popen[bytes
 
 def _failure(place: StackPlace, process: subprocess.Popen[bytes]) -> XmedError:
     """Why a supervisor that has ended could not bring the stack up."""
-    error = place.state().get("failed")
+    error = place.state().failed
     if error:
         return XmedError(*error)
     what = f"the supervisor ended with exit code {process.returncode}"

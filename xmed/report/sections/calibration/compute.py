@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from xmed import metrics, stats
-from xmed.report.rows import Row, Rows
+from xmed.records.evaluation import CaseRow
+from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.calibration.figure import reliability_plot
 from xmed.report.sources import Sources
@@ -24,14 +25,14 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return calibration of the adapted arm for every structure: reliability inside the region, pooled and per case."""
     calibration = {}
     for structure in sources.structures:
-        of_structure = [row for row in rows.of("adapted", structure) if row.get("calibration")]
+        of_structure = [row for row in rows.of("adapted", structure) if row.calibration]
         calibration[structure] = _calibration(of_structure, rows.why_no_probabilities(structure))
     return {"calibration": calibration}
 
 
-def _calibration(rows: Sequence[Row], reason: str) -> Document:
-    common: Document = {"arm": "adapted", "roi": REGION, "n_cases": len({row["case"] for row in rows})}
-    measured = [(row, metrics.Calibration.from_json(row["calibration"])) for row in rows]
+def _calibration(rows: Sequence[CaseRow], reason: str) -> Document:
+    common: Document = {"arm": "adapted", "roi": REGION, "n_cases": len({row.case for row in rows})}
+    measured = [(row, metrics.Calibration.from_record(row.calibration)) for row in rows if row.calibration]
     measured = [(row, sums) for row, sums in measured if sums.n]
     if not measured:
         pooled = dict.fromkeys(MEASURES)
@@ -55,11 +56,11 @@ def _calibration(rows: Sequence[Row], reason: str) -> Document:
     }
 
 
-def _patient_means(values: Sequence[tuple[Row, float | None]]) -> list[float]:
+def _patient_means(values: Sequence[tuple[CaseRow, float | None]]) -> list[float]:
     by_patient: dict[str, list[float]] = defaultdict(list)
     for row, value in values:
         if value is not None:
-            by_patient[row["patient"]].append(value)
+            by_patient[row.patient].append(value)
     return [sum(of_patient) / len(of_patient) for _, of_patient in sorted(by_patient.items())]
 
 

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from xmed.records.data_summary import CaseSummary, CohortSummary
+from xmed.records.record import content
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.data.figure import flow_charts
 from xmed.report.sections.leakage.compute import leakage
-from xmed.report.sources import SIDES, Sources
+from xmed.report.sources import SIDES, Sources, case_flow
 from xmed.report.stats_as_json import quantiles
 from xmed.run import Run
 
@@ -29,65 +31,66 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 
     Single cases are listed without what headers say of their patients.
     """
-    sides = sources.data
+    sides = sources.sides
     data = {
-        "flow": {side: sides[side]["flow"] for side in SIDES},
+        "flow": {side: content(case_flow(sides[side])) for side in SIDES},
         "steps": {side: _steps(sides[side]) for side in SIDES},
         "cohort": [_cohort_row(side, part, sources, rows) for side in SIDES for part in PARTITIONS],
         "missing": _missing(sources),
-        "leakage": leakage(sides),
-        "fingerprint": {side: sides[side]["fingerprint"] for side in SIDES},
+        "leakage": leakage(sources.data),
+        "fingerprint": {side: sides[side].fingerprint for side in SIDES},
         **{side: _side(sides[side]) for side in SIDES},
     }
     return {"data": data}
 
 
-def _side(side: Document) -> Document:
+def _side(side: CohortSummary) -> Document:
     personal = ("facts", "label_ml")
-    cases = [{key: case[key] for key in case if key not in personal} for case in side["cases"]]
-    return {**{key: side[key] for key in KEPT}, "cases": cases}
+    plain: Document = content(side)
+    cases = [{key: case[key] for key in case if key not in personal} for case in plain["cases"]]
+    return {**{key: plain[key] for key in KEPT}, "cases": cases}
 
 
-def _steps(side: Document) -> Document:
-    flow, partition = side["flow"], {}
+def _steps(side: CohortSummary) -> Document:
+    flow, partition = case_flow(side), {}
     for part in PARTITIONS:
-        cases = [case for case in side["cases"] if case["split"] == part]
-        labelled, patients = sum(bool(case["has_label"]) for case in cases), {case["patient"] for case in cases}
+        cases = [case for case in side.cases if case.split == part]
+        labelled, patients = sum(case.has_label for case in cases), {case.patient for case in cases}
         partition[part] = {"cases": len(cases), "labelled": labelled, "patients": len(patients)}
-    by_code = Counter(refusal["code"] for refusal in side["quarantined"])
+    by_code = Counter(refusal.code for refusal in side.quarantined)
     return {
-        "received": flow["found"],
-        "in_no_partition": flow["found"] - flow["readable"] - flow["quarantined"],
-        "quarantined": {"n": flow["quarantined"], "by_code": dict(sorted(by_code.items()))},
-        "readable": flow["readable"],
+        "received": flow.n_found,
+        "in_no_partition": flow.n_found - flow.readable - flow.quarantined,
+        "quarantined": {"n": flow.quarantined, "by_code": dict(sorted(by_code.items()))},
+        "readable": flow.readable,
         "partition": partition,
     }
 
 
 def _cohort_row(side: str, part: str, sources: Sources, rows: Rows) -> Document:
-    dataset = sources.data[side]
-    cases = [case for case in dataset["cases"] if case["split"] == part]
-    facts = {case["patient"]: case.get("facts") or {} for case in cases}
-    studies = {study for case in cases if (study := (case.get("facts") or {}).get("study"))}
+    dataset = sources.sides[side]
+    cases = [case for case in dataset.cases if case.split == part]
+    facts = {case.patient: case.facts for case in cases}
+    studies = {study for case in cases if (study := case.facts.get("study"))}
     tested = side == "target" and part == "test"
     volumes = {s: _volumes(cases, s, rows if tested else None) for s in sources.structures}
-    notes = Counter(note["code"] for case in cases for note in case.get("notes", ()))
+    notes = Counter(note.code for case in cases for note in case.notes)
     return {
         "side": side,
-        "dataset": dataset["name"],
-        "modality": dataset["modality"],
+        "dataset": dataset.name,
+        "modality": dataset.modality,
         "partition": part,
         "patients": len(facts),
         "volumes": len(cases),
         "studies": len(studies) or None,
-        "labelled": sum(bool(case["has_label"]) for case in cases),
+        "labelled": sum(case.has_label for case in cases),
         "model": {},  # free text of a header never leaves ingest
         **{
             name: _counts((fact.get(name) for fact in facts.values()), name in PERSONAL)
             for name in (*PERSONAL, *MACHINE)
         },
-        "spacing_mm": _ranges(case["spacing_mm"] for case in cases),
-        "shape": _ranges(case["shape"] for case in cases),
+        "spacing_mm": _ranges(case.spacing_mm for case in cases),
+        "shape": _ranges(case.shape for case in cases),
         "label_volume_ml": {structure: volume for structure, volume in volumes.items() if volume},
         "notes": dict(sorted(notes.items())),
     }
@@ -103,20 +106,20 @@ def _counts(values: Iterable[str | None], personal: bool) -> Document:
 
 def _ranges(triples: Iterable[Sequence[float] | None]) -> Document | None:
     """Lowest and highest value along each axis."""
-    known = [triple for triple in triples if triple]
-    if not known:
+    given = [triple for triple in triples if triple]
+    if not given:
         return None
     ends: dict[str, Callable[..., float]] = {"min": min, "max": max}
-    return {name: [end(triple[axis] for triple in known) for axis in range(3)] for name, end in ends.items()}
+    return {name: [end(triple[axis] for triple in given) for axis in range(3)] for name, end in ends.items()}
 
 
-def _volumes(cases: Sequence[Document], structure: str, rows: Rows | None) -> Document | None:
+def _volumes(cases: Sequence[CaseSummary], structure: str, rows: Rows | None) -> Document | None:
     """Label volume over patients, ml; of test cases from evaluation, since nothing reads their labels before it."""
     if rows is not None:
         arm = next(iter(rows.arms), "")
         values = list(rows.by_patient(arm, structure, "reference_volume_ml")[0].values())
     else:
-        values = [ml for case in cases if (ml := (case.get("label_ml") or {}).get(structure)) is not None]
+        values = [ml for case in cases if (ml := case.label_ml.get(structure)) is not None]
     spread = quantiles(values, (0, 0.5, 1))
     return spread and {"n": len(values), "min": spread["0"], "median": spread["0.5"], "max": spread["1"]}
 
@@ -126,12 +129,12 @@ def _missing(sources: Sources) -> list[Document]:
     lines = []
     for side in SIDES:
         for part in PARTITIONS:
-            cases = [case for case in sources.data[side]["cases"] if case["split"] == part]
-            unlabelled = sum(not case["has_label"] for case in cases)
+            cases = [case for case in sources.sides[side].cases if case.split == part]
+            unlabelled = sum(not case.has_label for case in cases)
             if unlabelled:
                 lines.append(_missing_line(side, part, "label", unlabelled, len(cases), _use_unlabelled(side, part)))
             for name in (*PERSONAL, "vendor"):
-                absent = sum(not (case.get("facts") or {}).get(name) for case in cases)
+                absent = sum(not case.facts.get(name) for case in cases)
                 if absent and part == "test":
                     lines.append(_missing_line(side, part, name, absent, len(cases), "left out of subgroups by it"))
     return lines

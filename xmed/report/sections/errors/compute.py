@@ -7,15 +7,15 @@ from typing import Any
 
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
-from xmed.report.sources import SIDES, Sources
+from xmed.report.sources import Sources
 
 Document = dict[str, Any]
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return errors, errors_by_code, and warnings: how many cases of both datasets have each reader's note."""
-    cases = [case for side in SIDES for case in sources.data[side]["cases"]]
-    notes = Counter(code for case in cases for code in {note["code"] for note in case.get("notes", ())})
+    cases = [*sources.data.source.cases, *sources.data.target.cases]
+    notes = Counter(code for case in cases for code in {note.code for note in case.notes})
     return {
         "errors": sources.errors,
         "errors_by_code": dict(sorted(Counter(error["code"] for error in sources.errors).items())),

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from xmed import stats
+from xmed.records.evaluation import CaseRow
+from xmed.records.record import content
+from xmed.records.report_cases import ReportCase
 from xmed.report.case_pictures import gallery
 from xmed.report.contact_sheet import contact_sheet
 from xmed.report.failure_causes import CAUSES, causes, description, tau, worst_first
 from xmed.report.ratings import ratings
-from xmed.report.rows import FAILURE, NO_REFERENCE, Row, Rows, failed
+from xmed.report.row_facts import FAILURE, failed
+from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.section_registry import Files, Section
 from xmed.report.sources import Sources
 from xmed.report.stats_as_json import proportion
@@ -28,25 +32,27 @@ CONTOURS = ("adapted", "source_only", "target_supervised")
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return cases, worst first; failures, with exact intervals of their rates by arm and causes; and ratings."""
     cases = _cases(sources, rows)
-    return {"cases": cases, "failures": _failures(sources, rows, cases), "ratings": ratings(sources)}
+    failures = _failures(sources, rows, cases)
+    return {"cases": [content(case) for case in cases], "failures": failures, "ratings": ratings(sources)}
 
 
-def _cases(sources: Sources, rows: Rows) -> list[Document]:
+def _cases(sources: Sources, rows: Rows) -> list[ReportCase]:
     """Every case, worst first; for each structure the causes of its worst seed."""
-    below, cases = tau(sources), rows.cases(sources.structures, sources.primary)
-    for case in cases:
-        case["causes"] = {}
+    below, cases = tau(sources), []
+    for case in rows.cases(sources.structures, sources.primary):
+        codes = {}
         for structure in sources.structures:
-            row = _worst_seed(rows, structure, case["case"])
-            case["causes"][structure] = causes(row, below, sources.edition) if row else []
+            row = _worst_seed(rows, structure, case.case)
+            codes[structure] = causes(row, below, sources.edition) if row else []
+        cases.append(case.model_copy(update={"causes": codes}))
     return cases
 
 
-def _failures(sources: Sources, rows: Rows, cases: Sequence[Document]) -> Document:
+def _failures(sources: Sources, rows: Rows, cases: Sequence[ReportCase]) -> Document:
     below = tau(sources)
     entries = [entry for case in cases for entry in _entries(case, sources, rows, below)]
     poor = [entry for entry in entries if entry["causes"]]
-    names = sorted(case["case"] for case in cases)
+    names = sorted(case.case for case in cases)
     drawn = np.random.default_rng(0).permutation(len(names))[:N_RANDOM].tolist()
     worst = sorted(entries, key=lambda e: (1.0 if e["dice"] is None else e["dice"], e["case"], e["structure"]))
     return {
@@ -72,7 +78,7 @@ def _failures(sources: Sources, rows: Rows, cases: Sequence[Document]) -> Docume
 
 def _rate(rows: Rows, arm: str, structure: str) -> Document:
     of_arm = rows.of(arm, structure)
-    failed_cases, all_cases = {row["case"] for row in of_arm if failed(row)}, {row["case"] for row in of_arm}
+    failed_cases, all_cases = {row.case for row in of_arm if failed(row)}, {row.case for row in of_arm}
     counts = {"n_failed": len(failed_cases), "n_cases": len(all_cases)}
     if structure in rows.unsupported:
         return {**counts, "rate": None, "ci": None, "reason": NO_REFERENCE}
@@ -80,22 +86,22 @@ def _rate(rows: Rows, arm: str, structure: str) -> Document:
     return {**counts, "rate": rate["value"], "ci": rate["ci"]}
 
 
-def _entries(case: Document, sources: Sources, rows: Rows, below: float) -> list[Document]:
+def _entries(case: ReportCase, sources: Sources, rows: Rows, below: float) -> list[Document]:
     """One entry per structure: the seed that did worst, and what went wrong with it."""
     entries = []
     for structure in sources.structures:
-        row = _worst_seed(rows, structure, case["case"])
+        row = _worst_seed(rows, structure, case.case)
         if row is None:
             continue
         codes = causes(row, below, sources.edition)
         entries.append({
-            "case": case["case"],
-            "patient": case["patient"],
-            "anchor": case["anchor"],
+            "case": case.case,
+            "patient": case.patient,
+            "anchor": case.anchor,
             "structure": structure,
-            "seed": row["seed"],
-            "dice": row["dice"],
-            "status": row["status"],
+            "seed": row.seed,
+            "dice": row.dice,
+            "status": row.status,
             "failed": failed(row),
             "causes": codes,
             "text": description(row, codes, sources.edition),
@@ -103,7 +109,7 @@ def _entries(case: Document, sources: Sources, rows: Rows, below: float) -> list
     return entries
 
 
-def _worst_seed(rows: Rows, structure: str, case: str) -> Row | None:
+def _worst_seed(rows: Rows, structure: str, case: str) -> CaseRow | None:
     return min(rows.of_case("adapted", structure, case), key=worst_first, default=None)
 
 

@@ -65,23 +65,23 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 
 
 def _intended_use(sources: Sources, items: Document) -> Document:
-    tested, target = sources.tested, sources.data["target"]
-    edges = _range([case["spacing_mm"] for case in tested if case.get("spacing_mm")])
-    sizes = _range([_size_mm(case) for case in tested if case.get("shape") and case.get("spacing_mm")])
-    sizes = sizes if sources.metrics["spacing_credible"] else None
+    tested, target = sources.tested, sources.data.target
+    edges = _range([case.spacing_mm for case in tested if case.spacing_mm])
+    sizes = _range([_size_mm(case.shape, case.spacing_mm) for case in tested if case.shape and case.spacing_mm])
+    sizes = sizes if sources.metrics.spacing_credible else None
     return {
         "anchor": "#intended",
         "human": {key: items[key] for key in WRITTEN},
         "machine": {
-            "modality": target["modality"],
+            "modality": target.modality,
             "structures": sources.structures,
             "spacing_mm": edges,
             "size_mm": sizes,
-            "patients": len({case["patient"] for case in tested}),
-            "vendors": sorted({vendor for case in tested if (vendor := (case.get("facts") or {}).get("vendor"))}),
+            "patients": len({case.patient for case in tested}),
+            "vendors": sorted({vendor for case in tested if (vendor := case.facts.get("vendor"))}),
         },
         "out_of_scope": [
-            f"images of another modality than {target['modality']}, which are refused",
+            f"images of another modality than {target.modality}, which are refused",
             f"structures other than {', '.join(map(word, sources.structures))}",
             _untested(edges, sizes),
             "diagnosis: this is research software and no medical device",
@@ -99,8 +99,8 @@ def _untested(edges: Document | None, sizes: Document | None) -> str:
     )
 
 
-def _size_mm(case: Document) -> list[float]:
-    return [n * edge for n, edge in zip(case["shape"], case["spacing_mm"])]
+def _size_mm(shape: Sequence[int], spacing_mm: Sequence[float]) -> list[float]:
+    return [n * edge for n, edge in zip(shape, spacing_mm)]
 
 
 def _range(triples: Sequence[Sequence[float]]) -> Document | None:

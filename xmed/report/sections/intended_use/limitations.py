@@ -49,7 +49,7 @@ def _of_study(sources: Sources, report: Document) -> Iterator[str]:
     if not report["summary"]["target_supervised"] and adaptation:
         yield "No ceiling was trained with target labels: gap closed and non-inferiority are unknown."
     yield "One reference label per case: agreement between raters, the ceiling of any model, is not known."
-    if not sources.metrics["spacing_credible"]:
+    if not sources.metrics.spacing_credible:
         yield "The spacing of the target is not credible: nothing is reported in millimetres or millilitres."
     if any(card.get("enlarges") for card in sources.cards):
         yield (
@@ -91,8 +91,8 @@ def _of_ceiling(report: Document, structure: str) -> Iterator[str]:
 def _of_gain(report: Document, structure: str) -> Iterator[str]:
     gain = report["intervals"]["gain_over_trivial"][structure]
     if gain["value"] is not None and not (gain["ci"] and gain["ci"][0] > 0):
-        shown = signed(gain["value"])
-        yield f"{structure}: the gain over the best trivial baseline is not clearly above zero ({shown})."
+        value = signed(gain["value"])
+        yield f"{structure}: the gain over the best trivial baseline is not clearly above zero ({value})."
 
 
 def _of_results(sources: Sources, report: Document) -> Iterator[str]:

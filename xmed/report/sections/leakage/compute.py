@@ -1,12 +1,14 @@
-"""Section Leakage: what stands both where something was learned or chosen and in the test."""
+"""Section Leakage: patients, studies, series and images that are in training or selection, and in the test as well."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from xmed.records.data_summary import DataSummary
+from xmed.records.record import content
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
-from xmed.report.sources import SIDES, Sources
+from xmed.report.sources import Sources
 
 Document = dict[str, Any]
 OVERLAPS = ("patient_overlap", "study_overlap", "series_overlap", "pixel_overlap", "near_duplicates")
@@ -20,23 +22,25 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     return {}
 
 
-def leakage(data: Document) -> Document:
+def leakage(data: DataSummary) -> Document:
     """Return what ingest compared, with the patients compared once more, from the lists that the report shows.
 
     Args:
         data: data.json of the run.
+
+    Returns:
+        `data.leakage` of the document.
     """
-    learned = {case["patient"] for side in SIDES for case in data[side]["cases"] if case["split"] in LEARNED}
-    tested = {case["patient"] for case in data["target"]["cases"] if case["split"] == "test"}
-    by_ingest = data["leakage"]
-    patients = sorted((learned & tested) | set(by_ingest["patient_overlap"]))
+    learned = {case.patient for case in (*data.source.cases, *data.target.cases) if case.split in LEARNED}
+    tested = {case.patient for case in data.target.cases if case.split == "test"}
+    by_ingest: Document = content(data.leakage)
+    patients = sorted((learned & tested) | set(data.leakage.patient_overlap))
     overlaps = {key: by_ingest.get(key, []) for key in OVERLAPS} | {"patient_overlap": patients}
     checks = [
         {**check, "found": len(overlaps[check["id"]])} if check["found"] is not None else check
         for check in by_ingest.get("checks", [])
     ]
-    patients_of = {side: {case["patient"] for case in data[side]["cases"]} for side in SIDES}
-    shared = sorted(patients_of["source"] & patients_of["target"])
+    shared = sorted({case.patient for case in data.source.cases} & {case.patient for case in data.target.cases})
     return {**overlaps, "checks": checks, "source_target": {"patients": shared, "text": SHARED_PATIENTS}}
 
 

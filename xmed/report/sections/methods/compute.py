@@ -8,7 +8,7 @@ from xmed import __version__
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.methods.references import REFERENCES, bibtex
-from xmed.report.sources import Sources
+from xmed.report.sources import Sources, case_flow
 
 Document = dict[str, Any]
 
@@ -30,21 +30,21 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 
 
 def _training(sources: Sources, report: Document) -> str:
-    study, data, model = sources.study, sources.data, report["model"]
-    source, target = data["source"], data["target"]
+    study, model = sources.study, report["model"]
+    source, target = sources.data.source, sources.data.target
     cited = f" ({model['cite']})" if model["cite"] else ""
     if report["kind"] == "external":
         return (
-            f"A finished model ({model['name']}, method “{model['method']}”{cited}) was validated on {target['name']} "
-            f"({target['modality']}), data it was not made from; nothing was trained or chosen here."
+            f"A finished model ({model['name']}, method “{model['method']}”{cited}) was validated on {target.name} "
+            f"({target.modality}), data it was not made from; nothing was trained or chosen here."
         )
     edges, unit = (study["grid"]["fit"], "voxels") if study["grid"].get("fit") else (study["grid"]["spacing_mm"], "mm")
     grid = " × ".join(f"{edge:g}" for edge in edges) + f" {unit}"
     patch = " × ".join(str(n) for n in study["grid"]["patch"])
-    seeds = len({record["seed"] for record in sources.trained})
+    seeds = len({record.seed for record in sources.trained})
     return (
-        f"A network was trained on {source['flow']['train']} labelled {source['modality']} cases ({source['name']}) "
-        f"and adapted to {target['flow']['train']} unlabelled {target['modality']} cases ({target['name']}) with the "
+        f"A network was trained on {case_flow(source).train} labelled {source.modality} cases ({source.name}) "
+        f"and adapted to {case_flow(target).train} unlabelled {target.modality} cases ({target.name}) with the "
         f"method “{model['method']}”{cited}. Volumes were resampled to {grid} and their intensities normalised; "
         f"patches were {patch} voxels. Weights were initialised at random, without pretraining; "
         f"{seeds} seed{'s were' if seeds != 1 else ' was'} trained, without ensembling. xmed {__version__} is built on "
@@ -62,10 +62,8 @@ def _selection(sources: Sources) -> str:
 
 
 def _evaluation(sources: Sources) -> str:
-    mm = sources.metrics["spacing_credible"]
-    surface = (
-        f" and normalised surface Dice at {sources.metrics['nsd_tolerance_mm']:.3g} mm [@nikolov2021]" if mm else ""
-    )
+    mm = sources.metrics.spacing_credible
+    surface = f" and normalised surface Dice at {sources.metrics.nsd_tolerance_mm:.3g} mm [@nikolov2021]" if mm else ""
     return (
         "Predictions were made by sliding window, resampled to the scanner's own grid as probabilities, and judged "
         f"there on {len(sources.tested)} test cases with Dice{surface}, after recommendations for metric choice "

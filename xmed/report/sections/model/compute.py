@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xmed.records.record import content
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.data.figure import flow_charts
@@ -23,21 +24,24 @@ VALIDATOR_MEANINGS = {
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return model, selection and training, from train.json of every arm and seed and from selection.json."""
-    training = [{key: record[key] for key in record if key != "selection"} for record in sources.trained]
+    training = [
+        {key: value for key, value in content(record).items() if key != "selection"} for record in sources.trained
+    ]
     return {"model": _model(sources), "selection": _selection(sources), "training": training}
 
 
 def _model(sources: Sources) -> Document:
-    adapted = [record for record in sources.trained if record["arm"] == "adapted"]
+    adapted = [record for record in sources.trained if record.arm == "adapted"]
+    first: Document = content(adapted[0]) if adapted else {}
     study = sources.study
     return {
         "name": _external_name(sources.external) or study["register_as"],
         "method": study["method"]["name"],
-        "hyperparameters": adapted[0].get("hyperparameters") if adapted else None,
-        "cite": adapted[0]["cite"] if adapted else None,
-        "weights_sha256": {str(record["seed"]): record["weights_sha256"] for record in adapted},
-        "parameters": adapted[0]["parameters"] if adapted else None,
-        "network": adapted[0]["network"] if adapted else study["network"],
+        "hyperparameters": first.get("hyperparameters"),
+        "cite": first.get("cite"),
+        "weights_sha256": {str(record.seed): record.weights_sha256 for record in adapted},
+        "parameters": first.get("parameters"),
+        "network": adapted[0].network if adapted else study["network"],
     }
 
 
@@ -49,7 +53,7 @@ def _external_name(external: Document) -> str | None:
 
 def _selection(sources: Sources) -> Document:
     """How the deployed weights were chosen, and whether to adapt at all (selection.json, where there is one)."""
-    arms = [{"arm": record["arm"], "seed": record["seed"], **record["selection"]} for record in sources.trained]
+    arms = [{"arm": record.arm, "seed": record.seed, **content(record.selection)} for record in sources.trained]
     adapted, selection = [entry for entry in arms if entry["arm"] == "adapted"], sources.selection
     return {
         "rule": adapted[0]["rule"] if adapted else None,

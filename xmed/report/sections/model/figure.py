@@ -29,14 +29,14 @@ def loss_curves(run: Run, training: list[Document], selection: Document) -> list
     """
     # An arm whose weights are made of others has no chosen step.
     chosen = [entry for entry in selection["arms"] if isinstance(entry.get("chosen"), int)]
-    kept = {(entry["arm"], entry["seed"]): entry["chosen"] for entry in chosen}
+    chosen_step = {(entry["arm"], entry["seed"]): entry["chosen"] for entry in chosen}
     groups = []
     for arm in ARMS:
         seeds = [record["seed"] for record in training if record["arm"] == arm]
         tables = {seed: table for seed in seeds if (table := _losses(run.arm(arm, seed) / "losses.csv"))}
         columns = dict.fromkeys(name for table in tables.values() for name in table)
         names = [name for name in columns if name not in ("step", "lr", "total")] or ["total"]
-        kept_steps = [step for seed in tables if (step := kept.get((arm, seed)))]
+        kept_steps = [step for seed in tables if (step := chosen_step.get((arm, seed)))]
         panels = [panel for name in names if (panel := _panel(name, tables, kept_steps))]
         if panels:
             groups.append({"arm": arm, "panels": panels})
@@ -53,8 +53,8 @@ def _panel(name: str, tables: dict[int, Table], kept_steps: list[int]) -> Figure
     if not lines:
         return None
     last = max(float(table["step"].max()) for table in tables.values())
-    shown = np.concatenate([smooth for _, smooth in lines.values()])
-    low, high = min(0.0, float(shown.min())), float(shown.max())
+    smoothed = np.concatenate([smooth for _, smooth in lines.values()])
+    low, high = min(0.0, float(smoothed.min())), float(smoothed.max())
     span = (high - low) or 1.0
 
     def across(step: float) -> float:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import JsonValue
+
 from xmed import stats
 from xmed.html.render import word
+from xmed.records.drift import CalmTrial, JudgedSimulation, Simulation
+from xmed.records.record import content
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.monitoring.figure import distribution_plot
@@ -30,54 +34,66 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
         distributions[f"confidence.{structure}"] = _distribution(confidences, None)
         volumes = [case["metrics"].get(structure, {}).get("volume_ml") for case in cases]
         distributions[f"volume_ml.{structure}"] = _distribution(volumes, "ml")
-    images = sources.reference.values()
+    images: list[Document] = [content(image) for image in sources.reference.values()]
     for name in sorted({key for image in images for key in image}):
         unit = "share of the image" if name == "in_view" else "as read"
         distributions[f"image.{name}"] = _distribution([image.get(name) for image in images], unit)
-    edges = [max(case["spacing_mm"]) for case in sources.tested if case.get("spacing_mm")]
+    edges = [max(case.spacing_mm) for case in sources.tested if case.spacing_mm]
     distributions["spacing_mm.max"] = _distribution(edges, "mm")
     monitoring = {
-        "reference": f"{sources.data['target']['name']}, test",
+        "reference": f"{sources.data.target.name}, test",
         "n": len(sources.tested),
         "distributions": distributions,
         "rules": _rules(sources, edges, report["risk_coverage"]),
-        "simulation": alarm_trial(sources.monitor.get("simulation")),
+        "simulation": content(alarm_trial(sources.monitor.simulation)) if sources.monitor else None,
     }
     return {"monitoring": monitoring}
 
 
-def alarm_trial(simulation: Document | None) -> Document | None:
-    """Return the trial of the alarm with exact intervals, and whether it was wrong more often than the rule allows.
+def alarm_trial(simulation: Simulation, allowed: float | None = None) -> JudgedSimulation:
+    """Judge the trial of the alarm: exact intervals, and whether it was wrong more often than the rule allows.
 
     Args:
-        simulation: What xmed.monitor wrote of the trial; None where there was none.
+        simulation: What xmed.monitor wrote of the trial.
+        allowed: Share of false alarms that the rule allows, 0 to 1; None takes that of the trial, else ALLOWED.
+
+    Returns:
+        The trial with intervals; without them where there was no trial.
     """
-    if not simulation or not simulation["in_control"]:
-        return simulation
-    n, in_control = simulation["repeats"], simulation["in_control"]
-    rate, allowed = stats.proportion_interval(in_control["alarms"], n), simulation.get("allowed", ALLOWED)
-    counted = f"{in_control['alarms']} of {n} checks, where the rule may be wrong in at most {100 * allowed:g} of 100"
+    plain: dict[str, JsonValue] = content(simulation)
+    if allowed is not None:
+        plain["allowed"] = allowed
+    if simulation.in_control is None:
+        return JudgedSimulation.model_validate(plain)
+    share = simulation.allowed if allowed is None else allowed
+    n, disturbed = simulation.repeats, []
+    for trial in simulation.disturbed:
+        ci = limits(*stats.clopper_pearson(round(trial.seen * n), n))
+        disturbed.append({**content(trial), "ci": ci})
+    in_control = _in_control(simulation.in_control, n, ALLOWED if share is None else share)
+    return JudgedSimulation.model_validate({**plain, "in_control": in_control, "disturbed": disturbed})
+
+
+def _in_control(trial: CalmTrial, n: int, allowed: float) -> Document:
+    """The trial where nothing has changed, with its interval and what follows from it."""
+    rate = stats.proportion_interval(trial.alarms, n)
+    counted = f"{trial.alarms} of {n} checks, where the rule may be wrong in at most {100 * allowed:g} of 100"
     too_often = rate.lo > allowed
     judged = (
         f"{counted}: more often than the rule allows" if too_often else f"{counted}; {n} checks do not contradict it"
     )
-    disturbed = [
-        {**entry, "ci": limits(*stats.clopper_pearson(round(entry["seen"] * n), n))}
-        for entry in simulation["disturbed"]
-    ]
-    in_control = {**in_control, "ci": limits(rate.lo, rate.hi), "text": judged}
-    return {**simulation, "in_control": in_control, "disturbed": disturbed}
+    return {**content(trial), "ci": limits(rate.lo, rate.hi), "text": judged}
 
 
 def _distribution(values: Sequence[float | None], unit: str | None) -> Document:
-    known = sorted(value for value in values if value is not None)
-    reason = None if known else "not measured"
-    return {"n": len(known), "unit": unit, "quantiles": quantiles(known), "values": known, "reason": reason}
+    measured = sorted(value for value in values if value is not None)
+    reason = None if measured else "not measured"
+    return {"n": len(measured), "unit": unit, "quantiles": quantiles(measured), "values": measured, "reason": reason}
 
 
 def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document]) -> list[Document]:
-    rules = [{"id": "modality", "text": f"another modality than {sources.data['target']['modality']} is refused"}]
-    if edges and sources.metrics["spacing_credible"]:
+    rules = [{"id": "modality", "text": f"another modality than {sources.data.target.modality} is refused"}]
+    if edges and sources.metrics.spacing_credible:
         least, most = f"{min(edges):.3g}", f"{max(edges):.3g}"
         untested = f"other than {least} mm" if least == most else f"outside {least} to {most} mm"
         rules.append({"id": "spacing", "text": f"largest voxel edge {untested}: never tested, ask a person"})
@@ -85,7 +101,7 @@ def _rules(sources: Sources, edges: Sequence[float], risk: Mapping[str, Document
     if threshold is not None:
         text = f"confidence of {word(sources.primary)} below {threshold:.3f}: a person draws it"
         rules.append({"id": "confidence", "text": text})
-    how = f"; {sources.monitor['rule']}" if sources.monitor else ""
+    how = f"; {sources.monitor.rule}" if sources.monitor else ""
     rules.append({"id": "drift", "text": f"an alarm of xmed drift: validate again{how}"})
     return rules
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xmed.files import documents
+from xmed.records.provenance import PriorCase, PriorVersion
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sources import Sources
@@ -20,56 +21,62 @@ COMPARED = ("method", "network", "grid", "budget", "seeds", "task", "source", "t
 """Keys of study.json whose changes are listed."""
 
 
-def prior_of(report: Path, name: str, version: int | None) -> Document:
-    """Return what a run keeps of an earlier version's report, as prior.json.
+def prior_of(report: Path, name: str, version: int | None) -> PriorVersion:
+    """Take from an earlier version's report what a run keeps of it.
 
     Args:
         report: The earlier version's report.json.
         name: Name of the registered model.
         version: Its version.
 
+    Returns:
+        prior.json of a run.
+
     Raises:
         XmedError: DOCUMENT_INVALID for a file that is no report.
     """
-    document = documents.read_mapping(report)
+    document: Document = documents.read_mapping(report)
     with documents.guarded(str(report), "DOCUMENT_INVALID", "a report"):
-        return {
-            "name": name,
-            "version": version,
-            "report_id": document["report_id"],
-            "verdict": document["verdict"],
-            "fingerprint": document["data"]["fingerprint"]["target"],
-            "study": {key: document["study"].get(key) for key in COMPARED},
-            "cases": [
-                {
-                    "case": case["case"],
-                    "patient": case["patient"],
-                    "dice": {structure: metrics["dice"] for structure, metrics in case["metrics"].items()},
-                }
+        return PriorVersion(
+            name=name,
+            version=version,
+            report_id=document["report_id"],
+            verdict=document["verdict"],
+            fingerprint=document["data"]["fingerprint"]["target"],
+            study={key: document["study"].get(key) for key in COMPARED},
+            cases=[
+                PriorCase(
+                    case=case["case"],
+                    patient=case["patient"],
+                    dice={structure: metrics["dice"] for structure, metrics in case["metrics"].items()},
+                )
                 for case in document["cases"]
             ],
-        }
+        )
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return previous: what was changed since the earlier version, and whose Dice rose or fell."""
     prior = sources.prior
-    if not prior:
+    if prior is None:
         empty = dict.fromkeys(("name", "version", "report_id", "verdict", "same_test_set"))
         return {"previous": {"available": False, "reason": NO_EARLIER_REPORT, **empty, "changed": {}, "structures": {}}}
-    same = prior["fingerprint"] == sources.data["target"]["fingerprint"]
+    same = prior.fingerprint == sources.data.target.fingerprint
     previous = {
         "available": True,
         "reason": None if same else OTHER_TEST_SET,
-        **{key: prior[key] for key in ("name", "version", "report_id", "verdict")},
+        "name": prior.name,
+        "version": prior.version,
+        "report_id": prior.report_id,
+        "verdict": prior.verdict,
         "same_test_set": same,
-        "changed": _changed(prior["study"], {key: sources.study.get(key) for key in COMPARED}),
+        "changed": _changed(prior.study, {key: sources.study.get(key) for key in COMPARED}),
         "structures": {structure: _compared(prior, rows, structure) for structure in sources.structures},
     }
     return {"previous": previous}
 
 
-def _compared(prior: Document, rows: Rows, structure: str) -> Document:
+def _compared(prior: PriorVersion, rows: Rows, structure: str) -> Document:
     now, before = rows.by_patient("adapted", structure, "dice")[0], _dice_before(prior, structure)
     patients, new, old = paired(now, before)
     change = dict(zip(patients, (a - b for a, b in zip(new, old))))
@@ -89,13 +96,13 @@ def _compared(prior: Document, rows: Rows, structure: str) -> Document:
     }
 
 
-def _dice_before(prior: Document, structure: str) -> dict[str, float]:
+def _dice_before(prior: PriorVersion, structure: str) -> dict[str, float]:
     """Each patient's mean Dice in the earlier report."""
     by_patient: dict[str, list[float]] = {}
-    for case in prior["cases"]:
-        dice = case["dice"].get(structure)
+    for case in prior.cases:
+        dice = case.dice.get(structure)
         if dice is not None:
-            by_patient.setdefault(case["patient"], []).append(dice)
+            by_patient.setdefault(case.patient, []).append(dice)
     return {patient: sum(values) / len(values) for patient, values in by_patient.items()}
 
 

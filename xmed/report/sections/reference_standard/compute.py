@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmed.report.rows import Rows, absent
+from xmed.report.row_facts import absent
+from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
 from xmed.report.sources import Sources
 
@@ -19,9 +20,9 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 
     There is one reference per case, so agreement between and within raters is null with a reason.
     """
-    patient = {case["case"]: case["patient"] for case in sources.tested}
+    patient = {case.case: case.patient for case in sources.tested}
     lacking = {
-        structure: {row["case"] for row in rows.rows if row["structure"] == structure and absent(row)}
+        structure: {row.case for row in rows.rows if row.structure == structure and absent(row)}
         for structure in sources.structures
     }
     unknown = {"value": None, "ci": None, "reason": ONE_RATER}

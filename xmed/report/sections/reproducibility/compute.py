@@ -8,9 +8,11 @@ from typing import Any
 
 from xmed import __version__
 from xmed.files.digest import digest
+from xmed.records.data_summary import CohortSummary
+from xmed.records.evaluation import DicomObjects
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Files, Section
-from xmed.report.sources import SIDES, Sources
+from xmed.report.sources import Sources
 from xmed.run import Run
 
 Document = dict[str, Any]
@@ -34,8 +36,7 @@ def reproducibility(sources: Sources) -> Document:
     started, finished = environment.get("started"), environment.get("finished")
     packages = environment.get("packages") or None
     source_code = environment.get("source_code") or {}
-    adapted = [record for record in sources.trained if record["arm"] == "adapted"]
-    weights = {str(record["seed"]): record["weights_sha256"] for record in adapted}
+    weights = {str(record.seed): record.weights_sha256 for record in sources.trained if record.arm == "adapted"}
     block: Document = {
         "git": {"commit": environment.get("git"), "dirty": None, "diff_sha256": None, **source_code},
         "lock_sha256": environment.get("lock_sha256"),
@@ -46,14 +47,14 @@ def reproducibility(sources: Sources) -> Document:
         "config": {"study": sources.study["name"], "sha256": digest(sources.study)},
         "seeds": sources.study["seeds"],
         "determinism": environment.get("determinism"),
-        "data": {side: _data(sources.data[side]) for side in SIDES},
-        "preparation_sha256": digest([sources.study["grid"], sources.data["target"]["fingerprint"], __version__]),
+        "data": {side: _data(cohort) for side, cohort in sources.sides.items()},
+        "preparation_sha256": digest([sources.study["grid"], sources.data.target.fingerprint, __version__]),
         "weights": {"format": "safetensors", "sha256": weights},
         "metrics": {
             "implementation": f"xmed.metrics {__version__}",
             "statistics": f"xmed.stats {__version__}",
             "scipy": environment.get("scipy"),
-            "conventions_sha256": digest(sources.metrics["conventions"]),
+            "conventions_sha256": digest(sources.metrics.conventions),
         },
         "dicom": _measurement_reports(sources.objects),
         "mlflow": {"run_id": None, "model_version": None, "reason": LATER},
@@ -73,23 +74,23 @@ def _system(environment: Document) -> Document:
     return {**dict.fromkeys(SYSTEM), **basic, **recorded}
 
 
-def _data(side: Document) -> Document:
+def _data(side: CohortSummary) -> Document:
     """fingerprint: over the store keys of every case, which are sha256 of the input bytes and how they are read."""
-    cases = sorted([case["case"], case["patient"], case["split"]] for case in side["cases"])
+    cases = sorted([case.case, case.patient, case.split] for case in side.cases)
     return {
-        "fingerprint": side["fingerprint"],
-        "merkle_root": side.get("merkle_root"),
-        "files": side.get("files"),
+        "fingerprint": side.fingerprint,
+        "merkle_root": side.merkle_root,
+        "files": side.files,
         "splits_sha256": digest(cases),
     }
 
 
-def _measurement_reports(objects: Document) -> Document | None:
+def _measurement_reports(objects: DicomObjects | None) -> Document | None:
     """How many DICOM test cases have a measurement report beside this one, and why the others have none."""
-    if not objects:
+    if objects is None:
         return None
-    reasons = Counter(row["reason"].partition(":")[0] for row in objects["cases"] if row["reason"])
-    n = len(objects["cases"])
+    reasons = Counter(row.reason.partition(":")[0] for row in objects.cases if row.reason)
+    n = len(objects.cases)
     return {"measurement_reports": n - reasons.total(), "of_cases": n, "withheld": dict(sorted(reasons.items()))}
 
 
@@ -112,7 +113,7 @@ def extra_files(run: Run, report: Document) -> Files:
     The segmentations that the measurement reports refer to stay with the run.
     """
     files: Files = {BILL_OF_MATERIALS: (run.folder / "sbom.json").read_bytes()} if run.has("sbom") else {}
-    cases = [row["case"] for row in run.read("objects")["cases"] if not row["reason"]] if run.has("objects") else []
+    cases = [row.case for row in run.read(DicomObjects).cases if not row.reason] if run.has(DicomObjects) else []
     paths = [run.objects / f"{case}.sr.dcm" for case in cases]
     return files | {f"{MEASUREMENT_REPORTS}/{path.name}": path.read_bytes() for path in paths if path.is_file()}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from xmed import stats
-from xmed.report.rows import METRICS, NO_REFERENCE, Rows
+from xmed.records.record import content
+from xmed.report.case_entries import METRICS
+from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.results.figure import SHOWN_ARMS, difference_plots, patient_plot
 from xmed.report.sources import Sources
 from xmed.report.stats_as_json import difference, interval
-from xmed.report.trivial_baseline import best_trivial, measurable
+from xmed.report.trivial_baseline import best_trivial, why_no_gap
 from xmed.run import ARMS, Run
 
 Document = dict[str, Any]
@@ -38,7 +40,8 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
             intervals[key][structure] = result
     _add_holm(intervals["adapted_minus_source_only"])
     cells = {
-        s: {arm: {m: rows.statistic(arm, s, m) for m in METRICS} for arm in ARMS if rows.of(arm, s)} for s in structures
+        s: {arm: {m: content(rows.statistic(arm, s, m)) for m in METRICS} for arm in ARMS if rows.of(arm, s)}
+        for s in structures
     }
     summary: Document = {arm: {s: cells[s][arm] for s in structures if arm in cells[s]} for arm in ARMS}
     for key in ("gap_closed", "gain_over_trivial"):
@@ -54,7 +57,7 @@ def _comparisons(rows: Rows, structure: str, edition: int) -> dict[str, Document
     best = best_trivial(dice)
     baseline = {
         "baseline": best if dice[best] else None,
-        "rule": next((row.get("rule") for row in rows.of(best, structure)), None),
+        "rule": next((row.rule for row in rows.of(best, structure)), None),
     }
     results = {
         "gap_closed": interval(
@@ -65,7 +68,8 @@ def _comparisons(rows: Rows, structure: str, edition: int) -> dict[str, Document
     }
     if edition > 1:
         results["ceiling_over_trivial"] = {**difference(dice["target_supervised"], dice[best]), **baseline}
-        results["gap_closed"] = measurable(results["gap_closed"], results["ceiling_over_trivial"])
+        if reason := why_no_gap(results["ceiling_over_trivial"]["value"]):
+            results["gap_closed"] |= {"value": None, "ci": None, "reason": reason}
     if structure in rows.unsupported:
         for result in results.values():
             result["reason"] = NO_REFERENCE

@@ -114,8 +114,8 @@ def _case_estimate(structure: str, cases: Sequence[Document], reason: str) -> Do
         errors[case["patient"]] = max(errors[case["patient"]], abs(confidence - dice))  # a patient counts once
     patients = sorted(errors)
     halves = {p: stats.conformal_interval([errors[q] for q in patients if q != p], ALPHA).half_width for p in patients}
-    known = {patient: half for patient, half in halves.items() if half is not None}
-    covered = sum(errors[patient] <= half for patient, half in known.items())
+    defined = {patient: half for patient, half in halves.items() if half is not None}
+    covered = sum(errors[patient] <= half for patient, half in defined.items())
     final = stats.conformal_interval([errors[patient] for patient in patients], ALPHA)
     n = len(scored)
     return {
@@ -128,7 +128,7 @@ def _case_estimate(structure: str, cases: Sequence[Document], reason: str) -> Do
             "alpha": ALPHA,
             "half_width": final.half_width,
             "n": final.n,
-            "coverage": proportion(stats.proportion_interval(covered, len(known))) if known else None,
+            "coverage": proportion(stats.proportion_interval(covered, len(defined))) if defined else None,
             "reason": final.reason,
         },
         "reason": None if n else reason,

@@ -23,16 +23,16 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     says nothing about it.
     """
     in_study = bool(sources.study.get("robustness", True))
-    if not sources.robustness:
+    if sources.robustness is None:
         return {"robustness": {
             "asked": in_study, "reason": NEVER if in_study else OFF, "arm": "adapted", "seed": None, "cases": [],
             "n_cases": 0, "baseline": {}, "curves": [],
         }}  # fmt: skip
     measured, structures = sources.robustness, sources.structures
     scores: dict[tuple[str, int, str], list[float]] = defaultdict(list)
-    for row in measured["rows"]:
-        if row["dice"] is not None and row["structure"] not in rows.unsupported:
-            scores[row["disturbance"], row["severity"], row["structure"]].append(row["dice"])
+    for row in measured.rows:
+        if row.dice is not None and row.structure not in rows.unsupported:
+            scores[row.disturbance, row.severity, row.structure].append(row.dice)
     baseline = {s: _cell(scores.get(("none", 0, s), []), None) for s in structures}
 
     def level(name: str, severity: int, text: str) -> Document:
@@ -42,14 +42,14 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     curves = [
         {
             "disturbance": name,
-            "text": kind["text"],
-            "levels": [level(name, n, text) for n, text in enumerate(kind["levels"], start=1)],
+            "text": kind.text,
+            "levels": [level(name, n, text) for n, text in enumerate(kind.levels, start=1)],
         }
-        for name, kind in measured["disturbances"].items()
+        for name, kind in measured.disturbances.items()
     ]
-    cases = measured["cases"]
+    cases = measured.cases
     return {"robustness": {
-        "asked": in_study, "reason": None, "arm": "adapted", "seed": measured["seed"], "cases": cases,
+        "asked": in_study, "reason": None, "arm": "adapted", "seed": measured.seed, "cases": cases,
         "n_cases": len(cases), "baseline": baseline, "curves": curves,
     }}  # fmt: skip
 

@@ -54,14 +54,14 @@ def _holm(dice: dict[str, DiceByArm], structures: list[str]) -> list[Document]:
     tests = {s: difference(dice[s].get("adapted", {}), dice[s].get("source_only", {})) for s in structures}
     tested = [s for s in structures if tests[s]["p_sign_flip"] is not None]
     adjusted = dict(zip(tested, stats.holm_adjusted([tests[s]["p_sign_flip"] for s in tested])))
-    kept = ("ci", "n", "n_nonzero", "p_sign_flip", "p_wilcoxon", "smallest_p", "note", "reason")
+    keys = ("ci", "n", "n_nonzero", "p_sign_flip", "p_wilcoxon", "smallest_p", "note", "reason")
     return [
         {
             "structure": s,
             "comparison": "adapted_minus_source_only",
             "metric": "dice",
             "estimate": tests[s]["value"],
-            **{key: tests[s][key] for key in kept},
+            **{key: tests[s][key] for key in keys},
             "p_holm": adjusted.get(s),
         }
         for s in structures
@@ -94,20 +94,20 @@ def _under_other_assumptions(dice: DiceByArm, a: str, b: str) -> list[Document]:
 def _non_inferiority(structure: str, dice: DiceByArm, margin: Document | None) -> Document:
     """Adapted against target-supervised at the protocol's margin; without one there is an interval and no verdict."""
     _, adapted, supervised = paired(dice.get("adapted", {}), dice.get("target_supervised", {}))
-    shown = {"structure": structure, "metric": "dice", "comparison": "adapted_minus_target_supervised"}
+    about = {"structure": structure, "metric": "dice", "comparison": "adapted_minus_target_supervised"}
     if margin is None:
         mean = stats.t_ci([a - b for a, b in zip(adapted, supervised)])
         empty = dict.fromkeys(("margin", "source", "p", "p_wilcoxon", "planned_n", "verdict"))
         reason = NOT_ASKED if mean.mean is not None else f"{NOT_ASKED}; and no patient has both arms"
         return {
-            **shown, "estimate": mean.mean, "ci": limits(mean.lo, mean.hi), "n": mean.n, "alpha_one_sided": 0.025,
+            **about, "estimate": mean.mean, "ci": limits(mean.lo, mean.hi), "n": mean.n, "alpha_one_sided": 0.025,
             **empty, "reason": reason,
         }  # fmt: skip
     test = stats.assess_noninferiority(
         adapted, supervised, margin["margin"], margin["source"], planned_sd=margin.get("sd")
     )
     return {
-        **shown,
+        **about,
         "estimate": test.difference.mean,
         "ci": limits(test.difference.lo, test.difference.hi),
         "n": test.n,
@@ -144,10 +144,10 @@ def _pairs(dice: DiceByArm, a: str, b: str) -> list[Document]:
 
 def _seeds(rows: Rows, structure: str) -> Document:
     """The adapted arm's mean Dice of each seed, over patients; their spread is no interval."""
-    seeds = sorted({row["seed"] for row in rows.of("adapted", structure)})
+    seeds = sorted({row.seed for row in rows.of("adapted", structure) if row.seed is not None})
     means = {}
     for seed in seeds:
-        of_seed = Rows(tuple(row for row in rows.of("adapted", structure) if row["seed"] == seed))
+        of_seed = Rows(tuple(row for row in rows.of("adapted", structure) if row.seed == seed))
         by_patient = of_seed.by_patient("adapted", structure, "dice")[0]
         means[str(seed)] = interval(stats.t_ci(list(by_patient.values())))["value"]
     spread = rows.by_patient("adapted", structure, "dice")[1]

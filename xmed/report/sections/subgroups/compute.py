@@ -50,19 +50,19 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
 def _factor(name: str, structure: str, sources: Sources, rows: Rows) -> Document:
     values = rows.by_patient("adapted", structure, "dice")[0]
     level_of = _levels(name, structure, sources, rows, values)
-    shown: Document = {"factor": name, "text": FACTORS[name], "structure": structure, "metric": "dice"}
-    known = {level for level in level_of.values() if level is not None}
-    if len(known) < 2:
-        reason = NO_REFERENCE if structure in rows.unsupported else _why_one_level(name, known)
+    about: Document = {"factor": name, "text": FACTORS[name], "structure": structure, "metric": "dice"}
+    levels = {level for level in level_of.values() if level is not None}
+    if len(levels) < 2:
+        reason = NO_REFERENCE if structure in rows.unsupported else _why_one_level(name, levels)
         gap, n_unknown = {"value": None, "ci": None, "reason": reason}, sum(v is None for v in level_of.values())
         return {
-            **shown, "levels": [], "n": len(values), "n_unknown": n_unknown, "worst": None, "gap": gap,
+            **about, "levels": [], "n": len(values), "n_unknown": n_unknown, "worst": None, "gap": gap,
             "interaction": {"p": None, "method": "permutation", "reason": reason}, "reason": reason,
         }  # fmt: skip
     result = stats.compare_subgroups(values, level_of)
     p = result.p_interaction
     return {
-        **shown,
+        **about,
         "levels": [_level(level) for level in result.levels],
         "n": result.n,
         "n_unknown": result.n_unknown,
@@ -89,19 +89,19 @@ def _levels(
         volumes = rows.by_patient("adapted", structure, "reference_volume_ml")[0]
         thirds = stats.tertiles({p: ml for p, ml in volumes.items() if p in values and ml > 0})
         return {patient: thirds.get(patient) for patient in values}
-    cases = {case["patient"]: case for case in sources.tested}
+    cases = {case.patient: case for case in sources.tested}
     if name == "spacing":
-        credible = sources.metrics["spacing_credible"]
-        edges = {p: max(case["spacing_mm"]) for p, case in cases.items() if case.get("spacing_mm") and credible}
+        credible = sources.metrics.spacing_credible
+        edges = {p: max(case.spacing_mm) for p, case in cases.items() if case.spacing_mm and credible}
         return {patient: f"{edges[patient]:.1f} mm" if patient in edges else None for patient in values}
     key = {"age": "age_band"}.get(name, name)
-    return {patient: (cases.get(patient, {}).get("facts") or {}).get(key) for patient in values}
+    return {patient: cases[patient].facts.get(key) if patient in cases else None for patient in values}
 
 
-def _why_one_level(name: str, known: set[str]) -> str:
-    if not known:
+def _why_one_level(name: str, levels: set[str]) -> str:
+    if not levels:
         return f"the headers give no {attribute_name(name)}" if name in HEADERS else f"no {name} is known"
-    only = next(iter(known))
+    only = next(iter(levels))
     return f"all test patients are alike: {only}" if name in ("vendor", "spacing") else "all known patients are alike"
 
 

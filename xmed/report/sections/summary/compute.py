@@ -13,7 +13,7 @@ from xmed.report.section_registry import Section
 from xmed.report.sections.leakage.compute import n_overlaps, why_not_compared
 from xmed.report.sources import Sources
 from xmed.report.trivial_baseline import NOT_REQUIRED
-from xmed.report.verdict import banner, protocol_unchanged, verdict
+from xmed.report.verdict import banner, judge_criteria, protocol_unchanged
 from xmed.run import ARMS, Run
 
 Document = dict[str, Any]
@@ -38,7 +38,7 @@ def compute(sources: Sources, rows: Rows, report: Document) -> Document:
     """Return exploratory, criteria, verdict, headline and banner."""
     same = protocol_unchanged(sources)
     judged = criteria(sources.protocol, report, same, sources.edition)
-    decided = {"exploratory": not same, "criteria": judged, "verdict": verdict(judged, sources.edition)}
+    decided = {"exploratory": not same, "criteria": judged, "verdict": judge_criteria(judged, sources.edition)}
     return {
         **decided,
         "headline": _headline(sources, report),

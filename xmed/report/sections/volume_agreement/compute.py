@@ -60,7 +60,7 @@ def _agreement(sources: Sources, rows: Rows, structure: str) -> Document:
 def _why_no_volumes(sources: Sources, rows: Rows, structure: str) -> str:
     if structure in rows.unsupported:
         return NO_REFERENCE
-    credible = sources.metrics["spacing_credible"]
+    credible = sources.metrics.spacing_credible
     return "no patient of the adapted arm has both volumes" if credible else metrics.NO_MM
 
 

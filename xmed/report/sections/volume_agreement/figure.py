@@ -28,9 +28,9 @@ def bland_altman_plot(agreement: dict[str, Any]) -> Figure | None:
         ("upper limit", upper, upper_ci),
         ("lower limit", lower, lower_ci),
     ]
-    shown = [level for level in levels if level[1] is not None]
+    defined = [level for level in levels if level[1] is not None]
     differences = [point["difference_ml"] for point in points] + [0.0]
-    differences += [end for _, value, ci in shown for end in (value, *(ci or []))]
+    differences += [end for _, value, ci in defined for end in (value, *(ci or []))]
     x = Axis.over([point["mean_ml"] for point in points], PLOT_LEFT, PLOT_RIGHT)
     y = Axis.over(differences, PLOT_BOTTOM, PLOT_TOP)
     return {
@@ -38,6 +38,6 @@ def bland_altman_plot(agreement: dict[str, Any]) -> Figure | None:
         "points": [{"x": x(point["mean_ml"]), "y": y(point["difference_ml"]), **point} for point in points],
         "levels": [
             {"name": name, "value": value, "y": y(value), "band": ci and {"top": y(ci[1]), "bottom": y(ci[0])}}
-            for name, value, ci in shown
+            for name, value, ci in defined
         ],
     }  # fmt: skip

@@ -16,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from support.checkout import ROOT
+from support.small_reports import small_document
 from xmed.cli.main import main
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
@@ -72,7 +73,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_prefect_starts(words, line,
 
 @pytest.mark.parametrize(("expression", "zone"), [("every night", "UTC"), ("0 2 * * *", "Middle-Earth/Shire")])
 def test_what_is_no_cron_expression_or_no_place_is_refused(expression, zone):
-    from xmed_pipelines.deployments import cron_schedule
+    from xmed_pipelines.schedules import cron_schedule
 
     with pytest.raises(XmedError, match=r"error\[USAGE\]: found --cron .* · expected minute hour day month weekday"):
         cron_schedule(expression, zone)
@@ -93,7 +94,7 @@ def test_the_deployments_in_prefect_yaml_are_flows_and_their_study_is_the_one_th
 
 
 def test_what_a_datasets_root_names_is_remembered_for_a_service_that_does_not_know_it(monkeypatch):
-    from xmed_pipelines.deployments import _variables_in_roots
+    from xmed_pipelines.schedules import _variables_in_roots
 
     monkeypatch.setenv("XMED_SOME", "/here")
     monkeypatch.delenv("XMED_OTHER", raising=False)
@@ -222,17 +223,18 @@ def test_a_fault_that_nobody_sees_leaves_a_log_and_a_known_error_its_sentence(pr
 def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     from xmed_pipelines import run_artifacts
 
+    from xmed.records.answers import AdaptedRun
+
     (place / "runs" / "r" / "report").mkdir(parents=True)
     dice = {"prostate": {"dice": {"mean": 0.8, "ci": [0.7, 0.9], "n": 3}}}
-    document = {"verdict": "pass", "summary": {"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}}}
+    document = small_document(summary={"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}})
     (place / "runs" / "r" / "report" / "report.json").write_text(json.dumps(document))
     kept = []
     monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
-    run_artifacts.publish_result(
-        {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
-    )
+    result = {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
+    run_artifacts.publish_result(AdaptedRun.model_validate(result))
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text
@@ -286,11 +288,12 @@ with prefect_test_harness(server_startup_timeout=180):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
     from xmed.app.plan import plan_study
-    from xmed_pipelines import deployments
+    from xmed.app.arrival_watch import WatchParameters
+    from xmed_pipelines import schedules
 
     plan, home = plan_study("toy.yaml"), Path(os.environ["XMED_HOME"])
-    parameters = {"when": "new", "data": None, "minutes": 10.0}
-    deployments.schedule_study(plan, deployments.interval_schedule(10), home, file="toy.yaml", watch=parameters)
+    parameters = WatchParameters(when="new", data=None, minutes=10.0)
+    schedules.schedule_study(plan, schedules.interval_schedule(10), home, file="toy.yaml", watch=parameters)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("watch/toy")
         flow_run = client.create_flow_run_from_deployment(deployment.id)

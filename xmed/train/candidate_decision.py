@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from xmed.files import documents
 from xmed.files.digest import folder_digest
 from xmed.files.progress import Progress
 from xmed.model.deployed import Model
-from xmed.records.record import Number, content, read, write
+from xmed.records.record import Number, content, read_record, write
 from xmed.records.selection import DiceEstimate, ModelFindings, SeedSelection, Selection
 from xmed.records.training import Training
 from xmed.run import Arm, Run
@@ -51,13 +51,13 @@ def promote(
     Returns:
         The content of selection.json.
     """
-    bench = _PromotionInputs(run, home)
+    inputs = _DecisionInputs(run, home)
 
-    def found(arm: str, seed: int) -> Findings:
+    def findings_of(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        return _stored_findings(folder) or _measure_and_store(folder, bench)
+        return _stored_findings(folder) or _measure_and_store(folder, inputs)
 
-    selection = _selection(bench, arms, found, progress)
+    selection = _selection(inputs, arms, findings_of, progress)
     run.write(selection)
     return selection
 
@@ -78,13 +78,14 @@ def reselect(run: Run, home: Path, anew: bool = True) -> list[str]:
     """
     if not run.has(Selection):
         return ["selection: there is no selection.json: nothing says that the model is better than source-only"]
-    bench, written = _PromotionInputs(run, home), run.read(Selection)
+    inputs, written = _DecisionInputs(run, home), run.read(Selection)
 
-    def found(arm: str, seed: int) -> Findings:
+    def findings_of(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        return (None if anew else _stored_findings(folder)) or bench.bench.findings(Model.load(folder / "model"))
+        stored = None if anew else _stored_findings(folder)
+        return stored or inputs.candidate_inputs.findings(Model.load(folder / "model"))
 
-    fresh = _selection(bench, (SOURCE, Arm.ADAPTED), found)
+    fresh = _selection(inputs, (SOURCE, Arm.ADAPTED), findings_of)
     problems = [f"selection: {key} is {before}, and {now} when it is made again" for key in CHOICE
                 if (before := getattr(written, key)) != (now := getattr(fresh, key))]  # fmt: skip
     for seed, choice in fresh.seeds.items():
@@ -99,14 +100,14 @@ def _differences(seed: str, written: SeedSelection | None, fresh: SeedSelection)
         for key in ("better", "chosen", "adapt")
         if (before := getattr(written, key, None)) != (now := getattr(fresh, key))
     ]
-    known = {model.name: model.scores for model in written.candidates} if written else {}
+    written_scores = {model.name: model.scores for model in written.candidates} if written else {}
     for model in fresh.candidates:
-        before = known.get(model.name, {})
+        before = written_scores.get(model.name, {})
         for name, value in model.scores.items():
             if _differ(before.get(name), value):
                 problems.append(
                     f"selection, seed {seed}: {name} of {model.name} is {before.get(name)}, "
-                    f"and {value} when found again"
+                    f"and {value} when measured again"
                 )
     return problems
 
@@ -116,21 +117,21 @@ def _differ(before: Number | None, now: Number | None) -> bool:
 
 
 def _selection(
-    bench: _PromotionInputs,
+    inputs: _DecisionInputs,
     arms: Sequence[str],
-    found: Callable[[str, int], Findings],
+    findings_of: Callable[[str, int], Findings],
     progress: Progress | None = None,
 ) -> Selection:
     """Return the content of selection.json."""
-    run, seeds = bench.run, dict[str, SeedSelection]()
+    run, seeds = inputs.run, dict[str, SeedSelection]()
     for n, seed in enumerate(run.study.seeds):
         blind = [arm for arm in arms if _used_no_target_labels(run, arm, seed)]
-        mine = {arm: found(arm, seed) for arm in blind}
-        choice = select.rank_models(mine, bench.data.source_ml())[1]
-        seeds[str(seed)] = record = _with_estimates(content(choice), mine, bench)
+        findings = {arm: findings_of(arm, seed) for arm in blind}
+        choice = select.rank_models(findings, inputs.data.source_ml())[1]
+        seeds[str(seed)] = record = _with_estimates(content(choice), findings, inputs)
         if progress:
             progress("select", n + 1, len(run.study.seeds), record.trivial_reason or record.reason)
-    first, ahead = next(iter(seeds.values())), [_adapted_is_better(one) for one in seeds.values()]
+    first, ahead = next(iter(seeds.values())), [_adapted_is_better(choice_of_seed) for choice_of_seed in seeds.values()]
     promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
     unlearned = _baseline_is_best(list(seeds.values()))
     few = f"the adapted model is estimated to be better than source-only with {sum(ahead)} of {len(ahead)} seeds only"
@@ -150,16 +151,16 @@ def _adapted_is_better(record: SeedSelection) -> bool:
 
 
 def _with_estimates(
-    choice: Mapping[str, JsonValue], found: dict[str, Findings], bench: _PromotionInputs
+    choice: Mapping[str, JsonValue], findings: dict[str, Findings], inputs: _DecisionInputs
 ) -> SeedSelection:
     """Add to the choice of one seed the estimated Dice of its models and trivial baselines, and the best baseline."""
-    best = select.best_baseline(found, bench.trivial)
-    dice = {name: select.estimate(one) for name, one in found.items()} | bench.trivial
+    best = select.best_baseline(findings, inputs.trivial)
+    dice = {name: select.estimate(measured) for name, measured in findings.items()} | inputs.trivial
     facts = {
         **choice,
         "estimates": [DiceEstimate(name=name, estimate=value) for name, value in dice.items()],
         "trivial_best": best,
-        "trivial_reason": select.reason_for_baseline(best, found, bench.trivial) if best else None,
+        "trivial_reason": select.reason_for_baseline(best, findings, inputs.trivial) if best else None,
     }
     return SeedSelection.model_validate(facts)
 
@@ -171,7 +172,7 @@ def _baseline_is_best(seeds: Sequence[SeedSelection]) -> str | None:
 
 
 @dataclass(frozen=True)
-class _PromotionInputs:
+class _DecisionInputs:
     """What the arms of a run are measured on, made when it is needed first."""
 
     run: Run
@@ -186,7 +187,7 @@ class _PromotionInputs:
         return Model.load(self.run.arm(SOURCE, self.run.study.seeds[0]) / "model")
 
     @cached_property
-    def bench(self) -> CandidateInputs:
+    def candidate_inputs(self) -> CandidateInputs:
         return CandidateInputs.of(
             self.model, self.data.unlabelled, self.data.judges, self.run.study.seeds[0], self.data.scene
         )
@@ -205,12 +206,12 @@ def _used_no_target_labels(run: Run, arm: str, seed: int) -> bool:
     return run.has(Training, arm, seed) and not run.read(Training, arm, seed).target_labels_used
 
 
-def _measure_and_store(folder: Path, bench: _PromotionInputs) -> Findings:
+def _measure_and_store(folder: Path, inputs: _DecisionInputs) -> Findings:
     """Measure an arm, and store the result beside its model, the document last."""
-    found = bench.bench.findings(Model.load(folder / "model"))
-    np.savez_compressed(folder / LABELS, *found.labels)
-    write(found.record(folder_digest(folder / "model")), folder / ModelFindings.FILE)
-    return found
+    findings = inputs.candidate_inputs.findings(Model.load(folder / "model"))
+    np.savez_compressed(folder / LABELS, *findings.labels)
+    write(findings.record(folder_digest(folder / "model")), folder / ModelFindings.FILE)
+    return findings
 
 
 def _stored_findings(folder: Path) -> Findings | None:
@@ -218,14 +219,13 @@ def _stored_findings(folder: Path) -> Findings | None:
     if not (folder / ModelFindings.FILE).is_file():
         return None
     try:
-        kept = read(ModelFindings, folder / ModelFindings.FILE)
-        if kept.model_sha256 != folder_digest(folder / "model") or tuple(kept.scores) != VALIDATORS:
+        stored = read_record(ModelFindings, folder / ModelFindings.FILE)
+        if stored.model_sha256 != folder_digest(folder / "model") or tuple(stored.scores) != VALIDATORS:
             return None
-        numbers = {field.name: getattr(kept, field.name) for field in fields(Findings) if field.name != "labels"}
         with (
             documents.guarded(str(folder / LABELS), "DOCUMENT_INVALID", "label maps as numpy writes them"),
             np.load(folder / LABELS, allow_pickle=False) as labels,
         ):
-            return Findings(**numbers, labels=list(labels.values()))
-    except (XmedError, FileNotFoundError):  # damaged, or half of it gone: it is looked for again
+            return Findings.of(stored, list(labels.values()))
+    except (XmedError, FileNotFoundError):  # damaged, or a part is missing: measure again
         return None

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
+from xmed.app.arrival_watch import WatchParameters
 from xmed.app.plan import Plan
 from xmed.errors import XmedError
+from xmed.records.scheduled_study import ScheduledStudy
 from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
 from xmed_pipelines.adapt_flow import adapt_flow
@@ -83,8 +85,8 @@ def interval_schedule(minutes: float) -> IntervalSchedule:
 
 def schedule_study(
     plan: Plan, schedule: SCHEDULE_TYPES, home: Path, source_root: Path | None = None, target_root: Path | None = None,
-    file: str | None = None, watch: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    file: str | None = None, watch: WatchParameters | None = None,
+) -> ScheduledStudy:  # fmt: skip
     """Schedule a study; an earlier schedule of the same kind is replaced.
 
     Args:
@@ -94,7 +96,7 @@ def schedule_study(
         source_root: Folder of the source's files, in place of its spec's.
         target_root: Folder of the target's files, in place of its spec's.
         file: The study's name or path; see `adapt_flow`.
-        watch: Parameters `when`, `data` and `minutes` of `watch_flow`, where the schedule says when to look for data.
+        watch: Parameters of `watch_flow`, where the schedule says when to look for data.
 
     Returns:
         The schedule's row of `list_schedules`.
@@ -106,13 +108,18 @@ def schedule_study(
         watch_flow if watch else adapt_flow,
         plan.study.name,
         description=f"Adapts {plan.study.source} to {plan.study.target} and registers {plan.study.register_as}.",
-        parameters={"study": plan.study.model_dump(mode="json"), "file": file, **given_roots, **(watch or {})},
+        parameters={
+            "study": plan.study.model_dump(mode="json"),
+            "file": file,
+            **given_roots,
+            **(asdict(watch) if watch else {}),
+        },
         tags=[TAG],
         work_pool_name=POOL,
         job_variables={
             "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
             "working_dir": str(Path.cwd()),  # a study may name its datasets by paths from here
-            "env": {"XMED_HOME": str(home), **_variables_in_roots(plan, *_watched_dataset(watch or {}))},
+            "env": {"XMED_HOME": str(home), **_variables_in_roots(plan, *_watched_dataset(watch))},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -127,7 +134,7 @@ def schedule_study(
         return _row(client, applied)
 
 
-def remove_schedules(name: str) -> list[dict[str, Any]]:
+def remove_schedules(name: str) -> list[ScheduledStudy]:
     """Remove the schedules of a study; runs, models and reports stay.
 
     Returns:
@@ -146,16 +153,15 @@ def remove_schedules(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def list_schedules() -> list[dict[str, Any]]:
+def list_schedules() -> list[ScheduledStudy]:
     """List every schedule.
 
     Returns:
-        Rows with study, schedule (cron expression, or what is waited for), timezone, active, next (ISO 8601), and the
-        last run: last (state), last_at (ISO 8601), last_said (message).
+        The schedules by the name of their study.
     """
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    with_tag = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(deployment_filter=ours)
+        deployments = client.read_deployments(deployment_filter=with_tag)
         return [_row(client, deployment) for deployment in sorted(deployments, key=lambda entry: entry.name)]
 
 
@@ -166,7 +172,7 @@ def _find(client: SyncPrefectClient, kind: str, name: str) -> DeploymentResponse
         return None
 
 
-def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> dict[str, Any]:
+def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> ScheduledStudy:
     """A schedule as a row of `list_schedules`."""
     entry = deployment.schedules[0] if deployment.schedules else None
     schedule = entry and entry.schedule
@@ -174,16 +180,16 @@ def _row(client: SyncPrefectClient, deployment: DeploymentResponse) -> dict[str,
     next_run = _first_run(client, deployment.id, FlowRunSort.EXPECTED_START_TIME_ASC, state=is_waiting)
     has_started = FlowRunFilterStartTime(is_null_=False)
     last_run = _first_run(client, deployment.id, FlowRunSort.START_TIME_DESC, start_time=has_started)
-    return {
-        "study": deployment.name,
-        "schedule": _watch_condition(deployment) or getattr(schedule, "cron", None) or str(schedule),
-        "timezone": getattr(schedule, "timezone", None),
-        "active": bool(entry and entry.active and not deployment.paused),
-        "next": next_run and _local_time(next_run.expected_start_time),
-        "last": last_run and last_run.state_name,
-        "last_at": last_run and _local_time(last_run.start_time),
-        "last_said": last_run and last_run.state and last_run.state.message,
-    }
+    return ScheduledStudy(
+        study=deployment.name,
+        schedule=_watch_condition(deployment) or getattr(schedule, "cron", None) or str(schedule),
+        timezone=getattr(schedule, "timezone", None),
+        active=bool(entry and entry.active and not deployment.paused),
+        next=_local_time(next_run.expected_start_time) if next_run else None,
+        last=last_run.state_name if last_run else None,
+        last_at=_local_time(last_run.start_time) if last_run else None,
+        last_said=last_run.state.message if last_run and last_run.state else None,
+    )
 
 
 def _watch_condition(deployment: DeploymentResponse) -> str | None:
@@ -206,9 +212,9 @@ def _local_time(moment: datetime | None) -> str | None:
     return moment.astimezone().isoformat(timespec="seconds") if moment else None
 
 
-def _watched_dataset(watch: Mapping[str, Any]) -> list[DatasetSpec]:
+def _watched_dataset(watch: WatchParameters | None) -> list[DatasetSpec]:
     """The dataset that is watched for drift, where it is a dataset and no plain folder."""
-    data = watch.get("data")
+    data = watch.data if watch else None
     return [load_dataset(data)] if data and not Path(data).is_dir() else []
 
 
