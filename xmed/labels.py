@@ -83,7 +83,13 @@ class LabelTable:
         raise XmedError("SPEC_INVALID", f"structure '{name}'", f"one of {', '.join(self.names)}")
 
     def values_of(self, name: str) -> list[int]:
-        """Return the voxel values of the structure of that name.
+        """Return the voxel values of one structure.
+
+        Args:
+            name: Name of the structure.
+
+        Returns:
+            Its values in this table; several where a finer segmentation has its parts.
 
         Raises:
             XmedError: SPEC_INVALID where there is none.

@@ -84,4 +84,4 @@ def labelled_source_cases(study: Study, source: Cohort, target: Cohort) -> list[
 
 def mean_masks(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
     """Return for each label value where and how large the structure is in labelled cases."""
-    return {v: MeanMask.of([s.truth == v for s in source], [s.fov for s in source]) for v in values}
+    return {v: MeanMask.of((s.reference == v for s in source), (s.fov for s in source)) for v in values}

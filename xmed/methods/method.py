@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ class Domains:
         Returns:
             The same samples, in the same order.
         """
-        folder = self.pool
-        if folder is None:
+        if self.pool is None:
             return list(samples)
+        folder = self.pool / secrets.token_hex(4)
         return held_within(samples, lambda number, sample: store_sample(sample, folder / f"{number:06d}"))
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -92,6 +92,30 @@ class Drawn:
     noise: Tensor
 
 
+class Batches(Protocol):
+    """An endless iterator of batches, whose state can be kept: a Sampler, or one that works in the background."""
+
+    @property
+    def spec(self) -> GridSpec:
+        """Patch size, spacing and number of neighbouring slices."""
+
+    def __next__(self) -> Batch: ...
+
+    def state(self) -> SamplerState:
+        """Read the state of the random generators after the last batch.
+
+        Returns:
+            The state, for `restore`.
+        """
+
+    def restore(self, state: SamplerState) -> None:
+        """Continue from an earlier state.
+
+        Args:
+            state: What `state` returned.
+        """
+
+
 class Sampler:
     """An endless iterator of Batches from Samples.
 
@@ -149,7 +173,11 @@ class Sampler:
         return self.make(self.draw())
 
     def draw(self) -> Drawn:
-        """Draw all random numbers of the next batch, and leave the volumes alone."""
+        """Draw all random numbers of the next batch. No voxel is read but those of the field of view.
+
+        Returns:
+            The random numbers, of this sampler's share of the batch.
+        """
         places = [self._place() for _ in range(self.size)]
         dims, spec = self.spec.spatial_dims, self.spec
         matrices = self._matrices(self.size, dims, self.augmentation)
@@ -166,6 +194,9 @@ class Sampler:
         Args:
             drawn: The random numbers of the batch.
             threads: Makes each patch in one of these threads; the result is the same.
+
+        Returns:
+            The batch.
         """
         grid, count = self._sampling_grid(drawn.matrices), len(drawn.places)
         patches = lambda part: self._patches(drawn, grid, part)  # noqa: E731

@@ -68,7 +68,14 @@ class Sample:
         return self.reference
 
     def with_image(self, image: np.ndarray) -> Sample:
-        """Return the sample in memory with other intensities, float32 (i, j, k)."""
+        """Replace the intensities.
+
+        Args:
+            image: Normalised intensities, float32 (i, j, k).
+
+        Returns:
+            A sample in memory, otherwise the same.
+        """
         return Sample(self.case, image, self.fov, self.grid, self.label, self.fluid)
 
     @property
@@ -77,11 +84,19 @@ class Sample:
         return float(self.image.min())
 
     def layers(self) -> list[Layer]:
-        """The arrays that patches are cut from: image, field of view and, of a labelled sample, label map."""
+        """Give the arrays that patches are cut from.
+
+        Returns:
+            Image, field of view and, of a labelled sample, label map.
+        """
         return [torch.from_numpy(layer) for layer in (self.image, self.fov, self.label) if layer is not None]
 
     def foreground(self) -> list[Layer]:
-        """For each structure of the label map the flat indices of its voxels, int32."""
+        """Find the voxels of each structure.
+
+        Returns:
+            For each value of the label map the flat indices of its voxels, int32.
+        """
         if self.label is None:
             return []
         return [torch.from_numpy(np.flatnonzero(self.label == v).astype(np.int32)) for v in np.unique(self.label) if v]

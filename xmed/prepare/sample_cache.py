@@ -121,21 +121,21 @@ class SampleCache:
             except FileNotFoundError:  # another process removed it
                 continue
 
-    def _make_room(self, wanted: int) -> None:
-        """Remove the entries that were not used for longest, until `wanted` more bytes fit.
+    def _make_room(self, size: int) -> None:
+        """Remove the entries that were not used for longest, until `size` more bytes fit.
 
         Raises:
             XmedError: DISK_FULL.
         """
         entries = sorted(self._entries())
-        used, free = sum(size for _, size, _ in entries), shutil.disk_usage(self.folder).free
-        excess = max(used + wanted - self.limit, LEAST_FREE - free)  # what is written lies on the disk already
-        for last_used, size, folder in entries:
+        used, free = sum(entry_size for _, entry_size, _ in entries), shutil.disk_usage(self.folder).free
+        excess = max(used + size - self.limit, LEAST_FREE - free)  # what is written lies on the disk already
+        for last_used, entry_size, folder in entries:
             if excess <= 0:
                 return
             if time.time() - last_used > SPARED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-                excess -= size
+                excess -= entry_size
         if excess > 0:
             what = f"{used / 1e9:.1f} GB of prepared volumes in {self.folder}, and {free / 1e9:.1f} GB free on its disk"
             expected = f"at most {self.limit / 1e9:.0f} GB ({VARIABLE}), and {LEAST_FREE / 1e9:.0f} GB free"
@@ -182,6 +182,9 @@ def held_within(
         samples: The samples, made one after the other.
         store: Called with (number, sample); writes a sample and returns it as it lies on the disk.
         limit: Bytes that may stay in memory.
+
+    Returns:
+        The same samples, in the same order.
     """
     collected: list[Sample] = []
     total = 0

@@ -157,6 +157,9 @@ def store_sample(sample: Sample, folder: Path) -> StoredSample:
     Args:
         sample: The sample.
         folder: The folder.
+
+    Returns:
+        The sample on the disk.
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_sample(sample, folder)

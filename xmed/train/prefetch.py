@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from xmed.batch import Batch
-from xmed.prepare import Sampler
+from xmed.prepare import Sampler, SamplerState
+from xmed.spec import GridSpec
 
 AHEAD = 2
 """Batches that are made before they are asked for."""
@@ -40,8 +40,13 @@ class Prefetched:
     maker: ThreadPoolExecutor
     patches: ThreadPoolExecutor | None
     waited_s: float = 0.0
-    _coming: deque[Future[tuple[Batch, dict[str, Any]]]] = field(default_factory=deque)
-    _state: dict[str, Any] | None = None
+    _coming: deque[Future[tuple[Batch, SamplerState]]] = field(default_factory=deque)
+    _state: SamplerState | None = None
+
+    @property
+    def spec(self) -> GridSpec:
+        """Patch size, spacing and number of neighbouring slices."""
+        return self.sampler.spec
 
     def __next__(self) -> Batch:
         """Return the next batch, and begin to make a later one."""
@@ -52,15 +57,15 @@ class Prefetched:
         self.waited_s += time.perf_counter() - began
         return batch
 
-    def _make(self) -> tuple[Batch, dict[str, Any]]:
+    def _make(self) -> tuple[Batch, SamplerState]:
         drawn = self.sampler.draw()
         return self.sampler.make(drawn, self.patches), self.sampler.state()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SamplerState:
         """Return the state of the random generators after the last batch that was returned, for `restore`."""
         return self._state or self.sampler.state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: SamplerState) -> None:
         """Continue from a state that `state` returned.
 
         Args:
