@@ -6,6 +6,7 @@ from xmed.prepare.patches import Augmentation, Batches, Sampler, SamplerState, a
 from xmed.prepare.sample import Sample, enlarge, make_sample, map_sample
 
 __all__ = [
-    "Augmentation", "Batches", "Sample", "Sampler", "SamplerState", "acquisition_axes", "augmentation_for", "enlarge", "fit_grid", "grid_for",
-    "make_sample", "map_sample", "normalise", "onto", "orthogonal_grid", "resample_to", "window_of",
+    "Augmentation", "Batches", "Sample", "Sampler", "SamplerState", "acquisition_axes", "augmentation_for", "enlarge",
+    "fit_grid", "grid_for", "make_sample", "map_sample", "normalise", "onto", "orthogonal_grid", "resample_to",
+    "window_of",
 ]  # fmt: skip
