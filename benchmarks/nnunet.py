@@ -85,7 +85,7 @@ def lay_out(one: Sample, images: Path, labels: Path | None = None) -> Path:
     path = images / f"{one.case}_0000.nii.gz"
     write_nifti(Volume(one.image, one.grid.affine), path)
     if labels:
-        write_nifti(Volume(one.truth, one.grid.affine), labels / f"{one.case}.nii.gz")
+        write_nifti(Volume(one.reference, one.grid.affine), labels / f"{one.case}.nii.gz")
     return path
 
 

@@ -78,7 +78,7 @@ class Shown(nn.Module):
 def hook_of(peer: str, task: Segmentation, optimiser: torch.optim.Optimizer):
     """One whole training step as the library puts it together. The two outputs of `G` are named as its hooks expect."""
     both = FeaturesHook(out_suffixes=["_features", "_features_logits"])
-    supervised = CLossHook(loss_fn=lambda logits, batch: task.loss(logits, batch.truth, batch.fov))
+    supervised = CLossHook(loss_fn=lambda logits, batch: task.loss(logits, batch.reference, batch.fov))
     if peer == "peer_dann":
         return DANNHook([optimiser], pre=[both], c_hook=supervised)
     weight = 100.0 if peer == "peer_coral_100" else 1.0  # ours, and the library's default

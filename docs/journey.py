@@ -98,8 +98,8 @@ def journey(folder: Path) -> Journey:
         train.fit(run, "adapted", 0, home.folder)  # the method of the study
         train.promote(run, home.folder)  # without labels: may the adapted model become a candidate?
         evaluate.evaluate(run, home.folder)  # here, and not before, the labels of the test patients are read
-        run.write("environment", environment(run, started))
-        run.write("errors", errors(run))
+        run.write(environment(run, started))
+        run.write(errors(run))
         page = report.write_report(run)
     return Journey(
         folder, home, study_file, run, run.arm("adapted", 0) / "model", page, tuple(report.verify_report(run.folder))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from support.drift_reference import about, composed, crowd, reference
 from xmed.app import arrival_watch
 from xmed.app.arrival_watch import Watch, state_of
 from xmed.errors import XmedError
@@ -102,7 +103,8 @@ def watching(tmp_path, clinic, monkeypatch):
 
     def drift(model, data):
         module.calls.append(f"drift {model} {data}")
-        (tmp_path / "drift.json").write_text(json.dumps({"verdict": module.verdict, "reason": "because"}))
+        document = {**composed(about(3), reference(), crowd(3, 2), []), "verdict": module.verdict, "reason": "because"}
+        (tmp_path / "drift.json").write_text(json.dumps(document))
         return {"folder": str(tmp_path), "report": "page"}
 
     monkeypatch.setattr(module, "adapt_flow", adapt)

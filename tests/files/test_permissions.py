@@ -1,5 +1,6 @@
 """A home is closed to other accounts, whatever it contains so far; a folder that is no home keeps its mode."""
 
+import os
 import stat
 
 import pytest
@@ -25,7 +26,8 @@ def test_a_folder_with_any_one_thing_that_a_home_has_is_a_home_and_is_closed(fol
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).mkdir()
     make_private_home(folder)
-    assert mode(folder) == 0o700
+    # PostgreSQL, which root does not run as root, may go through a home that has a stack, if it could before.
+    assert mode(folder) == (0o701 if name.startswith("stack") and os.geteuid() == 0 else 0o700)
 
 
 def test_a_home_that_only_prefect_has_written_to_is_closed(folder):

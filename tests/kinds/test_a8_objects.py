@@ -210,8 +210,8 @@ def test_what_may_be_filled_is_filled_and_said(predicted, tmp_path, what):
     ds = whole(tmp_path, tmp_path / "source")
     for keyword, value in expected.items():
         assert str(ds[keyword].value or "") == value
-        assert any(keyword in made["text"] for made in found["notes"])
-    assert any(made["code"] == "OBJECT_FILLED" for made in found["notes"])
+        assert any(keyword in made.text for made in found["notes"])
+    assert any(made.code == "OBJECT_FILLED" for made in found["notes"])
 
 
 @pytest.mark.parametrize("value", ["abc", "-5000", "2147483647"])
@@ -256,7 +256,7 @@ def test_a_whole_series_gets_its_objects_without_a_word(predicted, tmp_path, wha
     found, asked = predicted(WHOLE[what](), modality)
     assert not isinstance(found, XmedError), str(found)
     assert asked == 1
-    assert [made for made in found["notes"] if made["code"] == "OBJECT_FILLED"] == []
+    assert [made for made in found["notes"] if made.code == "OBJECT_FILLED"] == []
     ds = whole(tmp_path, tmp_path / "source")
     assert (ds.PatientID, str(ds.PatientName), ds.StudyDate) == ("ZZ-4711", "Zz^Secret", "20240101")
 

@@ -102,12 +102,12 @@ def test_a_refusal_says_what_to_write_instead(unguarded_gate):
 def test_the_account_is_the_one_that_the_process_runs_under(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, "the-chief")
     made = audit_log.append(tmp_path, "registered")
-    assert made["account"].partition("@")[0] == pwd.getpwuid(os.getuid()).pw_name
+    assert made.account.partition("@")[0] == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_an_account_without_an_entry_is_its_number(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4_123_456)
     monkeypatch.setenv("LOGNAME", "the-chief")
     made = audit_log.append(tmp_path, "registered")
-    assert "4123456" in made["account"]
-    assert "the-chief" not in made["account"]
+    assert "4123456" in made.account
+    assert "the-chief" not in made.account

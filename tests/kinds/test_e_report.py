@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support.drift_reference import reference
 from support.evaluated_runs import missed, undefined, written
 from support.page_text import numbers, seen
 from xmed import report
@@ -210,7 +211,7 @@ def test_false_alarms_stand_beside_what_the_rule_promises(tmp_path, alarms):
     simulation = {"n_reference": 8, "n_new": 5, "repeats": 100, "in_control": {"alarms": alarms, "rate": alarms / 100},
                   "disturbed": [], "reason": None}  # fmt: skip
     text = "alarm when the images differ, p at most 0.04; in at most 5 of 100 checks of data that have not changed"
-    run.write("monitor", {"rule": text, "simulation": simulation})
+    run.write("monitor", {**content(reference()), "rule": text, "simulation": simulation})
     report.write_report(run)
     page = seen(run.report / "report.html")
     (cells,) = [cells for section, cells in page.rows if section == "monitoring" and cells[0] == "As they are"]

@@ -48,7 +48,7 @@ def test_a_model_that_is_no_better_is_not_chosen(by):
 @pytest.mark.parametrize(
     ("harm", "guard"),
     [
-        ({"known": 0.3}, "source dice"),
+        ({"source_dice": 0.3}, "source dice"),
         ({"empty": [0.9]}, "empty share 1"),
         ({"volume_ml": [500.0]}, "volume ml 1"),
         ({"volume_ml": [1.0]}, "volume ml 1"),
@@ -64,7 +64,7 @@ def test_a_guard_holds_back_whatever_the_validators_say(harm, guard):
 
 
 def test_source_only_is_what_there_is_even_where_a_guard_speaks_against_it():
-    broken = replace(PLAIN, volume_ml=[0.0], empty=[1.0], known=0.1)
+    broken = replace(PLAIN, volume_ml=[0.0], empty=[1.0], source_dice=0.1)
     assert rank_models({SOURCE: broken}, SOURCE_ML)[0] == SOURCE
     assert (
         rank_models({SOURCE: replace(broken, scores=dict.fromkeys(SCORES, 0.0)), "gin": PLAIN}, SOURCE_ML)[0] == "gin"
@@ -170,7 +170,7 @@ def test_no_trap_of_dense_labels_is_preferred_to_the_right_model(found, trap):
 
 @pytest.mark.parametrize("trap", ["collapsed", "over_segmented", "confident_wrong"])
 def test_the_validators_alone_rank_the_right_model_first(found, trap):
-    blind = [replace(found[name], empty=[0.0], volume_ml=[3.0], known=1.0) for name in ("right", trap)]
+    blind = [replace(found[name], empty=[0.0], volume_ml=[3.0], source_dice=1.0) for name in ("right", trap)]
     assert rank_models({SOURCE: blind[1], "adapted": blind[0]}, TRUE_ML)[0] == "adapted"
     assert rank_models({SOURCE: blind[0], "adapted": blind[1]}, TRUE_ML)[0] == SOURCE
 

@@ -52,7 +52,11 @@ def train(run, arm, seed, deployable=True, shift=0.0):
         "weights_sha256": sha,
         "deployable": deployable,
         "grid": STUDY.grid.model_dump(mode="json"),
-        "structures": [{"name": "prostate"}, {"name": "bladder"}],
+        "network": STUDY.network.model_dump(mode="json"),
+        "modality": "US",
+        "window": None,
+        "largest_component": False,
+        "structures": [{"value": 1, "name": "prostate"}, {"value": 2, "name": "bladder"}],
     }
     (folder / "model" / "model.json").write_text(json.dumps(card))
     (folder / "losses.csv").write_text("step,supervised,late,total,lr\n1,0.9,,0.9,0.001\n2,0.5,0.1,0.6,0.001\n")

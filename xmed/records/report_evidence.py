@@ -133,8 +133,10 @@ class ReferenceStandard(Record):
     human: dict[str, str | None] = Field(description="what people wrote, by key")
     labelled_test_cases: int
     empty_references: dict[str, int] = Field(description="structure -> cases without it")
-    patients_with: dict[str, int] = Field(description="structure -> patients who have it")
-    patients: int
+    patients_with: dict[str, int] = Field(
+        default={}, description="structure -> patients who have it; version 0.1.0 lacks it"
+    )
+    patients: int | None = Field(None, description="version 0.1.0 lacks it")
     inter_rater: Estimate
     intra_rater: Estimate
     ceiling: CeilingDice

@@ -74,5 +74,5 @@ def test_uids_cross_ingest_as_keyed_digests_only_and_the_same_study_is_found_aga
     assert found["leakage"]["series_overlap"] == []
     facts = found["target"]["cases"][1]["facts"]
     assert (facts["sex"], facts["age_band"]) == ("F", "50-59")
-    everything = json.dumps(found) + json.dumps(Store(home).meta(target.cases[1].image))
+    everything = json.dumps(found) + json.dumps(content(Store(home).meta(target.cases[1].image)))
     assert not any(secret in everything for secret in ("4711.1001", "1.2.4", "ZQ18", "ZZ-4711", "052Y"))

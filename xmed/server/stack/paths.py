@@ -15,16 +15,18 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.locks import lock_owner
-from xmed.records.record import read_record
-from xmed.records.server_stack import SupervisorState
 from xmed.run import stack_file
 from xmed.server.prefect_server import LOOPBACK, UP, server_lock
 from xmed.server.stack.passwords import stack_password
+
+if TYPE_CHECKING:
+    from xmed.records.server_stack import SupervisorState
 
 USER = "xmed"
 
@@ -96,6 +98,9 @@ class StackPlace:
 
     def state(self) -> SupervisorState:
         """What the supervisor last wrote about its services; nothing is known where it wrote nothing."""
+        from xmed.records.record import read_record  # light commands build no record
+        from xmed.records.server_stack import SupervisorState
+
         try:
             return read_record(SupervisorState, self.services)
         except XmedError:
