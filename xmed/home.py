@@ -62,6 +62,11 @@ class Home:
         return self.folder / "store"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again from the store: deleting it loses time alone."""
+        return self.folder / "cache"
+
+    @property
     def quarantine(self) -> Path:
         """Refused cases: a folder for each dataset, a record for each case."""
         return self.folder / "quarantine"

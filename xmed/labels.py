@@ -82,6 +82,20 @@ class LabelTable:
                 return structure
         raise XmedError("SPEC_INVALID", f"structure '{name}'", f"one of {', '.join(self.names)}")
 
+    def values_of(self, name: str) -> list[int]:
+        """Return the voxel values of one structure.
+
+        Args:
+            name: Name of the structure.
+
+        Returns:
+            Its values in this table; several where a finer segmentation has its parts.
+
+        Raises:
+            XmedError: SPEC_INVALID where there is none.
+        """
+        return [s.value for s in self.structures if s.name == self[name].name]
+
     def select(self, names: list[str]) -> LabelTable:
         """Make a network's table.
 
@@ -108,7 +122,7 @@ class LabelTable:
 
         renumbered = np.zeros(array.shape, dtype=np.uint8)
         for n, name in enumerate(names, start=1):
-            renumbered[np.isin(array, [s.value for s in self.structures if s.name == self[name].name])] = n
+            renumbered[np.isin(array, self.values_of(name))] = n
         return renumbered
 
     def check(self, array: np.ndarray) -> np.ndarray:

@@ -38,6 +38,12 @@ STALE_SECONDS = 3600.0
 def naming_disk_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the operating system into coded ones.
 
+    Args:
+        folder: The folder that is written to, for the message.
+
+    Yields:
+        Nothing.
+
     Raises:
         XmedError: DISK_FULL, NOT_WRITABLE.
     """

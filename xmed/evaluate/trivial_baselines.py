@@ -78,9 +78,10 @@ def labelled_source_cases(study: Study, source: Cohort, target: Cohort) -> list[
     window = window_of(target.spec.modality, target.spec.window)
     unlabelled = load_samples(target, study, ["train"], labelled=False)
     random = np.random.default_rng(0)
-    return renderings_as_target(SCENES, labelled, unlabelled, target.spec.modality, window, random, source.spec.scene)
+    look = target.spec.modality, window, random, source.spec.scene
+    return list(renderings_as_target(SCENES, labelled, unlabelled, *look))
 
 
 def mean_masks(source: Sequence[Sample], values: Sequence[int]) -> dict[int, MeanMask]:
     """Return for each label value where and how large the structure is in labelled cases."""
-    return {v: MeanMask.of([s.reference == v for s in source], [s.fov for s in source]) for v in values}
+    return {v: MeanMask.of((s.reference == v for s in source), (s.fov for s in source)) for v in values}

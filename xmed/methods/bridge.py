@@ -94,7 +94,7 @@ class Bridge(Method):
         """Return `pool` renderings of the source, and take the expected class shares from them."""
         random = np.random.default_rng([domains.seed, 7])
         look = domains.target_modality, domains.target_window, random, domains.scene
-        renderings = renderings_as_target(self.pool, domains.source, domains.target, *look)
+        renderings = domains.hold(renderings_as_target(self.pool, domains.source, domains.target, *look))
         self.alignment.set_expected(renderings)
         return renderings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -45,11 +44,11 @@ class Histogram(Method):
             )  # fmt: skip
         random = np.random.default_rng([domains.seed, 11])
         copies = min(self.copies, len(domains.target))
-        return [
+        return domains.hold(
             match_to_target(source, domains.target[n])
             for source in domains.source
             for n in random.choice(len(domains.target), copies, replace=False)
-        ]
+        )
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on matched source patches."""
@@ -62,4 +61,4 @@ def match_to_target(source: Sample, target: Sample) -> Sample:
     matched = match_histograms(source.image[source.fov], target.image[target.fov]).astype(np.float32)
     image = np.full_like(source.image, matched.min(initial=np.inf) if matched.size else 0)
     image[source.fov] = matched
-    return replace(source, image=image)
+    return source.with_image(image)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from xmed.batch import Batch
 from xmed.networks.random_numbers import RandomNumbers, initialised_from
 from xmed.prepare import Sample
+from xmed.prepare.sample_cache import held_within
+from xmed.prepare.stored_sample import store_sample
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 
@@ -34,6 +37,7 @@ class Domains:
             written.
         scene: Name of the scene that draws the source (see `xmed.rendering.scenes`), if one does.
         images: False where the source is label maps alone.
+        pool: Folder for samples that a method makes and that do not fit into memory. None keeps them in memory.
     """
 
     source: Sequence[Sample]
@@ -46,6 +50,21 @@ class Domains:
     folder: Path | None = None
     scene: str | None = None
     images: bool = True
+    pool: Path | None = None
+
+    def hold(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Collect samples that a method makes: in memory as long as they fit there, else all of them in `pool`.
+
+        Args:
+            samples: The samples, made one after the other.
+
+        Returns:
+            The same samples, in the same order.
+        """
+        if self.pool is None:
+            return list(samples)
+        folder = self.pool / secrets.token_hex(4)
+        return held_within(samples, lambda number, sample: store_sample(sample, folder / f"{number:06d}"))
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ class Synth(Method):
         """Return `pool` random appearances of the source cases, each in the pose of a random target case."""
         random = np.random.default_rng([domains.seed, 13])
         targets = (domains.target[int(random.integers(len(domains.target)))] for _ in range(self.pool))
-        return [
+        return domains.hold(
             random_appearance(domains.source[n % len(domains.source)], target, domains.target_modality, random)
             for n, target in enumerate(targets)
-        ]
+        )
 
     def losses(self, source: Batch, target: Batch) -> dict[str, Tensor]:
         """Return the supervised loss on random appearances."""

@@ -2,10 +2,11 @@
 
 from xmed.prepare.geometry import acquisition_axes, fit_grid, grid_for, onto, orthogonal_grid, resample_to
 from xmed.prepare.intensity import normalise, window_of
-from xmed.prepare.patches import Augmentation, Sampler, augmentation_for
+from xmed.prepare.patches import Augmentation, Batches, Sampler, SamplerState, augmentation_for
 from xmed.prepare.sample import Sample, enlarge, make_sample, map_sample
 
 __all__ = [
-    "Augmentation", "Sample", "Sampler", "acquisition_axes", "augmentation_for", "enlarge", "fit_grid", "grid_for",
-    "make_sample", "map_sample", "normalise", "onto", "orthogonal_grid", "resample_to", "window_of",
+    "Augmentation", "Batches", "Sample", "Sampler", "SamplerState", "acquisition_axes", "augmentation_for", "enlarge",
+    "fit_grid", "grid_for", "make_sample", "map_sample", "normalise", "onto", "orthogonal_grid", "resample_to",
+    "window_of",
 ]  # fmt: skip

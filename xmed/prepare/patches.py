@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.prepare.geometry import PROBE_MODALITIES
-from xmed.prepare.sample import Sample
+from xmed.prepare.sample import Layer, Sample
 from xmed.spec import GridSpec
 
 MARGIN = 1.25
@@ -70,6 +71,51 @@ class SamplerState(TypedDict):
     generator: Tensor  # of torch's generator
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The random numbers of one batch.
+
+    Attributes:
+        places: For each patch the index of a sample, and the voxel at the centre of its crop.
+        matrices: Affine maps (b, dims, dims + 1) in half-widths of the patch.
+        level: Standard deviation of the noise (b, 1, ...).
+        gain: Standard normal numbers (b, 1, ...).
+        offset: Standard normal numbers (b, 1, ...).
+        noise: Standard normal numbers (b, channels, i, j[, k]).
+    """
+
+    places: list[tuple[int, np.ndarray]]
+    matrices: Tensor
+    level: Tensor
+    gain: Tensor
+    offset: Tensor
+    noise: Tensor
+
+
+class Batches(Protocol):
+    """An endless iterator of batches, whose state can be kept: a Sampler, or one that works in the background."""
+
+    @property
+    def spec(self) -> GridSpec:
+        """Patch size, spacing and number of neighbouring slices."""
+
+    def __next__(self) -> Batch: ...
+
+    def state(self) -> SamplerState:
+        """Read the state of the random generators after the last batch.
+
+        Returns:
+            The state, for `restore`.
+        """
+
+    def restore(self, state: SamplerState) -> None:
+        """Continue from an earlier state.
+
+        Args:
+            state: What `state` returned.
+        """
+
+
 class Sampler:
     """An endless iterator of Batches from Samples.
 
@@ -116,25 +162,58 @@ class Sampler:
         self.own = slice(part * size, (part + 1) * size)
 
     def _fill(self, samples: Sequence[Sample]) -> None:
-        self.layers = [
-            [torch.from_numpy(layer) for layer in (s.image, s.fov, s.label) if layer is not None] for s in samples
-        ]
-        self.darkest = [float(s.image.min()) for s in samples]
-        self.labelled = [
-            [] if s.label is None else [np.flatnonzero(s.label == v).astype(np.int32) for v in np.unique(s.label) if v]
-            for s in samples
-        ]
+        self.layers = [sample.layers() for sample in samples]
+        self.darkest = [sample.darkest for sample in samples]
+        self.labelled = [sample.foreground() for sample in samples]
 
     def __iter__(self) -> Sampler:
         return self
 
     def __next__(self) -> Batch:
-        places = [self._place() for _ in range(self.size)][self.own]
-        stack = self._warp(torch.stack([self._crop(*place) for place in places]))
+        return self.make(self.draw())
+
+    def draw(self) -> Drawn:
+        """Draw all random numbers of the next batch. No voxel is read but those of the field of view.
+
+        Returns:
+            The random numbers, of this sampler's share of the batch.
+        """
+        places = [self._place() for _ in range(self.size)]
+        dims, spec = self.spec.spatial_dims, self.spec
+        matrices = self._matrices(self.size, dims, self.augmentation)
+        ones = [self.size] + [1] * (dims + 1)
+        normal = lambda *shape: torch.randn(*shape, generator=self.generator)  # noqa: E731
+        level = torch.rand(*ones, generator=self.generator) * self.augmentation.noise
+        gain, offset = normal(*ones), normal(*ones)
+        noise = normal(self.size, spec.channels, *spec.patch[:dims])
+        return Drawn(places[self.own], *(part[self.own] for part in (matrices, level, gain, offset, noise)))
+
+    def make(self, drawn: Drawn, threads: Executor | None = None) -> Batch:
+        """Cut, warp and disturb the patches of a batch.
+
+        Args:
+            drawn: The random numbers of the batch.
+            threads: Makes each patch in one of these threads; the result is the same.
+
+        Returns:
+            The batch.
+        """
+        grid, count = self._sampling_grid(drawn.matrices), len(drawn.places)
+        patches = lambda part: self._patches(drawn, grid, part)  # noqa: E731
+        parts = [slice(n, n + 1) for n in range(count)] if threads else [slice(0, count)]
+        stack = torch.cat(list((threads.map if threads else map)(patches, parts)))
         context = self.spec.channels
-        image, fov = self._disturb(stack[:, :context]), stack[:, context] > 0.5
         label = stack[:, context + 1].round().long() if stack.shape[1] > context + 1 else None
-        return Batch(image, label, fov, self.spacing)
+        return Batch(stack[:, :context], label, stack[:, context] > 0.5, self.spacing)
+
+    def _patches(self, drawn: Drawn, grid: Tensor, part: slice) -> Tensor:
+        """Make some patches (b, channels, i, j[, k]): image and neighbouring slices, field of view, label if any."""
+        crops = torch.stack([self._crop(*place) for place in drawn.places[part]])
+        context, a = self.spec.channels, self.augmentation
+        image = functional.grid_sample(crops[:, :context], grid[part], "bilinear", "border", align_corners=False)
+        rest = functional.grid_sample(crops[:, context:], grid[part], "nearest", "zeros", align_corners=False)
+        image = image * (1 + drawn.gain[part] * a.gain) + drawn.offset[part] * a.offset
+        return torch.cat([image + drawn.noise[part] * drawn.level[part], rest], 1)
 
     def state(self) -> SamplerState:
         """Read the state of the random generators.
@@ -176,14 +255,14 @@ class Sampler:
             return torch.cat([intensities[None], others])
         return torch.cat([intensities.permute(2, 0, 1), others[..., self.spec.context]])
 
-    def _anywhere(self, fov: Tensor) -> np.ndarray:
+    def _anywhere(self, fov: Layer) -> np.ndarray:
         """Draw a voxel uniformly from the field of view, by drawing from the box until one lies inside."""
         while True:
             centre = self.random.integers(0, fov.shape)
             if fov[tuple(centre)] or not fov.any():
                 return centre
 
-    def _box(self, layer: Tensor, centre: np.ndarray, beyond: float) -> Tensor:
+    def _box(self, layer: Layer, centre: np.ndarray, beyond: float) -> Tensor:
         """The crop of one layer (i, j, k) around `centre`, filled with `beyond` outside the volume."""
         low = centre - np.array(self.crop) // 2
         high = low + self.crop
@@ -191,20 +270,16 @@ class Sampler:
         pads = [(max(-a, 0), max(b - n, 0)) for a, b, n in zip(low, high, layer.shape)]
         return functional.pad(inner, [side for pair in reversed(pads) for side in pair], value=beyond)
 
-    def _warp(self, stack: Tensor) -> Tensor:
-        """Apply random affine maps to crops (b, c, i, j[, k]): linear for images, nearest for the other layers."""
-        dims, context, a = self.spec.spatial_dims, self.spec.channels, self.augmentation
+    def _sampling_grid(self, matrices: Tensor) -> Tensor:
+        """Return where each voxel of each patch lies in its crop, in torch's convention (b, i, j[, k], dims)."""
+        dims = self.spec.spatial_dims
         patch = self.spec.patch[:dims]
-        matrix = self._matrices(self.size, dims, a)[self.own]
-        shrink = torch.tensor([p / c for p, c in zip(patch, stack.shape[2:])])
-        matrix = matrix * shrink[None, :, None]  # grid_sample's ±1 is the edge of the crop, not of the patch
+        shrink = torch.tensor([p / c for p, c in zip(patch, self.crop)])
+        matrix = matrices * shrink[None, :, None]  # grid_sample's ±1 is the edge of the crop, not of the patch
         theta = torch.flip(
             torch.cat([matrix[:, :, :dims].flip(2), matrix[:, :, dims:]], 2), dims=[1]
         )  # torch: x is last
-        grid = functional.affine_grid(theta, [len(stack), 1, *patch], align_corners=False)
-        image = functional.grid_sample(stack[:, :context], grid, "bilinear", "border", align_corners=False)
-        rest = functional.grid_sample(stack[:, context:], grid, "nearest", "zeros", align_corners=False)
-        return torch.cat([image, rest], 1)
+        return functional.affine_grid(theta, [len(matrices), 1, *patch], align_corners=False)
 
     def _matrices(self, count: int, dims: int, a: Augmentation) -> Tensor:
         """Draw affine maps (b, dims, dims + 1) in patch half-widths, axes in the order i, j[, k]."""
@@ -229,14 +304,3 @@ class Sampler:
     def _uniform(self, *shape: int) -> Tensor:
         """Draw numbers between -1 and 1."""
         return torch.rand(*shape, generator=self.generator) * 2 - 1
-
-    def _normal(self, *shape: int) -> Tensor:
-        """Draw normal numbers for a whole batch, and return those of this sampler's own share."""
-        return torch.randn(*shape, generator=self.generator)[self.own]
-
-    def _disturb(self, image: Tensor) -> Tensor:
-        """Apply random gain, offset and noise to each patch."""
-        a, ones = self.augmentation, [self.size] + [1] * (image.ndim - 1)
-        level = torch.rand(*ones, generator=self.generator)[self.own] * a.noise
-        image = image * (1 + self._normal(*ones) * a.gain) + self._normal(*ones) * a.offset
-        return image + self._normal(self.size, *image.shape[1:]) * level

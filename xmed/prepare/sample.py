@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from xmed.prepare.geometry import acquisition_axes, divide_grid, fit_grid, grid_for, nearest_values, resample_to, resize
 from xmed.prepare.intensity import normalise
 from xmed.spec import GridSpec
 from xmed.volume import Grid, Volume
+
+
+class Layer(Protocol):
+    """What patches are cut from: a tensor in memory, or an array on the disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of voxels along each axis."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any, /) -> Tensor: ...
+
+    def any(self) -> Any:
+        """Whether any of the values is not zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +66,40 @@ class Sample:
     def truth(self) -> np.ndarray:
         """The name of `reference` in version 0.1.0, which methods of others may use."""
         return self.reference
+
+    def with_image(self, image: np.ndarray) -> Sample:
+        """Replace the intensities.
+
+        Args:
+            image: Normalised intensities, float32 (i, j, k).
+
+        Returns:
+            A sample in memory, otherwise the same.
+        """
+        return Sample(self.case, image, self.fov, self.grid, self.label, self.fluid)
+
+    @property
+    def darkest(self) -> float:
+        """The lowest intensity."""
+        return float(self.image.min())
+
+    def layers(self) -> list[Layer]:
+        """Give the arrays that patches are cut from.
+
+        Returns:
+            Image, field of view and, of a labelled sample, label map.
+        """
+        return [torch.from_numpy(layer) for layer in (self.image, self.fov, self.label) if layer is not None]
+
+    def foreground(self) -> list[Layer]:
+        """Find the voxels of each structure.
+
+        Returns:
+            For each value of the label map the flat indices of its voxels, int32.
+        """
+        if self.label is None:
+            return []
+        return [torch.from_numpy(np.flatnonzero(self.label == v).astype(np.int32)) for v in np.unique(self.label) if v]
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -113,4 +165,4 @@ def enlarge(sample: Sample, spec: GridSpec) -> Sample:
     factor = max(max(spec.patch[:axes]) / max(sample.image.shape[:axes]), 1.0) ** 0.5
     i, j, k = (round(n * factor) if axis < axes else n for axis, n in enumerate(sample.image.shape))
     image, fov = resize(sample.image, (i, j, k)), resize(sample.fov.astype(np.float32), (i, j, k)) > 0.5
-    return replace(sample, image=image, fov=fov, grid=divide_grid(sample.grid, (i, j, k)), label=None)
+    return Sample(sample.case, image, fov, divide_grid(sample.grid, (i, j, k)), fluid=sample.fluid)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
 from xmed.prepare import Sample, make_sample, map_sample, window_of
+from xmed.prepare.sample_cache import SampleCache, held_within
 from xmed.spec import Split, Study
 from xmed.volume import Volume
 
@@ -47,21 +48,36 @@ def load_samples(cohort: Cohort, study: Study, splits: Sequence[Split], labelled
     Raises:
         XmedError: NO_CASES when there are none.
     """
-    window = window_of(cohort.spec.modality, cohort.spec.window)
-    table = cohort.spec.label_table.select(study.structures) if labelled else ()
-    fluid = {structure.value: structure.fluid for structure in table if structure.fluid is not None}
-    samples = []
-    for case in cohort.split(*splits):
-        if labelled and case.label is None:
-            continue
-        if labelled and case.image is None:
-            dense = map_sample(case.id, cohort.label(case), study.grid)
-            label_array = cohort.spec.label_table.renumber(dense.image, study.structures)
-            samples.append(replace(dense, label=label_array, fluid=fluid))
-            continue
-        label = reference_labels(cohort, case, study) if labelled else None
-        samples.append(replace(make_sample(case.id, cohort.image(case), study.grid, window, label), fluid=fluid))
+    samples = held_within(*_prepared(cohort, study, splits, labelled))
     if not samples:
         what = "labelled cases" if labelled else "cases"
         raise XmedError("NO_CASES", f"{cohort.spec.name} has no {what} in {' or '.join(splits)}", "at least one")
     return samples
+
+
+def _prepared(
+    cohort: Cohort, study: Study, splits: Sequence[Split], labelled: bool
+) -> tuple[Iterator[Sample], Callable[[int, Sample], Sample]]:
+    """Return the samples of a cohort, each made or opened when it is its turn, and what writes one into the cache."""
+    cases = [case for case in cohort.split(*splits) if case.label is not None or not labelled]
+    table = cohort.spec.label_table.select(study.structures) if labelled else ()
+    fluid = {structure.value: structure.fluid for structure in table if structure.fluid is not None}
+    window, cache = window_of(cohort.spec.modality, cohort.spec.window), SampleCache(cohort.home)
+    common = {
+        "grid": study.grid.model_dump(mode="json"),
+        "window": window,
+        "modality": cohort.spec.modality,
+        "values": [cohort.spec.label_table.values_of(name) for name in study.structures] if labelled else None,
+    }
+    inputs = [{**common, "image": case.image, "label": case.label if labelled else ""} for case in cases]
+
+    def prepare(case: Case) -> Sample:
+        if labelled and case.image is None:
+            dense = map_sample(case.id, cohort.label(case), study.grid)
+            label_array = cohort.spec.label_table.renumber(dense.image, study.structures)
+            return replace(dense, label=label_array, fluid=fluid)
+        label = reference_labels(cohort, case, study) if labelled else None
+        return replace(make_sample(case.id, cohort.image(case), study.grid, window, label), fluid=fluid)
+
+    samples = (cache.find(key, case.id, fluid) or prepare(case) for case, key in zip(cases, inputs))
+    return samples, lambda number, sample: cache.keep(sample, inputs[number])

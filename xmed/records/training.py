@@ -62,6 +62,7 @@ class Training(Record):
     steps: int | None = Field(None, description="optimiser steps, all rounds together; 0 where nothing was trained")
     batch: int | None = Field(None, description="volumes or slices per step")
     seconds: Number = Field(description="wall-clock time of the steps alone, s")
+    seconds_waiting: Number | None = Field(None, description="part of it that was spent waiting for batches, s")
     device: str | None = Field(None, description="torch device, or why there was none")
     devices: int | None = Field(None, description="processes that trained together; only where steps were taken")
     network: dict[str, Plain] = Field(default={}, description="the network's spec, as in the study")

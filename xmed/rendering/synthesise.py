@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def render_as_target(
 
 def pictures_as_source(
     count: int, source: Sequence[Sample], target: Sequence[Sample], scene: str, random: np.random.Generator
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """Draw labelled samples as the source's own modality shows them, for methods that need images.
 
     Each shows a label map in turn through the field of view of a random target case, without the target's physics.
@@ -65,12 +65,10 @@ def pictures_as_source(
     Raises:
         XmedError: SPEC_INVALID for an unknown scene.
     """
-    pictures = []
     for n in range(count):
         case, view = source[n % len(source)], target[int(random.integers(len(target)))]
         image, label = scenes.source_picture(scene)(case, view, random)
-        pictures.append(Sample(case.case, normalise(image, view.fov), view.fov, view.grid, label))
-    return pictures
+        yield Sample(case.case, normalise(image, view.fov), view.fov, view.grid, label)
 
 
 def renderings_as_target(
@@ -81,7 +79,7 @@ def renderings_as_target(
     window: tuple[float, float] | None,
     random: np.random.Generator,
     scene: str | None = None,
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """Draw labelled samples with `render_as_target`: the source cases in turn, target cases at random.
 
     Args:
@@ -100,6 +98,5 @@ def renderings_as_target(
         XmedError: SPEC_INVALID for an unknown scene.
     """
     views = (target[int(random.integers(len(target)))] for _ in range(count))
-    return [
-        render_as_target(source[n % len(source)], view, modality, window, random, scene) for n, view in enumerate(views)
-    ]
+    for n, view in enumerate(views):
+        yield render_as_target(source[n % len(source)], view, modality, window, random, scene)

@@ -147,7 +147,7 @@ class CandidateInputs:
             posed = [posed_labels(labelled[n % len(labelled)], target, model, random) for n in range(POSES)]
         else:
             drawn = [render_as_target(*pair, model.modality, model.window, random, scene) for pair in pairs]
-            raw, views = pictures_as_source(VIEWS // 2, labelled, target, scene, random), []
+            raw, views = list(pictures_as_source(VIEWS // 2, labelled, target, scene, random)), []
             posed = [(s.case, s.reference, s.fov) for s in drawn]
         classes = len(model.structures) + 1
         shares = [np.bincount(s.reference[s.fov], minlength=classes) / max(int(s.fov.sum()), 1) for s in drawn]

@@ -5,12 +5,15 @@ A position is expressed relative to the bounding box of the field of view, so ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from scipy import ndimage
 
+from xmed.prepare import Sample
 from xmed.prepare.geometry import resize
 
 CELLS = 32
@@ -27,6 +30,32 @@ be found.
 """
 LabelledCase = tuple[str, np.ndarray, np.ndarray]
 """Name, label map (i, j, k) and field of view (i, j, k) of a labelled case."""
+
+
+@dataclass(frozen=True)
+class LabelledCases(Sequence[LabelledCase]):
+    """Labelled samples as labelled cases; each is read when it is asked for.
+
+    Attributes:
+        samples: The samples.
+    """
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledCase: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LabelledCases: ...
+
+    def __getitem__(self, index: int | slice) -> LabelledCase | LabelledCases:
+        if isinstance(index, slice):
+            return LabelledCases(self.samples[index])
+        sample = self.samples[index]
+        return sample.case, sample.reference, sample.fov
 
 
 def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,8 +114,8 @@ class MeanMask:
     share: float
 
     @classmethod
-    def of(cls, masks: Sequence[np.ndarray], fovs: Sequence[np.ndarray]) -> MeanMask:
-        """Average masks.
+    def of(cls, masks: Iterable[np.ndarray], fovs: Iterable[np.ndarray]) -> MeanMask:
+        """Average masks. One mask is in memory at a time where they are made one after the other.
 
         Args:
             masks: Bool masks (i, j, k).
@@ -95,8 +124,19 @@ class MeanMask:
         Returns:
             The mean mask, and the mean share of the field of view.
         """
-        shares = [mask.sum() / fov.sum() for mask, fov in zip(masks, fovs)]
-        return cls(np.mean([to_box_frame(mask, fov) for mask, fov in zip(masks, fovs)], axis=0), float(np.mean(shares)))
+        return cls.mean([cls(to_box_frame(mask, fov), mask.sum() / fov.sum()) for mask, fov in zip(masks, fovs)])
+
+    @classmethod
+    def mean(cls, masks: Sequence[MeanMask]) -> MeanMask:
+        """Average the mean masks of single cases.
+
+        Args:
+            masks: One for each case.
+
+        Returns:
+            Their mean.
+        """
+        return cls(np.mean([each.atlas for each in masks], axis=0), float(np.mean([each.share for each in masks])))
 
     def mask_in(self, fov: np.ndarray, cut: float | None = None) -> np.ndarray:
         """Lay the structure into a field of view.
@@ -123,8 +163,8 @@ class LocationPrior:
     means: tuple[MeanMask, ...]
 
     @classmethod
-    def of(cls, cases: Sequence[LabelledCase], classes: int) -> LocationPrior:
-        """Average the masks of labelled cases.
+    def of(cls, cases: Iterable[LabelledCase], classes: int) -> LocationPrior:
+        """Average the masks of labelled cases. One case is in memory at a time where they are read one after the other.
 
         Args:
             cases: Labelled cases.
@@ -133,8 +173,33 @@ class LocationPrior:
         Returns:
             The mean mask of each structure.
         """
-        fovs = [fov for _, _, fov in cases]
-        return cls(tuple(MeanMask.of([label == v for _, label, _ in cases], fovs) for v in range(1, classes)))
+        return cls.mean([cls.of_case(label, fov, classes) for _, label, fov in cases])
+
+    @classmethod
+    def of_case(cls, label: np.ndarray, fov: np.ndarray, classes: int) -> LocationPrior:
+        """Bring the masks of one labelled case into the common frame.
+
+        Args:
+            label: Label map (i, j, k).
+            fov: Field of view, bool (i, j, k).
+            classes: Number of classes, background included.
+
+        Returns:
+            The mask of each structure.
+        """
+        return cls(tuple(MeanMask.of([label == v], [fov]) for v in range(1, classes)))
+
+    @classmethod
+    def mean(cls, cases: Sequence[LocationPrior]) -> LocationPrior:
+        """Average the masks of single cases.
+
+        Args:
+            cases: What `of_case` returned for each.
+
+        Returns:
+            The mean mask of each structure.
+        """
+        return cls(tuple(MeanMask.mean(masks) for masks in zip(*(case.means for case in cases))))
 
     def agreement(self, label: np.ndarray, fov: np.ndarray) -> float:
         """Compare a label map with the mean masks.
@@ -159,12 +224,14 @@ def leave_one_out_agreement(cases: Sequence[LabelledCase], classes: int) -> list
     Returns:
         The agreement of each patient, 0 to 1; empty for a single patient.
     """
-    names, agreements = list(dict.fromkeys(name for name, _, _ in cases)), []
-    for left_out in names if len(names) > 1 else ():
-        others = LocationPrior.of([case for case in cases if case[0] != left_out], classes)
-        own_agreements = [others.agreement(label, fov) for name, label, fov in cases if name == left_out]
-        agreements.append(float(np.mean(own_agreements)))
-    return agreements
+    single = [(name, LocationPrior.of_case(label, fov, classes)) for name, label, fov in cases]
+    if len({name for name, _ in single}) < 2:
+        return []
+    agreements: dict[str, list[float]] = defaultdict(list)
+    for name, label, fov in cases:
+        others = LocationPrior.mean([prior for other, prior in single if other != name])
+        agreements[name].append(others.agreement(label, fov))
+    return [float(np.mean(each)) for each in agreements.values()]
 
 
 def location_likelihood(masks: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,14 @@ class Data:
         """Return whether the labelled cases have images."""
         return self.labelled_from.spec.layout.image is not None
 
-    def likenesses(self, seed: int) -> list[Sample]:
+    def likenesses(self, seed: int) -> Iterator[Sample]:
         """Draw plain pictures of a source that is label maps alone.
+
+        Args:
+            seed: Determines the pictures.
+
+        Returns:
+            The pictures, drawn when they are asked for.
 
         Raises:
             XmedError: METHOD_NEEDS where no scene draws the source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,17 @@ from xmed.records.training import Candidate, CheckpointChoice, ScaleTest, Traini
 from xmed.run import Arm, Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
+from xmed.tasks.location_prior import LabelledCases
 from xmed.train import checkpoint, compose
 from xmed.train.arm_data import Data
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import steps_of, train
+from xmed.train.prefetch import prefetched
 
 FOREGROUND_SHARE = 0.7
 """Share of the source patches that contain foreground."""
+MADE_SAMPLES = "samples"
+"""Folder of an arm for samples that its method made and that do not fit into memory; deleted when it is trained."""
 PLACES_LEARNED_FROM = 24
 """Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
 
@@ -90,8 +95,8 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         sampler.share(ranks.rank, ranks.count)
     if ranks.rank:  # what a method draws at random in its losses is another for every share
         method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
-    with process_group(ranks, device):
-        trained = train(method, source, target, run.study.budget, device, folder, report, ranks)
+    with process_group(ranks, device), prefetched(source, target) as batches:
+        trained = train(method, *batches, run.study.budget, device, folder, report, ranks)
     if ranks.rank:
         return folder
     origin = _origin(run, arm, seed, spec, data)
@@ -103,6 +108,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
         "seconds": round(trained.seconds, 1),
+        "seconds_waiting": round(sum(each.waited_s for each in batches), 1),
         "device": str(device),
         "devices": ranks.count,
         "network": network.model_dump(mode="json"),
@@ -126,12 +132,14 @@ def _prepare(
         start = Model.load(run.arm(kind.schedule.start, seed) / "model", torch.device("cpu"))
         networks.load_tensors(net, networks.named_tensors(start.net))
     method = kind.build(ranks.synchronise_batchnorm(net, device), task, spec.hyperparameters, seed)
-    modality = data.target.spec.modality
-    labelled = data.labelled if kind.renders or data.images else data.likenesses(seed)
+    modality, samples = data.target.spec.modality, folder / f"{MADE_SAMPLES}-{ranks.rank}"
+    shutil.rmtree(samples, ignore_errors=True)  # of a training that was interrupted: they are made again
     domains = Domains(
-        labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few,
-        None if ranks.rank else folder, data.scene, images=data.images or not kind.renders,
+        data.labelled, data.unlabelled, data.source.spec.modality, modality, data.window, seed, data.few,
+        None if ranks.rank else folder, data.scene, images=data.images or not kind.renders, pool=samples,
     )  # fmt: skip
+    if not (kind.renders or data.images):
+        domains = replace(domains, source=domains.hold(data.likenesses(seed)))
     pool = method.prepare_source(domains)
     # Samples that the method made look like target samples, so they are augmented as the target is.
     augmentation = data.augmentation(data.labelled_from if pool is data.labelled else data.target)
@@ -173,6 +181,8 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     )
     write(document, folder / Training.FILE)
     checkpoint.delete_checkpoints(folder)
+    for samples in folder.glob(f"{MADE_SAMPLES}-*"):
+        shutil.rmtree(samples, ignore_errors=True)
     return folder
 
 
@@ -205,8 +215,7 @@ def _finalise(model: Model, data: Data, enlarge: bool = False) -> tuple[Model, S
         model = model.learn_places(seen)
     if not enlarge or data.posed:
         return model, None
-    labelled = [(case.case, case.reference, case.fov) for case in (*data.labelled, *data.held_out)]
-    return learn_scale(model, labelled, seen)
+    return learn_scale(model, LabelledCases([*data.labelled, *data.held_out]), seen)
 
 
 def _origin(

@@ -18,7 +18,7 @@ from xmed.errors import XmedError
 from xmed.files.atomic import flush_folder
 from xmed.methods import Method
 from xmed.networks.distributed import ALONE, Ranks
-from xmed.prepare import Sampler
+from xmed.prepare import Batches
 
 KEPT, DIGITS = 2, 16
 """Number of checkpoints that are kept, and of hexadecimal digits of the checksum in a file name."""
@@ -48,7 +48,7 @@ class Checkpoint:
     method: Method
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
-    samplers: Sequence[Sampler]
+    samplers: Sequence[Batches]
     device: torch.device
     ranks: Ranks = ALONE
 

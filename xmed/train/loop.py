@@ -17,7 +17,7 @@ from xmed.methods import Method
 from xmed.model.deployed import bf16_pays
 from xmed.networks import named_tensors
 from xmed.networks.distributed import ALONE, Losses, Ranks
-from xmed.prepare import Sampler
+from xmed.prepare import Batches
 from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained
@@ -28,7 +28,7 @@ WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
 
 def train(
-    method: Method, source: Sampler, target: Sampler, budget: Budget, device: torch.device, folder: Path,
+    method: Method, source: Batches, target: Batches, budget: Budget, device: torch.device, folder: Path,
     progress: Callable[[int, int, str], None] | None = None, ranks: Ranks = ALONE,
 ) -> Trained:  # fmt: skip
     """Train a method; losses.csv and checkpoints are written into `folder`.
@@ -98,7 +98,7 @@ def _place(method: Method, spatial_dims: int, device: torch.device) -> torch.mem
 
 
 def _losses(
-    losses_of: Losses, samplers: tuple[Sampler, Sampler], device: torch.device, layout: torch.memory_format
+    losses_of: Losses, samplers: tuple[Batches, Batches], device: torch.device, layout: torch.memory_format
 ) -> dict[str, torch.Tensor]:
     """Compute the losses of the next batches of source and target."""
     batches = [next(sampler).to(device, layout) for sampler in samplers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -48,11 +48,11 @@ def translate(
     request |= {"source": [s.case for s in source], "target": [s.case for s in target]}
     record = folder and folder / "translated.json"
     if folder and record and record.is_file() and json.loads(record.read_text(encoding="utf-8")) == request:
-        return [replace(s, image=read_nifti(_path(folder, n)).array) for n, s in enumerate(source)]
+        return [s.with_image(read_nifti(_path(folder, n)).array) for n, s in enumerate(source)]
     with torch.enable_grad():
         translator = Translator(dims, classes, supervised, settings, seed).to(default_device())
         train_translator(translator, source, target, seed)
-    translated = [replace(s, image=translator.translate_volume(s)) for s in source]
+    translated = [s.with_image(translator.translate_volume(s)) for s in source]
     if folder and record:
         folder.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)  # from here on the folder no longer holds the former translations as a whole
