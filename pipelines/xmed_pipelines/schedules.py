@@ -37,6 +37,7 @@ from pydantic import ValidationError
 from xmed.app.arrival_watch import WatchParameters
 from xmed.app.plan import Plan
 from xmed.errors import XmedError
+from xmed.processes.child import OWN_PROCESS
 from xmed.records.scheduled_study import ScheduledStudy
 from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
@@ -119,7 +120,7 @@ def schedule_study(
         job_variables={
             "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
             "working_dir": str(Path.cwd()),  # a study may name its datasets by paths from here
-            "env": {"XMED_HOME": str(home), **_variables_in_roots(plan, *_watched_dataset(watch))},
+            "env": {"XMED_HOME": str(home), OWN_PROCESS: "1", **_variables_in_roots(plan, *_watched_dataset(watch))},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
     )

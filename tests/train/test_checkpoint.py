@@ -14,7 +14,7 @@ from xmed.errors import XmedError
 from xmed.processes import termination
 from xmed.processes.termination import last_signal, stoppable
 from xmed.train import checkpoint, loop
-from xmed.train.arm_processes import _initialise_worker
+from xmed.train.arm_processes import _initialise_worker, worker_context
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -152,13 +152,13 @@ def test_a_training_that_began_on_a_gpu_does_not_go_on_without_one(cut):
 
 
 def _wait(ready):
-    _initialise_worker()
+    _initialise_worker(dict(os.environ))
     ready.set()
     time.sleep(600)
 
 
 def _parent(pids, ready):
-    worker = SPAWN.Process(target=_wait, args=(ready,))
+    worker = worker_context().Process(target=_wait, args=(ready,))
     worker.start()
     pids.put(worker.pid)
     time.sleep(600)

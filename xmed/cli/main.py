@@ -24,6 +24,7 @@ from xmed.cli import (
 )
 from xmed.cli.command import DONE, WRONG_INPUT, Answer, add_command, print_error
 from xmed.errors import XmedError
+from xmed.processes.child import mark_own_process
 
 UsageError = typer.BadParameter.__mro__[1]  # click's; typer has carried its own copy of click since 0.26
 
@@ -75,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
+        mark_own_process()
         ensure_standard_streams()
     try:
         return int(app(words or ["--help"], prog_name="xmed", standalone_mode=False) or DONE)

@@ -15,11 +15,12 @@ import numpy as np
 
 from xmed import __version__
 from xmed.cohort import Case, Cohort, find_image_files, load_cohort
-from xmed.deidentify import Crosswalk, Secret, clean_header
+from xmed.deidentify import Crosswalk, Secret
+from xmed.deidentify.nameless_objects import write_nameless_objects
 from xmed.errors import CODES, XmedError
 from xmed.evaluate.evaluate_run import LABELS, judged, kept_name
 from xmed.files.digest import digest, file_digest, folder_digest
-from xmed.io import Algorithm, write_seg, write_sr
+from xmed.io import Algorithm
 from xmed.io.file_kinds import file_kind, list_files
 from xmed.io.sandbox.worker import run_in_sandbox
 from xmed.labels import LabelTable, Structure
@@ -28,7 +29,6 @@ from xmed.records.evaluation import CaseObjects, DicomObjects
 from xmed.run import Arm, Run
 from xmed.volume import Volume
 
-Pair = tuple[str, str, str]
 Source = Path | list[Path]
 KINDS = ("seg", "sr")
 """Files of each case: objects/CASE.seg.dcm, the prediction of the adapted model of the first seed, and
@@ -78,7 +78,9 @@ def write_objects(
             try:
                 labels = _labels(target, case, drawn)
                 table = _table(target, run.study.structures)
-                pairs = run_in_sandbox(_write, labels, sources[case.id], table, Path(scratch), by, secret)
+                pairs = run_in_sandbox(
+                    write_nameless_objects, labels, sources[case.id], table, Path(scratch), by, secret
+                )
                 crosswalk.commit(pairs)  # before a file has its name
                 rows.append(CaseObjects(case=case.id, reason=None, **_kept(Path(scratch), run.objects, case.id)))
             except XmedError as problem:
@@ -107,22 +109,6 @@ def _table(target: Cohort, structures: Sequence[str]) -> LabelTable:
     return LabelTable(
         tuple(Structure(n, entry.name, entry.category, entry.type) for n, entry in enumerate(in_spec, start=1))
     )
-
-
-def _write(
-    labels: Volume, source: Source, table: LabelTable, folder: Path, by: Algorithm, secret: Secret
-) -> list[Pair]:
-    """Write seg.dcm and sr.dcm to `folder`; return pseudonyms with what they stand for."""
-    pairs: list[Pair] = []
-
-    def header(image: Any) -> Any:
-        clean, replaced = clean_header(image, secret)
-        pairs.extend(replaced)
-        return clean
-
-    write_seg(labels, source, table, folder / "seg.dcm", by, header)
-    write_sr(labels, folder / "seg.dcm", table, folder / "sr.dcm", by)
-    return pairs
 
 
 def _kept(scratch: Path, folder: Path, case: str) -> dict[str, str]:

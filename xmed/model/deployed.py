@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.folder import CARD, WEIGHTS, check_model
 from xmed.model.weights_file import read_weights, write_weights
+from xmed.networks.monai_parts import sliding_window_inference
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
 from xmed.records.model_card import ModelOrigin

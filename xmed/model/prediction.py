@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
 from torch import Tensor
 
 from xmed import methods, networks
 from xmed.errors import XmedError
 from xmed.model.deployed import WINDOWS_AT_ONCE, Model
+from xmed.networks.monai_parts import sliding_window_inference
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
 from xmed.tasks import one_component

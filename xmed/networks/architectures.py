@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from monai.networks.nets.dynunet import DynUNet
-from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
+from xmed.networks.monai_parts import DynUNet, SegResNet
 from xmed.networks.random_numbers import initialised_from
 from xmed.networks.self_similarity import MindDescriptor, descriptor_channels
 from xmed.spec import NetworkSpec

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from monai.networks.nets.dynunet import DynUNet
-from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xmed.errors import XmedError
 from xmed.networks.architectures import CONVOLUTIONS, NETWORKS
+from xmed.networks.monai_parts import DynUNet, SegResNet
 
 
 def segmentation_head(net: nn.Module) -> nn.modules.conv._ConvNd:

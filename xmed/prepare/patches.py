@@ -182,7 +182,10 @@ class Sampler:
         dims, spec = self.spec.spatial_dims, self.spec
         matrices = self._matrices(self.size, dims, self.augmentation)
         ones = [self.size] + [1] * (dims + 1)
-        normal = lambda *shape: torch.randn(*shape, generator=self.generator)  # noqa: E731
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=self.generator)
+
         level = torch.rand(*ones, generator=self.generator) * self.augmentation.noise
         gain, offset = normal(*ones), normal(*ones)
         noise = normal(self.size, spec.channels, *spec.patch[:dims])

@@ -99,17 +99,17 @@ class StoredSample(Sample):
     lowest: float
 
     @property
-    def image(self) -> np.ndarray:  # type: ignore[override]  # read when it is asked for
+    def image(self) -> np.ndarray:  # read when it is asked for
         """Normalised intensities, float32 (i, j, k)."""
         return self.arrays["image"].whole()
 
     @property
-    def fov(self) -> np.ndarray:  # type: ignore[override]  # read when it is asked for
+    def fov(self) -> np.ndarray:  # read when it is asked for
         """Field of view, bool (i, j, k)."""
         return self.arrays["fov"].whole()
 
     @property
-    def label(self) -> np.ndarray | None:  # type: ignore[override]  # read when it is asked for
+    def label(self) -> np.ndarray | None:  # read when it is asked for
         """Reference label map, uint8 (i, j, k), or None."""
         return self.arrays["label"].whole() if "label" in self.arrays else None
 

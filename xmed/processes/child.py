@@ -18,6 +18,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+OWN_PROCESS = "XMED_OWN_PROCESS"
+"""The environment variable of processes that run xmed and nothing else: commands, and all that they start."""
 MARK = "XMED_TIED_"
 """Prefix of the environment variable that marks a child; the parent's process id follows."""
 _watched: tuple[int, str, subprocess.Popen[bytes]] | None = None
@@ -33,13 +35,27 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def mark_own_process() -> None:
+    """Tell the modules of this process, and of all that it starts, that no other program uses it."""
+    os.environ[OWN_PROCESS] = "1"
+
+
+def is_own_process() -> bool:
+    """Tell whether this process runs xmed and nothing else.
+
+    Returns:
+        False where another program has imported xmed.
+    """
+    return OWN_PROCESS in os.environ
+
+
 def child_environment() -> dict[str, str]:
     """Make the marks for a child that must end with this process; starts the watcher where there is none.
 
     Returns:
-        Environment variables for the child, among them the marks that this process has itself.
+        Environment variables for the child, among them the marks that this process has itself, and OWN_PROCESS.
     """
-    inherited = {name: value for name, value in os.environ.items() if name.startswith(MARK)}
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(MARK)} | {OWN_PROCESS: "1"}
     if not Path("/proc/self/environ").is_file():
         return inherited
     with _lock:
@@ -70,7 +86,9 @@ def _mark(pid: int) -> str:
 
 def tie_all_children() -> None:
     """Mark this process, so that every child that it starts from now on ends with it."""
-    os.environ.update(child_environment())
+    environment = child_environment()
+    del environment[OWN_PROCESS]  # it would be true of the children, not of this process
+    os.environ.update(environment)
 
 
 @contextlib.contextmanager
@@ -86,7 +104,7 @@ def tied_children() -> Iterator[None]:
         yield
     finally:
         for name in set(os.environ) - before:
-            if name.startswith(MARK):
+            if name.startswith(MARK) or name == OWN_PROCESS:
                 del os.environ[name]
 
 

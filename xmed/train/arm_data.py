@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,8 @@ class Data:
 
     def source_ml(self) -> list[list[float]]:
         """Return for each structure its volumes in ml in the labelled cases, or in those that a scene draws."""
-        cases, values = self.labelled, range(1, len(self.study.structures) + 1)
+        cases: Iterable[Sample] = self.labelled
+        values = range(1, len(self.study.structures) + 1)
         if self.scene is not None:
             look = self.target.spec.modality, self.window, np.random.default_rng(0), self.scene
             cases = renderings_as_target(SCENES_MEASURED, self.labelled, self.unlabelled, *look)

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from multiprocessing.context import BaseContext
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -63,19 +64,36 @@ def fit_all(
     if run.study.budget.devices > 1 or networks.default_device().type == "cuda":
         return _one_by_one(run, home, needed_jobs, progress, refuse)
     workers = min(workers or len(os.sched_getaffinity(0)), len(needed_jobs))
-    context = multiprocessing.get_context("spawn")
+    context = worker_context()
     manager = SyncManager(ctx=context)
     with tied_children(), contextlib.ExitStack() as stack:
         manager.start(termination.end_with_parent)
         stack.enter_context(manager)
         queue, others = manager.Queue(), set(multiprocessing.active_children())
-        with ProcessPoolExecutor(workers, context, initializer=_initialise_worker) as pool:
+        with ProcessPoolExecutor(workers, context, _initialise_worker, (dict(os.environ),)) as pool:
             try:
                 return _run_pool(pool, run, home, needed_jobs, queue, progress, refuse)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 _terminate(set(multiprocessing.active_children()) - others)
                 raise
+
+
+def worker_context() -> BaseContext:
+    """Say how the processes of a training are started.
+
+    They are forked from a process that has imported what a training needs and done nothing else: the imports take
+    longer than many a step, and are done once and not once a worker. This process itself cannot be forked, for it has
+    threads. The forking process ends with this one.
+
+    Returns:
+        The context of `multiprocessing`.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # any optimiser of torch imports the second
+    return context
 
 
 def fit_one(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = None) -> Path:
@@ -228,6 +246,8 @@ def _fit_in_worker(run: Run, arm: str, seed: int, home: Path, progress: Progress
         os._exit(128 + signal.SIGTERM)
 
 
-def _initialise_worker() -> None:
+def _initialise_worker(environment: dict[str, str]) -> None:
+    os.environ.clear()  # the environment of a forked process is that of the first pool of the program
+    os.environ.update(environment)
     torch.set_num_threads(1)
     termination.prepare_worker()

@@ -95,8 +95,8 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         sampler.share(ranks.rank, ranks.count)
     if ranks.rank:  # what a method draws at random in its losses is another for every share
         method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
-    with process_group(ranks, device), prefetched(source, target) as batches:
-        trained = train(method, *batches, run.study.budget, device, folder, report, ranks)
+    with process_group(ranks, device), prefetched(source, target) as (labelled, unlabelled):
+        trained = train(method, labelled, unlabelled, run.study.budget, device, folder, report, ranks)
     if ranks.rank:
         return folder
     origin = _origin(run, arm, seed, spec, data)
@@ -108,7 +108,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
         "seconds": round(trained.seconds, 1),
-        "seconds_waiting": round(sum(each.waited_s for each in batches), 1),
+        "seconds_waiting": round(sum(each.waited_s for each in (labelled, unlabelled)), 1),
         "device": str(device),
         "devices": ranks.count,
         "network": network.model_dump(mode="json"),

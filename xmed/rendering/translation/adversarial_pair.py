@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
-from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.networks import build_network, default_device
 from xmed.networks.generator import Generator, patch_nce, projection_heads
+from xmed.networks.monai_parts import PatchDiscriminator, sliding_window_inference
 from xmed.networks.random_numbers import RandomNumbers, initialised_from
 from xmed.prepare import Sample, normalise
 from xmed.spec import NetworkSpec
