@@ -54,7 +54,7 @@ class Hop:
 JOURNEYS: dict[str, tuple[Hop, ...]] = {
     "Run a study": (
         Hop("xmed/cli/run_commands.py:run_command", "`xmed run STUDY`: parses, checks the plan"),
-        Hop("xmed/cli/flows.py:load_adapt_flows", "starts Prefect for this home"),
+        Hop("xmed/cli/flows.py:load_adapt_flow", "starts Prefect for this home"),
         Hop("pipelines/xmed_pipelines/adapt_flow.py:adapt_flow", "makes each step of the job a Prefect task"),
         Hop("xmed/app/adapt.py:adapt", "the job: every step, in order, in plain Python"),
         Hop("xmed/cohort/ingest.py:ingest_cases", "source and target, read into the store"),

@@ -1,39 +1,21 @@
-"""Flows that ingest a dataset, adapt a study and validate a model."""
+"""The flow that runs a study: ingest, train, adapt, validate, report, register."""
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BeforeValidator
 
 from xmed.app import adapt as job
-from xmed.app import external_validation
-from xmed.app.plan import plan_dataset
-from xmed.records.answers import AdaptedRun, ValidatedRun
+from xmed.records.answers import AdaptedRun
 from xmed.spec import Study, load_study
-from xmed_pipelines.cluster import read_on_cluster
 from xmed_pipelines.prefect_tasks import as_task
 from xmed_pipelines.run_artifacts import publish_result, watched_by_prefect
 
 AnyStudy = Annotated[Study, BeforeValidator(lambda value: load_study(value) if isinstance(value, str) else value)]
 """A study: its name, its path, or all its fields. Prefect's pages show it as a form with the study's fields."""
-
-
-@flow(name="ingest", persist_result=False)
-def ingest_flow(spec: str, root: Path | None = None, cluster: str | None = None) -> dict[str, Any]:
-    """Read a dataset's images into the store; images that cannot be read go to quarantine.
-
-    Args:
-        spec: A dataset: its name or YAML file.
-        root: Folder of the dataset's files, in place of the spec's.
-        cluster: Address of a Dask cluster that reads them.
-    """
-    plan_dataset(spec, root)
-    spread = functools.partial(read_on_cluster, cluster) if cluster else None
-    return as_task(job.ingest_dataset, spec, root, spread)
 
 
 @flow(name="adapt", persist_result=False)
@@ -59,16 +41,3 @@ def adapt_flow(
         result = job.adapt(study, seeds, source_root, target_root, resume, file, call=as_task)
         publish_result(result)
     return result
-
-
-@flow(name="validate", persist_result=False)
-def validate_flow(model: str, spec: str, protocol: Path | None = None, data_root: Path | None = None) -> ValidatedRun:
-    """Validate a finished model on a labelled dataset that it was not made from.
-
-    Args:
-        model: A registered model or a model folder.
-        spec: A dataset: its name or YAML file.
-        protocol: A YAML file that says what counts as success, in place of the model's own protocol.
-        data_root: Folder of the dataset's files, in place of the spec's.
-    """
-    return external_validation.validate(model, spec, protocol, data_root, call=as_task)

@@ -298,9 +298,8 @@ def test_a_verdict_of_fail_is_exit_1(monkeypatch, tmp_path):
     from xmed.records.answers import AdaptedRun
 
     made = {"folder": str(tmp_path), "run": "r", "report": "p", "registered": {"name": "m", "version": 1}}
-    adaptation = types.SimpleNamespace(adapt_flow=lambda *_: AdaptedRun.model_validate(made))
     monkeypatch.setattr(xmed.app.plan, "plan_study", lambda *_: None)
-    monkeypatch.setattr(flows, "load_adapt_flows", lambda: adaptation)
+    monkeypatch.setattr(flows, "load_adapt_flow", lambda: lambda *_: AdaptedRun.model_validate(made))
     (tmp_path / "report").mkdir()
     for verdict, code in (("pass", 0), ("inconclusive", 0), ("fail", 1)):
         (tmp_path / "report" / "report.json").write_text(json.dumps(small_document(verdict=verdict)))

@@ -135,11 +135,12 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch, place):
-    from xmed.app import adapt
+    from xmed.app import adapt, read_dataset
 
     fake = Library()
     for name, room in fake.rooms().items():
         monkeypatch.setattr(adapt, name, room)
+    monkeypatch.setattr(read_dataset, "cohort", adapt.cohort)
     return fake
 
 

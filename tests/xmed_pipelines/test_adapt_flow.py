@@ -122,9 +122,9 @@ class TestUnderPrefect:
             adapt_flow.adapt_flow({**document, "budget": {"steps": 0}})
 
     def test_ingest_takes_another_root(self, study, tmp_path, library):
-        from xmed_pipelines import adapt_flow
+        from xmed_pipelines.ingest_flow import ingest_flow
 
-        assert adapt_flow.ingest_flow(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
+        assert ingest_flow(str(tmp_path / "toy-mr.yaml"), tmp_path)["name"] == "toy-mr"
         assert library.calls == ["ingest toy-mr"]
 
 

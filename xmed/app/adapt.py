@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmed import cohort, evaluate, monitor, phantom, registry, train
+from xmed import cohort, evaluate, monitor, registry, train
 from xmed import report as reports
 from xmed.app.environment import bill_of_materials, environment, errors
 from xmed.app.plan import Plan, as_path, plan_study
+from xmed.app.read_dataset import ingest_dataset
 from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.app.resume import begin, end, unfinished
 from xmed.app.steps import Call, directly, outward
-from xmed.cohort import ReadShards
 from xmed.console.progress_display import report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
@@ -24,9 +24,8 @@ from xmed.records.answers import AdaptedRun
 from xmed.records.data_summary import CaseFlow, DataSummary
 from xmed.records.record import content
 from xmed.records.run_state import RegisteredVersion
-from xmed.rendering.scenes import write_label_maps as maps
 from xmed.run import Run, home
-from xmed.spec import MapsSpec, PhantomSpec, Study, load_dataset, load_study
+from xmed.spec import Study, load_study
 
 
 def adapt(
@@ -112,35 +111,6 @@ def _data_of(plan: Plan, roots: dict[str, Path | None], call: Call) -> Run:
         end(run, {"given_up": problem.what})
         return _data_of(plan, roots, call)
     return run
-
-
-def make(spec: PhantomSpec | MapsSpec, folder: Path) -> None:
-    """Write a dataset that xmed makes itself: simulated patients, or label maps of a scene.
-
-    Ingest calls this; it cannot import the modules that write, because they are above it.
-    """
-    if isinstance(spec, PhantomSpec):
-        phantom.write_patients(spec, folder, report)
-    else:
-        maps.write_label_maps(spec, folder, report)
-
-
-@outward
-def ingest_dataset(spec: str | Path, root: Path | None, spread: ReadShards | None = None) -> dict[str, str]:
-    """Read a dataset's cases into the store.
-
-    Args:
-        spec: A dataset: its name or YAML file.
-        root: Folder of the dataset's files, in place of the spec's.
-        spread: Reads parts of the dataset on other machines.
-
-    Returns:
-        name and fingerprint of the dataset.
-    """
-    ingested = cohort.ingest_cases(
-        load_dataset(spec), home(), data_root=root, progress=report, generate=make, read_shards=spread
-    )
-    return {"name": ingested.spec.name, "fingerprint": ingested.fingerprint}
 
 
 def describe_data(folder: Path, source: str, target: str) -> dict[str, CaseFlow | None]:

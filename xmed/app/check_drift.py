@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import cohort, monitor, registry
-from xmed.app.adapt import make
 from xmed.app.external_validation import card_of, public_name
 from xmed.app.plan import as_path, plan_dataset
+from xmed.app.read_dataset import write_generated
 from xmed.app.steps import Call, directly, outward
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
@@ -54,7 +54,7 @@ def drift(model: str | Path, data: str | Path, data_root: str | Path | None = No
 @outward
 def take_in(spec: DatasetSpec) -> None:
     """Read the new data into the store."""
-    cohort.ingest_cases(spec, home(), progress=report, generate=make)
+    cohort.ingest_cases(spec, home(), progress=report, generate=write_generated)
 
 
 def reference_for(model: str, folder: Path) -> ValidationReference:

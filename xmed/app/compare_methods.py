@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xmed import comparison, train
-from xmed.app.adapt import describe_data, describe_environment, evaluate_run, ingest_dataset, remove_on_failure
+from xmed.app.adapt import describe_data, describe_environment, evaluate_run, remove_on_failure
 from xmed.app.plan import as_path, plan_comparison
+from xmed.app.read_dataset import ingest_dataset
 from xmed.app.steps import Call, directly
 from xmed.cohort import ReadShards
 from xmed.console.progress_display import FAILED, lay_out, report

@@ -12,12 +12,12 @@ from xmed.app.adapt import (
     build_report,
     describe_environment,
     evaluate_run,
-    ingest_dataset,
     keep_reference,
     remove_on_failure,
 )
 from xmed.app.default_protocol import least_protocol, own_protocol
 from xmed.app.plan import as_path, plan_dataset
+from xmed.app.read_dataset import ingest_dataset
 from xmed.app.steps import Call, directly
 from xmed.cohort import Cohort
 from xmed.console.progress_display import report as progress

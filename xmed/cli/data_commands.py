@@ -53,12 +53,12 @@ def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Clust
     from xmed.app.plan import plan_dataset
 
     name = plan_dataset(spec, data_root).name  # refuses wrong input before Prefect starts and anything is written
-    adapt_flows = flows.load_adapt_flows(cluster)
+    ingest_flow = flows.load_ingest_flow(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
     from xmed.run import home
 
-    adapt_flows.ingest_flow(spec, data_root, cluster)
+    ingest_flow(spec, data_root, cluster)
     summary = cohort.describe_cohort(cohort.load_cohort(name, home()))
     has_crosswalk = (home() / "deidentify" / "crosswalk").is_file()
     return Answer(summary, lambda console: show_cohort(console, summary, has_crosswalk))

@@ -12,21 +12,37 @@ from typing import Any
 from xmed.run import home
 
 
-def load_adapt_flows(cluster: str | None = None) -> ModuleType:
-    """Load the flows that ingest, adapt and validate.
+def load_ingest_flow(cluster: str | None = None) -> Any:
+    """Load the flow that reads a dataset.
 
     Args:
         cluster: Address of a Dask cluster. Its workers and this process speak to one Prefect server: the one of
             `xmed serve`, where PREFECT_API_URL names no other.
     """
     _prepare(use_home_server=bool(cluster))
-    from xmed_pipelines import adapt_flow
+    from xmed_pipelines.ingest_flow import ingest_flow
+
+    return ingest_flow
+
+
+def load_adapt_flow() -> Any:
+    """Load the flow that runs a study."""
+    _prepare()
+    from xmed_pipelines.adapt_flow import adapt_flow
 
     return adapt_flow
 
 
+def load_validate_flow() -> Any:
+    """Load the flow that validates a model on other data."""
+    _prepare()
+    from xmed_pipelines.validate_flow import validate_flow
+
+    return validate_flow
+
+
 def load_compare_flow(cluster: str | None = None) -> Any:
-    """Load the flow that compares methods; `cluster` as in `load_adapt_flows`."""
+    """Load the flow that compares methods; `cluster` as in `load_ingest_flow`."""
     _prepare(use_home_server=bool(cluster))
     from xmed_pipelines.compare_flow import compare_flow
 

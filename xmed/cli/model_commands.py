@@ -128,13 +128,13 @@ def validate_command(
     from xmed.app.plan import plan_dataset
 
     plan_dataset(spec, data_root)  # refuses wrong input before Prefect starts and anything is written
-    adapt_flows = flows.load_adapt_flows()
+    validate_flow = flows.load_validate_flow()
     from xmed.app.published_runs import model_at
     from xmed.console.tables import show_validation
     from xmed.report import read_report
     from xmed.run import home
 
-    result = adapt_flows.validate_flow(model_at(model, home(), report), spec, protocol, data_root)
+    result = validate_flow(model_at(model, home(), report), spec, protocol, data_root)
     document = read_report(Path(result.folder) / "report")
     answer = result.model_copy(update={"verdict": document.verdict, "summary": document.summary})
     code = NO if document.verdict == "fail" else DONE

@@ -191,11 +191,11 @@ def _adapt(
 
     numbers = parse_seeds(seeds)
     plan_study(study, numbers, source_root, target_root, resume)  # refuses wrong input before anything is written
-    adapt_flows = flows.load_adapt_flows()
+    adapt_flow = flows.load_adapt_flow()
     from xmed.console.tables import show_result
     from xmed.report import read_report
 
-    result = adapt_flows.adapt_flow(study, numbers, source_root, target_root, resume, study)
+    result = adapt_flow(study, numbers, source_root, target_root, resume, study)
     report = read_report(Path(result.folder) / "report")
     answer = result.model_copy(update={"verdict": report.verdict, "summary": report.summary})
     code = NO if report.verdict == "fail" else DONE
