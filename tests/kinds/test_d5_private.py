@@ -18,7 +18,7 @@ from xmed.server import doctor
 from xmed.server.doctor import leftovers, machine
 from xmed.server.doctor.check import Check
 
-CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.exit(main(sys.argv[1:]))"
+CLI = "import os, sys; os.umask(0o{umask}); from xmed.cli.main import main; sys.exit(main())"
 
 
 @pytest.fixture(autouse=True)

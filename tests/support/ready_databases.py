@@ -5,7 +5,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,22 @@ def prefect_database(folder: Path) -> Path:
             subprocess.run(command, env={**kept, "PREFECT_HOME": str(new)}, check=True, capture_output=True)
             new.rename(path.parent)
     return path
+
+
+@contextmanager
+def prefect_harness(database: Path) -> Iterator[None]:
+    """An embedded server of Prefect for this process, which begins with a copy of an empty database.
+
+    Prefect's own harness makes over a hundred migrations each time.
+    """
+    from prefect.testing import utilities
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        shutil.copyfile(database, Path(folder) / "prefect-test.db")
+        patch.setattr(utilities, "mkdtemp", lambda: folder)
+        # It takes long where the machine does other work.
+        with utilities.prefect_test_harness(server_startup_timeout=600):
+            yield
 
 
 def give_prefect_database(home: Path, database: Path) -> None:

@@ -2,11 +2,11 @@
 
 import json
 import os
-import shutil
 from types import SimpleNamespace
 
 import pytest
 
+from support.ready_databases import prefect_harness
 from support.small_reports import small_document
 from xmed.records.data_summary import DataSummary
 from xmed.records.run_state import RegisteredVersion
@@ -150,14 +150,7 @@ def prefect_server(tmp_path_factory, prefect_database):
     before = dict(os.environ)
     os.environ["XMED_HOME"] = str(tmp_path_factory.mktemp("home"))
     process_environment.prepare_environment()
-    from prefect.testing import utilities
-
-    folder = tmp_path_factory.mktemp("prefect")
-    shutil.copy(prefect_database, folder / "prefect-test.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utilities, "mkdtemp", lambda: str(folder))
-        # It takes long where the machine does other work.
-        with utilities.prefect_test_harness(server_startup_timeout=600):
-            yield
+    with prefect_harness(prefect_database):
+        yield
     os.environ.clear()
     os.environ.update(before)

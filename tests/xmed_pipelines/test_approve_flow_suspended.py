@@ -50,7 +50,7 @@ from support.registrable_runs import build, verify
 from xmed import report
 report.verify_report, report.write_report = verify, build
 from xmed.cli.main import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
 
 

@@ -243,9 +243,10 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
 
 
 RENEW = """
-from datetime import timedelta
-from prefect.testing.utilities import prefect_test_harness
-with prefect_test_harness(server_startup_timeout=180):
+import sys
+from pathlib import Path
+from support.ready_databases import prefect_harness
+with prefect_harness(Path(sys.argv[1])):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import DeploymentUpdate
     from prefect.deployments.runner import RunnerDeployment
@@ -272,10 +273,15 @@ print("renewed", len(found))
 
 
 @pytest.mark.slow
-def test_schedules_of_an_older_version_start_todays_flows(tmp_path):
-    environment = {**os.environ, "XMED_HOME": str(tmp_path / "home")}
+def test_schedules_of_an_older_version_start_todays_flows(tmp_path, prefect_database):
+    environment = {**os.environ, "XMED_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(
-        [sys.executable, "-c", RENEW], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", RENEW, str(prefect_database)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.stdout.strip().endswith("renewed 2"), done.stderr[-2000:]
 
@@ -283,8 +289,8 @@ def test_schedules_of_an_older_version_start_todays_flows(tmp_path):
 WATCH = """
 import os, subprocess, sys
 from pathlib import Path
-from prefect.testing.utilities import prefect_test_harness
-with prefect_test_harness(server_startup_timeout=180):
+from support.ready_databases import prefect_harness
+with prefect_harness(Path(sys.argv[1])):
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
     from xmed.app.plan import plan_study
@@ -327,7 +333,7 @@ register_as: toy
 
 
 @pytest.mark.slow
-def test_a_scheduled_flow_starts_in_a_folder_with_a_pipelines_package_of_somebody_else(tmp_path):
+def test_a_scheduled_flow_starts_in_a_folder_with_a_pipelines_package_of_somebody_else(tmp_path, prefect_database):
     folder = tmp_path / "work"
     for package in ("pipelines", "pipelines/xmed_pipelines"):
         (folder / package).mkdir(parents=True)
@@ -340,9 +346,14 @@ def test_a_scheduled_flow_starts_in_a_folder_with_a_pipelines_package_of_somebod
     (folder / "toy.yaml").write_text(TOY_STUDY.format(folder=folder))
     home = tmp_path / "home"
     home.mkdir()
-    environment = {**os.environ, "XMED_HOME": str(home)}
+    environment = {**os.environ, "XMED_HOME": str(home), "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(
-        [sys.executable, "-c", WATCH], env=environment, cwd=folder, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", WATCH, str(prefect_database)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.stdout.strip().splitlines()[-1] == f"{folder} Completed", done.stderr[-3000:]
     assert "seen" in json.loads((home / "watch" / "toy-new.json").read_text())
