@@ -36,8 +36,9 @@ from xmed import networks, train
 from xmed.app.environment import cpu
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically
-from xmed.model.deployed import Model, bf16_pays
+from xmed.model.deployed import Model
 from xmed.networks.feature_sampling import feature_width
+from xmed.networks.precision import BFLOAT16, choose_precision
 from xmed.prepare import Sampler
 from xmed.records.model_card import ModelOrigin
 from xmed.run import Run, home
@@ -65,12 +66,12 @@ PEERS = {
 class Shown(nn.Module):
     """The library's `G`: image (b, c, i, j) → features of the deepest block averaged over space (b, f), and logits."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, bfloat16: bool) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.bfloat16 = net, bfloat16
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays(image.device)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, seen = networks.logits_and_features(self.net, image, "deepest")
         return [seen.float().flatten(2).mean(2), logits.float()]
 
@@ -108,7 +109,10 @@ def learn(peer: str, run: Run, data: Data, tick: Clock) -> tuple[nn.Module, dict
     budget, task = run.study.budget, Segmentation(tuple(run.study.structures), run.study.task.largest_component)
     torch.manual_seed(SEED)
     net = networks.build_network(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
-    models = nn.ModuleDict({"G": Shown(net), "D": Discriminator(feature_width(net), CRITIC)})
+    precision = choose_precision(run.study.network, data.grid, task.classes, torch.device("cpu"), "training")
+    models = nn.ModuleDict(
+        {"G": Shown(net, precision.precision == BFLOAT16), "D": Discriminator(feature_width(net), CRITIC)}
+    )
     models.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(models.parameters(), lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)

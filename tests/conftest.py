@@ -12,6 +12,8 @@ from typing import Any
 # Tests side by side have one thread each, which is set before anything counts processors.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The faster precision is another on another machine, and in a test nobody waits for its measurement.
+os.environ.setdefault("XMED_PRECISION", "float32")
 
 import numpy as np
 import pytest

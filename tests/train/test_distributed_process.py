@@ -58,7 +58,6 @@ class Follower(Method):
 def together(kind, folder, ranks=ALONE, synced=True, **options):
     """Train `kind` for twelve steps as one of several; returns its state and the losses."""
     folder.mkdir(exist_ok=True)
-    loop.bf16_pays = lambda device: False
     method, source, target, _, device, _ = pieces(folder)
     net = build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2)
     net = ranks.synchronise_batchnorm(net, device) if synced else net
@@ -102,12 +101,6 @@ def _as_rank(rank, port, folder):
     with (folder / f"{rank}.pickle").open("wb") as file:
         pickle.dump(found, file)
     torch.distributed.destroy_process_group()
-
-
-@pytest.fixture(autouse=True)
-def _restored(monkeypatch):
-    """What `together` changes in this process."""
-    monkeypatch.setattr(loop, "bf16_pays", loop.bf16_pays)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from xmed.labels import LabelTable, Structure
 from xmed.model.folder import CARD, WEIGHTS, check_model
 from xmed.model.weights_file import read_weights, write_weights
 from xmed.networks.monai_parts import sliding_window_inference
+from xmed.networks.precision import BFLOAT16, choose_precision
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
 from xmed.records.model_card import ModelOrigin
@@ -76,6 +77,12 @@ class Model:
         """Return the device of the network's weights."""
         return next(self.net.parameters()).device
 
+    @cached_property
+    def bfloat16(self) -> bool:
+        """Return whether it predicts in bfloat16, which is so where that is faster (see `networks.precision`)."""
+        classes = 1 + len(self.structures.names)
+        return choose_precision(self.network, self.grid, classes, self.device, "prediction").precision == BFLOAT16
+
     @property
     def memory_format(self) -> torch.memory_format:
         """Return the memory format of its input: channels last, in 2-D or 3-D."""
@@ -104,7 +111,7 @@ class Model:
             Logits (b, classes, i, j[, k]), float32.
         """
         image = image.to(self.device, memory_format=self.memory_format)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_pays(self.device)):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits: Tensor = self.net(image).float()
         return logits
 
@@ -270,19 +277,3 @@ class Model:
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError, MemoryError, OSError,
            RuntimeError, SafetensorError)  # fmt: skip
 """Exceptions that a damaged or malicious folder can cause: by its files, by such a network's widths, by torch."""
-
-
-def bf16_pays(device: torch.device) -> bool:
-    """Return whether bfloat16 autocast is faster than float32: on CUDA since Ampere, on CPUs with AMX.
-
-    AVX-512 BF16 alone is not enough: with it a training step took 1.3 to 1.4 times as long as in float32 (LOG.md).
-
-    Args:
-        device: The device that computes.
-
-    Returns:
-        Whether it is faster there.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

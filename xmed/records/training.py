@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from xmed.records.precision_choice import PrecisionChoice
 from xmed.records.record import Number, Plain, Record
 from xmed.records.selection import CheckedLimit
 
@@ -65,6 +66,7 @@ class Training(Record):
     seconds_waiting: Number | None = Field(None, description="part of it that was spent waiting for batches, s")
     device: str | None = Field(None, description="torch device, or why there was none")
     devices: int | None = Field(None, description="processes that trained together; only where steps were taken")
+    precision: PrecisionChoice | None = Field(None, description="arithmetic of the steps; version 0.1.0 lacks it")
     network: dict[str, Plain] = Field(default={}, description="the network's spec, as in the study")
     target_labels_used: bool = Field(description="whether a single target label was learned from")
     selection: CheckpointChoice = Field(

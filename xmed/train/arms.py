@@ -14,11 +14,13 @@ import torch
 from xmed import __version__, methods, networks, select
 from xmed.files.digest import file_digest, folder_digest
 from xmed.files.progress import Progress
+from xmed.home import Home
 from xmed.methods import Domains
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
 from xmed.model.volume_enlargement import learn_scale
 from xmed.networks.distributed import ALONE, Ranks, process_group
+from xmed.networks.precision import BFLOAT16, choose_precision
 from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
 from xmed.records.model_card import ModelOrigin, SidePair
@@ -95,12 +97,14 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         sampler.share(ranks.rank, ranks.count)
     if ranks.rank:  # what a method draws at random in its losses is another for every share
         method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
+    network = method.network(run.study.network)
+    precision = choose_precision(network, data.grid, 1 + len(run.study.structures), device, "training", Home(home))
+    bfloat16 = precision.precision == BFLOAT16
     with process_group(ranks, device), prefetched(source, target) as (labelled, unlabelled):
-        trained = train(method, labelled, unlabelled, run.study.budget, device, folder, report, ranks)
+        trained = train(method, labelled, unlabelled, run.study.budget, device, folder, report, ranks, bfloat16)
     if ranks.rank:
         return folder
     origin = _origin(run, arm, seed, spec, data)
-    network = method.network(run.study.network)
     model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
     model, selection = _choose_candidate(trained, model, data, seed)
     model, scale = _finalise(model, data, method.enlarge)
@@ -111,6 +115,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "seconds_waiting": round(sum(each.waited_s for each in (labelled, unlabelled)), 1),
         "device": str(device),
         "devices": ranks.count,
+        "precision": precision,
         "network": network.model_dump(mode="json"),
         "target_labels_used": method.target_labels != "none",
         "selection": selection,

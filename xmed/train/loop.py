@@ -14,7 +14,6 @@ import torch
 
 from xmed.errors import XmedError
 from xmed.methods import Method
-from xmed.model.deployed import bf16_pays
 from xmed.networks import named_tensors
 from xmed.networks.distributed import ALONE, Losses, Ranks
 from xmed.prepare import Batches
@@ -29,12 +28,12 @@ WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
 def train(
     method: Method, source: Batches, target: Batches, budget: Budget, device: torch.device, folder: Path,
-    progress: Callable[[int, int, str], None] | None = None, ranks: Ranks = ALONE,
+    progress: Callable[[int, int, str], None] | None = None, ranks: Ranks = ALONE, bfloat16: bool = False,
 ) -> Trained:  # fmt: skip
     """Train a method; losses.csv and checkpoints are written into `folder`.
 
-    AdamW with a one-cycle learning rate in each of the method's rounds; bfloat16 autocast and channels-last memory
-    format where they are faster. A checkpoint in `folder` is continued, to the same weights as without interruption.
+    AdamW with a one-cycle learning rate in each of the method's rounds, in channels-last memory format. A checkpoint
+    in `folder` is continued, to the same weights as without interruption.
 
     Args:
         method: The method; it is moved to the device.
@@ -45,6 +44,7 @@ def train(
         folder: Folder of this training.
         progress: Called after each step with (steps done, all steps, loss and remaining time in words).
         ranks: The processes that train together, each with its share of every batch; rank 0 writes.
+        bfloat16: Whether the forward pass is autocast to bfloat16 (see `networks.precision`).
 
     Returns:
         The weights at the method's milestones.
@@ -68,7 +68,7 @@ def train(
                 optimiser, schedule = checkpoint.optimiser, checkpoint.schedule = _optimiser(method, now)
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
-            losses = _losses(losses_of, (source, target), device, layout)
+            losses = _losses(losses_of, (source, target), device, layout, bfloat16)
             values = _descend(losses, optimiser, trained_parameters, step, ranks)
             table.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
@@ -98,11 +98,15 @@ def _place(method: Method, spatial_dims: int, device: torch.device) -> torch.mem
 
 
 def _losses(
-    losses_of: Losses, samplers: tuple[Batches, Batches], device: torch.device, layout: torch.memory_format
+    losses_of: Losses,
+    samplers: tuple[Batches, Batches],
+    device: torch.device,
+    layout: torch.memory_format,
+    bfloat16: bool,
 ) -> dict[str, torch.Tensor]:
     """Compute the losses of the next batches of source and target."""
     batches = [next(sampler).to(device, layout) for sampler in samplers]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         return losses_of(*batches)
 
 

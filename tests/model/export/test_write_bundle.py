@@ -37,7 +37,7 @@ def model(folder, dims=3, modality="MR", network=None, grid=None, **card):
 @pytest.fixture
 def plainly(monkeypatch):
     """xmed with 32-bit floats, as a bundle computes; what a bundle puts on the path is taken off again."""
-    monkeypatch.setattr("xmed.model.deployed.bf16_pays", lambda device: False)
+    monkeypatch.setenv("XMED_PRECISION", "float32")
     before = set(sys.modules), list(sys.path)
     yield
     for name in set(sys.modules) - before[0]:
