@@ -18,7 +18,7 @@ from xmed.run import home
 from xmed.spec import Study
 from xmed_pipelines.adapt_flow import AnyStudy, adapt_flow
 from xmed_pipelines.drift_flow import drift_flow
-from xmed_pipelines.run_artifacts import TEMPORARY_ERRORS, watched_by_prefect
+from xmed_pipelines.prefect_tasks import TEMPORARY_ERRORS, watched_by_prefect
 
 When = Literal["new", "drift"]
 """Run when data is new, or only when it has also changed."""

@@ -88,7 +88,7 @@ def deidentify_command(
     """
     from xmed import deidentify
     from xmed.app import deidentify_job
-    from xmed.console.plain_table import plain_table
+    from xmed.console.printable import plain_table
     from xmed.console.tables import show_lines
     from xmed.run import home
 

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
-from xmed.files.writable import check_output
+from xmed.files.permissions import check_output
 from xmed.records.home_backup import BackupManifest, BackupSummary, RegistryKind
 from xmed.records.record import content
 from xmed.server.prefect_server import server_lock

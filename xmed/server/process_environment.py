@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files.permissions import make_private_home, set_umask
+from xmed.files.permissions import make_private_home, set_umask, write_refusal
 from xmed.files.uri import database_uri
-from xmed.files.writable import write_refusal
 from xmed.processes.child import tie_all_children
 from xmed.run import home, stack_file
 from xmed.server.moved_schedules import correct_schedules

@@ -42,7 +42,7 @@ def check_tracked_runs(home: Path, fix: bool) -> Iterator[Check]:
     if not tracking_answers(home):
         return
     from xmed.registry import orphans
-    from xmed.registry.close_runs import close_tracked_run
+    from xmed.registry.tracked_runs import close_tracked_run
 
     run_ids = [] if stale_flow_runs.is_run_at_work(home) else orphans(home)
     if fix:
