@@ -1,4 +1,4 @@
-"""DICOM file: de-identifies one DICOM image into a new file, with the records for the crosswalk."""
+"""DICOM file: de-identifies one DICOM image into a new file whose voxels have the same values and units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures an image, and what a model makes of it, in numbers that identify nobody."""
+"""Measures images, and what a model makes of them, as they are and disturbed, in numbers that identify nobody."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Build a network by its name in a study: MONAI's classes, sized by the study and initialised by a seed.
 
-They look alike in all modalities. Source: Heinrich et al., MICCAI 2013 (self-similarity context, SSC), as network input
-by Weihsbach et al., DG-TTA, 2023.
+The input may be MIND self-similarity descriptors, which describe a neighbourhood by its own similarities and not by
+intensities, and look alike in all modalities. Source: Heinrich et al., MICCAI 2013 (self-similarity context, SSC), as
+network input by Weihsbach et al., DG-TTA, 2023.
 """
 
 from __future__ import annotations

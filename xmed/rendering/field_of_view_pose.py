@@ -1,8 +1,9 @@
 """Move the source anatomy into the pose and field of view of the target's scanner, before any physics.
 
-An ultrasound sector shows a wedge of the body with shadows and speckle; a tomograph shows all of it. What the source
-leaves out is drawn at random: mottled tissue classes, layers below a skin, and oval organs, bones and vessels with
-rims. A network that has never met such shapes takes the first oval for the labelled one. Lengths are in mm.
+Tissue that the source's scanner did not see, or saw badly, is made up. An ultrasound sector shows a wedge of the body
+with shadows and speckle; a tomograph shows all of it. What the source leaves out is drawn at random: mottled tissue
+classes, layers below a skin, and oval organs, bones and vessels with rims. A network that has never met such shapes
+takes the first oval for the labelled one. Lengths are in mm.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Coverage: the risk that remains when a model abstains on the cases with the lowest confidence."""
+"""Coverage: the risk when a model abstains on its least confident cases, and how well confidence detects failures."""
 
 from __future__ import annotations
 

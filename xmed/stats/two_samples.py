@@ -1,4 +1,4 @@
-"""Two samples: tests whether new data differ from the data that a model was validated on."""
+"""Two samples: tests whether new data differ from validation data, with p values adjusted for several tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train the arms of a run, each in its own process, in the order in which they depend on each other."""
+"""Train the arms of a run, each in its own process that passes on its progress, in the order of their dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train one arm of a run: source-only, adapted, supervised upper bound, or any method by name."""
+"""Train one arm of a run: source-only, adapted, supervised upper bound, any method, or several composed to one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Checkpoints: everything that a training needs to continue exactly as without an interruption.
 
+One is saved every so many steps, and when a signal (SIGTERM, SIGINT) asks the process to end.
 `xmed.processes.termination` catches the signal, whose handler may run in the middle of a step. So the training asks
 after each step whether one has come, saves, and only then ends. A scheduler that ends a job sends SIGTERM; without the
 checkpoint all steps since the last one would be lost.

@@ -1,5 +1,7 @@
 """Check the sizes that a header states: against the bytes of the file, and against each other.
 
+The bytes are counted before memory is allocated.
+
 An image that was resized or cropped often keeps attributes of its former size. The header does not tell which of two
 statements is outdated. Positions and Pixel Spacing are used, as all viewers do, and the contradiction is noted.
 """

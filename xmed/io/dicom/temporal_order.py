@@ -1,4 +1,4 @@
-"""Assign the images of each position to volumes that follow each other in time."""
+"""Determine when images were taken, and assign those of each position to volumes that follow each other in time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Write a label map as a DICOM Segmentation that viewers can show on top of its source images.
 
-A Segmentation needs Plane Position and a frame of reference only if its frames are not derived from those of an image
-(PS3.3 A.51.3 and table A.51-2: Plane Position is required where Derivation Image is absent). highdicom 0.28 writes one
-such frame at most; the others are copied from it.
+Images without a position in space, such as ultrasound films, are written as well. A Segmentation needs Plane Position
+and a frame of reference only if its frames are not derived from those of an image (PS3.3 A.51.3 and table A.51-2: Plane
+Position is required where Derivation Image is absent). highdicom 0.28 writes one such frame at most; the others are
+copied from it.
 """
 
 from __future__ import annotations

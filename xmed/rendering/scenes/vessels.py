@@ -1,8 +1,5 @@
 """Limb ultrasound of a linear probe, drawn from a label map of vessels, nerves, muscle and bone.
 
-Lengths are in pixels of a map 128 wide and deep, (i lateral, j depth). Numbers and sizes of vessels are those of the
-recipe that `vessels` names. Muscle and bone are drawn larger and more varied, by eye.
-
 The map gives the structures. Each drawing bends it anew, draws layers, fasciae and other tissue around them, and scans
 the result. The ranges began as those of a recipe that was measured (mean Dice 0.61, one seed), and were moved until
 image statistics of the drawings resembled those of unlabelled pictures; no training with these ranges has reached that
@@ -10,6 +7,10 @@ figure yet. A vessel is recognised by its dark, nearly echo-free lumen, by its w
 and by the tissue behind it, which is brighter than its surroundings because blood attenuates little (Szabo, Diagnostic
 Ultrasound Imaging, 2nd ed. 2014). Nerves, muscle and dark nerve roots are drawn because they look like vessels and are
 none. Lengths are in pixels of a picture 128 columns wide, echoes are powers.
+
+Label maps come from annotated data, or from a random generator (`anatomy`): numbers and sizes of vessels are those of
+the recipe, muscle and bone are drawn larger and more varied, by eye. Lengths are in pixels of a map 128 wide and deep,
+(i lateral, j depth).
 """
 
 from __future__ import annotations
