@@ -14,6 +14,7 @@ from xmed.app.external_validation import card_of
 from xmed.app.plan import plan_dataset
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
+from xmed.home import Home
 from xmed.run import home
 from xmed.spec import Study
 from xmed_pipelines.adapt_flow import AnyStudy, adapt_flow
@@ -49,7 +50,7 @@ def watch_flow(
         file: The study's name or path; see `adapt_flow`.
     """
     with watched_by_prefect():
-        arrivals = Watch(home() / "watch" / f"{study.name}-{when}.json")
+        arrivals = Watch(Home.current().watched / f"{study.name}-{when}.json")
         state = _data_state(study, when, data, target_root)
         reason = arrivals.due(state, minutes)
         report(f"watch {study.name}", 1, 1, reason or "new, and quiet")

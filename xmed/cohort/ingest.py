@@ -27,6 +27,7 @@ from xmed.files.atomic import write_atomically
 from xmed.files.digest import is_intact, seal_document
 from xmed.files.documents import mapping, read_json
 from xmed.files.progress import Progress
+from xmed.home import Home
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
@@ -75,7 +76,7 @@ def ingest_cases(
     secret = _find_secret(home, progress)
     on_disk, split_of = pseudonymise_cases(spec, on_disk, split_of, Crosswalk.below(home, secret))
     in_splits = [files for files in on_disk if files.patient in split_of]
-    store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
+    store, quarantine = Store(home), Quarantine(Home(home).quarantine / spec.name)
     with naming_disk_errors(home):
         store.sweep()
     reader = CaseReader(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)

@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken
 
 from xmed.errors import XmedError
+from xmed.home import Home
 
 VARIABLE = "XMED_DEID_KEY"
 MIN_CHARACTERS = 32
@@ -51,7 +52,7 @@ class Secret:
         stated = os.environ.get(VARIABLE)
         if stated is not None:
             return cls.of(stated, VARIABLE), None
-        path = home / "deidentify" / "key"
+        path = Home(home).pseudonym_key
         try:
             created = _create(path)
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -169,7 +170,7 @@ class Crosswalk:
         Returns:
             Its crosswalk.
         """
-        return cls(home / "deidentify" / "crosswalk", secret)
+        return cls(Home(home).crosswalk, secret)
 
     def read(self) -> Iterator[dict[str, str]]:
         """Read every record.

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xmed.errors import XmedError
+from xmed.home import Home
 
 
 def write_refusal(problem: OSError, place: Path) -> XmedError:
@@ -190,7 +191,7 @@ def _mode(home: Path, path: Path) -> int | None:
     mode = current & ~private_umask()
     if path.is_dir() and os.environ.get(GROUP):
         mode |= 0o2070
-    if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and (home / "stack").is_dir():
+    if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and Home(home).stack.is_dir():
         mode |= current & 0o001
     return mode if mode != current else None
 
