@@ -194,7 +194,7 @@ def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(probl
 
 
 UNATTENDED = """
-from xmed_pipelines import run_artifacts as unattended
+from xmed_pipelines import prefect_tasks as unattended
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
