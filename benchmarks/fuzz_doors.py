@@ -93,7 +93,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[], list[bytes]], Read]
     def unpacked(path: Path) -> None:
         out = folder / "out"
         shutil.rmtree(out, ignore_errors=True)
-        late("xmed.cohort.archive_extraction", "unpack")(path, out)
+        late("xmed.cohort.fetch", "unpack")(path, out)
 
     def restored(path: Path) -> None:
         home = folder / "home"

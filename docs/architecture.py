@@ -85,7 +85,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
         Hop("xmed/train/loop.py:train", "the loop that all methods share: batches, precision, optimiser, checkpoints"),
         Hop("xmed/methods/method.py:Method", "what the loop asks of every method"),
         Hop("xmed/methods/gin.py:Gin", "one method: named losses of a source and a target batch"),
-        Hop("xmed/rendering/random_convolution.py:random_convolutions", "an image in another random appearance"),
+        Hop("xmed/rendering/appearance_change.py:random_convolutions", "an image in another random appearance"),
         Hop("xmed/tasks/segmentation.py:Segmentation.loss", "cross-entropy and soft Dice"),
         Hop("xmed/networks/distributed.py:Ranks.sum", "a sum over all devices that share the batch"),
     ),
@@ -113,7 +113,7 @@ JOURNEYS: dict[str, tuple[Hop, ...]] = {
     "A section of the report": (
         Hop("xmed/stats/coverage.py:risk_coverage_curve", "the statistic: risk when the least confident cases go"),
         Hop("xmed/report/sections/risk_coverage/compute.py:SECTION", "the section: its rules, its keys, its place"),
-        Hop("xmed/report/sections/risk_coverage/figure.py:risk_plot", "its drawing"),
+        Hop("xmed/report/sections/risk_coverage/compute.py:risk_plot", "its drawing"),
         Hop("xmed/report/section_registry.py:Section", "what every section is; each folder of sections/ is one"),
         Hop("xmed/report/compose_report.py:compose_report", "all parts: report.json, from the run's files alone"),
         Hop("xmed/report/build_report.py:write_report", "checks the document, writes every file of the report"),

@@ -62,6 +62,26 @@ class Home:
         return self.folder / "store"
 
     @property
+    def volumes(self) -> Path:
+        """The entries of the store: a folder for each volume, named by its key."""
+        return self.store / "volumes"
+
+    @property
+    def datasets(self) -> Path:
+        """A manifest of each ingested dataset."""
+        return self.store / "datasets"
+
+    @property
+    def store_index(self) -> Path:
+        """The database of digests of stored entries and of the files that they were read from."""
+        return self.store / "index.db"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Small copies of stored images, by which near duplicates are found."""
+        return self.store / "likeness"
+
+    @property
     def cache(self) -> Path:
         """What can be made again from the store: deleting it loses time alone."""
         return self.folder / "cache"
@@ -70,6 +90,16 @@ class Home:
     def quarantine(self) -> Path:
         """Refused cases: a folder for each dataset, a record for each case."""
         return self.folder / "quarantine"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """The secret that pseudonyms are made with, where no environment variable gives one."""
+        return self.folder / "deidentify" / "key"
+
+    @property
+    def crosswalk(self) -> Path:
+        """The encrypted table of pseudonyms and originals."""
+        return self.folder / "deidentify" / "crosswalk"
 
     @property
     def models(self) -> Path:
@@ -85,6 +115,16 @@ class Home:
     def reports(self) -> Path:
         """Pages that belong to no run, such as those of drift checks."""
         return self.folder / "reports"
+
+    @property
+    def drift_reports(self) -> Path:
+        """A folder for each drift check."""
+        return self.reports / "drift"
+
+    @property
+    def watched(self) -> Path:
+        """What is known of watched data: a file for each study and reason to look."""
+        return self.folder / "watch"
 
     @property
     def registry_database(self) -> Path:
@@ -122,11 +162,56 @@ class Home:
         return self.locks / "run.json"
 
     @property
+    def server_lock(self) -> Path:
+        """The lock of whoever serves this home; its owner names the address."""
+        return self.locks / "serve.json"
+
+    @property
+    def backup_lock(self) -> Path:
+        """The lock of whoever backs this home up."""
+        return self.locks / "backup.json"
+
+    @property
+    def backup_folder(self) -> Path:
+        """What a backup in progress sets aside."""
+        return self.locks / "backup"
+
+    @property
+    def stack(self) -> Path:
+        """What the servers of the home keep (`xmed up`)."""
+        return self.folder / "stack"
+
+    @property
     def stack_file(self) -> Path:
         """The file that exists when the home has servers of its own (`xmed up`), and says where."""
-        return self.folder / "stack" / "stack.json"
+        return self.stack / "stack.json"
+
+    @property
+    def prefect(self) -> Path:
+        """What Prefect keeps by itself (PREFECT_HOME)."""
+        return self.folder / "prefect"
+
+    @property
+    def prefect_database(self) -> Path:
+        """The embedded database of Prefect."""
+        return self.prefect / "prefect.db"
+
+    @property
+    def prefect_password(self) -> Path:
+        """User and password of the Prefect server of this home."""
+        return self.prefect / "password"
+
+    @property
+    def precision(self) -> Path:
+        """Which precision is faster on this machine, for each network that was measured."""
+        return self.folder / "precision.json"
 
     @property
     def logs(self) -> Path:
         """One file for each internal fault, and the logs of servers."""
         return self.folder / "logs"
+
+    @property
+    def prefect_log(self) -> Path:
+        """The log of the Prefect server of this home."""
+        return self.logs / "prefect-server.log"

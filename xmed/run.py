@@ -87,7 +87,11 @@ def registry_is_there(home: Path) -> bool:
     Returns:
         Whether there is one.
     """
-    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or stack_file(home).is_file() or (home / "mlflow.db").is_file()
+    return (
+        bool(os.environ.get("MLFLOW_TRACKING_URI"))
+        or stack_file(home).is_file()
+        or Home(home).registry_database.is_file()
+    )
 
 
 def report_at(folder: Path) -> Path:

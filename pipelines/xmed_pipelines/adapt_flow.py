@@ -11,8 +11,7 @@ from pydantic import BeforeValidator
 from xmed.app import adapt as job
 from xmed.records.answers import AdaptedRun
 from xmed.spec import Study, load_study
-from xmed_pipelines.prefect_tasks import as_task
-from xmed_pipelines.run_artifacts import publish_result, watched_by_prefect
+from xmed_pipelines.prefect_tasks import as_task, publish_result, watched_by_prefect
 
 AnyStudy = Annotated[Study, BeforeValidator(lambda value: load_study(value) if isinstance(value, str) else value)]
 """A study: its name, its path, or all its fields. Prefect's pages show it as a form with the study's fields."""

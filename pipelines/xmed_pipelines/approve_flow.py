@@ -13,7 +13,7 @@ from pydantic import Field
 
 from xmed import registry
 from xmed.console.progress_display import report
-from xmed.records.version_decision import RefusalReason, VersionDecision
+from xmed.records.model_version import RefusalReason, VersionDecision
 from xmed.run import home
 from xmed_pipelines.pending_approvals import note_waiting_flow
 from xmed_pipelines.prefect_tasks import as_task

@@ -10,8 +10,7 @@ from prefect import flow
 from xmed.app import compare_methods
 from xmed.records.answers import ComparedRun
 from xmed_pipelines.cluster import read_on_cluster, train_on_cluster
-from xmed_pipelines.prefect_tasks import as_task
-from xmed_pipelines.run_artifacts import watched_by_prefect
+from xmed_pipelines.prefect_tasks import as_task, watched_by_prefect
 
 
 @flow(name="compare", persist_result=False)

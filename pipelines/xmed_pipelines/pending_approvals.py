@@ -8,7 +8,7 @@ from pathlib import Path
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
-from xmed.records.version_decision import VersionDecision
+from xmed.records.model_version import VersionDecision
 from xmed.server.prefect_server import use_server
 from xmed.server.process_environment import open_home
 

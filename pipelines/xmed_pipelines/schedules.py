@@ -38,7 +38,7 @@ from xmed.app.arrival_watch import WatchParameters
 from xmed.app.plan import Plan
 from xmed.errors import XmedError
 from xmed.processes.child import OWN_PROCESS
-from xmed.records.scheduled_study import ScheduledStudy
+from xmed.records.answers import ScheduledStudy
 from xmed.server.work_pool import POOL, TAG, make_pool
 from xmed.spec import DatasetSpec, load_dataset
 from xmed_pipelines.adapt_flow import adapt_flow

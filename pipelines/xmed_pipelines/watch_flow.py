@@ -14,11 +14,12 @@ from xmed.app.external_validation import card_of
 from xmed.app.plan import plan_dataset
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
+from xmed.home import Home
 from xmed.run import home
 from xmed.spec import Study
 from xmed_pipelines.adapt_flow import AnyStudy, adapt_flow
 from xmed_pipelines.drift_flow import drift_flow
-from xmed_pipelines.run_artifacts import TEMPORARY_ERRORS, watched_by_prefect
+from xmed_pipelines.prefect_tasks import TEMPORARY_ERRORS, watched_by_prefect
 
 When = Literal["new", "drift"]
 """Run when data is new, or only when it has also changed."""
@@ -49,7 +50,7 @@ def watch_flow(
         file: The study's name or path; see `adapt_flow`.
     """
     with watched_by_prefect():
-        arrivals = Watch(home() / "watch" / f"{study.name}-{when}.json")
+        arrivals = Watch(Home.current().watched / f"{study.name}-{when}.json")
         state = _data_state(study, when, data, target_root)
         reason = arrivals.due(state, minutes)
         report(f"watch {study.name}", 1, 1, reason or "new, and quiet")

@@ -9,7 +9,7 @@ import pytest
 from xmed.cli import model_commands
 from xmed.cli.main import main
 from xmed.errors import XmedError
-from xmed.records.version_decision import RefusalReason, VersionDecision, Withdrawal
+from xmed.records.model_version import RefusalReason, VersionDecision, Withdrawal
 from xmed.registry import audit_log
 
 SAID = ["--by", "Ada Reader", "--meaning", "reviewed the report"]

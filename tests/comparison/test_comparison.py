@@ -8,7 +8,7 @@ import pytest
 
 from support.compared_runs import DICE, PATIENTS, entry, make  # noqa: F401
 from xmed import comparison
-from xmed.comparison.forest_plot import cost, forest
+from xmed.comparison.comparison_page import cost, forest
 from xmed.comparison.ranking import differences
 from xmed.errors import XmedError
 from xmed.report import write_report

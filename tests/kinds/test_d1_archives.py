@@ -12,7 +12,7 @@ import pytest
 
 from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
-from xmed.cohort.archive_extraction import unpack_archive
+from xmed.cohort.fetch import unpack_archive
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.model.folder import CARD, WEIGHTS, check_model

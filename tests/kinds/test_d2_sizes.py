@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from support.untrusted_inputs import answer, tarred, zipped
 from xmed.app import published_runs
 from xmed.cohort import fetch as fetching
-from xmed.cohort.archive_extraction import unpack_archive
+from xmed.cohort.fetch import unpack_archive
 from xmed.errors import XmedError
 from xmed.io import inspect, read_image, read_nifti, read_picture
 from xmed.server.restore import restore

@@ -11,11 +11,11 @@ from scipy.stats import fisher_exact
 from support.drift_reference import built as built_page
 from support.drift_reference import composed
 from support.page_text import numbers, seen
-from xmed.monitor import alarm, simulate
+from xmed.monitor import alarm
 from xmed.records.drift import Measurements, ValidationReference
 from xmed.records.record import content
 
-CALM, FEW, UNTRIED = 3, 8, content(simulate.simulated({}, {}, 0))
+CALM, FEW, UNTRIED = 3, 8, content(alarm.simulated({}, {}, 0))
 
 
 def patient(random, names, move=0.0, unsure=0.0, scale=1.0, credible=True, vendor="GE", field="3", embedded=0.0):

@@ -17,7 +17,7 @@ from xmed.cli.run_commands import methods_command
 from xmed.errors import XmedError
 from xmed.methods.bridge import Bridge
 from xmed.networks.random_numbers import RandomNumbers
-from xmed.rendering.random_convolution import random_convolutions
+from xmed.rendering.appearance_change import random_convolutions
 from xmed.run import TRAINED_ARMS
 from xmed.spec import MethodSpec, NetworkSpec
 from xmed.tasks import Segmentation

@@ -34,8 +34,7 @@ from xmed.networks.domain_batchnorm import forward_per_domain
 from xmed.networks.feature_sampling import class_balanced_draw, feature_width, features_in_view, sample_features
 from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sample
-from xmed.rendering.fourier import mix_amplitude
-from xmed.rendering.random_convolution import blend_appearances
+from xmed.rendering.appearance_change import blend_appearances, mix_amplitude
 from xmed.spec import NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.volume import Grid

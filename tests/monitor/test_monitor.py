@@ -16,7 +16,7 @@ from xmed.files.digest import digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.model.prediction import embedding
-from xmed.monitor import alarm, simulate
+from xmed.monitor import alarm
 from xmed.monitor.measure import GROUPS, measured, texture
 from xmed.networks import build_network
 from xmed.records.record import content
@@ -90,17 +90,17 @@ def test_the_simulation_sees_what_is_gross_soon_and_seldom_cries_wolf():
     pool = crowd(14, 5)
     random = np.random.default_rng(0)
     copies = {"noise": {name: patient(random, move=4.0) for name in list(pool)[:5]}}
-    found = simulate.simulated(pool, copies, 9)
+    found = alarm.simulated(pool, copies, 9)
     assert (found.n_reference, found.n_new) == (9, 5)
     assert found.in_control.rate <= 0.1
     (noise,) = found.disturbed
     assert noise.seen > 0.95
     assert noise.delay in (2, 3)
-    assert simulate.simulated(pool, copies, 9) == found
+    assert alarm.simulated(pool, copies, 9) == found
 
 
 def test_where_patients_cannot_be_divided_the_simulation_says_so():
-    found = simulate.simulated(crowd(5, 6), {}, 5)
+    found = alarm.simulated(crowd(5, 6), {}, 5)
     assert found.in_control is None
     assert "5 patients are too few to be divided" in found.reason
 
@@ -208,7 +208,7 @@ def test_section_14_shows_the_alarm_as_it_was_tried_and_says_where_it_was_not(tm
     tried = {
         "schema": "xmed-reference/1", "of": "", "rule": alarm.RULE, "study": "toy", "run": "toy", "weights_sha256": "0" * 64,
         "dataset": "toy-us", "fingerprint": "f", "modality": "US", "credible": True, "structures": ["prostate"], "cases": 3,
-        "refused": 0, "patients": [], "errors": {}, "tau": 0.7, "simulation": content(simulate.simulated(pool, copies, 9)),
+        "refused": 0, "patients": [], "errors": {}, "tau": 0.7, "simulation": content(alarm.simulated(pool, copies, 9)),
     }  # fmt: skip
     for name, kept, shown in (
         ("with", tried, "nothing: every alarm is false"),

@@ -25,14 +25,13 @@ from xmed.html.render import chance, number, signed
 from xmed.html.slices import views
 from xmed.report.build_report import extras
 from xmed.report.cards.chai import NAMESPACE
-from xmed.report.case_pictures import MOST
+from xmed.report.case_pictures import MOST, NIIVUE
 from xmed.report.compose_report import compose_report
 from xmed.report.ratings import read_ratings
 from xmed.report.report_page import report_html
 from xmed.report.section_registry import sections
-from xmed.report.sections.robustness.figure import without_shared_words
+from xmed.report.sections.robustness.compute import without_shared_words
 from xmed.report.sources import Sources
-from xmed.report.volume_viewer import NIIVUE
 
 EVIL = '"><script>alert(1)</script>'
 SHAPE, SPACING = (26, 30, 16), (1.5, 1.5, 3.0)

@@ -12,7 +12,7 @@ from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
-from xmed.monitor import alarm, simulate
+from xmed.monitor import alarm
 from xmed.monitor.measure import unlinked
 from xmed.networks import build_network
 from xmed.records.drift import (
@@ -28,7 +28,7 @@ from xmed.records.record import content
 from xmed.run import Run
 from xmed.spec import Study
 
-TRIED = simulate.simulated({}, {}, 0)
+TRIED = alarm.simulated({}, {}, 0)
 STUDY = {
     "name": "balls", "source": "none-here", "target": "clinic-pet", "structures": ["ball"],
     "grid": {"spacing_mm": [1, 1, 2], "patch": [16, 16, 1]}, "network": {"name": "unet", "channels": [4, 8, 8]},

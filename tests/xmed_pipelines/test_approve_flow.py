@@ -12,7 +12,7 @@ import pytest
 from xmed_pipelines import pending_approvals
 
 from support.stand_in_library import prefect_server  # noqa: F401
-from xmed.records.version_decision import RefusalReason, VersionDecision
+from xmed.records.model_version import RefusalReason, VersionDecision
 
 ASKED = {"name": "toy", "version": 3, "alias": "clinical-evaluation"}
 OPEN = VersionDecision(**ASKED, by="", approved=False, refused=[])

@@ -185,7 +185,7 @@ def test_who_was_orphaned_before_the_kernel_knew_does_not_begin(tmp_path):
     ],
 )
 def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(problem, again, monkeypatch):
-    from xmed_pipelines.run_artifacts import should_retry
+    from xmed_pipelines.prefect_tasks import should_retry
 
     state = SimpleNamespace(result=lambda raise_on_failure: problem)
     assert should_retry(None, None, state) is False
@@ -194,7 +194,7 @@ def test_only_what_lies_outside_is_tried_again_and_only_where_nobody_waits(probl
 
 
 UNATTENDED = """
-from xmed_pipelines import run_artifacts as unattended
+from xmed_pipelines import prefect_tasks as unattended
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 unattended.create_progress_artifact = unattended.update_progress_artifact = None  # a server that is not there
@@ -221,7 +221,7 @@ def test_a_fault_that_nobody_sees_leaves_a_log_and_a_known_error_its_sentence(pr
 
 
 def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
-    from xmed_pipelines import run_artifacts
+    from xmed_pipelines import prefect_tasks
 
     from xmed.records.answers import AdaptedRun
 
@@ -230,11 +230,11 @@ def test_the_result_is_left_as_a_page_of_the_flow_run(place, monkeypatch):
     document = small_document(summary={"adapted": dice, "gap_closed": {}, "gain_over_trivial": {}})
     (place / "runs" / "r" / "report" / "report.json").write_text(json.dumps(document))
     kept = []
-    monkeypatch.setattr(run_artifacts, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
+    monkeypatch.setattr(prefect_tasks, "create_markdown_artifact", lambda text, **named: kept.append((text, named)))
     registered = {"name": "m", "version": 2, "alias": "candidate"}
     page = place / "runs" / "r" / "report" / "report.html"
     result = {"run": "r", "folder": str(place / "runs" / "r"), "report": str(page), "registered": registered}
-    run_artifacts.publish_result(AdaptedRun.model_validate(result))
+    prefect_tasks.publish_result(AdaptedRun.model_validate(result))
     ((text, named),) = kept
     assert text.startswith(f"[{page}]({page.as_uri()})")
     assert "0.800 (0.70–0.90)" in text

@@ -15,6 +15,7 @@ from xmed.app.steps import Call, directly, outward
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
+from xmed.home import Home
 from xmed.model.deployed import Model
 from xmed.records.answers import DriftPage
 from xmed.records.drift import CheckedInput, CheckedModel, RefusedCase, ValidationReference
@@ -100,7 +101,7 @@ def check(model: str, folder: Path, name: str, reference: ValidationReference) -
     place = f"{name.removesuffix(INCOMING)}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     created = now.isoformat(timespec="seconds")
     document = monitor.compose_drift_check(created, checked_model, data, reference, new, refused)
-    return monitor.build_drift_check(document, home() / "reports" / "drift" / place)
+    return monitor.build_drift_check(document, Home.current().drift_reports / place)
 
 
 @outward

@@ -9,7 +9,7 @@ from xmed import methods
 from xmed.errors import XmedError
 from xmed.run import Run, home
 from xmed.spec import NETWORKS, DatasetSpec, MethodSpec, Splits, Study, load_dataset, load_study
-from xmed.spec.validation_messages import did_you_mean
+from xmed.spec.strict import did_you_mean
 
 
 @dataclass(frozen=True)

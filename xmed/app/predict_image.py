@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from xmed.errors import XmedError
-from xmed.files.writable import check_output
+from xmed.files.permissions import check_output
 from xmed.io import Algorithm, check_seg, read_image, write_nifti, write_seg, write_sr
 from xmed.io.dicom.ultrasound import is_film
 from xmed.io.notes import Note, collect_notes

@@ -20,6 +20,7 @@ from xmed.errors import XmedError
 from xmed.files import archives, documents
 from xmed.files.digest import digest, file_digest
 from xmed.files.progress import Progress
+from xmed.home import Home
 from xmed.run import Run
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def fetch(url: str, home: Path, progress: Progress | None = None) -> Run:
     """
     with _store(url) as (store, root):
         files = _read_manifest(store, root)
-        final = home / "fetched" / digest(files)[:16] / _safe_name(PurePosixPath(root).name).name
+        final = Home(home).fetched / digest(files)[:16] / _safe_name(PurePosixPath(root).name).name
         if final.is_dir():
             return Run(final)
         final.parent.mkdir(parents=True, exist_ok=True)

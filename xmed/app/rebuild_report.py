@@ -9,6 +9,7 @@ from rich.console import Console
 from xmed import evaluate, registry
 from xmed import report as reports
 from xmed.errors import XmedError
+from xmed.home import Home
 from xmed.records.answers import ChecklistCounts, RebuiltReport, ReportCheck
 from xmed.records.provenance import AuthorText, PriorVersion, ValidatedModel
 from xmed.report.author_text import read_text
@@ -34,7 +35,7 @@ def keep_prior_report(run: Run, home: Path) -> None:
         key=lambda row: (min((order.get(a, len(order)) for a in row.aliases), default=len(order)), -row.version)
     )
     for row in earlier:
-        path = home / "runs" / str(row.run) / "report" / "report.json"
+        path = Home(home).runs / str(row.run) / "report" / "report.json"
         if path.is_file():
             try:
                 run.write(reports.prior_of(path, row.name, row.version))

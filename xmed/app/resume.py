@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from xmed.home import Home
 from xmed.records.run_state import Begun, Ended
 from xmed.run import Run
 from xmed.spec import Study
@@ -38,7 +39,7 @@ def unfinished(study: Study, roots: Mapping[str, Path | None], home: Path) -> Ru
     A run begun by other code is not continued: its parts would be made by two versions.
     """
     request, spec = _request(roots), study.model_dump(mode="json")
-    for folder in sorted((home / "runs").glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
+    for folder in sorted(Home(home).runs.glob(f"{study.name}-*/"), key=lambda folder: folder.name, reverse=True):
         run = Run(folder)
         if not (run.has(Begun) and run.has("study")) or run.has(Ended):
             continue

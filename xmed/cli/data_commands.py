@@ -56,11 +56,11 @@ def ingest_command(spec: DatasetFile, data_root: DataRoot = None, cluster: Clust
     ingest_flow = flows.load_ingest_flow(cluster)
     from xmed import cohort
     from xmed.console.tables import show_cohort
-    from xmed.run import home
+    from xmed.home import Home
 
     ingest_flow(spec, data_root, cluster)
-    summary = cohort.describe_cohort(cohort.load_cohort(name, home()))
-    has_crosswalk = (home() / "deidentify" / "crosswalk").is_file()
+    summary = cohort.describe_cohort(cohort.load_cohort(name, Home.current().folder))
+    has_crosswalk = Home.current().crosswalk.is_file()
     return Answer(summary, lambda console: show_cohort(console, summary, has_crosswalk))
 
 
@@ -88,7 +88,7 @@ def deidentify_command(
     """
     from xmed import deidentify
     from xmed.app import deidentify_job
-    from xmed.console.plain_table import plain_table
+    from xmed.console.printable import plain_table
     from xmed.console.tables import show_lines
     from xmed.run import home
 

@@ -19,7 +19,7 @@ from xmed.errors import XmedError
 if TYPE_CHECKING:
     from xmed.app.arrival_watch import WatchParameters
     from xmed.app.plan import Plan
-    from xmed.records.scheduled_study import ScheduledStudy
+    from xmed.records.answers import ScheduledStudy
 
 DEMO_STUDY = "phantom-mr-to-us"
 DEFAULT_PORT = 4200

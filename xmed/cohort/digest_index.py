@@ -20,6 +20,7 @@ from threading import Lock, local
 from typing import NamedTuple
 
 from xmed.errors import XmedError
+from xmed.home import Home
 from xmed.io.file_kinds import scan_entries
 from xmed.io.links import PERMIT_LINKS, LinkPolicy
 
@@ -71,7 +72,7 @@ class DigestIndex:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._path = home / "store" / "index.db"
+        self._path = Home(home).store_index
         self._lock, self._owner = Lock(), 0
         self._open: sqlite3.Connection | None = None
 

@@ -14,20 +14,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xmed.cohort.case import Case, Cohort, QuarantinedCase
+from xmed.cohort.case import Case, Cohort, QuarantinedCase, assign_splits
 from xmed.cohort.case_reader import CaseReader, ReadShards
 from xmed.cohort.fetch import fetch_files
 from xmed.cohort.layout import CaseFiles, find_cases, linked_folders_outside
 from xmed.cohort.pseudonymise import pseudonymise_cases
 from xmed.cohort.quarantine import Quarantine
-from xmed.cohort.splits import assign_splits
 from xmed.cohort.store import Store, naming_disk_errors
 from xmed.deidentify import Crosswalk, Secret
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
+from xmed.files.digest import is_intact, seal_document
 from xmed.files.documents import mapping, read_json
 from xmed.files.progress import Progress
-from xmed.files.sealed_document import is_intact, seal_document
+from xmed.home import Home
 from xmed.io.links import LinkPolicy
 from xmed.io.pacs import retrieve
 from xmed.spec import DatasetSpec, MapsSpec, PhantomSpec, Split, load_dataset
@@ -76,7 +76,7 @@ def ingest_cases(
     secret = _find_secret(home, progress)
     on_disk, split_of = pseudonymise_cases(spec, on_disk, split_of, Crosswalk.below(home, secret))
     in_splits = [files for files in on_disk if files.patient in split_of]
-    store, quarantine = Store(home), Quarantine(home / "quarantine" / spec.name)
+    store, quarantine = Store(home), Quarantine(Home(home).quarantine / spec.name)
     with naming_disk_errors(home):
         store.sweep()
     reader = CaseReader(spec, LinkPolicy(root.resolve(), links), split_of, store, secret)

@@ -10,6 +10,7 @@ import numpy as np
 
 from xmed.cohort.case import Case, Cohort
 from xmed.files.atomic import write_atomically
+from xmed.home import Home
 from xmed.volume import Volume
 
 EDGE = 16
@@ -49,7 +50,7 @@ def stored_thumbnail(cohort: Cohort, case: Case) -> np.ndarray:
 
     The cached file begins with a sha256 of its content; a file that does not match it is computed again.
     """
-    path = cohort.home / "store" / "likeness" / f"{case.image}.thumb"
+    path = Home(cohort.home).thumbnails / f"{case.image}.thumb"
     with suppress(OSError):
         cached = path.read_bytes()
         if hashlib.sha256(f"{case.image}".encode() + cached[_SHA:]).digest() == cached[:_SHA]:

@@ -23,6 +23,7 @@ from xmed.errors import XmedError
 from xmed.files.atomic import flush_folder
 from xmed.files.documents import read_json
 from xmed.files.permissions import make_private_home
+from xmed.home import Home
 from xmed.io.notes import Note
 from xmed.records.record import parse
 from xmed.records.stored_volume import StoredVolume
@@ -74,7 +75,7 @@ class Store:
     @property
     def volumes(self) -> Path:
         """The folder of all entries."""
-        return self.home / "store" / "volumes"
+        return Home(self.home).volumes
 
     def folder(self, key: str) -> Path:
         """Name the folder of an entry, whether it exists or not.
@@ -96,7 +97,7 @@ class Store:
         Returns:
             Path of the manifest.
         """
-        return self.home / "store" / "datasets" / f"{name}.json"
+        return Home(self.home).datasets / f"{name}.json"
 
     def meta(self, key: str) -> StoredVolume:
         """Read the document of an entry, without its voxels.
@@ -223,7 +224,7 @@ class Store:
 
     def sweep(self) -> None:
         """Remove the half-written entries of processes that were killed."""
-        for part in [*self.volumes.glob(".part-*"), *(self.home / "store" / "datasets").glob(".*")]:
+        for part in [*self.volumes.glob(".part-*"), *Home(self.home).datasets.glob(".*")]:
             try:
                 age = abs(time.time() - part.stat().st_mtime)  # a clock may have been set back
             except FileNotFoundError:  # another ingest swept it

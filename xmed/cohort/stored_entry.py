@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xmed.errors import XmedError
-from xmed.files.sealed_document import is_intact, seal_document
+from xmed.files.digest import is_intact, seal_document
 from xmed.io.notes import Note
 from xmed.records.stored_volume import StoredVolume
 from xmed.volume import Grid, Volume

@@ -7,8 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from xmed import methods
-from xmed.comparison.choice import choice
-from xmed.comparison.conclusion import conclude
+from xmed.comparison.conclusion import choice, conclude
 from xmed.comparison.ranking import Cell, Document, ceiling, gap_closed, rank_agreement, ranking, statistic
 from xmed.records.data_summary import DataSummary
 from xmed.records.evaluation import CaseRows, MetricConventions

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from xmed.console.plain_table import Cell, plain_table
-from xmed.console.printable import print_line
+from xmed.console.printable import Cell, plain_table, print_line
 
 if TYPE_CHECKING:  # light commands print without building a record
     from xmed.records.answers import AuditCheck, ExportedBundle, RefusedRegistration
     from xmed.records.audit_trail import AuditRecord
-    from xmed.records.model_version import ListedVersion
+    from xmed.records.model_version import ListedVersion, VersionDecision, Withdrawal
     from xmed.records.run_state import RegisteredVersion
-    from xmed.records.version_decision import VersionDecision, Withdrawal
 
 MODEL_COLUMNS = ("name", "version", "aliases", "verdict", "xmed.run", "weights_sha256")
 RECORD_COLUMNS = ("seq", "at", "event", "model", "version", "alias", "by", "account", "meaning", "reasons")

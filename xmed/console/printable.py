@@ -1,4 +1,4 @@
-"""Text that is safe to print: characters that a terminal obeys are shown escaped.
+"""Text and tables that are safe to print: characters that a terminal obeys are shown escaped.
 
 Names and values come from files, and files from anywhere. Escaped are control characters (ESC begins sequences that
 move the cursor, set titles and make links: ECMA-48), characters that turn the writing direction of what follows
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 _CONTROL_CHARACTERS = re.compile(
@@ -133,3 +135,35 @@ class EscapedStream(io.TextIOBase):
 def _escape_printed(text: str) -> str:
     line = text.lstrip("\n")
     return "\n" * (len(text) - len(line)) + escape_line(line)
+
+
+Cell = str | int | float | Sequence[str] | Sequence[float] | None
+"""A value of a plain table."""
+
+
+def plain_table(rows: Sequence[Mapping[str, Cell]], columns: Sequence[str], title: str | None = None) -> Table:
+    """Make a table of plain values; a value that a row lacks stays empty.
+
+    Args:
+        rows: The rows: name of a column -> value.
+        columns: Names of the columns, in order.
+        title: Heading of the table.
+
+    Returns:
+        The table.
+    """
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        grid.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(escape_line(_format_value(row.get(name)))) for name in columns))
+    return grid
+
+
+def _format_value(value: Cell) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Sequence):
+        separator = ", " if all(isinstance(part, str) for part in value) else " × "
+        return separator.join([_format_value(part) for part in value])
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
+from xmed.home import Home
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def run_lock(home: Path) -> Path:
     Returns:
         Path of the lock file.
     """
-    return home / "locks" / "run.json"
+    return Home(home).run_lock
 
 
 def gpu_locks(devices: int = 1) -> list[Path]:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.text import Text
 
-from xmed.console.plain_table import Cell, plain_table
-from xmed.console.printable import print_line
+from xmed.console.printable import Cell, plain_table, print_line
 
 if TYPE_CHECKING:  # light commands print without building a record
-    from xmed.records.scheduled_study import ScheduledStudy
+    from xmed.records.answers import ScheduledStudy
     from xmed.records.server_stack import RunningStack
 
 SCHEDULE_COLUMNS = ("study", "schedule", "timezone", "active", "next", "last", "last_at", "last_said")

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xmed.console.plain_table import Cell, plain_table
-from xmed.console.printable import print_line
+from xmed.console.printable import Cell, plain_table, print_line
 from xmed.run import ARMS
 
 if TYPE_CHECKING:  # light commands print without building a record

@@ -1,10 +1,9 @@
 """Deidentify: writes copies of images without identity, built from permitted attributes, with keyed pseudonyms."""
 
-from xmed.deidentify.crosswalk import Crosswalk
 from xmed.deidentify.deidentify_folder import Outcome, Withheld, deidentify_files
 from xmed.deidentify.description import explain_rules, explanation_lines
 from xmed.deidentify.dicom_file import Face, Policy, clean_header
-from xmed.deidentify.key import Secret
+from xmed.deidentify.key import Crosswalk, Secret
 
 __all__ = [
     "Crosswalk",

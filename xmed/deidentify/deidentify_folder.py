@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from xmed import __version__
-from xmed.deidentify.crosswalk import Crosswalk
 from xmed.deidentify.dicom_file import CleanFile, Policy, clean_dicom
-from xmed.deidentify.key import Secret
+from xmed.deidentify.key import Crosswalk, Secret
 from xmed.deidentify.nifti_file import clean_nifti
 from xmed.errors import CODES, XmedError
 from xmed.files.atomic import write_atomically

@@ -1,26 +1,84 @@
-"""DICOM file: de-identifies one DICOM image into a new file, with the records for the crosswalk."""
+"""DICOM file: de-identifies one DICOM image into a new file whose voxels have the same values and units."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from pydicom import Dataset, dcmwrite
+import numpy as np
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from xmed import __version__
 from xmed.deidentify.allowed_attributes import METHOD_CODES
 from xmed.deidentify.key import Secret
-from xmed.deidentify.pixel_mask import check_permitted, put_pixels
-from xmed.deidentify.quantity_check import check_same_quantities
+from xmed.deidentify.pixel_mask import SLICES, check_permitted, put_pixels
 from xmed.deidentify.rebuild import Rebuilder
 from xmed.errors import XmedError
-from xmed.io.dicom.instance import read_instance
+from xmed.io.dicom.header import Header
+from xmed.io.dicom.instance import Instance, read_instance
+from xmed.io.dicom.pixels import modality_values
+from xmed.io.dicom.private_elements import PHILIPS_MR_SLOPE, private_number
+from xmed.io.dicom.suv import suv_scale
 from xmed.io.file_kinds import reader_errors
+from xmed.io.notes import collect_notes
+
+_UNIT_NOTES = {"PET_UNITS", "SUV", "REAL_WORLD"}
+
+
+class _Measured(NamedTuple):
+    values: np.ndarray | str
+    uptake: float | str | None
+    rest: Any
+
+
+def check_same_quantities(old: Instance, data: bytes) -> None:
+    """Compare the values and units of an image with those of its copy, to a relative difference of 1e-6.
+
+    Args:
+        old: The original image.
+        data: The bytes of the de-identified file.
+
+    Raises:
+        XmedError: DEID_UNSAFE if they differ, because an attribute that scales or names the values was not kept.
+    """
+    if old.sop_class not in SLICES:
+        return
+    header = Header(dcmread(BytesIO(data)))
+    copy = replace(old, header=header, pixel_length=header.pixel_length)
+    before, after = _measured(old), _measured(copy)
+    if not (_equal(before.values, after.values) and _equal(before.uptake, after.uptake) and before.rest == after.rest):
+        raise XmedError("DEID_UNSAFE", "values that mean something else without what may not cross",
+                        "a unit and a scale in the standard's own attributes")  # fmt: skip
+
+
+def _measured(instance: Instance) -> _Measured:
+    """Modality values, SUV scale and units of an image; an error code in place of what the reader refuses."""
+    with collect_notes() as notes:
+        try:
+            values: np.ndarray | str = modality_values(instance)
+        except XmedError as problem:
+            values = problem.code
+        try:
+            uptake: float | str | None = suv_scale([instance.header])
+        except XmedError as problem:
+            uptake = problem.code
+    units = [str(frame.get("RescaleType") or "") for frame in instance.frames] if instance.modality == "CT" else []
+    unit_notes = {note for note in notes if note.code in _UNIT_NOTES}
+    return _Measured(
+        values, uptake, (units, unit_notes, np.float32(private_number(instance.dataset, PHILIPS_MR_SLOPE)))
+    )
+
+
+def _equal(a: np.ndarray | float | str | None, b: np.ndarray | float | str | None) -> bool:
+    if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
+        return a is b if a is None or b is None else isinstance(a, str) and isinstance(b, str) and a == b
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)
+
 
 Face = Literal["not-in-view", "defaced", "retained"]
 Pair = tuple[str, str, str]

@@ -13,8 +13,8 @@ from xmed.errors import XmedError
 from xmed.io.dicom.colour import check_photometric, decode_rgb, frame_streams
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.mosaic import is_mosaic
-from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.pixels import LUMA
+from xmed.io.dicom.stated_sizes import check_pixel_size
 from xmed.io.dicom.ultrasound import COLOUR_FLOW, TISSUE, calibrated_regions
 from xmed.io.file_kinds import reader_errors
 

@@ -1,4 +1,4 @@
-"""Permissions: files that xmed writes can be read by its user only, or also by the group that XMED_GROUP names.
+"""Permissions: who may read the files that xmed writes, and whether a file can be written at all.
 
 A home contains volumes, reports and logs of patients. With the usual umask of 022 every account of the machine could
 read them. Commands therefore use umask 077 (007 with a group), and the folder of a home is closed to others as well.
@@ -10,11 +10,56 @@ import contextlib
 import errno
 import grp
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from xmed.errors import XmedError
+from xmed.home import Home
+
+
+def write_refusal(problem: OSError, place: Path) -> XmedError:
+    """Make the coded error for an error of the operating system when writing.
+
+    Args:
+        problem: The error of the operating system.
+        place: The file or folder.
+
+    Returns:
+        An XmedError DISK_FULL or NOT_WRITABLE, to be raised.
+    """
+    why = problem.strerror or type(problem).__name__
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        do = "free some, or set XMED_HOME to another disk"
+        return XmedError("DISK_FULL", f"{place}: {why}", "room on the disk", do)
+    return XmedError("NOT_WRITABLE", f"{place} cannot be written to: {why}", "a writable folder", "set XMED_HOME")
+
+
+def check_output(out: Path) -> None:
+    """Check that a file can be written at a path.
+
+    Args:
+        out: The path.
+
+    Raises:
+        XmedError: PATH_NOT_FOUND (no such folder), OUTPUT_EXISTS (a folder has the name), USAGE (the name is too long),
+            NOT_WRITABLE, DISK_FULL.
+    """
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise XmedError("PATH_NOT_FOUND", f"no folder {folder}", "an existing folder to write into")
+    if out.is_dir():
+        raise XmedError("OUTPUT_EXISTS", f"{out} is a folder", "a file's name", "another name")
+    if len(os.fsencode(out.name)) > os.statvfs(folder).f_namemax:
+        raise XmedError("USAGE", f"the name of {out} is too long for its file system", "a shorter name")
+    try:
+        probe = folder / f".{secrets.token_hex(8)}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as problem:
+        raise write_refusal(problem, folder) from problem
+
 
 GROUP = "XMED_GROUP"
 """Variable with a group, by name or number, that shares a home: files 0660, folders 2770 (inherit the group)."""
@@ -146,7 +191,7 @@ def _mode(home: Path, path: Path) -> int | None:
     mode = current & ~private_umask()
     if path.is_dir() and os.environ.get(GROUP):
         mode |= 0o2070
-    if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and (home / "stack").is_dir():
+    if path in [home / name for name in LET_THROUGH] and os.geteuid() == 0 and Home(home).stack.is_dir():
         mode |= current & 0o001
     return mode if mode != current else None
 

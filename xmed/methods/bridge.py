@@ -14,8 +14,8 @@ from xmed.methods.method import Domains, Method, Schedule
 from xmed.networks import load_tensors, named_tensors
 from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, ramp_up
 from xmed.prepare import Sample
+from xmed.rendering.appearance_change import random_convolutions
 from xmed.rendering.perturb import random_blocks
-from xmed.rendering.random_convolution import random_convolutions
 from xmed.rendering.synthesise import renderings_as_target
 from xmed.tasks import Segmentation
 

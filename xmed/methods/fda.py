@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xmed.batch import Batch
 from xmed.methods.method import Method
 from xmed.networks.domain_batchnorm import forward_per_domain
-from xmed.rendering.fourier import mix_amplitude
+from xmed.rendering.appearance_change import mix_amplitude
 from xmed.tasks import Segmentation
 
 

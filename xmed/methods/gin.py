@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xmed.batch import Batch
 from xmed.methods.method import Method
-from xmed.rendering.random_convolution import blend_appearances, random_convolutions
+from xmed.rendering.appearance_change import blend_appearances, random_convolutions
 from xmed.tasks import Segmentation
 
 

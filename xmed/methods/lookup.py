@@ -38,7 +38,7 @@ def require_known(name: str) -> None:
         XmedError: METHOD_UNKNOWN, with the most similar name where there is one.
     """
     if name not in names():
-        from xmed.spec.validation_messages import did_you_mean  # light commands read no spec
+        from xmed.spec.strict import did_you_mean  # light commands read no spec
 
         every_name = sorted([*names(), *COMPOSITIONS])
         what = f"no method '{name}'{did_you_mean(name, every_name)}"
@@ -124,7 +124,7 @@ def check_hyperparameters(spec: MethodSpec) -> None:
     allowed = ("of",) if name in COMPOSITIONS else facts(name).hyperparameters
     unknown = sorted(set(spec.hyperparameters) - set(allowed))
     if unknown:
-        from xmed.spec.validation_messages import did_you_mean
+        from xmed.spec.strict import did_you_mean
 
         listed = ", ".join(parameter + did_you_mean(parameter, allowed) for parameter in unknown)
         raise XmedError("SPEC_INVALID", f"method {name}: {listed}", f"hyper-parameters {', '.join(allowed) or 'none'}")

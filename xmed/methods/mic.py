@@ -12,8 +12,8 @@ from xmed.batch import Batch
 from xmed.methods.method import Domains, Method, Schedule
 from xmed.networks.mean_teacher_model import DistributionAlignment, Teacher, ramp_up
 from xmed.prepare import Sample
+from xmed.rendering.appearance_change import random_convolutions
 from xmed.rendering.perturb import perturb_intensities, random_blocks
-from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from xmed.batch import Batch
 from xmed.methods.method import Method, Schedule
 from xmed.networks.mean_teacher_model import Teacher, ramp_up
+from xmed.rendering.appearance_change import random_convolutions
 from xmed.rendering.perturb import perturb_intensities
-from xmed.rendering.random_convolution import random_convolutions
 from xmed.tasks import Segmentation
 
 

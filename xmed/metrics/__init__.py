@@ -1,7 +1,12 @@
 """Metrics: pure functions that compute numbers from masks and probabilities."""
 
-from xmed.metrics.calibration import Calibration, measure_calibration, scored_region
-from xmed.metrics.confidence import pairwise_dice, soft_dice_confidence
+from xmed.metrics.calibration import (
+    Calibration,
+    measure_calibration,
+    pairwise_dice,
+    scored_region,
+    soft_dice_confidence,
+)
 from xmed.metrics.conventions import BOTH_EMPTY, CONVENTIONS, CROSSCHECK, NO_MM, TRAPS
 from xmed.metrics.masks import assd, components, dice, hd, hd95, measure_structure, nsd, volume_ml
 

@@ -15,8 +15,7 @@ from scipy import ndimage
 from xmed.errors import XmedError
 from xmed.metrics.conventions import BOTH_EMPTY, NO_MM
 from xmed.metrics.distances import Distances, distances
-from xmed.metrics.marching import Spacing
-from xmed.metrics.surface import bounding_box, surface
+from xmed.metrics.surface import Spacing, bounding_box, surface
 
 CONNECTED = np.ones((3, 3, 3), dtype=bool)
 """26-connectivity: voxels that share a face, an edge or a corner are connected."""

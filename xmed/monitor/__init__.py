@@ -1,9 +1,8 @@
 """Monitor: whether incoming images still resemble those that a model was validated on (drift)."""
 
-from xmed.monitor.bench import Bench
-from xmed.monitor.build_check import build_drift_check, drift_schema, read_drift_check
 from xmed.monitor.document import compose_drift_check
-from xmed.monitor.measure import by_patient
+from xmed.monitor.drift_page import build_drift_check, drift_schema, read_drift_check
+from xmed.monitor.measure import Bench, by_patient
 from xmed.monitor.validated_data import keep
 
 __all__ = [

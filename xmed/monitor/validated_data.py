@@ -13,10 +13,8 @@ from xmed.files.digest import digest, folder_digest
 from xmed.files.progress import Progress
 from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_at_test_time
-from xmed.monitor.alarm import RULE
-from xmed.monitor.bench import Bench
-from xmed.monitor.measure import by_patient, unlinked
-from xmed.monitor.simulate import simulated
+from xmed.monitor.alarm import RULE, simulated
+from xmed.monitor.measure import Bench, by_patient, unlinked
 from xmed.records.data_summary import DataSummary
 from xmed.records.drift import Measurements, ValidationReference
 from xmed.records.evaluation import CaseRows

@@ -80,11 +80,11 @@ def choose_precision(
     if stated:
         return PrecisionChoice.model_validate({"precision": stated, "reason": VARIABLE, **about})
     key = digest([about, _processor()[1], device.type, classes, grid.channels, _edges(network, grid)])
-    folder = (home or Home.current()).folder
-    if not folder.is_dir():
+    kept_in = home or Home.current()
+    if not kept_in.folder.is_dir():
         return _measured(key, network, grid, classes, device, about)
-    path = folder / PrecisionChoices.FILE
-    make_private_home(folder)
+    path = kept_in.precision
+    make_private_home(kept_in.folder)
     with hold_short_lock(path.with_suffix(".lock")):  # trainings side by side would disturb each other's measurement
         known = record.read_record(PrecisionChoices, path) if path.is_file() else PrecisionChoices(choices={})
         if key not in known.choices:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ def augmentation_for(modality: str, structures: Sequence[str]) -> Augmentation:
 class SamplerState(TypedDict):
     """State of a sampler's random generators, as a checkpoint stores it."""
 
-    random: Mapping[str, Any]  # of NumPy's generator, in NumPy's own words
+    random: Mapping[str, object]  # of NumPy's generator, in NumPy's own words
     generator: Tensor  # of torch's generator
 
 

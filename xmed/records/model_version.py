@@ -1,4 +1,4 @@
-"""Model version: what the registry says of a version of a registered model."""
+"""Model version: what the registry says of a version of a registered model, and of a decision on it."""
 
 from __future__ import annotations
 
@@ -48,3 +48,34 @@ class RelinkedVersion(Record):
     version: int
     relinked: bool = Field(description="whether it follows the report: only people's text or ratings are new in it")
     record: str | None = Field(description="sha256 (hex) of the audit record; null where it does not follow")
+
+
+class RefusalReason(Record):
+    """One reason why a version does not get a clinical alias."""
+
+    code: str = Field(description="a word for it")
+    text: str = Field(description="a sentence that names no case and no patient")
+    detail: list[str] = Field(description="lines for the person who asks; they may name cases")
+
+
+class VersionDecision(AnswerRecord):
+    """The answer to a person's decision about a version, or to the question what would be refused."""
+
+    name: str = Field(description="registered model")
+    version: int
+    alias: str = Field(description="clinical alias that was asked for")
+    by: str = Field(description="the person who decides; empty where nobody was asked")
+    approved: bool = Field(description="whether the version holds the alias, and nothing speaks against it")
+    already: bool = Field(False, description="whether it held the alias before")
+    declined: bool = Field(False, description="whether the person declined it")
+    refused: list[RefusalReason] = Field(description="what speaks against it")
+    record: str | None = Field(None, description="sha256 (hex) of the audit record")
+
+
+class Withdrawal(AnswerRecord):
+    """The answer to a withdrawal."""
+
+    name: str = Field(description="registered model")
+    version: int
+    by: str = Field(description="the person who answers for it")
+    withdrawn: list[str] = Field(description="aliases that were taken away")

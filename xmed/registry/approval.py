@@ -12,9 +12,9 @@ from mlflow.entities.model_registry import ModelVersion
 from xmed import report as reports
 from xmed.errors import XmedError
 from xmed.records.audit_trail import AuditRecord
+from xmed.records.model_version import RefusalReason, VersionDecision, Withdrawal
 from xmed.records.record import content, read_record, write
 from xmed.records.sign_off import SignOff, SignOffs
-from xmed.records.version_decision import RefusalReason, VersionDecision, Withdrawal
 from xmed.registry import audit_state, ledger, reinstatement
 from xmed.registry.fetch_model import version_of
 from xmed.registry.gate import CLINICAL, Refusal, gate_refusals

@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from xmed.errors import XmedError
+from xmed.home import Home
 from xmed.io.notes import add_note
 from xmed.model.folder import check_model, is_model
 from xmed.registry import audit_log, audit_state, ledger
@@ -47,7 +48,7 @@ def fetch(reference: str, home: Path) -> Path:
     expected = entry.tags.get("weights_sha256")
     if not expected:
         raise XmedError("MODEL_INVALID", f"'{reference}' carries no weights_sha256", "a model that xmed registered")
-    folder = home / "models" / entry.name / f"{entry.version}-{expected[:12]}"
+    folder = Home(home).models / entry.name / f"{entry.version}-{expected[:12]}"
     if not is_model(folder):
         _download(entry, folder, home)
     check_model(folder, entry.tags)

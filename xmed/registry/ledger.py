@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from xmed.errors import XmedError
 from xmed.files import documents
+from xmed.home import Home
 from xmed.records.audit_trail import AuditRecord, LogPosition
 from xmed.records.record import parse, read_record
 from xmed.records.sign_off import SignOffs
@@ -167,7 +168,7 @@ def _unrecorded_sign_offs(home: Path) -> list[str]:
     """Decisions that stand beside a run's report, and of which the log has no record: it is older than they are."""
     records, problems = audit_log.records(home), list[str]()
     hashes, runs = {record.sha256 for record in records}, {record.run for record in records}
-    for path in sorted((home / "runs").glob(f"*/report/{SignOffs.FILE}")):
+    for path in sorted(Home(home).runs.glob(f"*/report/{SignOffs.FILE}")):
         run = path.parts[-3]
         if run not in runs:  # fetched from elsewhere, with what people said of it there
             continue

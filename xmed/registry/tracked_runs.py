@@ -1,4 +1,4 @@
-"""Logs a finished run to MLflow: one MLflow run for the study, and one per arm and seed."""
+"""Logs a finished run to MLflow: one MLflow run for the study, and one per arm and seed; closes runs of killed jobs."""
 
 from __future__ import annotations
 
@@ -212,3 +212,19 @@ def _log_batches(
 
 def _parts(values: list[Any], size: int) -> Iterable[list[Any]]:
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+REASON_TAG = "xmed.closed"
+
+
+def close_tracked_run(run_id: str, home: Path, reason: str) -> None:
+    """Mark an MLflow run KILLED with a reason; a run of the same study that continues logs what is still missing.
+
+    Args:
+        run_id: Id of the MLflow run.
+        home: The home.
+        reason: Why it is closed, as its tag `xmed.closed`.
+    """
+    mlflow_client = client(home)
+    mlflow_client.set_tag(run_id, REASON_TAG, reason)
+    mlflow_client.set_terminated(run_id, "KILLED")

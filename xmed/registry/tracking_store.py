@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from xmed.errors import XmedError
 from xmed.files.permissions import make_private_home
 from xmed.files.uri import database_uri, folder_uri
+from xmed.home import Home
 from xmed.registry.audit_log import locked
 from xmed.registry.relocation import relocate
 from xmed.run import registry_is_there, stack_file
@@ -34,7 +35,7 @@ def tracking_uri(home: Path) -> str:
         raise XmedError(
             "SERVER_FAILED", f"the servers of {home} are down", "its registry, which lives there", "xmed up"
         )
-    return stated or database_uri(home / "mlflow.db")
+    return stated or database_uri(Home(home).registry_database)
 
 
 def is_there(home: Path) -> bool:
@@ -73,7 +74,7 @@ def registry_lock(home: Path) -> Iterator[None]:
     Raises:
         XmedError: BUSY, where another process has held the lock for a minute or more.
     """
-    with locked(home / "registry.lock", look_again_s=0.1):  # a registration takes a second; hundreds may wait
+    with locked(Home(home).registry_lock, look_again_s=0.1):  # a registration takes a second; hundreds may wait
         yield
 
 
@@ -86,7 +87,7 @@ def experiment(mlflow_client: MlflowClient, name: str, home: Path) -> str:
         return str(existing.experiment_id)
     # Stated explicitly: MLflow freezes its default, ./mlruns of whatever folder the first run was started in.
     embedded = not os.environ.get("MLFLOW_TRACKING_URI")
-    location = folder_uri(home / "mlartifacts") if embedded else None
+    location = folder_uri(Home(home).registry_artifacts) if embedded else None
     try:
         return str(mlflow_client.create_experiment(name, artifact_location=location))
     except MlflowException as problem:

@@ -13,9 +13,8 @@ from xmed import stats
 from xmed.records.data_summary import CaseSummary
 from xmed.records.evaluation import CaseRow
 from xmed.records.report_cases import FailureRate, MetricStatistic, ReportCase
-from xmed.report.case_entries import METRICS, case_entries
 from xmed.report.edition import EDITION
-from xmed.report.row_facts import failed, unsupported, value
+from xmed.report.row_facts import METRICS, case_entries, failed, unsupported, value
 
 RANGE = {"dice": (0.0, 1.0), "nsd": (0.0, 1.0), **dict.fromkeys(METRICS[2:6], (0.0, np.inf))}
 """Lowest and highest possible value: a t-interval of a few patients may reach beyond, and is cut there."""

@@ -11,9 +11,8 @@ from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.records.selection import CheckedLimit, ModelChoice, RankedModel
 from xmed.run import Arm
-from xmed.select.candidate_checks import CONSISTENCY_DROP, at_least, at_most, of_structures
 from xmed.select.unlabelled_measures import CandidateInputs, Findings
-from xmed.select.validators import mean_overlap
+from xmed.select.validators import CONSISTENCY_DROP, at_least, at_most, mean_overlap, of_structures
 
 SOURCE = Arm.SOURCE_ONLY
 RULE = (

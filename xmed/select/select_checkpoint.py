@@ -11,9 +11,8 @@ from xmed.model.deployed import Model
 from xmed.prepare import Sample
 from xmed.records.selection import CheckedLimit
 from xmed.rendering.synthesise import render_as_target
-from xmed.select.candidate_checks import CONSISTENCY_DROP, at_least, of_structures
 from xmed.select.perturbed_volume import change_intensities
-from xmed.select.validators import mean_overlap
+from xmed.select.validators import CONSISTENCY_DROP, at_least, mean_overlap, of_structures
 from xmed.tasks.location_prior import mask_overlap
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"

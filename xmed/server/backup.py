@@ -29,7 +29,8 @@ from urllib.parse import urlsplit
 from xmed import __version__
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
-from xmed.files.writable import check_output
+from xmed.files.permissions import check_output
+from xmed.home import Home
 from xmed.records.home_backup import BackupManifest, BackupSummary, RegistryKind
 from xmed.records.record import content
 from xmed.server.prefect_server import server_lock
@@ -71,7 +72,7 @@ def backup(home: Path, out: Path) -> BackupSummary:
     _refuse_foreign_registry(place)
     part = out.with_name(f".{out.name}.part")
     with ExitStack() as stack:
-        stack.enter_context(hold_lock(home / "locks" / "backup.json", wait=False, what="xmed backup"))
+        stack.enter_context(hold_lock(Home(home).backup_lock, wait=False, what="xmed backup"))
         stack.callback(part.unlink, missing_ok=True)
         aside = stack.enter_context(_folder_aside(home))
         registry_kind = _set_aside(place, aside)
@@ -111,7 +112,7 @@ def _refuse_foreign_registry(place: StackPlace) -> None:
 @contextmanager
 def _folder_aside(home: Path) -> Iterator[Path]:
     """A folder on the same disk, so that files can be linked into it; what a killed backup left there is deleted."""
-    folder = home / "locks" / "backup"
+    folder = Home(home).backup_folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     try:

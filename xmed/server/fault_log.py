@@ -21,7 +21,7 @@ from xmed import __version__
 from xmed.console.printable import escape_line, escape_text
 from xmed.errors import XmedError
 from xmed.files.atomic import write_atomically
-from xmed.run import home
+from xmed.home import Home
 
 KEPT_RECORDS = 2000
 PARSERS = ("pydicom", "nibabel", "highdicom", "pynetdicom", "dicomweb_client", "PIL")
@@ -121,7 +121,7 @@ class Journal(logging.Handler):
             f"$ {' '.join('PATH' if os.path.exists(word) else word for word in sys.argv)}",
         ]
         text = "\n".join([*head, "", *self.lines, "", *format_traceback(fault)])
-        for path in (home() / "logs" / name, Path(tempfile.gettempdir()) / f"xmed-{name}"):
+        for path in (Home.current().logs / name, Path(tempfile.gettempdir()) / f"xmed-{name}"):
             with suppress(OSError):
                 write_atomically(path, text + "\n", private=True)
                 return path

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xmed.files.uri import read_only_uri
+from xmed.home import Home
 
 COLUMNS = ("job_variables", "infra_overrides")
 """The column of a deployment's settings: the name in today's Prefect, and in older versions."""
@@ -17,7 +18,7 @@ COLUMNS = ("job_variables", "infra_overrides")
 
 def schedules_elsewhere(home: Path) -> list[str]:
     """List other homes that schedules in this home's embedded database would work in."""
-    database = home / "prefect" / "prefect.db"
+    database = Home(home).prefect_database
     if not database.is_file():
         return []
     try:
@@ -32,7 +33,7 @@ def correct_schedules(home: Path) -> list[str]:
     old_homes = schedules_elsewhere(home)
     if not old_homes:
         return []
-    with closing(sqlite3.connect(home / "prefect" / "prefect.db", timeout=60)) as connection, connection:
+    with closing(sqlite3.connect(Home(home).prefect_database, timeout=60)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
         column = _settings_column(connection)
         for key, settings, old_home in list(_misplaced(connection, home)):

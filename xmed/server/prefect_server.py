@@ -17,6 +17,7 @@ from typing import Any
 
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock, lock_owner
+from xmed.home import Home
 from xmed.processes.child import child_environment
 
 LOOPBACK, START_SECONDS, STOP_SECONDS = "127.0.0.1", 180.0, 20.0
@@ -28,7 +29,7 @@ UNLESS_ORPHANED = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 
 def server_lock(home: Path) -> Path:
     """The lock file of whoever serves a home; its owner's `url` is the server's."""
-    return home / "locks" / "serve.json"
+    return Home(home).server_lock
 
 
 def use_server(home: Path) -> str | None:
@@ -72,7 +73,7 @@ def run_prefect_server(home: Path, port: int) -> Iterator[str]:
         client = {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": password}
         environment = os.environ | client | {"PREFECT_SERVER_API_AUTH_STRING": password}
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
-        log = home / "logs" / "prefect-server.log"
+        log = Home(home).prefect_log
         with managed_process(command, environment, log) as process:
             until = time.monotonic() + START_SECONDS
             while not server_answers(url):
@@ -148,7 +149,7 @@ def server_password(home: Path) -> str:
 
     Whoever may speak to the server may have any command run: on a machine with several users, loopback protects nobody.
     """
-    path = home / "prefect" / "password"
+    path = Home(home).prefect_password
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files.writable import write_refusal
+from xmed.files.permissions import write_refusal
 
 LEAST_BYTES, LEAST_FILES = 256 << 20, 1000
 """The least that a run writes besides its data: a run of two steps on eight phantoms left 32 MB in 506 files, most of

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from xmed.errors import XmedError
-from xmed.files.permissions import make_private_home, set_umask
+from xmed.files.permissions import make_private_home, set_umask, write_refusal
 from xmed.files.uri import database_uri
-from xmed.files.writable import write_refusal
+from xmed.home import Home
 from xmed.processes.child import tie_all_children
 from xmed.run import home, stack_file
 from xmed.server.moved_schedules import correct_schedules
@@ -39,8 +39,8 @@ def prepare_environment() -> Path:
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     defaults = {
         "MLFLOW_LOGGING_LEVEL": "WARNING",
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_uri(folder / "prefect" / "prefect.db", "sqlite+aiosqlite"),
+        "PREFECT_HOME": str(Home(folder).prefect),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_uri(Home(folder).prefect_database, "sqlite+aiosqlite"),
         "PREFECT_LOGGING_CONFIG_PATH": str(Path(__file__).with_name("prefect_logging.yml")),
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",

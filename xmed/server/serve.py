@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xmed.errors import XmedError
 from xmed.files.locks import lock_owner
+from xmed.home import Home
 from xmed.server.prefect_server import UP, managed_process, run_prefect_server, server_lock, use_server
 from xmed.server.stale_flow_runs import close_stale_runs
 
@@ -38,7 +39,7 @@ def serve_home(home: Path, port: int, log_line: Callable[[str], None]) -> None:
             url = use_server(home) or ""
         else:
             url = stack.enter_context(run_prefect_server(home, port))
-            log_line(f"user and password of its pages: {home / 'prefect' / 'password'}")
+            log_line(f"user and password of its pages: {Home(home).prefect_password}")
             for name in close_stale_runs(home):
                 log_line(f"{name} was killed before this started")
         log_line(f"server  {url.removesuffix('/api')}")

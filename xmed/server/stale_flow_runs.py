@@ -12,6 +12,7 @@ from uuid import UUID
 from xmed.console.run_lock import run_lock
 from xmed.files.locks import lock_owner
 from xmed.files.uri import read_only_uri
+from xmed.home import Home
 from xmed.server.prefect_server import use_server
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def find_stale_runs(home: Path) -> dict[UUID, str]:
     Returns:
         Names by id.
     """
-    path = home / "prefect" / "prefect.db"
+    path = Home(home).prefect_database
     if not path.is_file() or is_run_at_work(home):
         return {}
     with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.spec.dataset import DatasetSpec
-from xmed.spec.validation_messages import validation_messages
+from xmed.spec.strict import validation_messages
 
 SPLITS = {"fraction": {"train": 0.6, "select": 0.15, "test": 0.25}, "seed": 0}
 _MODALITIES = {

@@ -12,8 +12,8 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.spec.dataset import DatasetSpec
 from xmed.spec.decathlon import read_decathlon
+from xmed.spec.strict import did_you_mean, validation_messages
 from xmed.spec.study import Protocol, Study
-from xmed.spec.validation_messages import did_you_mean, validation_messages
 
 Spec = TypeVar("Spec", DatasetSpec, Study)
 Document = TypeVar("Document", DatasetSpec, Study, Protocol)

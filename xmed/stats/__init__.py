@@ -6,9 +6,14 @@ be computed is None with a reason, never NaN; NaN in the input is refused.
 """
 
 from xmed.stats.conformal import Conformal, EstimateCard, conformal_interval, estimate_card
-from xmed.stats.coverage import OperatingPoint, RiskCoverage, operating_point, risk_coverage_curve
-from xmed.stats.failure import FailureDetection, failure_detection
-from xmed.stats.family import holm_adjusted
+from xmed.stats.coverage import (
+    FailureDetection,
+    OperatingPoint,
+    RiskCoverage,
+    failure_detection,
+    operating_point,
+    risk_coverage_curve,
+)
 from xmed.stats.gap import gap_closed_interval
 from xmed.stats.interval import RESAMPLES, T_BELOW, Interval, Median, bootstrap_ci, mean_ci, median_ci, t_ci
 from xmed.stats.joint import LABELLINGS, GroupShift, JointShift, joint_shift, smallest_p
@@ -23,6 +28,7 @@ from xmed.stats.two_samples import (
     MmdTest,
     Shift,
     chi2_test,
+    holm_adjusted,
     ks_component_tests,
     ks_test,
     mmd_test,

@@ -1,4 +1,4 @@
-"""Two samples: tests whether new data differ from the data that a model was validated on."""
+"""Two samples: tests whether new data differ from validation data, with p values adjusted for several tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,31 @@ import numpy as np
 from scipy import stats
 from scipy.spatial.distance import cdist, pdist
 
-from xmed.stats.family import holm_adjusted
 from xmed.stats.interval import as_finite, scale_back, scale_to_ordinary
+
+
+def holm_adjusted(p: Sequence[float]) -> list[float]:
+    """Adjust p values for a family of tests by Holm's step-down method.
+
+    Source: Holm, Scand J Stat 1979, jstor 4615733: the i-th smallest of m p values is multiplied by m − i + 1.
+
+    Args:
+        p: The p values.
+
+    Returns:
+        The adjusted p values in the same order.
+
+    Raises:
+        ValueError: For values outside 0 to 1.
+    """
+    x, order = as_finite(p), np.argsort(p, kind="stable")
+    if x.size and not 0 <= x.min() <= x.max() <= 1:
+        raise ValueError(f"p values lie between 0 and 1, not at {x.min():g} or {x.max():g}")
+    adjusted = np.maximum.accumulate(x[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    in_given_order = np.empty(len(p))
+    in_given_order[order] = adjusted
+    return in_given_order.tolist()
+
 
 LEAST_SHARE = 1e-4
 """The share that an empty bin counts as in a PSI, because the logarithm of 0 is not defined."""

@@ -1,4 +1,4 @@
-"""Train the arms of a run, each in its own process, in the order in which they depend on each other."""
+"""Train the arms of a run, each in its own process that passes on its progress, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,26 @@ from xmed.processes.child import tied_children
 from xmed.run import TRAINED_ARMS, Arm, Run
 from xmed.train.arms import fit, method_of
 from xmed.train.distributed_launch import fit_distributed
-from xmed.train.progress_relay import Relay
+
+Note = tuple[str, int, int, str]
+"""(what, done, total, note), as in `xmed.files.progress.Progress`."""
+
+
+class Relay:
+    """Passes on at most about two notes a second, and the last one.
+
+    Args:
+        send: Called with each note that is passed on.
+    """
+
+    def __init__(self, send: Callable[[Note], None]) -> None:
+        self.send, self.last = send, 0.0
+
+    def __call__(self, what: str, done: int, total: int, note: str) -> None:
+        if done == total or time.monotonic() - self.last > 0.5:
+            self.send((what, done, total, note))
+            self.last = time.monotonic()
+
 
 GRACE_SECONDS = 20.0
 """How long a worker may take for its current step and a checkpoint. A scheduler that ends a job gives it 30 s."""

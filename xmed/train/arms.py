@@ -1,9 +1,10 @@
-"""Train one arm of a run: source-only, adapted, supervised upper bound, or any method by name."""
+"""Train one arm of a run: source-only, adapted, supervised upper bound, any method, or several composed to one."""
 
 from __future__ import annotations
 
 import functools
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from xmed import __version__, methods, networks, select
+from xmed.errors import XmedError
 from xmed.files.digest import file_digest, folder_digest
 from xmed.files.progress import Progress
 from xmed.home import Home
@@ -19,6 +21,7 @@ from xmed.methods import Domains
 from xmed.model.deployed import Model
 from xmed.model.folder import WEIGHTS
 from xmed.model.volume_enlargement import learn_scale
+from xmed.networks import Ensemble
 from xmed.networks.distributed import ALONE, Ranks, process_group
 from xmed.networks.precision import BFLOAT16, choose_precision
 from xmed.networks.random_numbers import RandomNumbers
@@ -31,11 +34,38 @@ from xmed.run import Arm, Run
 from xmed.spec import MethodSpec, Study
 from xmed.tasks import Segmentation
 from xmed.tasks.location_prior import LabelledCases
-from xmed.train import checkpoint, compose
+from xmed.train import checkpoint
 from xmed.train.arm_data import Data
 from xmed.train.checkpoint import Trained
 from xmed.train.loop import steps_of, train
 from xmed.train.prefetch import prefetched
+
+
+def ensemble(models: Sequence[Model]) -> Model:
+    """Return the model whose probabilities are the mean of several models' probabilities.
+
+    Args:
+        models: Models of the same grid, network and intensity window.
+
+    Raises:
+        XmedError: METHOD_NEEDS where they differ.
+    """
+    first = models[0]
+    for other in models[1:]:
+        if (other.grid, other.network, other.window) != (first.grid, first.network, first.window):
+            what = f"{other.origin.method} and {first.origin.method} with different networks"
+            raise XmedError("METHOD_NEEDS", f"an ensemble of {what}", "methods that share the study's network")
+    spec = first.network.model_copy(update={"members": first.network.members * len(models)})
+    nets_of = [
+        net for model in models for net in (model.net.members if isinstance(model.net, Ensemble) else [model.net])
+    ]
+    return replace(first, net=Ensemble(nets_of).eval(), network=spec, enlarges=False)
+
+
+def training_seconds(run: Run, arms: Sequence[str], seed: int) -> float:
+    """Return the seconds of training that went into the given arms."""
+    return sum(float(run.read(Training, arm, seed).seconds) for arm in arms)
+
 
 FOREGROUND_SHARE = 0.7
 """Share of the source patches that contain foreground."""
@@ -156,7 +186,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     names = methods.needs(spec)
     models = {name: Model.load(run.arm(name, seed) / "model") for name in names}
     if spec.name == "ensemble":
-        model, _ = _finalise(compose.ensemble(list(models.values())), data)
+        model, _ = _finalise(ensemble(list(models.values())), data)
         made_of = CheckpointChoice(rule="all members", members=names)
     else:
         chosen, choice = select.select_model(models, data.unlabelled, data.judges, data.source_ml(), seed, data.scene)
@@ -165,7 +195,7 @@ def _compose(run: Run, arm: str, seed: int, spec: MethodSpec, data: Data) -> Pat
     record = {
         "steps": 0,
         "batch": data.batch,
-        "seconds": round(compose.training_seconds(run, names, seed), 1),
+        "seconds": round(training_seconds(run, names, seed), 1),
         "device": str(model.device),
         "network": model.network.model_dump(mode="json"),
         "target_labels_used": any(methods.find(name).target_labels != "none" for name in names),

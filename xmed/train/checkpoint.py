@@ -1,4 +1,10 @@
-"""Checkpoints: everything that a training needs to continue exactly as without an interruption."""
+"""Checkpoints: everything that a training needs to continue exactly as without an interruption.
+
+One is saved every so many steps, and when a signal (SIGTERM, SIGINT) asks the process to end.
+`xmed.processes.termination` catches the signal, whose handler may run in the middle of a step. So the training asks
+after each step whether one has come, saves, and only then ends. A scheduler that ends a job sends SIGTERM; without the
+checkpoint all steps since the last one would be lost.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +25,7 @@ from xmed.files.atomic import flush_folder
 from xmed.methods import Method
 from xmed.networks.distributed import ALONE, Ranks
 from xmed.prepare import Batches
+from xmed.processes import termination
 
 KEPT, DIGITS = 2, 16
 """Number of checkpoints that are kept, and of hexadecimal digits of the checksum in a file name."""
@@ -129,3 +136,29 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state if "ranks" in state else None
+
+
+def save_if_due_or_signalled(
+    step: int, last_step: int, every: int, save: Callable[[], None], device: torch.device, ranks: Ranks
+) -> None:
+    """Save a checkpoint after a step, if it is time for one or a signal has come. After a signal, end the training.
+
+    Of several processes all save when one has got a signal. After the last step nothing is saved and nothing is
+    interrupted: the training is finished.
+
+    Args:
+        step: The step that is done, from 1.
+        last_step: The last step of the training.
+        every: Number of steps between two checkpoints.
+        save: Saves a checkpoint.
+        device: The device that trains.
+        ranks: The processes that train together.
+
+    Raises:
+        KeyboardInterrupt: A signal has come, and the checkpoint is saved.
+    """
+    signalled = ranks.any(termination.stop_requested(), device)
+    if step < last_step and (step % every == 0 or signalled):
+        save()
+        if signalled:
+            raise KeyboardInterrupt

@@ -25,8 +25,8 @@ from xmed.errors import XmedError
 from xmed.networks.distributed import Ranks
 from xmed.processes import termination
 from xmed.run import Run, home
+from xmed.train.arm_processes import Relay
 from xmed.train.arms import fit
-from xmed.train.progress_relay import Relay
 
 
 def main(arguments: list[str]) -> int:

@@ -43,9 +43,8 @@ from xmed.io.pacs.archive import ArchiveSeries
 from xmed.io.pacs.catalogue import find_series
 from xmed.io.pacs.connect import connect
 from xmed.io.pacs.dicomweb import DicomWebArchive
-from xmed.io.pacs.dimse import DimseArchive
+from xmed.io.pacs.dimse import DimseArchive, client_tls_context, server_tls_context
 from xmed.io.pacs.receiving import MAX_PDU, receive_object
-from xmed.io.pacs.tls import client_tls_context, server_tls_context
 from xmed.labels import LabelTable, Structure
 from xmed.records.model_card import ModelOrigin
 from xmed.spec import DatasetSpec, PacsSpec

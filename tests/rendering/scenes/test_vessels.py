@@ -9,11 +9,10 @@ from xmed.errors import XmedError
 from xmed.io import read_nifti
 from xmed.prepare import Sample
 from xmed.rendering import scenes
-from xmed.rendering.scenes import limb, vessels, write_label_maps
-from xmed.rendering.scenes.components import Components
+from xmed.rendering.scenes import vessels, write_label_maps
 from xmed.rendering.scenes.linear import Beam
 from xmed.rendering.scenes.soft_tissue import draw_soft_tissue
-from xmed.rendering.scenes.vessels import bend_label_map
+from xmed.rendering.scenes.vessels import Components, bend_label_map
 from xmed.spec import MapsSpec
 from xmed.volume import Grid
 
@@ -22,7 +21,9 @@ SHAPE = (128, 128, 1)
 
 def source(ids: np.ndarray) -> Sample:
     whole = np.ones(ids.shape, bool)
-    return Sample("a", ids.astype(np.float32), whole, Grid(ids.shape, np.eye(4)), (ids == limb.VESSEL).astype(np.uint8))
+    return Sample(
+        "a", ids.astype(np.float32), whole, Grid(ids.shape, np.eye(4)), (ids == vessels.VESSEL).astype(np.uint8)
+    )
 
 
 def target(shape=SHAPE) -> Sample:
@@ -40,7 +41,7 @@ def lumen() -> Sample:
 def test_a_limb_is_drawn_in_the_targets_shape_inside_its_field_of_view_and_by_its_seed(make, shape):
     seen = target(shape)
     seen.fov[: shape[0] // 3] = False
-    given = source(limb.anatomy(np.random.default_rng(7)))
+    given = source(vessels.anatomy(np.random.default_rng(7)))
     before = given.image.copy()
     (image, label), (again, same), (other, _) = (make(given, seen, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (image.dtype, label.dtype, image.shape, label.shape) == (np.float32, np.uint8, shape, shape)
@@ -55,13 +56,13 @@ def test_a_limb_is_drawn_in_the_targets_shape_inside_its_field_of_view_and_by_it
 def test_an_invented_limb_holds_as_many_vessels_as_the_recipe_draws_apart_from_each_other():
     counts, shares, bones = [], [], 0
     for seed in range(150):
-        ids = limb.anatomy(np.random.default_rng(seed))
-        assert (ids.dtype, ids.shape) == (np.uint8, (limb.EDGE, limb.EDGE, 1))
-        assert set(np.unique(ids)) <= {0, limb.VESSEL, limb.NERVE, limb.MUSCLE, limb.BONE}
-        pieces = Components.of(ids[:, :, 0] == limb.VESSEL)
+        ids = vessels.anatomy(np.random.default_rng(seed))
+        assert (ids.dtype, ids.shape) == (np.uint8, (vessels.EDGE, vessels.EDGE, 1))
+        assert set(np.unique(ids)) <= {0, vessels.VESSEL, vessels.NERVE, vessels.MUSCLE, vessels.BONE}
+        pieces = Components.of(ids[:, :, 0] == vessels.VESSEL)
         counts.append(0 if pieces is None else len(pieces.half))
-        shares.append((ids == limb.VESSEL).mean())
-        bones += limb.BONE in ids
+        shares.append((ids == vessels.VESSEL).mean())
+        bones += vessels.BONE in ids
     assert 0.08 < np.mean(np.array(counts) == 0) < 0.25  # none is drawn at 0.14; bone swallows a few
     assert 1.4 < np.mean(counts) < 2.2  # 1.73 are drawn
     assert 0.02 < np.mean(shares) < 0.08
@@ -86,7 +87,7 @@ def test_a_vessel_is_darker_than_the_tissue_at_its_level_and_what_lies_behind_it
 
 def test_nothing_under_bone_is_called_a_vessel_and_it_lies_in_shadow():
     given = lumen()
-    given.image[:, 30:36] = limb.BONE  # the vessel is below
+    given.image[:, 30:36] = vessels.BONE  # the vessel is below
     for seed in range(6):
         image, label = vessels.draw(given, target(), np.random.default_rng(seed))
         assert not label.any()
@@ -113,11 +114,11 @@ def test_layers_lie_across_the_picture():
 
 
 def test_a_bent_map_keeps_its_ids_and_nearly_its_shares():
-    ids = limb.anatomy(np.random.default_rng(3))[:, :, 0]
+    ids = vessels.anatomy(np.random.default_rng(3))[:, :, 0]
     moved = [bend_label_map(ids, (128, 128), np.random.default_rng(seed)) for seed in range(20)]
     assert all(set(np.unique(one)) <= set(np.unique(ids)) for one in moved)
-    share = np.mean([(one == limb.VESSEL).mean() for one in moved])
-    assert share == pytest.approx((ids == limb.VESSEL).mean(), rel=0.4)
+    share = np.mean([(one == vessels.VESSEL).mean() for one in moved])
+    assert share == pytest.approx((ids == vessels.VESSEL).mean(), rel=0.4)
 
 
 def test_each_piece_has_its_own_extent_and_every_pixel_belongs_to_the_nearest():

@@ -123,8 +123,7 @@ def test_a_lock_whose_holder_was_killed_is_found_and_cleared(place):
 
 
 def test_an_mlflow_run_without_a_process_is_closed_and_says_why(place):
-    from xmed.registry.close_runs import REASON_TAG
-    from xmed.registry.tracked_runs import RUN_TAG
+    from xmed.registry.tracked_runs import REASON_TAG, RUN_TAG
     from xmed.registry.tracking_store import client
 
     mlflow = client(place)

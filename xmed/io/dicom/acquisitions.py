@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from xmed.io.dicom.acquisition_times import image_times
 from xmed.io.dicom.planes import Plane
 from xmed.io.dicom.regular_grid import is_regular
 from xmed.io.dicom.sop_classes import object_modality
-from xmed.io.dicom.temporal_order import unique_names, value_text, volume_name
+from xmed.io.dicom.temporal_order import image_times, unique_names, value_text, volume_name
 from xmed.io.notes import add_note
 
 MIN_SLICES = 3

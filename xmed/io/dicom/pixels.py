@@ -15,9 +15,9 @@ from xmed.io.dicom.colour import check_photometric, decode_rgb, frame_streams
 from xmed.io.dicom.header import Header
 from xmed.io.dicom.instance import Instance
 from xmed.io.dicom.mosaic import detect_mosaic
-from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.prescan import UNDEFINED_LENGTH
 from xmed.io.dicom.scaling import apply_real_world_maps, read_scaling
+from xmed.io.dicom.stated_sizes import check_pixel_size
 from xmed.io.notes import add_note
 from xmed.io.sandbox.limits import grow_limits
 

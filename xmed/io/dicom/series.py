@@ -10,13 +10,12 @@ import numpy as np
 
 from xmed.errors import XmedError
 from xmed.io.dicom.instance import Instance, has_undecodable_text, read_instances
-from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.pixels import fill_padding, modality_values
 from xmed.io.dicom.planes import Plane, has_planes, read_planes
 from xmed.io.dicom.quantity import slice_factors
 from xmed.io.dicom.regular_grid import affine_from_planes
 from xmed.io.dicom.split_volumes import FrameValues, PlanesByVolume, split_volumes
-from xmed.io.dicom.stated_sizes import compare_stack
+from xmed.io.dicom.stated_sizes import check_pixel_size, compare_stack
 from xmed.io.dicom.subject import check_series_identity, subject_digests
 from xmed.io.dicom.ultrasound import read_ultrasound
 from xmed.io.field_of_view import field_of_view

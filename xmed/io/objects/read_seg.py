@@ -9,8 +9,8 @@ from pydicom.pixels.utils import pixel_array
 from xmed.errors import XmedError
 from xmed.io.dicom.frames import FrameAttributes
 from xmed.io.dicom.instance import Instance
-from xmed.io.dicom.pixel_size_check import check_pixel_size
 from xmed.io.dicom.planes import Plane, has_planes, read_planes
+from xmed.io.dicom.stated_sizes import check_pixel_size
 from xmed.labels import LabelTable, Structure
 from xmed.volume import Volume
 

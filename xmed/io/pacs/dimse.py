@@ -1,8 +1,14 @@
-"""Use an archive over DIMSE (PS3.7): C-FIND, C-GET or C-MOVE, and C-STORE."""
+"""Use an archive over DIMSE (PS3.7): C-FIND, C-GET or C-MOVE, and C-STORE.
+
+The environment variable XMED_PACS_CA names a PEM file of certificates to trust instead of those of the system.
+XMED_PACS_CERT names a PEM file with our own certificate and key, for connections to the archive and from it (C-MOVE).
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +33,49 @@ from xmed.io.pacs.archive import (
     match_attributes,
 )
 from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
-from xmed.io.pacs.tls import client_tls_context, server_tls_context
+
+CA_VARIABLE, CERTIFICATE_VARIABLE = "XMED_PACS_CA", "XMED_PACS_CERT"
+
+
+def client_tls_context() -> ssl.SSLContext:
+    """Return the TLS context for connections to the archive, whose certificate must match its host name.
+
+    Raises:
+        XmedError: PACS_REFUSED if a certificate cannot be read.
+    """
+    return _tls_context(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def server_tls_context() -> ssl.SSLContext:
+    """Return the TLS context for incoming connections, which must show a trusted certificate.
+
+    Raises:
+        XmedError: PACS_REFUSED if XMED_PACS_CERT is not set, or a certificate cannot be read.
+    """
+    if not os.environ.get(CERTIFICATE_VARIABLE):
+        raise XmedError(
+            "PACS_REFUSED", f"{CERTIFICATE_VARIABLE} is not set", "a certificate for C-MOVE connections of the archive"
+        )
+    context = _tls_context(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _tls_context(side: ssl._SSLMethod) -> ssl.SSLContext:
+    context, named = ssl.SSLContext(side), CA_VARIABLE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 (BCP 195), which PS3.15 follows
+    try:
+        if trusted := os.environ.get(CA_VARIABLE):
+            context.load_verify_locations(trusted)
+        else:
+            context.load_default_certs()
+        named = CERTIFICATE_VARIABLE
+        if certificate := os.environ.get(CERTIFICATE_VARIABLE):
+            context.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as problem:
+        raise XmedError("PACS_REFUSED", f"{named} names no readable certificate", "a file in PEM") from problem
+    return context
+
 
 # pynetdicom logs patient identifiers, and each error in addition to raising it.
 _config.LOG_HANDLER_LEVEL = "none"
@@ -59,7 +107,7 @@ SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 class DimseArchive:
-    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.tls`).
+    """The archive at dimse://OUR_AE@host:port/THEIR_AE, or over TLS at dimses:// (see `xmed.io.pacs.dimse`).
 
     Args:
         url: The address.

@@ -7,19 +7,131 @@ figure yet. A vessel is recognised by its dark, nearly echo-free lumen, by its w
 and by the tissue behind it, which is brighter than its surroundings because blood attenuates little (Szabo, Diagnostic
 Ultrasound Imaging, 2nd ed. 2014). Nerves, muscle and dark nerve roots are drawn because they look like vessels and are
 none. Lengths are in pixels of a picture 128 columns wide, echoes are powers.
+
+Label maps come from annotated data, or from a random generator (`anatomy`): numbers and sizes of vessels are those of
+the recipe, muscle and bone are drawn larger and more varied, by eye. Lengths are in pixels of a map 128 wide and deep,
+(i lateral, j depth).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
 from xmed.prepare import Sample
 from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
-from xmed.rendering.scenes.components import Components
-from xmed.rendering.scenes.limb import BONE, MUSCLE, NERVE, VESSEL, anatomy
 from xmed.rendering.scenes.linear import Beam, display_linear
 from xmed.rendering.scenes.soft_tissue import SoftTissue, draw_soft_tissue
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The connected components of one structure in a picture.
+
+    Attributes:
+        depth: Voxels inside the structure's edge, negative outside, (i, j).
+        owner: Number, from 0, of the component that a pixel is in or nearest to, (i, j).
+        half: Half of each component's extent along the beam, (components,).
+        middle: Middle of each component's extent along the beam, (components,).
+    """
+
+    depth: np.ndarray
+    owner: np.ndarray
+    half: np.ndarray
+    middle: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Components | None:
+        """Return the components of `mask`, bool (i, j), or None where it is empty."""
+        parts, count = ndimage.label(mask)
+        if count == 0:
+            return None
+        away, spots = ndimage.distance_transform_edt(~mask, return_indices=True)
+        depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask) - away, 0.7).astype(np.float32)
+        rows = [box[1] for box in ndimage.find_objects(parts)]
+        half, middle = (np.array([(r.stop + s * r.start) / 2 for r in rows]) for s in (-1, 1))
+        return cls(depth, parts[tuple(spots)] - 1, half, middle)
+
+    def each(self, values: list[float] | np.ndarray) -> np.ndarray:
+        """Spread one value per component to one per pixel."""
+        per_pixel: np.ndarray = np.asarray(values, dtype=np.float32)[self.owner]
+        return per_pixel
+
+    def log_uniform(self, random: np.random.Generator, low: float, high: float) -> np.ndarray:
+        """Draw one value per component, its logarithm uniform, and spread it to the pixels."""
+        return self.each([log_uniform(random, low, high) for _ in self.half])
+
+    def uniform(self, random: np.random.Generator, low: float, high: float) -> np.ndarray:
+        """Draw one uniform value per component and spread it to the pixels."""
+        return self.each(random.uniform(low, high, len(self.half)))
+
+    def square(self) -> np.ndarray:
+        """Return how squarely the sound meets the edge: the normal's part along the beam, in [0, 1]."""
+        i, j = np.gradient(self.depth)
+        facing: np.ndarray = np.abs(j) / np.maximum(np.hypot(i, j), 1e-6)
+        return facing
+
+
+EDGE = 128
+VESSEL, NERVE, MUSCLE, BONE = 1, 2, 3, 4
+VESSELS = (0.14, 0.34, 0.27, 0.15, 0.10)
+"""Probability of 0, 1, ... vessels in a picture."""
+GAP = 2
+"""Pixels of tissue between two vessels: in a label map touching vessels cannot be told apart."""
+TRIES = 20
+
+
+def anatomy(random: np.random.Generator) -> np.ndarray:
+    """Generate a label map uint8 (EDGE, EDGE, 1): 0 other tissue, 1 vessel, 2 nerve, 3 muscle, 4 bone and below it."""
+    ids = np.zeros((EDGE, EDGE), dtype=np.uint8)
+    for _ in range(int(random.integers(0, 4))):
+        ids[_blob(random, log_uniform(random, 8, 45), random.uniform(0.25, 0.8), 0.3)] = MUSCLE
+    for _ in range(int(random.integers(0, 4))):
+        ids[_blob(random, random.uniform(4, 18), random.uniform(0.35, 1.0), 0.15)] = NERVE
+    taken = np.zeros(ids.shape, dtype=bool)
+    for _ in range(int(random.choice(len(VESSELS), p=VESSELS))):
+        vessel = _vessel(taken, random)
+        ids[vessel] = VESSEL
+        taken |= ndimage.binary_dilation(vessel, iterations=GAP)
+    if random.random() < 0.45:
+        ids[_bone_at_depth(random)] = BONE
+    return ids[:, :, np.newaxis]
+
+
+def _vessel(taken: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw a lumen that does not touch the others; after TRIES attempts, the part of it that is free."""
+    size = log_uniform(random, 5, 20)
+    for _ in range(TRIES):
+        wide = float(np.clip(size * log_uniform(random, 0.6, 1.5), 3.5, 25))
+        lumen = _blob(random, wide, random.uniform(0.55, 1.35), random.uniform(0.02, 0.12))
+        if not (lumen & taken).any():
+            break
+    free: np.ndarray = lumen & ~taken
+    return free
+
+
+def _blob(random: np.random.Generator, wide: float, flat: float, irregular: float) -> np.ndarray:
+    """Draw a tilted ellipse of half-width `wide`, half-height `wide · flat` and uneven edge, bool (EDGE, EDGE)."""
+    i, j = np.indices((EDGE, EDGE), dtype=np.float32)
+    i, j = i - random.uniform(0.05, 0.95) * EDGE, j - random.uniform(0.08, 0.9) * EDGE
+    tilt = random.uniform(-0.5, 0.5)
+    along, across = np.cos(tilt) * i + np.sin(tilt) * j, -np.sin(tilt) * i + np.cos(tilt) * j
+    uneven = irregular * smooth_noise(random, (EDGE, EDGE), max(2.0, 0.5 * wide))
+    blob: np.ndarray = np.hypot(along / wide, across / (wide * flat)) < 1 + uneven
+    return blob
+
+
+def _bone_at_depth(random: np.random.Generator) -> np.ndarray:
+    """Draw all below a surface that is convex towards the probe, over a part of the width; bool (EDGE, EDGE)."""
+    i, j = np.indices((EDGE, EDGE), dtype=np.float32)
+    middle, half, top = random.uniform(0, 1) * EDGE, random.uniform(12, 60), random.uniform(0.3, 0.95) * EDGE
+    x = (i - middle) / half
+    surface = top + random.uniform(2, 25) * x**2 + random.normal(0, 6) * x + smooth_noise(random, (EDGE, 1), (6, 0))
+    bone: np.ndarray = (j > surface) & (np.abs(x) < 1)
+    return bone
+
 
 __all__ = ["anatomy", "draw", "plain"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from xmed.server.doctor import databases, homes, leftovers, machine
+from xmed.server.doctor import databases, leftovers, machine
 from xmed.server.doctor.check import Check
 
 
@@ -21,8 +21,8 @@ def examine(home: Path, fix: bool = False) -> list[Check]:
         machine.check_packages,
         machine.check_device,
         lambda: machine.check_disk(home),
-        lambda: homes.check_place(home, fix),
-        lambda: homes.check_privacy(home, fix),
+        lambda: machine.check_place(home, fix),
+        lambda: machine.check_privacy(home, fix),
         lambda: databases.check_databases(home),
         lambda: leftovers.check_locks(home, fix),
         lambda: leftovers.check_tracked_runs(home, fix),

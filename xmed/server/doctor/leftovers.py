@@ -13,6 +13,7 @@ from xmed.console.run_lock import gpu_lock_folder, run_lock
 from xmed.errors import XmedError
 from xmed.files.documents import mapping, read_json
 from xmed.files.locks import clear_lock, lock_owner
+from xmed.home import Home
 from xmed.server import stale_flow_runs
 from xmed.server.doctor.check import HOW_TO_CLOSE, Check, repairable
 from xmed.server.doctor.databases import tracking_answers
@@ -42,7 +43,7 @@ def check_tracked_runs(home: Path, fix: bool) -> Iterator[Check]:
     if not tracking_answers(home):
         return
     from xmed.registry import orphans
-    from xmed.registry.close_runs import close_tracked_run
+    from xmed.registry.tracked_runs import close_tracked_run
 
     run_ids = [] if stale_flow_runs.is_run_at_work(home) else orphans(home)
     if fix:
@@ -62,7 +63,7 @@ def check_flow_runs(home: Path, fix: bool) -> Iterator[Check]:
 def check_runs(home: Path) -> Iterator[Check]:
     """Check for folders of runs that did not end and in which nobody has worked for a while."""
     unfinished = []
-    for folder in sorted((home / "runs").glob("*/")):
+    for folder in sorted(Home(home).runs.glob("*/")):
         last_files = ["comparison.json", f"{ENDED}.json"]
         if not (folder / f"{BEGUN}.json").is_file():
             last_files.append("report/report.json")
@@ -110,14 +111,14 @@ def check_versions(home: Path) -> Iterator[Check]:
     sound = f"{len(rows)} versions, each with its report"
     yield Check("models", not without_report, problem if without_report else sound)
     lost = [f"{row.name} {row.version}" for row in rows if not has_artifacts(row.name, row.version, home)]
-    problem = f"nothing can be read of {', '.join(lost)}: bring {home / 'mlartifacts'} back from a backup"
+    problem = f"nothing can be read of {', '.join(lost)}: bring {Home(home).registry_artifacts} back from a backup"
     yield Check("artifacts", not lost, problem if lost else "of each version one was opened")
 
 
 def check_quarantine(home: Path) -> Iterator[Check]:
     """Count refused cases by dataset and code. No fault of the installation, but somebody should know."""
     counts: dict[str, Counter[str]] = {}
-    for path in sorted((home / "quarantine").glob("*/*.json")):
+    for path in sorted(Home(home).quarantine.glob("*/*.json")):
         try:
             code = str(mapping(read_json(path), path.name)["code"])
         except (XmedError, KeyError):

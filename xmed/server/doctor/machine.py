@@ -1,4 +1,4 @@
-"""Checks of the machine: Python, packages within their bounds, the device, the disk."""
+"""Checks of the machine and of the home on it: Python, packages, device, disk; where the home lies, who can read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from xmed.app.environment import cpu
-from xmed.server.doctor.check import Check
+from xmed.files.permissions import GROUP, close_to_others, make_private_home, readable_by_others
+from xmed.registry.relocation import elsewhere, relocate
+from xmed.server.doctor.check import HOW_TO_FIX, Check, repairable
+from xmed.server.moved_schedules import correct_schedules, schedules_elsewhere
 
 LEAST_DISK_GB, DEVICE_SECONDS = 5.0, 120.0
 DEVICE_SCRIPT = """
@@ -100,3 +103,28 @@ def _fast_features() -> str:
         return "features unknown"
     names = [name for flag, name in FAST_FEATURES.items() if flag in flags]
     return ", ".join(names) if names else "none of AMX, AVX-512, AVX2: training will be slow"
+
+
+SHOWN = 3
+
+
+def check_place(home: Path, fix: bool) -> Iterator[Check]:
+    """Check whether a home was moved or copied: its registry and its schedules then name the old folder."""
+    old_homes = sorted({str(path) for path in elsewhere(home)} | set(schedules_elsewhere(home)))
+    if fix:
+        relocate(home)
+        correct_schedules(home)
+    names = ", ".join(old_homes)
+    problem = f"its registry or its schedules lie in {names}: it was moved, or copied" if old_homes else ""
+    yield repairable("home", problem, fix, f"{home}", "put right", HOW_TO_FIX)
+
+
+def check_privacy(home: Path, fix: bool) -> Iterator[Check]:
+    """Check for files and folders that other accounts of this machine may read or write."""
+    open_paths = [path.relative_to(home).as_posix() for path in readable_by_others(home)]
+    if fix and open_paths:
+        make_private_home(home)
+        close_to_others(home, home)
+    examples = ", ".join(open_paths[:SHOWN]) + (" …" if len(open_paths) > SHOWN else "")
+    problem = f"others may read or write {len(open_paths)} files and folders ({examples})" if open_paths else ""
+    yield repairable("privacy", problem, fix, f"for its owner alone, or the group of {GROUP}", how=HOW_TO_FIX)

@@ -21,6 +21,7 @@ from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.atomic import write_atomically
 from xmed.files.locks import lock_owner
+from xmed.home import Home
 from xmed.run import stack_file
 from xmed.server.prefect_server import LOOPBACK, UP, server_lock
 from xmed.server.stack.passwords import stack_password
@@ -77,7 +78,7 @@ class StackPlace:
 
     def log(self, name: str) -> Path:
         """The log file of a service."""
-        return self.home / "logs" / f"{name}.log"
+        return Home(self.home).logs / f"{name}.log"
 
     def ports(self) -> Ports | None:
         """The ports of a stack that has been up; None for a home without a stack."""

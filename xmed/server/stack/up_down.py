@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xmed.errors import XmedError
 from xmed.files.locks import lock_owner
+from xmed.home import Home
 from xmed.processes.child import untied_environment
 from xmed.records.server_stack import DatabaseServer, RunningStack, ServerLogin, StoppedStack
 from xmed.server.prefect_server import LOOPBACK, STOP_SECONDS, free_port, server_lock
@@ -86,7 +87,7 @@ def stack_summary(place: StackPlace) -> RunningStack:
     """Where the servers of a stack answer, and the files with their passwords."""
     ports = place.ports()
     assert ports is not None
-    folder = secrets_folder(place.home)
+    folder, embedded = secrets_folder(place.home), Home(place.home).registry_database
     prefect = prefect_url(ports).removesuffix("/api")
     return RunningStack(
         up=place.supervisor_pid() is not None,
@@ -95,7 +96,7 @@ def stack_summary(place: StackPlace) -> RunningStack:
         mlflow=ServerLogin(url=mlflow_url(ports), user=USER, password=str(folder / "mlflow")),
         postgres=DatabaseServer(address=f"{LOOPBACK}:{ports.postgres}", data=str(place.data)),
         logs=str(place.log("stack").parent),
-        embedded=str(place.home / "mlflow.db") if (place.home / "mlflow.db").is_file() else None,
+        embedded=str(embedded) if embedded.is_file() else None,
     )
 
 

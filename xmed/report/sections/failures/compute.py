@@ -11,8 +11,7 @@ from xmed import stats
 from xmed.records.evaluation import CaseRow
 from xmed.records.record import content
 from xmed.records.report_cases import ReportCase
-from xmed.report.case_pictures import gallery
-from xmed.report.contact_sheet import contact_sheet
+from xmed.report.case_pictures import contact_sheet, gallery, volume_viewer
 from xmed.report.failure_causes import CAUSES, causes, description, tau, worst_first
 from xmed.report.ratings import ratings
 from xmed.report.row_facts import FAILURE, failed
@@ -20,7 +19,6 @@ from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.section_registry import Files, Section
 from xmed.report.sources import Sources
 from xmed.report.stats_as_json import proportion
-from xmed.report.volume_viewer import volume_viewer
 from xmed.run import Run
 
 Document = dict[str, Any]

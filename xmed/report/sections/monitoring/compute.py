@@ -8,15 +8,45 @@ from typing import Any
 from pydantic import JsonValue
 
 from xmed import stats
+from xmed.html.axis import Axis
 from xmed.html.render import word
 from xmed.records.drift import CalmTrial, JudgedSimulation, Simulation
 from xmed.records.record import content
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
-from xmed.report.sections.monitoring.figure import distribution_plot
 from xmed.report.sources import Sources
 from xmed.report.stats_as_json import limits, quantiles
 from xmed.run import Run
+
+Figure = dict[str, Any]
+MOST_DOTS = 200
+QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
+
+
+def distribution_plot(distribution: dict[str, Any]) -> Figure | None:
+    """Return the values, the middle half and the 5th to 95th percentile, on a scale of their own.
+
+    Args:
+        distribution: One of `monitoring.distributions` of the document.
+
+    Returns:
+        Coordinates for the template; None without values.
+    """
+    marks = distribution["quantiles"] or {}
+    values = [value for value in distribution["values"] if value is not None]
+    if not values or any(marks.get(quantile) is None for quantile in QUANTILES):
+        return None
+    axis = Axis.over([*values, *marks.values()], 4, 196)
+    return {
+        "values": [axis(value) for value in values[:MOST_DOTS]],
+        "low": axis(marks["0.05"]),
+        "high": axis(marks["0.95"]),
+        "from": axis(marks["0.25"]),
+        "to": axis(marks["0.75"]),
+        "median": axis(marks["0.5"]),
+        "ends": axis.ticks(3),
+    }
+
 
 Document = dict[str, Any]
 ALLOWED = 0.05

@@ -6,7 +6,7 @@ from typing import Any
 
 from xmed import stats
 from xmed.records.record import content
-from xmed.report.case_entries import METRICS
+from xmed.report.row_facts import METRICS
 from xmed.report.rows import NO_REFERENCE, Rows
 from xmed.report.section_registry import Section
 from xmed.report.sections.results.figure import SHOWN_ARMS, difference_plots, patient_plot

@@ -6,13 +6,45 @@ from collections.abc import Sequence
 from typing import Any
 
 from xmed import stats
+from xmed.html.axis import PLOT, PLOT_BOTTOM, PLOT_LEFT, PLOT_RIGHT, PLOT_TOP, Axis, path
 from xmed.report.failure_causes import TAU, tau
 from xmed.report.rows import Rows
 from xmed.report.section_registry import Section
-from xmed.report.sections.risk_coverage.figure import risk_plot
 from xmed.report.sources import Sources
 from xmed.report.stats_as_json import proportion
 from xmed.run import Run
+
+Figure = dict[str, Any]
+MOST_DOTS = 60
+
+
+def risk_plot(risk_coverage: dict[str, Any]) -> Figure | None:
+    """Return the risk of the cases kept, and the share of undetected risk, over the share of cases kept.
+
+    Args:
+        risk_coverage: One structure of `risk_coverage` of the document.
+
+    Returns:
+        Coordinates for the template, with the operating point where one was chosen; None without confidences.
+    """
+    points = risk_coverage["points"]
+    if not points:
+        return None
+    ends = [0.0, *(point["risk"] for point in points), *(point["undetected"] for point in points)]
+    x, y = Axis(0.0, 1.0, PLOT_LEFT, PLOT_RIGHT), Axis(0.0, max(0.02, 1.12 * max(ends)), PLOT_BOTTOM, PLOT_TOP)
+    chosen = risk_coverage["operating_point"]
+    share, mark = chosen["coverage"]["value"], None
+    if chosen["threshold"] is not None and share is not None:
+        nearest = min(points, key=lambda point: abs(point["coverage"] - share))
+        mark = {"x": x(share), "y": y(nearest["risk"])}
+    dots = [{"x": x(point["coverage"]), "y": y(point["risk"])} for point in points]
+    return {
+        **PLOT, "x_ticks": x.ticks(), "y_ticks": y.ticks(), "mark": mark, "n": risk_coverage["n"],
+        "risk": path([(dot["x"], dot["y"]) for dot in dots]),
+        "undetected": path([(x(point["coverage"]), y(point["undetected"])) for point in points]),
+        "dots": dots if len(points) <= MOST_DOTS else [],
+    }  # fmt: skip
+
 
 Document = dict[str, Any]
 SCORE = "soft Dice confidence (Borges et al., arXiv 2402.10665), mean over seeds"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from xmed.cohort.splits import assign_splits
+from xmed.cohort.case import assign_splits
 from xmed.spec import FractionSplits, Splits
 
 PATIENTS = [f"p{n:03d}" for n in range(200)]

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from support.synthetic_dicom import refusal
-from xmed.cohort.archive_extraction import unpack_archive
+from xmed.cohort.fetch import unpack_archive
 
 
 def zipped(path, **members):
