@@ -35,6 +35,9 @@ def adapt_flow(
         target_root: Folder of the target's files, in place of its spec's.
         resume: Id or folder of the run to continue.
         file: The study's name or path, where it came from one: a YAML file beside it may hold human answers.
+
+    Returns:
+        The run, its folder, the path of its page, and what became of its model in the registry.
     """
     with watched_by_prefect():
         result = job.adapt(study, seeds, source_root, target_root, resume, file, call=as_task)

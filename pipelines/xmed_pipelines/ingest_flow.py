@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -15,13 +14,16 @@ from xmed_pipelines.prefect_tasks import as_task
 
 
 @flow(name="ingest", persist_result=False)
-def ingest_flow(spec: str, root: Path | None = None, cluster: str | None = None) -> dict[str, Any]:
+def ingest_flow(spec: str, root: Path | None = None, cluster: str | None = None) -> dict[str, str]:
     """Read a dataset's images into the store; images that cannot be read go to quarantine.
 
     Args:
         spec: A dataset: its name or YAML file.
         root: Folder of the dataset's files, in place of the spec's.
         cluster: Address of a Dask cluster that reads them.
+
+    Returns:
+        name and fingerprint of the dataset.
     """
     plan_dataset(spec, root)
     spread: ReadShards | None = None

@@ -20,5 +20,8 @@ def validate_flow(model: str, spec: str, protocol: Path | None = None, data_root
         spec: A dataset: its name or YAML file.
         protocol: A YAML file that says what counts as success, in place of the model's own protocol.
         data_root: Folder of the dataset's files, in place of the spec's.
+
+    Returns:
+        The run of the validation, its verdict, and the path of its page.
     """
     return external_validation.validate(model, spec, protocol, data_root, call=as_task)

@@ -86,12 +86,12 @@ def choose_precision(
     path = kept_in.precision
     make_private_home(kept_in.folder)
     with hold_short_lock(path.with_suffix(".lock")):  # trainings side by side would disturb each other's measurement
-        known = record.read_record(PrecisionChoices, path) if path.is_file() else PrecisionChoices(choices={})
-        if key not in known.choices:
+        stored = record.read_record(PrecisionChoices, path) if path.is_file() else PrecisionChoices(choices={})
+        if key not in stored.choices:
             choice = _measured(key, network, grid, classes, device, about)
-            known = PrecisionChoices(choices={**known.choices, key: choice})
-            record.write(known, path)
-    return known.choices[key]
+            stored = PrecisionChoices(choices={**stored.choices, key: choice})
+            record.write(stored, path)
+    return stored.choices[key]
 
 
 def _measured(
