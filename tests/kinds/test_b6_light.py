@@ -1,10 +1,12 @@
 """B6: what only reads a few lines of text loads neither torch nor a registry nor Prefect."""
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
+from support.source_tree import TREES, imported
 from support.untrusted_inputs import DATASET, ROOT, STUDY
 
 HEAVY = (
@@ -103,3 +105,23 @@ def test_the_facts_of_every_method_are_those_of_its_class():
         parameters = list(inspect.signature(kind.__init__).parameters)[3:]
         assert list(methods.hyperparameters(name)) == parameters
         assert methods.needs(MethodSpec(name=name)) == ([kind.schedule.start] if kind.schedule.start else [])
+
+
+def sandboxed():
+    """Modules of the functions that a reader runs: the first argument of each call of `run_in_sandbox`."""
+    names_of_modules = set()
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run_in_sandbox":
+                function = getattr(node.args[0], "id", "")
+                names_of_modules.add(imported(module).get(function, (module, ""))[0])
+    return sorted(names_of_modules)
+
+
+def test_a_reader_loads_no_torch():
+    """Each reader is a process of its own, which begins several times in a run."""
+    found = sandboxed()
+    assert {"xmed.cohort.case_inputs", "xmed.deidentify.nameless_objects"} <= set(found)
+    script = f"import sys, {', '.join(found)}\nprint('torch' in sys.modules, 'mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

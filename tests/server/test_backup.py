@@ -41,7 +41,14 @@ def made(tmp_path_factory):
         registry.register(finished(home), home)
     texts = dict.fromkeys(KEYS, "secret")
     texts |= {"store/volumes/ab/abcd/image.npy": "voxels", "store/datasets/toy.json": "{}", "store/index.db": "inodes"}
-    texts |= {"deidentify/crosswalk.jsonl": "sealed", "locks/run.json": "", "logs/x.log": "log", "runs/.half": "part"}
+    texts |= {
+        "deidentify/crosswalk.jsonl": "sealed",
+        "locks/run.json": "",
+        "logs/x.log": "log",
+        "cache/samples/ab/x/image.b2nd": "voxels",
+        "precision.json": "{}",
+        "runs/.half": "part",
+    }
     for name, text in texts.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(text)
@@ -89,7 +96,11 @@ def test_no_key_and_nothing_of_this_machine_is_in_it_and_it_is_for_its_owner(mad
     names = listed(tmp_path / "b.tar")
     assert not [name for name in names for key in KEYS if name.endswith(key)]
     assert not [
-        name for name in names if name.startswith(("home/locks", "home/logs", "home/prefect", "home/store/index"))
+        name
+        for name in names
+        if name.startswith(
+            ("home/locks", "home/logs", "home/prefect", "home/store/index", "home/cache", "home/precision")
+        )
     ]
     assert "home/deidentify/crosswalk.jsonl" in names
     assert not [name for name in names if "/." in name]

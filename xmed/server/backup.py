@@ -39,7 +39,10 @@ from xmed.server.stack.paths import StackPlace, mlflow_url
 
 MANIFEST, DUMP, FILES = "manifest.json", "registry.dump", "home"
 VOLUMES, ARTIFACTS, EMBEDDED = Path("store/volumes"), Path("stack/mlartifacts"), Path("mlflow.db")
-LEFT_OUT = ("prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "deidentify/key", "store/index.db")
+LEFT_OUT = (
+    "prefect", "locks", "logs", "waiting", "models", "fetched", "stack", "cache", "precision.json", "precision.lock",
+    "deidentify/key", "store/index.db",
+)  # fmt: skip
 """Folders and files that are no part of a backup: keys, what belongs to processes of this machine, and what can be made
 again (fetched models, the index of files)."""
 GROWING, OF_PROCESSES = (".jsonl", ".csv", ".log"), (".lock", "-wal", "-shm", "-journal")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
 import time
@@ -13,7 +12,6 @@ from typing import Any
 
 import torch
 
-from xmed.errors import XmedError
 from xmed.methods import Method
 from xmed.networks import named_tensors
 from xmed.networks.distributed import ALONE, Losses, Ranks
@@ -21,54 +19,7 @@ from xmed.prepare import Batches
 from xmed.processes import termination
 from xmed.spec import Budget
 from xmed.train.checkpoint import Checkpoint, Trained, save_if_due_or_signalled
-
-
-class LossTable:
-    """losses.csv, one row per step. A continued training drops rows after its checkpoint.
-
-    Of several ranks the first writes: single losses are its own, the total is the mean over ranks.
-
-    Args:
-        path: The file.
-        done: Number of steps that are done already.
-        writes: Whether this process writes the file.
-    """
-
-    def __init__(self, path: Path, done: int, writes: bool) -> None:
-        self.names: list[str] = []
-        self.rows: list[dict[str, str | float]] = []
-        self.path, self.writes = path, writes
-        if done and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [{**row} for row in csv.DictReader(file) if int(row["step"]) <= done]
-            self.names = [name for name in (self.rows[0] if self.rows else {}) if name not in ("step", "total", "lr")]
-
-    def __enter__(self) -> LossTable:
-        return self
-
-    def row(self, step: int, values: dict[str, float], rate: float) -> None:
-        """Add the row of one step.
-
-        Args:
-            step: The step, from 1.
-            values: Name → value of each loss, and of their "total".
-            rate: Learning rate of the step.
-        """
-        self.names += [name for name in values if name not in (*self.names, "total")]  # a loss may begin late
-        self.rows.append({"step": step, **values, "lr": rate})
-
-    def flush(self) -> None:
-        """Write the file."""
-        if not self.writes:
-            return
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["step", *self.names, "total", "lr"], restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()
-
+from xmed.train.loss_table import LossTable
 
 WEIGHT_DECAY, CHECKPOINT_EVERY, GRADIENT_LIMIT = 1e-4, 200, 12.0
 
@@ -116,18 +67,19 @@ def train(
             method.train()
             method.progress.fill_((step - now.first) / now.steps)
             losses = _losses(losses_of, (source, target), device, layout, bfloat16)
-            values = _descend(losses, optimiser, trained_parameters, step, ranks)
+            values = _descend(losses, optimiser, trained_parameters, ranks)
             table.row(step, values, float(schedule.get_last_lr()[0]))
             schedule.step()
             method.after_step()
             ranks.average_buffers(method)
             trained.seconds = before + time.monotonic() - started
             if step in milestones:
+                table.read()  # a network that has diverged is no candidate
                 trained.candidates[step] = _weights_of(method)
             save = functools.partial(_save, step, trained, table, checkpoint)
             save_if_due_or_signalled(step, steps, CHECKPOINT_EVERY, save, device, ranks)
             if progress:
-                _report(progress, step, steps, values["total"], (time.monotonic() - started) / (step - done))
+                _report(progress, step, steps, table.last_total, (time.monotonic() - started) / (step - done))
     return trained
 
 
@@ -171,20 +123,12 @@ def _descend(
     losses: dict[str, torch.Tensor],
     optimiser: torch.optim.Optimizer,
     parameters: list[torch.nn.Parameter],
-    step: int,
     ranks: Ranks,
-) -> dict[str, float]:
-    """Take one optimiser step on the sum of losses; return their values.
-
-    Raises:
-        XmedError: TRAINING_DIVERGED where the sum is not finite.
-    """
+) -> dict[str, torch.Tensor]:
+    """Take one optimiser step on the sum of losses; return the losses, and their sum as "total"."""
     zero = torch.zeros((), device=parameters[0].device)
     total = torch.stack([loss.float() for loss in losses.values()] or [zero]).sum()
-    values = {name: float(loss.detach()) for name, loss in losses.items()}
-    values["total"] = float(ranks.mean(total.detach()))
-    if not math.isfinite(values["total"]):
-        raise XmedError("TRAINING_DIVERGED", f"step {step}: losses {values}", "finite losses", "lower the rate")
+    values = {name: loss.detach() for name, loss in losses.items()} | {"total": ranks.mean(total.detach())}
     optimiser.zero_grad(set_to_none=True)
     if losses:
         total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -234,7 +178,8 @@ def _rounds(method: Method, budget: Budget) -> list[_Round]:
 
 def _optimiser(method: Method, now: _Round) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     groups = _groups(method, now.rate)
-    optimiser = torch.optim.AdamW(groups, lr=now.rate, weight_decay=WEIGHT_DECAY)
+    on_gpu = next(method.parameters()).device.type == "cuda"  # all parameters in one kernel there
+    optimiser = torch.optim.AdamW(groups, lr=now.rate, weight_decay=WEIGHT_DECAY, fused=on_gpu or None)
     rates = [group["lr"] for group in groups]
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=now.steps)
 

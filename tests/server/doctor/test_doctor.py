@@ -11,6 +11,8 @@ import pytest
 from xmed.app.resume import BEGUN, ENDED
 from xmed.cli.main import main
 from xmed.console.run_lock import hold_run_lock, run_lock
+from xmed.records.precision_choice import PrecisionChoice, PrecisionChoices
+from xmed.records.record import write
 from xmed.registry import audit_log
 from xmed.server import doctor, stale_flow_runs
 from xmed.server.doctor import databases, leftovers, machine
@@ -211,8 +213,24 @@ def test_a_package_outside_its_bounds_is_named(monkeypatch):
     assert "is outside <1; no-such-package is not installed (>=2)" in found.detail
 
 
-def test_a_processor_is_described_by_what_makes_training_fast():
-    assert machine._fast_features()
+def test_precisions_and_prepared_volumes_of_a_home_are_told(place):
+    assert "measured when" in next(machine.check_precision(place)).detail
+    times = {"float32_ms": 80.0, "bfloat16_ms": 40.0}
+    about = {
+        "precision": "bfloat16",
+        "reason": "measured",
+        "step": "training",
+        "network": "unet 8-16",
+        "spatial_dims": 3,
+    }
+    choice = PrecisionChoice(**about, device="a processor", threads=1, torch="2.13.0", **times)
+    place.mkdir(parents=True, exist_ok=True)
+    write(PrecisionChoices(choices={"0": choice}), place / "precision.json")
+    (place / "cache" / "samples").mkdir(parents=True)
+    (place / "cache" / "samples" / "image.b2nd").write_bytes(bytes(10**8))
+    told = "training of unet 8-16 in 3-D on a processor: bfloat16 (float32 80 ms, bfloat16 40 ms)"
+    assert next(machine.check_precision(place)).detail == told
+    assert next(machine.check_cache(place)).detail == f"0.1 GB of prepared volumes in {place / 'cache'}"
 
 
 def test_the_doctor_says_no_with_exit_1(place, capsys):

@@ -21,6 +21,8 @@ def examine(home: Path, fix: bool = False) -> list[Check]:
         machine.check_packages,
         machine.check_device,
         lambda: machine.check_disk(home),
+        lambda: machine.check_cache(home),
+        lambda: machine.check_precision(home),
         lambda: machine.check_place(home, fix),
         lambda: machine.check_privacy(home, fix),
         lambda: databases.check_databases(home),

@@ -16,11 +16,16 @@ from packaging.requirements import Requirement
 
 from xmed.app.environment import cpu
 from xmed.files.permissions import GROUP, close_to_others, make_private_home, readable_by_others
+from xmed.home import Home
+from xmed.records.precision_choice import PrecisionChoice, PrecisionChoices
+from xmed.records.record import read_record
 from xmed.registry.relocation import elsewhere, relocate
 from xmed.server.doctor.check import HOW_TO_FIX, Check, repairable
 from xmed.server.moved_schedules import correct_schedules, schedules_elsewhere
 
 LEAST_DISK_GB, DEVICE_SECONDS = 5.0, 120.0
+SHOWN = 3
+"""How many of the files that others can read are named."""
 DEVICE_SCRIPT = """
 import torch
 for n in range(torch.cuda.device_count()):
@@ -30,8 +35,6 @@ for n in range(torch.cuda.device_count()):
     bf16 = "" if torch.cuda.is_bf16_supported() else ", no bfloat16"
     print(f"{torch.cuda.get_device_name(n)}, CUDA {torch.version.cuda}, {memory}{bf16}")
 """
-FAST_FEATURES = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
-"""Flags of a processor that make training faster, the fastest first (see LOG.md), and their names."""
 
 
 def check_python() -> Iterator[Check]:
@@ -73,7 +76,7 @@ def check_device() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpus = "; ".join(result.stdout.splitlines())
-    yield Check("device", True, f"{gpus or f'{cpu()} ({_fast_features()})'}; {cores} cores, {memory:.0f} GiB memory")
+    yield Check("device", True, f"{gpus or cpu()}; {cores} cores, {memory:.0f} GiB memory")
 
 
 def check_disk(home: Path) -> Iterator[Check]:
@@ -85,6 +88,31 @@ def check_disk(home: Path) -> Iterator[Check]:
     yield Check("disk", is_writable and free_gb >= LEAST_DISK_GB, detail)
 
 
+def check_precision(home: Path) -> Iterator[Check]:
+    """Tell in which precision networks compute on this machine, as far as it was measured."""
+    path = Home(home).precision
+    choices = read_record(PrecisionChoices, path).choices.values() if path.is_file() else ()
+    lines = [
+        f"{each.step} of {each.network} in {each.spatial_dims}-D on {each.device}: {each.precision} ({_times(each)})"
+        for each in choices
+    ]
+    yield Check("precision", True, "; ".join(sorted(lines)) or "measured when a network is first trained or used")
+
+
+def _times(choice: PrecisionChoice) -> str:
+    """Both measured times, in words."""
+    if choice.float32_ms is None or choice.bfloat16_ms is None:
+        return "the device computes in no other"
+    return f"float32 {choice.float32_ms:.0f} ms, bfloat16 {choice.bfloat16_ms:.0f} ms"
+
+
+def check_cache(home: Path) -> Iterator[Check]:
+    """Tell how much of the disk prepared volumes take. They may be deleted: what is missing is prepared again."""
+    folder = Home(home).cache
+    size_gb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
+    yield Check("cache", True, f"{size_gb:.1f} GB of prepared volumes in {folder}")
+
+
 def _requirements() -> list[Requirement]:
     """The requirements of xmed's installed package, or of the checkout that it runs from."""
     try:
@@ -93,19 +121,6 @@ def _requirements() -> list[Requirement]:
         text = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8")
         lines = tomllib.loads(text)["project"]["dependencies"]
     return [Requirement(line) for line in lines]
-
-
-def _fast_features() -> str:
-    """The features of the processor that make training faster, where the system lists them."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return "features unknown"
-    names = [name for flag, name in FAST_FEATURES.items() if flag in flags]
-    return ", ".join(names) if names else "none of AMX, AVX-512, AVX2: training will be slow"
-
-
-SHOWN = 3
 
 
 def check_place(home: Path, fix: bool) -> Iterator[Check]:
