@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress, product
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ from xmed.files.atomic import write_atomically
 from xmed.files.digest import file_digest
 from xmed.labels import LabelTable, Structure
 from xmed.model.folder import CARD, WEIGHTS, check_model
+from xmed.model.sliding_windows import predict_by_windows
 from xmed.model.weights_file import read_weights, write_weights
-from xmed.networks.monai_parts import sliding_window_inference
 from xmed.networks.precision import BFLOAT16, choose_precision
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
@@ -30,9 +29,6 @@ from xmed.records.record import content
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.tasks import Segmentation, location_prior
 from xmed.volume import Volume
-
-WINDOWS_AT_ONCE = 16
-"""Patches per batch in sliding-window inference."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +76,8 @@ class Model:
     @cached_property
     def bfloat16(self) -> bool:
         """Return whether it predicts in bfloat16, which is so where that is faster (see `networks.precision`)."""
-        classes = 1 + len(self.structures.names)
-        return choose_precision(self.network, self.grid, classes, self.device, "prediction").precision == BFLOAT16
+        choice = choose_precision(self.network, self.grid, self.task.classes, self.device, "prediction")
+        return choice.precision == BFLOAT16
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -150,25 +146,18 @@ class Model:
         return p
 
     def _of_network(self, seen: Sample) -> np.ndarray:
-        stack, low, dims = self.stacked(seen), float(seen.image.min()), self.grid.spatial_dims
+        dims = self.grid.spatial_dims
         flips = augmentation_for(self.modality, self.structures.names).flips[:dims]
-        axes = [2 + axis for axis in compress(range(dims), flips)]
-        total = torch.zeros(())
-        for chosen in product((False, True), repeat=len(axes)):
-            mirrored = list(compress(axes, chosen))
-            out = sliding_window_inference(
-                stack.flip(mirrored),
-                self.grid.patch[:dims],
-                WINDOWS_AT_ONCE,
-                lambda x: self.logits(x).softmax(1).cpu(),
-                overlap=0.5,
-                mode="gaussian",
-                cval=low,
-            )
-            assert isinstance(out, Tensor)  # one tensor in, one out; MONAI also knows tuples and dictionaries
-            total = total + out.flip(mirrored)
-        mean = (total / 2 ** len(axes)).numpy()
-        return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
+        fov = seen.fov.transpose(2, 0, 1) if dims == 2 else seen.fov[None]
+        p = predict_by_windows(
+            self.stacked(seen),
+            self.grid.patch[:dims],
+            lambda patches: self.logits(patches).softmax(1).cpu(),
+            self.task.classes,
+            fov,
+            flips,
+        )
+        return np.ascontiguousarray(p.transpose(0, 2, 3, 1) if dims == 2 else p[:, 0])
 
     def placed(self, fov: np.ndarray) -> np.ndarray | None:
         """Resample `places` to a field of view.

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from xmed import methods, networks
 from xmed.errors import XmedError
-from xmed.model.deployed import WINDOWS_AT_ONCE, Model
+from xmed.model.deployed import Model
+from xmed.model.sliding_windows import AT_ONCE
 from xmed.networks.monai_parts import sliding_window_inference
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.geometry import interpolate
@@ -105,7 +106,7 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
         return patches[:, :1]  # not used: the function is called for each patch, and that is all it is here for
 
     patch, low = model.grid.patch[: model.grid.spatial_dims], float(seen.image.min())
-    sliding_window_inference(model.stacked(seen), patch, WINDOWS_AT_ONCE, record_features, overlap=0, cval=low)
+    sliding_window_inference(model.stacked(seen), patch, AT_ONCE, record_features, overlap=0, cval=low)
     return torch.cat(vectors).mean(0).numpy()
 
 

@@ -34,9 +34,10 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
 
 
 with _hidden(OPTIONAL_PACKAGES if is_own_process() else ()):
+    from monai.data.utils import compute_importance_map
     from monai.inferers.utils import sliding_window_inference
     from monai.networks.nets.dynunet import DynUNet
     from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
     from monai.networks.nets.segresnet import SegResNet
 
-__all__ = ["DynUNet", "PatchDiscriminator", "SegResNet", "sliding_window_inference"]
+__all__ = ["DynUNet", "PatchDiscriminator", "SegResNet", "compute_importance_map", "sliding_window_inference"]

@@ -9,7 +9,8 @@ import monai
 import numpy as np
 import torch
 
-from xmed.model.deployed import WINDOWS_AT_ONCE, Model
+from xmed.model.deployed import Model
+from xmed.model.sliding_windows import AT_ONCE, OVERLAP
 from xmed.networks import network_definition
 from xmed.prepare import augmentation_for
 from xmed.prepare.geometry import PROBE_MODALITIES
@@ -126,7 +127,7 @@ def _inferer(model: Model) -> Part:
     kind = flat if model.grid.spatial_dims == 2 else {"_target_": "SlidingWindowInferer"}
     patch = list(model.grid.patch[: model.grid.spatial_dims])
     flips = augmentation_for(model.modality, model.structures.names).flips[: model.grid.spatial_dims]
-    inferer = {**kind, "roi_size": patch, "sw_batch_size": WINDOWS_AT_ONCE, "overlap": 0.5, "mode": "gaussian"}
+    inferer = {**kind, "roi_size": patch, "sw_batch_size": AT_ONCE, "overlap": OVERLAP, "mode": "gaussian"}
     return {"_target_": "scripts.mirrored.Mirrored", "inferer": inferer, "flips": list(flips)}
 
 
