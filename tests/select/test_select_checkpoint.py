@@ -66,3 +66,11 @@ def test_the_proxy_is_measured_on_held_out_source_and_never_on_target_labels():
     unlabelled = replace(case(True), label=None)
     found = measure_candidate(model(spacing=(2, 2, 2), modality="PT"), [unlabelled], [case(True)], seed=0)
     assert 0 <= found.proxy <= 1
+
+
+def test_a_measurement_tells_after_each_volume_how_many_are_done():
+    said = []
+    measure_candidate(
+        model(spacing=(2, 2, 2)), [case(True)], [case(True)], seed=0, progress=lambda *done: said.append(done)
+    )
+    assert said == [(n, 5) for n in range(1, 6)]

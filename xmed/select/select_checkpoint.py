@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,8 +49,9 @@ class Verdict:
 
 
 def measure_candidate(
-    model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int, scene: str | None = None
-) -> Evidence:
+    model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int, scene: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evidence:  # fmt: skip
     """Measure one candidate.
 
     Args:
@@ -58,10 +60,18 @@ def measure_candidate(
         held_out: Labelled source samples that it was not trained on.
         seed: Determines the random changes and renderings.
         scene: Name of the scene that draws the source, if one does.
+        progress: Called after each volume with (volumes done, all volumes).
 
     Returns:
         The measures.
     """
+    drawn = [case for case in held_out for _ in range(PROXY_RENDERINGS)]
+    volumes_done = itertools.count(1)
+
+    def report() -> None:
+        if progress:
+            progress(next(volumes_done), len(target) + len(drawn))
+
     random = np.random.default_rng([seed, 11])
     values = range(1, len(model.structures) + 1)
     consistency, volumes, proxy = [], [], []
@@ -69,11 +79,13 @@ def measure_candidate(
         plain = _label(model, case)
         consistency.append(mean_overlap(plain, _label(model, change_intensities(case, random)), len(values) + 1))
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
-    for case in [case for case in held_out for _ in range(PROXY_RENDERINGS)]:
+        report()
+    for case in drawn:
         anywhere = target[int(random.integers(len(target)))]
         seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
         proxy += [mask_overlap(guess == v, seen.reference == v) for v in values if (seen.reference == v).any()]
+        report()
     ml = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),

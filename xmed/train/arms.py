@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,8 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         return folder
     origin = _origin(run, arm, seed, spec, data)
     model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
-    model, selection = _choose_candidate(trained, model, data, seed)
+    choosing = functools.partial(progress, f"choose {arm} seed {seed}") if progress else None
+    model, selection = _choose_candidate(trained, model, data, seed, choosing)
     model, scale = _finalise(model, data, method.enlarge)
     record = {
         "steps": steps_of(method, run.study.budget),
@@ -221,15 +223,25 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
     return folder
 
 
-def _choose_candidate(trained: Trained, model: Model, data: Data, seed: int) -> tuple[Model, CheckpointChoice]:
+def _choose_candidate(
+    trained: Trained, model: Model, data: Data, seed: int, report: Callable[[int, int, str], None] | None
+) -> tuple[Model, CheckpointChoice]:
     """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
     chosen, verdicts = 0, [select.Verdict(within_limits=True, guards={})]
     if len(steps) > 1:
-        evidence, held_out = [], data.held_out
-        for step in steps:
+        evidence, held_out, started = [], data.held_out, time.monotonic()
+
+        def tell(before: int, done: int, volumes: int) -> None:
+            done, total = before * volumes + done, len(steps) * volumes
+            if report:
+                left = (time.monotonic() - started) * (total - done) / done
+                report(done, total, f"weights of step {steps[before]}, {left:.0f} s left")
+
+        for before, step in enumerate(steps):
             networks.load_tensors(model.net, trained.candidates[step])
-            evidence.append(select.measure_candidate(model, data.unlabelled, held_out, seed, data.scene))
+            say = functools.partial(tell, before)
+            evidence.append(select.measure_candidate(model, data.unlabelled, held_out, seed, data.scene, say))
         chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
     networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"
