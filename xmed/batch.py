@@ -50,6 +50,15 @@ class Batch:
         """The name of `reference` in version 0.1.0, which methods of others may use."""
         return self.reference
 
+    def pinned(self) -> Batch:
+        """Copy the batch to memory from which a GPU copies while both compute.
+
+        Returns:
+            The batch there.
+        """
+        label, fov = (None if layer is None else layer.pin_memory() for layer in (self.label, self.fov))
+        return Batch(self.image.pin_memory(), label, fov, self.spacing)
+
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """Move the batch to another device, and its image to another memory format.
 

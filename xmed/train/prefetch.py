@@ -58,8 +58,8 @@ class Prefetched:
         return batch
 
     def _make(self) -> tuple[Batch, SamplerState]:
-        drawn = self.sampler.draw()
-        return self.sampler.make(drawn, self.patches), self.sampler.state()
+        batch = self.sampler.make(self.sampler.draw(), self.patches)
+        return batch.pinned() if torch.cuda.is_available() else batch, self.sampler.state()
 
     def state(self) -> SamplerState:
         """Return the state of the random generators after the last batch that was returned, for `restore`."""
