@@ -33,6 +33,10 @@ from xmed.server.process_environment import prepare_environment
 UPDATE_SECONDS = 10.0
 TEMPORARY_ERRORS = ("PACS_UNREACHABLE", "FETCH_FAILED", "REGISTRY_UNREACHABLE")
 """Codes of errors whose cause is on another machine and may be gone in ten minutes; others would occur again."""
+P = ParamSpec("P")
+R = TypeVar("R")
+RETRY_SECONDS = [30.0, 120.0, 600.0]
+"""Seconds before each further try: an archive or a tracking server that is down at night may be up by then."""
 
 
 def runs_under_worker() -> bool:
@@ -103,12 +107,6 @@ class _ProgressArtifacts:
                 self.artifacts[what] = artifact if isinstance(artifact, UUID) else UUID(str(artifact))
             else:
                 update_progress_artifact(self.artifacts[what], progress=share, description=f"{what} {note}")
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-RETRY_SECONDS = [30.0, 120.0, 600.0]
-"""Seconds before each further try: an archive or a tracking server that is down at night may be up by then."""
 
 
 def as_task(step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

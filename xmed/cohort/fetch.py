@@ -32,6 +32,13 @@ _SLACK = 1 << 20  # bytes that even the smallest archive may unpack to
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """By name, since some formats are zip archives inside (.npz, .docx) and must stay packed."""
+MAX_BYTES = 64 << 30
+TIMEOUT_SECONDS = 60.0
+PATIENCE_SECONDS, SLOWEST = 600.0, 1024
+"""After so many seconds a download must have a mean rate of at least so many bytes per second."""
+CHUNK = 1 << 20
+OpenUrl = Callable[[str], IO[bytes]]
+"""Opens a URL for reading."""
 
 
 def unpack_archive(path: Path, folder: Path) -> None:
@@ -70,15 +77,6 @@ def _move_files(part: Path, folder: Path) -> None:
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as problem:
                 what = f"{place / name}: a file and a folder of one name"
                 raise XmedError("OUTPUT_EXISTS", what, "one of them", "clear the folder") from problem
-
-
-MAX_BYTES = 64 << 30
-TIMEOUT_SECONDS = 60.0
-PATIENCE_SECONDS, SLOWEST = 600.0, 1024
-"""After so many seconds a download must have a mean rate of at least so many bytes per second."""
-CHUNK = 1 << 20
-OpenUrl = Callable[[str], IO[bytes]]
-"""Opens a URL for reading."""
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):

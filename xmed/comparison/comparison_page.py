@@ -25,6 +25,42 @@ Figure = dict[str, Any]
 LINE, TOP, LEFT, ACROSS, RIGHT = 27.0, 16.0, 150.0, 520.0, 130.0
 """Height of a line, room above, for names, for the scale and for numbers."""
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+SECTIONS = (
+    ("summary", "Summary", ""),
+    (
+        "ranking",
+        "Ranking",
+        "How to read: mean Dice over the target's test patients with its 95 % interval, seeds averaged first. In "
+        "brackets after a rank: where 95 % of the resampled sets of patients put it. Those that saw target labels are "
+        "shown, not ranked. A method that does not clear the trivial baselines has learned nothing worth deploying.",
+    ),
+    (
+        "differences",
+        "Against source only",
+        "How to read: each patient under a method minus the same patient under source only; the bar is its 95 % "
+        "interval. A filled mark keeps p ≤ 0.05 (exact sign flips) after Holm's adjustment for all methods together. "
+        "An interval is of one method by itself, and may be clear of zero where the adjusted test is not.",
+    ),
+    (
+        "slices",
+        "The same hard slices",
+        "The cases with the lowest mean Dice over the ranked methods, each in the plane of the largest section of the "
+        "truth. How to read: the method's line should cover the truth's. Lines are those of the first seed.",
+    ),
+    (
+        "cost",
+        "Training cost",
+        "Seconds of one seed's training, mean over seeds, with whatever the method begins with or is made of. Cells "
+        "were trained side by side, so only the proportions carry over to another machine.",
+    ),
+    (
+        "selection",
+        "Choosing without labels",
+        "What the label-free validators would have chosen among these methods, fixed before a test label was read, and "
+        "in hindsight what that cost: the best candidate's Dice minus the chosen one's (mean over structures).",
+    ),
+    ("provenance", "Where this comes from", ""),
+)
 
 
 def forest(ranking: list[Entry], structure: str, against: str) -> Figure | None:
@@ -87,44 +123,6 @@ def cost(ranking: list[Entry]) -> Figure:
         for n, entry in enumerate(ranking)
     ]
     return {"lines": lines, "left": LEFT, "width": LEFT + ACROSS + RIGHT, "height": TOP + LINE * len(lines) + 6}
-
-
-SECTIONS = (
-    ("summary", "Summary", ""),
-    (
-        "ranking",
-        "Ranking",
-        "How to read: mean Dice over the target's test patients with its 95 % interval, seeds averaged first. In "
-        "brackets after a rank: where 95 % of the resampled sets of patients put it. Those that saw target labels are "
-        "shown, not ranked. A method that does not clear the trivial baselines has learned nothing worth deploying.",
-    ),
-    (
-        "differences",
-        "Against source only",
-        "How to read: each patient under a method minus the same patient under source only; the bar is its 95 % "
-        "interval. A filled mark keeps p ≤ 0.05 (exact sign flips) after Holm's adjustment for all methods together. "
-        "An interval is of one method by itself, and may be clear of zero where the adjusted test is not.",
-    ),
-    (
-        "slices",
-        "The same hard slices",
-        "The cases with the lowest mean Dice over the ranked methods, each in the plane of the largest section of the "
-        "truth. How to read: the method's line should cover the truth's. Lines are those of the first seed.",
-    ),
-    (
-        "cost",
-        "Training cost",
-        "Seconds of one seed's training, mean over seeds, with whatever the method begins with or is made of. Cells "
-        "were trained side by side, so only the proportions carry over to another machine.",
-    ),
-    (
-        "selection",
-        "Choosing without labels",
-        "What the label-free validators would have chosen among these methods, fixed before a test label was read, and "
-        "in hindsight what that cost: the best candidate's Dice minus the chosen one's (mean over structures).",
-    ),
-    ("provenance", "Where this comes from", ""),
-)
 
 
 def comparison_html(run: Run, document: dict[str, Any]) -> str:

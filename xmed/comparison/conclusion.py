@@ -16,6 +16,7 @@ from xmed.select.regret import ALL, ValidatorRegret
 ALPHA = 0.05
 NOT_CERTAIN = ", which is not certain to be above zero"
 Entry = dict[str, Any]
+Document = dict[str, Any]
 
 
 def conclude(document: Entry, ranking: list[Entry], structure: str, patients: int) -> list[str]:
@@ -107,9 +108,6 @@ def _doubt(first: list[Entry], others: list[Entry], blind: list[Entry], patients
 def _listed(names: list[str]) -> str:
     words = [word(name) for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-Document = dict[str, Any]
 
 
 def choice(selection: Selection, dice: dict[tuple[str, int], float]) -> Document:

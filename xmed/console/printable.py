@@ -21,6 +21,8 @@ _CONTROL_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff]"
 )
+Cell = str | int | float | Sequence[str] | Sequence[float] | None
+"""A value of a plain table."""
 
 
 def escape_text(text: str) -> str:
@@ -135,10 +137,6 @@ class EscapedStream(io.TextIOBase):
 def _escape_printed(text: str) -> str:
     line = text.lstrip("\n")
     return "\n" * (len(text) - len(line)) + escape_line(line)
-
-
-Cell = str | int | float | Sequence[str] | Sequence[float] | None
-"""A value of a plain table."""
 
 
 def plain_table(rows: Sequence[Mapping[str, Cell]], columns: Sequence[str], title: str | None = None) -> Table:

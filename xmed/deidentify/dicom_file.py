@@ -28,6 +28,11 @@ from xmed.io.file_kinds import reader_errors
 from xmed.io.notes import collect_notes
 
 _UNIT_NOTES = {"PET_UNITS", "SUV", "REAL_WORLD"}
+Face = Literal["not-in-view", "defaced", "retained"]
+Pair = tuple[str, str, str]
+"""Kind, pseudonym, original."""
+_HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "SINUS", "CRANIUM", "JAW", "MAXILLA", "MANDIBLE", "PITUITARY")
+_HEAD_CODES = {"69536005", "12738006", "89546000", "774007", "T-D1100", "T-A0100"}  # head, brain, skull, head and neck
 
 
 class _Measured(NamedTuple):
@@ -78,14 +83,6 @@ def _equal(a: np.ndarray | float | str | None, b: np.ndarray | float | str | Non
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return a is b if a is None or b is None else isinstance(a, str) and isinstance(b, str) and a == b
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)
-
-
-Face = Literal["not-in-view", "defaced", "retained"]
-Pair = tuple[str, str, str]
-"""Kind, pseudonym, original."""
-
-_HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "SINUS", "CRANIUM", "JAW", "MAXILLA", "MANDIBLE", "PITUITARY")
-_HEAD_CODES = {"69536005", "12738006", "89546000", "774007", "T-D1100", "T-A0100"}  # head, brain, skull, head and neck
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,15 @@ from pathlib import Path
 from xmed.errors import XmedError
 from xmed.home import Home
 
+GROUP = "XMED_GROUP"
+"""Variable with a group, by name or number, that shares a home: files 0660, folders 2770 (inherit the group)."""
+LET_THROUGH = ("", "stack")
+"""Folders of a home that another account may have to enter: PostgreSQL does not run as root (`xmed up`)."""
+KNOWN_BY = ("mlflow.db", "audit.jsonl", "store/volumes", "locks", "prefect", "stack/stack.json")
+"""Names that distinguish a home from other folders."""
+_umask: int | None = None
+"""The user's umask before `set_umask`."""
+
 
 def write_refusal(problem: OSError, place: Path) -> XmedError:
     """Make the coded error for an error of the operating system when writing.
@@ -59,16 +68,6 @@ def check_output(out: Path) -> None:
         probe.unlink()
     except OSError as problem:
         raise write_refusal(problem, folder) from problem
-
-
-GROUP = "XMED_GROUP"
-"""Variable with a group, by name or number, that shares a home: files 0660, folders 2770 (inherit the group)."""
-LET_THROUGH = ("", "stack")
-"""Folders of a home that another account may have to enter: PostgreSQL does not run as root (`xmed up`)."""
-KNOWN_BY = ("mlflow.db", "audit.jsonl", "store/volumes", "locks", "prefect", "stack/stack.json")
-"""Names that distinguish a home from other folders."""
-_umask: int | None = None
-"""The user's umask before `set_umask`."""
 
 
 def sharing_group() -> int | None:

@@ -23,6 +23,9 @@ from xmed.io.pictures.picture import read_label_picture
 from xmed.labels import LabelTable
 from xmed.volume import GEOMETRY_TOLERANCE_MM, Grid, Volume
 
+MIN_FILLED_SHARE = 0.5
+"""An outline whose filled area is less than this share of its convex hull is not closed."""
+
 
 def match_to_grid(label: Volume, grid: Grid, name: str) -> np.ndarray:
     """Return the values of a label map in the voxel order of an image grid.
@@ -89,10 +92,6 @@ def _shape_error(label: Volume, matched: Volume, grid: Grid, name: str) -> XmedE
         f"that of its image, {grid.shape}",
         "pad it with zeros to the whole image" if part else "export it again on the image's grid, or resample it there",
     )
-
-
-MIN_FILLED_SHARE = 0.5
-"""An outline whose filled area is less than this share of its convex hull is not closed."""
 
 
 def read_label(

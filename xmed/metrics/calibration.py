@@ -18,6 +18,14 @@ from xmed.errors import XmedError
 from xmed.metrics.surface import Spacing, bounding_box
 from xmed.records.evaluation import CalibrationSums
 
+BINS = 15
+"""Bins of equal width of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
+LEAST = 1e-7
+"""Smallest distance of probabilities from 0 and 1 in the logarithmic score, near the resolution of float32."""
+CELLS = np.unique(np.concatenate([np.arange(BINS + 1) / BINS, 1 / (1 + np.exp(np.linspace(-10, 10, 41)))]))
+"""Edges of the cells: those of the bins, and finer ones near 0 and 1, where most voxels are."""
+_BIN_OF = np.minimum((CELLS[:-1] + CELLS[1:]) / 2 * BINS, BINS - 1).astype(int)
+
 
 def soft_dice_confidence(probability: np.ndarray, prediction: np.ndarray) -> float | None:
     """Soft Dice confidence 2Σpŷ / (Σp + Σŷ), 0 to 1: an estimate of the Dice if the probabilities p are correct.
@@ -76,15 +84,6 @@ def checked_probabilities(array: np.ndarray) -> np.ndarray:
         raise XmedError("METRIC_INPUT", f"{p.dtype} probabilities", "numbers from 0 to 1", "take the softmax first")
     clipped: np.ndarray = np.clip(p, 0.0, 1.0)
     return clipped
-
-
-BINS = 15
-"""Bins of equal width of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
-LEAST = 1e-7
-"""Smallest distance of probabilities from 0 and 1 in the logarithmic score, near the resolution of float32."""
-CELLS = np.unique(np.concatenate([np.arange(BINS + 1) / BINS, 1 / (1 + np.exp(np.linspace(-10, 10, 41)))]))
-"""Edges of the cells: those of the bins, and finer ones near 0 and 1, where most voxels are."""
-_BIN_OF = np.minimum((CELLS[:-1] + CELLS[1:]) / 2 * BINS, BINS - 1).astype(int)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,14 @@ Spacing = tuple[float, float, float]
 """Voxel edges in mm along i, j, k."""
 ACROSS = ((1, 2), (0, 2), (0, 1))
 """The two other axes of each axis."""
+REACH = 4
+"""Voxels used on either side of a vertex: eight bits of one byte; fewer would cover too few oblique surfaces."""
+COLUMNS = np.array([(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)])
+"""Offsets along the two other axes of the columns whose heights are averaged."""
+WEIGHTS = np.array([[1, 2, 1, 2, 4, 2, 1, 2, 1], *(COLUMNS.T * [1, 2, 1, 2, 4, 2, 1, 2, 1] * 2)], dtype=np.float32)
+"""Weights in sixteenths: the binomial mean of the columns, and the slopes along the two axes."""
+TURNED, NO_HEIGHT = 1000.0, 30000.0
+"""Marks in a table of heights: added to the height of a column that begins outside; a column without a height."""
 
 
 @lru_cache(maxsize=64)
@@ -69,16 +77,6 @@ def _middles() -> np.ndarray:
     for edge in range(12):
         middles[edge, list(ACROSS[edge // 4])] = divmod(edge % 4, 2)
     return middles
-
-
-REACH = 4
-"""Voxels used on either side of a vertex: eight bits of one byte; fewer would cover too few oblique surfaces."""
-COLUMNS = np.array([(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)])
-"""Offsets along the two other axes of the columns whose heights are averaged."""
-WEIGHTS = np.array([[1, 2, 1, 2, 4, 2, 1, 2, 1], *(COLUMNS.T * [1, 2, 1, 2, 4, 2, 1, 2, 1] * 2)], dtype=np.float32)
-"""Weights in sixteenths: the binomial mean of the columns, and the slopes along the two axes."""
-TURNED, NO_HEIGHT = 1000.0, 30000.0
-"""Marks in a table of heights: added to the height of a column that begins outside; a column without a height."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,9 @@ RULE = (
 )
 MOST_NEEDED = 50
 """Where this number of new patients does not suffice, none is said to."""
+REPEATS, LABELLINGS = 100, 500
+MOST_NEW = 5
+"""New patients of a simulated check at most: a rule that needs more of them is slow, and is said to be."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,6 @@ def _too_few(n: int, m: int) -> str:
     if least is None:
         return f"a reference of {n} patient{'s' * (n != 1)} decides nothing"
     return f"{m} new patient{'s' * (m != 1)} against {n}: at least {least} are needed to tell a change from chance"
-
-
-REPEATS, LABELLINGS = 100, 500
-MOST_NEW = 5
-"""New patients of a simulated check at most: a rule that needs more of them is slow, and is said to be."""
 
 
 def simulated(

@@ -33,6 +33,8 @@ GROUPS = {
 CATEGORIES = ("vendor", "field_t")
 """Facts of a DICOM header that say how an image was acquired; who the patient is does not enter."""
 DIGITS, MOST_SLICES = 6, 64
+DISTURBED = ("noise", "gain", "resolution")
+"""What a scanner may begin to do differently; each at the middle one of its three levels."""
 
 
 def measured(model: Model, image: Volume, facts: Mapping[str, str], credible: bool) -> Measurements:
@@ -182,10 +184,6 @@ def _mean(values: Sequence[Number]) -> float:
 
 def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-
-DISTURBED = ("noise", "gain", "resolution")
-"""What a scanner may begin to do differently; each at the middle one of its three levels."""
 
 
 @dataclass(frozen=True)

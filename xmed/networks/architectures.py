@@ -25,6 +25,8 @@ SIGMA, TAPS = 1.0, 5
 """Standard deviation (voxels) and length of the Gaussian over which two neighbours are compared: the values of
 DG-TTA.
 """
+NetworkDefinition = tuple[type[nn.Module], dict[str, Any]]
+"""A network's class, and the keyword arguments of its constructor. JSON can hold the arguments."""
 
 
 def _neighbour_pairs(dims: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -79,10 +81,6 @@ def _smooth(stack: Tensor) -> Tensor:
         pads = [side for n in reversed(range(dims)) for side in ([TAPS // 2] * 2 if n == axis else [0, 0])]
         stack = convolve(functional.pad(stack, pads, mode="replicate"), weight, groups=count)
     return stack
-
-
-NetworkDefinition = tuple[type[nn.Module], dict[str, Any]]
-"""A network's class, and the keyword arguments of its constructor. JSON can hold the arguments."""
 
 
 def _unet(dims: int, in_channels: int, classes: int, widths: list[int]) -> NetworkDefinition:

@@ -28,6 +28,7 @@ POINTS_A_CURVE = 200
 """As many as a plot is wide: MLflow keeps a row of its database for each. losses.csv in the run's folder has all."""
 DOCUMENTS = ("study", "protocol", "data", "selection", "environment", "errors")
 RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "mlflow.parentRunId"
+REASON_TAG = "xmed.closed"
 
 
 def log_run(run: Run, home: Path) -> str:
@@ -212,9 +213,6 @@ def _log_batches(
 
 def _parts(values: list[Any], size: int) -> Iterable[list[Any]]:
     return (values[start : start + size] for start in range(0, len(values), size))
-
-
-REASON_TAG = "xmed.closed"
 
 
 def close_tracked_run(run_id: str, home: Path, reason: str) -> None:

@@ -18,6 +18,15 @@ from xmed.prepare import Sample
 from xmed.prepare.geometry import PROBE_MODALITIES
 from xmed.rendering.labelled_anatomy import LabelledAnatomy, log_uniform, sigmoid
 
+TILT_DEG, POSITIONING_DEG = 35.0, 10.0
+"""Largest tilt of a probe by hand, and largest misalignment of a patient in a tomograph, in degrees."""
+CODE_CERTAINTY = 0.96
+"""Probability that a structure is fluid whose code says so; the rest is for clots, sludge and wrong codes."""
+TOMOGRAPH_FILL = 0.7
+"""Share of its bounding box that a tomograph's field of view fills; even a round one fills 0.78. A sector fills about
+half.
+"""
+
 
 def add_unlabelled_tissue(anatomy: LabelledAnatomy, seen: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return the anatomy's image where it was seen, blended with made-up tissue elsewhere.
@@ -95,16 +104,6 @@ def _layers(anatomy: LabelledAnatomy, random: np.random.Generator, tissue: np.nd
         band = sigmoid(depth) * sigmoid(thickness - depth) if level else sigmoid(-depth)
         tissue += band * (level - tissue)
         depth = depth - thickness if level else depth
-
-
-TILT_DEG, POSITIONING_DEG = 35.0, 10.0
-"""Largest tilt of a probe by hand, and largest misalignment of a patient in a tomograph, in degrees."""
-CODE_CERTAINTY = 0.96
-"""Probability that a structure is fluid whose code says so; the rest is for clots, sludge and wrong codes."""
-TOMOGRAPH_FILL = 0.7
-"""Share of its bounding box that a tomograph's field of view fills; even a round one fills 0.78. A sector fills about
-half.
-"""
 
 
 def pose_anatomy(source: Sample, target: Sample, modality: str, random: np.random.Generator) -> LabelledAnatomy:

@@ -16,6 +16,9 @@ from scipy import ndimage
 
 import xmed.rendering
 
+GENERIC = "randomise"
+"""File of the renderer for modalities without one of their own."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledAnatomy:
@@ -100,8 +103,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 Renderer = Callable[[LabelledAnatomy, np.random.Generator], np.ndarray]
 """(anatomy, random generator) → image float32 (i, j, k)."""
-GENERIC = "randomise"
-"""File of the renderer for modalities without one of their own."""
 
 
 def renderers() -> dict[str, str]:

@@ -28,6 +28,13 @@ N_WORST, MOST = 12, 24
 """Cases from the bad end, and pictured cases in all: every case stands in the table and on the contact sheet."""
 THUMBNAIL = 150
 """A thumbnail's longer side in pixels: 500 cases in three planes stay well below 25 MB."""
+NIIVUE = "niivue-0.69.0.umd.js"
+MOST_BYTES, CASE_BYTES = 16_000_000, 4_000_000
+"""Of all volumes together and of one case, as they stand in the page (base64): with NiiVue it stays below 20 MB."""
+LARGEST_STEP = 8
+"""A case of which every 8th voxel is still too large is left out."""
+COLOURS = {"truth": "#62cbff", "adapted": "#ff9838", "source_only": "#e3b4ef", "target_supervised": "#52e0a8"}
+"""Layer of a picture file -> colour; `truth` is the reference there."""
 
 
 def gallery(run: Run, report: Document) -> list[Document]:
@@ -82,15 +89,6 @@ def primary_label(report: Document) -> int:
     """Return the label value of the primary structure."""
     structures: list[str] = report["study"]["structures"]
     return structures.index(report["protocol"]["protocol"]["primary"]["structure"]) + 1
-
-
-NIIVUE = "niivue-0.69.0.umd.js"
-MOST_BYTES, CASE_BYTES = 16_000_000, 4_000_000
-"""Of all volumes together and of one case, as they stand in the page (base64): with NiiVue it stays below 20 MB."""
-LARGEST_STEP = 8
-"""A case of which every 8th voxel is still too large is left out."""
-COLOURS = {"truth": "#62cbff", "adapted": "#ff9838", "source_only": "#e3b4ef", "target_supervised": "#52e0a8"}
-"""Layer of a picture file -> colour; `truth` is the reference there."""
 
 
 def volume_viewer(run: Run, report: Document) -> str:

@@ -12,6 +12,10 @@ from xmed.records.report_cases import CaseMeans, ReportCase
 from xmed.run import TRAINED_ARMS
 
 FAILURE = "no prediction, an error, an empty prediction, or not a single voxel in common with the truth (Dice 0)"
+METRICS = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "volume_error_ml")
+"""Metrics of the results table, in its order."""
+SEVERITY = ("ok", "empty_prediction", "missing", "error")
+"""Status of a prediction, from good to bad."""
 
 
 def value(row: CaseRow, metric: str) -> float | None:
@@ -84,12 +88,6 @@ def unsupported(rows: Iterable[CaseRow]) -> frozenset[str]:
         else:
             absent_in[row.structure].setdefault(row.case, False)
     return frozenset(structure for structure, cases in absent_in.items() if all(cases.values()))
-
-
-METRICS = ("dice", "nsd", "hd95_mm", "hd_mm", "assd_mm", "volume_ml", "volume_error_ml")
-"""Metrics of the results table, in its order."""
-SEVERITY = ("ok", "empty_prediction", "missing", "error")
-"""Status of a prediction, from good to bad."""
 
 
 def case_entries(rows: Iterable[CaseRow], structures: Sequence[str]) -> list[ReportCase]:

@@ -19,6 +19,17 @@ MAX_SIZE_RATIO = 10.0
 """A mask this many times larger than every atlas has a Dice below 0.19 with all of them; its score is 0."""
 KEY_BASE = 1 << 16
 """More voxels than any axis has, so three offsets fit into one whole number."""
+CONSISTENCY_DROP = 0.12
+"""Largest allowed drop of consistency. On phantoms of other seeds self-training raised mean Dice by 0.01 to 0.10 in
+five of six runs, while consistency fell by 0.06 and 0.11 in two of these five (LOG.md). A collapse loses most of it. A
+limit of 0.02 held good models back.
+"""
+EMPTY_SHARE = 0.34
+"""Largest allowed share of target volumes without the structure, or as many as with the compared model where that is
+more.
+"""
+PRIOR_FACTOR = 2.0
+"""Factor by which a median volume may lie outside the range of labelled source cases, on either side."""
 
 
 def mean_overlap(a: np.ndarray, b: np.ndarray, classes: int) -> float:
@@ -106,19 +117,6 @@ def _overlap(a: Atlas, b: Atlas) -> float:
     pairs = [(first, second) for first, second in zip(a.offsets, b.offsets) if len(first) or len(second)]
     shared = [len(np.intersect1d(first, second, assume_unique=True)) for first, second in pairs]
     return float(np.mean([2 * n / (len(first) + len(second)) for n, (first, second) in zip(shared, pairs)]))
-
-
-CONSISTENCY_DROP = 0.12
-"""Largest allowed drop of consistency. On phantoms of other seeds self-training raised mean Dice by 0.01 to 0.10 in
-five of six runs, while consistency fell by 0.06 and 0.11 in two of these five (LOG.md). A collapse loses most of it. A
-limit of 0.02 held good models back.
-"""
-EMPTY_SHARE = 0.34
-"""Largest allowed share of target volumes without the structure, or as many as with the compared model where that is
-more.
-"""
-PRIOR_FACTOR = 2.0
-"""Factor by which a median volume may lie outside the range of labelled source cases, on either side."""
 
 
 def at_least(value: float, limit: float) -> CheckedLimit:

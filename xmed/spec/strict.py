@@ -23,14 +23,6 @@ Millimetres = Annotated[float, Field(ge=1e-3, le=1e3, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 """A share strictly between 0 and 1."""
-
-
-class Strict(BaseModel):
-    """A part of a spec: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
 EXPECTED = {
     "string_type": 'text; in quotes where it looks like a number: "001"',
     "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
@@ -57,6 +49,12 @@ PERSONAL = ("splits", "pacs")
 """Values below these keys may name patients, so messages do not quote them."""
 Place = tuple[int | str, ...]
 """The keys and indices that lead to a value of a document."""
+
+
+class Strict(BaseModel):
+    """A part of a spec: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def validation_messages(problem: ValidationError, model: type[BaseModel], given: Any) -> list[str]:

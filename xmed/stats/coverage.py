@@ -11,6 +11,8 @@ from scipy import stats
 from xmed.stats.interval import as_finite, scale_to_ordinary
 from xmed.stats.proportion import Proportion, proportion_interval
 
+CHOSEN_HERE = "chosen on the same cases that it is reported on, which flatters it"
+
 
 @dataclass(frozen=True)
 class FailureDetection:
@@ -63,9 +65,6 @@ def failure_detection(confidence: Sequence[float], dice: Sequence[float], below:
     auroc = (rank[bad].sum() - n_bad * (n_bad + 1) / 2) / (n_bad * (n - n_bad))
     caught = np.sort(c[bad])[int(np.ceil(0.95 * n_bad - 1e-9)) - 1]  # rejecting up to here rejects 95 % of the failures
     return FailureDetection(below, n, n_bad, share, float(auroc), float((c[~bad] <= caught).mean()))
-
-
-CHOSEN_HERE = "chosen on the same cases that it is reported on, which flatters it"
 
 
 @dataclass(frozen=True)

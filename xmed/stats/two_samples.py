@@ -12,6 +12,9 @@ from scipy.spatial.distance import cdist, pdist
 
 from xmed.stats.interval import as_finite, scale_back, scale_to_ordinary
 
+LEAST_SHARE = 1e-4
+"""The share that an empty bin counts as in a PSI, because the logarithm of 0 is not defined."""
+
 
 def holm_adjusted(p: Sequence[float]) -> list[float]:
     """Adjust p values for a family of tests by Holm's step-down method.
@@ -34,10 +37,6 @@ def holm_adjusted(p: Sequence[float]) -> list[float]:
     in_given_order = np.empty(len(p))
     in_given_order[order] = adjusted
     return in_given_order.tolist()
-
-
-LEAST_SHARE = 1e-4
-"""The share that an empty bin counts as in a PSI, because the logarithm of 0 is not defined."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ from xmed.train.distributed_launch import fit_distributed
 
 Note = tuple[str, int, int, str]
 """(what, done, total, note), as in `xmed.files.progress.Progress`."""
+GRACE_SECONDS = 20.0
+"""How long a worker may take for its current step and a checkpoint. A scheduler that ends a job gives it 30 s."""
+Job = tuple[str, int]
+"""(arm, seed)."""
+OnFailure = Callable[[str, int, Exception], None]
+"""(arm, seed, problem): called for a job that failed, where the other jobs shall continue."""
 
 
 class Relay:
@@ -46,14 +52,6 @@ class Relay:
         if done == total or time.monotonic() - self.last > 0.5:
             self.send((what, done, total, note))
             self.last = time.monotonic()
-
-
-GRACE_SECONDS = 20.0
-"""How long a worker may take for its current step and a checkpoint. A scheduler that ends a job gives it 30 s."""
-Job = tuple[str, int]
-"""(arm, seed)."""
-OnFailure = Callable[[str, int, Exception], None]
-"""(arm, seed, problem): called for a job that failed, where the other jobs shall continue."""
 
 
 def fit_all(

@@ -41,6 +41,15 @@ from xmed.train.checkpoint import Trained
 from xmed.train.loop import steps_of, train
 from xmed.train.prefetch import prefetched
 
+FOREGROUND_SHARE = 0.7
+"""Share of the source patches that contain foreground."""
+MADE_SAMPLES = "samples"
+"""Folder of an arm for samples that its method made and that do not fit into memory; deleted when it is trained."""
+PLACES_LEARNED_FROM = 24
+"""Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
+COPIED_FROM_ORIGIN = ("arm", "seed", "method", "hyperparameters", "cite", "deployable")
+"""Fields of model.json that train.json has as well, in its order."""
+
 
 def ensemble(models: Sequence[Model]) -> Model:
     """Return the model whose probabilities are the mean of several models' probabilities.
@@ -66,18 +75,6 @@ def ensemble(models: Sequence[Model]) -> Model:
 def training_seconds(run: Run, arms: Sequence[str], seed: int) -> float:
     """Return the seconds of training that went into the given arms."""
     return sum(float(run.read(Training, arm, seed).seconds) for arm in arms)
-
-
-FOREGROUND_SHARE = 0.7
-"""Share of the source patches that contain foreground."""
-MADE_SAMPLES = "samples"
-"""Folder of an arm for samples that its method made and that do not fit into memory; deleted when it is trained."""
-PLACES_LEARNED_FROM = 24
-"""Number of unlabelled volumes from which typical positions are learned; more do not improve the estimate."""
-
-
-COPIED_FROM_ORIGIN = ("arm", "seed", "method", "hyperparameters", "cite", "deployable")
-"""Fields of model.json that train.json has as well, in its order."""
 
 
 def method_of(study: Study, arm: str) -> MethodSpec:

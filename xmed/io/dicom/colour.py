@@ -26,6 +26,19 @@ _JPEG, _J2K, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers, including JPEG-LS, without tables
 _DCT = {0xC0, 0xC1, 0xC2}
 _ADOBE = {0: "RGB", 1: "YBR"}  # the transform of APP14 (Adobe Technical Note 5116)
+_DECODED_MODEL: dict[str, ColourModel] = {
+    "RGB": "RGB",
+    "YBR_ICT": "RGB",
+    "YBR_RCT": "RGB",
+    "YBR_FULL": "YBR",
+    "YBR_FULL_422": "YBR",
+}
+"""Colour model after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
+_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_GREY_TOLERANCE_RGB, _GREY_TOLERANCE_YBR = 4, 6
+"""Grey in RGB has three equal samples, grey in YBR has two of 128. Lossy compression changes them by less than this."""
+_MIN_GREY_SHARE = 0.5
+"""Share of grey pixels above which pixel values show their colour model: most of an ultrasound image is grey."""
 
 
 @dataclass(frozen=True)
@@ -116,21 +129,6 @@ def _jpeg_2000(frame: bytes) -> StreamHeader | None:
     return StreamHeader(
         None, rows - top, columns - left, components, (size[36] & 0x7F) + 1, "RGB" if style[4] else None
     )
-
-
-_DECODED_MODEL: dict[str, ColourModel] = {
-    "RGB": "RGB",
-    "YBR_ICT": "RGB",
-    "YBR_RCT": "RGB",
-    "YBR_FULL": "YBR",
-    "YBR_FULL_422": "YBR",
-}
-"""Colour model after decoding, by Photometric Interpretation (PS3.3 C.7.6.3.1.2): codecs undo ICT and RCT."""
-_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
-_GREY_TOLERANCE_RGB, _GREY_TOLERANCE_YBR = 4, 6
-"""Grey in RGB has three equal samples, grey in YBR has two of 128. Lossy compression changes them by less than this."""
-_MIN_GREY_SHARE = 0.5
-"""Share of grey pixels above which pixel values show their colour model: most of an ultrasound image is grey."""
 
 
 def check_photometric(header: Header, name: str) -> None:

@@ -18,6 +18,35 @@ from xmed.errors import XmedError
 from xmed.io.dicom.clock import Attributes
 from xmed.io.dicom.header import Header
 
+_CONVERTED = (
+    "EchoTime EchoNumbers InversionTime TriggerTime TemporalPositionIdentifier AcquisitionNumber AcquisitionDate"
+    " AcquisitionTime AcquisitionDateTime ContentDate ContentTime FrameReferenceTime"
+)
+_FRAME_TYPE = "FrameType VolumetricProperties VolumeBasedCalculationTechnique"
+VOLUME_KEYWORDS = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "EchoTime",
+    "EffectiveEchoTime",
+)
+"""Attributes that are constant within a volume: different values mean several volumes."""
+VARIANT_KEYWORDS = (
+    "FrameType",
+    "ImageType",
+    "ComplexImageComponent",
+    "EchoNumbers",
+    "InversionTime",
+    "InversionTimes",
+    "FlipAngle",
+    "VelocityEncodingDirection",
+    "ASLContext",
+    "ConvolutionKernel",
+    "KVP",
+)
+"""Attributes that may vary within a volume, but distinguish volumes whose images share their positions."""
+
 
 class Macro(NamedTuple):
     """A functional group macro.
@@ -40,11 +69,6 @@ def _macro(path: str, keywords: str, paragraph: str, several: bool = False) -> M
     return Macro(tuple(path.split()), tuple(keywords.split()), paragraph, several)
 
 
-_CONVERTED = (
-    "EchoTime EchoNumbers InversionTime TriggerTime TemporalPositionIdentifier AcquisitionNumber AcquisitionDate"
-    " AcquisitionTime AcquisitionDateTime ContentDate ContentTime FrameReferenceTime"
-)
-_FRAME_TYPE = "FrameType VolumetricProperties VolumeBasedCalculationTechnique"
 MACROS = (
     # Common to all images
     _macro("PixelMeasuresSequence", "PixelSpacing SliceThickness SpacingBetweenSlices", "C.7.6.16.2.1"),
@@ -136,31 +160,6 @@ def _items(groups: Dataset, path: Sequence[BaseTag]) -> Iterator[Dataset]:
             yield item
         else:
             yield from _items(item, path[1:])
-
-
-VOLUME_KEYWORDS = (
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "DiffusionBValue",
-    "DiffusionGradientOrientation",
-    "EchoTime",
-    "EffectiveEchoTime",
-)
-"""Attributes that are constant within a volume: different values mean several volumes."""
-VARIANT_KEYWORDS = (
-    "FrameType",
-    "ImageType",
-    "ComplexImageComponent",
-    "EchoNumbers",
-    "InversionTime",
-    "InversionTimes",
-    "FlipAngle",
-    "VelocityEncodingDirection",
-    "ASLContext",
-    "ConvolutionKernel",
-    "KVP",
-)
-"""Attributes that may vary within a volume, but distinguish volumes whose images share their positions."""
 
 
 class FrameAttributes(Attributes, Protocol):

@@ -35,6 +35,10 @@ _REQUIRED = [
 
 _passed_instances: WeakSet[Instance] = WeakSet()
 """Instances that passed: each is checked before the first allocation of a series and again before its own."""
+SPACING_APART, DIAMETER_APART, STEP_APART = 0.01, 0.02, 0.05
+"""Relative differences that count as contradictions. Diameters are given in whole millimetres, slice distances
+rounded.
+"""
 
 
 def check_pixel_size(instance: Instance) -> None:
@@ -102,12 +106,6 @@ def _check_native(instance: Instance, expected: int, one_row: int) -> None:
         raise XmedError(
             "PIXEL_MODULE", f"{name} holds {stored} bytes of pixels", f"the {expected} its header describes"
         )
-
-
-SPACING_APART, DIAMETER_APART, STEP_APART = 0.01, 0.02, 0.05
-"""Relative differences that count as contradictions. Diameters are given in whole millimetres, slice distances
-rounded.
-"""
 
 
 def compare_spacing(

@@ -28,6 +28,26 @@ MAX_SCAN_DURATION = timedelta(hours=12)
 """No series takes longer. Times of one day that differ by more lie on two days, and the header does not say which."""
 _NO_DAY = "20000101"
 _DT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d+))?([+-]\d{4})?")
+RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
+"""Time since a heart beat: slices that were taken in other beats have other times at the same phase."""
+KEYWORDS = (
+    *RELATIVE,
+    "TemporalPositionTimeOffset",
+    "FrameReferenceTime",
+    "FrameAcquisitionNumber",
+    "AcquisitionNumber",
+    *DATE_ATTRIBUTE,
+    "InstanceNumber",
+)
+"""Attributes that grow from one image of a position to the next, and may also differ between slices."""
+WRITTEN = ("ContentTime",)
+"""When images were written, which is not when they were acquired."""
+MAX_PHASE_RATIO = 2.0
+"""The phases of a heart beat are equally long. If one gap is longer than another by more than this factor, several
+beats are mixed.
+"""
+OrderedImages = list[list[Plane]]
+"""For each position its images, in order."""
 
 
 def image_times(planes: Sequence[Plane], keyword: str) -> list[datetime] | None:
@@ -82,29 +102,6 @@ def _parse_datetime(text: str, zone: str) -> datetime | None:
         return None
     moment += timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6]))
     return moment if offset is None else moment.replace(tzinfo=timezone(offset))
-
-
-RELATIVE = ("NominalCardiacTriggerDelayTime", "TriggerTime")
-"""Time since a heart beat: slices that were taken in other beats have other times at the same phase."""
-KEYWORDS = (
-    *RELATIVE,
-    "TemporalPositionTimeOffset",
-    "FrameReferenceTime",
-    "FrameAcquisitionNumber",
-    "AcquisitionNumber",
-    *DATE_ATTRIBUTE,
-    "InstanceNumber",
-)
-"""Attributes that grow from one image of a position to the next, and may also differ between slices."""
-WRITTEN = ("ContentTime",)
-"""When images were written, which is not when they were acquired."""
-MAX_PHASE_RATIO = 2.0
-"""The phases of a heart beat are equally long. If one gap is longer than another by more than this factor, several
-beats are mixed.
-"""
-
-OrderedImages = list[list[Plane]]
-"""For each position its images, in order."""
 
 
 def order_by_time(groups: Sequence[Sequence[Plane]]) -> dict[str, list[Plane]] | None:

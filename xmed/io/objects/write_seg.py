@@ -33,6 +33,7 @@ from xmed.labels import LabelTable
 from xmed.volume import Volume
 
 _FRAME_CONTENT, _TEMPORAL_POSITION = Tag("FrameContentSequence"), Tag("TemporalPositionIndex")
+_BYTES_PER_VOXEL = 64  # highdicom makes several copies of the labels for each structure
 
 
 def film_segmentation(film: Dataset, masks: np.ndarray, named: Mapping[str, Any]) -> Segmentation:
@@ -86,9 +87,6 @@ def _time_dimension(dimension: Dataset) -> Dataset:
     second.DimensionIndexPointer, second.FunctionalGroupPointer = _TEMPORAL_POSITION, _FRAME_CONTENT
     second.DimensionDescriptionLabel = "Frame"
     return second
-
-
-_BYTES_PER_VOXEL = 64  # highdicom makes several copies of the labels for each structure
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,28 @@ from xmed.io.pacs.archive import (
 from xmed.io.pacs.receiving import MAX_PDU, limit_connection, receive_object
 
 CA_VARIABLE, CERTIFICATE_VARIABLE = "XMED_PACS_CA", "XMED_PACS_CERT"
+FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
+"""UIDs of the Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
+IMAGES: tuple[str, ...] = (
+    uid.CTImageStorage,
+    uid.EnhancedCTImageStorage,
+    uid.EnhancedMRImageStorage,
+    uid.EnhancedPETImageStorage,
+    uid.EnhancedUSVolumeStorage,
+    uid.MRImageStorage,
+    uid.PositronEmissionTomographyImageStorage,
+    uid.RTStructureSetStorage,
+    uid.SegmentationStorage,
+    uid.UltrasoundImageStorage,
+    uid.UltrasoundMultiFrameImageStorage,
+)
+"""SOP classes to request if an archive does not state those of its objects."""
+SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
+MAX_CONTEXTS = 127
+"""Presentation contexts have odd numbers of one byte (PS3.8 7.1.1.13): 128, one of them for the query itself."""
+MAX_RECORDS = 500_000
+"""Largest number of matches of a query, the same as the largest number of files of a dataset."""
+SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 def client_tls_context() -> ssl.SSLContext:
@@ -81,29 +103,6 @@ def _tls_context(side: ssl._SSLMethod) -> ssl.SSLContext:
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-
-FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
-"""UIDs of the Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3)."""
-IMAGES: tuple[str, ...] = (
-    uid.CTImageStorage,
-    uid.EnhancedCTImageStorage,
-    uid.EnhancedMRImageStorage,
-    uid.EnhancedPETImageStorage,
-    uid.EnhancedUSVolumeStorage,
-    uid.MRImageStorage,
-    uid.PositronEmissionTomographyImageStorage,
-    uid.RTStructureSetStorage,
-    uid.SegmentationStorage,
-    uid.UltrasoundImageStorage,
-    uid.UltrasoundMultiFrameImageStorage,
-)
-"""SOP classes to request if an archive does not state those of its objects."""
-SYNTAXES: list[str | UID] = list(AllTransferSyntaxes)
-MAX_CONTEXTS = 127
-"""Presentation contexts have odd numbers of one byte (PS3.8 7.1.1.13): 128, one of them for the query itself."""
-MAX_RECORDS = 500_000
-"""Largest number of matches of a query, the same as the largest number of files of a dataset."""
-SUCCESS, PENDING, WARNINGS = 0x0000, (0xFF00, 0xFF01), range(0xB000, 0xC000)
 
 
 class DimseArchive:

@@ -17,6 +17,25 @@ from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
 from xmed.rendering.scenes.section import CrossSection, random_section
 from xmed.rendering.scenes.sector import Sector
 
+# FreeSurfer's ids (FreeSurferColorLUT.txt), grouped by how they echo.
+TISSUE: dict[str, tuple[int, ...]] = {
+    "white matter": (2, 41, 77, 85, 251, 252, 253, 254, 255),
+    "cortex": (3, 42),
+    "ventricle": (4, 5, 14, 15, 43, 44, 72),
+    "fluid": (24, 257, 0),
+    "choroid or vessel": (30, 31, 62, 63),
+    "cerebellum and brainstem": (7, 8, 16, 46, 47),
+    "deep grey": (10, 11, 12, 13, 17, 18, 26, 28, 49, 50, 51, 52, 53, 54, 58, 60),
+}
+T1 = {
+    "white matter": 0.9, "cortex": 0.6, "ventricle": 0.15, "fluid": 0.2, "choroid or vessel": 0.5,
+    "cerebellum and brainstem": 0.7, "deep grey": 0.75,
+}  # fmt: skip
+"""T1-weighted class means in order and rough distance: white matter > deep grey > cortex > fluid."""
+NAMES = list(TISSUE)
+CLASS = np.zeros(1024, dtype=np.uint8)
+"""Index into `NAMES` by id. An id that no group lists counts as white matter, background as fluid."""
+
 
 def draw_womb(head: CrossSection, base: float, px: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the echo amplitude (i, j) outside the head, and how much of each pixel is bright tissue, in [0, 1].
@@ -91,24 +110,6 @@ def _distractor(
     return echo, solid * (1 - inside) + inside * (level > 2 * fluid)
 
 
-# FreeSurfer's ids (FreeSurferColorLUT.txt), grouped by how they echo.
-TISSUE: dict[str, tuple[int, ...]] = {
-    "white matter": (2, 41, 77, 85, 251, 252, 253, 254, 255),
-    "cortex": (3, 42),
-    "ventricle": (4, 5, 14, 15, 43, 44, 72),
-    "fluid": (24, 257, 0),
-    "choroid or vessel": (30, 31, 62, 63),
-    "cerebellum and brainstem": (7, 8, 16, 46, 47),
-    "deep grey": (10, 11, 12, 13, 17, 18, 26, 28, 49, 50, 51, 52, 53, 54, 58, 60),
-}
-T1 = {
-    "white matter": 0.9, "cortex": 0.6, "ventricle": 0.15, "fluid": 0.2, "choroid or vessel": 0.5,
-    "cerebellum and brainstem": 0.7, "deep grey": 0.75,
-}  # fmt: skip
-"""T1-weighted class means in order and rough distance: white matter > deep grey > cortex > fluid."""
-NAMES = list(TISSUE)
-CLASS = np.zeros(1024, dtype=np.uint8)
-"""Index into `NAMES` by id. An id that no group lists counts as white matter, background as fluid."""
 for _n, _ids in enumerate(TISSUE.values()):
     CLASS[list(_ids)] = _n
 

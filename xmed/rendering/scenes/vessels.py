@@ -25,6 +25,16 @@ from xmed.rendering.labelled_anatomy import log_uniform, sigmoid, smooth_noise
 from xmed.rendering.scenes.linear import Beam, display_linear
 from xmed.rendering.scenes.soft_tissue import SoftTissue, draw_soft_tissue
 
+EDGE = 128
+VESSEL, NERVE, MUSCLE, BONE = 1, 2, 3, 4
+VESSELS = (0.14, 0.34, 0.27, 0.15, 0.10)
+"""Probability of 0, 1, ... vessels in a picture."""
+GAP = 2
+"""Pixels of tissue between two vessels: in a label map touching vessels cannot be told apart."""
+TRIES = 20
+GREY = {0: 0.8, VESSEL: 0.1, NERVE: 0.6, MUSCLE: 0.5, BONE: 0.05}
+"""Dark-blood T1-weighted MR, in order and rough distance: fat > nerve > muscle > flowing blood > cortical bone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Components:
@@ -72,15 +82,6 @@ class Components:
         i, j = np.gradient(self.depth)
         facing: np.ndarray = np.abs(j) / np.maximum(np.hypot(i, j), 1e-6)
         return facing
-
-
-EDGE = 128
-VESSEL, NERVE, MUSCLE, BONE = 1, 2, 3, 4
-VESSELS = (0.14, 0.34, 0.27, 0.15, 0.10)
-"""Probability of 0, 1, ... vessels in a picture."""
-GAP = 2
-"""Pixels of tissue between two vessels: in a label map touching vessels cannot be told apart."""
-TRIES = 20
 
 
 def anatomy(random: np.random.Generator) -> np.ndarray:
@@ -134,9 +135,6 @@ def _bone_at_depth(random: np.random.Generator) -> np.ndarray:
 
 
 __all__ = ["anatomy", "draw", "plain"]
-
-GREY = {0: 0.8, VESSEL: 0.1, NERVE: 0.6, MUSCLE: 0.5, BONE: 0.05}
-"""Dark-blood T1-weighted MR, in order and rough distance: fat > nerve > muscle > flowing blood > cortical bone."""
 
 
 def draw(source: Sample, target: Sample, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

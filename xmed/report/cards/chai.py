@@ -16,6 +16,7 @@ from xmed.report.author_text import NOT_PROVIDED
 
 Tree = dict[str, Any]
 CRITERION_STATES = {True: "met", False: "not met", None: "open"}
+NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 
 
 def key_metrics(report: dict[str, Any]) -> Tree:
@@ -108,9 +109,6 @@ def _estimate(label: str, cell: dict[str, Any], unit: str) -> Tree:
 
 def _result(label: str, value: dict[str, Any]) -> Tree:
     return {"Label": label, "ValueJson": json.dumps(value, allow_nan=False, ensure_ascii=False)}
-
-
-NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 
 
 def chai_card(report: dict[str, Any]) -> str:

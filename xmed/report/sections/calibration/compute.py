@@ -18,6 +18,10 @@ from xmed.run import Run
 Figure = dict[str, Any]
 BAR_HEIGHT = 26
 """Of the bin with the most voxels, in units of the drawing."""
+Document = dict[str, Any]
+MEASURES = ("ece", "ace", "brier", "nll")
+"""Expected and adaptive calibration error, Brier score, negative log-likelihood; see xmed.metrics."""
+REGION = "prediction or truth, dilated by 5 mm; background far away would dilute the error"
 
 
 def reliability_plot(calibration: dict[str, Any]) -> Figure | None:
@@ -48,12 +52,6 @@ def reliability_plot(calibration: dict[str, Any]) -> Figure | None:
         "path": path([(point["x"], point["y"]) for point in points]),
         "gaps": [{"x": point["x"], "from": point["y"], "to": y(point["confidence"])} for point in points],
     }  # fmt: skip
-
-
-Document = dict[str, Any]
-MEASURES = ("ece", "ace", "brier", "nll")
-"""Expected and adaptive calibration error, Brier score, negative log-likelihood; see xmed.metrics."""
-REGION = "prediction or truth, dilated by 5 mm; background far away would dilute the error"
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:

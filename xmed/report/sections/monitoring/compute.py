@@ -21,6 +21,9 @@ from xmed.run import Run
 Figure = dict[str, Any]
 MOST_DOTS = 200
 QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
+Document = dict[str, Any]
+ALLOWED = 0.05
+"""Share of false alarms that the rule allows, where the trial of an older version does not say it."""
 
 
 def distribution_plot(distribution: dict[str, Any]) -> Figure | None:
@@ -46,11 +49,6 @@ def distribution_plot(distribution: dict[str, Any]) -> Figure | None:
         "median": axis(marks["0.5"]),
         "ends": axis.ticks(3),
     }
-
-
-Document = dict[str, Any]
-ALLOWED = 0.05
-"""Share of false alarms that the rule allows, where the trial of an older version does not say it."""
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:

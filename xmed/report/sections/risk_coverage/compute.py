@@ -16,6 +16,14 @@ from xmed.run import Run
 
 Figure = dict[str, Any]
 MOST_DOTS = 60
+Document = dict[str, Any]
+SCORE = "soft Dice confidence (Borges et al., arXiv 2402.10665), mean over seeds"
+COVERAGES = (0.8, 0.9, 0.95)
+"""Shares of the cases, most confident first, at which the risk is given."""
+ALPHA = 0.1
+"""Share of patients that the conformal interval may miss."""
+MOST_FAILURES = 0.05
+"""Share of poor cases that the operating point may keep."""
 
 
 def risk_plot(risk_coverage: dict[str, Any]) -> Figure | None:
@@ -44,16 +52,6 @@ def risk_plot(risk_coverage: dict[str, Any]) -> Figure | None:
         "undetected": path([(x(point["coverage"]), y(point["undetected"])) for point in points]),
         "dots": dots if len(points) <= MOST_DOTS else [],
     }  # fmt: skip
-
-
-Document = dict[str, Any]
-SCORE = "soft Dice confidence (Borges et al., arXiv 2402.10665), mean over seeds"
-COVERAGES = (0.8, 0.9, 0.95)
-"""Shares of the cases, most confident first, at which the risk is given."""
-ALPHA = 0.1
-"""Share of patients that the conformal interval may miss."""
-MOST_FAILURES = 0.05
-"""Share of poor cases that the operating point may keep."""
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:

@@ -12,6 +12,9 @@ from xmed.report.sources import Sources
 from xmed.run import Run
 
 Figure = dict[str, Any]
+Document = dict[str, Any]
+OFF, NEVER = "the study says `robustness: false`", "evaluation measured no disturbed volume"
+NOT_SHOWN = "no disturbed volume shows the structure"
 
 
 def robustness_panels(robustness: dict[str, Any], structures: list[str]) -> list[Figure]:
@@ -56,11 +59,6 @@ def without_shared_words(texts: list[str]) -> tuple[list[str], str]:
         return texts, ""
     unit = [*parts[0][:head], *parts[0][len(parts[0]) - tail :]]
     return [" ".join(words[head : len(words) - tail]) for words in parts], " ".join(unit)
-
-
-Document = dict[str, Any]
-OFF, NEVER = "the study says `robustness: false`", "evaluation measured no disturbed volume"
-NOT_SHOWN = "no disturbed volume shows the structure"
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:

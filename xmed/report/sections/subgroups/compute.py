@@ -16,6 +16,21 @@ from xmed.report.stats_as_json import interval
 from xmed.run import Run
 
 Figure = dict[str, Any]
+Document = dict[str, Any]
+FACTORS = {
+    "size": "reference volume, in thirds of the patients",
+    "spacing": "largest voxel edge",
+    "sex": "sex, by the image header",
+    "age": "age at the study in bands of ten years, by the image header",
+    "vendor": "manufacturer, by the image header",
+}
+HIDDEN = {
+    "inference": "fewer than 5 patients: a mean, no interval",
+    "display": "fewer than 3 patients: not shown, it could identify someone",
+    "complement": "not shown: the group it would give away by subtraction is hidden",
+}
+HEADERS = ("sex", "age", "vendor")
+"""Factors that come from image headers."""
 
 
 def forest_plot(groups: list[dict[str, Any]], overall: dict[str, float | None]) -> Figure:
@@ -36,23 +51,6 @@ def forest_plot(groups: list[dict[str, Any]], overall: dict[str, float | None]) 
         rows.append({"x": x, "from": axis(ci[0]) if ci else None, "to": axis(ci[1]) if ci else None})
     lines = {name: None if mean is None else axis(mean) for name, mean in overall.items()}
     return {"rows": rows, "overall": lines, "scale": [axis.low, (axis.low + 1) / 2, 1.0]}
-
-
-Document = dict[str, Any]
-FACTORS = {
-    "size": "reference volume, in thirds of the patients",
-    "spacing": "largest voxel edge",
-    "sex": "sex, by the image header",
-    "age": "age at the study in bands of ten years, by the image header",
-    "vendor": "manufacturer, by the image header",
-}
-HIDDEN = {
-    "inference": "fewer than 5 patients: a mean, no interval",
-    "display": "fewer than 3 patients: not shown, it could identify someone",
-    "complement": "not shown: the group it would give away by subtraction is hidden",
-}
-HEADERS = ("sex", "age", "vendor")
-"""Factors that come from image headers."""
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:

@@ -14,6 +14,7 @@ from xmed.report.stats_as_json import interval, limits, paired
 from xmed.run import Run
 
 Figure = dict[str, Any]
+Document = dict[str, Any]
 
 
 def bland_altman_plot(agreement: dict[str, Any]) -> Figure | None:
@@ -48,9 +49,6 @@ def bland_altman_plot(agreement: dict[str, Any]) -> Figure | None:
             for name, value, ci in defined
         ],
     }  # fmt: skip
-
-
-Document = dict[str, Any]
 
 
 def compute(sources: Sources, rows: Rows, report: Document) -> Document:
