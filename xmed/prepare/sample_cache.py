@@ -130,10 +130,10 @@ class SampleCache:
         entries = sorted(self._entries())
         used, free = sum(entry_size for _, entry_size, _ in entries), shutil.disk_usage(self.folder).free
         excess = max(used + size - self.limit, LEAST_FREE - free)  # what is written lies on the disk already
-        for last_used, entry_size, folder in entries:
+        for touched, entry_size, folder in entries:
             if excess <= 0:
                 return
-            if time.time() - last_used > SPARED_SECONDS:
+            if time.time() - touched > SPARED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
                 excess -= entry_size
         if excess > 0:
