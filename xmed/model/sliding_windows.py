@@ -62,8 +62,8 @@ def predict_by_windows(
             for (number, window), p in zip(batch, predict(patches.flip(axes)).flip(axes)):
                 total[:, number][(slice(None), *window)] += p * (importance / covered[window] / len(copies))
     total[0] += 1 - total.sum(0)
-    kept = (slice(margin, margin + voxels) for margin, voxels in zip(margins, size))
-    return total[(slice(None), slice(None), *kept)].numpy()
+    original = (slice(margin, margin + voxels) for margin, voxels in zip(margins, size))
+    return total[(slice(None), slice(None), *original)].numpy()
 
 
 def _windows(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool]) -> list[tuple[slice, ...]]:
