@@ -87,7 +87,7 @@ def _worth_computing(
 ) -> Iterator[tuple[int, tuple[slice, ...]]]:
     """Yield image and window where a voxel of the field of view is brighter than the darkest of the stack."""
     for number, image in enumerate(stack):
-        shown = (image > low).any(0).numpy() & seen[number]
+        bright = (image > low).any(0).numpy() & seen[number]
         for window in windows:
-            if shown[window].any():
+            if bright[window].any():
                 yield number, window
