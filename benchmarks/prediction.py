@@ -109,7 +109,7 @@ def main() -> None:
                     row[way] = json.loads(done.stdout)
                 a, b = (np.load(f"{folder}/{way}.npy") for way in WAYS)
                 body = sample(tuple(words.shape), air == "air").image > -1
-                row["dice"] = min(dice((a == v) & body, (b == v) & body) for v in (1, 2))
+                row["dice"] = min(dice((a == v) & body, (b == v) & body, (1.0, 1.0, 1.0)) for v in (1, 2))
                 rows.append(row)
                 sys.stdout.write(f"{row}\n")
     lines = [
