@@ -23,11 +23,11 @@ from stock import READERS, look
 from support.corpus import Row, rows
 from support.corpus.judge import ingested, inspected, meets
 from xmed import __version__
-from xmed.app.environment import cpu
 from xmed.errors import XmedError
 from xmed.io.notes import collect_notes
 from xmed.io.sandbox.limits import ReaderBudget
 from xmed.io.sandbox.worker import run_in_sandbox_within
+from xmed.processes.processor import cpu
 
 BUDGET = ReaderBudget(memory=2 << 30, computing=60, waiting=60)
 PACKAGES = ("monai", "simpleitk", "dicom2nifti", "pydicom", "nibabel", "numpy")

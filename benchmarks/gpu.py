@@ -36,7 +36,7 @@ from xmed.labels import LabelTable, Structure
 from xmed.methods.source_only import SourceOnly
 from xmed.model.deployed import Model
 from xmed.networks import build_network
-from xmed.networks.precision import BFLOAT16, choose_precision
+from xmed.networks.precision import choose_precision
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.spec import Budget, GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
@@ -102,7 +102,7 @@ def ours(grid: GridSpec, batch: int, pool: list[Sample], device: torch.device, s
                 began = time.perf_counter()
                 part = Path(folder) / str(steps)
                 part.mkdir()
-                bfloat16 = choice.precision == BFLOAT16
+                bfloat16 = choice.is_bfloat16
                 train(method(grid), labelled, unlabelled, Budget(steps=steps, batch=batch), device, part, progress,
                       bfloat16=bfloat16)  # fmt: skip
                 synchronise(device)

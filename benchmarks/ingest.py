@@ -311,7 +311,7 @@ def page(document: dict[str, Any]) -> str:
 
 
 def machine(data: dict[str, Any]) -> dict[str, str]:
-    from xmed.app.environment import cpu
+    from xmed.processes.processor import cpu
 
     used = {TOOLS[tool]: row["version"] for one in data.values() for tool, row in one["rows"].items()}
     niix = (

@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from xmed.app.environment import cpu
 from xmed.methods.source_only import SourceOnly
 from xmed.networks import build_network
 from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.prepare.sample_cache import held_within
 from xmed.prepare.stored_sample import store_sample
+from xmed.processes.processor import cpu
 from xmed.spec import Budget, GridSpec, NetworkSpec
 from xmed.tasks import Segmentation
 from xmed.train.loop import train

@@ -37,13 +37,13 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from run_table import BENCHMARKS, number, rows_of
 
 from xmed import metrics
-from xmed.app.environment import cpu
 from xmed.cohort import Case, Cohort, ingest_cases
 from xmed.evaluate import judged
 from xmed.files.atomic import write_atomically
 from xmed.io import write_nifti
 from xmed.prepare import Sample, make_sample, resample_to, window_of
 from xmed.prepare.study_samples import load_samples, reference_labels
+from xmed.processes.processor import cpu
 from xmed.run import home
 from xmed.spec import Study, load_dataset, load_study
 from xmed.tasks import largest_components

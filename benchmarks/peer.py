@@ -33,13 +33,13 @@ from run_table import BENCHMARKS, number, rows_of
 from torch import Tensor, nn
 
 from xmed import networks, train
-from xmed.app.environment import cpu
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically
 from xmed.model.deployed import Model
 from xmed.networks.feature_sampling import feature_width
-from xmed.networks.precision import BFLOAT16, choose_precision
+from xmed.networks.precision import choose_precision
 from xmed.prepare import Sampler
+from xmed.processes.processor import cpu
 from xmed.records.model_card import ModelOrigin
 from xmed.run import Run, home
 from xmed.spec import MethodSpec
@@ -110,9 +110,7 @@ def learn(peer: str, run: Run, data: Data, tick: Clock) -> tuple[nn.Module, dict
     torch.manual_seed(SEED)
     net = networks.build_network(run.study.network, data.grid.spatial_dims, data.grid.channels, task.classes, SEED)
     precision = choose_precision(run.study.network, data.grid, task.classes, torch.device("cpu"), "training")
-    models = nn.ModuleDict(
-        {"G": Shown(net, precision.precision == BFLOAT16), "D": Discriminator(feature_width(net), CRITIC)}
-    )
+    models = nn.ModuleDict({"G": Shown(net, precision.is_bfloat16), "D": Discriminator(feature_width(net), CRITIC)})
     models.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(models.parameters(), lr=budget.learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, budget.learning_rate, total_steps=budget.steps)

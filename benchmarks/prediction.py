@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from monai.inferers.utils import sliding_window_inference
 
-from xmed.app.environment import cpu
 from xmed.labels import LabelTable, Structure
 from xmed.metrics import dice
 from xmed.model.deployed import Model
 from xmed.model.sliding_windows import AT_ONCE
 from xmed.networks import build_network
 from xmed.prepare import Sample, augmentation_for
+from xmed.processes.processor import cpu
 from xmed.spec import GridSpec, NetworkSpec
 from xmed.volume import Grid
 

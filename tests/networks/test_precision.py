@@ -114,6 +114,15 @@ def test_without_a_home_none_is_made(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_home_that_cannot_be_written_to_is_no_obstacle(home, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(precision, "hold_short_lock", refuse)
+    assert choose_precision(NETWORK, FLAT, 2, CPU, "prediction", home).reason == "measured"
+    assert not home.precision.exists()
+
+
 def test_a_stated_precision_is_not_measured(monkeypatch, home):
     monkeypatch.setattr(precision, "measure", None)
     monkeypatch.setenv("XMED_PRECISION", "bfloat16")
@@ -121,5 +130,5 @@ def test_a_stated_precision_is_not_measured(monkeypatch, home):
     assert (choice.precision, choice.reason) == ("bfloat16", "XMED_PRECISION")
     assert not home.precision.exists()
     monkeypatch.setenv("XMED_PRECISION", "half")
-    with pytest.raises(XmedError, match="found XMED_PRECISION=half · expected float32 or bfloat16"):
+    with pytest.raises(XmedError, match=r"error\[USAGE\]: found XMED_PRECISION=half · expected float32 or bfloat16"):
         choose_precision(NETWORK, FLAT, 2, CPU, "training", home)

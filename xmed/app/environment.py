@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from xmed import __version__
+from xmed.processes.processor import cpu
 from xmed.records.evaluation import CaseRows
 from xmed.records.provenance import RunEnvironment, RunError, RunErrors
 from xmed.records.training import Training
@@ -92,20 +93,6 @@ def errors(run: Run) -> RunErrors:
             where = f"{row.arm}, seed {row.seed}, case {row.case}"
             by_place[where] = RunError(code=code, message=message, where=where)
     return RunErrors(list(by_place.values()))
-
-
-def cpu() -> str:
-    """Find the processor's name.
-
-    Returns:
-        Its name, or the machine type where the system does not tell it.
-    """
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -21,7 +21,7 @@ from xmed.labels import LabelTable, Structure
 from xmed.model.folder import CARD, WEIGHTS, check_model
 from xmed.model.sliding_windows import predict_by_windows
 from xmed.model.weights_file import read_weights, write_weights
-from xmed.networks.precision import BFLOAT16, choose_precision
+from xmed.networks.precision import choose_precision
 from xmed.prepare import Sample, augmentation_for, enlarge, make_sample
 from xmed.prepare.geometry import resize
 from xmed.records.model_card import ModelOrigin
@@ -76,8 +76,7 @@ class Model:
     @cached_property
     def bfloat16(self) -> bool:
         """Return whether it predicts in bfloat16, which is so where that is faster (see `networks.precision`)."""
-        choice = choose_precision(self.network, self.grid, self.task.classes, self.device, "prediction")
-        return choice.precision == BFLOAT16
+        return choose_precision(self.network, self.grid, self.task.classes, self.device, "prediction").is_bfloat16
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -1,13 +1,14 @@
 """Sliding windows: predict a volume patch by patch, and blend what overlaps.
 
 Inside the field of view the result is that of MONAI's `sliding_window_inference`, averaged over mirrored copies of the
-volume. It differs in what it costs: a window that shows nothing is not computed, no copy of the volume is mirrored, and
+volume. It differs in what it costs: a window without a voxel of the field of view that is
+brighter than the darkest is not computed, no copy of the volume is mirrored, and
 all copies are summed in one array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress, product
 
 import numpy as np
@@ -19,6 +20,8 @@ from xmed.networks.monai_parts import compute_importance_map
 
 OVERLAP = 0.5
 """Share of a window's edge that the next window covers, too."""
+SIGMA = 0.125
+"""Standard deviation of a window's importance, as a share of its edge: MONAI's default."""
 AT_ONCE = 16
 """Windows per batch."""
 
@@ -46,7 +49,8 @@ def predict_by_windows(
         around = [width for margin in margins[::-1] for width in (margin, margin)]
         stack = functional.pad(stack, around, value=low)
         seen = np.pad(seen, [(0, 0), *((margin, margin) for margin in margins)])
-    importance = compute_importance_map(tuple(patch), mode="gaussian", sigma_scale=0.125)
+    worth_computing = (stack > low).any(1).numpy() & seen
+    importance = compute_importance_map(tuple(patch), mode="gaussian", sigma_scale=SIGMA)
     copies = list(product(*((False, True) if flipped else (False,) for flipped in flips)))
     total = torch.zeros(classes, *seen.shape)
     for mirrored in copies:
@@ -55,7 +59,8 @@ def predict_by_windows(
         for window in windows:
             covered[window] += importance
         axes = [2 + axis for axis in compress(range(len(patch)), mirrored)]
-        places = list(_worth_computing(stack, seen, windows, low))
+        places = [(number, window) for number, shows in enumerate(worth_computing) for window in windows
+                  if shows[window].any()]  # fmt: skip
         for first in range(0, len(places), AT_ONCE):
             batch = places[first : first + AT_ONCE]
             patches = torch.stack([stack[number][(slice(None), *window)] for number, window in batch])
@@ -80,14 +85,3 @@ def _windows(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool]
         near = [last] if missing else [min(start, last) for start in range(0, last + interval, interval)]
         starts.append([last - start for start in near] if from_far_end else near)
     return [tuple(slice(start, start + edge) for start, edge in zip(corner, patch)) for corner in product(*starts)]
-
-
-def _worth_computing(
-    stack: Tensor, seen: np.ndarray, windows: Sequence[tuple[slice, ...]], low: float
-) -> Iterator[tuple[int, tuple[slice, ...]]]:
-    """Yield image and window where a voxel of the field of view is brighter than the darkest of the stack."""
-    for number, image in enumerate(stack):
-        bright = (image > low).any(0).numpy() & seen[number]
-        for window in windows:
-            if bright[window].any():
-                yield number, window

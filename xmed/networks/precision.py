@@ -7,14 +7,10 @@ stands in the provenance of each.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-import platform
 import time
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +22,7 @@ from xmed.files.locks import hold_short_lock
 from xmed.files.permissions import make_private_home
 from xmed.home import Home
 from xmed.networks.architectures import build_network
+from xmed.processes.processor import cpu, cpu_flags
 from xmed.records import record
 from xmed.records.precision_choice import PrecisionChoice, PrecisionChoices
 from xmed.spec import GridSpec, NetworkSpec
@@ -64,34 +61,38 @@ def choose_precision(
         The precision, with the measured times.
 
     Raises:
-        XmedError: SPEC_INVALID where XMED_PRECISION is neither float32 nor bfloat16.
+        XmedError: USAGE where XMED_PRECISION is neither float32 nor bfloat16.
     """
     stated = os.environ.get(VARIABLE, "")
     if stated not in ("", FLOAT32, BFLOAT16):
-        raise XmedError("SPEC_INVALID", f"{VARIABLE}={stated}", f"{FLOAT32} or {BFLOAT16}", f"set or unset {VARIABLE}")
+        raise XmedError("USAGE", f"{VARIABLE}={stated}", f"{FLOAT32} or {BFLOAT16}", f"set or unset {VARIABLE}")
     about = {
         "step": step,
         "network": f"{network.name} {'-'.join(map(str, network.channels))}",
         "spatial_dims": grid.spatial_dims,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()[0],
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu(),
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
         "torch": torch.__version__,
     }
     if stated:
         return PrecisionChoice.model_validate({"precision": stated, "reason": VARIABLE, **about})
-    key = digest([about, _processor()[1], device.type, classes, grid.channels, _edges(network, grid)])
+    key = digest([about, cpu_flags(), device.type, classes, grid.channels, _edges(network, grid)])
     kept_in = home or Home.current()
     if not kept_in.folder.is_dir():
         return _measured(key, network, grid, classes, device, about)
     path = kept_in.precision
-    make_private_home(kept_in.folder)
-    with hold_short_lock(path.with_suffix(".lock")):  # trainings side by side would disturb each other's measurement
-        stored = record.read_record(PrecisionChoices, path) if path.is_file() else PrecisionChoices(choices={})
-        if key not in stored.choices:
-            choice = _measured(key, network, grid, classes, device, about)
-            stored = PrecisionChoices(choices={**stored.choices, key: choice})
-            record.write(stored, path)
-    return stored.choices[key]
+    try:
+        make_private_home(kept_in.folder)
+        # One at a time: trainings side by side would disturb each other's measurement.
+        with hold_short_lock(path.with_suffix(".lock")):
+            stored = record.read_record(PrecisionChoices, path) if path.is_file() else PrecisionChoices(choices={})
+            if key not in stored.choices:
+                choice = _measured(key, network, grid, classes, device, about)
+                stored = PrecisionChoices(choices={**stored.choices, key: choice})
+                record.write(stored, path)
+            return stored.choices[key]
+    except OSError:  # who may only read a home can predict all the same
+        return _measured(key, network, grid, classes, device, about)
 
 
 def _measured(
@@ -183,15 +184,3 @@ def _edges(network: NetworkSpec, grid: GridSpec) -> list[int]:
 def _doubled(first: int, last: int) -> list[int]:
     """`first`, twice that, and so on below `last`, then `last`."""
     return [*(first << n for n in range(32) if first << n < last), last]
-
-
-@cache
-def _processor() -> tuple[str, str]:
-    """The processor's name, and a digest of what it can do: different processors may have one name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    return name, hashlib.sha256(facts.get("flags", "").encode()).hexdigest()

@@ -51,7 +51,7 @@ class SampleCache:
         limit_gb: Largest size in GB; by default `XMED_CACHE_GB`, or `DEFAULT_GB`.
 
     Raises:
-        XmedError: SPEC_INVALID where the environment variable is no positive number.
+        XmedError: USAGE where the environment variable is no positive number.
     """
 
     def __init__(self, home: Path, limit_gb: float | None = None) -> None:
@@ -63,6 +63,9 @@ class SampleCache:
 
         Args:
             inputs: A JSON document of all that the prepared volume depends on, besides the code that prepares it.
+
+        Returns:
+            The folder.
         """
         key = digest([inputs, code_digest()])
         return self.folder / key[:2] / key
@@ -74,6 +77,9 @@ class SampleCache:
             inputs: See `path`.
             case: Case id of the sample.
             fluid: See `Sample`.
+
+        Returns:
+            The sample on the disk; None where there is no such entry.
         """
         folder = self.path(inputs)
         if not is_complete(folder):
@@ -87,6 +93,9 @@ class SampleCache:
         Args:
             prepared: The sample.
             inputs: See `path`.
+
+        Returns:
+            The sample on the disk.
 
         Raises:
             XmedError: DISK_FULL where neither the limit nor the disk leaves room, NOT_WRITABLE.
@@ -110,7 +119,11 @@ class SampleCache:
         return StoredSample(final, prepared.case, prepared.fluid)
 
     def size(self) -> int:
-        """Return the bytes of all entries."""
+        """Measure the cache.
+
+        Returns:
+            The bytes of all entries.
+        """
         return sum(size for _, size, _ in self._entries())
 
     def _entries(self) -> Iterator[tuple[float, int, Path]]:
@@ -146,7 +159,7 @@ def limit_from_environment() -> float:
     """Return the largest size of a cache in GB, from XMED_CACHE_GB or the default.
 
     Raises:
-        XmedError: SPEC_INVALID.
+        XmedError: USAGE.
     """
     stated = os.environ.get(VARIABLE, "")
     try:
@@ -154,7 +167,7 @@ def limit_from_environment() -> float:
     except ValueError:
         limit = 0.0
     if not 0 < limit < float("inf"):
-        raise XmedError("SPEC_INVALID", f"{VARIABLE}={stated}", "a number of GB above 0", f"set or unset {VARIABLE}")
+        raise XmedError("USAGE", f"{VARIABLE}={stated}", "a number of GB above 0", f"set or unset {VARIABLE}")
     return limit
 
 

@@ -23,6 +23,11 @@ class PrecisionChoice(Record):
     float32_ms: Number | None = Field(None, description="least time of a step, ms")
     bfloat16_ms: Number | None = Field(None, description="least time of a step, ms")
 
+    @property
+    def is_bfloat16(self) -> bool:
+        """Whether it computes in bfloat16."""
+        return self.precision == "bfloat16"
+
 
 class PrecisionChoices(Record):
     """precision.json of a home. Deleting it makes xmed measure again."""

@@ -88,7 +88,7 @@ def download(uri: str, into: Path, home: Path) -> Path:
     """Download what MLflow keeps below a URI into a folder.
 
     A package has some five hundred files. Where they are on this machine's disk, they are copied: MLflow resolves every
-    path of every file twice, which takes ten times as long.
+    path of every file twice (the packages of five tests: 27 s in place of 6).
     """
     into.mkdir(parents=True, exist_ok=True)
     source = path_of(uri)

@@ -24,7 +24,7 @@ from xmed.model.folder import WEIGHTS
 from xmed.model.volume_enlargement import learn_scale
 from xmed.networks import Ensemble
 from xmed.networks.distributed import ALONE, Ranks, process_group
-from xmed.networks.precision import BFLOAT16, choose_precision
+from xmed.networks.precision import choose_precision
 from xmed.networks.random_numbers import RandomNumbers
 from xmed.prepare import Sampler
 from xmed.records.model_card import ModelOrigin, SidePair
@@ -127,9 +127,9 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         method.random = RandomNumbers(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1)[0]))
     network = method.network(run.study.network)
     precision = choose_precision(network, data.grid, 1 + len(run.study.structures), device, "training", Home(home))
-    bfloat16 = precision.precision == BFLOAT16
     with process_group(ranks, device), prefetched(source, target) as (labelled, unlabelled):
-        trained = train(method, labelled, unlabelled, run.study.budget, device, folder, report, ranks, bfloat16)
+        budget, bfloat16 = run.study.budget, precision.is_bfloat16
+        trained = train(method, labelled, unlabelled, budget, device, folder, report, ranks, bfloat16)
     if ranks.rank:
         return folder
     origin = _origin(run, arm, seed, spec, data)

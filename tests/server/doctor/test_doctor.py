@@ -226,11 +226,11 @@ def test_precisions_and_prepared_volumes_of_a_home_are_told(place):
     choice = PrecisionChoice(**about, device="a processor", threads=1, torch="2.13.0", **times)
     place.mkdir(parents=True, exist_ok=True)
     write(PrecisionChoices(choices={"0": choice}), place / "precision.json")
-    (place / "cache" / "samples").mkdir(parents=True)
-    (place / "cache" / "samples" / "image.b2nd").write_bytes(bytes(10**8))
+    (place / "cache" / "samples" / "ab" / "abc").mkdir(parents=True)
+    (place / "cache" / "samples" / "ab" / "abc" / "image.b2nd").write_bytes(bytes(10**8))
     told = "training of unet 8-16 in 3-D on a processor: bfloat16 (float32 80 ms, bfloat16 40 ms)"
     assert next(machine.check_precision(place)).detail == told
-    assert next(machine.check_cache(place)).detail == f"0.1 GB of prepared volumes in {place / 'cache'}"
+    assert next(machine.check_cache(place)).detail == "0.1 of at most 200 GB of prepared volumes"
 
 
 def test_the_doctor_says_no_with_exit_1(place, capsys):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from xmed.app.environment import cpu
 from xmed.files.permissions import GROUP, close_to_others, make_private_home, readable_by_others
 from xmed.home import Home
+from xmed.processes.processor import cpu
 from xmed.records.precision_choice import PrecisionChoice, PrecisionChoices
 from xmed.records.record import read_record
 from xmed.registry.relocation import elsewhere, relocate
@@ -108,9 +108,10 @@ def _times(choice: PrecisionChoice) -> str:
 
 def check_cache(home: Path) -> Iterator[Check]:
     """Tell how much of the disk prepared volumes take. They may be deleted: what is missing is prepared again."""
-    folder = Home(home).cache
-    size_gb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
-    yield Check("cache", True, f"{size_gb:.1f} GB of prepared volumes in {folder}")
+    from xmed.prepare.sample_cache import SampleCache  # loads SciPy, which the checks before do without
+
+    cache = SampleCache(home)
+    yield Check("cache", True, f"{cache.size() / 1e9:.1f} of at most {cache.limit / 1e9:.0f} GB of prepared volumes")
 
 
 def _requirements() -> list[Requirement]:
