@@ -1,5 +1,6 @@
 """Ingest under faults: killed anywhere it goes on to the same end, many at once make one result, nothing is done twice."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -47,6 +48,15 @@ def contents(home):
         for path in sorted(home.rglob("*"))
         if path.is_file() and "index.db" not in path.name and "quarantine" not in path.parts
     }
+
+
+def children_of(pid):
+    """The processes that any thread of a process has started: Linux lists them by thread."""
+    listed = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            listed += (thread / "children").read_text().split()
+    return listed
 
 
 def in_a_process(work, *arguments):
@@ -97,10 +107,9 @@ def test_killed_while_it_reads_it_leaves_no_process_behind(spec, home):
     """With the guarded readers at work."""
     process = FORK.Process(target=ingest_cases, args=(spec, home))
     process.start()
-    readers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 60
-    while not (children := readers.read_text().split()):
-        assert time.monotonic() < until
+    while not (children := children_of(process.pid)):
+        assert process.is_alive() and time.monotonic() < until
         time.sleep(0.01)
     process.kill()
     process.join()

@@ -1,6 +1,7 @@
 """Guard: whatever a reader does to its process, the one who asked gets an answer, and the next file is read."""
 
 import os
+import signal
 import threading
 from importlib import import_module
 
@@ -12,6 +13,7 @@ from support.synthetic_dicom import oblique, refusal, save, slices, texture
 from xmed.errors import XmedError
 from xmed.io import inspect
 from xmed.io.notes import Note, collect_notes
+from xmed.io.sandbox import deadline, worker
 from xmed.io.sandbox.limits import ReaderBudget
 from xmed.io.sandbox.worker import run_in_sandbox, run_in_sandbox_within
 
@@ -98,6 +100,30 @@ def test_a_forked_child_of_the_caller_does_not_talk_on_its_line():
         os._exit(0 if run_in_sandbox(sandbox_faults.where)[0] != first else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert run_in_sandbox(sandbox_faults.where)[0] == first
+
+
+def test_a_forked_child_waits_for_no_lock_that_a_thread_of_its_parent_held():
+    with worker._deadline_watcher._alone:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # a child that waits forever ends by it
+            os._exit(0 if run_in_sandbox(sandbox_faults.where) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_forked_child_keeps_to_deadlines():
+    """The thread that watches them does not live on in a forked child, which has to start its own."""
+    run_in_sandbox(sandbox_faults.where)  # now there is that thread
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        deadline.STOPPED_SECONDS = 1.0
+        try:
+            run_in_sandbox(sandbox_faults.stop)
+        except XmedError as problem:
+            os._exit(0 if problem.code == "READER_TIMEOUT" else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_file_that_kills_its_reader_is_one_finding_and_its_neighbours_are_judged(tmp_path, monkeypatch):

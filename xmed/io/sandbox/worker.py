@@ -179,7 +179,7 @@ _deadline_watcher = DeadlineWatcher()
 
 
 def _after_fork() -> None:
-    global _timekeeper
+    global _deadline_watcher
     _idle.clear()  # two processes must not share a channel
     _deadline_watcher = DeadlineWatcher()  # a forked process has no other threads
 
