@@ -389,7 +389,8 @@ The rooms that work on tensors are {tensors}.
 5. **A front door.** `import xmed` gives the names that scripts need, imported when they are first used.
 6. **No hidden state.** A `Home` knows where everything lies. Random generators are passed in.
 7. **Facts without torch.** Names, citations and settings of methods and networks can be read without loading torch.
-8. **A package's `__init__` only re-exports.** Logic lives in modules with names. A file under 40 lines joins the
+8. **A package's `__init__` only re-exports,** what its `__init__.pyi` lists, and imports a name when it is first used
+   (`lazy_loader`): `xmed models` needs no torch. Logic lives in modules with names. A file under 40 lines joins the
    neighbour that it serves; functions stay short.
 9. **Classes of errors above the codes:** what the user gave, the data, the model, a service. The codes stay.
 

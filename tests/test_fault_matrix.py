@@ -14,8 +14,7 @@ from support.fault_matrix import ROWS
 from support.forked_process import FORK, forked
 from support.registrable_runs import finished
 from support.small_training import pieces
-from xmed import registry
-from xmed import report as reports
+from xmed import registry, report as reports
 from xmed.cohort import ingest_cases
 from xmed.files.atomic import write_atomically
 from xmed.registry.tracked_runs import ARM_TAG

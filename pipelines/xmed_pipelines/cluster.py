@@ -21,6 +21,7 @@ from xmed import train
 from xmed.cohort import ReadResult, Shard
 from xmed.errors import XmedError
 from xmed.files.locks import hold_lock
+from xmed.files.progress import Progress
 from xmed.run import Run
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def read_piece(piece: Shard) -> tuple[list[ReadResult], list[str]]:
 
 
 def train_on_cluster(
-    address: str, run: Run, home: Path, arms: Sequence[str], progress: train.Progress, refuse: train.OnFailure
+    address: str, run: Run, home: Path, arms: Sequence[str], progress: Progress, refuse: train.OnFailure
 ) -> None:
     """Train all arms as `train.fit_all` does, on a cluster; a training starts when those that it needs have ended.
 

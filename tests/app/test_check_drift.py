@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from support.drift_reference import REFUSED, about, built, composed, crowd, reference
-from support.drift_reference import run as run  # a fixture
+from support.drift_reference import (
+    REFUSED,
+    about,
+    built,
+    composed,
+    crowd,
+    reference,
+    run as run,  # a fixture
+)
 from support.registrable_runs import finished
 from support.validated_model import balls
 from xmed import monitor, registry

@@ -32,8 +32,15 @@ from support.planted_identifiers import (
 from support.synthetic_dicom import enhanced, film, oblique, refusal, save, slices, texture
 from xmed.cli.main import main
 from xmed.cohort import ingest_cases, summarise_cohorts
-from xmed.deidentify import Crosswalk, Policy, Secret, deidentify_files, explain_rules, explanation_lines
-from xmed.deidentify import deidentify_folder as room
+from xmed.deidentify import (
+    Crosswalk,
+    Policy,
+    Secret,
+    deidentify_files,
+    deidentify_folder as room,
+    explain_rules,
+    explanation_lines,
+)
 from xmed.deidentify.allowed_attributes import PERMITTED, RULES
 from xmed.deidentify.burned_in_text import MIN_LETTERS, longest_line
 from xmed.io import read_nifti, read_series

@@ -9,8 +9,7 @@ import pytest
 
 from support import forged_runs
 from support.forged_runs import NAME, better_rows, drawn, edit, nearly, promoted
-from xmed import registry
-from xmed import report as reports
+from xmed import registry, report as reports
 from xmed.errors import XmedError
 from xmed.files.digest import digest, folder_digest
 

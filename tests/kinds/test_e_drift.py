@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from support.drift_reference import built as built_page
-from support.drift_reference import composed
+from support.drift_reference import built as built_page, composed
 from support.page_text import numbers, seen
 from xmed.monitor import alarm
 from xmed.records.drift import Measurements, ValidationReference

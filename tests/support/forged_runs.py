@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xmed import report as reports
-from xmed import train
+from xmed import report as reports, train
 from xmed.cohort import ingest_cases, load_cohort, summarise_cohorts
 from xmed.evaluate import evaluate
 from xmed.files.atomic import write_atomically

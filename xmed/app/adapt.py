@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmed import cohort, evaluate, monitor, registry, train
-from xmed import report as reports
+from xmed import cohort, evaluate, monitor, registry, report as reports, train
 from xmed.app.environment import bill_of_materials, environment, errors
 from xmed.app.plan import Plan, as_path, plan_study
 from xmed.app.read_dataset import ingest_dataset

@@ -17,6 +17,7 @@ from xmed.cohort import ReadShards
 from xmed.console.progress_display import FAILED, lay_out, report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
+from xmed.files.progress import Progress
 from xmed.methods import COMPOSITIONS
 from xmed.processes.termination import stoppable
 from xmed.records.answers import ComparedRun
@@ -24,7 +25,7 @@ from xmed.records.run_state import FailedTraining, FailedTrainings
 from xmed.run import Arm, Run, home
 from xmed.spec import load_study
 
-Elsewhere = Callable[[Run, Path, Sequence[str], train.Progress, train.OnFailure], None]
+Elsewhere = Callable[[Run, Path, Sequence[str], Progress, train.OnFailure], None]
 """Trains methods on other machines, as `xmed.train.fit_all` does here."""
 TRACE = 4000
 """Characters of a fault's traceback that are kept."""

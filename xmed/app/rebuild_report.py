@@ -6,8 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from xmed import evaluate, registry
-from xmed import report as reports
+from xmed import evaluate, registry, report as reports
 from xmed.errors import XmedError
 from xmed.home import Home
 from xmed.records.answers import ChecklistCounts, RebuiltReport, ReportCheck

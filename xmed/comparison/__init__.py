@@ -1,6 +1,5 @@
 """Comparison: how several methods did on one study: how good each is, and how certain that is."""
 
-from xmed.comparison.comparison_document import compose_comparison
-from xmed.comparison.comparison_page import write_comparison
+import lazy_loader
 
-__all__ = ["compose_comparison", "write_comparison"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,19 +1,5 @@
 """Deidentify: writes copies of images without identity, built from permitted attributes, with keyed pseudonyms."""
 
-from xmed.deidentify.deidentify_folder import Outcome, Withheld, deidentify_files
-from xmed.deidentify.description import explain_rules, explanation_lines
-from xmed.deidentify.dicom_file import Face, Policy, clean_header
-from xmed.deidentify.key import Crosswalk, Secret
+import lazy_loader
 
-__all__ = [
-    "Crosswalk",
-    "Face",
-    "Outcome",
-    "Policy",
-    "Secret",
-    "Withheld",
-    "clean_header",
-    "deidentify_files",
-    "explain_rules",
-    "explanation_lines",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,9 +1,5 @@
 """Compare predictions with reference segmentations: one row per case and structure, on the scanner's own grid."""
 
-from xmed.evaluate.dicom_objects import write_objects
-from xmed.evaluate.evaluate_run import evaluate, judged
-from xmed.evaluate.remeasure import remeasure
-from xmed.evaluate.repredict import repredict
-from xmed.methods.without_training import BASELINES
+import lazy_loader
 
-__all__ = ["BASELINES", "evaluate", "judged", "remeasure", "repredict", "write_objects"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

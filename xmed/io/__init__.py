@@ -4,29 +4,6 @@ DICOM, NIfTI and picture files become a `Volume`. Volumes are written as NIfTI, 
 Structured Report (SR).
 """
 
-from xmed.io.dicom.header_metadata import read_header_metadata
-from xmed.io.dicom.series import read_series, read_volumes
-from xmed.io.image import read_image
-from xmed.io.inspect import Finding, inspect
-from xmed.io.label import read_label
-from xmed.io.nifti.file import read_nifti, write_nifti
-from xmed.io.objects.write_seg import Algorithm, check_seg, write_seg
-from xmed.io.objects.write_sr import write_sr
-from xmed.io.pictures.picture import read_picture
+import lazy_loader
 
-__all__ = [
-    "Algorithm",
-    "Finding",
-    "check_seg",
-    "inspect",
-    "read_header_metadata",
-    "read_image",
-    "read_label",
-    "read_nifti",
-    "read_picture",
-    "read_series",
-    "read_volumes",
-    "write_nifti",
-    "write_seg",
-    "write_sr",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """What is deployed: a network with its card, its folder, its predictions, and its export as a MONAI bundle."""
 
-from xmed.model.deployed import Model
+import lazy_loader
 
-__all__ = ["Model"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.entities import Run as MlflowRun
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run as MlflowRun, RunTag
 
 from xmed import __version__
 from xmed.files import documents
@@ -27,7 +26,8 @@ METRICS_A_CALL, PARAMS_A_CALL, PARAM_LENGTH = 1000, 100, 6000  # limits of MLflo
 POINTS_A_CURVE = 200
 """As many as a plot is wide: MLflow keeps a row of its database for each. losses.csv in the run's folder has all."""
 DOCUMENTS = ("study", "protocol", "data", "selection", "environment", "errors")
-RUN_TAG, ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.run", "xmed.arm", "xmed.seed", "mlflow.parentRunId"
+RUN_TAG = "xmed.run"
+ARM_TAG, SEED_TAG, PARENT_TAG = "xmed.arm", "xmed.seed", "mlflow.parentRunId"
 REASON_TAG = "xmed.closed"
 
 

@@ -1,5 +1,5 @@
 """Renderers draw a labelled source case as the scanner of another modality would show it."""
 
-from xmed.rendering.labelled_anatomy import LabelledAnatomy, Renderer, renderer, renderers
+import lazy_loader
 
-__all__ = ["LabelledAnatomy", "Renderer", "renderer", "renderers"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

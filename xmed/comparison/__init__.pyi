@@ -1,0 +1,2 @@
+from .comparison_document import compose_comparison as compose_comparison
+from .comparison_page import write_comparison as write_comparison

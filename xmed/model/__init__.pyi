@@ -1,0 +1,1 @@
+from .deployed import Model as Model
