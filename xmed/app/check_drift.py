@@ -16,7 +16,6 @@ from xmed.console.progress_display import report
 from xmed.errors import XmedError
 from xmed.files.digest import digest
 from xmed.home import Home
-from xmed.model.deployed import Model
 from xmed.records.answers import DriftPage
 from xmed.records.drift import CheckedInput, CheckedModel, RefusedCase, ValidationReference
 from xmed.records.model_card import ModelCard
@@ -80,6 +79,8 @@ def reference_for(model: str, folder: Path) -> ValidationReference:
 
 def check(model: str, folder: Path, name: str, reference: ValidationReference) -> Path:
     """Measure the incoming cohort of that name and write drift.json and drift.html; returns the page's path."""
+    from xmed.model import Model  # needs torch, which whoever only schedules or describes this job does not
+
     new_cases, net = cohort.load_cohort(name, home()), Model.load(folder)
     rows, unread = monitor.Bench(net, new_cases, reference.credible, report).measure(new_cases.cases)
     new = monitor.by_patient(new_cases.cases, rows)

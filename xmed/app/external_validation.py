@@ -24,7 +24,6 @@ from xmed.console.progress_display import report as progress
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import digest, file_digest, folder_digest
-from xmed.model.deployed import Model
 from xmed.model.folder import CARD, WEIGHTS
 from xmed.records.answers import ValidatedRun
 from xmed.records.data_summary import CaseFlow, CohortSummary, DataSummary, Leakage
@@ -153,6 +152,8 @@ def begin(model: Path, reference: str, study: Study, home: Path, version: str | 
     weights = file_digest(folder / "model" / WEIGHTS)
     if weights != card.weights_sha256:
         raise XmedError("MODEL_INVALID", f"{model}: weights are not those its card names", "an untouched folder")
+    from xmed.model import Model  # needs torch, which whoever only schedules or describes this job does not
+
     training = Training(
         arm=Arm.ADAPTED,
         seed=seed,
