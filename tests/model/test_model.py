@@ -72,6 +72,18 @@ def deployable() -> Model:
     return model(net=build_network(NetworkSpec(channels=[4, 8, 8]), 2, 1, 2, seed=5))
 
 
+def test_a_quick_prediction_computes_fewer_windows_and_finds_the_same(monkeypatch):
+    volume, windows = oblique(), []
+    made = model(modality=volume.modality)
+    logits = Model.logits
+    monkeypatch.setattr(Model, "logits", lambda self, image: (windows.append(len(image)), logits(self, image))[1])
+    seen = made.sample("c", volume)
+    thorough, of_thorough = made.probabilities(seen), sum(windows)
+    quick = made.probabilities(seen, quick=True)
+    assert sum(windows) - of_thorough < of_thorough
+    np.testing.assert_array_equal(quick.argmax(0), thorough.argmax(0))
+
+
 def test_a_saved_model_predicts_the_same_after_loading(tmp_path):
     first = deployable()
     second = Model.load(first.save(tmp_path / "m"))

@@ -17,7 +17,7 @@ from xmed.volume import Grid
 SCORES = {"consistency": 0.8, "proxy": 0.6, "reverse": 0.7, "position": 0.4, "information": -0.5}
 BLOB = np.zeros((12, 12, 6), np.uint8)
 BLOB[3:8, 3:8, 1:4] = 1
-PLAIN = Findings("source_only", SCORES, 0.9, [0.0], [40.0], 0.0, [BLOB])
+PLAIN = Findings("source_only", SCORES, 0.9, [0.0], [40.0], 0.0, True, [BLOB])
 SOURCE_ML = [[20.0, 60.0]]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from support.threshold_model import model
+from xmed.model import Model
 from xmed.prepare import Sample
-from xmed.select import Evidence, measure_candidate, select_checkpoint
+from xmed.select import Evidence, measure_candidate, select_checkpoint, volumes_to_measure
 from xmed.volume import Grid
 
 FIRST = Evidence(consistency=0.8, proxy=0.7, empty=[0.0], volume_ml=[40.0])
@@ -68,9 +69,15 @@ def test_the_proxy_is_measured_on_held_out_source_and_never_on_target_labels():
     assert 0 <= found.proxy <= 1
 
 
-def test_a_measurement_tells_after_each_volume_how_many_are_done():
-    said = []
+@pytest.mark.parametrize(
+    ("target", "held_out", "volumes"), [(1, 1, 1 + 4), (1, 0, 1), (12, 3, 12 + 12), (100, 100, 12 + 12)]
+)
+def test_a_candidate_is_measured_on_so_many_volumes_and_counts_each(target, held_out, volumes, monkeypatch):
+    monkeypatch.setattr(Model, "probabilities", lambda *_, **__: np.zeros((2, *case(True).image.shape), np.float32))
+    counted = []
     measure_candidate(
-        model(spacing=(2, 2, 2)), [case(True)], [case(True)], seed=0, progress=lambda *done: said.append(done)
-    )
-    assert said == [(n, 5) for n in range(1, 6)]
+        model(spacing=(2, 2, 2)), [case(True)] * target, [case(True)] * held_out, seed=0,
+        measured=lambda: counted.append(1),
+    )  # fmt: skip
+    assert len(counted) == volumes
+    assert volumes_to_measure([case(True)] * target, [case(True)] * held_out) == volumes

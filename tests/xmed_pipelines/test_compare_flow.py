@@ -19,6 +19,7 @@ from xmed.console import progress_display
 from xmed.console.tables import show_comparison
 from xmed.errors import XmedError
 from xmed.evaluate import evaluate_run
+from xmed.files.progress import Steps
 from xmed.records.answers import ComparedRun
 from xmed.records.method_comparison import MethodComparison
 from xmed.run import Run
@@ -131,17 +132,17 @@ def test_an_arm_is_judged_again_only_when_its_model_or_the_metrics_change(tmp_pa
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
     bench = evaluate_run.ArmEvaluator(run, SimpleNamespace(structures=["ball"]), target, [case], 2.0)
-    rows = bench.judge("gin", 0)
-    assert bench.judge("gin", 0) == rows
+    rows = bench.judge("gin", 0, Steps(None, "evaluate", 1))
+    assert bench.judge("gin", 0, Steps(None, "evaluate", 1)) == rows
     assert len(loads) == 1
     weights.write_bytes(b"two")
-    bench.judge("gin", 0)
+    bench.judge("gin", 0, Steps(None, "evaluate", 1))
     assert len(loads) == 2
     weights.with_name("model.json").write_text('{"enlarges": true}')  # the weights stay as they are
-    bench.judge("gin", 0)
+    bench.judge("gin", 0, Steps(None, "evaluate", 1))
     assert len(loads) == 3
     monkeypatch.setattr(evaluate_run, "measurement_digest", lambda: "another definition of a failure")
-    bench.judge("gin", 0)
+    bench.judge("gin", 0, Steps(None, "evaluate", 1))
     assert len(loads) == 4
     with np.load(run.arm("gin", 0) / evaluate_run.LABELS) as file:
         assert file["case.a"].shape == label.shape

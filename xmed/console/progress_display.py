@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress as RichProgress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -65,7 +73,9 @@ def progress(console: Console) -> Iterator[None]:
         return
     name_column = TextColumn("{task.description}", markup=False)
     note_column = TextColumn("{task.fields[note]}", style="dim", markup=False)
-    columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note_column)
+    columns = (
+        name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), note_column
+    )  # fmt: skip
     with _BarsAndTable(*columns, console=console) as bars, shown_by(_Bars(bars)):
         yield
 
@@ -129,19 +139,23 @@ class _Bars:
 
 
 class ProgressLines:
-    """Prints one line per tenth of each piece of work, with the seconds since the start."""
+    """Prints one line per tenth of each piece of work, with the seconds since the start and those that are left."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.start, self.printed_share = console, time.monotonic(), dict[str, float]()
+        self.first: dict[str, tuple[int, float]] = {}
+        """Piece of work -> the first number of steps that was reported done, and when."""
 
     def __call__(self, what: str, done: int, total: int, note: str) -> None:
-        share = done / max(total, 1)
+        share, now = done / max(total, 1), time.monotonic()
+        done_at_first, began = self.first.setdefault(what, (done, now))
         before = self.printed_share.get(what)
         if before is not None and share < 1.0 and share - before < SHARE_PER_LINE:
             return
         if before == 1.0 and share == 1.0:
             return
         self.printed_share[what] = share
-        seconds = time.monotonic() - self.start
-        text = f"[{seconds:6.1f} s] {what} {done}/{total}" + (f" · {note}" if note else "")
+        text = f"[{now - self.start:6.1f} s] {what} {done}/{total}" + (f" · {note}" if note else "")
+        if done_at_first < done < total:
+            text += f" · {(now - began) / (done - done_at_first) * (total - done):.0f} s left"
         print_line(self.console, escape_line(text))

@@ -16,7 +16,7 @@ from xmed.evaluate.reference import ReferenceCase, measurement_digest
 from xmed.evaluate.trivial_baselines import Baselines
 from xmed.files import documents
 from xmed.files.digest import array_digest, digest, folder_digest
-from xmed.files.progress import Progress
+from xmed.files.progress import Progress, Steps
 from xmed.model.deployed import Model
 from xmed.model.prediction import Prediction, segment
 from xmed.prepare import window_of
@@ -54,15 +54,12 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Cas
     cases, bench = judged(target), ArmEvaluator.of(run, target)
     rows: list[CaseRow] = []
     disturb = study.robustness and (Arm.ADAPTED, study.seeds[0]) in cells
-    steps = len(cells) + 1 + disturb
-    for n, (arm, seed) in enumerate(cells):
-        rows += bench.judge(arm, seed)
-        if progress:
-            progress("evaluate", n + 1, steps, f"{arm} seed {seed}")
+    steps = Steps(progress, "evaluate", len(cells) * len(cases) + 1)
+    for arm, seed in cells:
+        rows += bench.judge(arm, seed, steps)
     source = known_source(study, home)
     rows += bench.finish(Baselines.of(study, source, target, cases) if source else None)
-    if progress:
-        progress("evaluate", len(cells) + 1, steps, "trivial baselines" if source else "no source, no baselines")
+    steps.add("trivial baselines" if source else "no source, no baselines")
     run.write(CaseRows(rows))
     conventions: dict[str, JsonValue] = {name: {**facts} for name, facts in metrics.CONVENTIONS.items()}
     credible = target.spec.spacing_credible
@@ -71,9 +68,7 @@ def evaluate(run: Run, home: Path, progress: Progress | None = None) -> list[Cas
     )
     run.write(TestImages({case.id: intensity_summary(target.image(case)) for case in cases}))
     if disturb:
-        evaluate_perturbed(run, target, cases, study.seeds[0])
-        if progress:
-            progress("evaluate", steps, steps, "disturbed volumes")
+        evaluate_perturbed(run, target, cases, study.seeds[0], progress)
     return rows
 
 
@@ -165,12 +160,13 @@ class ArmEvaluator:
         reference, credible = reference_labels(self.target, case, self.study), self.target.spec.spacing_credible
         return ReferenceCase(case, reference, self.study.structures, self.tolerance_mm, credible)
 
-    def judge(self, arm: str, seed: int) -> list[CaseRow]:
+    def judge(self, arm: str, seed: int, steps: Steps) -> list[CaseRow]:
         """Measure one arm and seed; store the rows and label maps beside its model, judged.json last.
 
         Args:
             arm: Name of the arm.
             seed: Its seed.
+            steps: Counts every case.
 
         Returns:
             A row per case and structure.
@@ -185,6 +181,7 @@ class ArmEvaluator:
         ]
         of = digest([*measured_from, measurement_digest(), __version__])
         if self.run.has(JudgedArm, arm, seed) and (before := self.run.read(JudgedArm, arm, seed)).of == of:
+            steps.add(f"{arm} seed {seed}", len(self.cases))
             return before.rows
         model, rows, drawn = Model.load(folder / "model"), list[CaseRow](), dict[str, np.ndarray]()
         for case in self.cases:
@@ -199,6 +196,7 @@ class ArmEvaluator:
                 rows.append(CaseRow.model_validate(row | certainty))
             if label is not None:
                 drawn[kept_name(case)] = label
+            steps.add(f"{arm} seed {seed}")
         np.savez_compressed(folder / LABELS, **drawn)  # type: ignore[arg-type]  # the stub takes any keyword for the flag allow_pickle
         self.run.write(JudgedArm(of=of, rows=rows), arm=arm, seed=seed, indent=None)
         return rows

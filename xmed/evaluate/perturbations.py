@@ -12,6 +12,7 @@ from xmed.cohort import Case, Cohort
 from xmed.errors import XmedError
 from xmed.evaluate.reference import measurement_digest
 from xmed.files.digest import digest, folder_digest
+from xmed.files.progress import Progress, Steps
 from xmed.model.deployed import Model
 from xmed.model.prediction import adapts_at_test_time, predict
 from xmed.prepare import resample_to
@@ -86,10 +87,19 @@ DISTURBANCES: dict[str, tuple[Callable[..., Pair], str, tuple[float, ...], str]]
 """Name → function, description, three levels, and format of a level."""
 
 
-def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: int) -> Robustness:
+def evaluate_perturbed(
+    run: Run, target: Cohort, cases: Sequence[Case], seed: int, progress: Progress | None = None
+) -> Robustness:
     """Write robustness.json of a run: Dice of the adapted model of `seed` on perturbed test volumes.
 
     Nothing is done again for the same model on the same data.
+
+    Args:
+        run: The run.
+        target: Cohort of the target.
+        cases: Its labelled test cases.
+        seed: Seed of the adapted model.
+        progress: Called with (what, done, total, note).
 
     Returns:
         The content of robustness.json.
@@ -105,13 +115,16 @@ def evaluate_perturbed(run: Run, target: Cohort, cases: Sequence[Case], seed: in
     # What learns anew for every volume takes a training's time each: one volume has to do.
     chosen = few(target, cases, 1 if adapts_at_test_time(model) else MOST_CASES)
     rows: list[DisturbedScore] = []
+    steps = Steps(progress, "evaluate disturbed", len(chosen) * (1 + sum(map(len, all_levels.values()))))
     for number, case in enumerate(chosen):
         image, label = target.image(case), reference_labels(target, case, run.study)
         rows += _scores(model, case, "none", 0, image, label, run.study.structures)
+        steps.add("as it is")
         for name, (change, _, levels, _) in DISTURBANCES.items():
             for n, level in enumerate(levels, start=1):
                 random = np.random.default_rng([number, n])
                 rows += _scores(model, case, name, n, *change(image, label, level, random), run.study.structures)
+                steps.add(name)
     kinds = {
         name: DisturbanceKind(text=text, levels=[form.format(level) for level in levels])
         for name, (_, text, levels, form) in DISTURBANCES.items()

@@ -36,7 +36,7 @@ TEST_BATCH = 16
 """Patches per batch in test-time adaptation."""
 
 
-def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
+def predicted_probabilities(model: Model, seen: Sample, quick: bool = False) -> np.ndarray:
     """Return the model's probabilities, after adaptation to this volume where its method adapts at test time.
 
     The model itself is not changed: every volume starts from the same weights, and gets the same result each time.
@@ -44,19 +44,20 @@ def predicted_probabilities(model: Model, seen: Sample) -> np.ndarray:
     Args:
         model: The model.
         seen: A sample of the model's grid.
+        quick: For choices among models (see `Model.probabilities`).
 
     Returns:
         Float32 (classes, i, j, k) on the sample's grid.
     """
     name = method_of_model(model)
     if not adapts_at_test_time(model):
-        return model.probabilities(seen)
+        return model.probabilities(seen, quick)
     was_chosen = name != model.origin.method
     hyperparameters = {} if was_chosen else model.origin.hyperparameters  # candidates of a choice train with defaults
     with torch.enable_grad():
         method = methods.find(name).build(copy.deepcopy(model.net).train(), model.task, hyperparameters, seed=0)
         method.adapt(Sampler([seen], model.grid, TEST_BATCH, WHOLE, seed=0))
-    return replace(model, net=method.deployed().eval()).probabilities(seen)
+    return replace(model, net=method.deployed().eval()).probabilities(seen, quick)
 
 
 def adapts_at_test_time(model: Model) -> bool:

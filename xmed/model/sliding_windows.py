@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from xmed.networks.monai_parts import compute_importance_map
 
-OVERLAP = 0.5
-"""Share of a window's edge that the next window covers, too."""
+OVERLAP, QUICK_OVERLAP = 0.5, 0.25
+"""Share of a window's edge that the next window covers, too: for results, and for choices among models."""
 SIGMA = 0.125
 """Standard deviation of a window's importance, as a share of its edge: MONAI's default."""
 AT_ONCE = 16
@@ -28,7 +28,7 @@ AT_ONCE = 16
 
 def predict_by_windows(
     stack: Tensor, patch: Sequence[int], predict: Callable[[Tensor], Tensor], classes: int, seen: np.ndarray,
-    flips: Sequence[bool],
+    flips: Sequence[bool], overlap: float = OVERLAP,
 ) -> np.ndarray:  # fmt: skip
     """Predict class probabilities of a stack of images, the mean over their mirrored copies.
 
@@ -39,6 +39,7 @@ def predict_by_windows(
         classes: Number of classes, with the background.
         seen: Where the field of view is, bool (n, i, j[, k]).
         flips: For each axis whether it is mirrored.
+        overlap: Share of a window's edge that the next window covers, too, 0 to less than 1.
 
     Returns:
         Float32 (classes, n, i, j[, k]). It sums to 1 over the classes. Where nothing was computed, it is background.
@@ -54,7 +55,7 @@ def predict_by_windows(
     copies = list(product(*((False, True) if flipped else (False,) for flipped in flips)))
     total = torch.zeros(classes, *seen.shape)
     for mirrored in copies:
-        windows = _windows(size, patch, mirrored)
+        windows = _windows(size, patch, mirrored, overlap)
         covered = torch.zeros(stack.shape[2:])
         for window in windows:
             covered[window] += importance
@@ -71,7 +72,9 @@ def predict_by_windows(
     return total[(slice(None), slice(None), *original)].numpy()
 
 
-def _windows(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool]) -> list[tuple[slice, ...]]:
+def _windows(
+    size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool], overlap: float
+) -> list[tuple[slice, ...]]:
     """The windows that cover an image, placed as by MONAI's `dense_patch_slices`, from the far end of mirrored axes.
 
     An axis that is shorter than the window has one, with the image in its middle; of an odd margin the larger half lies
@@ -81,7 +84,7 @@ def _windows(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool]
     for voxels, edge, from_far_end in zip(size, patch, mirrored):
         missing = max(edge - voxels, 0)
         last = voxels + 2 * ((missing + 1) // 2) - edge
-        interval = edge if edge == voxels else max(int(edge * (1 - OVERLAP)), 1)
+        interval = edge if edge == voxels else max(int(edge * (1 - overlap)), 1)
         near = [last] if missing else [min(start, last) for start in range(0, last + interval, interval)]
         starts.append([last - start for start in near] if from_far_end else near)
     return [tuple(slice(start, start + edge) for start, edge in zip(corner, patch)) for corner in product(*starts)]

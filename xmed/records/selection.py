@@ -69,6 +69,7 @@ class Selection(Record):
     registered: bool = Field(True, description="whether it is registered at all; version 0.1.0 did not ask")
     rule: str = Field(default="", description="the rule in words")
     used_target_labels: bool = Field(False, description="always false")
+    quick: bool = Field(False, description="whether models were measured as `quick` of findings.json says")
     seeds: dict[str, SeedSelection] = Field(default={}, description="seed -> its choice")
 
 
@@ -87,3 +88,6 @@ class ModelFindings(Record):
     empty: list[Number] = Field(description="per structure: share of target volumes in which it is not found, 0 to 1")
     volume_ml: list[Number] = Field(description="per structure: median predicted volume, ml")
     outside: Number = Field(description="share of the predicted foreground outside the field of view, 0 to 1")
+    quick: bool = Field(
+        False, description="whether volumes were predicted without mirrored copies and with less overlap"
+    )

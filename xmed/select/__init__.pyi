@@ -6,6 +6,7 @@ from .select_checkpoint import (
     Verdict as Verdict,
     measure_candidate as measure_candidate,
     select_checkpoint as select_checkpoint,
+    volumes_to_measure as volumes_to_measure,
 )
 from .trivial_estimates import (
     best_baseline as best_baseline,

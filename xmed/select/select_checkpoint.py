@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,14 +12,19 @@ from xmed.prepare import Sample
 from xmed.records.selection import CheckedLimit
 from xmed.rendering.synthesise import render_as_target
 from xmed.select.perturbed_volume import change_intensities
+from xmed.select.unlabelled_measures import evenly_spread
 from xmed.select.validators import CONSISTENCY_DROP, at_least, mean_overlap, of_structures
 from xmed.tasks.location_prior import mask_overlap
 
 RULE = "the last candidate that no label-free guard holds back, compared with the first"
 PROXY_DROP = 0.05
 """Largest allowed drop of the proxy Dice."""
-PROXY_RENDERINGS = 4
-"""Renderings of each held-out source case."""
+TARGET_VOLUMES, PROXY_RENDERINGS = 12, 12
+"""At most this many target volumes, spread evenly, and renderings of held-out source cases are predicted: with more the
+choice costs more than it can win.
+"""
+RENDERINGS_OF_EACH = 4
+"""At most this many renderings of one held-out case."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Verdict:
 
 def measure_candidate(
     model: Model, target: Sequence[Sample], held_out: Sequence[Sample], seed: int, scene: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    measured: Callable[[], None] = lambda: None,
 ) -> Evidence:  # fmt: skip
     """Measure one candidate.
 
@@ -60,32 +64,26 @@ def measure_candidate(
         held_out: Labelled source samples that it was not trained on.
         seed: Determines the random changes and renderings.
         scene: Name of the scene that draws the source, if one does.
-        progress: Called after each volume with (volumes done, all volumes).
+        measured: Called after each of the volumes that `volumes_to_measure` counts.
 
     Returns:
         The measures.
     """
-    drawn = [case for case in held_out for _ in range(PROXY_RENDERINGS)]
-    volumes_done = itertools.count(1)
-
-    def report() -> None:
-        if progress:
-            progress(next(volumes_done), len(target) + len(drawn))
-
     random = np.random.default_rng([seed, 11])
     values = range(1, len(model.structures) + 1)
     consistency, volumes, proxy = [], [], []
-    for case in target:
+    for case in (target[n] for n in evenly_spread(len(target), TARGET_VOLUMES)):
         plain = _label(model, case)
         consistency.append(mean_overlap(plain, _label(model, change_intensities(case, random)), len(values) + 1))
         volumes.append([float((plain == v).sum()) * case.grid.voxel_ml for v in values])
-        report()
-    for case in drawn:
+        measured()
+    for n in range(_renderings(held_out)):
+        case = held_out[n % len(held_out)]
         anywhere = target[int(random.integers(len(target)))]
         seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
         guess = _label(model, seen)
         proxy += [mask_overlap(guess == v, seen.reference == v) for v in values if (seen.reference == v).any()]
-        report()
+        measured()
     ml = np.array(volumes)
     return Evidence(
         float(np.mean(consistency)),
@@ -93,6 +91,23 @@ def measure_candidate(
         (ml == 0).mean(0).tolist(),
         np.median(ml, axis=0).tolist(),
     )
+
+
+def volumes_to_measure(target: Sequence[Sample], held_out: Sequence[Sample]) -> int:
+    """Return how many volumes and renderings `measure_candidate` predicts for each candidate.
+
+    Args:
+        target: Unlabelled target samples.
+        held_out: Labelled source samples that were not trained on.
+
+    Returns:
+        Their number.
+    """
+    return len(evenly_spread(len(target), TARGET_VOLUMES)) + _renderings(held_out)
+
+
+def _renderings(held_out: Sequence[Sample]) -> int:
+    return min(len(held_out) * RENDERINGS_OF_EACH, PROXY_RENDERINGS)
 
 
 def select_checkpoint(evidence: Sequence[Evidence], source_ml: Sequence[Sequence[float]]) -> tuple[int, list[Verdict]]:
@@ -122,4 +137,4 @@ def _guards(candidate: Evidence, first: Evidence, source_ml: Sequence[Sequence[f
 
 
 def _label(model: Model, case: Sample) -> np.ndarray:
-    return model.decode(model.probabilities(case), case.fov)
+    return model.decode(model.probabilities(case, quick=True), case.fov)

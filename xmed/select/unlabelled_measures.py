@@ -48,6 +48,7 @@ class Findings:
         empty: Per structure, share of target volumes without it.
         volume_ml: Per structure, median predicted volume in ml.
         outside: Share of the foreground outside the field of view.
+        quick: Whether it predicted quickly (see `Model.probabilities`).
         labels: Its label maps of the target volumes.
     """
 
@@ -57,6 +58,7 @@ class Findings:
     empty: list[float]
     volume_ml: list[float]
     outside: float
+    quick: bool
     labels: list[np.ndarray] = field(repr=False, compare=False)
 
     def record(self, model_sha256: str) -> ModelFindings:
@@ -161,11 +163,12 @@ class CandidateInputs:
             views,
         )  # fmt: skip
 
-    def findings(self, model: Model) -> Findings:
+    def findings(self, model: Model, quick: bool = True) -> Findings:
         """Measure one model.
 
         Args:
             model: The model.
+            quick: Predict quickly. Models that are compared must all be measured alike.
 
         Returns:
             Its measures.
@@ -173,18 +176,18 @@ class CandidateInputs:
         classes = len(model.structures) + 1
         labels, means, entropies, stable, reverse, position = [], [], [], [], [], []
         for case, other, turn in zip(self.target, self.relit, self.turns):
-            p = predicted_probabilities(model, case)
+            p = predicted_probabilities(model, case, quick)
             label, turned = model.decode(p, case.fov), turn.image(case)
             means.append(p[:, case.fov].mean(1))
             entropies.append(validators.entropies(p, case.fov))
             expected = np.where(turned.fov, turn.label(label), 0)
-            stable.append(validators.mean_overlap(label, _label(model, other), classes))
-            stable.append(validators.mean_overlap(expected, _label(model, turned), classes))
+            stable.append(validators.mean_overlap(label, _label(model, other, quick), classes))
+            stable.append(validators.mean_overlap(expected, _label(model, turned, quick), classes))
             reverse.append(validators.reverse_accuracy(label, self.references, classes))
             position.append(self.usual.agreement(label, case.fov))
             labels.append(label)
         views = [
-            [_dice_on_labelled(model, sample, classes) for sample in samples]
+            [_dice_on_labelled(model, sample, classes, quick) for sample in samples]
             for samples in (self.raw, self.rendered, self.random)
             if samples
         ]
@@ -204,6 +207,7 @@ class CandidateInputs:
             empty=(ml == 0).mean(0).tolist(),
             volume_ml=np.median(ml * [[case.grid.voxel_ml] for case in self.target], axis=0).tolist(),
             outside=outside / max(float(ml.sum()), 1.0),
+            quick=quick,
             labels=labels,
         )
 
@@ -228,11 +232,11 @@ def posed_labels(source: Sample, target: Sequence[Sample], model: Model, random:
     return source.case, anatomy.label, anatomy.fov
 
 
-def _label(model: Model, case: Sample) -> np.ndarray:
-    return model.decode(predicted_probabilities(model, case), case.fov)
+def _label(model: Model, case: Sample, quick: bool) -> np.ndarray:
+    return model.decode(predicted_probabilities(model, case, quick), case.fov)
 
 
-def _dice_on_labelled(model: Model, case: Sample, classes: int) -> float:
+def _dice_on_labelled(model: Model, case: Sample, classes: int, quick: bool) -> float:
     """Return the mean Dice over the structures that the case has, 0 where it has none."""
-    label, values = _label(model, case), [v for v in range(1, classes) if (case.reference == v).any()]
+    label, values = _label(model, case, quick), [v for v in range(1, classes) if (case.reference == v).any()]
     return float(np.mean([mask_overlap(label == v, case.reference == v) for v in values])) if values else 0.0

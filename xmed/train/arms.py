@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from xmed import __version__, methods, networks, select
 from xmed.errors import XmedError
 from xmed.files.digest import file_digest, folder_digest
-from xmed.files.progress import Progress
+from xmed.files.progress import Progress, Steps
 from xmed.home import Home
 from xmed.methods import Domains
 from xmed.model.deployed import Model
@@ -134,8 +133,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         return folder
     origin = _origin(run, arm, seed, spec, data)
     model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
-    choosing = functools.partial(progress, f"choose {arm} seed {seed}") if progress else None
-    model, selection = _choose_candidate(trained, model, data, seed, choosing)
+    model, selection = _choose_candidate(trained, model, data, seed, progress)
     model, scale = _finalise(model, data, method.enlarge)
     record = {
         "steps": steps_of(method, run.study.budget),
@@ -221,24 +219,19 @@ def _finish(folder: Path, model: Model, record: dict[str, Any]) -> Path:
 
 
 def _choose_candidate(
-    trained: Trained, model: Model, data: Data, seed: int, report: Callable[[int, int, str], None] | None
+    trained: Trained, model: Model, data: Data, seed: int, progress: Progress | None
 ) -> tuple[Model, CheckpointChoice]:
     """Load the candidate that the label-free checks choose into `model`, and return the record of that choice."""
     steps = sorted(trained.candidates)
     chosen, verdicts = 0, [select.Verdict(within_limits=True, guards={})]
     if len(steps) > 1:
-        evidence, held_out, started = [], data.held_out, time.monotonic()
-
-        def tell(before: int, done: int, volumes: int) -> None:
-            done, total = before * volumes + done, len(steps) * volumes
-            if report:
-                left = (time.monotonic() - started) * (total - done) / done
-                report(done, total, f"weights of step {steps[before]}, {left:.0f} s left")
-
-        for before, step in enumerate(steps):
+        evidence, held_out = [], data.held_out
+        volumes = select.volumes_to_measure(data.unlabelled, held_out)
+        counted = Steps(progress, f"choose {model.origin.arm} seed {seed}", len(steps) * volumes)
+        for step in steps:
             networks.load_tensors(model.net, trained.candidates[step])
-            say = functools.partial(tell, before)
-            evidence.append(select.measure_candidate(model, data.unlabelled, held_out, seed, data.scene, say))
+            count = functools.partial(counted.add, f"weights of step {step}")
+            evidence.append(select.measure_candidate(model, data.unlabelled, held_out, seed, data.scene, count))
         chosen, verdicts = select.select_checkpoint(evidence, data.source_ml())
     networks.load_tensors(model.net, trained.candidates[steps[chosen]])
     rule = select.RULE if len(steps) > 1 else "the last step"

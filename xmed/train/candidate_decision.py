@@ -14,7 +14,7 @@ from xmed import select
 from xmed.errors import XmedError
 from xmed.files import documents
 from xmed.files.digest import folder_digest
-from xmed.files.progress import Progress
+from xmed.files.progress import Progress, Steps
 from xmed.model.deployed import Model
 from xmed.records.record import Number, content, read_record, write
 from xmed.records.selection import DiceEstimate, ModelFindings, SeedSelection, Selection
@@ -55,7 +55,8 @@ def promote(
 
     def findings_of(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        return _stored_findings(folder) or _measure_and_store(folder, inputs)
+        stored = _stored_findings(folder)
+        return stored if stored and stored.quick else _measure_and_store(folder, inputs)  # all of them alike
 
     selection = _selection(inputs, arms, findings_of, progress)
     run.write(selection)
@@ -82,8 +83,10 @@ def reselect(run: Run, home: Path, anew: bool = True) -> list[str]:
 
     def findings_of(arm: str, seed: int) -> Findings:
         folder = run.arm(arm, seed)
-        stored = None if anew else _stored_findings(folder)
-        return stored or inputs.candidate_inputs.findings(Model.load(folder / "model"))
+        stored = _stored_findings(folder)
+        if stored and not anew:
+            return stored
+        return inputs.candidate_inputs.findings(Model.load(folder / "model"), written.quick)
 
     fresh = _selection(inputs, (SOURCE, Arm.ADAPTED), findings_of)
     problems = [f"selection: {key} is {before}, and {now} when it is made again" for key in CHOICE
@@ -123,14 +126,18 @@ def _selection(
     progress: Progress | None = None,
 ) -> Selection:
     """Return the content of selection.json."""
-    run, seeds = inputs.run, dict[str, SeedSelection]()
-    for n, seed in enumerate(run.study.seeds):
-        blind = [arm for arm in arms if _used_no_target_labels(run, arm, seed)]
-        findings = {arm: findings_of(arm, seed) for arm in blind}
+    run, seeds, quick = inputs.run, dict[str, SeedSelection](), list[bool]()
+    steps = Steps(progress, "select", (len(arms) + 1) * len(run.study.seeds))
+    for seed in run.study.seeds:
+        findings = dict[str, Findings]()
+        for arm in arms:
+            if _used_no_target_labels(run, arm, seed):
+                findings[arm] = findings_of(arm, seed)
+            steps.add(f"{arm} seed {seed}")
+        quick += [measured.quick for measured in findings.values()]
         choice = select.rank_models(findings, inputs.data.source_ml())[1]
         seeds[str(seed)] = record = _with_estimates(content(choice), findings, inputs)
-        if progress:
-            progress("select", n + 1, len(run.study.seeds), record.trivial_reason or record.reason)
+        steps.add(record.trivial_reason or record.reason)
     first, ahead = next(iter(seeds.values())), [_adapted_is_better(choice_of_seed) for choice_of_seed in seeds.values()]
     promoted = _adapted_is_better(first) and 2 * sum(ahead) > len(ahead)
     unlearned = _baseline_is_best(list(seeds.values()))
@@ -141,6 +148,7 @@ def _selection(
         registered=unlearned is None,
         rule=first.rule,
         used_target_labels=False,
+        quick=all(quick),
         seeds=seeds,
     )
 
