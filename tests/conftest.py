@@ -80,6 +80,14 @@ def _tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
         yield copy_from_now_on
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What an audit log leaves outside its home is no longer there in the next run, whose homes have the same paths."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _quick_tracking_store(_tracking_store: Callable[[], None]) -> None:
     _tracking_store()

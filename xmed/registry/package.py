@@ -24,7 +24,8 @@ from xmed.registry.tracking_store import active, client, tracking_uri
 from xmed.registry.version_evidence import gather
 from xmed.run import Run
 
-SERVED_WITH = ("torch", "monai", "numpy", "scipy", "safetensors", "SimpleITK", "pydantic", "ruamel.yaml")
+SERVED_WITH = ("torch", "monai", "numpy", "scipy", "safetensors", "SimpleITK", "pydantic", "ruamel.yaml",
+               "lazy-loader")  # fmt: skip
 """Packages that `xmed.model.prediction` and the floors below it import; xmed itself travels with the model."""
 EXAMPLE_EDGE = {2: 32, 3: 16}  # voxels: MLflow keeps the example twice as JSON, so it is small, and it is synthetic
 
