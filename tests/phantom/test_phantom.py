@@ -17,25 +17,25 @@ from xmed.phantom.shapes import MAX_WAVE_SD, Ellipsoid, PlaneWaves, Trunk, Tube,
 from xmed.phantom.tissue import BLADDER, PROSTATE, RECTUM, Tissue, structure_labels
 from xmed.spec import PhantomSpec, load_dataset, load_study
 
-MR, US = (PhantomSpec(modality=modality, patients=2, seed=3) for modality in ("MR", "US"))
+MR, US, CT = (PhantomSpec(modality=modality, patients=2, seed=3) for modality in ("MR", "US", "CT"))
 
 
 @pytest.fixture(scope="module")
 def scans():
     """The first patient of either modality: image and label map."""
-    return {spec.modality: phantom.draw_patient(spec, 1) for spec in (MR, US)}
+    return {spec.modality: phantom.draw_patient(spec, 1) for spec in (MR, US, CT)}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Both modalities as files: one patient each."""
     folder = tmp_path_factory.mktemp("phantom")
-    for spec in (MR, US):
+    for spec in (MR, US, CT):
         phantom.write_patients(spec.model_copy(update={"patients": 1}), folder / spec.modality)
     return folder
 
 
-@pytest.mark.parametrize("spec", [MR, US], ids=["MR", "US"])
+@pytest.mark.parametrize("spec", [MR, US, CT], ids=["MR", "US", "CT"])
 def test_modality_seed_and_number_determine_a_patient(spec, scans):
     again = phantom.draw_patient(spec, 1)
     for first, second in zip(scans[spec.modality], again):
@@ -57,7 +57,7 @@ def test_source_and_target_patients_are_other_people(scans):
     assert not one.grid.same(other.grid)
 
 
-@pytest.mark.parametrize("modality", ["MR", "US"])
+@pytest.mark.parametrize("modality", ["MR", "US", "CT"])
 def test_every_structure_is_seen_and_none_outside_the_field_of_view(modality, scans):
     image, label = scans[modality]
     assert set(np.unique(label.array)) == {0, PROSTATE, BLADDER, RECTUM}
@@ -80,6 +80,49 @@ def test_urine_is_bright_in_mr_and_dark_in_ultrasound(scans):
 
     assert ratio("MR") > 1.2
     assert ratio("US") < 0.6
+
+
+def test_ct_has_the_hounsfield_units_of_what_it_shows(scans):
+    image, label = scans["CT"]
+    urine = ndimage.binary_erosion(label.array == BLADDER, iterations=4)
+    assert image.array.dtype == np.int16
+    assert np.median(image.array[urine]) == pytest.approx(6, abs=15)
+    assert np.median(image.array[ndimage.binary_erosion(label.array == PROSTATE, iterations=3)]) > 15 + 6
+    assert image.array.max() > 500, "bone"
+    assert image.array.min() < -900, "gas or air"
+
+
+def test_people_that_datasets_share_have_one_anatomy_one_id_and_other_scans():
+    specs = [PhantomSpec(modality=modality, patients=1, seed=5, people=7) for modality in ("MR", "CT", "US")]
+    assert {name for spec in specs for name in phantom.patient_ids(spec)} == {"PHANTOM-P7-01"}
+    volumes = [(label.array == BLADDER).sum() * label.grid.voxel_ml for _, label in map(draw_first, specs[:2])]
+    assert volumes[0] == pytest.approx(volumes[1], rel=0.05)
+    of_others = draw_first(specs[0].model_copy(update={"people": 8}))[1]
+    assert (of_others.array == BLADDER).sum() * of_others.grid.voxel_ml != pytest.approx(volumes[0], rel=0.05)
+
+
+def draw_first(spec):
+    return phantom.draw_patient(spec, 1)
+
+
+def test_distractors_are_made_of_what_the_organs_are_made_of_and_are_not_labelled():
+    plain, misleading = (Pelvis.draw(np.random.default_rng(4), distractors) for distractors in (False, True))
+    points = np.stack(np.meshgrid(*(np.arange(-110.0, 111, 4),) * 3, indexing="ij"), -1)
+    urine = [np.isin(person.tissue(points), (Tissue.URINE, Tissue.PERIPHERAL_ZONE)) for person in (plain, misleading)]
+    inside = [person.structures(points) > 0 for person in (plain, misleading)]
+    assert not (urine[0] & ~inside[0]).any()
+    assert (urine[1] & ~inside[1]).sum() > 50
+
+
+@pytest.mark.slow
+def test_a_whole_pelvis_has_a_clinical_size_and_lies_somewhere_else_in_every_image():
+    spec = PhantomSpec(modality="CT", patients=3, seed=2, people=3, extent="pelvis", distractors=True)
+    labels = [phantom.draw_patient(spec, number)[1] for number in (1, 2, 3)]
+    assert {label.array.shape for label in labels} == {(256, 256, 160)}
+    assert {tuple(np.round(label.spacing, 6)) for label in labels} == {(1.5, 1.5, 1.5)}
+    places = np.array([np.argwhere(label.array == PROSTATE).mean(0) for label in labels])
+    assert np.ptp(places, axis=0).max() * 1.5 > 20
+    assert all(set(np.unique(label.array)) == {0, PROSTATE, BLADDER, RECTUM} for label in labels)
 
 
 # --- shapes and anatomy
@@ -231,16 +274,16 @@ def test_the_mr_of_air_is_rician_noise():
 # --- files
 
 
-@pytest.mark.parametrize("modality", ["MR", "US"])
+@pytest.mark.parametrize("modality", ["MR", "US", "CT"])
 def test_what_was_scanned_is_what_is_read_back(modality, root, scans):
     image, label = scans[modality]
-    folder = root / modality / phantom.patient_ids(MR if modality == "MR" else US)[0]
+    folder = root / modality / phantom.patient_ids({"MR": MR, "US": US, "CT": CT}[modality])[0]
     read = read_series(folder / "image")
     assert read.grid.distance(image.grid) < 1e-3
     np.testing.assert_array_equal(read.array, image.array)
     assert read.modality == modality
     assert read.frame
-    table = load_dataset(f"phantom-{modality.lower()}").label_table
+    table = load_dataset("phantom-mr").label_table
     np.testing.assert_array_equal(read_label(folder / "label.nii.gz", read, table).array, label.array)
     if modality == "US":
         assert not (image.fov & ~read.fov).any()
@@ -258,6 +301,17 @@ def test_writing_again_changes_nothing_and_another_place_gets_the_same_bytes(roo
     phantom.write_patients(spec, tmp_path)
     for path in files:
         assert (tmp_path / path.relative_to(root / "US")).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["phantom-3d-mr-to-ct", "phantom-3d-mr-to-us"])
+def test_no_test_patient_of_a_study_in_3d_is_a_person_of_its_source(name):
+    study = load_study(name)
+    source, target = load_dataset(study.source), load_dataset(study.target)
+    assert source.phantom.people == target.phantom.people
+    assert not set(phantom.patient_ids(source.phantom)) & set(target.splits.test)
+    for spec in (source, target):
+        named = [*spec.splits.train, *spec.splits.select, *spec.splits.test]
+        assert sorted(named) == phantom.patient_ids(spec.phantom)
 
 
 def test_the_study_of_the_demo_names_exactly_the_patients_that_are_written():

@@ -11,12 +11,16 @@ import numpy as np
 from scipy import ndimage
 
 from xmed.phantom.pelvis import Pelvis
-from xmed.phantom.shapes import LatticeNoise, PlaneWaves, rotation_matrix
+from xmed.phantom.shapes import LatticeNoise, PlaneWaves
 from xmed.phantom.tissue import Tissue, per_tissue
+from xmed.phantom.tomography import grid_points, organs_grid, pelvis_grid, sublayers
+from xmed.spec.dataset import Extent
 from xmed.volume import Grid, Volume
 
 SUBSLICES = 2
-"""Samples across a slice that are averaged, which gives partial volume."""
+"""Samples across a thick slice that are averaged, which gives partial volume."""
+WHOLE_TILT_DEG = 6.0
+"""Largest tilt of the slices through the whole pelvis."""
 FULL_SCALE = 1500.0
 """Stored value of a signal of 1; 12 bits hold up to 4095."""
 
@@ -39,11 +43,21 @@ TEXTURE = per_tissue(
 """Relative strength of texture: nodules of the transition zone, strands in fat, fibres in muscle."""
 
 
-def scan_mr(anatomy: Pelvis, random: np.random.Generator) -> tuple[Volume, Volume]:
-    """Return one patient's image (uint16) and label map (uint8), on one grid."""
-    grid = _grid(random)
-    signal = _slices(anatomy, grid, random)
-    labels = anatomy.structures(_points(grid))
+def scan_mr(anatomy: Pelvis, random: np.random.Generator, extent: Extent = "organs") -> tuple[Volume, Volume]:
+    """Scan one patient.
+
+    Args:
+        anatomy: The patient.
+        random: Random generator of this scan.
+        extent: "organs" for thick slices around them, "pelvis" for isotropic voxels of all of it.
+
+    Returns:
+        Image (uint16) and label map (uint8), on one grid.
+    """
+    whole = extent == "pelvis"
+    grid = pelvis_grid(random, WHOLE_TILT_DEG) if whole else organs_grid(random)
+    signal = _slices(anatomy, grid, random, 1 if whole else SUBSLICES)
+    labels = anatomy.structures(grid_points(grid))
     blurred = ndimage.gaussian_filter(signal, (random.uniform(0.35, 0.6),) * 2 + (0.0,))
     shaded = blurred * _bias(grid, random)
     noise = random.uniform(0.015, 0.04)
@@ -52,38 +66,13 @@ def scan_mr(anatomy: Pelvis, random: np.random.Generator) -> tuple[Volume, Volum
     return Volume(stored, grid.affine, modality="MR"), Volume(labels, grid.affine)
 
 
-def _grid(random: np.random.Generator) -> Grid:
-    """Draw the slices' position as a technologist may choose it: rotated by some degrees, centred only roughly."""
-    u = random.uniform
-    spacing, shape = np.array([u(1.4, 1.6)] * 2 + [3.0]), (128, 116, int(random.integers(36, 43)))
-    axes = rotation_matrix(u(-14, 14), u(-5, 5), u(-6, 6))
-    affine = np.eye(4)
-    affine[:3, :3] = axes * spacing
-    middle = np.array([u(-15, 15), u(-18, 12), u(-4, 24)])
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    return Grid(shape, affine)
-
-
-def _points(grid: Grid, finer: int = 1) -> np.ndarray:
-    """Return patient coordinates (i, j, k * finer, 3), float32, of the voxels cut into `finer` layers along k."""
-    axes = grid.affine[:3].astype(np.float32)
-    i, j, k = (np.arange(n, dtype=np.float32)[:, None] for n in (*grid.shape[:2], grid.shape[2] * finer))
-    along_i, along_j, along_k = i * axes[:, 0], j * axes[:, 1], ((k + 0.5) / finer - 0.5) * axes[:, 2]
-    return along_i[:, None, None] + along_j[None, :, None] + (along_k + axes[:, 3])
-
-
-def _slices(anatomy: Pelvis, grid: Grid, random: np.random.Generator) -> np.ndarray:
+def _slices(anatomy: Pelvis, grid: Grid, random: np.random.Generator, finer: int) -> np.ndarray:
     """Return the textured signal (i, j, k); slices are as thick as their distance."""
     level = SIGNAL * np.exp(random.normal(0, 0.12, len(SIGNAL))).astype(np.float32)
     grain = LatticeNoise.draw(random, random.uniform(2.5, 3.5), (0.6, 1.5, 4.0))
-    points = _points(grid, SUBSLICES)
-    tissue = anatomy.tissue(points)
-    middle = points[:, :, SUBSLICES // 2 :: SUBSLICES].reshape(-1, 3).T
-    texture = grain(middle).reshape(grid.shape)
     signal = np.zeros(grid.shape, dtype=np.float32)
-    for layer in range(SUBSLICES):
-        slice_tissue = tissue[:, :, layer::SUBSLICES]
-        signal += level[slice_tissue] * np.clip(1 + TEXTURE[slice_tissue] * texture, 0.1, None) / SUBSLICES
+    for tissue, texture in sublayers(anatomy, grid, grain, finer):
+        signal += level[tissue] * np.clip(1 + TEXTURE[tissue] * texture, 0.1, None) / finer
     return signal
 
 

@@ -42,10 +42,20 @@ class Pelvis:
     organs: int
 
     @classmethod
-    def draw(cls, random: np.random.Generator) -> Pelvis:
-        """Draw a new person."""
+    def draw(cls, random: np.random.Generator, distractors: bool = False) -> Pelvis:
+        """Draw a new person.
+
+        Args:
+            random: Random generator of the person.
+            distractors: Whether to add cysts and masses made like bladder and prostate, which are not segmented.
+
+        Returns:
+            The person.
+        """
         layout = PelvisLayout(random)
         around = [*layout.wall(), *layout.muscles(), *layout.bones(), *layout.vessels(), *layout.bowel()]
+        if distractors:
+            around += layout.distractors()
         organs = [*layout.rectum(), *layout.organs()]
         bend = PlaneWaves.draw(random, (70, 200), random.uniform(2.0, MAX_BEND_SD_MM), channels=3)
         bumps = PlaneWaves.draw(random, (18, 60), 1.0)

@@ -13,6 +13,11 @@ from numpy.typing import ArrayLike
 from xmed.phantom.shapes import MAX_WAVE_SD, Ellipsoid, Shape, Trunk, Tube, rotation_matrix
 from xmed.phantom.tissue import Tissue
 
+SOFT = (
+    Tissue.FAT, Tissue.FASCIA, Tissue.MUSCLE, Tissue.PELVIC_FAT, Tissue.VESSEL, Tissue.BOWEL_WALL, Tissue.BOWEL_FLUID,
+    Tissue.BOWEL_GAS,
+)  # fmt: skip
+"""What a cyst or a mass displaces."""
 MAX_BEND_SD_MM = 3.5
 """Standard deviation of the strongest deformation along each axis, in mm."""
 
@@ -148,6 +153,23 @@ class PelvisLayout:
             fill = (Tissue.BOWEL_FLUID, Tissue.BOWEL_GAS, collapsed)[int(self.random.choice(3, p=[0.45, 0.35, 0.2]))]
             tube = Tube(path, np.array([u(8, 13), u(8, 14), u(8, 13)]))
             layers.append(TissueLayer(tube, ((0, Tissue.BOWEL_WALL), (-2.2, fill)), rough=1.2))
+        return layers
+
+    def distractors(self) -> list[TissueLayer]:
+        """Return cysts made like the bladder and masses made like the prostate, at some distance from both."""
+        u, layers = self.random.uniform, []
+        for _ in range(int(self.random.integers(1, 4))):
+            spot = self.bladder.centre + np.array([self.random.choice((-1, 1)) * u(50, 85), u(-20, 40), u(-10, 70)])
+            cyst = self._blob(spot, u(12, 28, 3), 30)
+            wall = ((0, Tissue.BLADDER_WALL), (-u(1.5, 4), Tissue.URINE))
+            layers.append(TissueLayer(cyst, wall, rough=1.2, within=SOFT))
+        for _ in range(int(self.random.integers(1, 4))):
+            spot = self.prostate.centre + np.array([self.random.choice((-1, 1)) * u(45, 80), u(-10, 60), u(-40, 90)])
+            mass = self._blob(spot, u(14, 24, 3), 30)
+            capsule = ((0, Tissue.CAPSULE), (-1.4, Tissue.PERIPHERAL_ZONE))
+            layers.append(TissueLayer(mass, capsule, rough=0.9, within=SOFT))
+            core = Ellipsoid(mass.centre, mass.radii * u(0.6, 0.75), mass.turn)
+            layers.append(TissueLayer(core, ((0, Tissue.TRANSITION_ZONE),), 1.4, within=(Tissue.PERIPHERAL_ZONE,)))
         return layers
 
     def rectum(self) -> list[TissueLayer]:

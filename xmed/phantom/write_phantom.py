@@ -13,32 +13,52 @@ import numpy as np
 from xmed.files.progress import Progress
 from xmed.io import write_nifti
 from xmed.io.dicom.write_series import SeriesIdentity, write_series, write_ultrasound_volume
-from xmed.phantom import b_mode, mr
+from xmed.phantom import b_mode, ct, mr
 from xmed.phantom.pelvis import Pelvis
 from xmed.spec import PhantomSpec
 from xmed.volume import Volume
 
-HEADERS = {"MR": ("xmed phantom MR", "T2 TSE TRA OBL"), "US": ("xmed phantom US", "3D SUPRAPUBIC")}
+HEADERS = {
+    "MR": ("xmed phantom MR", "T2 TSE TRA OBL"),
+    "US": ("xmed phantom US", "3D SUPRAPUBIC"),
+    "CT": ("xmed phantom CT", "PELVIS SOFT TISSUE"),
+}
 """By modality: model name, series description."""
 
 
 def patient_ids(spec: PhantomSpec) -> list[str]:
-    """Return patient ids, which are also case ids and folder names, made of modality, seed and number."""
-    return [f"PHANTOM-{spec.modality}{spec.seed}-{number:02}" for number in range(1, spec.patients + 1)]
+    """Return patient ids, which are also case ids and folder names.
+
+    They are made of modality, seed and number; where several datasets scan the same people, of people and number.
+    """
+    who = f"{spec.modality}{spec.seed}" if spec.people is None else f"P{spec.people}"
+    return [f"PHANTOM-{who}-{number:02}" for number in range(1, spec.patients + 1)]
 
 
 def draw_patient(spec: PhantomSpec, number: int) -> tuple[Volume, Volume]:
-    """Return image and label map of patient `number`, counted from 1; modality, seed and number determine them."""
+    """Scan one patient; the spec and the number determine everything.
+
+    Args:
+        spec: Which people, by which modality.
+        number: The patient, counted from 1.
+
+    Returns:
+        Image and label map, on one grid.
+    """
     word = zlib.crc32(spec.modality.encode())  # the MR and the US patient of one seed and number are two people
     random = np.random.default_rng([word, spec.seed, number])
-    anatomy = Pelvis.draw(random)
-    return mr.scan_mr(anatomy, random) if spec.modality == "MR" else b_mode.scan_ultrasound(anatomy, random)
+    of_person = random if spec.people is None else np.random.default_rng([spec.people, number])
+    anatomy = Pelvis.draw(of_person, spec.distractors)
+    if spec.modality == "US":
+        return b_mode.scan_ultrasound(anatomy, random)
+    scan = mr.scan_mr if spec.modality == "MR" else ct.scan_ct
+    return scan(anatomy, random, spec.extent)
 
 
 def write_patients(spec: PhantomSpec, folder: Path, progress: Progress | None = None) -> None:
     """Write every patient below `folder`: <id>/image/*.dcm and <id>/label.nii.gz. Existing ones are left alone.
 
-    MR is written as a single-frame series, in half of the patients numbered from head to feet; ultrasound as an
+    MR and CT are written as single-frame series, in half of the patients numbered from head to feet; ultrasound as an
     Enhanced US Volume. A patient's folder appears whole or not at all.
 
     Args:
@@ -71,7 +91,7 @@ def _write_patient(spec: PhantomSpec, number: int, name: str, folder: Path) -> N
     model, description = HEADERS[spec.modality]
     header = SeriesIdentity(name, "xmed", model, description)
     image = replace(image, frame=str(header.uid("frame")))
-    if spec.modality == "MR":
+    if spec.modality != "US":
         last = image.array.shape[2] - 1
         order = [last - k if number % 2 else k for k in range(last + 1)]
         write_series(image, folder / "image", header, order)

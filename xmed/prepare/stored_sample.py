@@ -34,12 +34,14 @@ volume of 256×256×200 in 0.1 s (one thread)."""
 CODEC = blosc2.Codec.LZ4
 """Three times as fast to write as Zstandard at level 3, which saves 12 % of the size of an image."""
 OPEN_ARRAYS = 256
-"""Arrays that stay open at once; systems allow a process 1,024 files."""
+"""Arrays whose headers are kept at once; each read opens the file anew."""
 
 
 @lru_cache(maxsize=OPEN_ARRAYS)
 def _open(path: Path) -> blosc2.NDArray:
-    return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+    # Not mapped into memory: of twelve mapped volumes 540 MiB stayed in the process, 7 MiB of these, and to read a crop of
+    # 80³ takes 4.4 ms of processor time in place of 3.1.
+    return blosc2.open(str(path), mode="r", dparams={"nthreads": 1})
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,27 @@ def _which(given: Any) -> str:
     return "fractions" if drawn else "splits"
 
 
+Extent = Literal["organs", "pelvis"]
+"""What an image of the phantom shows."""
+
+
 class PhantomSpec(Strict):
     """A dataset that xmed's own phantom writes into `root` when it does not exist yet."""
 
-    modality: Literal["MR", "US"]
+    modality: Literal["MR", "US", "CT"]
     patients: Count
     seed: Seed = 0
+    people: Seed | None = Field(
+        None,
+        description="datasets with the same number here scan the same people, one id for each; by default every "
+        "dataset has people of its own",
+    )
+    extent: Extent = Field(
+        "organs", description="of MR and CT: slices around the organs, or the whole pelvis in 256 x 256 x 160 voxels"
+    )
+    distractors: bool = Field(
+        False, description="whether people have cysts and masses that look like the organs and are not labelled"
+    )
 
 
 class MapsSpec(Strict):

@@ -79,14 +79,8 @@ def train(
             save = functools.partial(_save, step, trained, table, checkpoint)
             save_if_due_or_signalled(step, steps, CHECKPOINT_EVERY, save, device, ranks)
             if progress:
-                _report(progress, step, steps, table.last_total, (time.monotonic() - started) / (step - done))
+                progress(step, steps, f"loss {table.last_total:.3f}")
     return trained
-
-
-def _report(
-    progress: Callable[[int, int, str], None], step: int, steps: int, loss: float, seconds_per_step: float
-) -> None:
-    progress(step, steps, f"loss {loss:.3f}, {seconds_per_step * (steps - step):.0f} s left")
 
 
 def _place(method: Method, spatial_dims: int, device: torch.device) -> torch.memory_format:

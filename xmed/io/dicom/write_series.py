@@ -12,7 +12,14 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, EnhancedUSVolumeStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedUSVolumeStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 from pydicom.valuerep import DS
 
 from xmed.errors import XmedError
@@ -22,6 +29,8 @@ FIXED_DATE = "20240101"
 FIXED_DATETIME = f"{FIXED_DATE}120000"
 """Date and time of all objects, so that the bytes do not depend on the day of writing."""
 DURATION_MS = 1000.0
+LOWEST_HU = -1024
+"""The Hounsfield units of a stored 0."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,10 @@ def decimal_strings(values: Iterable[float]) -> list[Any]:
 def write_series(
     volume: Volume, folder: str | Path, header: SeriesIdentity, order: Sequence[int] | None = None
 ) -> list[Path]:
-    """Write an MR volume as a series of single-frame images, one file for each slice.
+    """Write an MR or CT volume as a series of single-frame images, one file for each slice.
 
     Args:
-        volume: uint16 of shape (columns, rows, slices).
+        volume: Of shape (columns, rows, slices): MR in uint16, CT in int16, whose values are Hounsfield units.
         folder: Where to write.
         header: Patient and scanner.
         order: Instance Number − 1 of each slice, from which files are named; by default the order of the slices.
@@ -75,15 +84,14 @@ def write_series(
         XmedError: DTYPE, AFFINE_INVALID (axes not orthogonal or left-handed).
     """
     folder, order = Path(folder), list(range(volume.array.shape[2]) if order is None else order)
-    if volume.array.dtype != np.uint16:
-        raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint16 for an MR series")
+    is_ct = volume.modality == "CT"
+    if volume.array.dtype != (np.int16 if is_ct else np.uint16):
+        raise XmedError("DTYPE", f"voxels of type {volume.array.dtype}", "uint16 for an MR series, int16 for CT")
     directions = _directions(volume)
     folder.mkdir(parents=True, exist_ok=True)
     for k, number in enumerate(order):
-        ds = _new_object(header, MRImageStorage, volume.array[:, :, k], ("instance", k))
-        ds.ImageType, ds.Modality, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "M", "SE"], "MR", number + 1
-        ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "SK", "", "2D"
-        ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
+        ds = _ct_slice(header, volume.array[:, :, k], k) if is_ct else _mr_slice(header, volume.array[:, :, k], k)
+        ds.InstanceNumber = number + 1
         ds.FrameOfReferenceUID = volume.frame or header.uid("frame")
         ds.PositionReferenceIndicator, ds.PatientPosition = "", "HFS"
         ds.ImagePositionPatient = decimal_strings(volume.affine[:3, 3] + k * volume.affine[:3, 2])
@@ -93,6 +101,24 @@ def write_series(
         ds.SliceThickness, ds.SpacingBetweenSlices = decimal_strings([slices_apart, slices_apart])
         _save(ds, folder / _name(number))
     return [folder / _name(number) for number in sorted(order)]
+
+
+def _mr_slice(header: SeriesIdentity, pixels: np.ndarray, k: int) -> Dataset:
+    """Return an MR image (PS3.3 A.4) without its place, of a 2-D spin-echo sequence."""
+    ds = _new_object(header, MRImageStorage, pixels, ("instance", k))
+    ds.ImageType, ds.Modality = ["ORIGINAL", "PRIMARY", "M", "SE"], "MR"
+    ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "SK", "", "2D"
+    ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength, ds.MagneticFieldStrength = 101, 4200, 15, 3
+    return ds
+
+
+def _ct_slice(header: SeriesIdentity, pixels: np.ndarray, k: int) -> Dataset:
+    """Return a CT image (PS3.3 A.3) without its place; its values are stored as a scanner does, from -1024 HU on."""
+    ds = _new_object(header, CTImageStorage, (pixels - LOWEST_HU).astype(np.uint16), ("instance", k))
+    ds.ImageType, ds.Modality = ["ORIGINAL", "PRIMARY", "AXIAL"], "CT"
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = LOWEST_HU, 1, "HU"
+    ds.KVP, ds.ConvolutionKernel, ds.AcquisitionNumber = 120, "SOFT", 1
+    return ds
 
 
 def write_ultrasound_volume(volume: Volume, path: str | Path, header: SeriesIdentity) -> None:
