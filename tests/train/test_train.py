@@ -123,7 +123,7 @@ def test_a_model_enlarges_small_volumes_between_tomographs_and_only_if_its_metho
         build_network(study.network, 2, 1, 2).eval(), network=study.network, origin=origin, **data.seen_by_model
     )
 
-    def sees(self, seen):
+    def sees(self, seen, quick=False):
         """A net that finds a ball in the middle of what it is shown enlarged, and else one in the corner."""
         p = np.zeros((2, *seen.image.shape), np.float32)
         p[(1, slice(9, 15), slice(9, 15)) if self.enlarges else (1, slice(6), slice(6))] = 1
