@@ -14,8 +14,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The faster precision is another on another machine, and in a test nobody waits for its measurement.
 os.environ.setdefault("XMED_PRECISION", "float32")
-# Tests, and what they start, are processes of xmed alone: they import MONAI in half the time (`xmed.networks.monai_parts`).
-os.environ.setdefault("XMED_OWN_PROCESS", "1")
 
 import numpy as np
 import pytest
