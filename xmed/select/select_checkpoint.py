@@ -20,8 +20,8 @@ RULE = "the last candidate that no label-free guard holds back, compared with th
 PROXY_DROP = 0.05
 """Largest allowed drop of the proxy Dice."""
 TARGET_VOLUMES, PROXY_RENDERINGS = 12, 12
-"""At most this many target volumes, spread evenly, and renderings of held-out source cases are predicted: with more the
-choice costs more than it can win.
+"""At most this many target volumes, spread evenly, and renderings of held-out source cases are predicted, so that the
+cost of the choice does not grow with the number of cases.
 """
 RENDERINGS_OF_EACH = 4
 """At most this many renderings of one held-out case."""
