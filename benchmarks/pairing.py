@@ -3,6 +3,7 @@
 PYTHONPATH=tests python benchmarks/pairing.py
 """
 
+import json
 import resource
 import tempfile
 import time
@@ -31,9 +32,12 @@ def seconds(form: str, count: int) -> float:
 
 def main() -> None:
     lines = ["| layout | " + " | ".join(f"{size:,} cases, s" for size in SIZES) + " |", "|---" * (len(SIZES) + 1) + "|"]
+    measured: dict[int, dict[str, float]] = {size: {} for size in SIZES}
     for form, (patterns, _) in FORMS.items():
         told = ", ".join(f"`{text}`" for text in patterns.values())
-        lines.append(f"| {form}: {told} | " + " | ".join(f"{seconds(form, size):.2f}" for size in SIZES) + " |")
+        for size in SIZES:
+            measured[size][form] = seconds(form, size)
+        lines.append(f"| {form}: {told} | " + " | ".join(f"{measured[size][form]:.2f}" for size in SIZES) + " |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     said = "Seconds to find and pair one image and one label of each case, files in the cache of the system."
     text = "\n".join(
@@ -48,6 +52,7 @@ def main() -> None:
     )
     print(text)  # noqa: T201
     (BENCHMARKS / "pairing.md").write_text(text + "\n", encoding="utf-8")
+    (BENCHMARKS / "pairing.json").write_text(json.dumps({"seconds": measured}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Prediction: our sliding windows against MONAI's inferer with the same weights, windows, overlap and mirrored copies.
+"""Prediction: our sliding windows against MONAI's inferer and nnU-Net's predictor, with the same trained weights.
 
-    OMP_NUM_THREADS=1 python benchmarks/prediction.py [--shape 192 192 96]
+    OMP_NUM_THREADS=1 PYTHON benchmarks/prediction.py [--shape 192 192 96] [--large 512 512 1000]
 
-Each way is a process of its own: processor time, time and the growth of its largest resident set. The volume is a body
-of noise in air, as in a CT, and once a body that fills it. Label maps are compared by their smallest Dice. The result
-is written to reports/benchmarks/prediction.{json,md}.
+All have the same windows, overlap and mirrored copies. Each way is a process of its own: processor time, time and the
+growth of its largest resident set (with what its libraries need in their first prediction). The volume is a body of
+noise with two structures, in air as in a CT, and once filling the whole volume; the networks were trained for a minute
+to find these structures. Label maps are compared by their smallest Dice. nnU-Net's predictor averages logits, not
+probabilities; it is measured where nnunetv2 is installed (`pip install nnunetv2`). The large volume is predicted
+from its file's voxels to a label map, without mirrored copies; its memory is what comes on top of the volume.
+The result is written to reports/benchmarks/prediction.{json,md}.
 """
 
 from __future__ import annotations
@@ -13,57 +17,77 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from importlib.util import find_spec
 from itertools import compress, product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from monai.inferers.utils import sliding_window_inference
 
 from xmed.labels import LabelTable, Structure
+from xmed.methods.source_only import SourceOnly
 from xmed.metrics import dice
 from xmed.model.deployed import Model
+from xmed.model.prediction import predict
 from xmed.model.sliding_windows import AT_ONCE
 from xmed.networks import build_network
-from xmed.prepare import Sample, augmentation_for
+from xmed.prepare import Augmentation, Sample, Sampler
 from xmed.processes.processor import cpu
-from xmed.spec import GridSpec, NetworkSpec
-from xmed.volume import Grid
+from xmed.spec import Budget, GridSpec, NetworkSpec
+from xmed.train.loop import train
+from xmed.volume import Grid, Volume
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "reports" / "benchmarks"
 STRUCTURES = LabelTable(tuple(Structure(value, name, "x", "y") for value, name in ((1, "a"), (2, "b"))))
 CHANNELS = [16, 32, 64, 96]
 PATCHES = {"2-D": (96, 96, 1), "3-D": (64, 64, 64)}
-WAYS = ("xmed", "MONAI")
+TRAINED_ON = {"2-D": (48, 48, 1), "3-D": (32, 32, 32)}
+STEPS = 150
+WAYS = ("xmed", "MONAI", *(["nnU-Net"] if find_spec("nnunetv2") else []))
+LARGE_SPACING, LARGE_GRID = (0.8, 0.8, 1.0), (1.5, 1.5, 1.5)
 
 
-def sample(shape: tuple[int, int, int], in_air: bool) -> Sample:
-    """Smooth noise; in air it fills an elliptic cylinder of 60 % of each edge in i and j."""
-    random = np.random.default_rng(0)
-    image = random.normal(0.5, 0.2, shape).astype(np.float32)
+def sample(shape: tuple[int, int, int], in_air: bool, seed: int = 0) -> Sample:
+    """Smooth noise with two bright balls; in air it fills an elliptic cylinder of 60 % of each edge in i and j."""
+    random = np.random.default_rng(seed)
+    image, label = random.normal(0.5, 0.2, shape).astype(np.float32), np.zeros(shape, np.uint8)
+    middle = np.array(shape) / 2
+    for value, radius, brightness in ((1, 14, 1.0), (2, 10, 1.6)):
+        centre = middle + random.uniform(-0.15, 0.15, 3) * shape
+        near = tuple(slice(max(int(c - radius - 1), 0), int(c + radius + 2)) for c in centre)
+        distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(np.ogrid[near], centre)))
+        label[near][distance <= radius] = value
+        image[near][distance <= radius] += brightness
     if in_air:
         i, j = ((np.arange(size) - size / 2) / (0.3 * size) for size in shape[:2])
         image[(i[:, None] ** 2 + j[None] ** 2) > 1] = -1.0
-    return Sample("a", image, np.ones(shape, bool), Grid(shape, np.eye(4)))
+    return Sample("a", image, np.ones(shape, bool), Grid(shape, np.eye(4)), label)
 
 
-def model(dims: str) -> Model:
-    network = NetworkSpec(channels=CHANNELS)
-    grid = GridSpec(spacing_mm=(1, 1, 1), patch=PATCHES[dims])
-    net = build_network(network, grid.spatial_dims, 1, 3, seed=0).eval()
-    return Model(net, grid, network, "CT", STRUCTURES)
+def save_model(dims: str, folder: Path) -> None:
+    """Train a network for a minute and save it as a model of CT."""
+    network, patch = NetworkSpec(channels=CHANNELS), TRAINED_ON[dims]
+    grid = GridSpec(spacing_mm=(1, 1, 1), patch=patch)
+    net = build_network(network, grid.spatial_dims, 1, 3, seed=0)
+    model = Model(net, grid.model_copy(update={"patch": PATCHES[dims]}), network, "CT", STRUCTURES)
+    method, pool = SourceOnly(net, model.task), [sample((96, 96, 64), n % 2 == 0, n) for n in range(1, 5)]
+    samplers = [Sampler(pool, grid, 4, Augmentation(), seed, 0.5) for seed in (0, 1)]
+    (folder / "training").mkdir(parents=True)
+    train(method, *samplers, Budget(steps=STEPS, batch=4), torch.device("cpu"), folder / "training")
+    replace(model, net=method.deployed()).save(folder)
 
 
 def by_monai(model: Model, seen: Sample) -> np.ndarray:
     """As xmed did it before it had windows of its own: whole mirrored copies, each through MONAI's inferer."""
     stack, dims = model.stacked(seen), model.grid.spatial_dims
-    flips = augmentation_for(model.modality, model.structures.names).flips[:dims]
-    axes = [2 + axis for axis in compress(range(dims), flips)]
+    axes = [2 + axis for axis in compress(range(dims), model.flips)]
     total = torch.zeros(())
     for chosen in product((False, True), repeat=len(axes)):
         mirrored = list(compress(axes, chosen))
@@ -76,61 +100,156 @@ def by_monai(model: Model, seen: Sample) -> np.ndarray:
     return np.ascontiguousarray(mean.transpose(1, 2, 3, 0) if dims == 2 else mean[0])
 
 
-def one(way: str, dims: str, shape: tuple[int, int, int], in_air: bool, out: Path) -> dict[str, float]:
+def by_nnunet(model: Model, seen: Sample) -> np.ndarray:
+    """Its own predictor around the same network; in 2-D it goes through the slices along its first axis."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    dims = model.grid.spatial_dims
+    predictor = nnUNetPredictor(
+        tile_step_size=0.5, use_gaussian=True, use_mirroring=True, perform_everything_on_device=False,
+        device=torch.device("cpu"), verbose=False, allow_tqdm=False,
+    )  # fmt: skip
+    predictor.network = model.net
+    predictor.configuration_manager = SimpleNamespace(patch_size=model.grid.patch[:dims])
+    predictor.label_manager = SimpleNamespace(num_segmentation_heads=model.task.classes)
+    predictor.allowed_mirroring_axes = list(compress(range(dims), model.flips))
+    image = torch.from_numpy(seen.image)[None]
+    if dims == 2:
+        image = image.permute(0, 3, 1, 2)
+    logits = predictor.predict_sliding_window_return_logits(image.contiguous()).float().numpy()
+    return logits.transpose(0, 2, 3, 1) if dims == 2 else logits
+
+
+PREDICT = {"xmed": Model.probabilities, "MONAI": by_monai, "nnU-Net": by_nnunet}
+
+
+def peak_mib() -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5)
+
+
+def one(way: str, folder: Path, shape: tuple[int, int, int], in_air: bool, out: Path) -> dict[str, float]:
+    """Predict the volume in one way."""
     torch.set_num_threads(1)
-    ours, seen = model(dims), sample(shape, in_air)
-    ours.bfloat16  # noqa: B018 - its measurement is no part of the prediction
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began, used = time.monotonic(), time.process_time()
-    p = ours.probabilities(seen) if way == "xmed" else by_monai(ours, seen)
+    model, seen = Model.load(folder), sample(shape, in_air)
+    model.bfloat16  # noqa: B018 - its measurement is no part of the prediction
+    forget_peak()
+    before, began, used = peak_mib(), time.monotonic(), time.process_time()
+    p = PREDICT[way](model, seen)
     took = {"cpu_s": time.process_time() - used, "wall_s": time.monotonic() - began}
     np.save(out, p.argmax(0).astype(np.uint8))
-    return {**took, "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    return {**took, "memory_mib": peak_mib() - before}
+
+
+def large(folder: Path, shape: tuple[int, int, int]) -> dict[str, float]:
+    """Predict a large volume from its voxels to a label map on its own grid."""
+    torch.set_num_threads(1)
+    made = sample(shape, in_air=True)
+    image = np.rint(made.image * 100).astype(np.int16)
+    volume = Volume(image, np.diag([*LARGE_SPACING, 1.0]), modality="CT")
+    loaded = Model.load(folder)
+    grid = GridSpec(spacing_mm=LARGE_GRID, patch=loaded.grid.patch)
+    model = replace(loaded, grid=grid, window=(-100, 250), mirrors=False)
+    model.bfloat16  # noqa: B018 - its measurement is no part of the prediction
+    reference = made.label
+    del made
+    forget_peak()
+    before, began, used = peak_mib(), time.monotonic(), time.process_time()
+    label = predict(model, volume).array
+    took = {"cpu_s": time.process_time() - used, "wall_s": time.monotonic() - began, "memory_mib": peak_mib() - before}
+    return {**took, "volume_mib": image.nbytes / 2**20, "dice": dice(label == 1, reference == 1, LARGE_SPACING)}
+
+
+def measured(*words: str) -> dict[str, float]:
+    """Run this file with `words` as a process of its own and return what it prints."""
+    done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
+    document: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return document
 
 
 def main() -> None:
+    """Measure everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", type=int, nargs=3, default=[192, 192, 96])
+    parser.add_argument("--large", type=int, nargs=3, default=[512, 512, 1000])
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--one-large", help=argparse.SUPPRESS)
     words = parser.parse_args()
+    shape, large_shape = tuple(words.shape), tuple(words.large)
     if words.one:
-        way, dims, air, out = words.one
-        sys.stdout.write(json.dumps(one(way, dims, tuple(words.shape), air == "air", Path(out))))
+        way, folder, air, out = words.one
+        sys.stdout.write(json.dumps(one(way, Path(folder), shape, air == "air", Path(out))))
         return
-    rows = []
+    if words.one_large:
+        sys.stdout.write(json.dumps(large(Path(words.one_large), large_shape)))
+        return
+    rows, large_rows = [], []
     with tempfile.TemporaryDirectory() as folder:
         for dims in PATCHES:
+            save_model(dims, Path(folder) / dims)
             for air in ("air", "full"):
                 row: dict[str, object] = {"dims": dims, "volume": "a body in air" if air == "air" else "all body"}
                 for way in WAYS:
-                    command = [sys.executable, __file__, "--shape", *map(str, words.shape)]
-                    command += ["--one", way, dims, air, f"{folder}/{way}.npy"]
-                    done = subprocess.run(command, check=True, capture_output=True, text=True)
-                    row[way] = json.loads(done.stdout)
-                a, b = (np.load(f"{folder}/{way}.npy") for way in WAYS)
-                body = sample(tuple(words.shape), air == "air").image > -1
-                row["dice"] = min(dice((a == v) & body, (b == v) & body, (1.0, 1.0, 1.0)) for v in (1, 2))
+                    row[way] = measured(
+                        "--shape", *map(str, shape), "--one", way, f"{folder}/{dims}", air, f"{folder}/{way}.npy"
+                    )
+                maps = [np.load(f"{folder}/{way}.npy") for way in WAYS]
+                body = sample(shape, air == "air").image > -1
+                row["dice"] = min(
+                    dice((maps[0] == v) & body, (other == v) & body, (1.0, 1.0, 1.0))
+                    for other in maps[1:]
+                    for v in (1, 2)
+                )
                 rows.append(row)
                 sys.stdout.write(f"{row}\n")
-    lines = [
-        "| | volume | xmed, CPU s | MONAI, CPU s | ratio | xmed, MiB | MONAI, MiB | Dice of the label maps in the body |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        ours, theirs = row["xmed"], row["MONAI"]
-        lines.append(
-            f"| {row['dims']} | {row['volume']} | {ours['cpu_s']:.1f} | {theirs['cpu_s']:.1f} | "
-            f"{theirs['cpu_s'] / ours['cpu_s']:.2f} × | {ours['memory_mib']:.0f} | {theirs['memory_mib']:.0f} | {row['dice']:.5f} |"
-        )
+            large_rows.append(
+                {"dims": dims} | measured("--large", *map(str, large_shape), "--one-large", f"{folder}/{dims}")
+            )
+            sys.stdout.write(f"{large_rows[-1]}\n")
     where = (
         f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}, one thread"
     )
-    shape = "×".join(map(str, words.shape))
-    text = f"# Prediction\n\n{__doc__.splitlines()[0]} Volume {shape}, U-Net {CHANNELS}, untrained.\n\n"
-    text += "\n".join(lines) + f"\n\n{where}.\n"
+    text = table(rows, large_rows, shape, large_shape) + f"\n{where}.\n"
     (BENCHMARKS / "prediction.md").write_text(text, encoding="utf-8")
-    (BENCHMARKS / "prediction.json").write_text(json.dumps({"rows": rows, "where": where}, indent=1) + "\n")
+    document = {"rows": rows, "large": large_rows, "where": where}
+    (BENCHMARKS / "prediction.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(text)
+
+
+def table(
+    rows: list[dict[str, object]],
+    large_rows: list[dict[str, object]],
+    shape: tuple[int, ...],
+    large_shape: tuple[int, ...],
+) -> str:
+    """Lay the results out as Markdown."""
+    others = WAYS[1:]
+    lines = [
+        f"# Prediction\n\n{__doc__.splitlines()[0]} Volume {'×'.join(map(str, shape))}, U-Net {CHANNELS}.\n",
+        "| | volume | xmed, CPU s | " + " | ".join(f"{way}, CPU s | ratio" for way in others)
+        + " | " + " | ".join(f"{way}, MiB" for way in WAYS) + " | smallest Dice with xmed's label map, in the body |",
+        "|---|---|---" + "|---" * (3 * len(others) + 2) + "|",
+    ]  # fmt: skip
+    for row in rows:
+        ours = row["xmed"]["cpu_s"]
+        cells = [f"{row[way]['cpu_s']:.1f} | {row[way]['cpu_s'] / ours:.2f} ×" for way in others]
+        cells += [f"{row[way]['memory_mib']:.0f}" for way in WAYS]
+        lines.append(f"| {row['dims']} | {row['volume']} | {ours:.1f} | {' | '.join(cells)} | {row['dice']:.5f} |")
+    lines += [
+        f"\nA CT of {'×'.join(map(str, large_shape))} voxels of {' × '.join(map(str, LARGE_SPACING))} mm in int16, network "
+        f"grid {' × '.join(map(str, LARGE_GRID))} mm, from voxels to label map, without mirrored copies:\n",
+        "| | CPU s | s | volume, MiB | memory beyond the volume, MiB | Dice |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in large_rows:
+        lines.append(
+            f"| {row['dims']} | {row['cpu_s']:.0f} | {row['wall_s']:.0f} | {row['volume_mib']:.0f} | {row['memory_mib']:.0f} | {row['dice']:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The faster precision is another on another machine, and in a test nobody waits for its measurement.
 os.environ.setdefault("XMED_PRECISION", "float32")
+# Tests write many small files. Where memory is large enough to hold them they take less time: the system's part of a
+# test of the gate is a fifth of what it is on a disk.
+IN_MEMORY, ENOUGH = Path("/dev/shm"), 8 * 2**30
+if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH:
+    tempfile.tempdir = os.environ["TMPDIR"] = str(IN_MEMORY)
 
 import numpy as np
 import pytest

@@ -89,3 +89,40 @@ def test_air_is_background_and_is_not_computed():
     assert net.patches == 0
     assert (empty[0] == 1).all()
     assert (empty[1:] == 0).all()
+
+
+class Bright(nn.Module):
+    """A network that calls bright voxels structure 1, surely, and everything else background; it counts its patches."""
+
+    def __init__(self, doubt=0.0):
+        super().__init__()
+        self.patches, self.doubt = 0, doubt
+
+    def forward(self, patches):
+        self.patches += len(patches)
+        bright = (patches[:, :1] > 0.5).float() * (1 - self.doubt) + self.doubt
+        return torch.cat([1 - bright, bright, torch.zeros_like(bright)], 1)
+
+
+@pytest.mark.parametrize("size", [(72, 64), (48, 40, 40)])
+@torch.inference_mode()
+def test_where_a_first_look_finds_background_alone_no_other_window_is_computed(size):
+    patch, flips = (16,) * len(size), (True,) * len(size)
+    image = torch.zeros(2, 1, *size) + torch.linspace(0, 0.4, size[0]).reshape(-1, *[1] * (len(size) - 1))
+    image[(1, 0, *(slice(20, 30),) * len(size))] = 1
+    net, seen = Bright(), np.ones((2, *size), bool)
+    p = predict_by_windows(image, patch, net, 3, seen, flips)
+    few, net.patches = net.patches, 0
+    np.testing.assert_allclose(p, by_monai(image, patch, net, flips), atol=2e-6)
+    assert few < net.patches / 3
+    np.testing.assert_array_equal(p[1] > 0.5, image[:, 0].numpy() > 0.5)
+
+
+@torch.inference_mode()
+def test_where_a_first_look_doubts_every_window_is_computed():
+    image = torch.rand(1, 1, 72, 64)
+    unsure = Bright(doubt=0.02)
+    predict_by_windows(image, (16, 16), unsure, 3, np.ones((1, 72, 64), bool), (True, True))
+    computed, unsure.patches = unsure.patches, 0
+    by_monai(image, (16, 16), unsure, (True, True))
+    assert computed == unsure.patches

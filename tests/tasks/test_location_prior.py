@@ -56,7 +56,7 @@ def test_the_piece_that_is_kept_lies_where_the_structure_usually_does():
 def test_with_equal_weights_the_kept_piece_is_the_largest():
     label = two_pieces()[0].argmax(0).astype(np.uint8)
     assert np.array_equal(
-        one_component(label, lambda value: np.full(label.shape, float(value))), largest_components(label)
+        one_component(label, lambda value, box: np.full(label[box].shape, float(value))), largest_components(label)
     )
 
 

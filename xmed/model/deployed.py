@@ -47,6 +47,7 @@ class Model:
             of unlabelled volumes (see `xmed.tasks.location_prior`), float32 (structures, n, n, n). It chooses among the
             components of a structure of which only one can be true.
         enlarges: Whether small volumes are enlarged before the network sees them (see `prepare.enlarged`).
+        mirrors: Whether predictions are averaged over mirrored copies of a volume.
         origin: Where it comes from: study, method, seed, whether it may be deployed, versions.
         weights_sha256: Checksum of the weights file that it was loaded from; None for a model that was not loaded.
     """
@@ -60,6 +61,7 @@ class Model:
     largest_component: bool = False
     places: np.ndarray | None = None
     enlarges: bool = False
+    mirrors: bool = True
     origin: ModelOrigin = field(default_factory=ModelOrigin)
     weights_sha256: str | None = None
 
@@ -82,6 +84,12 @@ class Model:
     def memory_format(self) -> torch.memory_format:
         """Return the memory format of its input: channels last, in 2-D or 3-D."""
         return torch.channels_last if self.grid.spatial_dims == 2 else torch.channels_last_3d
+
+    @property
+    def flips(self) -> tuple[bool, ...]:
+        """Return for each axis of a patch whether copies are mirrored along it: as training did, or not at all."""
+        dims = self.grid.spatial_dims
+        return augmentation_for(self.modality, self.structures.names).flips[:dims] if self.mirrors else (False,) * dims
 
     def sample(self, case: str, volume: Volume) -> Sample:
         """Convert a raw volume to the model's input.
@@ -127,7 +135,7 @@ class Model:
         return beyond.unfold(2, 1 + 2 * context, 1).permute(2, 3, 0, 1)
 
     def probabilities(self, seen: Sample, quick: bool = False) -> np.ndarray:
-        """Predict class probabilities of a sample, the mean over the mirrorings that training used.
+        """Predict class probabilities of a sample, the mean over its mirrored copies where the model `mirrors`.
 
         Args:
             seen: A sample on the network's grid.
@@ -148,7 +156,6 @@ class Model:
 
     def _of_network(self, seen: Sample, quick: bool) -> np.ndarray:
         dims = self.grid.spatial_dims
-        flips = (False,) * dims if quick else augmentation_for(self.modality, self.structures.names).flips[:dims]
         fov = seen.fov.transpose(2, 0, 1) if dims == 2 else seen.fov[None]
         p = predict_by_windows(
             self.stacked(seen),
@@ -156,7 +163,7 @@ class Model:
             lambda patches: self.logits(patches).softmax(1).cpu(),
             self.task.classes,
             fov,
-            flips,
+            (False,) * dims if quick else self.flips,
             QUICK_OVERLAP if quick else OVERLAP,
         )
         return np.ascontiguousarray(p.transpose(0, 2, 3, 1) if dims == 2 else p[:, 0])
@@ -223,6 +230,7 @@ class Model:
             "largest_component": self.largest_component,
             "structures": [vars(structure) for structure in self.structures],
             "enlarges": self.enlarges,
+            "mirrors": self.mirrors,
         }
         write_atomically(folder / CARD, json.dumps(card, indent=1) + "\n")
         return folder
@@ -261,7 +269,7 @@ class Model:
         net = net.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs lack the pair
         return cls(
             net, card.grid, card.network, card.modality, structures, card.window, card.largest_component, places,
-            card.enlarges, card.origin, card.weights_sha256,
+            card.enlarges, card.mirrors, card.origin, card.weights_sha256,
         )  # fmt: skip
 
 

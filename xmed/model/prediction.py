@@ -15,7 +15,7 @@ from xmed.model.deployed import Model
 from xmed.model.sliding_windows import AT_ONCE
 from xmed.networks.monai_parts import sliding_window_inference
 from xmed.prepare import Augmentation, Sample, Sampler
-from xmed.prepare.geometry import interpolate
+from xmed.prepare.geometry import interpolate, part_of, slabs
 from xmed.tasks import one_component
 from xmed.volume import Volume
 
@@ -176,17 +176,20 @@ def segment(model: Model, volume: Volume) -> Prediction:
         )
     seen = model.sample("input", volume)
     p = predicted_probabilities(model, seen)
-    best = np.zeros(volume.array.shape, dtype=np.float32)
     label = np.zeros(volume.array.shape, dtype=np.uint8)
-    for value in range(len(p)):  # one class at a time: a CT of 500 slices has no room for all of them
-        home = interpolate(p[value], seen.grid, volume.grid, outside=1.0 if value == 0 else 0.0)
-        won = home > best
-        label[won], best[won] = value, home[won]
+    for rows, slab in slabs(volume.grid):
+        best = np.zeros(slab.shape, dtype=np.float32)
+        for value in range(len(p)):
+            home = interpolate(p[value], seen.grid, slab, outside=1.0 if value == 0 else 0.0)
+            won = home > best
+            label[rows][won], best[won] = value, home[won]
     label[~volume.inside] = 0
     if model.largest_component:
         places = model.placed(seen.fov)
-        plausible = p[1:] if places is None else p[1:] * places
-        label = one_component(
-            label, lambda value: interpolate(plausible[value - 1], seen.grid, volume.grid, outside=0.0)
-        )
+
+        def plausibility(value: int, box: tuple[slice, ...]) -> np.ndarray:
+            plausible = p[value] if places is None else p[value] * places[value - 1]
+            return interpolate(plausible, seen.grid, part_of(volume.grid, box), outside=0.0)
+
+        label = one_component(label, plausibility)
     return Prediction(volume.with_array(label), p, seen)

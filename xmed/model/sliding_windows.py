@@ -1,15 +1,16 @@
 """Sliding windows: predict a volume patch by patch, and blend what overlaps.
 
 Inside the field of view the result is that of MONAI's `sliding_window_inference`, averaged over mirrored copies of the
-volume. It differs in what it costs: a window without a voxel of the field of view that is
-brighter than the darkest is not computed, no copy of the volume is mirrored, and
-all copies are summed in one array.
+volume. It differs in what it costs. A window is not computed where nothing in it is in the field of view and brighter
+than the darkest. A first look covers the volume with few windows of the copy that is not mirrored: where it finds
+nothing but background, the other windows and copies are not computed, because they are most of the work and hardly ever
+find more. No copy of the volume is mirrored, and all are summed in one array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import compress, product
+from itertools import compress, pairwise, product
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ SIGMA = 0.125
 """Standard deviation of a window's importance, as a share of its edge: MONAI's default."""
 AT_ONCE = 16
 """Windows per batch."""
+SURELY_BACKGROUND = 0.01
+"""Where the first look gives all structures together less than this probability, it is not looked at again."""
+
+Window = tuple[slice, ...]
 
 
 def predict_by_windows(
@@ -51,31 +56,48 @@ def predict_by_windows(
         stack = functional.pad(stack, around, value=low)
         seen = np.pad(seen, [(0, 0), *((margin, margin) for margin in margins)])
     worth_computing = (stack > low).any(1).numpy() & seen
-    importance = compute_importance_map(tuple(patch), mode="gaussian", sigma_scale=SIGMA)
+    still_open = worth_computing
     copies = list(product(*((False, True) if flipped else (False,) for flipped in flips)))
-    total = torch.zeros(classes, *seen.shape)
+    importance = compute_importance_map(tuple(patch), mode="gaussian", sigma_scale=SIGMA) / len(copies)
+    total, left_out = torch.zeros(classes, *seen.shape), torch.zeros(seen.shape)
     for mirrored in copies:
-        windows = _windows(size, patch, mirrored, overlap)
-        covered = torch.zeros(stack.shape[2:])
-        for window in windows:
-            covered[window] += importance
         axes = [2 + axis for axis in compress(range(len(patch)), mirrored)]
-        places = [(number, window) for number, shows in enumerate(worth_computing) for window in windows
-                  if shows[window].any()]  # fmt: skip
-        for first in range(0, len(places), AT_ONCE):
-            batch = places[first : first + AT_ONCE]
-            patches = torch.stack([stack[number][(slice(None), *window)] for number, window in batch])
-            for (number, window), p in zip(batch, predict(patches.flip(axes)).flip(axes)):
-                total[:, number][(slice(None), *window)] += p * (importance / covered[window] / len(copies))
+        looks = _looks(size, patch, mirrored, overlap)
+        covered = _sum_of_windows(importance, [window for windows in looks for window in windows], seen.shape[1:])
+        covered *= len(copies)
+        for windows in looks:
+            places = []
+            for number, window in product(range(len(stack)), windows):
+                if still_open[number][window].any():
+                    places.append((number, window))
+                elif worth_computing[number][window].any():
+                    left_out[number][window] += importance / covered[window]
+            for first in range(0, len(places), AT_ONCE):
+                batch = places[first : first + AT_ONCE]
+                patches = torch.stack([stack[number][(slice(None), *window)] for number, window in batch])
+                for (number, window), p in zip(batch, predict(patches.flip(axes)).flip(axes)):
+                    total[:, number][(slice(None), *window)] += p * (importance / covered[window])
+            if still_open is worth_computing:
+                looked = _sum_of_windows(importance, windows, seen.shape[1:]) / covered
+                still_open = worth_computing & (total[1:].sum(0) >= SURELY_BACKGROUND * looked).numpy()
+    total /= 1 - left_out
     total[0] += 1 - total.sum(0)
     original = (slice(margin, margin + voxels) for margin, voxels in zip(margins, size))
     return total[(slice(None), slice(None), *original)].numpy()
 
 
-def _windows(
-    size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool], overlap: float
-) -> list[tuple[slice, ...]]:
-    """The windows that cover an image, placed as by MONAI's `dense_patch_slices`, from the far end of mirrored axes.
+def _looks(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool], overlap: float) -> list[list[Window]]:
+    """The windows of one copy: few that cover it, then the others; of a mirrored copy all at once."""
+    starts = _starts(size, patch, mirrored, overlap)
+    corners = list(product(*starts))
+    if any(mirrored):
+        return [_windows(corners, patch)]
+    few = set(product(*(_covering(along, edge) for along, edge in zip(starts, patch))))
+    return [_windows([corner for corner in corners if (corner in few) == first], patch) for first in (True, False)]
+
+
+def _starts(size: Sequence[int], patch: Sequence[int], mirrored: Sequence[bool], overlap: float) -> list[list[int]]:
+    """Where windows begin along each axis, as by MONAI's `dense_patch_slices`, from the far end of mirrored axes.
 
     An axis that is shorter than the window has one, with the image in its middle; of an odd margin the larger half lies
     at the far end. The image has the larger half at both ends.
@@ -87,4 +109,25 @@ def _windows(
         interval = edge if edge == voxels else max(int(edge * (1 - overlap)), 1)
         near = [last] if missing else [min(start, last) for start in range(0, last + interval, interval)]
         starts.append([last - start for start in near] if from_far_end else near)
-    return [tuple(slice(start, start + edge) for start, edge in zip(corner, patch)) for corner in product(*starts)]
+    return starts
+
+
+def _covering(starts: Sequence[int], edge: int) -> list[int]:
+    """As few of the ascending starts as cover what all of them cover."""
+    few = [starts[0]]
+    for start, following in pairwise(starts[1:]):
+        if following > few[-1] + edge:
+            few.append(start)
+    return [*few, starts[-1]]
+
+
+def _windows(corners: Sequence[tuple[int, ...]], patch: Sequence[int]) -> list[Window]:
+    return [tuple(slice(start, start + edge) for start, edge in zip(corner, patch)) for corner in corners]
+
+
+def _sum_of_windows(importance: Tensor, windows: Sequence[Window], size: Sequence[int]) -> Tensor:
+    """The sum of the importance of all windows that cover a voxel."""
+    covered = torch.zeros(*size)
+    for window in windows:
+        covered[window] += importance
+    return covered

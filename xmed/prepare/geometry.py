@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -128,7 +129,7 @@ def resample_to(volume: Volume, where: Volume | Grid, labels: bool = False) -> V
         low = float(volume.array.min())
         array = interpolate(volume.array, volume.grid, grid, outside=low)
     # A voxel belongs to the field of view when at least half of what it covers does.
-    fov = interpolate(volume.inside.astype(np.float32), volume.grid, grid, outside=0.0) >= 0.5
+    fov = interpolate(volume.inside, volume.grid, grid, outside=0.0) >= 0.5
     return replace(volume, array=array, affine=grid.affine, frame=grid.frame or volume.frame, fov=fov)
 
 
@@ -139,6 +140,8 @@ onto = resample_to
 def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.ndarray:
     """Interpolate an array linearly from one grid to another, after a Gaussian filter where the new one is coarser.
 
+    It works through slabs of the new grid, so that beside the two arrays it needs little memory.
+
     Args:
         array: Values (i, j, k) on `old`.
         old: The grid of `array`.
@@ -148,16 +151,61 @@ def interpolate(array: np.ndarray, old: Grid, new: Grid, outside: float) -> np.n
     Returns:
         float32 (i, j, k) on `new`.
     """
-    to_old = np.linalg.inv(old.affine) @ new.affine
-    smooth = ndimage.gaussian_filter(
-        array.astype(np.float32, copy=False), _antialias(to_old), mode="nearest", truncate=3
-    )
-    # The outer half of a border voxel is inside the box; without the padding, `outside` would be blended in there.
-    padded = np.pad(smooth, 1, mode="edge")
-    resampled: np.ndarray = ndimage.affine_transform(
-        padded, to_old[:3, :3], to_old[:3, 3] + 1, new.shape, order=1, mode="constant", cval=outside
-    )
+    resampled = np.empty(new.shape, dtype=np.float32)
+    for rows, slab in slabs(new):
+        to_old = np.linalg.inv(old.affine) @ slab.affine
+        sigma = _antialias(to_old)
+        # What the slab's voxels are computed from: between its corners, and as far around as the filter reaches.
+        corners = (slab.corners() - old.affine[:3, 3]) @ np.linalg.inv(old.affine[:3, :3]).T
+        reach = np.ceil(FILTER_REACH * sigma) + 2
+        start = np.clip(np.floor(corners.min(0) - reach), 0, np.array(old.shape) - 1).astype(int)
+        stop = np.clip(np.ceil(corners.max(0) + reach) + 1, start + 1, old.shape).astype(int)
+        needed = array[tuple(slice(low, high) for low, high in zip(start, stop))].astype(np.float32, copy=False)
+        smooth = ndimage.gaussian_filter(needed, sigma, mode="nearest", truncate=FILTER_REACH)
+        # The outer half of a border voxel is inside the box; without the padding, `outside` would be blended in there.
+        padded = np.pad(smooth, 1, mode="edge")
+        resampled[rows] = ndimage.affine_transform(
+            padded, to_old[:3, :3], to_old[:3, 3] + 1 - start, slab.shape, order=1, mode="constant", cval=outside
+        )
     return resampled
+
+
+FILTER_REACH = 3
+"""Standard deviations at which the Gaussian filter ends."""
+SLAB_VOXELS = 2**24
+"""Voxels that are computed at a time: 64 MiB in float32."""
+
+
+def slabs(grid: Grid) -> Iterator[tuple[slice, Grid]]:
+    """Divide a grid along its axis i into slabs of at most `SLAB_VOXELS` voxels, and of one row at least.
+
+    Args:
+        grid: The grid.
+
+    Yields:
+        The rows along i, and the part of the grid that they are. A small grid is one slab.
+    """
+    thickness = max(SLAB_VOXELS // (grid.shape[1] * grid.shape[2]), 1)
+    for start in range(0, grid.shape[0], thickness):
+        rows = slice(start, min(start + thickness, grid.shape[0]))
+        yield rows, part_of(grid, (rows, slice(None), slice(None)))
+
+
+def part_of(grid: Grid, box: tuple[slice, ...]) -> Grid:
+    """Cut a box out of a grid.
+
+    Args:
+        grid: The grid.
+        box: First and last voxel along i, j, k, without steps.
+
+    Returns:
+        The grid of the voxels in the box.
+    """
+    ends = [where.indices(size) for where, size in zip(box, grid.shape)]
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [start for start, _, _ in ends]
+    (i, j, k) = (stop - start for start, stop, _ in ends)
+    return replace(grid, shape=(i, j, k), affine=affine)
 
 
 def nearest_values(volume: Volume, grid: Grid) -> np.ndarray:

@@ -70,6 +70,7 @@ class ModelCard(ModelOrigin):
     largest_component: bool = Field(description="whether only the largest piece of a structure is kept")
     structures: Annotated[list[CardStructure], Field(min_length=1, max_length=10_000)]
     enlarges: bool = Field(False, description="whether small volumes are enlarged; version 0.1.0 does not say")
+    mirrors: bool = Field(True, description="whether predictions are averaged over mirrored copies; 0.1.0 always does")
 
     @model_validator(mode="after")
     def _window_has_width(self) -> Self:

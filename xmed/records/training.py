@@ -47,6 +47,26 @@ class ScaleTest(Record):
     enlarged: Number | None = Field(None, description="of the model on enlarged volumes, 0 to 1; where it was tried")
 
 
+class MirroringTest(Record):
+    """What averaging over mirrored copies costs and gains, on held-out source cases rendered as the target."""
+
+    used: bool = Field(description="whether the model does it: the study's `mirroring`")
+    copies: int = Field(description="copies of a volume, the unmirrored one included")
+    volumes: int = Field(description="renderings that were predicted both ways")
+    dice_mirrored: Number = Field(description="mean Dice of the mean over all copies")
+    dice_plain: Number = Field(description="mean Dice of the unmirrored copy alone")
+    times_as_long: Number = Field(description="wall-clock time with all copies, divided by that with one")
+
+    @property
+    def sentence(self) -> str:
+        """Cost and gain in words."""
+        return (
+            f"{self.copies} mirrored copies take {self.times_as_long:.1f} times as long as one; mean Dice on "
+            f"{self.volumes} renderings of held-out source cases is {self.dice_mirrored:.3f} with them and "
+            f"{self.dice_plain:.3f} without"
+        )
+
+
 class Training(Record):
     """train.json: written last, so that an arm that has it is finished."""
 
@@ -73,3 +93,4 @@ class Training(Record):
         default_factory=lambda: CheckpointChoice(rule=""), description="how the deployed weights were chosen"
     )
     scale: ScaleTest | None = Field(None, description="whether small volumes are better enlarged; null: not tested")
+    mirroring: MirroringTest | None = Field(None, description="cost and gain of mirrored copies; null: not measured")

@@ -175,6 +175,10 @@ class Study(Strict):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)] = Field([0])
     protocol: Protocol
     robustness: bool = Field(True, description="measure the adapted model on disturbed test volumes, too")
+    mirroring: bool = Field(
+        True,
+        description="average predictions over mirrored copies of a volume; train.json says what it costs and gains",
+    )
     register_as: Name
 
     @model_validator(mode="after")

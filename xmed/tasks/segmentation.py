@@ -96,7 +96,7 @@ class Segmentation:
             return label
         if places is None:
             return largest_components(label)
-        return one_component(label, lambda value: probabilities[value] * places[value - 1])
+        return one_component(label, lambda value, box: probabilities[value][box] * places[value - 1][box])
 
 
 def largest_components(label: np.ndarray) -> np.ndarray:
@@ -108,22 +108,25 @@ def largest_components(label: np.ndarray) -> np.ndarray:
     Returns:
         A label map of the same shape.
     """
-    return one_component(label, lambda value: np.ones(label.shape, dtype=np.float32))
+    return one_component(label, lambda value, box: np.ones(label[box].shape, dtype=np.float32))
 
 
-def one_component(label: np.ndarray, weight: Callable[[int], np.ndarray]) -> np.ndarray:
+def one_component(label: np.ndarray, weight: Callable[[int, tuple[slice, ...]], np.ndarray]) -> np.ndarray:
     """Reduce every structure to one connected component (26 neighbours).
 
     Args:
-        label: Label map (i, j, k).
-        weight: Label value → weight of each voxel (i, j, k). The component with the greatest sum of weights is kept.
+        label: Label map (i, j, k), uint8.
+        weight: Label value and box → weight of each voxel in the box. The component with the greatest sum of weights is
+            kept.
 
     Returns:
         A label map of the same shape.
     """
     reduced = np.zeros_like(label)
-    for value in np.unique(label[label > 0]):
-        components, count = ndimage.label(label == value, np.ones((3, 3, 3)))
-        mass = ndimage.sum_labels(weight(int(value)), components, np.arange(1, count + 1)) if count > 1 else [1.0]
-        reduced[components == 1 + int(np.argmax(mass))] = value
+    for value, box in enumerate(ndimage.find_objects(label), start=1):
+        if box is None:
+            continue
+        components, count = ndimage.label(label[box] == value, np.ones((3, 3, 3)))
+        mass = ndimage.sum_labels(weight(value, box), components, np.arange(1, count + 1)) if count > 1 else [1.0]
+        reduced[box][components == 1 + int(np.argmax(mass))] = value
     return reduced

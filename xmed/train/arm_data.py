@@ -94,6 +94,7 @@ class Data:
             "window": self.window,
             "structures": self.target.spec.label_table.select(self.study.structures),
             "largest_component": self.study.task.largest_component,
+            "mirrors": self.study.mirroring,
         }
 
     def augmentation(self, cohort: Cohort) -> Augmentation:

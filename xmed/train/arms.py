@@ -135,6 +135,9 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
     model = Model(method.deployed().eval(), network=network, origin=origin, **data.seen_by_model)
     model, selection = _choose_candidate(trained, model, data, seed, progress)
     model, scale = _finalise(model, data, method.enlarge)
+    mirroring = None
+    if arm == Arm.ADAPTED:
+        mirroring = select.measure_mirroring(model, data.unlabelled, data.held_out, seed, data.scene, progress)
     record = {
         "steps": steps_of(method, run.study.budget),
         "batch": data.batch,
@@ -147,6 +150,7 @@ def fit(run: Run, arm: str, seed: int, home: Path, progress: Progress | None = N
         "target_labels_used": method.target_labels != "none",
         "selection": selection,
         "scale": scale,
+        "mirroring": mirroring,
     }
     return _finish(folder, model, record)
 

@@ -12,7 +12,6 @@ import torch
 from xmed.model.deployed import Model
 from xmed.model.sliding_windows import AT_ONCE, OVERLAP
 from xmed.networks import network_definition
-from xmed.prepare import augmentation_for
 from xmed.prepare.geometry import PROBE_MODALITIES
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
@@ -126,9 +125,8 @@ def _inferer(model: Model) -> Part:
     flat = {"_target_": "SliceInferer", "spatial_dim": 2}
     kind = flat if model.grid.spatial_dims == 2 else {"_target_": "SlidingWindowInferer"}
     patch = list(model.grid.patch[: model.grid.spatial_dims])
-    flips = augmentation_for(model.modality, model.structures.names).flips[: model.grid.spatial_dims]
     inferer = {**kind, "roi_size": patch, "sw_batch_size": AT_ONCE, "overlap": OVERLAP, "mode": "gaussian"}
-    return {"_target_": "scripts.mirrored.Mirrored", "inferer": inferer, "flips": list(flips)}
+    return {"_target_": "scripts.mirrored.Mirrored", "inferer": inferer, "flips": list(model.flips)}
 
 
 def _after(model: Model) -> list[Part]:

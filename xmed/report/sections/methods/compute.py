@@ -65,7 +65,8 @@ def _evaluation(sources: Sources) -> str:
     mm = sources.metrics.spacing_credible
     surface = f" and normalised surface Dice at {sources.metrics.nsd_tolerance_mm:.3g} mm [@nikolov2021]" if mm else ""
     return (
-        "Predictions were made by sliding window, resampled to the scanner's own grid as probabilities, and judged "
+        f"Predictions were made by sliding window{_mirroring(sources)}, resampled to the scanner's own grid as "
+        "probabilities, and judged "
         f"there on {len(sources.tested)} test cases with Dice{surface}, after recommendations for metric choice "
         "[@maierhein2024]. A missing, crashed or empty prediction counts as a failure with Dice 0. The primary "
         "endpoint and the acceptance criteria were fixed and hashed before any test label was read. Confidence of a "
@@ -73,6 +74,14 @@ def _evaluation(sources: Sources) -> str:
         "risk-coverage curve [@traub2024]; calibration is measured around the structure, not in the background "
         "[@guo2017]."
     )
+
+
+def _mirroring(sources: Sources) -> str:
+    """Whether they are means over mirrored copies, with cost and gain; empty for runs that did not measure it."""
+    measured = next((record.mirroring for record in sources.trained if record.mirroring), None)
+    if measured is None:
+        return ""
+    return f" {'as means over' if measured.used else 'without'} mirrored copies ({measured.sentence})"
 
 
 def _statistics(report: Document) -> str:
