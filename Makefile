@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check format bench clean
 
 install: $(VENV)/.installed
 
@@ -31,5 +31,16 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Every measurement of speed. The libraries that it compares with go into an environment of their own.
+BENCH := .venv-bench
+
+$(BENCH)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/speed.py .bench
+
 clean:
-	rm -rf $(VENV) .xmed build dist *.egg-info
+	rm -rf $(VENV) $(BENCH) .bench .xmed build dist *.egg-info

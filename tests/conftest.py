@@ -16,11 +16,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The faster precision is another on another machine, and in a test nobody waits for its measurement.
 os.environ.setdefault("XMED_PRECISION", "float32")
-# Tests write many small files. Where memory is large enough to hold them they take less time: the system's part of a
-# test of the gate is a fifth of what it is on a disk.
-IN_MEMORY, ENOUGH = Path("/dev/shm"), 8 * 2**30
-if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH:
-    tempfile.tempdir = os.environ["TMPDIR"] = str(IN_MEMORY)
 
 import numpy as np
 import pytest
@@ -30,6 +25,12 @@ from xmed.cohort import case_inputs
 from xmed.io import write_nifti
 from xmed.spec import DatasetSpec
 from xmed.volume import Volume
+
+# Tests write many small files. Where memory is large enough to hold them they take less time: the system's part of a
+# test of the gate is a fifth of what it is on a disk.
+IN_MEMORY, ENOUGH = Path("/dev/shm"), 8 * 2**30
+if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH:
+    tempfile.tempdir = os.environ["TMPDIR"] = str(IN_MEMORY)
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,16 @@ def test_a_saved_model_predicts_the_same_after_loading(tmp_path):
     assert second.grid == first.grid
 
 
+@pytest.mark.parametrize("mirrors", [True, False])
+def test_whether_it_mirrors_is_kept_and_a_card_of_an_earlier_version_mirrors(tmp_path, mirrors):
+    folder = replace(deployable(), mirrors=mirrors).save(tmp_path / "m")
+    assert Model.load(folder).mirrors is mirrors
+    card = json.loads((folder / "model.json").read_text())
+    del card["mirrors"]
+    (folder / "model.json").write_text(json.dumps(card))
+    assert Model.load(folder).mirrors
+
+
 def somewhere(low: int) -> tuple[str, np.ndarray, np.ndarray]:
     """A labelled case with its one organ from voxel `low` on along the first axis."""
     label = np.zeros((32, 32, 32), np.uint8)

@@ -327,6 +327,28 @@ def test_that_a_model_enlarges_small_volumes_is_among_the_limitations(tmp_path):
         assert any(line.startswith("The model enlarges volumes") for line in limitations) is enlarges
 
 
+@pytest.mark.parametrize(
+    ("used", "says"), [(True, "as means over mirrored copies (4 "), (False, "without mirrored copies (4 ")]
+)
+def test_the_methods_say_what_mirrored_copies_cost_and_gain(tmp_path, used, says):
+    run = written(tmp_path / "toy")
+    assert "mirrored" not in " ".join(compose_report(Sources.of(run))["methods"]["paragraphs"])
+    path = run.arm("adapted", 0) / "train.json"
+    mirroring = {
+        "used": used,
+        "copies": 4,
+        "volumes": 4,
+        "dice_mirrored": 0.8125,
+        "dice_plain": 0.8,
+        "times_as_long": 3.94,
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mirroring": mirroring}))
+    text = " ".join(compose_report(Sources.of(run))["methods"]["paragraphs"])
+    assert says in text
+    assert "3.9 times as long as one; mean Dice on 4 renderings" in text
+    assert "0.812 with them and 0.800 without" in text
+
+
 def test_what_people_write_fills_what_only_people_can(tmp_path):
     run = written(tmp_path / "toy")
     text = tmp_path / "toy.text.yaml"

@@ -34,12 +34,13 @@ def test_a_study_goes_from_files_to_rows_and_leaves_nothing_out(run, study):
     train.fit_all(made, home, workers=2, progress=lambda *note: notes.append(note))
     assert made.arms() == [("source_only", 0), ("adapted", 0), ("target_supervised", 0)]
     trainings = {f"train {arm} seed 0" for arm, _ in made.arms()}
-    assert {note[0] for note in notes} == trainings | {"choose adapted seed 0"}
+    assert {note[0] for note in notes} == trainings | {"choose adapted seed 0", "mirrored copies, seed 0"}
     for arm, seed in made.arms():
         record = json.loads((made.arm(arm, seed) / "train.json").read_text())
         assert record["deployable"] is (arm != "target_supervised")
         assert record["target_labels_used"] is (arm == "target_supervised")
         assert record["selection"]["used_target_labels"] is False
+        assert (record["mirroring"] is not None) is (arm == "adapted")
         assert Model.load(made.arm(arm, seed) / "model").modality == "PT"
         with (made.arm(arm, seed) / "losses.csv").open() as file:
             rows = list(csv.DictReader(file))

@@ -14,7 +14,7 @@ from xmed.app.plan import Plan, as_path, plan_study
 from xmed.app.read_dataset import ingest_dataset
 from xmed.app.rebuild_report import keep_author_text, keep_prior_report
 from xmed.app.resume import begin, end, unfinished
-from xmed.app.steps import Call, directly, outward
+from xmed.app.steps import Call, StepTimes, directly, outward
 from xmed.console.progress_display import report
 from xmed.console.run_lock import hold_run_lock
 from xmed.errors import XmedError
@@ -53,7 +53,7 @@ def adapt(
     Raises:
         XmedError: With the codes of `xmed.app.plan.plan_study`, and of each step.
     """
-    started = datetime.now(UTC)
+    started, call = datetime.now(UTC), StepTimes(call)
     roots = {"source": as_path(source_root), "target": as_path(target_root)}
     spec = study if isinstance(study, Study) else load_study(study)
     with hold_run_lock(home(), f"study {spec.name}", spec.budget.devices):
@@ -70,6 +70,7 @@ def adapt(
         call(log_run, run.folder)
         registered = call(register_model, run.folder)
         end(run, {"registered": content(registered)})
+    call.log()
     return AdaptedRun(run=run.id, folder=str(run.folder), report=str(page), registered=registered)
 
 

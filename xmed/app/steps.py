@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -19,6 +21,33 @@ class Call(Protocol):
 def directly(step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a step in this process, once."""
     return step(*args, **kwargs)
+
+
+class StepTimes:
+    """Calls steps as another `Call` does, and keeps how long each of them took.
+
+    Attributes:
+        seconds: Name of a step → seconds of all its calls.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.seconds = call, dict[str, float]()
+
+    def __call__(self, step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a step."""
+        began = time.monotonic()
+        try:
+            return self.call(step, *args, **kwargs)
+        finally:
+            name = step.__name__
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    def log(self) -> None:
+        """Log where the time went, the longest first; `--debug` shows it."""
+        whole = sum(self.seconds.values())
+        longest_first = sorted(self.seconds.items(), key=lambda item: -item[1])
+        parts = [f"{name} {seconds:.1f} s ({seconds / whole:.0%})" for name, seconds in longest_first]
+        logging.getLogger(__name__).info("where the time went: %s", ", ".join(parts))
 
 
 def outward(step: Callable[P, R]) -> Callable[P, R]:

@@ -1,4 +1,4 @@
-from .measure_mirroring import measure_mirroring as measure_mirroring
+from .mirroring import measure_mirroring as measure_mirroring
 from .rank_models import SOURCE as SOURCE, rank_models as rank_models, select_model as select_model
 from .regret import oracle as oracle, regret as regret, weighted_spearman as weighted_spearman
 from .select_checkpoint import (
