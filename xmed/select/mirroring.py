@@ -44,6 +44,8 @@ def measure_mirroring(
     dice: dict[Model, list[float]] = {mirrored: [], plain: []}
     seconds = {mirrored: 0.0, plain: 0.0}
     for number in range(RENDERINGS):
+        if number:
+            steps.add()
         anywhere = target[int(random.integers(len(target)))]
         case = held_out[number % len(held_out)]
         seen = render_as_target(case, anywhere, model.modality, model.window, random, scene)
@@ -53,8 +55,8 @@ def measure_mirroring(
             seconds[way] += time.monotonic() - began
             dice[way] += [mask_overlap(label == value, seen.reference == value)
                           for value in model.structures.values if (seen.reference == value).any()]  # fmt: skip
-        steps.add()
     if not dice[mirrored]:
+        steps.add("no structure on any rendering")
         return None
     test = MirroringTest(
         used=model.mirrors,
@@ -64,5 +66,5 @@ def measure_mirroring(
         dice_plain=float(np.mean(dice[plain])),
         times_as_long=seconds[mirrored] / seconds[plain],
     )
-    steps.add(test.sentence, steps=0)
+    steps.add(test.sentence)
     return test
