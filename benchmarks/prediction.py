@@ -1,10 +1,10 @@
 """Prediction: our sliding windows against MONAI's inferer and nnU-Net's predictor, with the same trained weights.
 
-    OMP_NUM_THREADS=1 PYTHON benchmarks/prediction.py [--shape 192 192 96] [--large 512 512 1000]
+    OMP_NUM_THREADS=1 PYTHON benchmarks/prediction.py [--shape 160 160 96] [--large 512 512 1000]
 
 All have the same windows, overlap and mirrored copies. Each way is a process of its own: processor time, time and the
 growth of its largest resident set (with what its libraries need in their first prediction). The volume is a body of
-noise with two structures, in air as in a CT, and once filling the whole volume; the networks were trained for a minute
+noise with two structures, in air as in a CT, and once filling the whole volume; the networks were trained for a few minutes
 to find these structures. Label maps are compared by their smallest Dice. nnU-Net's predictor averages logits, not
 probabilities; it is measured where nnunetv2 is installed (`pip install nnunetv2`). The large volume is predicted
 from its file's voxels to a label map, without mirrored copies; its memory is what comes on top of the volume.
@@ -38,7 +38,7 @@ from xmed.model.deployed import Model
 from xmed.model.prediction import predict
 from xmed.model.sliding_windows import AT_ONCE
 from xmed.networks import build_network
-from xmed.prepare import Augmentation, Sample, Sampler
+from xmed.prepare import Augmentation, Sample, Sampler, normalise
 from xmed.processes.processor import cpu
 from xmed.spec import Budget, GridSpec, NetworkSpec
 from xmed.train.loop import train
@@ -49,30 +49,39 @@ STRUCTURES = LabelTable(tuple(Structure(value, name, "x", "y") for value, name i
 CHANNELS = [16, 32, 64, 96]
 PATCHES = {"2-D": (96, 96, 1), "3-D": (64, 64, 64)}
 TRAINED_ON = {"2-D": (48, 48, 1), "3-D": (32, 32, 32)}
-STEPS = 150
+STEPS = {"2-D": 500, "3-D": 300}
+WINDOW = (-100, 250)
 WAYS = ("xmed", "MONAI", *(["nnU-Net"] if find_spec("nnunetv2") else []))
 LARGE_SPACING, LARGE_GRID = (0.8, 0.8, 1.0), (1.5, 1.5, 1.5)
 
 
-def sample(shape: tuple[int, int, int], in_air: bool, seed: int = 0) -> Sample:
-    """Smooth noise with two bright balls; in air it fills an elliptic cylinder of 60 % of each edge in i and j."""
+def volume(
+    shape: tuple[int, int, int], in_air: bool, seed: int = 0, scale: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with two bright balls, int16, and its label map; in air it fills an elliptic cylinder of 60 % of each edge."""
     random = np.random.default_rng(seed)
-    image, label = random.normal(0.5, 0.2, shape).astype(np.float32), np.zeros(shape, np.uint8)
+    image, label = random.normal(50, 20, shape).astype(np.int16), np.zeros(shape, np.uint8)
     middle = np.array(shape) / 2
-    for value, radius, brightness in ((1, 14, 1.0), (2, 10, 1.6)):
+    for value, radius, brightness in ((1, 14 * scale, 100), (2, 10 * scale, 160)):
         centre = middle + random.uniform(-0.15, 0.15, 3) * shape
-        near = tuple(slice(max(int(c - radius - 1), 0), int(c + radius + 2)) for c in centre)
+        near = tuple(slice(max(int(c - radius - 1), 0), min(int(c + radius + 2), n)) for c, n in zip(centre, shape))
         distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(np.ogrid[near], centre)))
         label[near][distance <= radius] = value
         image[near][distance <= radius] += brightness
     if in_air:
         i, j = ((np.arange(size) - size / 2) / (0.3 * size) for size in shape[:2])
-        image[(i[:, None] ** 2 + j[None] ** 2) > 1] = -1.0
-    return Sample("a", image, np.ones(shape, bool), Grid(shape, np.eye(4)), label)
+        image[(i[:, None] ** 2 + j[None] ** 2) > 1] = WINDOW[0]
+    return image, label
+
+
+def sample(shape: tuple[int, int, int], in_air: bool, seed: int = 0) -> Sample:
+    """The volume as a network receives it."""
+    (image, label), seen = volume(shape, in_air, seed), np.ones(shape, bool)
+    return Sample("a", normalise(image, seen, WINDOW), seen, Grid(shape, np.eye(4)), label)
 
 
 def save_model(dims: str, folder: Path) -> None:
-    """Train a network for a minute and save it as a model of CT."""
+    """Train a network for one to three minutes and save it as a model of CT."""
     network, patch = NetworkSpec(channels=CHANNELS), TRAINED_ON[dims]
     grid = GridSpec(spacing_mm=(1, 1, 1), patch=patch)
     net = build_network(network, grid.spatial_dims, 1, 3, seed=0)
@@ -80,7 +89,7 @@ def save_model(dims: str, folder: Path) -> None:
     method, pool = SourceOnly(net, model.task), [sample((96, 96, 64), n % 2 == 0, n) for n in range(1, 5)]
     samplers = [Sampler(pool, grid, 4, Augmentation(), seed, 0.5) for seed in (0, 1)]
     (folder / "training").mkdir(parents=True)
-    train(method, *samplers, Budget(steps=STEPS, batch=4), torch.device("cpu"), folder / "training")
+    train(method, *samplers, Budget(steps=STEPS[dims], batch=4), torch.device("cpu"), folder / "training")
     replace(model, net=method.deployed()).save(folder)
 
 
@@ -148,18 +157,15 @@ def one(way: str, folder: Path, shape: tuple[int, int, int], in_air: bool, out: 
 def large(folder: Path, shape: tuple[int, int, int]) -> dict[str, float]:
     """Predict a large volume from its voxels to a label map on its own grid."""
     torch.set_num_threads(1)
-    made = sample(shape, in_air=True)
-    image = np.rint(made.image * 100).astype(np.int16)
-    volume = Volume(image, np.diag([*LARGE_SPACING, 1.0]), modality="CT")
+    image, reference = volume(shape, in_air=True, scale=LARGE_GRID[0] / LARGE_SPACING[0])
+    scan = Volume(image, np.diag([*LARGE_SPACING, 1.0]), modality="CT")
     loaded = Model.load(folder)
     grid = GridSpec(spacing_mm=LARGE_GRID, patch=loaded.grid.patch)
-    model = replace(loaded, grid=grid, window=(-100, 250), mirrors=False)
+    model = replace(loaded, grid=grid, window=WINDOW, mirrors=False)
     model.bfloat16  # noqa: B018 - its measurement is no part of the prediction
-    reference = made.label
-    del made
     forget_peak()
     before, began, used = peak_mib(), time.monotonic(), time.process_time()
-    label = predict(model, volume).array
+    label = predict(model, scan).array
     took = {"cpu_s": time.process_time() - used, "wall_s": time.monotonic() - began, "memory_mib": peak_mib() - before}
     return {**took, "volume_mib": image.nbytes / 2**20, "dice": dice(label == 1, reference == 1, LARGE_SPACING)}
 
@@ -174,7 +180,7 @@ def measured(*words: str) -> dict[str, float]:
 def main() -> None:
     """Measure everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", type=int, nargs=3, default=[192, 192, 96])
+    parser.add_argument("--shape", type=int, nargs=3, default=[160, 160, 96])
     parser.add_argument("--large", type=int, nargs=3, default=[512, 512, 1000])
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--one-large", help=argparse.SUPPRESS)
@@ -198,12 +204,11 @@ def main() -> None:
                         "--shape", *map(str, shape), "--one", way, f"{folder}/{dims}", air, f"{folder}/{way}.npy"
                     )
                 maps = [np.load(f"{folder}/{way}.npy") for way in WAYS]
-                body = sample(shape, air == "air").image > -1
-                row["dice"] = min(
-                    dice((maps[0] == v) & body, (other == v) & body, (1.0, 1.0, 1.0))
-                    for other in maps[1:]
-                    for v in (1, 2)
-                )
+                body = volume(shape, air == "air")[0] > WINDOW[0]
+                row["dice"] = {
+                    way: min(dice((maps[0] == v) & body, (other == v) & body, (1.0, 1.0, 1.0)) for v in (1, 2))
+                    for way, other in zip(WAYS[1:], maps[1:])
+                }
                 rows.append(row)
                 sys.stdout.write(f"{row}\n")
             large_rows.append(
@@ -231,14 +236,15 @@ def table(
     lines = [
         f"# Prediction\n\n{__doc__.splitlines()[0]} Volume {'×'.join(map(str, shape))}, U-Net {CHANNELS}.\n",
         "| | volume | xmed, CPU s | " + " | ".join(f"{way}, CPU s | ratio" for way in others)
-        + " | " + " | ".join(f"{way}, MiB" for way in WAYS) + " | smallest Dice with xmed's label map, in the body |",
+        + " | " + " | ".join(f"{way}, MiB" for way in WAYS) + " | smallest Dice of label maps in the body: " + ", ".join(others) + " |",
         "|---|---|---" + "|---" * (3 * len(others) + 2) + "|",
     ]  # fmt: skip
     for row in rows:
         ours = row["xmed"]["cpu_s"]
         cells = [f"{row[way]['cpu_s']:.1f} | {row[way]['cpu_s'] / ours:.2f} ×" for way in others]
         cells += [f"{row[way]['memory_mib']:.0f}" for way in WAYS]
-        lines.append(f"| {row['dims']} | {row['volume']} | {ours:.1f} | {' | '.join(cells)} | {row['dice']:.5f} |")
+        agree = ", ".join(f"{row['dice'][way]:.4f}" for way in others)
+        lines.append(f"| {row['dims']} | {row['volume']} | {ours:.1f} | {' | '.join(cells)} | {agree} |")
     lines += [
         f"\nA CT of {'×'.join(map(str, large_shape))} voxels of {' × '.join(map(str, LARGE_SPACING))} mm in int16, network "
         f"grid {' × '.join(map(str, LARGE_GRID))} mm, from voxels to label map, without mirrored copies:\n",

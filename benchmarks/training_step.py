@@ -29,7 +29,7 @@ from xmed.spec import GridSpec, NetworkSpec
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "reports" / "benchmarks"
 NETWORK = NetworkSpec(channels=[16, 32, 64, 96])
-SIZES = {"2-D 96²": ((96, 96, 1), 12), "3-D 64³": ((64, 64, 64), 2)}
+SIZES = {"2-D 96²": ((96, 96, 1), 12), "3-D 48³": ((48, 48, 48), 2)}
 CPU = torch.device("cpu")
 
 

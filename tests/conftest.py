@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -50,6 +51,12 @@ LONGEST_FIRST = (
     "test_c6_accounts", "test_gate", "test_registry", "test_c3_audit_key", "test_adapt_flow", "test_translate_volumes",
 )  # fmt: skip
 """Modules that take over a minute. One that began last would keep a single processor at work while the others rest."""
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look through it again and again (an eighth of the time)."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

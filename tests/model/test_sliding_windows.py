@@ -121,7 +121,7 @@ def test_where_a_first_look_finds_background_alone_no_other_window_is_computed(s
 @torch.inference_mode()
 def test_where_a_first_look_doubts_every_window_is_computed():
     image = torch.rand(1, 1, 72, 64)
-    unsure = Bright(doubt=0.02)
+    unsure = Bright(doubt=0.06)
     predict_by_windows(image, (16, 16), unsure, 3, np.ones((1, 72, 64), bool), (True, True))
     computed, unsure.patches = unsure.patches, 0
     by_monai(image, (16, 16), unsure, (True, True))

@@ -102,7 +102,7 @@ def embedding(model: Model, seen: Sample) -> np.ndarray:
     vectors: list[Tensor] = []
 
     def record_features(patches: Tensor) -> Tensor:
-        deepest = networks.logits_and_features(model.net, patches.to(model.device), "deepest")[1]
+        deepest = networks.deepest_features(model.net, patches.to(model.device))
         vectors.append(deepest.flatten(2).mean(2).cpu())
         return patches[:, :1]  # not used: the function is called for each patch, and that is all it is here for
 

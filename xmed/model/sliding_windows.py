@@ -25,7 +25,7 @@ SIGMA = 0.125
 """Standard deviation of a window's importance, as a share of its edge: MONAI's default."""
 AT_ONCE = 16
 """Windows per batch."""
-SURELY_BACKGROUND = 0.01
+SURELY_BACKGROUND = 0.05
 """Where the first look gives all structures together less than this probability, it is not looked at again."""
 
 Window = tuple[slice, ...]

@@ -10,6 +10,7 @@ from .architectures import (
 from .network_parts import (
     batchnorm_layers as batchnorm_layers,
     deepest_block as deepest_block,
+    deepest_features as deepest_features,
     load_tensors as load_tensors,
     logits_and_features as logits_and_features,
     named_tensors as named_tensors,

@@ -74,6 +74,38 @@ def logits_and_features(
     return logits, recorded[-1]
 
 
+class _DeepestBlockDone(Exception):
+    """Carries the features of the deepest block out of a forward pass."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+
+def deepest_features(net: nn.Module, image: Tensor) -> Tensor:
+    """Run a forward pass as far as the deepest block.
+
+    Args:
+        net: A network of `build_network`; of an ensemble its first network is run.
+        image: (b, c, i, j[, k]).
+
+    Returns:
+        Features (b, f, ...), equal to those of `logits_and_features` at level "deepest".
+    """
+
+    def leave(_: nn.Module, __: object, output: Tensor) -> None:
+        raise _DeepestBlockDone(output)
+
+    hook = deepest_block(net).register_forward_hook(leave)
+    try:
+        net(image)
+    except _DeepestBlockDone as done:
+        return done.features
+    finally:
+        hook.remove()
+    raise AssertionError("a forward pass without the deepest block")
+
+
 def batchnorm_layers(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return the batch normalisation layers of a network, of any dimension.
 
